@@ -1,0 +1,24 @@
+# make demo: train, measure and show a small model on bundled photos. make test: the tests. Both set up .venv first.
+PYTHON ?= python3
+
+.PHONY: demo test test-all lint clean
+
+demo: .venv/installed
+	.venv/bin/python train.py experiment=demo
+
+test: .venv/installed
+	.venv/bin/python -m pytest -n auto
+
+test-all: .venv/installed
+	.venv/bin/python -m pytest -n auto -m "slow or not slow"
+
+lint: .venv/installed
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,16 @@
+"""Measure models on benchmarks: python evaluate.py checkpoint=RUN/checkpoints/last.ckpt data=[set5,set14]."""
+
+from omegaconf import DictConfig
+
+from sr.entry.cli import main
+
+
+@main("evaluate")
+def run(cfg: DictConfig) -> None:
+    from sr.entry.evaluate import evaluate
+
+    evaluate(cfg)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,95 @@
+"""metrics.csv: every logged figure, one row a step, kept across resumes."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import Any, TextIO
+
+from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
+from lightning.pytorch.utilities import rank_zero_only
+
+
+class CsvLog(Logger):
+    """Rows by optimizer steps done in `<folder>/metrics.csv`; new columns may appear at any time.
+
+    A resumed run keeps its rows up to the step it goes on from and drops later ones, which it measures again.
+    Lightning's own CSV logger would delete the file.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__()
+        self.file = Path(folder) / "metrics.csv"
+        self.rows: dict[int, dict[str, Any]] = {}
+        self._columns: list[str] = []  # as they stand in the file
+        self._unwritten: set[int] = set()  # steps
+        self._newest = -1  # step of the newest row in the file
+        self._newest_at = 0  # byte at which it begins
+
+    @property
+    def name(self) -> str:
+        return "csv"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> CsvLog:
+        return self
+
+    @rank_zero_only
+    def resume_at(self, step: int) -> None:
+        """Read the rows of the run so far, up to `step`."""
+        if self.file.is_file():
+            with self.file.open(newline="") as f:
+                read = [{k: v for k, v in row.items() if v != ""} for row in csv.DictReader(f)]
+            self.rows = {int(row["step"]): row for row in read if int(row["step"]) <= step}
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """The composed config stands in the run folder already."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        at = int(step or 0) + 1  # Lightning numbers steps from 0
+        self.rows.setdefault(at, {"step": at}).update(metrics)
+        self._unwritten.add(at)
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Append; only a new column or a change of an older row writes the whole file again."""
+        if not self._unwritten:
+            return
+        columns = ["step", *sorted({key for row in self.rows.values() for key in row} - {"step"})]
+        newest = max(self.rows)
+        if columns != self._columns or min(self._unwritten) < self._newest:
+            self._rewrite(columns)
+        else:
+            with self.file.open("r+", newline="") as f:
+                f.seek(self._newest_at)
+                f.truncate()
+                self._write(f, sorted({*self._unwritten, self._newest}))
+        self._unwritten.clear()
+        self._newest = newest
+
+    def _rewrite(self, columns: list[str]) -> None:
+        self._columns = columns
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self.file.with_suffix(".tmp")
+        with fresh.open("w", newline="") as f:
+            csv.DictWriter(f, columns).writeheader()
+            self._write(f, sorted(self.rows))
+        os.replace(fresh, self.file)
+
+    def _write(self, f: TextIO, steps: list[int]) -> None:
+        writer = csv.DictWriter(f, self._columns, restval="")
+        for step in steps:
+            self._newest_at = f.tell()
+            writer.writerow(self.rows[step])
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        self.save()

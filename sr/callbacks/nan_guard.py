@@ -1,0 +1,68 @@
+"""Stop at the first loss that is not a number, with the batch that caused it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor
+
+from sr.errors import UserError
+
+
+class NanGuard(L.Callback):
+    """Saves the offending batch and stops the run.
+
+    The loss of a step is looked at one step later, so that a GPU is never waited for. No checkpoint is written
+    of a step whose loss has not been looked at.
+
+    Args:
+        folder: where `nan_batch.pt` goes: {lr, hr, name, step, loss}.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._pending: tuple[Tensor, Any, int] | None = None
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
+        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        self._look()
+        if loss is not None:
+            self._pending = (loss.detach(), batch, trainer.global_step)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._look()
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._look()
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        self._look()
+
+    def _look(self) -> None:
+        if self._pending is None:
+            return
+        (loss, batch, step), self._pending = self._pending, None
+        if torch.isfinite(loss):
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / "nan_batch.pt"
+        torch.save(
+            {
+                "lr": batch.lr.cpu(),
+                "hr": batch.hr.cpu(),
+                "name": list(batch.name),
+                "step": step,
+                "loss": float(loss),
+            },
+            file,
+        )
+        raise UserError(
+            f"the loss became {float(loss)} at step {step}, on {', '.join(batch.name[:4])}. The batch is kept in "
+            f"{file}; the last good weights in {self.folder / 'checkpoints'}. Usual remedies: a smaller optimizer.lr, "
+            "trainer.gradient_clip_val=0.1, or trainer.precision=32-true"
+        )

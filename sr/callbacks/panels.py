@@ -1,0 +1,56 @@
+"""Pictures while training: the same crops at every validation, on disk and in the loggers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+from lightning.pytorch.utilities import rank_zero_only
+
+from sr.callbacks.wandb_log import log_images
+from sr.imaging.color import to_uint8
+from sr.imaging.files import write_image
+from sr.imaging.panel import comparison, draw_panel
+from sr.imaging.resize import imresize
+
+
+class Panels(L.Callback):
+    """LR, bicubic, SR, HR and error map of the first validation images.
+
+    Args:
+        folder: where `step_<n>.png` goes.
+        images: how many images are drawn.
+        size: side of a crop, HR pixels.
+    """
+
+    def __init__(self, folder: str | Path = "panels", images: int = 4, size: int = 96) -> None:
+        self.folder = Path(folder)
+        self.images = images
+        self.size = size
+        self._rows: list[tuple[str, Any]] = []
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._rows = []
+
+    @rank_zero_only
+    def on_validation_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
+        if trainer.sanity_checking or len(self._rows) >= self.images:
+            return
+        enlarged = imresize(batch.lr, batch.scale)
+        lr, bicubic, sr, hr = (
+            to_uint8(x)[0].permute(1, 2, 0).cpu().numpy() for x in (batch.lr, enlarged, outputs, batch.hr)
+        )
+        cells = comparison(lr, [("bicubic", bicubic), ("SR", sr)], hr, batch.scale, self.size)
+        self._rows.append((batch.name[0], cells))
+
+    @rank_zero_only
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not self._rows:
+            return
+        step = trainer.global_step
+        write_image(self.folder / f"step_{step:07d}.png", draw_panel(self._rows))
+        pictures = [draw_panel([("", cells)]) for _, cells in self._rows]
+        log_images(trainer.loggers, "val/panels", pictures, [name for name, _ in self._rows], step)

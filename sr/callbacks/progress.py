@@ -1,0 +1,74 @@
+"""One bar for the whole run: loss, PSNR, share of time spent waiting for data, remaining time."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import TQDMProgressBar
+
+SMOOTHING = 0.05  # weight of the newest step in the data-wait share
+
+
+class Progress(TQDMProgressBar):
+    """Counts to the run's last batch (the data stream itself has no end) and logs `train/data_wait`.
+
+    Args:
+        batches: micro-batches in the whole run.
+        refresh_rate: batches between two redraws; by default 10 on a terminal, and 20 redraws a run in a file.
+    """
+
+    def __init__(self, batches: int, refresh_rate: int | None = None) -> None:
+        often = 10 if sys.stderr.isatty() else max(1, batches // 20)
+        super().__init__(refresh_rate=refresh_rate or often)
+        self.batches = batches
+        self._ended: float | None = None
+        self._wait = 0.0
+        self._started = 0.0
+        self._share = 0.0
+
+    @property
+    def total_train_batches(self) -> int:
+        return self.batches
+
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        """Short names: 'loss', 'psnr_y', 'wait'; no version number."""
+        items = super().get_metrics(trainer, pl_module)
+        items.pop("v_num", None)
+        return {key.rpartition("/")[2]: value for key, value in items.items()}
+
+    def on_train_start(self, trainer: L.Trainer, *args: Any) -> None:
+        super().on_train_start(trainer, *args)
+        self._begin(trainer)  # a resumed run does not get to on_train_epoch_start
+
+    def on_train_epoch_start(self, trainer: L.Trainer, *args: Any) -> None:
+        super().on_train_epoch_start(trainer, *args)
+        self._begin(trainer)
+
+    def _begin(self, trainer: L.Trainer) -> None:
+        bar = self.train_progress_bar
+        done = getattr(trainer.lightning_module, "batches_seen", 0)
+        bar.reset(self.batches)
+        bar.set_description("train")
+        bar.initial = bar.n = bar.last_print_n = done
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
+        self._started = time.perf_counter()
+        self._wait = self._started - self._ended if self._ended is not None else 0.0
+        super().on_train_batch_start(trainer, pl_module, *args)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if self._ended is not None:
+            share = self._wait / max(time.perf_counter() - self._ended, 1e-9)
+            self._share += SMOOTHING * (share - self._share)
+            pl_module.log("train/data_wait", self._share, prog_bar=True)
+        self._ended = time.perf_counter()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        super().on_validation_end(trainer, pl_module)
+        self._ended = None  # validation is no waiting for data

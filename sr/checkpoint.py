@@ -1,0 +1,127 @@
+"""Self-describing checkpoints: a file alone is enough to rebuild the model. Nothing in a file is executed."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.errors import HydraException
+from hydra.utils import get_class, instantiate
+
+from sr.errors import UserError
+from sr.models.base import SuperResolver
+
+FORMAT = 1
+
+
+def card(model: dict[str, Any], name: str, config: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint tells about itself, in plain values.
+
+    Args:
+        model: the composed `model` node (`_target_` and hyper-parameters).
+        name: the model's name as it was typed.
+        config: the whole composed config, budget applied.
+    """
+    return {"format": FORMAT, "name": name, "model": model, "config": config}
+
+
+def locate(path: str | Path) -> Path:
+    """A checkpoint file from a path that may also be a run folder (its last checkpoint is meant)."""
+    found = Path(path)
+    if found.is_dir():
+        found = found / "checkpoints" / "last.ckpt"
+    if not found.is_file():
+        raise UserError(
+            f"checkpoint {path}: there is no such file{_beside(Path(path))}. Give a .ckpt file or a run folder "
+            "(outputs/<model>_x<scale>/<time>)"
+        )
+    return found
+
+
+def _beside(path: Path) -> str:
+    around = sorted(p.name for p in path.parent.glob("*.ckpt")) if path.parent.is_dir() else []
+    return f" ({path.parent} holds {', '.join(around)})" if around else ""
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """The contents of one of our checkpoints, loaded as tensors and plain values only.
+
+    Raises:
+        UserError: no such file, not a checkpoint, one that holds code, or another project's.
+    """
+    file = locate(path)
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"checkpoint {file} is refused: it holds more than tensors and plain values, and loading it would run "
+            f"code from the file ({str(error).splitlines()[0]}). Ask its author for a state dict saved with "
+            "torch.save(model.state_dict(), ...)"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise UserError(f"checkpoint {file} cannot be read: {str(error).splitlines()[0]}. Is it complete?") from error
+    if not isinstance(content, dict) or "sr" not in content or "state_dict" not in content:
+        raise UserError(
+            f"checkpoint {file} was not written by this project: it does not say which architecture it is of. "
+            "Only checkpoints of train.py can be given here"
+        )
+    return content
+
+
+def build(content: dict[str, Any], source: str | Path) -> SuperResolver:
+    """The model that a checkpoint describes, with its weights, in eval mode."""
+    model = _construct(content["sr"]["model"], source)
+    load_weights(model, content["state_dict"], source)
+    model.card = {k: v for k, v in content["sr"].items() if k != "batches_seen"}
+    return model.eval()
+
+
+def load(path: str | Path) -> SuperResolver:
+    """The model in a checkpoint file or run folder."""
+    return build(read(path), path)
+
+
+def load_weights(model: SuperResolver, state: dict[str, torch.Tensor], source: str | Path) -> None:
+    """Load a state into a model of the same architecture and size.
+
+    Raises:
+        UserError: with the keys that differ.
+    """
+    theirs = {k: v for k, v in state.items() if not k.startswith("loss.")}
+    ours = model.deployed_state()
+    missing = sorted(ours.keys() - theirs.keys())
+    unknown = sorted(theirs.keys() - ours.keys())
+    resized = [
+        f"{k} is {tuple(theirs[k].shape)}, wanted {tuple(ours[k].shape)}"
+        for k in sorted(ours.keys() & theirs.keys())
+        if ours[k].shape != theirs[k].shape
+    ]
+    if missing or unknown or resized:
+        raise UserError(
+            f"{source} does not fit {type(model).__name__} x{model.scale}; it is of another architecture, size or "
+            f"scale.{_some('Missing', missing)}{_some('Unknown', unknown)}{_some('Other shape', resized)}"
+        )
+    model.load_state_dict(theirs, strict=False)
+
+
+def _some(label: str, names: list[str], most: int = 5) -> str:
+    if not names:
+        return ""
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"\n  {label}: {', '.join(names[:most])}{rest}"
+
+
+def _construct(node: dict[str, Any], source: str | Path) -> SuperResolver:
+    """Build the architecture that a checkpoint names; only a SuperResolver is ever called."""
+    target = str(node.get("_target_"))
+    try:
+        architecture = get_class(target)
+    except (HydraException, ValueError, ImportError) as error:
+        raise UserError(f"checkpoint {source} is of {target}, which is not installed here") from error
+    if not (isinstance(architecture, type) and issubclass(architecture, SuperResolver)):
+        raise UserError(f"checkpoint {source} is refused: {target} is not a super-resolution model")
+    if nested := [k for k, v in node.items() if isinstance(v, dict) and "_target_" in v]:
+        raise UserError(f"checkpoint {source} is refused: it wants to build {', '.join(nested)} as well")
+    return instantiate(node)

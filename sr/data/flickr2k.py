@@ -1,0 +1,55 @@
+"""Flickr2K: 2650 photos (Lim et al., CVPRW 2017; Timofte et al., CVPRW 2017), for training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sr.data.archives import FLICKR2K, Archive
+from sr.data.folder import split_by_name
+from sr.data.missing import images_in, missing
+from sr.data.module import SRDataModule
+from sr.data.pairs import ImagePair, pair_by_name
+from sr.degradation import matlab_bicubic
+
+
+class Flickr2k(SRDataModule):
+    """Flickr2K_HR/000001.png ..., with Flickr2K_LR_bicubic/X2/000001x2.png ... where they are there.
+
+    The set has no official validation part: a share of it, chosen by name, is held out when it is used alone.
+
+    Args:
+        root: the folder that holds Flickr2K_HR.
+        val_share: part of the images held out, 0 to 1; 0 where another set is validated on.
+        settings: see `SRDataModule`.
+    """
+
+    def __init__(self, *, root: str | Path, val_share: float = 0.01, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.name = "Flickr2K"
+        root = Path(root).expanduser()
+        self.root = root / "Flickr2K" if (root / "Flickr2K").is_dir() else root
+        self.val_share = val_share
+
+    def _parts(self) -> tuple[list[ImagePair], list[ImagePair]]:
+        hr = images_in(self.root / "Flickr2K_HR")
+        if not hr:
+            raise missing(
+                "Flickr2K's images",
+                [self.root / "Flickr2K_HR"],
+                setting="data.root=<the folder that holds Flickr2K_HR>",
+                archives=[FLICKR2K],
+                place=self.root,
+            )
+        plain = self.degradation.key == matlab_bicubic(self.scale).key
+        lr = images_in(self.root / "Flickr2K_LR_bicubic" / f"X{self.scale}") if plain else []
+        return split_by_name(pair_by_name(hr, lr or None, self.scale), self.val_share)
+
+    def train_pairs(self) -> list[ImagePair]:
+        return self._parts()[0]
+
+    def val_pairs(self) -> list[ImagePair]:
+        return self._parts()[1]
+
+    def archives(self) -> tuple[list[Archive], Path]:
+        return ([] if images_in(self.root / "Flickr2K_HR") else [FLICKR2K]), self.root

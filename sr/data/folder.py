@@ -1,0 +1,136 @@
+"""Any folder of images."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sr.data.missing import images_in, missing
+from sr.data.module import SRDataModule
+from sr.data.pairs import ImagePair, pair_by_name
+from sr.errors import UserError
+
+log = logging.getLogger(__name__)
+Folders = str | Path | Sequence[str | Path]
+
+
+class Folder(SRDataModule):
+    """Images of the user's own: folders for training, validation and test, or one root for all.
+
+    Training without validation folders holds out a share of the training images, chosen by a hash of their
+    names, so that it stays the same from run to run. Without test folders, measuring takes all of `root`, or
+    else the validation images.
+
+    Args:
+        root: a folder, or a list of folders, used for whatever has no folder of its own.
+        train: folder or folders of HR images to train on.
+        val: the same to validate on.
+        test: the same to measure on.
+        train_lr: folder or folders of LR images, in the order of `train` (or `root`); None makes LR from HR.
+        val_lr: the same for `val`.
+        test_lr: the same for `test`.
+        val_share: part of the training images to hold out where `val` is not given, 0 to 1.
+        name: of the set in tables; None is the folders' names.
+        settings: see `SRDataModule`.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: Folders | None = None,
+        train: Folders | None = None,
+        val: Folders | None = None,
+        test: Folders | None = None,
+        train_lr: Folders | None = None,
+        val_lr: Folders | None = None,
+        test_lr: Folders | None = None,
+        val_share: float = 0.1,
+        name: str | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        if not 0 <= val_share < 1:
+            raise UserError(f"data.val_share={val_share} must lie between 0 and 1")
+        self.root = _folders(root)
+        self.hr = {"train": _folders(train), "val": _folders(val), "test": _folders(test)}
+        self.lr = {"train": _folders(train_lr), "val": _folders(val_lr), "test": _folders(test_lr)}
+        self.val_share = val_share
+        named = self.root or self.hr["train"] or self.hr["test"] or self.hr["val"]
+        self.name = name or " + ".join(p.name for p in named) or "folder"
+
+    def _listed(self, part: str) -> list[ImagePair]:
+        folders, lr = self.hr[part] or self.root, self.lr[part]
+        if not folders:
+            raise UserError("data=folder does not know where its images are: type data.root=<a folder of images>")
+        if lr and len(lr) != len(folders):
+            raise UserError(f"data.{part}_lr has {len(lr)} folders for {len(folders)} HR folders: give one for each")
+        setting = f"data.{part if self.hr[part] else 'root'}=<a folder of images>"
+        pairs = []
+        for i, folder in enumerate(folders):
+            if not (hr := images_in(folder)):
+                raise missing(f"Images for data.{part if self.hr[part] else 'root'}", [folder], setting=setting)
+            small = images_in(lr[i]) if lr else None
+            if small == []:
+                raise missing(f"LR images for data.{part}_lr", [lr[i]], setting=f"data.{part}_lr=<their folder>")
+            pairs.append(pair_by_name(hr, small, self.scale))
+        return _distinct(pairs)
+
+    def train_pairs(self) -> list[ImagePair]:
+        if self.hr["val"]:
+            return self._listed("train")
+        train, held_out = split_by_name(self._listed("train"), self.val_share)
+        log.info(
+            "no data.val is given: %d of %d images are held out for validation, chosen by name (data.val_share=%g)",
+            len(held_out), len(train) + len(held_out), self.val_share,
+        )  # fmt: skip
+        return train
+
+    def val_pairs(self) -> list[ImagePair]:
+        if self.hr["val"]:
+            return self._listed("val")
+        if self.hr["test"] and not (self.hr["train"] or self.root):
+            return self._listed("test")
+        return split_by_name(self._listed("train"), self.val_share)[1]
+
+    def test_pairs(self) -> list[ImagePair]:
+        return self._listed("test") if self.hr["test"] or self.root else self.val_pairs()
+
+
+def split_by_name(pairs: list[ImagePair], share: float) -> tuple[list[ImagePair], list[ImagePair]]:
+    """Hold out a share (at least one image unless it is 0) by a hash of names: adding images moves few others.
+
+    Several LR of one HR stay on one side.
+    """
+    if share == 0:
+        return pairs, []
+    names = sorted({p.hr for p in pairs}, key=lambda p: (hashlib.blake2b(p.name.encode()).digest(), str(p)))
+    if len(names) < 2:
+        raise UserError(f"one image ({names[0]}) cannot serve for training and validation: add more images")
+    held_out = set(names[: min(len(names) - 1, max(1, round(share * len(names))))])
+    return [p for p in pairs if p.hr not in held_out], [p for p in pairs if p.hr in held_out]
+
+
+def _folders(given: Folders | None) -> list[Path]:
+    if given is None:
+        return []
+    return [Path(p).expanduser() for p in ([given] if isinstance(given, (str, Path)) else given)]
+
+
+def _distinct(groups: list[list[ImagePair]]) -> list[ImagePair]:
+    """All pairs; names that occur in several folders get what tells their folders apart in front."""
+    count = Counter(p.name for group in groups for p in group)
+    common = os.path.commonpath([group[0].hr.parent.absolute() for group in groups])
+
+    def named(pair: ImagePair) -> ImagePair:
+        if count[pair.name] == 1:
+            return pair
+        place = pair.hr.parent.absolute().relative_to(common)
+        return replace(pair, name="_".join((*place.parts, pair.name)))
+
+    return [named(pair) for group in groups for pair in group]

@@ -1,0 +1,130 @@
+"""Ordered collections of 8-bit images: decoded on demand, or made from another collection.
+
+All kinds share one interface, so that the loaders do not know whether pixels come from a file, from a
+degradation or from the decoded cache (`sr.data.cache.ImageStore`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from sr.imaging.files import Picture, read_image, read_size
+
+THUMBNAIL = 16  # pixels a side
+
+
+class Fingerprint(NamedTuple):
+    """What tells images apart without their pixels: an exact digest, and a (16, 16) grey uint8 thumbnail."""
+
+    digest: str
+    thumbnail: np.ndarray
+
+
+def fingerprint(pixels: np.ndarray) -> Fingerprint:
+    """Digest and area-averaged grey thumbnail of (H, W, 3) uint8 pixels."""
+    digest = hashlib.blake2b(f"{pixels.shape}".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(pixels).data)
+    grey = Image.fromarray(pixels).convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    return Fingerprint(digest.hexdigest(), np.asarray(grey))
+
+
+class Images:
+    """An ordered collection of RGB uint8 images; `images[i]` is (H, W, 3).
+
+    Attributes:
+        paths: the file behind each image.
+        key: identifies what is done to the files' pixels; empty for the pixels themselves.
+    """
+
+    paths: list[Path]
+    key: str = ""
+    _fingerprints: list[Fingerprint] | None = None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.picture(index).pixels
+
+    def picture(self, index: int) -> Picture:
+        """Pixels (H, W, 3) uint8, and whether the file stores one channel."""
+        raise NotImplementedError
+
+    def size(self, index: int) -> tuple[int, int]:
+        """(H, W) without decoding."""
+        raise NotImplementedError
+
+    @property
+    def fingerprints(self) -> list[Fingerprint]:
+        """One per image; computed once by decoding everything, in a few threads."""
+        if self._fingerprints is None:
+            with ThreadPoolExecutor(workers()) as pool:
+                self._fingerprints = list(pool.map(lambda i: fingerprint(self[i]), range(len(self))))
+        return self._fingerprints
+
+    @property
+    def digests(self) -> list[str]:
+        return [f.digest for f in self.fingerprints]
+
+    @property
+    def thumbnails(self) -> np.ndarray:
+        """(N, 16, 16) uint8."""
+        found = [f.thumbnail for f in self.fingerprints]
+        return np.stack(found) if found else np.zeros((0, THUMBNAIL, THUMBNAIL), np.uint8)
+
+    @property
+    def grey(self) -> Sequence[bool]:
+        """Which images are stored with one channel."""
+        return [self.picture(i).grey for i in range(len(self))]
+
+
+class LazyImages(Images):
+    """Image files decoded each time they are asked for; nothing is written to disk."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = [Path(p) for p in paths]
+
+    def picture(self, index: int) -> Picture:
+        return read_image(self.paths[index])
+
+    def size(self, index: int) -> tuple[int, int]:
+        return read_size(self.paths[index])
+
+
+class DerivedImages(Images):
+    """Images computed from those of another collection, for instance LR made from HR.
+
+    Args:
+        source: the collection that they are made from.
+        make: (path, (H, W, 3) uint8) -> (H // shrink, W // shrink, 3) uint8; the same result for the same input.
+        key: names `make` and its settings: a cache of the result is reused only under the same key.
+        shrink: by how much `make` reduces the sides.
+    """
+
+    def __init__(
+        self, source: Images, make: Callable[[Path, np.ndarray], np.ndarray], key: str, shrink: int = 1
+    ) -> None:
+        self.source, self.make, self.shrink = source, make, shrink
+        self.paths = source.paths
+        self.key = f"{source.key}>{key}"
+
+    def picture(self, index: int) -> Picture:
+        pixels, grey = self.source.picture(index)
+        return Picture(self.make(self.paths[index], pixels), grey)
+
+    def size(self, index: int) -> tuple[int, int]:
+        h, w = self.source.size(index)
+        return h // self.shrink, w // self.shrink
+
+
+def workers() -> int:
+    """Threads for decoding: libpng, libjpeg and zlib release the interpreter's lock."""
+    return max(1, min(8, os.cpu_count() or 1))

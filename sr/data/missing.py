@@ -1,0 +1,63 @@
+"""The error for data that is not there: what was looked for, where, what was found, both ways to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sr.data.archives import Archive
+from sr.errors import UserError
+from sr.imaging.files import IMAGE_SUFFIXES, list_images
+
+SHOWN = 8  # entries listed
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The folder's images, or none if there is no such folder."""
+    return list_images(folder) if folder.is_dir() else []
+
+
+def missing(
+    what: str,
+    looked: Sequence[Path],
+    *,
+    setting: str,
+    archives: Sequence[Archive] = (),
+    place: Path | None = None,
+) -> UserError:
+    """Build the error.
+
+    Args:
+        what: what is missing, as in "DIV2K's training images".
+        looked: folders that were tried.
+        setting: what to type to point elsewhere, as in "data.root=<folder>".
+        archives: where it is distributed.
+        place: where the archives or their contents belong.
+    """
+    lines = [f"{what} not found."]
+    lines += [f"  looked in {path.absolute()}: {_found(path)}" for path in looked]
+    if archives:
+        unpacked = [a.file for a in archives if place is not None and (place / a.file).is_file()]
+        lines.append("  To mend it, either place the unpacked files there; they are distributed as")
+        lines += [f"    {archive}" for archive in archives]
+        if unpacked:
+            lines.append(f"    ({', '.join(unpacked)} lies in {place} but is not unpacked)")
+        lines.append("  or type data.download=true to download, check and unpack them,")
+        lines.append(f"  or type {setting} if you have them elsewhere")
+    else:
+        lines.append(f"  Place the images there, or type {setting}")
+    return UserError("\n".join(lines))
+
+
+def _found(path: Path) -> str:
+    if not path.exists():
+        parent = next((p for p in path.absolute().parents if p.exists()), None)
+        return f"no such folder (the nearest that exists is {parent})"
+    if not path.is_dir():
+        return "that is a file, not a folder"
+    entries = sorted(p.name + ("/" if p.is_dir() else "") for p in path.iterdir() if not p.name.startswith("."))
+    if not entries:
+        return "the folder is empty"
+    more = f" and {len(entries) - SHOWN} more" if len(entries) > SHOWN else ""
+    images = "" if list_images(path) else f"no image ({' '.join(sorted(IMAGE_SUFFIXES))}) in it, only "
+    return f"{images}{', '.join(entries[:SHOWN])}{more}"

@@ -1,0 +1,307 @@
+"""The base of all data modules: checks up front, cached pairs, loaders that resume and share out the work."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from sr.data.archives import Archive
+from sr.data.augment import Augment
+from sr.data.batch import Batch
+from sr.data.download import fetch_all
+from sr.data.images import Images
+from sr.data.leaks import refuse_shared
+from sr.data.pairs import ImagePair, shown
+from sr.data.pairset import Pairs, PairSet
+from sr.data.sampling import SampleNumbers, Share, TrainPatches, WholeImages
+from sr.degradation import Degradation, matlab_bicubic
+from sr.errors import UserError
+
+log = logging.getLogger(__name__)
+PARTS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
+
+
+class SRDataModule(L.LightningDataModule):
+    """Training crops and whole images for measuring, of one data set at one scale.
+
+    A subclass lists its files in `train_pairs`, `val_pairs` and `test_pairs`; everything else is here.
+    `patch_size` and `batch_size` are read each time a loader is made, so a later stage may change them.
+
+    Args:
+        scale: enlargement factor.
+        patch_size: side of a training crop, LR pixels.
+        batch_size: images per optimizer step, over all processes and accumulated micro-batches together.
+        seed: of the order, the crops and the augmentation.
+        num_workers: loader processes; None is 0 on a CPU, where they slow a loader that reads from memory down,
+            and up to 4 beside a GPU.
+        augment: albumentations transforms beyond the flips and quarter turns.
+        dihedral: whether to draw from the eight flips and quarter turns.
+        degradation: makes LR from HR where LR is not given; None is MATLAB's bicubic.
+        cache_dir: folder of the decoded images.
+        val_images: how many validation images are used while training; None for all.
+        check_leaks: refuse training images that are also validation images.
+        download: fetch official archives that are missing.
+    """
+
+    def __init__(
+        self,
+        *,
+        scale: int,
+        patch_size: int = 48,
+        batch_size: int = 16,
+        seed: int = 0,
+        num_workers: int | None = None,
+        augment: Sequence[Any] = (),
+        dihedral: bool = True,
+        degradation: Degradation | None = None,
+        cache_dir: str | Path = "data/cache",
+        val_images: int | None = 10,
+        check_leaks: bool = True,
+        download: bool = False,
+    ) -> None:
+        super().__init__()
+        self.name: str = type(self).__name__  # in tables and messages
+        for key, number in {"seed": seed, "num_workers": num_workers, "val_images": val_images}.items():
+            if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
+                raise UserError(f"{key}={number!r} must be a whole number")
+        for key, flag in {"dihedral": dihedral, "check_leaks": check_leaks, "download": download}.items():
+            if not isinstance(flag, bool):
+                raise UserError(f"data.{key}={flag!r} must be true or false")
+        for name, value in {"scale": scale, "patch_size": patch_size, "batch_size": batch_size}.items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise UserError(f"{name}={value!r} must be a whole number, 1 or more")
+        if val_images is not None and val_images < 1:
+            raise UserError(f"data.val_images={val_images} must be 1 or more, or null for all")
+        self.scale = scale
+        self.patch_size = patch_size
+        self.batch_size = batch_size
+        self.seed = seed
+        self.num_workers = num_workers
+        self.augment, self.dihedral = list(augment or ()), dihedral
+        self.degradation = degradation or matlab_bicubic(scale)
+        if self.degradation.scale != scale:
+            raise UserError(f"the degradation shrinks by {self.degradation.scale}, but scale={scale}")
+        self.cache_dir = Path(cache_dir)
+        self.val_images = val_images
+        self.check_leaks = check_leaks
+        self.download = download
+        self._sets: dict[tuple[str, int], Pairs] = {}  # by part and scale
+
+    parts: ClassVar[tuple[str, ...]] = ("train", "val", "test")  # that the set offers
+
+    # ---- what a subclass says -----------------------------------------------------------------------------
+
+    def train_pairs(self) -> list[ImagePair]:
+        """Pairs to train on."""
+        raise UserError(f"{self.name} is for measuring only. Type for example data=div2k or data=folder to train")
+
+    def val_pairs(self) -> list[ImagePair]:
+        """Pairs to validate on while training."""
+        raise UserError(f"{self.name} has no validation images")
+
+    def test_pairs(self) -> list[ImagePair]:
+        """Pairs to measure on; the validation images unless a subclass has others."""
+        return self.val_pairs()
+
+    def archives(self) -> tuple[list[Archive], Path]:
+        """Official archives whose contents are missing, and the folder that they belong into."""
+        return [], Path()
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether LR has no preferred direction, so that x8 self-ensemble is legitimate."""
+        return self.degradation.symmetric
+
+    # ---- preparation --------------------------------------------------------------------------------------
+
+    def prepare_data(self) -> None:
+        """Download what is missing, if the user asked for it."""
+        if self.download:
+            fetch_all(*self.archives())
+
+    def has(self, part: str) -> bool:
+        """Whether the set offers "train", "val" or "test" images."""
+        return part in self.parts
+
+    def check(self, stage: str = "fit") -> None:
+        """All that can fail, at once: download, pairing, sizes, decoding, leaks. Call it before the trainer starts.
+
+        Args:
+            stage: "fit", "validate" or "test".
+
+        Raises:
+            UserError: what is wrong and how to mend it.
+        """
+        self.prepare_data()
+        self.setup(stage)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Check and open the parts that the stage needs; a second call costs nothing."""
+        parts = PARTS[stage] if stage else ("train", "val", "test")
+        missing = [p for p in parts if (p, self.scale) not in self._sets]
+        for part in missing:
+            self._sets[part, self.scale] = self.make_set(part)
+        if "train" in parts:
+            self.check_patch(self.patch_size)
+        if self.check_leaks and "train" in missing:
+            refuse_shared(self.images("train"), self.images("val"))
+
+    def make_set(self, part: str) -> Pairs:
+        """Open one part: "train" and "val" are decoded into the cache, "test" is decoded on demand."""
+        pairs = {"train": self.train_pairs, "val": self.val_pairs, "test": self.test_pairs}[part]()
+        if part == "val":
+            pairs = pairs[: self.val_images]
+        if not pairs:
+            raise UserError(f"{self.name} has no images to {'train' if part == 'train' else 'measure'} on")
+        return PairSet(
+            pairs,
+            scale=self.scale,
+            degradation=self.degradation,
+            cache_dir=None if part == "test" else self.cache_dir,
+            label=f"{self.name} {part}",
+            fixed=part != "train",
+        )
+
+    def pairs(self, part: str) -> Pairs:
+        """The opened pairs of "train", "val" or "test"."""
+        key = (part, self.scale)
+        if key not in self._sets:
+            self._sets[key] = self.make_set(part)
+        return self._sets[key]
+
+    def images(self, part: str) -> dict[str, Images]:
+        """HR collections by name, for comparing with another module's."""
+        pairs = self.pairs(part)
+        assert isinstance(pairs, PairSet)
+        return {f"{self.name} {part}": pairs.hr}
+
+    def check_patch(self, patch_size: int) -> None:
+        """Every training image holds a crop of `patch_size` LR pixels.
+
+        Raises:
+            UserError: names images that are smaller and the size that all allow.
+        """
+        pairs = self.pairs("train")
+        small = [i for i, grid in enumerate(pairs.grids) if min(grid) < patch_size]
+        if small:
+            h, w = pairs.grids[small[0]]
+            s, fits = self.scale, min(min(g) for g in pairs.grids)
+            raise UserError(
+                f"{len(small)} of {len(pairs)} training images are smaller than the patch, {patch_size} LR pixels "
+                f"({patch_size * s} of HR at scale {s}): the first is {w}x{h} LR pixels ({w * s}x{h * s} of HR).\n  "
+                f"{shown([pairs.paths[i] for i in small])}\n  "
+                f"Remove them, or type patch_size={fits} (the largest that all allow) or less"
+            )
+
+    # ---- loaders ------------------------------------------------------------------------------------------
+
+    @property
+    def _world(self) -> tuple[int, int]:
+        """Number of processes and the number of this one."""
+        return (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
+
+    @property
+    def micro_batch(self) -> int:
+        """Images per process and micro-batch.
+
+        Raises:
+            UserError: `batch_size` cannot be shared out evenly.
+        """
+        world, accumulate = self._world[0], 1 if self.trainer is None else self.trainer.accumulate_grad_batches
+        size, rest = divmod(self.batch_size, world * accumulate)
+        if rest or size < 1:
+            parts = world * accumulate
+            near = max(1, round(self.batch_size / parts)) * parts
+            raise UserError(
+                f"batch_size={self.batch_size} (images per optimizer step) does not divide among {world} processes x "
+                f"{accumulate} accumulated micro-batches: type batch_size={near}"
+            )
+        return size
+
+    def _workers(self) -> int:
+        if self.num_workers is not None:
+            return self.num_workers
+        if self.trainer is None or self.trainer.strategy.root_device.type == "cpu":
+            return 0
+        return min(4, max(1, (os.cpu_count() or 1) - 1))
+
+    def _loader(self, dataset: Any, sampler: Any) -> DataLoader:
+        self._own_sampler()
+        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return DataLoader(
+            dataset,
+            batch_size=None,  # a dataset's item is a whole batch already
+            sampler=sampler,
+            num_workers=self._workers(),
+            collate_fn=_unchanged,
+            pin_memory=on_gpu,
+            persistent_workers=self._workers() > 0,
+        )
+
+    def _own_sampler(self) -> None:
+        """Lightning would deal out the batches a second time, and repeat images to make shares even."""
+        connector = getattr(self.trainer, "_accelerator_connector", None)
+        if self._world[0] > 1 and getattr(connector, "use_distributed_sampler", False):
+            raise UserError("the data modules share out images themselves: type trainer.use_distributed_sampler=false")
+
+    def train_dataloader(self) -> DataLoader:
+        """Endless micro-batches (uint8), from where the model left off: after `batches_seen` micro-batches."""
+        self.check_patch(self.patch_size)
+        world, rank = self._world
+        module = None if self.trainer is None else self.trainer.lightning_module
+        start = int(getattr(module, "batches_seen", 0))
+        return self._loader(self._patches(), SampleNumbers(self.micro_batch, world, rank, start))
+
+    def _patches(self) -> TrainPatches:
+        augment = Augment(self.dihedral, self.augment)
+        return TrainPatches(
+            self.pairs("train"), scale=self.scale, patch=self.patch_size, seed=self.seed, augment=augment
+        )
+
+    def val_dataloader(self) -> DataLoader:
+        """Whole images of the first `val_images` validation pairs, one at a time; this process's share."""
+        return self._whole("val")
+
+    def test_dataloader(self) -> DataLoader:
+        """Whole images of all test pairs, one at a time; this process's share."""
+        return self._whole("test")
+
+    def _whole(self, part: str) -> DataLoader:
+        pairs, (world, rank) = self.pairs(part), self._world
+        if len(pairs) < world:
+            # A process without an image would skip the loop and leave the others waiting for its sums.
+            raise UserError(f"{self.name} has {len(pairs)} images to measure on, fewer than the {world} processes")
+        return self._loader(WholeImages(pairs, self.scale), Share(len(pairs), world, rank))
+
+    def sample_batch(self, images: int) -> Batch:
+        """The first `images` training samples (uint8), for timing a step before the trainer exists."""
+        self.check_patch(self.patch_size)
+        return self._patches()[list(range(images))]
+
+    def to_float(self, batch: Batch, device: torch.device | str = "cpu") -> Batch:
+        """Move a batch to the device as float32 in [0, 1]: what Lightning does between loader and step."""
+        return batch._replace(lr=_unit(batch.lr.to(device)), hr=_unit(batch.hr.to(device)))
+
+    def describe(self) -> str:
+        """One line about what is trained on and validated on."""
+        return f"{self.name}: {len(self.pairs('train')):,} images, validating on {len(self.pairs('val'))}"
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """uint8 -> float32 in [0, 1], on the device: a quarter of the bytes travel."""
+        return self.to_float(batch, batch.lr.device) if isinstance(batch, Batch) else batch
+
+
+def _unit(x: Tensor) -> Tensor:
+    return x if x.is_floating_point() else x.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+
+
+def _unchanged(batch: Any) -> Any:
+    return batch

@@ -1,0 +1,165 @@
+"""Pixels of LR-HR pairs: whole images and aligned crops, whatever LR is (files, cached, or made on the fly)."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sr.data.cache import ImageStore
+from sr.data.images import DerivedImages, Images, LazyImages
+from sr.data.pairs import ImagePair, check_sizes
+from sr.degradation import Degradation
+
+
+class Pairs:
+    """A sequence of LR-HR pairs, cropped at the top left to the same multiple of the scale.
+
+    Attributes:
+        names: one per pair.
+        grids: (h, w) of each LR image; HR is `scale` times that.
+        paths: the HR file of each pair.
+    """
+
+    names: list[str]
+    grids: list[tuple[int, int]]
+    paths: list[Path]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def whole(self, index: int) -> tuple[np.ndarray, np.ndarray, bool]:
+        """LR (h, w, 3), HR (s*h, s*w, 3), both uint8, and whether HR is stored as grey."""
+        raise NotImplementedError
+
+    def crop(
+        self, index: int, y: int, x: int, size: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, bool]:
+        """As `whole`, for the square of `size` LR pixels at row y, column x; random degradations draw from rng."""
+        raise NotImplementedError
+
+
+class PairSet(Pairs):
+    """Pairs of one data set at one scale.
+
+    Args:
+        pairs: all with an LR file, or all without (LR is then made from HR).
+        scale: enlargement factor.
+        degradation: makes LR from HR where there are no LR files.
+        cache_dir: where decoded images are kept; None decodes on demand and writes nothing.
+        label: names the set in the progress bar and in the cache.
+        fixed: LR of a random degradation is drawn once for each image (seeded by its name), as measuring needs;
+            otherwise anew for each crop.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[ImagePair],
+        *,
+        scale: int,
+        degradation: Degradation,
+        cache_dir: str | Path | None,
+        label: str,
+        fixed: bool,
+    ) -> None:
+        check_sizes(pairs, scale)
+        self.scale, self.degradation = scale, degradation
+        self.names = [p.name for p in pairs]
+        self.paths = [p.hr for p in pairs]
+        unique = {path: i for i, path in enumerate(dict.fromkeys(self.paths))}
+        self._hr_of = [unique[p] for p in self.paths]  # several LR may share one HR
+
+        def kept(images: Images, name: str) -> Images:
+            return images if cache_dir is None else ImageStore(images, cache_dir, f"{label} {name}")
+
+        self.hr = kept(LazyImages(list(unique)), "HR")
+        self.lr: Images | None = None
+        self._lr_of = list(self._hr_of)
+        files = [p.lr for p in pairs if p.lr is not None]
+        if files:
+            self.lr = kept(LazyImages(files), f"LR x{scale}")
+            self._lr_of = list(range(len(files)))
+        elif fixed or degradation.deterministic:
+            made = DerivedImages(self.hr, self._degrade, f"{degradation.key} x{scale}", scale)
+            self.lr = kept(made, f"LR x{scale}")
+        self.grids = [self._grid(i) for i in range(len(self))]
+
+    def _grid(self, index: int) -> tuple[int, int]:
+        h, w = (side // self.scale for side in self.hr.size(self._hr_of[index]))
+        if self.lr is None:
+            return h, w
+        lr_h, lr_w = self.lr.size(self._lr_of[index])
+        return min(h, lr_h), min(w, lr_w)
+
+    def _degrade(self, path: Path, pixels: np.ndarray) -> np.ndarray:
+        """LR of a whole image; a random degradation is seeded by the file's name, so it is always the same."""
+        s = self.scale
+        h, w = pixels.shape[0] // s * s, pixels.shape[1] // s * s
+        seed = int.from_bytes(hashlib.blake2b(path.name.encode(), digest_size=7).digest(), "big")
+        return self._run(pixels[:h, :w], seed)
+
+    def _run(self, pixels: np.ndarray, seed: int) -> np.ndarray:
+        generator = torch.Generator().manual_seed(seed)
+        hr = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)).copy())
+        return np.ascontiguousarray(self.degradation(hr, generator).numpy().transpose(1, 2, 0))
+
+    def whole(self, index: int) -> tuple[np.ndarray, np.ndarray, bool]:
+        (h, w), s = self.grids[index], self.scale
+        hr, grey = self.hr.picture(self._hr_of[index])
+        if isinstance(self.lr, DerivedImages):
+            lr = self.lr.make(self.paths[index], hr)  # HR is decoded already
+        else:
+            assert self.lr is not None, "whole images need LR that is fixed for each image"
+            lr = self.lr[self._lr_of[index]]
+        return lr[:h, :w], hr[: h * s, : w * s], grey
+
+    def crop(
+        self, index: int, y: int, x: int, size: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, bool]:
+        s = self.scale
+        hr, grey = self.hr.picture(self._hr_of[index])
+        if self.lr is not None:
+            lr = self.lr[self._lr_of[index]][y : y + size, x : x + size]
+        else:
+            lr = self._degraded_crop(index, hr, y, x, size, int(rng.integers(2**62)))
+        return lr, hr[y * s : (y + size) * s, x * s : (x + size) * s], grey
+
+    def _degraded_crop(self, index: int, hr: np.ndarray, y: int, x: int, size: int, seed: int) -> np.ndarray:
+        """Degrade a crop with enough of its surroundings that no border shows where the image goes on."""
+        margin, grid, s = self.degradation.margin, self.degradation.grid, self.scale
+        h, w = self.grids[index]
+        top, left = (max(0, v - margin) // grid * grid for v in (y, x))
+        bottom = min(h, -(-(y + size + margin) // grid) * grid)
+        right = min(w, -(-(x + size + margin) // grid) * grid)
+        lr = self._run(hr[top * s : bottom * s, left * s : right * s], seed)
+        return lr[y - top : y - top + size, x - left : x - left + size]
+
+
+class JoinedPairs(Pairs):
+    """Several sets of pairs, one after the other."""
+
+    def __init__(self, parts: Sequence[Pairs]) -> None:
+        self.parts = list(parts)
+        self.names = [n for p in self.parts for n in p.names]
+        self.grids = [g for p in self.parts for g in p.grids]
+        self.paths = [f for p in self.parts for f in p.paths]
+        self._ends = list(accumulate(len(p) for p in self.parts))
+
+    def _find(self, index: int) -> tuple[Pairs, int]:
+        part = bisect_right(self._ends, index)
+        return self.parts[part], index - (self._ends[part - 1] if part else 0)
+
+    def whole(self, index: int) -> tuple[np.ndarray, np.ndarray, bool]:
+        pairs, i = self._find(index)
+        return pairs.whole(i)
+
+    def crop(
+        self, index: int, y: int, x: int, size: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, bool]:
+        pairs, i = self._find(index)
+        return pairs.crop(i, y, x, size, rng)

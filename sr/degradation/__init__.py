@@ -1,0 +1,19 @@
+"""HR -> LR: steps composed in order and seeded. kornia is imported only by the steps that use it."""
+
+from sr.degradation.base import Degradation, Step
+from sr.degradation.blur import GaussianBlur, MotionBlur
+from sr.degradation.jpeg import Jpeg
+from sr.degradation.noise import GaussianNoise, PoissonNoise
+from sr.degradation.resize import MatlabBicubic, matlab_bicubic
+
+__all__ = [
+    "Degradation",
+    "GaussianBlur",
+    "GaussianNoise",
+    "Jpeg",
+    "MatlabBicubic",
+    "MotionBlur",
+    "PoissonNoise",
+    "Step",
+    "matlab_bicubic",
+]

@@ -1,0 +1,66 @@
+"""Blurs, by kornia."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sr.degradation.base import Range, Step, as_float, draw, fixed_or_range
+from sr.errors import UserError
+
+
+class GaussianBlur(Step):
+    """Isotropic Gaussian blur, kernel cut at 3 sigma, mirrored edges.
+
+    Args:
+        sigma: standard deviation in pixels, or [low, high].
+    """
+
+    def __init__(self, sigma: Range = 1.6) -> None:
+        self.sigma = fixed_or_range(sigma, "sigma")
+        if self.sigma[0] <= 0:
+            raise UserError(f"GaussianBlur: sigma={sigma} must be above 0 pixels")
+        self.reach = math.ceil(3 * self.sigma[1])
+
+    @property
+    def deterministic(self) -> bool:
+        return self.sigma[0] == self.sigma[1]
+
+    def __call__(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        from kornia.filters import gaussian_blur2d
+
+        sigma = draw(self.sigma, generator)
+        size = 2 * math.ceil(3 * sigma) + 1
+        return gaussian_blur2d(as_float(x)[None], (size, size), (sigma, sigma), border_type="reflect")[0]
+
+
+class MotionBlur(Step):
+    """Blur along a line, edges replicated.
+
+    Args:
+        size: length of the line in pixels, odd.
+        angle: its direction in degrees, or [low, high].
+    """
+
+    def __init__(self, size: int = 9, angle: Range = (0, 360)) -> None:
+        if size < 3 or size % 2 == 0:
+            raise UserError(f"MotionBlur: size={size} must be an odd number of pixels, 3 or more")
+        self.size = size
+        self.angle = fixed_or_range(angle, "angle")
+        self.reach = size // 2
+
+    @property
+    def deterministic(self) -> bool:
+        return self.angle[0] == self.angle[1]
+
+    @property
+    def symmetric(self) -> bool:
+        return self.angle[1] - self.angle[0] >= 180  # a line has no head: half a turn covers all directions
+
+    def __call__(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        from kornia.filters import motion_blur
+
+        angle = draw(self.angle, generator)
+        return motion_blur(as_float(x)[None], self.size, angle, 0.0, border_type="replicate")[0]

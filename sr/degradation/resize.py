@@ -1,0 +1,32 @@
+"""Shrinking."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sr.degradation.base import Degradation, Step
+from sr.imaging.resize import imresize
+
+
+class MatlabBicubic(Step):
+    """MATLAB's `imresize(hr, 1 / scale, 'bicubic')`: a = -0.5, antialiased, rounded after each pass on uint8.
+
+    Args:
+        scale: by how much the sides get smaller.
+        edge: "mirror" as in MATLAB today, "replicate" as in the older public LR.
+        quantize_intermediate: round to 8 bits between the two passes, as MATLAB does on uint8.
+    """
+
+    def __init__(self, scale: int, edge: str = "mirror", quantize_intermediate: bool = True) -> None:
+        self.scale, self.edge, self.quantize_intermediate = scale, edge, quantize_intermediate
+        self.shrink = scale
+        self.reach = 2 * scale  # half the width of the antialiased cubic
+
+    def __call__(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        return imresize(x, 1 / self.scale, edge=self.edge, quantize_intermediate=self.quantize_intermediate)
+
+
+def matlab_bicubic(scale: int) -> Degradation:
+    """What "bicubic LR" means in the papers: MATLAB's resize of the uint8 HR image."""
+    return Degradation(scale, [MatlabBicubic(scale)])

@@ -1,0 +1,161 @@
+"""What every entry script shares: Hydra's main with errors that say what to type, and resuming a run folder."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import hydra
+from hydra.errors import CompactHydraException, HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from sr.entry import config
+from sr.errors import UserError
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+def main(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+    """Turn task(cfg) into the main function of an entry script that composes conf/<config_name>.yaml."""
+
+    def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
+        def guarded(cfg: DictConfig) -> Any:
+            try:
+                return task(cfg)
+            except UserError as error:
+                # Hydra prints this kind without a traceback.
+                raise CompactHydraException(f"error: {error}") from error
+
+        def entry() -> None:
+            config.register()
+            arguments = sys.argv[1:]
+            try:
+                sys.argv[1:] = flags_first(with_resumed_run(arguments))
+                hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)()
+            except UserError as error:
+                sys.exit(f"error: {error}")
+            except SystemExit as stop:
+                cause = stop.__context__
+                if isinstance(cause, Exception) and (hint := suggestion(cause, config_name, arguments)):
+                    print(hint, file=sys.stderr)
+                raise
+
+        return entry
+
+    return decorate
+
+
+def flags_first(arguments: list[str]) -> list[str]:
+    """Hydra's parser wants all overrides in one run; people type flags between them."""
+    overrides = [a for a in arguments if not a.startswith("-") and ("=" in a or a.startswith("~"))]
+    return [a for a in arguments if a not in overrides] + overrides
+
+
+# ---- nearest valid names ------------------------------------------------------------------------------------
+
+
+def nearest(name: str, valid: list[str]) -> str:
+    """' Did you mean ...?' or an empty string."""
+    close = difflib.get_close_matches(name, list(dict.fromkeys(valid)), n=2, cutoff=0.6)
+    return f" Did you mean {' or '.join(close)}?" if close else ""
+
+
+def suggestion(error: Exception, config_name: str, arguments: list[str]) -> str:
+    """What to type instead of the key or option that composing refused."""
+    text = f"{error}\n{error.__cause__ or ''}"
+    if option := re.search(r"Could not find '([\w/]+)/([^'/]+)'", text):
+        group, name = option.groups()
+        folder = CONF / group
+        options = sorted(p.stem for p in folder.glob("*.yaml")) if folder.is_dir() else []
+        return nearest(name, options).strip()
+    if key := re.search(r"(?:Could not override|Key) '([^']+)'", text):
+        full = re.search(r"full_key: (\S+)", text)
+        name = full.group(1) if full else key.group(1)
+        return _nearest_key(name, _valid_keys(config_name, arguments, name))
+    return ""
+
+
+def _nearest_key(name: str, valid: list[str]) -> str:
+    """Look among the keys beside the refused one first; where none is close, list them."""
+    parent = name.rpartition(".")[0]
+    beside = [k for k in valid if parent and k.rpartition(".")[0] == parent]
+    if hint := nearest(name, beside or valid).strip():
+        return hint
+    return f"Keys of {parent}: {', '.join(k.rpartition('.')[2] for k in beside)}" if beside else ""
+
+
+def _valid_keys(config_name: str, arguments: list[str], refused: str) -> list[str]:
+    """Every key and group of the config that the other arguments compose."""
+    kept = [a for a in arguments if not a.startswith("-") and "=" in a and a.split("=")[0].lstrip("+~") != refused]
+    groups = [p.name for p in CONF.iterdir() if p.is_dir() and p.name != "hydra"]
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = hydra.compose(config_name, [a for a in kept if "," not in a])
+    except (HydraException, OmegaConfBaseException):
+        return groups
+    return groups + _dotted(OmegaConf.to_container(cfg, resolve=False))
+
+
+def _dotted(node: Any, prefix: str = "") -> list[str]:
+    if not isinstance(node, dict):
+        return []
+    found = []
+    for key, value in node.items():
+        found += [f"{prefix}{key}", *_dotted(value, f"{prefix}{key}.")]
+    return found
+
+
+# ---- resuming -----------------------------------------------------------------------------------------------
+
+
+def with_resumed_run(arguments: list[str]) -> list[str]:
+    """`resume=last` or `resume=<run folder>` becomes the run's own arguments, in its own folder.
+
+    What is typed beside it wins over what was typed then.
+    """
+    asked = [a for a in arguments if a.lstrip("+").startswith("resume=")]
+    if not asked or any(a.startswith("hydra.run.dir=") for a in arguments):
+        return arguments
+    value = asked[-1].partition("=")[2].strip("'\"")
+    if value in ("", "null"):
+        return arguments
+    run = last_run(Path("outputs")) if value == "last" else run_folder(Path(value))
+    saved = run / ".hydra" / "overrides.yaml"
+    then = [str(a) for a in OmegaConf.load(saved)] if saved.is_file() else []
+    typed = [a for a in arguments if a not in asked]
+    replaced = {a.split("=")[0].lstrip("+~") for a in typed}
+    kept = [a for a in then if a.split("=")[0].lstrip("+~") not in {*replaced, "resume"}]
+    # The folder is quoted for Hydra's grammar: it may hold spaces, commas or a drive's colon.
+    quoted = str(run.resolve()).replace("'", "\\'")
+    return [*kept, *typed, f"resume='{quoted}'", f"hydra.run.dir='{quoted}'"]
+
+
+def run_folder(path: Path) -> Path:
+    """The run folder that `path` is or lies in, which must hold a checkpoint to go on from."""
+    for folder in (path, *path.parents[:2]):
+        if (folder / "checkpoints" / "last.ckpt").is_file():
+            return folder
+    found = "it does not exist" if not path.exists() else "there is no checkpoints/last.ckpt in it"
+    raise UserError(
+        f"resume={path}: not a run that can be continued: {found}. Give a run folder "
+        "(outputs/<model>_x<scale>/<time>), or resume=last for the newest one"
+    )
+
+
+def last_run(outputs: Path) -> Path:
+    """The run below `outputs` whose last checkpoint is the newest."""
+    found = list(outputs.glob("**/checkpoints/last.ckpt"))
+    if not found:
+        raise UserError(
+            f"resume=last: no run with a checkpoint below {outputs.resolve()}. Runs started from another "
+            "folder are found with resume=<run folder>"
+        )
+    return max(found, key=lambda p: p.stat().st_mtime).parents[1]

@@ -1,0 +1,97 @@
+"""The typed root of every composed config, and the rule that finds a model's recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from omegaconf import OmegaConf
+
+
+@dataclass
+class Common:
+    """Keys that training and evaluation share."""
+
+    scale: int = 4
+    seed: int = 0
+    data_dir: str = "data"  # one setting from which every data root follows
+    cache_dir: str = "${oc.env:SR_CACHE_DIR,data/.cache}"  # decoded pixels
+    patch_size: int = 48  # LR pixels
+    batch_size: int = 16  # images per optimizer step, over all processes
+    degradation: Any = None
+    model: Any = None
+    data: Any = None
+
+
+@dataclass
+class Budget:
+    """How much of a recipe is run; see conf/budget."""
+
+    name: str = "paper"
+    seconds: float | None = None  # wall-clock time that training should take
+    steps: int | None = None  # optimizer steps in all
+    max_batch: int | None = None
+    smallest_patch: bool = False
+    factor: float | None = None  # of every step count; set when the budget is known
+
+
+@dataclass
+class TrainSchema(Common):
+    """Every plain key of conf/train.yaml, with its type and default. A recipe overrides the defaults."""
+
+    steps: int = 300_000  # optimizer steps
+    accumulate: int = 1  # micro-batches per optimizer step; batch_size is divided by it
+    val_every_steps: int = 5_000
+    save_every_steps: int | None = None  # also save last.ckpt every so many steps
+    save_every_minutes: float = 5.0
+    loss: Any = None
+    optimizer: Any = None
+    scheduler: Any = None
+    protocol: Any = None  # of the validation figure
+    callbacks: Any = field(default_factory=dict)
+    trainer: Any = None
+    logger: Any = field(default_factory=dict)
+    budget: Budget = field(default_factory=Budget)
+    channels_last: bool = False
+    compile: bool = False
+    init_from: str | None = None  # a checkpoint or run folder whose weights training starts from
+    resume: str | None = None  # 'last' or a run folder
+    benchmarks: list[str] | None = None  # measured at the end; null: the data's own and those found in data_dir
+    self_ensemble: bool = False  # of the measurement at the end
+    choices: dict[str, Any] = field(default_factory=dict)  # filled in: the names chosen from each group
+
+
+@dataclass
+class EvaluateSchema(Common):
+    """Every plain key of conf/evaluate.yaml."""
+
+    checkpoint: Any = None  # a path, or a list of paths
+    protocol: Any = None  # a name or a list of names; null: those under which the papers measure the model
+    self_ensemble: bool = False
+    panels: int = 4  # images per set that are drawn
+    panel_size: int = 96  # HR pixels of a crop
+    edge: str | None = None  # LR made here: 'mirror' or 'replicate'; null: as conf/degradation says
+    device: str = "auto"
+    baseline: bool = True  # a bicubic row above the models
+    choices: dict[str, Any] = field(default_factory=dict)
+
+
+def recipe_of(model: str) -> str:
+    """The recipe of a model: its own, else its family's (`rlfn_s` -> `rlfn`), else `base`."""
+    loader = GlobalHydra.instance().config_loader()
+    recipes = set(loader.get_group_options("recipe", results_filter=ObjectType.CONFIG))
+    name = str(model)
+    while name not in recipes and "_" in name:
+        name = name.rpartition("_")[0]
+    return name if name in recipes else "base"
+
+
+def register() -> None:
+    """Make the schemas and the recipe rule known to Hydra; harmless when repeated."""
+    store = ConfigStore.instance()
+    store.store(name="train_schema", node=TrainSchema)
+    store.store(name="evaluate_schema", node=EvaluateSchema)
+    OmegaConf.register_new_resolver("recipe_of", recipe_of, replace=True)

@@ -1,0 +1,107 @@
+"""The measuring run: models and checkpoints side by side on image sets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from sr import checkpoint
+from sr.data.module import SRDataModule
+from sr.entry.cli import CONF
+from sr.entry.data_sets import build_set, refuse_missing
+from sr.entry.validate import check_targets
+from sr.errors import UserError
+from sr.evaluation import BASELINE, Entry, compare, pick_device
+from sr.metrics.protocol import get_protocol
+from sr.models.base import SuperResolver
+from sr.models.bicubic import Bicubic
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(cfg: DictConfig) -> None:
+    """Run a composed conf/evaluate.yaml: one table per scale over all models and sets."""
+    run = HydraConfig.get()
+    typed = list(run.overrides.task)
+    sets_wanted = _sets_wanted(typed)
+    protocols = [get_protocol(p).name for p in _list(cfg.protocol)] or None
+    device = pick_device(cfg.device)
+    by_scale: dict[int, list[Entry]] = {}
+    for entry in _entries(cfg, typed):
+        by_scale.setdefault(entry.model.scale, []).append(entry)
+    folder = Path(run.runtime.output_dir)
+    planned: list[tuple[Path, list[Entry], list[SRDataModule]]] = []
+    for scale, entries in by_scale.items():
+        sets = [build_set(name, scale, typed) for name in sets_wanted]
+        refuse_missing(sets)
+        if cfg.baseline and all(e.name != BASELINE for e in entries):
+            entries = [Entry(BASELINE, Bicubic(scale)), *entries]
+        planned.append((folder / f"x{scale}" if len(by_scale) > 1 else folder, entries, sets))
+    for place, entries, sets in planned:
+        compare(entries, sets, place, device, protocols, cfg.self_ensemble, cfg.panels, cfg.panel_size)
+
+
+def _entries(cfg: DictConfig, typed: Sequence[str]) -> list[Entry]:
+    paths = _list(cfg.checkpoint)
+    scale_typed = any(a.split("=")[0] == "scale" for a in typed)
+    if not paths:
+        if cfg.model is None:
+            raise UserError(
+                "nothing to measure: type checkpoint=<file or run folder> (or a list of them), or model=bicubic"
+            )
+        check_targets(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
+        model: SuperResolver = hydra.utils.instantiate(cfg.model)
+        if any(True for _ in model.parameters()):
+            raise UserError(
+                f"model={_chosen()} has weights that nobody trained: type checkpoint=<file or run folder> instead"
+            )
+        return [Entry(_chosen(), model)]
+    entries = []
+    for path in paths:
+        content = checkpoint.read(path)
+        model = checkpoint.build(content, path)
+        if scale_typed and model.scale != cfg.scale:
+            raise UserError(f"scale={cfg.scale}: checkpoint {path} is of scale {model.scale}; leave scale= out")
+        if cfg.model is not None and cfg.model._target_ != content["sr"]["model"]["_target_"]:
+            raise UserError(
+                f"model={_chosen()}: checkpoint {path} is of {content['sr']['name']}; leave model= out, a checkpoint "
+                "knows its architecture"
+            )
+        entries.append(Entry(_unique(content["sr"]["name"], path, [e.name for e in entries]), model))
+    return entries
+
+
+def _chosen() -> str:
+    return str(HydraConfig.get().runtime.choices["model"])
+
+
+def _unique(name: str, path: str, taken: list[str]) -> str:
+    """The model's name; with the run's folder where two checkpoints share it."""
+    if name not in taken:
+        return name
+    run = Path(path).resolve()
+    run = run.parents[1] if run.is_file() else run
+    longer = f"{name}:{run.name}"
+    return longer if longer not in taken else f"{longer}:{len(taken) + 1}"
+
+
+def _list(value: object) -> list[str]:
+    if value is None:
+        return []
+    return [str(v) for v in value] if isinstance(value, ListConfig | list) else [str(value)]
+
+
+def _sets_wanted(typed: Sequence[str]) -> list[str]:
+    """The names in `data=[...]`; Hydra does not keep a multiple choice anywhere else."""
+    for override in OverridesParser.create().parse_overrides(list(typed)):
+        if override.key_or_group == "data":
+            value = override.value()
+            return [str(v) for v in value] if isinstance(value, list) else [str(value)]
+    defaults = OmegaConf.load(CONF / "evaluate.yaml").defaults
+    return [str(v) for entry in defaults if isinstance(entry, DictConfig) and "data" in entry for v in entry.data]

@@ -1,0 +1,9 @@
+"""The one exception that means "the user can mend this"."""
+
+
+class UserError(ValueError):
+    """A wrong input, found before the work starts.
+
+    The message says what was looked for, where, what was found instead, and what to type to mend it.
+    Entry scripts print it without a traceback and exit with status 1.
+    """

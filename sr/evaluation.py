@@ -1,0 +1,190 @@
+"""Measure models on image sets: the one loop behind evaluate.py and the table that ends a training run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from sr.data.module import SRDataModule
+from sr.errors import UserError
+from sr.imaging.color import to_uint8
+from sr.imaging.ensemble import self_ensemble
+from sr.imaging.files import write_image
+from sr.imaging.panel import comparison, draw_panel
+from sr.metrics.protocol import Protocol, get_protocol
+from sr.models.base import SuperResolver
+from sr.report.figures import Figure, averages, table, write
+
+log = logging.getLogger(__name__)
+
+BASELINE = "bicubic"  # the first row of every table
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model to measure, under the name that its rows carry."""
+
+    name: str
+    model: SuperResolver
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image kept for a panel: (H, W, 3) uint8 arrays."""
+
+    name: str
+    lr: np.ndarray
+    sr: np.ndarray
+    hr: np.ndarray
+    psnr: float
+
+
+@torch.inference_mode()
+def measure(
+    entry: Entry,
+    data: SRDataModule,
+    protocols: Sequence[Protocol],
+    device: torch.device,
+    ensemble: bool = False,
+    keep: int = 0,
+) -> tuple[list[Figure], list[Sample]]:
+    """Figures of one model on the test images of one set, image by image.
+
+    Args:
+        ensemble: average over the eight flips and rotations of LR (Lim et al., EDSR, section 3.4).
+        keep: of how many images (the first ones) the output is returned, for panels.
+
+    Returns:
+        A figure per image and protocol, and the kept images with their PSNR under the first protocol.
+    """
+    model = entry.model.to(device).eval()
+    label = entry.name + ("+" if ensemble else "")
+    figures: list[Figure] = []
+    kept: list[Sample] = []
+    images = data.test_dataloader()
+    for batch in tqdm(images, desc=f"{label} on {data.name}", unit="image", leave=False, dynamic_ncols=True):
+        batch = data.to_float(batch, device)
+        # Protocols that make LR in the same way share one pass through the network.
+        for classic in dict.fromkeys(p.makes_lr for p in protocols):
+            group = [p for p in protocols if p.makes_lr == classic]
+            lr = group[0].lr(_bytes(batch.hr), batch.scale, grey=batch.grey[0]).to(device) if classic else batch.lr
+            output = _upscale(model, lr, batch.scale, ensemble)
+            for protocol in group:
+                psnr, ssim = protocol.compare(output, batch.hr, batch.scale, batch.grey)
+                figures.append(
+                    Figure(
+                        label,
+                        data.name,
+                        batch.scale,
+                        protocol.name,
+                        float(psnr),
+                        float(ssim),
+                        1,
+                        batch.name[0],
+                    )
+                )
+            if len(kept) < keep and batch.name[0] not in [s.name for s in kept]:
+                kept.append(Sample(batch.name[0], *map(_array, (lr, output, batch.hr)), psnr=figures[-1].psnr))
+    if not figures:
+        raise UserError(f"data={data.name}: there is no image to measure")
+    return figures, kept
+
+
+def _upscale(model: SuperResolver, lr: Tensor, scale: int, ensemble: bool) -> Tensor:
+    def once(x: Tensor) -> Tensor:
+        return model(x, scale)
+
+    return self_ensemble(once, lr) if ensemble else once(lr)
+
+
+def _array(image: Tensor) -> np.ndarray:
+    """(1, 3, H, W) in about [0, 1] -> (H, W, 3) uint8."""
+    return to_uint8(image)[0].permute(1, 2, 0).cpu().numpy()
+
+
+def _bytes(image: Tensor) -> Tensor:
+    return (image * 255).round().to(torch.uint8)
+
+
+def compare(
+    entries: Sequence[Entry],
+    sets: Sequence[SRDataModule],
+    folder: Path,
+    device: torch.device,
+    protocols: Sequence[str] | None = None,
+    ensemble: bool = False,
+    panels: int = 4,
+    size: int = 96,
+) -> list[Figure]:
+    """Measure every model on every set, print the table, write the CSV files and the panels.
+
+    Args:
+        protocols: names; None for those under which the papers measure each model, and for the baseline those
+            of the models beside it.
+        panels: images per set that are drawn, with crops of `size` HR pixels.
+
+    Returns:
+        The averages.
+    """
+    deployed = [Entry(e.name, e.model.merged()) for e in entries]
+    figures: list[Figure] = []
+    drawn: list[Path] = []
+    for data in sets:
+        if ensemble and not data.symmetric:
+            log.warning(
+                f"warning: the LR of {data.name} was not made symmetrically (shifts, noise or directed blur), so the "
+                "x8 self-ensemble averages answers to different questions"
+            )
+        samples: dict[str, list[Sample]] = {}
+        for entry in deployed:
+            under = _protocols(entry, entries, protocols)
+            rows, kept = measure(entry, data, under, device, ensemble and entry.name != BASELINE, panels)
+            figures += rows
+            samples[rows[0].model] = kept
+        if panels:
+            drawn.append(_draw(samples, data, folder / "panels", size))
+    means = averages(figures)
+    log.info("\n" + table(means) + "\n")
+    for path in (*drawn, *write(figures, folder)):
+        log.info(str(path))
+    return means
+
+
+def _protocols(entry: Entry, entries: Sequence[Entry], asked: Sequence[str] | None) -> list[Protocol]:
+    others = [e for e in entries if e.name != BASELINE]
+    like = others if entry.name == BASELINE and others else [entry]
+    return [get_protocol(name) for name in asked or dict.fromkeys(n for e in like for n in e.model.protocols)]
+
+
+def _draw(samples: dict[str, list[Sample]], data: SRDataModule, folder: Path, size: int) -> Path:
+    """One picture of a set: a row per image with LR, every model and HR at the same crop."""
+    rows = []
+    for shown in zip(*samples.values(), strict=True):
+        outputs = [(f"{label} {s.psnr:.2f} dB", s.sr) for label, s in zip(samples, shown, strict=True)]
+        lr, hr = shown[0].lr, shown[0].hr
+        scale = hr.shape[0] // lr.shape[0]
+        rows.append((shown[0].name, comparison(lr, outputs, hr, scale, size)))
+    path = folder / f"{data.name}_x{scale}.png"
+    write_image(path, draw_panel(rows))
+    return path
+
+
+def pick_device(name: str) -> torch.device:
+    """'auto' is a GPU if there is one; anything else is torch's name of a device."""
+    if name != "auto":
+        try:
+            return torch.empty(0, device=name).device
+        except (RuntimeError, AssertionError) as error:
+            raise UserError(
+                f"device={name} cannot be used here ({str(error).splitlines()[0]}). Try device=cpu"
+            ) from error
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -1,0 +1,54 @@
+"""Colour conversion of ITU-R BT.601 in studio range, with the coefficients of MATLAB's ``rgb2ycbcr``.
+
+The papers measure on this Y: 16 for black and 235 for white on the 8-bit scale. The full-range luma of JPEG
+is another quantity and moves PSNR by more than a decibel.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sr.errors import UserError
+
+# Rows Y, Cb, Cr on the 8-bit scale for R, G, B in [0, 1].
+_FORWARD = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
+_OFFSET = np.array([16.0, 128.0, 128.0]) / 255
+_INVERSE = np.linalg.inv(_FORWARD)
+
+Rows = list[list[float]]
+_TO_YCBCR: tuple[Rows, list[float]] = (_FORWARD.tolist(), _OFFSET.tolist())
+_TO_RGB: tuple[Rows, list[float]] = (_INVERSE.tolist(), (-_INVERSE @ _OFFSET).tolist())
+
+
+def _affine(x: Tensor, rows: Rows, offsets: list[float]) -> Tensor:
+    """Channels (dimension -3) times a constant matrix plus an offset; half precision in float32."""
+    wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    a, b, c = wide.unbind(-3)
+    out = [r[0] * a + r[1] * b + r[2] * c + offset for r, offset in zip(rows, offsets, strict=True)]
+    return torch.stack(out, -3).to(x.dtype)
+
+
+def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
+    """RGB (..., 3, H, W) in [0, 1] to unrounded YCbCr: Y in [16, 235] / 255, Cb and Cr in [16, 240] / 255."""
+    return _affine(rgb, *_TO_YCBCR)
+
+
+def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
+    """The exact linear inverse of `rgb_to_ycbcr`, (..., 3, H, W), without clamping."""
+    return _affine(ycbcr, *_TO_RGB)
+
+
+def rgb_to_y(rgb: Tensor) -> Tensor:
+    """The unrounded Y (..., 1, H, W) in [16, 235] / 255 of RGB (..., 3, H, W) in [0, 1]."""
+    return _affine(rgb, _TO_YCBCR[0][:1], _TO_YCBCR[1][:1])
+
+
+def to_uint8(x: Tensor) -> Tensor:
+    """Floats in [0, 1] to uint8: clipped, then rounded half up. NaN is a UserError, never 0."""
+    if x.isnan().any():
+        raise UserError(
+            f"an image of shape {tuple(x.shape)} holds {int(x.isnan().sum())} NaN values; if the model "
+            "ran in half precision try trainer.precision=32-true, otherwise its weights have diverged"
+        )
+    wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    return (wide.clamp(0, 1) * 255 + 0.5).floor().to(torch.uint8)

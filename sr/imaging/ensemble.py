@@ -1,0 +1,36 @@
+"""Geometric self-ensemble, the "+" of EDSR+ and its successors."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def self_ensemble(fn: Callable[[Tensor], Tensor], lr: Tensor) -> Tensor:
+    """Mean of `fn` over the eight flips and quarter turns of its input, each turned back.
+
+    The mean is taken over unrounded outputs. Only sensible where LR was made by a symmetric degradation:
+    bicubic is one, the shifted or blurred tracks of NTIRE are not.
+
+    Args:
+        fn: maps (B, C, h, w) to (B, C', s*h, s*w) for any h and w.
+        lr: images (B, C, h, w), not necessarily square.
+
+    Returns:
+        (B, C', s*h, s*w) in the type of the output of `fn`; half precision is summed in float32.
+
+    Source: B. Lim et al., "Enhanced Deep Residual Networks for Single Image Super-Resolution", CVPRW 2017,
+    section 3.4.
+    """
+    total: Tensor | None = None
+    dtype = lr.dtype
+    for flip in (False, True):
+        for turns in range(4):
+            view = torch.rot90(lr.flip(-1) if flip else lr, turns, (-2, -1))
+            out = torch.rot90(fn(view), -turns, (-2, -1))
+            out = out.flip(-1) if flip else out
+            dtype = out.dtype
+            wide = out.float() if dtype in (torch.float16, torch.bfloat16) else out
+            total = wide if total is None else total + wide
+    assert total is not None
+    return (total / 8).to(dtype)

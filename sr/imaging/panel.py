@@ -1,0 +1,137 @@
+"""Pictures for the eye: LR, bicubic, SR and HR of one crop side by side, with an error map."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+ERROR_GAIN = 4
+_GAP = 6
+_WHITE, _BLACK = (255, 255, 255), (20, 20, 20)
+
+
+def pick_crop(hr: np.ndarray, size: int, step: int = 1) -> tuple[int, int, int, int]:
+    """The window with the most detail: the same one each time for the same image.
+
+    Args:
+        hr: an image (H, W, 3) or (H, W), uint8.
+        size: its side in pixels; made smaller, to a multiple of `step`, where the image is smaller.
+        step: top, left and sides are multiples of it: the scale, so that LR has a matching window.
+
+    Returns:
+        (top, left, height, width) of the window whose summed squared gradient is the largest, the first in
+        reading order among equals.
+    """
+    grey = hr.astype(np.float64).reshape(*hr.shape[:2], -1).mean(2)
+    energy = np.zeros(grey.shape)
+    energy[:-1] += np.diff(grey, axis=0) ** 2
+    energy[:, :-1] += np.diff(grey, axis=1) ** 2
+    height, width = (max(min(size, side) // step, 1) * step for side in grey.shape)
+    integral = np.pad(energy, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    inner = integral[height:, width:] - integral[:-height, width:] - integral[height:, :-width]
+    inner = (inner + integral[:-height, :-width])[::step, ::step]
+    top, left = np.unravel_index(int(np.argmax(inner)), inner.shape)
+    return int(top) * step, int(left) * step, height, width
+
+
+def crop(image: np.ndarray, window: tuple[int, int, int, int], shrink: int = 1) -> np.ndarray:
+    """Cut (top, left, height, width), given in HR pixels, out of an image that is `shrink` times smaller."""
+    top, left, height, width = (v // shrink for v in window)
+    return image[top : top + height, left : left + width]
+
+
+def enlarge(image: np.ndarray, factor: int) -> np.ndarray:
+    """Repeat each pixel of (H, W, 3) `factor` times both ways, so that LR shows what it holds."""
+    return image.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def error_map(sr: np.ndarray, hr: np.ndarray) -> np.ndarray:
+    """|SR - HR|, mean of the channels, times `ERROR_GAIN`, as a grey (H, W, 3) uint8 image."""
+    difference = np.abs(sr.astype(np.float64) - hr.astype(np.float64)).mean(2) * ERROR_GAIN
+    return np.repeat(difference.clip(0, 255).round().astype(np.uint8)[..., None], 3, axis=2)
+
+
+def comparison(
+    lr: np.ndarray,
+    outputs: Sequence[tuple[str, np.ndarray]],
+    hr: np.ndarray,
+    scale: int,
+    size: int = 96,
+) -> list[tuple[str, np.ndarray]]:
+    """The labelled crops of one image: LR, each output, HR, and the error map of the last output.
+
+    Args:
+        lr: (h, w, 3) uint8.
+        outputs: labels, such as "bicubic 28.42 dB", and images (H, W, 3) uint8; the last is the model's.
+        hr: (H, W, 3) uint8.
+        scale: H / h.
+        size: side of the crop in HR pixels.
+    """
+    window = pick_crop(hr, size, scale)
+    row = [("LR", enlarge(crop(lr, window, scale), scale))]
+    row += [(label, crop(image, window)) for label, image in outputs]
+    row.append(("HR", crop(hr, window)))
+    if outputs:
+        row.append((f"|SR - HR| x {ERROR_GAIN}", error_map(crop(outputs[-1][1], window), crop(hr, window))))
+    return row
+
+
+def _wrapped(label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
+    """Words of a label in as many lines as the width asks for; a word that is too long stays whole."""
+    lines: list[str] = []
+    for word in label.split():
+        if lines and font.getlength(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+def draw_panel(
+    rows: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]]]], min_cell: int = 160, font_size: int = 14
+) -> np.ndarray:
+    """Stack rows of labelled images into one picture.
+
+    Small crops are enlarged by a whole number, without smoothing, until they are about `min_cell` pixels
+    wide, so that pixels and labels can be read.
+
+    Args:
+        rows: for each row its title (may be empty) and its (label, image (H, W, 3) uint8) cells, one size
+            within a row.
+        min_cell: least width of a cell in pixels.
+        font_size: of the labels, in pixels.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    font = ImageFont.load_default(font_size)
+    line = font_size + 4
+    strips = []
+    for title, cells in rows:
+        factor = max(1, -(-min_cell // max(image.shape[1] for _, image in cells)))
+        images = [(label, enlarge(image, factor)) for label, image in cells]
+        labels = [_wrapped(label, font, image.shape[1]) for label, image in images]
+        longest = [max([font.getlength(text) for text in lines], default=0) for lines in labels]
+        widths = [max(image.shape[1], int(text) + 1) for (_, image), text in zip(images, longest, strict=True)]
+        head = (line if title else 0) + line * max(len(lines) for lines in labels) + _GAP
+        width = sum(widths) + _GAP * (len(widths) + 1)
+        strip = Image.new(
+            "RGB",
+            (
+                max(width, int(font.getlength(title)) + 2 * _GAP),
+                head + max(i.shape[0] for _, i in images) + _GAP,
+            ),
+            _WHITE,
+        )
+        pen = ImageDraw.Draw(strip)
+        pen.text((_GAP, 2), title, _BLACK, font)
+        left = _GAP
+        for (_, image), lines, cell in zip(images, labels, widths, strict=True):
+            for number, text in enumerate(lines):
+                pen.text((left, (line if title else 0) + 2 + number * line), text, _BLACK, font)
+            strip.paste(Image.fromarray(image), (left, head))
+            left += cell + _GAP
+        strips.append(np.asarray(strip))
+    width = max(strip.shape[1] for strip in strips)
+    padded = [np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in strips]
+    return np.concatenate(padded)

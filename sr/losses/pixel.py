@@ -1,0 +1,21 @@
+"""Pixel losses that torch does not have."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Charbonnier(nn.Module):
+    """sqrt(d^2 + eps^2), a smooth L1 (Lai et al., LapSRN, CVPR 2017, section 3.3).
+
+    Args:
+        eps: in the units of the images that are compared (LapSRN: 1e-3 on [0, 1]).
+        reduction: 'mean' or 'sum' over all values of the batch.
+    """
+
+    def __init__(self, eps: float = 1e-3, reduction: str = "mean") -> None:
+        super().__init__()
+        self.eps = eps
+        self.reduce = {"mean": torch.mean, "sum": torch.sum}[reduction]
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        return self.reduce(torch.sqrt((sr - hr) ** 2 + self.eps**2))

@@ -1,0 +1,201 @@
+"""Named measuring protocols: what exactly a printed PSNR or SSIM compares.
+
+The same two images give figures half a decibel apart under the conventions in use, so a figure is never
+printed without its protocol. `Protocol.compare` is the one function that computes it.
+"""
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sr.errors import UserError
+from sr.imaging.color import rgb_to_y, to_uint8, ycbcr_to_rgb
+from sr.imaging.resize import imresize
+from sr.metrics.psnr import psnr
+from sr.metrics.ssim import WINDOW, ssim, ssim_replicate, ssim_volumetric
+
+Channel = Callable[[Tensor, bool], Tensor]  # 8-bit RGB (B, 3, H, W) and greyness -> 0..255, (B, 1 or 3, H, W)
+
+
+def rgb(image: Tensor, grey: bool) -> Tensor:
+    """All three channels, 0..255 in float64."""
+    return image.double()
+
+
+def luma(image: Tensor, grey: bool) -> Tensor:
+    """Unrounded Y of 8-bit RGB, 16..235 in float64; a grey image counts as RGB with equal channels."""
+    return rgb_to_y(image.double() / 255) * 255
+
+
+def luma8(image: Tensor, grey: bool) -> Tensor:
+    """Y rounded to 8 bit, as MATLAB's rgb2ycbcr gives for uint8; a grey image is its own Y, 0..255."""
+    return image[..., :1, :, :].double() if grey else (luma(image, grey) + 0.5).floor()
+
+
+def _eight_bit(image: Tensor) -> Tensor:
+    return image if image.dtype == torch.uint8 else to_uint8(image)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How an output is held against HR.
+
+    Attributes:
+        name: printed beside each figure.
+        description: one line for tables and help; Y is that of BT.601 in studio range.
+        channel: what is compared: `rgb`, `luma` or `luma8`.
+        border: pixels shaved off each side, besides `border_scales` times the scale.
+        border_scales: see `border`.
+        ssim: (B, C, H, W) twice, 0..255, to (B,).
+    """
+
+    name: str
+    description: str
+    channel: Channel = luma
+    border: int = 0
+    border_scales: int = 1
+    ssim: Callable[[Tensor, Tensor], Tensor] = ssim
+
+    makes_lr = False  # True: only LR from `lr` serves, stored LR files do not
+
+    def shave(self, scale: int) -> int:
+        """Pixels left out on each side of an image at this scale."""
+        return self.border + self.border_scales * scale
+
+    def lr(self, hr: Tensor, scale: int, *, grey: bool = False, edge: str = "mirror") -> Tensor:
+        """The LR that the model is given: MATLAB bicubic of the 8-bit RGB image, rounded to 8 bit.
+
+        Args:
+            hr: (..., 3, H, W), uint8 or floating in [0, 1], H and W multiples of `scale`.
+            scale: how much smaller LR is.
+            grey: whether the picture was stored with one channel.
+            edge: the edge rule of `imresize`.
+
+        Returns:
+            (..., 3, H / scale, W / scale) float32 in [0, 1].
+        """
+        return imresize(_eight_bit(hr), 1 / scale, edge=edge).float() / 255
+
+    def reference(self, hr: Tensor, grey: bool) -> Tensor:
+        """What of HR (B, 3, H, W) uint8 is compared: (B, C, H, W) float64 in 0..255."""
+        return self.channel(hr, grey)
+
+    def measured(self, sr: Tensor, grey: bool) -> Tensor:
+        """What of the model's output (B, 3, H, W), about [0, 1], is compared: rounded to 8-bit RGB first."""
+        return self.channel(to_uint8(sr), grey)
+
+    def compare(self, sr: Tensor, hr: Tensor, scale: int, grey: bool | Sequence[bool] = False) -> tuple[Tensor, Tensor]:
+        """PSNR in decibels and SSIM of each image.
+
+        Args:
+            sr: the model's RGB output (B, 3, H, W), floating, about [0, 1]; clipped and rounded here.
+            hr: the true RGB images (B, 3, H, W), uint8 or floating in [0, 1].
+            scale: the factor, which sets the shave.
+            grey: whether the images were stored with one channel; one flag, or one per image.
+
+        Returns:
+            Two (B,) float64 tensors; PSNR is inf for identical images.
+
+        Raises:
+            UserError: for different sizes, images too small for the shave and the SSIM window, or NaN.
+        """
+        if sr.shape != hr.shape or sr.ndim != 4 or sr.shape[1] != 3:
+            raise UserError(
+                f"SR {tuple(sr.shape)} and HR {tuple(hr.shape)} must have one shape (B, 3, H, W); crop HR "
+                f"to a multiple of the scale before LR is made from it"
+            )
+        border, (height, width) = self.shave(scale), sr.shape[-2:]
+        if min(height, width) - 2 * border < WINDOW:
+            raise UserError(
+                f"an image of {height} x {width} pixels (height x width) is too small for protocol "
+                f"{self.name} at scale {scale}: it leaves out {border} on each side and SSIM needs {WINDOW} more, so "
+                f"it takes {2 * border + WINDOW} a side or more"
+            )
+        if sr.device.type == "mps":  # has no float64
+            sr, hr = sr.cpu(), hr.cpu()
+        flags = [grey] * len(sr) if isinstance(grey, bool) else list(grey)
+        inner = (..., slice(border, height - border), slice(border, width - border))
+        figures = []
+        for one_sr, one_hr, one_grey in zip(sr[inner].split(1), hr[inner].split(1), flags, strict=True):
+            a, b = self.measured(one_sr, one_grey), self.reference(_eight_bit(one_hr), one_grey)
+            figures.append((psnr(a, b), self.ssim(a, b)))
+        psnrs, ssims = zip(*figures, strict=True)
+        return torch.cat(psnrs), torch.cat(ssims)
+
+
+class ClassicProtocol(Protocol):
+    """The older papers' way, in which no RGB image is ever rounded.
+
+    HR is converted to 8-bit Y (a grey image is its own Y), Y is reduced in floating point and *not* rounded,
+    the model is given it with neutral chroma, and only the Y of its output is rounded.
+    """
+
+    makes_lr = True
+
+    def lr(self, hr: Tensor, scale: int, *, grey: bool = False, edge: str = "mirror") -> Tensor:
+        """LR as `Protocol.lr`, but unrounded and without colour; a grey image may leave [0, 1] slightly."""
+        small = imresize(self.reference(_eight_bit(hr), grey) / 255, 1 / scale, edge=edge)
+        neutral = torch.full_like(small, 128 / 255)
+        return ycbcr_to_rgb(torch.cat((small, neutral, neutral), -3)).float()
+
+    def measured(self, sr: Tensor, grey: bool) -> Tensor:
+        """Y of the unrounded output, rounded to 8 bit."""
+        return to_uint8(rgb_to_y(sr)).double()
+
+
+_ALL = (
+    Protocol("y", "Y unrounded, SR in 8-bit RGB, shave = scale, SSIM valid window (IMDN, RLFN, BSRN)"),
+    ClassicProtocol(
+        "y_classic",
+        "Y in 8 bit, LR made from Y and unrounded, shave = scale, SSIM valid window (SRCNN to LapSRN)",
+        channel=luma8,
+    ),
+    Protocol(
+        "y_uint8",
+        "Y in 8 bit, SR in 8-bit RGB, shave = scale, SSIM over replicated edges (EDSR)",
+        channel=luma8,
+        ssim=ssim_replicate,
+    ),
+    Protocol("rgb", "RGB in 8 bit, shave = scale, SSIM valid window, mean of channels", channel=rgb),
+    Protocol(
+        "edsr_div2k",
+        "RGB in 8 bit, shave = 6 + scale, SSIM volumetric over H x W x 3 (EDSR on DIV2K)",
+        channel=rgb,
+        border=6,
+        ssim=ssim_volumetric,
+    ),
+    Protocol(
+        "ntire17",
+        "RGB in 8 bit, shave = 6 + scale, SSIM valid window, mean of channels",
+        channel=rgb,
+        border=6,
+    ),
+    Protocol(
+        "ntire22",
+        "RGB in 8 bit, shave = 4, SSIM valid window (the challenge ranks by PSNR alone)",
+        channel=rgb,
+        border=4,
+        border_scales=0,
+    ),
+    Protocol(
+        "srgan",
+        "Y unrounded, shave = 4; PSNR comparable, SSIM about 0.011 below the paper's daala tool",
+        border=4,
+        border_scales=0,
+    ),
+    Protocol("video_y", "Y unrounded, no shave, mean over frames (Vid4, UDM10, Vimeo-90K)", border_scales=0),
+    Protocol("video_rgb", "RGB in 8 bit, no shave, mean over frames (REDS4)", channel=rgb, border_scales=0),
+)
+PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _ALL}
+
+
+def get_protocol(name: str) -> Protocol:
+    """The protocol of that name; a UserError naming the nearest one for an unknown name."""
+    if name not in PROTOCOLS:
+        near = difflib.get_close_matches(name, PROTOCOLS, n=1, cutoff=0)[0]
+        known = ", ".join(PROTOCOLS)
+        raise UserError(f"unknown protocol {name!r}; did you mean protocol={near}? known: {known}")
+    return PROTOCOLS[name]

@@ -1,0 +1,23 @@
+"""Peak signal-to-noise ratio, one figure per image."""
+
+import torch
+from torch import Tensor
+
+
+def psnr(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
+    """10 log10(range^2 / mean squared error) of each image, in decibels.
+
+    The squared error is averaged over all pixels and channels of an image, never over images: a mean of
+    the returned figures is what papers call PSNR of a set.
+
+    Args:
+        a, b: images (B, C, H, W) of equal shape, values in [0, data_range]; computed in float64.
+        data_range: the value of white.
+
+    Returns:
+        (B,) float64; inf where the two images are identical.
+    """
+    if a.shape != b.shape:
+        raise ValueError(f"psnr compares images of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
+    error = (a.double() - b.double()).square().flatten(1).mean(1)
+    return 10 * torch.log10(data_range**2 / error)

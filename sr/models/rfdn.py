@@ -1,0 +1,91 @@
+"""RFDN: residual feature distillation network."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from sr.layers.attention import ESA
+from sr.layers.upsample import PixelShuffleTail
+from sr.models.base import SuperResolver
+
+
+class RFDB(nn.Module):
+    """Residual feature distillation block.
+
+    Three stages each keep half of the channels (1x1, "distilled") and refine all of them (shallow residual
+    block: 3x3 plus its input); a fourth 3x3 refines to half. The four halves are fused by a 1x1 and attended
+    by ESA. LeakyReLU 0.05 after every distillation and refinement; the released block adds no input at the
+    end.
+
+    Args:
+        channels: C.
+        esa_channels: f of ESA.
+        esa_groups: convolutions of ESA after its pooling.
+
+    Shapes: (B, C, H, W) -> (B, C, H, W).
+    """
+
+    def __init__(self, channels: int, esa_channels: int, esa_groups: int) -> None:
+        super().__init__()
+        half = channels // 2
+        self.distill = nn.ModuleList(nn.Conv2d(channels, half, 1) for _ in range(3))
+        self.refine = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(3))
+        self.last = nn.Conv2d(channels, half, 3, padding=1)
+        self.act = nn.LeakyReLU(0.05)
+        self.fuse = nn.Conv2d(4 * half, channels, 1)
+        self.esa = ESA(channels, esa_channels, esa_groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        kept = []
+        for distill, refine in zip(self.distill, self.refine, strict=True):
+            kept.append(self.act(distill(x)))
+            x = self.act(refine(x) + x)
+        kept.append(self.act(self.last(x)))
+        return self.esa(self.fuse(torch.cat(kept, dim=1)))
+
+
+class RFDN(SuperResolver):
+    """IMDN's network with residual feature distillation blocks.
+
+    Liu, Tang and Wu, "Residual Feature Distillation Network for Lightweight Image Super-Resolution", ECCVW 2020
+    (https://arxiv.org/abs/2009.11551). Works in 0-255. torch's default initialisation, as the authors'.
+
+    Two sizes are in use. The winner of AIM 2020, which the authors released (4 blocks, 50 channels, ESA with
+    12 channels and three convolutions), has 417,212 / 423,977 / 433,448 parameters at x2 / x3 / x4. The paper's
+    own was not released; 6 blocks of 48 channels, ESA with 6 channels and one convolution, has 534,756 /
+    541,251 / 550,344, which are the counts of the paper's tables: this form is inferred from them.
+
+    Args:
+        scale: enlargement factor.
+        num_blocks: number of RFDB.
+        channels: C, even.
+        esa_channels: f of ESA.
+        esa_groups: convolutions of ESA after its pooling.
+    """
+
+    min_patch: ClassVar[int] = 16
+    min_size: ClassVar[int] = 15  # of ESA
+
+    def __init__(
+        self, scale: int, num_blocks: int = 4, channels: int = 50, esa_channels: int = 12, esa_groups: int = 3
+    ) -> None:
+        super().__init__(scale)
+        self.head = nn.Conv2d(3, channels, 3, padding=1)
+        self.blocks = nn.ModuleList(RFDB(channels, esa_channels, esa_groups) for _ in range(num_blocks))
+        self.fuse = nn.Sequential(
+            nn.Conv2d(num_blocks * channels, channels, 1),
+            nn.LeakyReLU(0.05),
+        )
+        self.smooth = nn.Conv2d(channels, channels, 3, padding=1)
+        self.tail = PixelShuffleTail(channels, 3, scale)
+
+    def network(self, x: Tensor, scale: int) -> Tensor:
+        head = self.head(x * 255)
+        outputs, y = [], head
+        for block in self.blocks:
+            y = block(y)
+            outputs.append(y)
+        return self.tail(self.smooth(self.fuse(torch.cat(outputs, dim=1))) + head) / 255

@@ -1,0 +1,77 @@
+"""One row per model, set, scale and protocol: averaging, printing and writing."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from sr.metrics.protocol import get_protocol
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured row: the mean over `images` images, or one image where `image` is set."""
+
+    model: str
+    dataset: str
+    scale: int
+    protocol: str
+    psnr: float  # dB
+    ssim: float
+    images: int
+    image: str = ""
+
+
+def averages(figures: Iterable[Figure]) -> list[Figure]:
+    """The mean over images of every model, set, scale and protocol, in order of appearance."""
+    groups: dict[tuple[str, str, int, str], list[Figure]] = {}
+    for f in figures:
+        groups.setdefault((f.model, f.dataset, f.scale, f.protocol), []).append(f)
+    return [
+        Figure(*key, psnr=sum(f.psnr for f in g) / len(g), ssim=sum(f.ssim for f in g) / len(g), images=len(g))
+        for key, g in groups.items()
+    ]
+
+
+def table(means: Sequence[Figure]) -> str:
+    """The averages as text: one row per set and protocol, one column per model; gains over the first model."""
+    models = list(dict.fromkeys(f.model for f in means))
+    rows: dict[tuple[str, int, str, int], dict[str, Figure]] = {}
+    for f in means:
+        rows.setdefault((f.dataset, f.scale, f.protocol, f.images), {})[f.model] = f
+    lines = [["set", "scale", "images", "protocol", *models]]
+    for (dataset, scale, protocol, images), cells in rows.items():
+        first = cells.get(models[0])
+        line = [dataset, f"x{scale}", str(images), protocol]
+        for name in models:
+            f = cells.get(name)
+            if f is None:
+                line.append("-")
+                continue
+            gain = f" ({f.psnr - first.psnr:+.2f})" if first and name != models[0] else ""
+            line.append(f"{f.psnr:.2f} / {f.ssim:.4f}{gain}")
+        lines.append(line)
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    text = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
+    text.insert(1, "  ".join("-" * w for w in widths))
+    used = dict.fromkeys(f.protocol for f in means)
+    notes = [f"  {name}: {get_protocol(name).description}, mean over images" for name in used]
+    return "\n".join([*text, "PSNR in dB / SSIM. Protocols:", *notes])
+
+
+def write(figures: Sequence[Figure], folder: Path) -> tuple[Path, Path]:
+    """`results.csv` (averages) and `results_per_image.csv` in the run folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    means, each = folder / "results.csv", folder / "results_per_image.csv"
+    columns = [f.name for f in fields(Figure) if f.name != "image"]
+    for file, rows, names in (
+        (means, averages(figures), columns),
+        (each, figures, [*columns[:2], "image", *columns[2:-1]]),
+    ):
+        with file.open("w", newline="") as f:
+            writer = csv.DictWriter(f, names, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(asdict(row) for row in rows)
+    return means, each

@@ -1,0 +1,118 @@
+"""What every test may ask for."""
+
+import logging
+import os
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from PIL import Image
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not os.environ.get("SR_SHARED"):
+        absent = pytest.mark.skip(reason="SR_SHARED does not point to the real images and weights")
+        for item in items:
+            if "shared" in item.keywords:
+                item.add_marker(absent)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real images and authors' weights; a test that uses it is marked `shared`."""
+    return Path(os.environ["SR_SHARED"]).resolve()
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's folder."""
+    return ROOT
+
+
+class Outcome:
+    """What a command printed and how it ended."""
+
+    def __init__(self, code: int, out: str, err: str, folder: Path) -> None:
+        self.code, self.out, self.err, self.folder = code, out, err, folder
+
+    def __repr__(self) -> str:
+        return f"exit {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Outcome]:
+    """Run an entry script in this process as a user would type it, in a run folder below tmp_path.
+
+    command("train.py", "model=srcnn", folder="a") -> Outcome; W&B is off unless a logger is typed.
+    """
+    monkeypatch.setenv("SR_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("SR_BUDGET_FACTOR", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def run(script: str, *arguments: str, folder: str = "run") -> Outcome:
+        place = tmp_path / folder
+        typed = list(arguments)
+        multirun = "-m" in typed or "--multirun" in typed
+        if not any(a.startswith(("resume=", "hydra.run.dir=", "hydra.sweep.dir=")) for a in typed):
+            typed.insert(0, f"hydra.{'sweep' if multirun else 'run'}.dir={place}")
+        if script == "train.py" and not any(a.startswith(("logger=", "resume=")) for a in typed):
+            typed.insert(0, "logger=csv")
+        capfd.readouterr()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", [str(ROOT / script), *typed])
+            try:
+                runpy.run_path(str(ROOT / script), run_name="__main__")
+                code = 0
+            except SystemExit as stop:
+                if isinstance(stop.code, str):
+                    print(stop.code, file=sys.stderr)
+                code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+            finally:
+                GlobalHydra.instance().clear()
+                logging.getLogger().handlers.clear()
+                os.environ.pop("SR_BUDGET_FACTOR", None)
+        out, err = capfd.readouterr()
+        return Outcome(code, out, err, place)
+
+    return run
+
+
+def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """(H, W, 3) uint8 with edges, texture and smooth parts: something that a network can learn from."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width]
+    waves = [np.sin(x * rng.uniform(0.1, 0.9) + y * rng.uniform(0.1, 0.9) + rng.uniform(0, 6)) for _ in range(3)]
+    image = np.stack([110 + 60 * w * (x > width / 3) + 40 * (y > height / 2) for w in waves], axis=-1)
+    return (image + rng.normal(0, 4, image.shape)).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def photos() -> Callable[..., list[Path]]:
+    """Write n generated photos into a folder: photos(folder, n, height, width, first_seed) -> their paths."""
+
+    def write(folder: Path, n: int = 3, height: int = 72, width: int = 96, first: int = 0) -> list[Path]:
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / f"{first + i:04d}.png" for i in range(1, n + 1)]
+        for seed, path in enumerate(paths, first):
+            Image.fromarray(photo(height, width, seed)).save(path)
+        return paths
+
+    return write
+
+
+@pytest.fixture
+def div2k(tmp_path: Path, photos: Callable[..., list[Path]]) -> Path:
+    """A small tree in DIV2K's layout: 0001-0003 to train on, 0801-0803 to validate on."""
+    root = tmp_path / "DIV2K"
+    photos(root / "DIV2K_train_HR", 3)
+    photos(root / "DIV2K_valid_HR", 3, first=800)
+    return root

@@ -1,0 +1,294 @@
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sr.data.benchmarks import B100, Set5, Urban100
+from sr.data.bundled import HELD_OUT, Bundled
+from sr.data.combined import Combined
+from sr.data.div2k import Div2k
+from sr.data.flickr2k import Flickr2k
+from sr.data.folder import Folder, split_by_name
+from sr.data.pairs import ImagePair
+from sr.degradation import Degradation, GaussianNoise, MatlabBicubic
+from sr.errors import UserError
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, Any]:
+    return {"scale": 2, "patch_size": 8, "batch_size": 2, "cache_dir": tmp_path / "cache"}
+
+
+@pytest.fixture
+def div2k(tmp_path: Path, write: Write) -> Path:
+    for number in (1, 2, 800):
+        write(tmp_path / f"DIV2K/DIV2K_train_HR/{number:04}.png", number)
+    for number in (801, 900):
+        write(tmp_path / f"DIV2K/DIV2K_valid_HR/{number:04}.png", number)
+    return tmp_path / "DIV2K"
+
+
+def names(pairs: list[ImagePair]) -> list[str]:
+    return [p.name for p in pairs]
+
+
+# ---- DIV2K ------------------------------------------------------------------------------------------------
+
+
+def test_div2k_makes_lr_where_there_is_none(div2k: Path, settings: dict[str, Any]) -> None:
+    for root in (div2k, div2k.parent):
+        data = Div2k(root=root, **settings)
+        data.check("fit")
+        assert names(data.train_pairs()) == ["0001", "0002", "0800"] and data.symmetric
+        assert names(data.val_pairs()) == names(data.test_pairs()) == ["0801", "0900"]
+        assert all(p.lr is None for p in data.train_pairs())
+
+
+def test_div2k_reads_official_lr_unless_another_degradation_is_asked_for(
+    div2k: Path, settings: dict[str, Any], write: Write
+) -> None:
+    for number in (1, 2, 800):
+        write(div2k / f"DIV2K_train_LR_bicubic/X2/{number:04}x2.png", number, 20, 24)
+    lr = [p.lr for p in Div2k(root=div2k, **settings).train_pairs()]
+    assert [p and p.name for p in lr] == ["0001x2.png", "0002x2.png", "0800x2.png"]
+    noisy = Degradation(2, [MatlabBicubic(2), GaussianNoise(10)])
+    assert all(p.lr is None for p in Div2k(root=div2k, degradation=noisy, **settings).train_pairs())
+
+
+def test_div2k_with_all_900_in_one_folder(tmp_path: Path, settings: dict[str, Any], write: Write) -> None:
+    for number in (1, 2, 801, 802):
+        write(tmp_path / f"DIV2K_train_HR/{number:04}.png", number)
+        write(tmp_path / f"DIV2K_train_LR_bicubic/X2/{number:04}x2.png", number, 20, 24)
+    data = Div2k(root=tmp_path, **settings)
+    assert names(data.train_pairs()) == ["0001", "0002"] and names(data.val_pairs()) == ["0801", "0802"]
+    assert all(p.lr is not None for p in data.train_pairs() + data.val_pairs())
+
+
+def test_div2k_takes_photos_of_other_names(tmp_path: Path, settings: dict[str, Any], write: Write) -> None:
+    for i, name in enumerate(("100075.jpg", "dog.png")):
+        write(tmp_path / "DIV2K_train_HR" / name, i, 64, 64)
+    write(tmp_path / "DIV2K_valid_HR/2018.png", 9, 64, 64)
+    data = Div2k(root=tmp_path, **settings)
+    data.check("fit")
+    assert names(data.train_pairs()) == ["100075", "dog"] and names(data.val_pairs()) == ["2018"]
+
+
+@pytest.mark.parametrize(
+    ("track", "scale", "train", "valid"),
+    [
+        ("unknown", 2, "LR_unknown/X2/{}x2.png", "LR_unknown/X2/{}x2.png"),
+        ("unknown", 3, "LR_unknown/X3/{}x3.png", "LR_unknown/X3/{}x3.png"),
+        ("x8", 8, "LR_x8/{}x8.png", "LR_x8/{}x8.png"),
+        ("mild", 4, "LR_mild/{}x4m.png", "LR_mild/{}x4m.png"),
+        ("difficult", 4, "LR_difficult/{}x4d.png", "LR_difficult/{}x4d.png"),
+        ("wild", 4, "LR_wild/{}x4w1.png", "LR_wild/{}x4w.png"),
+    ],
+)
+def test_div2k_tracks(
+    div2k: Path, settings: dict[str, Any], write: Write, track: str, scale: int, train: str, valid: str
+) -> None:
+    settings.update(scale=scale, patch_size=5)
+    with pytest.raises(UserError, match=f"DIV2K_train_LR_{track}(.|\n)*data.download=true"):
+        Div2k(root=div2k, track=track, **settings).check("fit")
+    for part, numbers, form in (("train", (1, 2, 800), train), ("valid", (801, 900), valid)):
+        for number in numbers:
+            write(div2k / f"DIV2K_{part}_{form.format(f'{number:04}')}", number, 40 // scale, 48 // scale)
+    data = Div2k(root=div2k, track=track, **settings)
+    data.check("fit")
+    assert data.pairs("train").names[0].startswith("0001") and len(data.pairs("val")) == 2
+    assert data.symmetric == (track == "x8")
+    lr, hr, _ = data.pairs("train").whole(0)
+    assert hr.shape == (40 // scale * scale, 48 // scale * scale, 3) and lr.shape == (40 // scale, 48 // scale, 3)
+
+
+def test_div2k_wild_has_four_lr_for_one_hr(div2k: Path, settings: dict[str, Any], write: Write) -> None:
+    settings.update(scale=4, patch_size=5)
+    for number in (1, 2, 800):
+        for k in (1, 2, 3, 4):
+            write(div2k / f"DIV2K_train_LR_wild/{number:04}x4w{k}.png", 10 * number + k, 10, 12)
+    for number in (801, 900):
+        write(div2k / f"DIV2K_valid_LR_wild/{number:04}x4w.png", number, 10, 12)
+    data = Div2k(root=div2k, track="wild", **settings)
+    data.check("fit")
+    assert len(data.pairs("train")) == 12 and len(data.images("train")["DIV2K wild train"]) == 3
+
+
+def test_div2k_mistakes(div2k: Path, settings: dict[str, Any], tmp_path: Path, write: Write) -> None:
+    with pytest.raises(UserError, match="there are: bicubic, unknown"):
+        Div2k(root=div2k, track="bicubi", **settings)
+    with pytest.raises(UserError, match="type scale=4"):
+        Div2k(root=div2k, track="mild", **settings)
+    noisy = Degradation(2, [MatlabBicubic(2), GaussianNoise(10)])
+    with pytest.raises(UserError, match="brings its own LR"):
+        Div2k(root=div2k, track="unknown", degradation=noisy, **settings)
+    with pytest.raises(UserError) as error:
+        Div2k(root=tmp_path / "nowhere", **settings).check("fit")
+    for part in ("training images not found", "no such folder", "DIV2K_train_HR.zip", "download=true", "data.root="):
+        assert part in str(error.value)
+    (tmp_path / "empty/DIV2K_train_HR").mkdir(parents=True)
+    (tmp_path / "empty/DIV2K_train_HR.zip").write_bytes(b"")
+    with pytest.raises(UserError, match=r"the folder is empty(.|\n)*not unpacked"):
+        Div2k(root=tmp_path / "empty", **settings).check("fit")
+    write(div2k / "DIV2K_train_LR_bicubic/X2/0001x2.png", 1, 20, 24)
+    with pytest.raises(UserError, match=r"2 HR without LR(.|\n)*0002\.png"):
+        Div2k(root=div2k, **settings).check("fit")
+
+
+def test_div2k_downloads_what_is_missing_and_no_more(div2k: Path, settings: dict[str, Any], tmp_path: Path) -> None:
+    def files(**given: Any) -> list[str]:
+        return [a.file for a in Div2k(**{"root": tmp_path / "new", **settings, **given}).archives()[0]]
+
+    assert files() == ["DIV2K_train_HR.zip", "DIV2K_valid_HR.zip"]
+    assert files(root=div2k) == []
+    unknown = ["DIV2K_train_LR_unknown_X3.zip", "DIV2K_valid_LR_unknown_X3.zip"]
+    assert files(root=div2k, track="unknown", scale=3) == unknown
+    assert files(root=div2k, track="x8", scale=8) == ["DIV2K_train_LR_x8.zip", "DIV2K_valid_LR_x8.zip"]
+    assert files(track="wild", scale=4)[1] == "DIV2K_train_LR_wild.zip"
+
+
+# ---- Flickr2K and unions ----------------------------------------------------------------------------------
+
+
+def test_flickr2k_and_df2k(div2k: Path, settings: dict[str, Any], tmp_path: Path, write: Write) -> None:
+    for number in range(1, 6):
+        write(tmp_path / f"Flickr2K/Flickr2K_HR/{number:06}.png", 1000 + number)
+        write(tmp_path / f"Flickr2K/Flickr2K_LR_bicubic/X2/{number:06}x2.png", 1000 + number, 20, 24)
+    root = tmp_path / "Flickr2K"
+    alone = Flickr2k(root=root, val_share=0.2, **settings)
+    alone.check("fit")
+    assert (len(alone.pairs("train")), len(alone.pairs("val"))) == (4, 1)
+    sets = {"div2k": Div2k(root=div2k, **settings), "flickr2k": Flickr2k(root=root, val_share=0, **settings)}
+    both = Combined(sets=sets, **settings)
+    both.check("fit")
+    assert both.name == "DIV2K + Flickr2K"
+    assert len(both.pairs("train")) == 8 and both.pairs("val").names == ["0801", "0900"]
+    seen = {name for _, batch in zip(range(8), both.train_dataloader(), strict=False) for name in batch.name}
+    assert seen == {"0001", "0002", "0800", *(f"00000{i}" for i in range(1, 6))}
+    both_names = both.pairs("train").names
+    assert both.pairs("train").whole(5)[0].shape == (20, 24, 3) and both_names[5] == "000003"
+    with pytest.raises(UserError, match=r"Flickr2K\.tar"):
+        Flickr2k(root=tmp_path / "nowhere", **settings).check("fit")
+
+
+def test_combined_mistakes_and_leaks(div2k: Path, settings: dict[str, Any], tmp_path: Path, write: Write) -> None:
+    sets = {"div2k": Div2k(root=div2k, **settings)}
+    with pytest.raises(UserError, match="empty"):
+        Combined(sets={}, **settings)
+    with pytest.raises(UserError, match="not among the sets: div2k"):
+        Combined(sets=sets, validate_on="x", **settings)
+    with pytest.raises(UserError, match="has scale 2, but scale=3"):
+        Combined(sets=sets, **{**settings, "scale": 3})
+    write(tmp_path / "mine/a.png", 801)
+    write(tmp_path / "mine/b.png", 5)
+    mine = Folder(train=tmp_path / "mine", val=tmp_path / "mine", **settings)
+    with pytest.raises(UserError, match=r"a\.png(.|\n)*0801\.png"):
+        Combined(sets={**sets, "mine": mine}, **settings).check("fit")
+
+
+# ---- folders ----------------------------------------------------------------------------------------------
+
+
+def test_folder_holds_out_the_same_share_each_time_and_says_so(
+    folder: Callable[..., Folder], caplog: pytest.LogCaptureFixture, photos: Path, write: Write
+) -> None:
+    with caplog.at_level(logging.INFO):
+        held_out = names(folder(val_share=0.3).val_pairs())
+        assert len(held_out) == 2 and len(folder(val_share=0.3).train_pairs()) == 5
+    assert "2 of 7 images are held out" in caplog.text
+    assert not set(held_out) & set(names(folder(val_share=0.3).train_pairs()))
+    assert len(folder(val_share=0.3).test_pairs()) == 7
+    write(photos / "p7.png", 7)
+    assert len(set(held_out) & set(names(folder(val_share=0.3).val_pairs()))) >= 1
+    with pytest.raises(UserError, match="one image"):
+        split_by_name([ImagePair("a", Path("a.png"))], 0.1)
+
+
+def test_folders_with_lr_of_their_own(folder: Callable[..., Folder], tmp_path: Path, write: Write) -> None:
+    for i in range(3):
+        write(tmp_path / f"a/HR/{i}.png", i)
+        write(tmp_path / f"a/LR/{i}x2.png", i, 20, 24)
+        write(tmp_path / f"b/HR/{i}.png", 50 + i)
+        write(tmp_path / f"b/LR/{i}.png", 50 + i, 20, 24)
+    both = [tmp_path / "a/HR", tmp_path / "b/HR"]
+    data = folder(root=None, train=both, train_lr=[tmp_path / "a/LR", tmp_path / "b/LR"], test=tmp_path / "a/HR")
+    data.check("fit")
+    assert len(data.pairs("train")) + len(data.pairs("val")) == 6 and data.name == "HR + HR"
+    assert len({*data.pairs("train").names, *data.pairs("val").names}) == 6  # no name stands for two images
+    with pytest.raises(UserError, match="1 folders for 2 HR folders"):
+        folder(root=None, train=both, train_lr=tmp_path / "a/LR").check("fit")
+    write(tmp_path / "a/LR/1x2.png", 1, 20, 25)
+    with pytest.raises(UserError, match=r"1x2\.png is 25x20"):
+        folder(root=None, train=both, train_lr=[tmp_path / "a/LR", tmp_path / "b/LR"]).check("fit")
+
+
+def test_folder_mistakes(folder: Callable[..., Folder], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"type data\.root="):
+        folder(root=None).check("fit")
+    with pytest.raises(UserError, match="no such folder"):
+        folder(root=tmp_path / "nowhere").check("fit")
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text/readme.md").write_text("x")
+    with pytest.raises(UserError, match=r"no image .* in it, only readme\.md"):
+        folder(root=tmp_path / "text").check("test")
+
+
+# ---- benchmarks -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["benchmarks/Set5/HR/a.png", "benchmark/Set5/HR/a.png", "Set5/HR/a.png", "Set5/a.png", "Set5/image_SRF_2/a_HR.png"],
+)
+def test_benchmark_layouts(tmp_path: Path, settings: dict[str, Any], write: Write, place: str) -> None:
+    write(tmp_path / place, 1)
+    if "SRF" in place:
+        write(tmp_path / "Set5/image_SRF_2/a_LR.png", 1, 20, 24)
+        write(tmp_path / "Set5/image_SRF_2/a_SRCNN.png", 1)
+    data = Set5(data_dir=tmp_path, **settings)
+    data.check("test")
+    assert data.pairs("test").names == ["a"] and data.name == "Set5" and not data.has("train")
+    assert not (tmp_path / "cache").exists()  # nothing is written
+    with pytest.raises(UserError, match="for measuring only"):
+        data.check("fit")
+
+
+def test_benchmark_lr_from_files(tmp_path: Path, settings: dict[str, Any], write: Write) -> None:
+    write(tmp_path / "benchmarks/B100/HR/3096.jpg", 1, 41, 48)
+    write(tmp_path / "benchmarks/B100/LR_bicubic/X2/3096x2.png", 2, 21, 24)  # some archives round up
+    data = B100(data_dir=tmp_path, lr="LR_bicubic", **settings)
+    lr, hr, _ = data.pairs("test").whole(0)
+    assert lr.shape == (20, 24, 3) and hr.shape == (40, 48, 3)
+    with pytest.raises(UserError, match=r"LR_old(.|\n)*data\.lr=null"):
+        B100(data_dir=tmp_path, lr="LR_old", **settings).check("test")
+    with pytest.raises(UserError, match=r"benchmark\.tar"):
+        Set5(data_dir=tmp_path, **settings).check("test")
+
+
+def test_urban100_of_selfexsr(tmp_path: Path, settings: dict[str, Any], write: Write) -> None:
+    for scale, side in ((2, 24), (4, 48)):
+        write(tmp_path / f"Urban100/image_SRF_{scale}/img_001_SRF_{scale}_HR.png", scale, side, side)
+        write(tmp_path / f"Urban100/image_SRF_{scale}/img_001_SRF_{scale}_LR.png", scale, side // scale, side // scale)
+    double, fourfold = {**settings, "data_dir": tmp_path}, {**settings, "scale": 4, "data_dir": tmp_path}
+    assert Urban100(**double).pairs("test").whole(0)[1].shape == (48, 48, 3)  # not the half-size HR
+    with pytest.raises(UserError, match="half-size"):
+        Urban100(lr="image_SRF", **double).check("test")
+    (pair,) = Urban100(lr="image_SRF", **fourfold).test_pairs()
+    assert pair.lr and pair.lr.name == "img_001_SRF_4_LR.png"
+
+
+# ---- bundled ----------------------------------------------------------------------------------------------
+
+
+def test_bundled_photos_are_in_the_wheel(settings: dict[str, Any]) -> None:
+    data = Bundled(**{**settings, "patch_size": 48})
+    data.check("fit")
+    data.check("test")
+    train, held_out = data.pairs("train").paths, data.pairs("val").paths
+    assert len(train) >= 3 and {p.name for p in held_out} == set(HELD_OUT)
+    sides = [any("motorcycle" in p.name for p in part) for part in (train, held_out)]
+    assert sides.count(True) == 1  # the stereo pair shows one scene
+    assert not any(grey for _, _, grey in map(data.pairs("test").whole, range(len(held_out))))

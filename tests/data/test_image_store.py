@@ -1,0 +1,172 @@
+import errno
+import multiprocessing
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from sr.data import cache
+from sr.data.cache import ImageStore
+from sr.data.images import DerivedImages, Images, LazyImages, fingerprint
+from sr.errors import UserError
+from sr.imaging.files import Picture, read_image
+
+
+class Counting(LazyImages):
+    """Counts what it decodes."""
+
+    decoded = 0
+
+    def picture(self, index: int) -> Picture:
+        self.decoded += 1
+        return super().picture(index)
+
+
+def files_of(photos: Path) -> list[Path]:
+    return sorted(photos.iterdir())
+
+
+def left_behind(folder: Path) -> list[str]:
+    return [p.name for p in folder.iterdir() if p.suffix != ".lock"] if folder.exists() else []
+
+
+def test_store_equals_the_files(photos: Path, tmp_path: Path) -> None:
+    files = files_of(photos)
+    store, lazy = ImageStore(LazyImages(files), tmp_path / "cache"), LazyImages(files)
+    assert len(store) == len(lazy) == 7
+    for i, path in enumerate(files):
+        assert np.array_equal(store[i], read_image(path).pixels) and np.array_equal(store[i], lazy[i])
+        assert store.size(i) == lazy.size(i) == store[i].shape[:2]
+        assert store.digests[i] == fingerprint(store[i]).digest
+        assert not store[i].flags.writeable
+    assert list(store.grey) == list(lazy.grey) == [i == 3 for i in range(7)]
+    assert store.thumbnails.shape == (7, 16, 16) and np.array_equal(store.thumbnails, lazy.thumbnails)
+
+
+def test_nothing_is_decoded_twice(photos: Path, tmp_path: Path) -> None:
+    first, second = Counting(files_of(photos)), Counting(files_of(photos))
+    ImageStore(first, tmp_path / "cache")
+    ImageStore(second, tmp_path / "cache")
+    assert (first.decoded, second.decoded) == (7, 0)
+
+
+def test_a_changed_file_makes_the_store_anew(photos: Path, tmp_path: Path, write: Callable[..., Path]) -> None:
+    files = files_of(photos)
+    ImageStore(LazyImages(files), tmp_path / "cache")
+    write(files[2], 99)
+    assert np.array_equal(ImageStore(LazyImages(files), tmp_path / "cache")[2], read_image(files[2]).pixels)
+    os.utime(files[0], ns=(1, 1))  # same bytes, another time: who knows
+    again = Counting(files)
+    ImageStore(again, tmp_path / "cache")
+    assert again.decoded == 7
+    assert len([n for n in left_behind(tmp_path / "cache") if n.endswith(".bin")]) == 1
+
+
+@pytest.mark.parametrize("damage", ["truncate", "garbage", "remove"])
+def test_a_damaged_store_is_made_anew(photos: Path, tmp_path: Path, damage: str) -> None:
+    files = files_of(photos)
+    store = ImageStore(LazyImages(files), tmp_path / "cache")
+    pixels = next((tmp_path / "cache").glob("*.bin"))
+    if damage == "truncate":
+        os.truncate(pixels, 100)
+    elif damage == "garbage":
+        store.index_path.write_text("{")
+    else:
+        pixels.unlink()
+    assert np.array_equal(ImageStore(LazyImages(files), tmp_path / "cache")[6], read_image(files[6]).pixels)
+
+
+def test_the_map_survives_pickling(photos: Path, tmp_path: Path) -> None:
+    store = ImageStore(LazyImages(files_of(photos)), tmp_path / "cache")
+    expected = store[1].copy()
+    message = pickle.dumps(store)
+    assert len(message) < 20_000  # the pixels stay where they are
+    assert np.array_equal(pickle.loads(message)[1], expected)
+
+
+def test_derived_images_are_stored_under_their_own_key(photos: Path, tmp_path: Path) -> None:
+    hr = ImageStore(LazyImages(files_of(photos)), tmp_path / "cache")
+
+    def half(path: Path, pixels: np.ndarray) -> np.ndarray:
+        return pixels[::2, ::2]
+
+    made = DerivedImages(hr, half, "half", shrink=2)
+    store = ImageStore(made, tmp_path / "cache")
+    other = ImageStore(DerivedImages(hr, lambda _, p: p[1::2, 1::2], "other half", shrink=2), tmp_path / "cache")
+    assert np.array_equal(store[4], hr[4][::2, ::2]) and np.array_equal(other[4], hr[4][1::2, 1::2])
+    assert store.size(4) == made.size(4) and list(store.grey) == list(hr.grey)
+
+
+class Room(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+def test_a_full_disk_is_said_before_decoding(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Room(100, 99, 1))
+    source = Counting(files_of(photos))
+    with pytest.raises(UserError, match="cache_dir="):
+        ImageStore(source, tmp_path / "cache")
+    assert source.decoded == 0 and left_behind(tmp_path / "cache") == []
+
+
+def test_a_failed_build_leaves_nothing(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = files_of(photos)
+    files[5].write_bytes(files[5].read_bytes()[:200])
+    with pytest.raises(UserError, match=r"p5\.png"):
+        ImageStore(LazyImages(files), tmp_path / "cache")
+    assert left_behind(tmp_path / "cache") == []
+
+    def fail(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cache.os, "replace", fail)
+    with pytest.raises(UserError, match="No space left"):
+        ImageStore(LazyImages(files[:3]), tmp_path / "cache")
+    assert left_behind(tmp_path / "cache") == []
+
+
+def test_a_folder_that_cannot_be_written(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cache_dir="):
+        ImageStore(LazyImages(files_of(photos)), tmp_path / "file")
+
+
+class Slow(LazyImages):
+    """Writes a mark for each image that it decodes, and takes its time."""
+
+    def picture(self, index: int) -> Picture:
+        with Path(os.environ["DECODED_LOG"]).open("a") as log:
+            log.write(f"{index}\n")
+        multiprocessing.Event().wait(0.05)
+        return super().picture(index)
+
+
+def _race(files: list[Path], folder: Path, gate: Any, answers: Any) -> None:
+    gate.wait()
+    answers.put([int(image.sum()) for image in _all(ImageStore(Slow(files), folder))])
+
+
+def _all(images: Images) -> list[np.ndarray]:
+    return [images[i] for i in range(len(images))]
+
+
+def test_two_processes_make_it_once(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DECODED_LOG", str(tmp_path / "decoded.txt"))
+    files, context = files_of(photos), multiprocessing.get_context("fork")
+    gate, answers = context.Barrier(2), context.Queue()
+    arguments = (files, tmp_path / "cache", gate, answers)
+    processes = [context.Process(target=_race, args=arguments) for _ in range(2)]
+    for process in processes:
+        process.start()
+    sums = [answers.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join()
+    assert sums[0] == sums[1] == [int(read_image(f).pixels.sum()) for f in files]
+    assert sorted((tmp_path / "decoded.txt").read_text().split()) == [str(i) for i in range(7)]

@@ -1,0 +1,89 @@
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from sr.data.augment import Augment
+from sr.data.batch import Batch
+from sr.data.folder import Folder
+from sr.data.pairset import PairSet
+from sr.data.sampling import SampleNumbers, Share, TrainPatches, epoch_order
+
+
+@pytest.fixture
+def patches(folder: Callable[..., Folder]) -> TrainPatches:
+    data = folder()
+    return TrainPatches(data.pairs("train"), scale=2, patch=8, seed=5, augment=Augment())
+
+
+def take(patches: TrainPatches, sampler: SampleNumbers, count: int, workers: int = 0) -> list[Batch]:
+    loader: Any = DataLoader(patches, batch_size=None, sampler=sampler, num_workers=workers, collate_fn=lambda b: b)
+    return list(islice(loader, count))
+
+
+def same(a: list[Batch], b: list[Batch]) -> bool:
+    return len(a) == len(b) and all(
+        torch.equal(x.lr, y.lr) and torch.equal(x.hr, y.hr) and x.name == y.name for x, y in zip(a, b, strict=True)
+    )
+
+
+def test_batches_are_whole_and_uint8(patches: TrainPatches) -> None:
+    (batch,) = take(patches, SampleNumbers(4), 1)
+    assert batch.lr.shape == (4, 3, 8, 8) and batch.hr.shape == (4, 3, 16, 16)
+    assert batch.lr.dtype == batch.hr.dtype == torch.uint8
+    assert batch.scale == 2 and len(batch.name) == len(batch.grey) == 4
+
+
+def test_workers_do_not_change_the_data(patches: TrainPatches) -> None:
+    assert same(take(patches, SampleNumbers(4), 6), take(patches, SampleNumbers(4), 6, workers=2))
+
+
+def test_resume_goes_on_with_the_same_data(patches: TrainPatches) -> None:
+    whole = take(patches, SampleNumbers(4), 8)
+    assert same(whole[5:], take(patches, SampleNumbers(4, start=5), 3))
+    assert not same(whole[:3], take(patches, SampleNumbers(4, start=5), 3))
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_processes_share_the_same_global_batches(patches: TrainPatches, world: int) -> None:
+    whole = take(patches, SampleNumbers(6), 3)
+    shares = [take(patches, SampleNumbers(6 // world, world, rank), 3) for rank in range(world)]
+    for number in range(3):
+        assert torch.equal(whole[number].hr, torch.cat([share[number].hr for share in shares]))
+
+
+def test_the_seed_decides(patches: TrainPatches) -> None:
+    other = TrainPatches(patches.pairs, scale=2, patch=8, seed=6, augment=patches.augment)
+    assert not same(take(patches, SampleNumbers(4), 2), take(other, SampleNumbers(4), 2))
+
+
+def test_an_epoch_shows_every_image_once(patches: TrainPatches) -> None:
+    n = len(patches.pairs)
+    names = [patches[[i]].name[0] for i in range(3 * n)]
+    assert all(sorted(names[e * n : (e + 1) * n]) == sorted(patches.pairs.names) for e in range(3))
+    assert len({tuple(epoch_order(0, e, 50)) for e in range(20)}) == 20
+
+
+def test_crops_reach_every_corner(patches: TrainPatches) -> None:
+    assert isinstance(patches.pairs, PairSet)
+    seen: set[tuple[int, int, int]] = set()
+
+    def record(index: int, y: int, x: int, size: int, rng: Any) -> Any:
+        seen.add((index, y, x))
+        return PairSet.crop(patches.pairs, index, y, x, size, rng)  # type: ignore[arg-type]
+
+    patches.pairs.crop = record  # type: ignore[method-assign]
+    for i in range(4000):
+        patches[[i]]
+    for index, (h, w) in enumerate(patches.pairs.grids):
+        found = [(y, x) for i, y, x in seen if i == index]
+        assert {y for y, _ in found} == set(range(h - 7)) and {x for _, x in found} == set(range(w - 7))
+
+
+@pytest.mark.parametrize(("images", "world"), [(7, 1), (7, 2), (5, 3), (100, 8)])
+def test_shares_cover_all_images_once(images: int, world: int) -> None:
+    shares = [list(Share(images, world, rank)) for rank in range(world)]
+    assert sorted(i for share in shares for i in share) == list(range(images))

@@ -1,0 +1,118 @@
+"""The edge-oriented block against its branches written out, and its merge."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sr.layers.reparam import ECB
+
+
+def randomised(block: nn.Module) -> nn.Module:
+    for p in block.parameters():
+        nn.init.normal_(p, std=0.5)
+    return block
+
+
+def valid_3x3(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """(C, H+2, W+2) by (C', C, 3, 3) -> (C', H, W), explicit sums."""
+    height, width = x.shape[1] - 2, x.shape[2] - 2
+    y = np.zeros((weight.shape[0], height, width))
+    for o in range(weight.shape[0]):
+        for r in range(height):
+            for c in range(width):
+                y[o, r, c] = sum(
+                    weight[o, i, a, b] * x[i, r + a, c + b]
+                    for i in range(x.shape[0])
+                    for a in range(3)
+                    for b in range(3)
+                )
+    return y
+
+
+def framed(x: np.ndarray, border: np.ndarray) -> np.ndarray:
+    """One pixel of `border`, (C,), around (C, H, W)."""
+    channels, height, width = x.shape
+    y = np.empty((channels, height + 2, width + 2))
+    y[:] = border[:, None, None]
+    y[:, 1:-1, 1:-1] = x
+    return y
+
+
+def one_by_one(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    return np.einsum("oi,ihw->ohw", weight[:, :, 0, 0], x) + bias[:, None, None]
+
+
+def branches_summed(p: dict[str, np.ndarray], x: np.ndarray, with_identity: bool) -> np.ndarray:
+    zeros = np.zeros(x.shape[0])
+    y = valid_3x3(framed(x, zeros), p["plain.weight"]) + p["plain.bias"][:, None, None]
+    wide = one_by_one(x, p["expand.pointwise.weight"], p["expand.pointwise.bias"])
+    y += valid_3x3(framed(wide, p["expand.pointwise.bias"]), p["expand.spatial.weight"])
+    y += p["expand.spatial.bias"][:, None, None]
+    masks = {
+        "sobel_x": [[1, 0, -1], [2, 0, -2], [1, 0, -1]],
+        "sobel_y": [[1, 2, 1], [0, 0, 0], [-1, -2, -1]],
+        "laplacian": [[0, 1, 0], [1, -4, 1], [0, 1, 0]],
+    }
+    for name, mask in masks.items():
+        border = p[f"{name}.pointwise.bias"]
+        narrow = framed(one_by_one(x, p[f"{name}.pointwise.weight"], border), border)
+        for c in range(narrow.shape[0]):
+            weight = p[f"{name}.scale"][c] * np.array(mask, dtype=float)[None, None]
+            y[c] += valid_3x3(narrow[c : c + 1], weight)[0] + p[f"{name}.bias"][c]
+    return y + x if with_identity else y
+
+
+@pytest.mark.parametrize(("channels", "identity"), [((3, 4), False), ((4, 4), True), ((4, 4), False)])
+def test_ecb_is_the_sum_of_its_branches(channels, identity):
+    torch.manual_seed(0)
+    block = randomised(ECB(*channels, with_identity=identity).double())
+    x = torch.randn(1, channels[0], 5, 4, dtype=torch.float64)
+    state = {k: v.numpy() for k, v in block.state_dict().items()}
+    expected = branches_summed(state, x[0].numpy(), identity)
+    np.testing.assert_allclose(block(x)[0].detach().numpy(), expected, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(block.merge()(x)[0].detach().numpy(), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
+@pytest.mark.parametrize("size", [(9, 7), (1, 1)])
+def test_merging_changes_nothing_borders_included(dtype, tolerance, size):
+    torch.manual_seed(0)
+    block = ECB(8, 8)
+    for p in block.parameters():
+        nn.init.normal_(p, std=0.2)
+    block = block.to(dtype)
+    merged = block.merge()
+    assert type(merged) is nn.Conv2d and sum(p.numel() for p in merged.parameters()) == 8 * 8 * 9 + 8
+    x = torch.rand(2, 8, *size, dtype=dtype)
+    torch.testing.assert_close(merged(x), block(x), rtol=0, atol=tolerance)
+
+
+def test_gradients_are_those_of_the_branches():
+    """The kernel formed on the fly teaches each branch what running the branches would."""
+    torch.manual_seed(0)
+    block = randomised(ECB(3, 3).double())
+    x = torch.randn(1, 3, 6, 5, dtype=torch.float64)
+    target = torch.randn(1, 3, 6, 5, dtype=torch.float64)
+    ((block(x) - target) ** 2).sum().backward()
+    gradients = {name: p.grad.clone() for name, p in block.named_parameters()}
+    block.zero_grad()
+
+    y = block.plain(x)
+    wide = nn.functional.conv2d(x, block.expand.pointwise.weight)
+    bias = block.expand.pointwise.bias[:, None, None]
+    y = y + block.expand.spatial(nn.functional.pad(wide, (1, 1, 1, 1)) + bias)
+    for branch in (block.sobel_x, block.sobel_y, block.laplacian):
+        narrow = nn.functional.pad(nn.functional.conv2d(x, branch.pointwise.weight), (1, 1, 1, 1))
+        narrow = narrow + branch.pointwise.bias[:, None, None]
+        weight = branch.scale[:, None, None, None] * branch.mask
+        y = y + nn.functional.conv2d(narrow, weight, branch.bias, groups=3)
+    ((y - target) ** 2).sum().backward()
+    for name, p in block.named_parameters():
+        torch.testing.assert_close(gradients[name], p.grad, rtol=1e-9, atol=1e-9)
+
+
+def test_masks_are_neither_learned_nor_saved():
+    block = ECB(4, 4)
+    assert not any("mask" in name for name, _ in block.named_parameters())
+    assert not any("mask" in name for name in block.state_dict())

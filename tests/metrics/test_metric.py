@@ -1,0 +1,82 @@
+"""The metric module: means over images, whatever the batches and however many processes."""
+
+import math
+import os
+import tempfile
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from sr.errors import UserError
+from sr.metrics.metric import ProtocolMetric
+from sr.metrics.protocol import get_protocol
+
+
+def images() -> list[tuple[torch.Tensor, torch.Tensor, bool]]:
+    generator = torch.Generator().manual_seed(0)
+    result = []
+    for k, (height, width) in enumerate([(24, 32), (30, 26), (40, 28)]):
+        hr = torch.rand(1, 3, height, width, generator=generator)
+        sr = hr + 0.02 * 4**k * torch.randn(hr.shape, generator=generator)
+        result.append((sr, hr, k == 1))
+    return result
+
+
+def measured(pairs: list[tuple[torch.Tensor, torch.Tensor, bool]]) -> dict[str, float]:
+    metric = ProtocolMetric(get_protocol("y_uint8"))
+    for sr, hr, grey in pairs:
+        metric.update(sr, hr, 2, [grey])
+    return {name: value.item() for name, value in metric.compute().items()}
+
+
+def test_is_the_mean_over_images():
+    protocol = get_protocol("y_uint8")
+    single = [protocol.compare(sr, hr, 2, grey) for sr, hr, grey in images()]
+    result = measured(images())
+    assert result["psnr"] == pytest.approx(sum(p.item() for p, _ in single) / 3, abs=1e-5)
+    assert result["ssim"] == pytest.approx(sum(s.item() for _, s in single) / 3, abs=1e-6)
+
+
+def test_batches_and_single_images_agree_and_reset_forgets():
+    hr = torch.rand(4, 3, 24, 24)
+    sr = hr + 0.1 * torch.randn_like(hr)
+    metric = ProtocolMetric(get_protocol("y"))
+    metric.update(sr, hr, 2)
+    whole = metric.compute()
+    metric.reset()
+    for k in range(4):
+        metric.update(sr[k : k + 1], hr[k : k + 1], 2, False)
+    torch.testing.assert_close(metric.compute(), whole)
+
+
+def test_an_identical_pair_is_infinite_and_not_nan():
+    metric = ProtocolMetric(get_protocol("rgb"))
+    hr = torch.rand(2, 3, 24, 24)
+    metric.update(torch.cat((hr[:1], hr[:1])), hr, 2)
+    assert metric.compute()["psnr"].item() == math.inf
+
+
+@pytest.mark.filterwarnings("ignore:The ``compute`` method")
+def test_nothing_measured_is_an_error():
+    with pytest.raises(UserError, match="data set is empty"):
+        ProtocolMetric(get_protocol("y")).compute()
+
+
+def _one_rank(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    torch.save(measured(images()[rank::2]), os.path.join(folder, f"{rank}.pt"))
+    dist.destroy_process_group()
+
+
+@pytest.mark.skipif(not dist.is_available(), reason="this build of torch has no distributed package")
+def test_two_processes_with_three_images_equal_one():
+    expected = measured(images())
+    with tempfile.TemporaryDirectory() as folder:
+        mp.spawn(_one_rank, (folder,), nprocs=2)
+        for rank in range(2):
+            result = torch.load(os.path.join(folder, f"{rank}.pt"))
+            assert result["psnr"] == pytest.approx(expected["psnr"], abs=1e-5)
+            assert result["ssim"] == pytest.approx(expected["ssim"], abs=1e-6)

@@ -1,0 +1,119 @@
+"""PSNR and SSIM against loops written out, scikit-image, SciPy and torchmetrics."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import skimage.metrics
+import torch
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from sr.metrics.psnr import psnr
+from sr.metrics.ssim import ssim, ssim_replicate, ssim_volumetric
+
+
+def pair(*shape: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Smooth pictures with noise, as 8-bit values, so that SSIM is neither 0 nor 1."""
+    generator = np.random.default_rng(0)
+    a = scipy.ndimage.gaussian_filter(generator.random(shape) * 255, (0, 0, 2, 2))
+    a = (a - a.min()) / (a.max() - a.min()) * 255
+    b = a + generator.normal(0, 12, shape)
+    return torch.from_numpy(a.round()), torch.from_numpy(b.clip(0, 255).round())
+
+
+def test_psnr_equals_a_loop_and_scikit_image():
+    a, b = pair(3, 2, 9, 7)
+    for one_a, one_b, value in zip(a.numpy(), b.numpy(), psnr(a, b).tolist(), strict=True):
+        total = sum((float(p) - float(q)) ** 2 for p, q in zip(one_a.flat, one_b.flat, strict=True))
+        assert value == pytest.approx(10 * math.log10(255**2 * one_a.size / total), abs=1e-10)
+        assert value == pytest.approx(skimage.metrics.peak_signal_noise_ratio(one_a, one_b, data_range=255), abs=1e-10)
+
+
+def test_psnr_is_per_image_and_infinite_for_equal_ones():
+    a = torch.zeros(2, 1, 4, 4)
+    b = a.clone()
+    b[1] = 255
+    assert psnr(a, b).tolist() == [math.inf, 0.0]
+    assert psnr(a[:1] / 255, a[:1] / 255 + 0.1, data_range=1.0).item() == pytest.approx(20)
+
+
+def test_float32_input_is_computed_in_float64():
+    a = torch.full((1, 1, 64, 64), 200.0)
+    assert psnr(a, a + 2**-10).item() == pytest.approx(20 * math.log10(255 * 2**10), abs=1e-9)
+
+
+def test_ssim_equals_a_loop():
+    a, b = pair(1, 1, 13, 12)
+    g = [math.exp(-(k**2) / (2 * 1.5**2)) for k in range(-5, 6)]
+    window = np.outer(g, g) / sum(g) ** 2
+    x, y = a.numpy()[0, 0], b.numpy()[0, 0]
+    values = []
+    for i in range(3):
+        for j in range(2):
+            p, q = x[i : i + 11, j : j + 11], y[i : i + 11, j : j + 11]
+            mp, mq = (window * p).sum(), (window * q).sum()
+            vp, vq = (window * (p - mp) ** 2).sum(), (window * (q - mq) ** 2).sum()
+            cov = (window * (p - mp) * (q - mq)).sum()
+            c1, c2 = 2.55**2, 7.65**2
+            values.append((2 * mp * mq + c1) * (2 * cov + c2) / ((mp**2 + mq**2 + c1) * (vp + vq + c2)))
+    assert ssim(a, b).item() == pytest.approx(np.mean(values), abs=1e-12)
+
+
+def test_ssim_equals_torchmetrics_and_scikit_image():
+    a, b = pair(2, 3, 30, 41)
+    ours = ssim(a, b)
+    _, full = structural_similarity_index_measure(
+        b, a, sigma=1.5, kernel_size=11, data_range=255.0, k1=0.01, k2=0.03, return_full_image=True
+    )
+    for k in range(2):
+        # torchmetrics' border is padded: only where the whole window fits do the two agree
+        assert ours[k].item() == pytest.approx(full[k, :, 5:-5, 5:-5].mean().item(), abs=1e-9)
+        options = {"data_range": 255, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+        theirs = skimage.metrics.structural_similarity(a[k].numpy(), b[k].numpy(), channel_axis=0, **options)
+        assert ours[k].item() == pytest.approx(theirs, abs=1e-9)
+
+
+def naive_map(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """SSIM map with edge values carried on in every dimension, by SciPy (truncate gives 11 taps)."""
+
+    def blur(v: np.ndarray) -> np.ndarray:
+        return scipy.ndimage.gaussian_filter(v, 1.5, mode="nearest", truncate=3.4)
+
+    mx, my = blur(x), blur(y)
+    vx, vy, cov = blur(x * x) - mx**2, blur(y * y) - my**2, blur(x * y) - mx * my
+    c1, c2 = 2.55**2, 7.65**2
+    return (2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
+
+
+def test_replicated_edges_equal_scipy():
+    a, b = pair(2, 2, 14, 9)
+    expected = [
+        np.mean([naive_map(p, q) for p, q in zip(x, y, strict=True)]) for x, y in zip(a.numpy(), b.numpy(), strict=True)
+    ]
+    np.testing.assert_allclose(ssim_replicate(a, b).numpy(), expected, atol=1e-12)
+
+
+def test_volumetric_equals_scipy_on_the_volume():
+    a, b = pair(2, 3, 14, 9)
+    expected = [naive_map(x, y).mean() for x, y in zip(a.numpy(), b.numpy(), strict=True)]
+    result = ssim_volumetric(a, b)
+    np.testing.assert_allclose(result.numpy(), expected, atol=1e-12)
+    assert (result > ssim_replicate(a, b)).all()  # averaging noise over channels flatters
+
+
+@pytest.mark.parametrize("measure", [ssim, ssim_replicate, ssim_volumetric])
+def test_equal_images_give_one(measure):
+    a, _ = pair(2, 3, 16, 16)
+    assert measure(a, a).tolist() == pytest.approx([1, 1])
+    assert measure(a * 0, a * 0).tolist() == [1, 1]
+
+
+def test_wrong_shapes():
+    a, b = pair(1, 3, 16, 16)
+    with pytest.raises(ValueError, match="one shape"):
+        psnr(a, b[:, :1])
+    with pytest.raises(ValueError, match="one shape"):
+        ssim(a, b[:, :1])
+    with pytest.raises(ValueError, match="at least 11"):
+        ssim(a[..., :10], b[..., :10])
