@@ -72,7 +72,7 @@ def read(path: str | Path) -> dict[str, Any]:
 
 def build(content: dict[str, Any], source: str | Path) -> SuperResolver:
     """The model that a checkpoint describes, with its weights, in eval mode."""
-    model = _construct(content["sr"]["model"], source)
+    model = construct(content["sr"]["model"], source)
     load_weights(model, content["state_dict"], source)
     model.card = {k: v for k, v in content["sr"].items() if k != "batches_seen"}
     return model.eval()
@@ -113,7 +113,7 @@ def _some(label: str, names: list[str], most: int = 5) -> str:
     return f"\n  {label}: {', '.join(names[:most])}{rest}"
 
 
-def _construct(node: dict[str, Any], source: str | Path) -> SuperResolver:
+def construct(node: dict[str, Any], source: str | Path) -> SuperResolver:
     """Build the architecture that a checkpoint names; only a SuperResolver is ever called."""
     target = str(node.get("_target_"))
     try:

@@ -21,6 +21,7 @@ from sr.imaging.panel import comparison, draw_panel
 from sr.metrics.protocol import Protocol, get_protocol
 from sr.models.base import SuperResolver
 from sr.report.figures import Figure, averages, table, write
+from sr.report.published import Published, beside, comparable, published
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class Entry:
 
     name: str
     model: SuperResolver
+    published: str = ""  # the name of the paper's figures (sr.report.published) that it is to be held against
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Sample:
     lr: np.ndarray
     sr: np.ndarray
     hr: np.ndarray
-    psnr: float
+    psnr: str  # with its protocol
 
 
 @torch.inference_mode()
@@ -91,7 +93,9 @@ def measure(
                     )
                 )
             if len(kept) < keep and batch.name[0] not in [s.name for s in kept]:
-                kept.append(Sample(batch.name[0], *map(_array, (lr, output, batch.hr)), psnr=figures[-1].psnr))
+                small, large, true = _array(lr), _array(output), _array(batch.hr)
+                first = figures[-len(group)]
+                kept.append(Sample(batch.name[0], small, large, true, f"{first.psnr:.2f} dB ({first.protocol})"))
     if not figures:
         raise UserError(f"data={data.name}: there is no image to measure")
     return figures, kept
@@ -133,8 +137,9 @@ def compare(
     Returns:
         The averages.
     """
-    deployed = [Entry(e.name, e.model.merged()) for e in entries]
+    deployed = [Entry(e.name, e.model.merged(), e.published) for e in entries]
     figures: list[Figure] = []
+    papers: dict[Figure, Published] = {}
     drawn: list[Path] = []
     for data in sets:
         if ensemble and not data.symmetric:
@@ -147,14 +152,30 @@ def compare(
             under = _protocols(entry, entries, protocols)
             rows, kept = measure(entry, data, under, device, ensemble and entry.name != BASELINE, panels)
             figures += rows
+            papers |= _papers(entry, averages(rows), data)
             samples[rows[0].model] = kept
         if panels:
             drawn.append(_draw(samples, data, folder / "panels", size))
     means = averages(figures)
     log.info("\n" + table(means) + "\n")
-    for path in (*drawn, *write(figures, folder)):
+    if papers:
+        log.info(beside(list(papers.items())) + "\n")
+    for path in (*drawn, *write(figures, folder, papers)):
         log.info(str(path))
     return means
+
+
+def _papers(entry: Entry, means: Sequence[Figure], data: SRDataModule) -> dict[Figure, Published]:
+    """The papers' figures for one model's averages on one set, where LR is what the papers measure on."""
+    name = entry.published or (BASELINE if entry.name == BASELINE else "")
+    plus = "+" if name != BASELINE and means[0].model.endswith("+") else ""
+    plain = comparable(data)
+    found = {
+        f: published(name + plus, f.scale, f.dataset, f.protocol, f.images)
+        for f in means
+        if name and (plain or get_protocol(f.protocol).makes_lr)
+    }
+    return {f: paper for f, paper in found.items() if paper is not None}
 
 
 def _protocols(entry: Entry, entries: Sequence[Entry], asked: Sequence[str] | None) -> list[Protocol]:
@@ -167,7 +188,7 @@ def _draw(samples: dict[str, list[Sample]], data: SRDataModule, folder: Path, si
     """One picture of a set: a row per image with LR, every model and HR at the same crop."""
     rows = []
     for shown in zip(*samples.values(), strict=True):
-        outputs = [(f"{label} {s.psnr:.2f} dB", s.sr) for label, s in zip(samples, shown, strict=True)]
+        outputs = [(f"{label} {s.psnr}", s.sr) for label, s in zip(samples, shown, strict=True)]
         lr, hr = shown[0].lr, shown[0].hr
         scale = hr.shape[0] // lr.shape[0]
         rows.append((shown[0].name, comparison(lr, outputs, hr, scale, size)))

@@ -88,7 +88,10 @@ class ImageStore(Images):
 
     def _state(self) -> list[list[Any]]:
         """Path, bytes and modification time of every file: what the store is checked against."""
-        stats = [(p.absolute(), p.stat()) for p in self.paths]
+        try:
+            stats = [(p.absolute(), p.stat()) for p in self.paths]
+        except OSError as error:
+            raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
         return [[str(p), s.st_size, s.st_mtime_ns] for p, s in stats]
 
     def _load(self) -> dict[str, Any] | None:
@@ -98,7 +101,7 @@ class ImageStore(Images):
             length = (self.cache_dir / index["pixels"]).stat().st_size
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        fresh = index["layout"] == LAYOUT and index["files"] == self._state() and index["bytes"] == length
+        fresh = index.get("layout") == LAYOUT and index["files"] == self._state() and index["bytes"] == length
         return index if fresh else None
 
     def _make(self, source: Images) -> dict[str, Any]:

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from sr.data.archives import FLICKR2K, Archive
-from sr.data.folder import split_by_name
 from sr.data.missing import images_in, missing
-from sr.data.module import SRDataModule
 from sr.data.pairs import ImagePair, pair_by_name
+from sr.data.split import SplitModule, split_by_name
 from sr.degradation import matlab_bicubic
 
 
-class Flickr2k(SRDataModule):
+class Flickr2k(SplitModule):
     """Flickr2K_HR/000001.png ..., with Flickr2K_LR_bicubic/X2/000001x2.png ... where they are there.
 
     The set has no official validation part: a share of it, chosen by name, is held out when it is used alone.
@@ -25,13 +24,16 @@ class Flickr2k(SRDataModule):
     """
 
     def __init__(self, *, root: str | Path, val_share: float = 0.01, **settings: Any) -> None:
-        super().__init__(**settings)
+        super().__init__(val_share=val_share, **settings)
         self.name = "Flickr2K"
-        root = Path(root).expanduser()
-        self.root = root / "Flickr2K" if (root / "Flickr2K").is_dir() else root
-        self.val_share = val_share
+        self._root = Path(root).expanduser()
 
-    def _parts(self) -> tuple[list[ImagePair], list[ImagePair]]:
+    @property
+    def root(self) -> Path:
+        """The folder that holds Flickr2K_HR; the archive brings a level of its own."""
+        return self._root / "Flickr2K" if (self._root / "Flickr2K").is_dir() else self._root
+
+    def _all(self) -> list[ImagePair]:
         hr = images_in(self.root / "Flickr2K_HR")
         if not hr:
             raise missing(
@@ -39,17 +41,17 @@ class Flickr2k(SRDataModule):
                 [self.root / "Flickr2K_HR"],
                 setting="data.root=<the folder that holds Flickr2K_HR>",
                 archives=[FLICKR2K],
-                place=self.root,
+                place=self._root,
             )
         plain = self.degradation.key == matlab_bicubic(self.scale).key
         lr = images_in(self.root / "Flickr2K_LR_bicubic" / f"X{self.scale}") if plain else []
-        return split_by_name(pair_by_name(hr, lr or None, self.scale), self.val_share)
+        return pair_by_name(hr, lr or None, self.scale)
 
     def train_pairs(self) -> list[ImagePair]:
-        return self._parts()[0]
+        return split_by_name(self._all(), self.val_share)[0]
 
     def val_pairs(self) -> list[ImagePair]:
-        return self._parts()[1]
+        return self.held_out(self._all())
 
     def archives(self) -> tuple[list[Archive], Path]:
-        return ([] if images_in(self.root / "Flickr2K_HR") else [FLICKR2K]), self.root
+        return ([] if images_in(self.root / "Flickr2K_HR") else [FLICKR2K]), self._root

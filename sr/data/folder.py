@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections import Counter
@@ -12,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from sr.data.missing import images_in, missing
-from sr.data.module import SRDataModule
 from sr.data.pairs import ImagePair, pair_by_name
+from sr.data.split import SplitModule, split_by_name
 from sr.errors import UserError
 
 log = logging.getLogger(__name__)
 Folders = str | Path | Sequence[str | Path]
 
 
-class Folder(SRDataModule):
+class Folder(SplitModule):
     """Images of the user's own: folders for training, validation and test, or one root for all.
 
     Training without validation folders holds out a share of the training images, chosen by a hash of their
@@ -54,15 +53,16 @@ class Folder(SRDataModule):
         name: str | None = None,
         **settings: Any,
     ) -> None:
-        super().__init__(**settings)
-        if not 0 <= val_share < 1:
-            raise UserError(f"data.val_share={val_share} must lie between 0 and 1")
+        super().__init__(val_share=val_share, **settings)
         self.root = _folders(root)
         self.hr = {"train": _folders(train), "val": _folders(val), "test": _folders(test)}
         self.lr = {"train": _folders(train_lr), "val": _folders(val_lr), "test": _folders(test_lr)}
-        self.val_share = val_share
         named = self.root or self.hr["train"] or self.hr["test"] or self.hr["val"]
         self.name = name or " + ".join(p.name for p in named) or "folder"
+
+    @property
+    def splits(self) -> bool:
+        return not self.hr["val"] and bool(self.hr["train"] or self.root)
 
     def _listed(self, part: str) -> list[ImagePair]:
         folders, lr = self.hr[part] or self.root, self.lr[part]
@@ -94,26 +94,12 @@ class Folder(SRDataModule):
     def val_pairs(self) -> list[ImagePair]:
         if self.hr["val"]:
             return self._listed("val")
-        if self.hr["test"] and not (self.hr["train"] or self.root):
+        if self.hr["test"] and not self.splits:
             return self._listed("test")
-        return split_by_name(self._listed("train"), self.val_share)[1]
+        return self.held_out(self._listed("train"))
 
     def test_pairs(self) -> list[ImagePair]:
         return self._listed("test") if self.hr["test"] or self.root else self.val_pairs()
-
-
-def split_by_name(pairs: list[ImagePair], share: float) -> tuple[list[ImagePair], list[ImagePair]]:
-    """Hold out a share (at least one image unless it is 0) by a hash of names: adding images moves few others.
-
-    Several LR of one HR stay on one side.
-    """
-    if share == 0:
-        return pairs, []
-    names = sorted({p.hr for p in pairs}, key=lambda p: (hashlib.blake2b(p.name.encode()).digest(), str(p)))
-    if len(names) < 2:
-        raise UserError(f"one image ({names[0]}) cannot serve for training and validation: add more images")
-    held_out = set(names[: min(len(names) - 1, max(1, round(share * len(names))))])
-    return [p for p in pairs if p.hr not in held_out], [p for p in pairs if p.hr in held_out]
 
 
 def _folders(given: Folders | None) -> list[Path]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import lightning.pytorch as L
 import torch
+from filelock import FileLock
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -124,7 +125,14 @@ class SRDataModule(L.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Download what is missing, if the user asked for it."""
-        if self.download:
+        if not self.download or not self.archives()[0]:
+            return
+        folder = self.archives()[1]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot download into {folder}: {error.strerror}") from error
+        with FileLock(folder / ".download.lock"):  # another process may have fetched it meanwhile
             fetch_all(*self.archives())
 
     def has(self, part: str) -> bool:

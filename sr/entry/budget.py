@@ -39,10 +39,12 @@ def shrink(cfg: DictConfig, model: type[SuperResolver], typed: set[str]) -> None
     elif budget.factor is None and budget.steps is not None:
         budget.factor = min(1.0, budget.steps / cfg.steps)
     if budget.factor is not None:
-        rescale(cfg, budget.factor)
+        rescale(cfg, budget.factor, typed)
 
 
-def calibrate(cfg: DictConfig, model: SuperResolver, batch: Any, optimizer: Any, loss: Any, device: Any) -> None:
+def calibrate(
+    cfg: DictConfig, model: SuperResolver, batch: Any, optimizer: Any, loss: Any, device: Any, typed: set[str]
+) -> None:
     """Time the first steps on a copy of the model and set the budget's factor from it.
 
     Args:
@@ -58,7 +60,7 @@ def calibrate(cfg: DictConfig, model: SuperResolver, batch: Any, optimizer: Any,
         f"budget={budget.name}: a step takes {seconds:.3f} s here, so {budget.seconds:.0f} s hold "
         f"{affordable:,} steps of the recipe's {cfg.steps:,}"
     )
-    rescale(cfg, budget.factor)
+    rescale(cfg, budget.factor, typed)
 
 
 def step_seconds(model: SuperResolver, batch: Any, optimizer: Any, loss: Any, device: Any) -> float:
@@ -76,14 +78,14 @@ def step_seconds(model: SuperResolver, batch: Any, optimizer: Any, loss: Any, de
     return (time.perf_counter() - start) / TIMED
 
 
-def rescale(cfg: DictConfig, factor: float) -> None:
-    """Multiply every step count of the recipe by `factor` (at least 1 each) and log what changed."""
+def rescale(cfg: DictConfig, factor: float, typed: set[str]) -> None:
+    """Multiply every step count of the recipe by `factor` (at least 1 each), except typed ones; log what changed."""
     if factor == 1:
         return
     for path, value in list(_step_counts(cfg)):
         node = OmegaConf.select(cfg, path.rpartition(".")[0]) if "." in path else cfg
-        if OmegaConf.is_interpolation(node, path.rpartition(".")[2]):
-            continue  # follows the count that it points to
+        if path in typed or OmegaConf.is_interpolation(node, path.rpartition(".")[2]):
+            continue  # an interpolation follows the count that it points to
         _change(cfg, path, _scaled(value, factor), "steps")
     if cfg.val_every_steps > cfg.steps:
         _change(cfg, "val_every_steps", cfg.steps, "steps")
@@ -100,7 +102,7 @@ def _scaled(value: Any, factor: float) -> Any:
 
 def _step_counts(cfg: DictConfig) -> Any:
     """(dotted path, value) of every step count, in stages and nested schedulers too."""
-    tree = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False)
+    tree: Any = OmegaConf.to_container(cfg, resolve=True)
     stack: list[tuple[str, Any]] = [("", {k: v for k, v in tree.items() if k not in ("budget", "data")})]
     while stack:
         prefix, node = stack.pop()

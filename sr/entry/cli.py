@@ -30,9 +30,11 @@ def main(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[
         def guarded(cfg: DictConfig) -> Any:
             try:
                 return task(cfg)
-            except UserError as error:
+            except Exception as error:
+                if (wrong := user_error(error)) is None:
+                    raise
                 # Hydra prints this kind without a traceback.
-                raise CompactHydraException(f"error: {error}") from error
+                raise CompactHydraException(f"error: {wrong}") from error
 
         def entry() -> None:
             config.register()
@@ -51,6 +53,13 @@ def main(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[
         return entry
 
     return decorate
+
+
+def user_error(error: BaseException | None) -> UserError | None:
+    """The UserError that `error` is or was caused by: Hydra wraps what a constructor raises."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__
+    return error
 
 
 def flags_first(arguments: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -29,7 +30,7 @@ def build_set(name: str, scale: int, typed: Sequence[str]) -> SRDataModule:
         raise UserError(f"data={name}: no such set.{nearest(name, known)} There are {', '.join(known)}")
     about_data = [a for a in typed if _key(a).split(".")[0] in SHARED_KEYS and _key(a) not in ("data", "scale")]
     cfg = hydra.compose("evaluate", overrides=[f"data=[{name}]", f"scale={scale}", *about_data])
-    node = OmegaConf.to_container(cfg, resolve=True)
+    node: Any = OmegaConf.to_container(cfg, resolve=True)
     check_targets({"data": node["data"]})
     return hydra.utils.instantiate(node["data"])
 

@@ -18,7 +18,6 @@ from sr.entry.data_sets import build_set, refuse_missing
 from sr.entry.validate import check_targets
 from sr.errors import UserError
 from sr.evaluation import BASELINE, Entry, compare, pick_device
-from sr.metrics.protocol import get_protocol
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
 
@@ -29,8 +28,8 @@ def evaluate(cfg: DictConfig) -> None:
     """Run a composed conf/evaluate.yaml: one table per scale over all models and sets."""
     run = HydraConfig.get()
     typed = list(run.overrides.task)
-    sets_wanted = _sets_wanted(typed)
-    protocols = [get_protocol(p).name for p in _list(cfg.protocol)] or None
+    sets_wanted = _names("data", typed)
+    protocols = _names("protocol", typed) or None
     device = pick_device(cfg.device)
     by_scale: dict[int, list[Entry]] = {}
     for entry in _entries(cfg, typed):
@@ -62,7 +61,7 @@ def _entries(cfg: DictConfig, typed: Sequence[str]) -> list[Entry]:
                 f"model={_chosen()} has weights that nobody trained: type checkpoint=<file or run folder> instead"
             )
         return [Entry(_chosen(), model)]
-    entries = []
+    entries: list[Entry] = []
     for path in paths:
         content = checkpoint.read(path)
         model = checkpoint.build(content, path)
@@ -97,11 +96,11 @@ def _list(value: object) -> list[str]:
     return [str(v) for v in value] if isinstance(value, ListConfig | list) else [str(value)]
 
 
-def _sets_wanted(typed: Sequence[str]) -> list[str]:
-    """The names in `data=[...]`; Hydra does not keep a multiple choice anywhere else."""
+def _names(group: str, typed: Sequence[str]) -> list[str]:
+    """The names in `data=[...]` or `protocol=[...]`; Hydra does not keep a multiple choice anywhere else."""
     for override in OverridesParser.create().parse_overrides(list(typed)):
-        if override.key_or_group == "data":
+        if override.key_or_group == group:
             value = override.value()
             return [str(v) for v in value] if isinstance(value, list) else [str(value)]
     defaults = OmegaConf.load(CONF / "evaluate.yaml").defaults
-    return [str(v) for entry in defaults if isinstance(entry, DictConfig) and "data" in entry for v in entry.data]
+    return [str(v) for entry in defaults if isinstance(entry, DictConfig) and group in entry for v in entry[group]]

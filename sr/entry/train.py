@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def train(cfg: DictConfig) -> float | None:
         logging.getLogger().setLevel(logging.WARNING)
     if cfg.trainer.strategy != "auto" and run.mode == RunMode.MULTIRUN:
         raise UserError("several processes inside a sweep (-m) would each run the sweep again: type one run at a time")
-    typed = [a for a in run.overrides.task]
+    typed = list(run.overrides.task)
     resumed = checkpoint.read(folder) if cfg.resume else None
     cfg.choices = {g: run.runtime.choices.get(g) for g in GROUPS}
     name = str(cfg.choices.model)
@@ -52,7 +53,8 @@ def train(cfg: DictConfig) -> float | None:
     check_targets(_plain(cfg))
     if resumed is not None:
         cfg.budget.factor = resumed["sr"]["config"]["budget"]["factor"]
-    budget.shrink(cfg, architecture, {a.split("=")[0].lstrip("+~") for a in typed})
+    keys = {a.split("=")[0].lstrip("+~") for a in typed}
+    budget.shrink(cfg, architecture, keys)
 
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
@@ -70,20 +72,22 @@ def train(cfg: DictConfig) -> float | None:
     sets = _test_sets(cfg, data, typed)
     refuse_leaks(data, sets)
 
-    _calibrate(cfg, model, data)
+    _calibrate(cfg, model, data, keys)
     model.attach(_setup(cfg))
     if cfg.channels_last:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.to(memory_format=torch.channels_last)
     model.card = checkpoint.card(_plain(cfg.model), name, _plain(cfg))
     if cfg.compile:
         model.network = torch.compile(model.network)  # type: ignore[method-assign]
 
     trainer = _trainer(cfg, folder, name)
     _introduce(cfg, name, model, data, folder)
-    _fit(trainer, model, data, folder, resumed)
-    if trainer.global_rank != 0:
-        return None
-    return _measure(cfg, trainer, model, name, sets, folder)
+    try:
+        _fit(trainer, model, data, folder, resumed)
+        return _measure(cfg, trainer, model, name, sets, folder) if trainer.global_rank == 0 else None
+    finally:
+        if wandb := sys.modules.get("wandb"):
+            wandb.finish()  # else the next run of a sweep would go on in this one's
 
 
 def _architecture(cfg: DictConfig, name: str) -> type[SuperResolver]:
@@ -125,14 +129,14 @@ def _test_sets(cfg: DictConfig, data: SRDataModule, typed: list[str]) -> list[SR
     return sets
 
 
-def _calibrate(cfg: DictConfig, model: SuperResolver, data: SRDataModule) -> None:
+def _calibrate(cfg: DictConfig, model: SuperResolver, data: SRDataModule, typed: set[str]) -> None:
     """Find the factor of a budget in seconds; every process of a run must use the same one."""
     if cfg.budget.seconds is None or cfg.budget.factor is not None:
         return
     known = os.environ.get("SR_BUDGET_FACTOR")
     if known is not None:  # a process that another one started
         cfg.budget.factor = float(known)
-        budget.rescale(cfg, cfg.budget.factor)
+        budget.rescale(cfg, cfg.budget.factor, typed)
         return
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 or int(os.environ.get("SLURM_NTASKS", 1)) > 1:
         raise UserError(
@@ -145,7 +149,7 @@ def _calibrate(cfg: DictConfig, model: SuperResolver, data: SRDataModule) -> Non
     batch = data.to_float(data.sample_batch(share), device)
     setup = _setup(cfg)
     with probe.precision_plugin.train_step_context():
-        budget.calibrate(cfg, model, batch, setup.optimizer, setup.loss, device)
+        budget.calibrate(cfg, model, batch, setup.optimizer, setup.loss, device, typed)
     os.environ["SR_BUDGET_FACTOR"] = str(cfg.budget.factor)
 
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from sr.errors import UserError
+
 
 class Charbonnier(nn.Module):
     """sqrt(d^2 + eps^2), a smooth L1 (Lai et al., LapSRN, CVPR 2017, section 3.3).
@@ -15,7 +17,10 @@ class Charbonnier(nn.Module):
     def __init__(self, eps: float = 1e-3, reduction: str = "mean") -> None:
         super().__init__()
         self.eps = eps
-        self.reduce = {"mean": torch.mean, "sum": torch.sum}[reduction]
+        if reduction not in ("mean", "sum"):
+            raise UserError(f"Charbonnier reduction={reduction!r}: there are 'mean' and 'sum'")
+        self.reduction = reduction
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        return self.reduce(torch.sqrt((sr - hr) ** 2 + self.eps**2))
+        distance = torch.sqrt((sr - hr) ** 2 + self.eps**2)
+        return distance.mean() if self.reduction == "mean" else distance.sum()

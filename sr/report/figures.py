@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sr.metrics.protocol import get_protocol
+
+if TYPE_CHECKING:
+    from sr.report.published import Published
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,10 @@ def table(means: Sequence[Figure]) -> str:
         first = cells.get(models[0])
         line = [dataset, f"x{scale}", str(images), protocol]
         for name in models:
-            f = cells.get(name)
-            if f is None:
+            if name not in cells:
                 line.append("-")
                 continue
+            f = cells[name]
             gain = f" ({f.psnr - first.psnr:+.2f})" if first and name != models[0] else ""
             line.append(f"{f.psnr:.2f} / {f.ssim:.4f}{gain}")
         lines.append(line)
@@ -61,17 +65,30 @@ def table(means: Sequence[Figure]) -> str:
     return "\n".join([*text, "PSNR in dB / SSIM. Protocols:", *notes])
 
 
-def write(figures: Sequence[Figure], folder: Path) -> tuple[Path, Path]:
-    """`results.csv` (averages) and `results_per_image.csv` in the run folder."""
+def write(
+    figures: Sequence[Figure], folder: Path, papers: Mapping[Figure, Published] | None = None
+) -> tuple[Path, Path]:
+    """`results.csv` (averages, beside the papers' figures) and `results_per_image.csv` in the run folder."""
     folder.mkdir(parents=True, exist_ok=True)
     means, each = folder / "results.csv", folder / "results_per_image.csv"
     columns = [f.name for f in fields(Figure) if f.name != "image"]
     for file, rows, names in (
-        (means, averages(figures), columns),
+        (means, averages(figures), [*columns, *PAPER_COLUMNS]),
         (each, figures, [*columns[:2], "image", *columns[2:-1]]),
     ):
         with file.open("w", newline="") as f:
             writer = csv.DictWriter(f, names, extrasaction="ignore")
             writer.writeheader()
-            writer.writerows(asdict(row) for row in rows)
+            writer.writerows(asdict(row) | _paper_cells(row, papers or {}) for row in rows)
     return means, each
+
+
+PAPER_COLUMNS = ("paper_psnr", "paper_ssim", "psnr_difference", "ssim_difference", "paper_source", "paper_source_kind")
+
+
+def _paper_cells(row: Figure, papers: Mapping[Figure, Published]) -> dict[str, object]:
+    if (paper := papers.get(row)) is None:
+        return {}
+    ssim_gap = "" if paper.ssim is None else round(row.ssim - paper.ssim, 6)
+    cells = (paper.psnr, paper.ssim, round(row.psnr - paper.psnr, 4), ssim_gap, paper.source, paper.source_kind)
+    return dict(zip(PAPER_COLUMNS, cells, strict=True))

@@ -1,17 +1,21 @@
+import hashlib
 import logging
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sr.data.archives import Archive
 from sr.data.benchmarks import B100, Set5, Urban100
 from sr.data.bundled import HELD_OUT, Bundled
 from sr.data.combined import Combined
 from sr.data.div2k import Div2k
 from sr.data.flickr2k import Flickr2k
-from sr.data.folder import Folder, split_by_name
+from sr.data.folder import Folder
 from sr.data.pairs import ImagePair
+from sr.data.split import split_by_name
 from sr.degradation import Degradation, GaussianNoise, MatlabBicubic
 from sr.errors import UserError
 
@@ -174,6 +178,25 @@ def test_flickr2k_and_df2k(div2k: Path, settings: dict[str, Any], tmp_path: Path
         Flickr2k(root=tmp_path / "nowhere", **settings).check("fit")
 
 
+def test_an_archive_that_was_placed_is_checked_and_unpacked(
+    settings: dict[str, Any], tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2, 3):
+        write(tmp_path / f"packed/Flickr2K/Flickr2K_HR/{number:06}.png", number)
+    root = tmp_path / "Flickr2K"
+    root.mkdir()
+    with tarfile.open(root / "Flickr2K.tar", "w") as file:
+        file.add(tmp_path / "packed/Flickr2K", "Flickr2K")
+    md5 = hashlib.md5((root / "Flickr2K.tar").read_bytes()).hexdigest()
+    monkeypatch.setattr("sr.data.flickr2k.FLICKR2K", Archive("http://127.0.0.1:9/Flickr2K.tar", md5, "md5"))
+    with pytest.raises(UserError, match="not unpacked"):
+        Flickr2k(root=root, **settings).check("fit")
+    data = Flickr2k(root=root, download=True, **settings)
+    data.check("fit")
+    assert len(data.pairs("train")) == 2 and data.root == root / "Flickr2K"
+    assert not [p for p in root.iterdir() if p.name.startswith(".unpacking")]
+
+
 def test_combined_mistakes_and_leaks(div2k: Path, settings: dict[str, Any], tmp_path: Path, write: Write) -> None:
     sets = {"div2k": Div2k(root=div2k, **settings)}
     with pytest.raises(UserError, match="empty"):
@@ -205,6 +228,15 @@ def test_folder_holds_out_the_same_share_each_time_and_says_so(
     assert len(set(held_out) & set(names(folder(val_share=0.3).val_pairs()))) >= 1
     with pytest.raises(UserError, match="one image"):
         split_by_name([ImagePair("a", Path("a.png"))], 0.1)
+
+
+def test_copies_inside_a_folder_do_not_leak(folder: Callable[..., Folder], photos: Path) -> None:
+    held_out = folder(val_share=0.3).val_pairs()
+    (photos / "copy.png").write_bytes(held_out[0].hr.read_bytes())
+    data = folder(val_share=0.3)
+    data.check("fit")
+    both = {held_out[0].name, "copy"}
+    assert not (both <= {*data.pairs("train").names, *data.pairs("val").names} and both & set(data.pairs("val").names))
 
 
 def test_folders_with_lr_of_their_own(folder: Callable[..., Folder], tmp_path: Path, write: Write) -> None:

@@ -30,7 +30,7 @@ def recipe(**changes):
 
 def test_every_step_count_is_scaled_together():
     cfg = recipe()
-    budget.rescale(cfg, 0.1)
+    budget.rescale(cfg, 0.1, typed=set())
     assert (cfg.steps, cfg.val_every_steps, cfg.scheduler.T_max) == (100, 10, 100)
     assert list(cfg.scheduler.milestones) == [25, 50, 75]
     assert [s.steps for s in cfg.stages] == [40, 60]
@@ -40,7 +40,7 @@ def test_every_step_count_is_scaled_together():
 
 def test_counts_stay_positive_and_milestones_apart():
     cfg = recipe()
-    budget.rescale(cfg, 0.001)
+    budget.rescale(cfg, 0.001, typed=set())
     assert cfg.steps == 1 and cfg.val_every_steps == 1
     assert list(cfg.scheduler.milestones) == [1, 2, 3]
 
@@ -71,7 +71,7 @@ def test_a_known_factor_is_used_again_without_timing():
 def test_a_budget_in_seconds_is_set_from_timed_steps(monkeypatch):
     monkeypatch.setattr(budget, "step_seconds", lambda *_: 0.5)
     cfg = recipe(budget={"seconds": 60})
-    budget.calibrate(cfg, None, None, None, None, None)
+    budget.calibrate(cfg, None, None, None, None, None, typed=set())
     assert cfg.steps == int(budget.SHARE * 60 / 0.5)
     assert cfg.budget.factor == pytest.approx(cfg.steps / 1000)
 
@@ -79,7 +79,7 @@ def test_a_budget_in_seconds_is_set_from_timed_steps(monkeypatch):
 def test_a_fast_machine_never_trains_longer_than_the_paper(monkeypatch):
     monkeypatch.setattr(budget, "step_seconds", lambda *_: 1e-4)
     cfg = recipe(budget={"seconds": 60})
-    budget.calibrate(cfg, None, None, None, None, None)
+    budget.calibrate(cfg, None, None, None, None, None, typed=set())
     assert cfg.steps == 1000 and cfg.budget.factor == 1
 
 

@@ -1,0 +1,71 @@
+"""Holding out a validation share of a set that has no official one."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+from sr.data.leaks import find_leaks
+from sr.data.module import SRDataModule
+from sr.data.pairs import ImagePair
+from sr.data.pairset import Pairs, PairSet
+from sr.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+class SplitModule(SRDataModule):
+    """A data module that may hold out images by itself.
+
+    Sets contain the same photo twice (T91 does); where the copies fall on both sides, the held-out one is left
+    out, instead of refusing what the user had no hand in.
+
+    Args:
+        val_share: part of the training images to hold out, 0 to 1.
+        settings: see `SRDataModule`.
+    """
+
+    def __init__(self, *, val_share: float, **settings: Any) -> None:
+        super().__init__(**settings)
+        if isinstance(val_share, bool) or not isinstance(val_share, (int, float)) or not 0 <= val_share < 1:
+            raise UserError(f"data.val_share={val_share!r} must be a number from 0 to below 1")
+        self.val_share = val_share
+        self._copies: set[Path] = set()  # held-out files that show a training image
+
+    @property
+    def splits(self) -> bool:
+        """Whether validation images are held out from the training images."""
+        return True
+
+    def held_out(self, pairs: list[ImagePair]) -> list[ImagePair]:
+        """The validation share of `pairs`, without copies of training images that were found."""
+        return [p for p in split_by_name(pairs, self.val_share)[1] if p.hr not in self._copies]
+
+    def make_set(self, part: str) -> Pairs:
+        made = super().make_set(part)
+        if part != "val" or not self.splits or not self.check_leaks:
+            return made
+        train = self.pairs("train")
+        assert isinstance(train, PairSet) and isinstance(made, PairSet)
+        copies = {held_out for _, held_out in find_leaks(train.hr, made.hr)}
+        if not copies:
+            return made
+        log.info("not validating on copies of training images: %s", ", ".join(sorted(map(str, copies))))
+        self._copies |= copies
+        return self.make_set(part)
+
+
+def split_by_name(pairs: list[ImagePair], share: float) -> tuple[list[ImagePair], list[ImagePair]]:
+    """Hold out a share (at least one image unless it is 0) by a hash of names: adding images moves few others.
+
+    Several LR of one HR stay on one side.
+    """
+    if share == 0:
+        return pairs, []
+    names = sorted({p.hr for p in pairs}, key=lambda p: (hashlib.blake2b(p.name.encode()).digest(), str(p)))
+    if len(names) < 2:
+        raise UserError(f"one image ({names[0]}) cannot serve for training and validation: add more images")
+    held_out = set(names[: min(len(names) - 1, max(1, round(share * len(names))))])
+    return [p for p in pairs if p.hr not in held_out], [p for p in pairs if p.hr in held_out]

@@ -1,0 +1,93 @@
+"""The papers' figures as data, each with its source, and how a measured row is held against them.
+
+A row of `published.csv` names the protocol that the source states (`stated_protocol`) and ours that corresponds to it
+(`protocol`; empty where none does). Rows are compared under one protocol only. `source_kind`: page (the paper's text or
+tables), readme (a repository's page or picture, or another paper's table), code, memory (recalled, not checked).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from sr.data.module import SRDataModule
+from sr.degradation import MatlabBicubic
+from sr.metrics.protocol import get_protocol
+from sr.report.figures import Figure
+from sr.report.text import aligned
+
+TABLE = Path(__file__).with_name("published.csv")
+IMAGES = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100, "DIV2K": 100}  # that the papers average over
+
+
+@dataclass(frozen=True)
+class Published:
+    """One figure of a paper."""
+
+    model: str  # as in conf/model; with + under x8 self-ensemble
+    scale: int
+    dataset: str
+    protocol: str
+    psnr: float  # dB
+    ssim: float | None
+    source: str
+    source_kind: str
+
+
+@cache
+def _table() -> dict[tuple[str, int, str, str], Published]:
+    found = {}
+    with TABLE.open(newline="") as file:
+        for r in csv.DictReader(file):
+            if not r["protocol"]:
+                continue
+            row = Published(
+                r["model"],
+                int(r["scale"]),
+                r["dataset"],
+                get_protocol(r["protocol"]).name,
+                float(r["psnr"]),
+                float(r["ssim"]) if r["ssim"] else None,
+                r["source"],
+                r["source_kind"],
+            )
+            found[row.model, row.scale, row.dataset, row.protocol] = row
+    return found
+
+
+def published(model: str, scale: int, dataset: str, protocol: str, images: int | None = None) -> Published | None:
+    """The paper's figure; None where there is none under this protocol, or for a part of the set.
+
+    Args:
+        model: the name in conf/model, with "+" for x8 self-ensemble; "" has no figures.
+        dataset: the set's name in tables (Set5, DIV2K).
+        images: how many were measured; None for all.
+    """
+    if images is not None and images != IMAGES.get(dataset):
+        return None
+    return _table().get((model, scale, dataset, protocol))
+
+
+def comparable(data: SRDataModule) -> bool:
+    """Whether a set's LR is the papers' plain bicubic: made so here, or read from a folder that says so."""
+    if folder := getattr(data, "lr", None):
+        return "bicubic" in str(folder).lower() or str(folder).startswith("image_SRF")
+    if getattr(data, "track", "bicubic") not in ("bicubic", "x8"):
+        return False
+    return [type(step) for step in data.degradation.steps] == [MatlabBicubic]
+
+
+def beside(rows: Sequence[tuple[Figure, Published]]) -> str:
+    """A text table of measured averages, the papers' figures and the differences."""
+    lines = [["model", "set", "protocol", "ours", "paper", "difference", "source"]]
+    for ours, paper in rows:
+        theirs, gap = f"{paper.psnr:.2f}", f"{ours.psnr - paper.psnr:+.2f}"
+        if paper.ssim is not None:
+            theirs, gap = f"{theirs} / {paper.ssim:.4f}", f"{gap} / {ours.ssim - paper.ssim:+.4f}"
+        recalled = " (not checked against the paper)" if paper.source_kind == "memory" else ""
+        row = [ours.model, f"{ours.dataset} x{ours.scale}", ours.protocol, f"{ours.psnr:.2f} / {ours.ssim:.4f}"]
+        lines.append([*row, theirs, gap, paper.source + recalled])
+    return "Beside the published figures:\n" + aligned(lines)
