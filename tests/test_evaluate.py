@@ -1,0 +1,176 @@
+"""evaluate.py as users type it."""
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+PUBLISHED_BICUBIC = {  # EDSR paper, Table 3: PSNR and SSIM on Y
+    2: {"Set5": (33.66, 0.9299), "Set14": (30.24, 0.8688), "B100": (29.56, 0.8431)},
+    3: {"Set5": (30.39, 0.8682), "Set14": (27.55, 0.7742), "B100": (27.21, 0.7385)},
+    4: {"Set5": (28.42, 0.8104), "Set14": (26.00, 0.7027), "B100": (25.96, 0.6675)},
+}
+
+
+def results(folder: Path) -> list[dict[str, str]]:
+    with (folder / "results.csv").open(newline="") as f:
+        return list(csv.DictReader(f))
+
+
+@pytest.fixture
+def run(command, div2k):
+    """The folder of a finished tiny run."""
+    outcome = command(
+        "train.py", "model=ecbsr_m4c8", "scale=2", "data=div2k", f"data.root={div2k}", "budget=smoke", "benchmarks=[]",
+        folder="trained",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome
+    return outcome.folder
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_bicubic_gives_the_published_rows(command, shared, scale):
+    outcome = command("evaluate.py", "model=bicubic", "data=[set5,set14,b100]", f"scale={scale}", f"data_dir={shared}/data")
+    assert outcome.code == 0, outcome
+    measured = {(r["dataset"], r["protocol"]): r for r in results(outcome.folder)}
+    for name, (psnr, ssim) in PUBLISHED_BICUBIC[scale].items():
+        row = measured[name, "y_classic"]
+        assert float(row["psnr"]) == pytest.approx(psnr, abs=0.01), name
+        assert float(row["ssim"]) == pytest.approx(ssim, abs=0.001), name
+        assert (name, "y") in measured and (name, "rgb") in measured
+    assert "y_classic" in outcome.out and "Y unrounded" in outcome.out
+    assert outcome.out.rstrip().endswith("results_per_image.csv")
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_bsrn_runs_on_real_images_is_resumed_and_measured_on_set5(command, shared, tmp_path):
+    """A tree in DIV2K's layout made of real photos, then the three commands of the main job."""
+    root = tmp_path / "DIV2K"
+    for folder, source in (("DIV2K_train_HR", "train/BSD200"), ("DIV2K_valid_HR", "val/DIV2K_valid_crop256")):
+        (root / folder).mkdir(parents=True)
+        for number, path in enumerate(sorted((shared / "data" / source).iterdir()), 801 if "valid" in folder else 1):
+            Image.open(path).save(root / folder / f"{number:04d}.png")
+    first = command("train.py", "model=bsrn", "data=div2k", f"data.root={root}", "budget=smoke", "benchmarks=[]")
+    assert first.code == 0, first
+    again = command("train.py", f"resume={first.folder}", "steps=8")
+    assert again.code == 0 and "resuming at step 4 of 8" in again.out, again
+    measured = command(
+        "evaluate.py", f"checkpoint={first.folder}/checkpoints/last.ckpt", "data=[set5]", f"data_dir={shared}/data",
+        folder="measured",
+    )  # fmt: skip
+    assert measured.code == 0, measured
+    assert {(r["model"], r["dataset"], r["scale"], r["images"]) for r in results(measured.folder)} == {
+        ("bicubic", "Set5", "4", "5"),
+        ("bsrn", "Set5", "4", "5"),
+    }
+
+
+def test_the_bundled_photos_need_no_setting(command):
+    outcome = command("evaluate.py", "model=bicubic", "scale=4", "panels=1")
+    assert outcome.code == 0, outcome
+    assert {r["protocol"] for r in results(outcome.folder)} == {"y_classic", "y", "rgb"}
+    with Image.open(outcome.folder / "panels/Bundled_x4.png") as panel:
+        assert panel.width > 300
+
+
+def test_per_image_figures_average_to_the_table(command, div2k):
+    outcome = command("evaluate.py", "model=bicubic", "scale=2", "data=[div2k]", f"data.root={div2k}", "protocol=y")
+    with (outcome.folder / "results_per_image.csv").open(newline="") as f:
+        each = list(csv.DictReader(f))
+    assert [r["image"] for r in each] == ["0801", "0802", "0803"]
+    mean = sum(float(r["psnr"]) for r in each) / 3
+    assert float(results(outcome.folder)[0]["psnr"]) == pytest.approx(mean, abs=1e-9)
+
+
+def test_several_checkpoints_stand_side_by_side_with_and_without_self_ensemble(command, run, div2k):
+    typed = [f"checkpoint=[{run}/checkpoints/best.ckpt,{run}]", "data=[div2k]", f"data.root={div2k}", "protocol=[rgb,y]"]
+    plain = command("evaluate.py", *typed, folder="plain")
+    assert plain.code == 0, plain
+    names = list(dict.fromkeys(r["model"] for r in results(plain.folder)))
+    assert names[:2] == ["bicubic", "ecbsr_m4c8"] and len(names) == 3
+    assert [r["protocol"] for r in results(plain.folder)][:2] == ["rgb", "y"]
+    averaged = command("evaluate.py", *typed, "self_ensemble=true", folder="averaged")
+    assert averaged.code == 0, averaged
+    assert [r["model"] for r in results(averaged.folder)][2] == "ecbsr_m4c8+"
+    assert results(averaged.folder)[2]["psnr"] != results(plain.folder)[2]["psnr"]
+
+
+def test_self_ensemble_on_an_asymmetric_track_warns(command, div2k):
+    for part, numbers in (("train", range(1, 4)), ("valid", range(801, 804))):
+        folder = div2k / f"DIV2K_{part}_LR_mild"
+        folder.mkdir()
+        for n in numbers:
+            with Image.open(div2k / f"DIV2K_{part}_HR/{n:04d}.png") as hr:
+                hr.resize((24, 18)).save(folder / f"{n:04d}x4m.png")
+    outcome = command("evaluate.py", "model=bicubic", "data=[div2k]", f"data.root={div2k}", "data.track=mild",
+                      "self_ensemble=true")  # fmt: skip
+    assert outcome.code == 0 and "self-ensemble" in outcome.out, outcome
+
+
+def test_users_own_images_are_measured(command, tmp_path, photos):
+    photos(tmp_path / "mine", 2, 50, 61)
+    outcome = command("evaluate.py", "model=bicubic", "scale=3", "data=[folder]", f"data.root={tmp_path}/mine")
+    assert outcome.code == 0, outcome
+    assert results(outcome.folder)[0]["images"] == "2"
+
+
+def test_a_file_that_holds_code_is_refused_and_not_run(command, tmp_path):
+    class Payload:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path}/ran",)
+
+    torch.save({"state_dict": {}, "sr": Payload()}, tmp_path / "bad.ckpt")
+    outcome = command("evaluate.py", f"checkpoint={tmp_path}/bad.ckpt")
+    assert outcome.code == 1 and "would run code" in outcome.err and "Traceback" not in outcome.err, outcome
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_checkpoint_that_names_something_else_to_call_is_refused(command, run, tmp_path):
+    content = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
+    for target in ("os.getcwd", "sr.checkpoint.load", "collections.OrderedDict"):
+        content["sr"]["model"] = {"_target_": target}
+        torch.save(content, tmp_path / "odd.ckpt")
+        outcome = command("evaluate.py", f"checkpoint={tmp_path}/odd.ckpt")
+        assert outcome.code == 1 and "refused" in outcome.err or "not installed" in outcome.err, outcome
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (["checkpoint=nowhere.ckpt"], ["nowhere.ckpt", "no such file"]),
+        ([], ["nothing to measure", "checkpoint="]),
+        (["model=bicubic", "data=[set55]"], ["set55", "set5"]),
+        (["model=bicubic", "data=[set5]", "data_dir=nowhere"], ["Set5", "nowhere", "data_dir="]),
+        (["model=bicubic", "protocol=[yy]"], ["yy"]),
+        (["model=srcnn"], ["has weights that nobody trained"]),
+        (["model=bicubic", "device=gpu9"], ["device=gpu9", "device=cpu"]),
+    ],
+)
+def test_wrong_input_is_refused_with_what_to_type(command, typed, words):
+    outcome = command("evaluate.py", *typed)
+    assert outcome.code == 1 and all(w in outcome.err for w in words) and "Traceback" not in outcome.err, outcome
+
+
+def test_a_checkpoint_knows_its_scale_and_architecture(command, run):
+    outcome = command("evaluate.py", f"checkpoint={run}", "scale=3")
+    assert outcome.code == 1 and "is of scale 2" in outcome.err, outcome
+    outcome = command("evaluate.py", f"checkpoint={run}", "model=bsrn")
+    assert outcome.code == 1 and "is of ecbsr_m4c8" in outcome.err, outcome
+
+
+def test_a_file_of_another_project_is_refused(command, tmp_path):
+    torch.save({"params": {"conv.weight": torch.zeros(1)}}, tmp_path / "net.pth")
+    outcome = command("evaluate.py", f"checkpoint={tmp_path}/net.pth")
+    assert outcome.code == 1 and "was not written by this project" in outcome.err, outcome
+
+
+def test_a_damaged_checkpoint_is_refused(command, run):
+    path = run / "checkpoints/last.ckpt"
+    path.write_bytes(path.read_bytes()[:2000])
+    outcome = command("evaluate.py", f"checkpoint={path}")
+    assert outcome.code == 1 and "cannot be read" in outcome.err, outcome
