@@ -57,11 +57,11 @@ def read(path: str | Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise UserError(
             f"checkpoint {file} is refused: it holds more than tensors and plain values, and loading it would run "
-            f"code from the file ({str(error).splitlines()[0]}). Ask its author for a state dict saved with "
+            f"code from the file ({_first_line(error)}). Ask its author for a state dict saved with "
             "torch.save(model.state_dict(), ...)"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise UserError(f"checkpoint {file} cannot be read: {str(error).splitlines()[0]}. Is it complete?") from error
+        raise UserError(f"checkpoint {file} cannot be read: {_first_line(error)}. Is it complete?") from error
     if not isinstance(content, dict) or "sr" not in content or "state_dict" not in content:
         raise UserError(
             f"checkpoint {file} was not written by this project: it does not say which architecture it is of. "
@@ -100,10 +100,14 @@ def load_weights(model: SuperResolver, state: dict[str, torch.Tensor], source: s
     ]
     if missing or unknown or resized:
         raise UserError(
-            f"{source} does not fit {type(model).__name__} x{model.scale}; it is of another architecture, size or "
-            f"scale.{_some('Missing', missing)}{_some('Unknown', unknown)}{_some('Other shape', resized)}"
+            f"{source} does not fit {type(model).__name__} x{'/'.join(map(str, model.serves))}; it is of another "
+            f"architecture, size or scale.{_some('Missing', missing)}{_some('Unknown', unknown)}{_some('Other shape', resized)}"
         )
     model.load_state_dict(theirs, strict=False)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _some(label: str, names: list[str], most: int = 5) -> str:

@@ -74,23 +74,15 @@ def measure(
     for batch in tqdm(images, desc=f"{label} on {data.name}", unit="image", leave=False, dynamic_ncols=True):
         batch = data.to_float(batch, device)
         # Protocols that make LR in the same way share one pass through the network.
-        for classic in dict.fromkeys(p.makes_lr for p in protocols):
-            group = [p for p in protocols if p.makes_lr == classic]
-            lr = group[0].lr(_bytes(batch.hr), batch.scale, grey=batch.grey[0]).to(device) if classic else batch.lr
+        for source in dict.fromkeys(_lr_source(p) for p in protocols):
+            group = [p for p in protocols if _lr_source(p) == source]
+            own = group[0].makes_lr
+            lr = group[0].lr(_bytes(batch.hr), batch.scale, grey=batch.grey[0]).to(device) if own else batch.lr
             output = _upscale(model, lr, batch.scale, ensemble)
             for protocol in group:
                 psnr, ssim = protocol.compare(output, batch.hr, batch.scale, batch.grey)
                 figures.append(
-                    Figure(
-                        label,
-                        data.name,
-                        batch.scale,
-                        protocol.name,
-                        float(psnr),
-                        float(ssim),
-                        1,
-                        batch.name[0],
-                    )
+                    Figure(label, data.name, batch.scale, protocol.name, float(psnr), float(ssim), 1, batch.name[0])
                 )
             if len(kept) < keep and batch.name[0] not in [s.name for s in kept]:
                 small, large, true = _array(lr), _array(output), _array(batch.hr)
@@ -99,6 +91,11 @@ def measure(
     if not figures:
         raise UserError(f"data={data.name}: there is no image to measure")
     return figures, kept
+
+
+def _lr_source(protocol: Protocol) -> str:
+    """The same for protocols that give a model the same LR."""
+    return protocol.name if protocol.makes_lr else "data"
 
 
 def _upscale(model: SuperResolver, lr: Tensor, scale: int, ensemble: bool) -> Tensor:

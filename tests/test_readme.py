@@ -9,7 +9,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-COMMANDS = sorted(set(re.findall(r"^(?:\.venv/bin/)?python ((?:train|evaluate|measure)\.py .*?)(?:\s+#.*)?$", README, re.M)))
+COMMANDS = sorted(
+    set(re.findall(r"^(?:\.venv/bin/)?python ((?:train|evaluate|measure)\.py .*?)(?:\s+#.*)?$", README, re.M))
+)
 
 
 def test_there_are_commands_to_check():
@@ -24,7 +26,9 @@ def test_every_command_composes(command, line):
 
 
 def test_every_option_in_the_tables_composes(command):
-    typed = re.findall(r"^\| `((?:callbacks|trainer|accumulate|channels_last|init_from|benchmarks|logger)=[^|]*?)` \|", README, re.M)
+    typed = re.findall(
+        r"^\| `((?:callbacks|trainer|accumulate|channels_last|init_from|benchmarks|logger)=[^|]*?)` \|", README, re.M
+    )
     assert len(typed) > 5
     for cell in typed:
         outcome = command("train.py", *cell.replace("`, `", " ").split(), "--cfg", "job")

@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -128,14 +129,17 @@ def test_a_killed_run_resumes_to_the_weights_of_one_that_was_not(command, div2k,
     assert again.code == 0 and "this run is complete" in again.out
 
 
-def test_an_interrupted_run_loses_nothing_and_says_how_to_go_on(div2k, tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_loses_nothing_and_says_how_to_go_on(div2k, tmp_path, how):
     folder = tmp_path / "run"
-    process = start(folder, *SMALL, "data=div2k", f"data.root={div2k}", "steps=100000", "save_every_steps=10")
+    process = start(folder, *SMALL, "data=div2k", f"data.root={div2k}", "steps=100000", "save_every_steps=50")
     wait_for((folder / "checkpoints/last.ckpt").is_file, process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     assert process.wait(60) != 0
-    assert f"Go on with: python train.py resume={folder}" in (tmp_path / "run.out").read_text()
-    assert saved(folder)["global_step"] >= 10
+    printed = (tmp_path / "run.out").read_text()
+    assert f"Go on with: python train.py resume={folder}" in printed
+    stopped = int(re.search(r"stopped at step ([\d,]+)", printed)[1].replace(",", ""))
+    assert saved(folder)["global_step"] == stopped
 
 
 def test_resume_last_finds_the_newest_run(command, div2k, tmp_path):

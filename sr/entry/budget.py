@@ -71,7 +71,7 @@ def step_seconds(model: SuperResolver, batch: Any, optimizer: Any, loss: Any, de
         if n == WARM_UP:
             start = time.perf_counter()
         stepper.zero_grad()
-        torch.stack(list(loss(*trial.training_pair(batch)).values())).sum().backward()
+        torch.stack(list(trial.training_terms(batch, loss).values())).sum().backward()
         stepper.step()
         if device.type == "cuda":
             torch.cuda.synchronize(device)

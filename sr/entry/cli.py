@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ def main(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[
 
         def entry() -> None:
             config.register()
+            # Lightning's own use of a torch function that is on its way out; nothing a user can act on.
+            warnings.filterwarnings("ignore", module=r"lightning\.pytorch\.utilities\._pytree")
             arguments = sys.argv[1:]
             try:
                 sys.argv[1:] = flags_first(with_resumed_run(arguments))

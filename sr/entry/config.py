@@ -65,10 +65,20 @@ class TrainSchema(Common):
 
 
 @dataclass
+class Zoo:
+    """Where authors' files are; see python -m sr.zoo list."""
+
+    dir: str = "data/weights"  # looked through at any depth, by file name and checksum
+    download: bool = True  # fetch what is not there, where its address is known
+
+
+@dataclass
 class EvaluateSchema(Common):
     """Every plain key of conf/evaluate.yaml."""
 
     checkpoint: Any = None  # a path, or a list of paths
+    weights: Any = None  # authors' files: a name of the zoo or a path, or a list of both
+    zoo: Zoo = field(default_factory=Zoo)
     protocol: Any = None  # a name or a list of names; null: those under which the papers measure the model
     self_ensemble: bool = False
     panels: int = 4  # images per set that are drawn
@@ -77,6 +87,20 @@ class EvaluateSchema(Common):
     device: str = "auto"
     baseline: bool = True  # a bicubic row above the models
     choices: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class MeasureSchema:
+    """Every plain key of conf/measure.yaml."""
+
+    scale: int = 4
+    model: Any = None
+    rounds: int = 7  # timed passes of each model; 0: no latency
+    size: list[int] = field(default_factory=lambda: [96, 96])  # LR pixels of the timed image: height, width
+    reference: str = "rlfn"  # the model whose time the others' are compared with
+    receptive_field: bool = True
+    device: str = "cpu"  # of the latency
+    results: Any = None  # results.csv files or run folders of evaluate.py, for the reproduced figures
 
 
 def recipe_of(model: str) -> str:
@@ -94,4 +118,5 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainSchema)
     store.store(name="evaluate_schema", node=EvaluateSchema)
+    store.store(name="measure_schema", node=MeasureSchema)
     OmegaConf.register_new_resolver("recipe_of", recipe_of, replace=True)

@@ -16,6 +16,7 @@ from sr.data.module import SRDataModule
 from sr.entry.cli import CONF
 from sr.entry.data_sets import build_set, refuse_missing
 from sr.entry.validate import check_targets
+from sr.entry.weights import published_name, weights_entries
 from sr.errors import UserError
 from sr.evaluation import BASELINE, Entry, compare, pick_device
 from sr.models.base import SuperResolver
@@ -33,7 +34,8 @@ def evaluate(cfg: DictConfig) -> None:
     device = pick_device(cfg.device)
     by_scale: dict[int, list[Entry]] = {}
     for entry in _entries(cfg, typed):
-        by_scale.setdefault(entry.model.scale, []).append(entry)
+        for scale in [cfg.scale] if _typed("scale", typed) else entry.model.serves:
+            by_scale.setdefault(scale, []).append(entry)
     folder = Path(run.runtime.output_dir)
     planned: list[tuple[Path, list[Entry], list[SRDataModule]]] = []
     for scale, entries in by_scale.items():
@@ -47,12 +49,13 @@ def evaluate(cfg: DictConfig) -> None:
 
 
 def _entries(cfg: DictConfig, typed: Sequence[str]) -> list[Entry]:
-    paths = _list(cfg.checkpoint)
-    scale_typed = any(a.split("=")[0] == "scale" for a in typed)
-    if not paths:
+    paths, weights = _list(cfg.checkpoint), _list(cfg.weights)
+    scale_typed = _typed("scale", typed)
+    if not paths and not weights:
         if cfg.model is None:
             raise UserError(
-                "nothing to measure: type checkpoint=<file or run folder> (or a list of them), or model=bicubic"
+                "nothing to measure: type checkpoint=<file or run folder>, weights=<name in the zoo or file> (or lists "
+                "of them), or model=bicubic. The zoo: python -m sr.zoo list"
             )
         check_targets(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
         model: SuperResolver = hydra.utils.instantiate(cfg.model)
@@ -61,19 +64,27 @@ def _entries(cfg: DictConfig, typed: Sequence[str]) -> list[Entry]:
                 f"model={_chosen()} has weights that nobody trained: type checkpoint=<file or run folder> instead"
             )
         return [Entry(_chosen(), model)]
-    entries: list[Entry] = []
+    if weights and cfg.model is not None:
+        raise UserError(f"model={_chosen()}: leave model= out beside weights=, the files tell their architecture")
+    entries = weights_entries(weights, cfg.zoo, cfg.scale if scale_typed else None)
     for path in paths:
         content = checkpoint.read(path)
         model = checkpoint.build(content, path)
-        if scale_typed and model.scale != cfg.scale:
-            raise UserError(f"scale={cfg.scale}: checkpoint {path} is of scale {model.scale}; leave scale= out")
+        if scale_typed and cfg.scale not in model.serves:
+            scales = ", ".join(map(str, model.serves))
+            raise UserError(f"scale={cfg.scale}: checkpoint {path} is of scale {scales}; leave scale= out")
         if cfg.model is not None and cfg.model._target_ != content["sr"]["model"]["_target_"]:
             raise UserError(
                 f"model={_chosen()}: checkpoint {path} is of {content['sr']['name']}; leave model= out, a checkpoint "
                 "knows its architecture"
             )
-        entries.append(Entry(_unique(content["sr"]["name"], path, [e.name for e in entries]), model))
+        name = _unique(content["sr"]["name"], path, [e.name for e in entries])
+        entries.append(Entry(name, model, published_name(content["sr"]["model"], content["sr"]["name"])))
     return entries
+
+
+def _typed(key: str, typed: Sequence[str]) -> bool:
+    return any(a.split("=")[0].lstrip("+~") == key for a in typed)
 
 
 def _chosen() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from sr.data.module import SRDataModule
 from sr.entry import budget
 from sr.entry.data_sets import build_set, found_benchmarks, refuse_missing
 from sr.entry.validate import check_targets
+from sr.entry.weights import published_name
 from sr.errors import UserError
 from sr.evaluation import BASELINE, Entry, compare
 from sr.models.base import SuperResolver, Training
@@ -81,6 +83,8 @@ def train(cfg: DictConfig) -> float | None:
         model.network = torch.compile(model.network)  # type: ignore[method-assign]
 
     trainer = _trainer(cfg, folder, name)
+    data.trainer = trainer
+    _ = data.micro_batch  # refuses a batch that the processes cannot share
     _introduce(cfg, name, model, data, folder)
     try:
         _fit(trainer, model, data, folder, resumed)
@@ -187,7 +191,7 @@ def _trainer(cfg: DictConfig, folder: Path, name: str) -> L.Trainer:
     except hydra.errors.InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, MisconfigurationException | ValueError | RuntimeError):
-            raise UserError(f"trainer: {cause}") from error
+            raise UserError(f"trainer: {cause} (trainer=auto takes what this machine has)") from error
         raise
 
 
@@ -229,9 +233,9 @@ def _fit(trainer: L.Trainer, model: SuperResolver, data: SRDataModule, folder: P
             ckpt_path=checkpoint.locate(folder) if resumed else None,
             weights_only=True,
         )
-    except SystemExit:  # interrupted: Lightning has shut down in order
+    except SystemExit as stop:  # interrupted: Lightning has shut down in order, on SIGTERM with no exit status
         log.info(f"stopped at step {trainer.global_step:,}. Go on with: python train.py resume={folder}")
-        raise
+        raise SystemExit(stop.code or 128 + signal.SIGTERM) from stop
 
 
 def _measure(
@@ -247,7 +251,7 @@ def _measure(
             "no test set was found to measure the result on: type benchmarks=[set5] data_dir=<folder that holds it>"
         )
         return None
-    entries = [Entry(BASELINE, Bicubic(cfg.scale)), Entry(name, model)]
+    entries = [Entry(BASELINE, Bicubic(cfg.scale)), Entry(name, model, published_name(model.card["model"], name))]
     device = trainer.strategy.root_device
     means = compare(entries, sets, folder, device, ensemble=cfg.self_ensemble)
     ours = [f for f in means if f.model != BASELINE]

@@ -1,4 +1,4 @@
-"""Convolutions trained as several linear branches and deployed as one 3x3 convolution.
+"""Convolutions trained as several linear branches and deployed as one 3x3 convolution: what they share, and ECB.
 
 Zhang, Zeng and Zhang, "Edge-oriented Convolution Block for Real-time Super Resolution on Mobile Devices",
 ACM MM 2021 (https://doi.org/10.1145/3474085.3475291).
@@ -17,6 +17,36 @@ SOBEL_Y = ((1.0, 2.0, 1.0), (0.0, 0.0, 0.0), (-1.0, -2.0, -1.0))
 LAPLACIAN = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
 
 
+class Reparameterized(nn.Module):
+    """A block that equals one 3x3 convolution with zero padding, which `kernel` computes from its parameters."""
+
+    def kernel(self) -> Kernel:
+        """The equivalent convolution of the whole block."""
+        raise NotImplementedError(f"{type(self).__name__} must implement kernel()")
+
+    @torch.no_grad()
+    def merge(self) -> nn.Conv2d:
+        """The plain 3x3 convolution that this block equals, on the same device and in the same dtype."""
+        weight, bias = self.kernel()
+        conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, device=weight.device, dtype=weight.dtype)
+        conv.weight.copy_(weight)
+        assert conv.bias is not None
+        conv.bias.copy_(bias)
+        return conv
+
+
+def identity_kernel(like: Tensor) -> Tensor:
+    """(C, C, 3, 3) of the convolution that changes nothing, as `like` (C, C, 3, 3)."""
+    eye = torch.eye(like.shape[0], dtype=like.dtype, device=like.device)
+    return F.pad(eye[:, :, None, None], (1, 1, 1, 1))
+
+
+def chained(first: Kernel, second: Kernel) -> Kernel:
+    """1x1, (M, C, 1, 1), then 3x3 on its result framed with the 1x1's bias: one 3x3 convolution."""
+    (w0, b0), (w1, b1) = first, second
+    return torch.einsum("omyx,mi->oiyx", w1, w0[:, :, 0, 0]), b1 + w1.sum(dim=(2, 3)) @ b0
+
+
 class ExpandBranch(nn.Module):
     """1x1 to `mid` channels, then 3x3: the paper's "expanding-and-squeezing convolution".
 
@@ -30,10 +60,8 @@ class ExpandBranch(nn.Module):
         self.spatial = nn.Conv2d(mid, out_channels, 3)
 
     def kernel(self) -> Kernel:
-        w0, b0 = self.pointwise.weight[:, :, 0, 0], self.pointwise.bias
-        w1, b1 = self.spatial.weight, self.spatial.bias
-        assert b0 is not None and b1 is not None
-        return torch.einsum("omyx,mi->oiyx", w1, w0), b1 + w1.sum(dim=(2, 3)) @ b0
+        assert self.pointwise.bias is not None and self.spatial.bias is not None
+        return chained((self.pointwise.weight, self.pointwise.bias), (self.spatial.weight, self.spatial.bias))
 
 
 class EdgeBranch(nn.Module):
@@ -64,7 +92,7 @@ class EdgeBranch(nn.Module):
         return scaled * self.pointwise.weight, self.bias + scaled.sum(dim=(1, 2, 3)) * b0
 
 
-class ECB(nn.Module):
+class ECB(Reparameterized):
     """Edge-oriented convolution block: 3x3 + (1x1-3x3) + Sobel x + Sobel y + Laplacian (+ identity).
 
     All branches are linear, so their sum is one 3x3 convolution with zero padding. The block forms that
@@ -96,27 +124,15 @@ class ECB(nn.Module):
         self.with_identity = with_identity and in_channels == out_channels
 
     def kernel(self) -> Kernel:
-        """The equivalent convolution of the whole block."""
         assert self.plain.bias is not None
         kernels = [(self.plain.weight, self.plain.bias)]
         kernels += [b.kernel() for b in (self.expand, self.sobel_x, self.sobel_y, self.laplacian)]
         weight = torch.stack([w for w, _ in kernels]).sum(0)
         bias = torch.stack([b for _, b in kernels]).sum(0)
         if self.with_identity:
-            eye = torch.eye(weight.shape[0], dtype=weight.dtype, device=weight.device)
-            weight = weight + F.pad(eye[:, :, None, None], (1, 1, 1, 1))
+            weight = weight + identity_kernel(weight)
         return weight, bias
 
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.kernel()
         return F.conv2d(x, weight, bias, padding=1)
-
-    @torch.no_grad()
-    def merge(self) -> nn.Conv2d:
-        """The plain 3x3 convolution that this block equals, on the same device and in the same dtype."""
-        weight, bias = self.kernel()
-        conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, device=weight.device, dtype=weight.dtype)
-        conv.weight.copy_(weight)
-        assert conv.bias is not None
-        conv.bias.copy_(bias)
-        return conv

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Self
+
+import torch
 from torch import Tensor, nn
 
 
@@ -30,3 +34,12 @@ class ResBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         residual = self.conv2(self.act(self.conv1(x)))
         return x + (residual if self.res_scale == 1 else residual * self.res_scale)
+
+    @torch.no_grad()
+    def merge(self) -> Self:
+        """The same block with the factor in its second convolution, and 1 in its place."""
+        merged = copy.deepcopy(self)
+        for p in merged.conv2.parameters():
+            p.mul_(self.res_scale)
+        merged.res_scale = 1.0
+        return merged

@@ -146,6 +146,14 @@ class ClassicProtocol(Protocol):
         return to_uint8(rgb_to_y(sr)).double()
 
 
+class FloatProtocol(ClassicProtocol):
+    """Nothing is rounded anywhere: not Y of HR, not LR, not the output (LapSRN's published figures)."""
+
+    def measured(self, sr: Tensor, grey: bool) -> Tensor:
+        """Y of the output as it is, clipped to what an image can hold."""
+        return rgb_to_y(sr.double()).clamp(0, 1) * 255
+
+
 _ALL = (
     Protocol("y", "Y unrounded, SR in 8-bit RGB, shave = scale, SSIM valid window (IMDN, RLFN, BSRN)"),
     ClassicProtocol(
@@ -153,6 +161,7 @@ _ALL = (
         "Y in 8 bit, LR made from Y and unrounded, shave = scale, SSIM valid window (SRCNN to LapSRN)",
         channel=luma8,
     ),
+    FloatProtocol("y_float", "Y unrounded, LR made from Y and unrounded, shave = scale, SSIM valid window (LapSRN)"),
     Protocol(
         "y_uint8",
         "Y in 8 bit, SR in 8-bit RGB, shave = scale, SSIM over replicated edges (EDSR)",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -37,7 +37,8 @@ class SuperResolver(L.LightningModule):
     ``colors=1`` the network sees luma only and the base class carries the chroma by bicubic.
 
     Args:
-        scale: enlargement factor, one of `scales`.
+        scale: enlargement factor, one of `scales`; several for a network that serves them all (`serves`) and is
+            told with each batch which one is meant.
         colors: 3 for a network on RGB, 1 for one on Y (BT.601 studio range, divided by 255).
 
     Raises:
@@ -49,16 +50,16 @@ class SuperResolver(L.LightningModule):
     min_patch: ClassVar[int] = 8  # smallest sensible training patch, LR pixels
     min_size: ClassVar[int] = 1  # smallest LR side that `network` survives; `forward` pads below it
 
-    def __init__(self, scale: int, colors: int = 3) -> None:
+    def __init__(self, scale: int | Sequence[int], colors: int = 3) -> None:
         super().__init__()
-        if scale not in self.scales:
+        self.serves: tuple[int, ...] = tuple(scale) if isinstance(scale, Sequence) else (scale,)
+        if not self.serves or not set(self.serves) <= set(self.scales):
             raise UserError(
                 f"{type(self).__name__} has no scale {scale!r}: it is defined for "
                 f"{', '.join(map(str, self.scales))}. Type for example scale={self.scales[0]}"
             )
         if colors not in (1, 3):
             raise UserError(f"colors={colors!r}: a network works on 3 colours (RGB) or on 1 (Y)")
-        self.scale = scale
         self.colors = colors
         self.batches_seen = 0  # micro-batches trained on: where the data stream goes on after a resume
         self.card: dict[str, Any] = {}  # what a checkpoint tells about itself: plain values only
@@ -70,6 +71,26 @@ class SuperResolver(L.LightningModule):
         """The paper's network: (B, colors, h, w) in [0, 1] -> (B, colors, scale*h, scale*w)."""
         raise NotImplementedError(f"{type(self).__name__} must implement network(x, scale)")
 
+    @property
+    def scale(self) -> int:
+        """The scale of a model that serves one."""
+        return self.scale_of(None)
+
+    def scale_of(self, asked: int | None) -> int:
+        """The scale to work at: the one asked for, or the only one there is.
+
+        Raises:
+            UserError: the model does not serve it, or serves several and none was asked for.
+        """
+        if asked is None and len(self.serves) == 1:
+            return self.serves[0]
+        if asked not in self.serves:
+            raise UserError(
+                f"this {type(self).__name__} serves scale {', '.join(map(str, self.serves))}, asked was {asked}. "
+                f"Call it for example with scale={self.serves[0]}"
+            )
+        return asked
+
     def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
         """Super-resolve.
 
@@ -79,8 +100,11 @@ class SuperResolver(L.LightningModule):
 
         Returns:
             (B, 3, s*h, s*w) RGB, not clamped.
+
+        Raises:
+            UserError: see `scale_of`.
         """
-        s = scale or self.scale
+        s = self.scale_of(scale)
         if self.colors == 3:
             return self._padded(lr, s)
         ycbcr = rgb_to_ycbcr(lr)
@@ -121,16 +145,21 @@ class SuperResolver(L.LightningModule):
             raise UserError("nothing to train with is attached: call attach(Training(...)) first")
         return self.training_setup
 
+    def own_colors(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) RGB -> (B, colors, H, W): what the network sees and the paper's loss compares."""
+        return rgb_to_y(image) if self.colors == 1 else image
+
     def training_pair(self, batch: Any) -> tuple[Tensor, Tensor]:
-        """Output and target in the network's own colours: what the paper's loss compares."""
-        lr, hr = batch.lr, batch.hr
-        if self.colors == 1:
-            lr, hr = rgb_to_y(lr), rgb_to_y(hr)
-        return self._padded(lr, batch.scale), hr
+        """Output and target in the network's own colours."""
+        return self._padded(self.own_colors(batch.lr), batch.scale), self.own_colors(batch.hr)
+
+    def training_terms(self, batch: Any, loss: nn.Module) -> dict[str, Tensor]:
+        """The weighted terms of `loss` on a batch; overridden where the paper's loss sees more than the output."""
+        return loss(*self.training_pair(batch))
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         self.batches_seen += 1
-        terms = self.loss(*self.training_pair(batch))
+        terms = self.training_terms(batch, self.loss)
         total = torch.stack(list(terms.values())).sum()
         self.log("train/loss", total, prog_bar=True)
         if len(terms) > 1:

@@ -84,9 +84,10 @@ def beside(rows: Sequence[tuple[Figure, Published]]) -> str:
     """A text table of measured averages, the papers' figures and the differences."""
     lines = [["model", "set", "protocol", "ours", "paper", "difference", "source"]]
     for ours, paper in rows:
-        theirs, gap = f"{paper.psnr:.2f}", f"{ours.psnr - paper.psnr:+.2f}"
+        # Adding 0.0 turns a rounded -0.0 into 0.0.
+        theirs, gap = f"{paper.psnr:.2f}", f"{round(ours.psnr - paper.psnr, 2) + 0.0:+.2f}"
         if paper.ssim is not None:
-            theirs, gap = f"{theirs} / {paper.ssim:.4f}", f"{gap} / {ours.ssim - paper.ssim:+.4f}"
+            theirs, gap = f"{theirs} / {paper.ssim:.4f}", f"{gap} / {round(ours.ssim - paper.ssim, 4) + 0.0:+.4f}"
         recalled = " (not checked against the paper)" if paper.source_kind == "memory" else ""
         row = [ours.model, f"{ours.dataset} x{ours.scale}", ours.protocol, f"{ours.psnr:.2f} / {ours.ssim:.4f}"]
         lines.append([*row, theirs, gap, paper.source + recalled])

@@ -1,4 +1,4 @@
-"""The edge-oriented block against its branches written out, and its merge."""
+"""Re-parameterised blocks against their branches written out, and their merges."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from sr.layers.reparam import ECB
+from sr.layers.reparam_norm import ACBlock, DiverseBranchBlock, RepSRBlock, RepVGGBlock
 
 
 def randomised(block: nn.Module) -> nn.Module:
@@ -72,6 +73,110 @@ def test_ecb_is_the_sum_of_its_branches(channels, identity):
     expected = branches_summed(state, x[0].numpy(), identity)
     np.testing.assert_allclose(block(x)[0].detach().numpy(), expected, rtol=0, atol=1e-10)
     np.testing.assert_allclose(block.merge()(x)[0].detach().numpy(), expected, rtol=0, atol=1e-10)
+
+
+def normed(p: dict[str, np.ndarray], name: str, x: np.ndarray) -> np.ndarray:
+    """Batch norm with its running statistics, one channel at a time."""
+    y = np.empty_like(x)
+    for c in range(x.shape[0]):
+        deviation = (p[f"{name}.running_var"][c] + 1e-5) ** 0.5
+        y[c] = (x[c] - p[f"{name}.running_mean"][c]) / deviation * p[f"{name}.weight"][c] + p[f"{name}.bias"][c]
+    return y
+
+
+def same(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Zero-padded convolution of (C, H, W) by (C', C, 1 or 3, 1 or 3), explicit sums."""
+    square = np.zeros((*weight.shape[:2], 3, 3))
+    rows, cols = weight.shape[2:]
+    square[:, :, (3 - rows) // 2 : (3 + rows) // 2, (3 - cols) // 2 : (3 + cols) // 2] = weight
+    return valid_3x3(framed(x, np.zeros(x.shape[0])), square)
+
+
+def conv_norm(p: dict[str, np.ndarray], name: str, x: np.ndarray) -> np.ndarray:
+    return normed(p, f"{name}.1", same(x, p[f"{name}.0.weight"]))
+
+
+def repvgg_naive(p: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
+    y = conv_norm(p, "square", x) + conv_norm(p, "point", x)
+    return y + normed(p, "identity", x) if "identity.weight" in p else y
+
+
+def acnet_naive(p: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
+    return conv_norm(p, "square", x) + conv_norm(p, "horizontal", x) + conv_norm(p, "vertical", x)
+
+
+def padded_norm(p: dict[str, np.ndarray], name: str, x: np.ndarray) -> np.ndarray:
+    """The image enlarged by zeros, then normed: outside stands what the norm makes of zero."""
+    return normed(p, f"{name}.norm", framed(x, np.zeros(x.shape[0])))
+
+
+def dbb_naive(p: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
+    y = conv_norm(p, "square", x) + conv_norm(p, "point", x)
+    first = x + np.einsum("oi,ihw->ohw", p["deviation.weight"][:, :, 0, 0], x)
+    second = valid_3x3(padded_norm(p, "sequence_pad", first), p["sequence.weight"])
+    y += normed(p, "sequence_norm", second)
+    first = padded_norm(p, "average_pad", np.einsum("oi,ihw->ohw", p["average_in.weight"][:, :, 0, 0], x))
+    mean = np.empty_like(y)
+    for c, r, q in np.ndindex(*mean.shape):
+        mean[c, r, q] = sum(first[c, r + a, q + b] for a in range(3) for b in range(3)) / 9
+    return y + normed(p, "average_norm", mean)
+
+
+def repsr_naive(p: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
+    y = x.copy()
+    for path in ("paths.0", "paths.1"):
+        wide = same(x, p[f"{path}.0.weight"]) + p[f"{path}.0.bias"][:, None, None]
+        y += one_by_one(normed(p, f"{path}.1", wide), p[f"{path}.2.weight"], p[f"{path}.2.bias"])
+    return y
+
+
+def with_statistics(block: nn.Module) -> nn.Module:
+    """Parameters and statistics far from their start; factors of either sign, a variance as small as eps."""
+    torch.manual_seed(0)
+    randomised(block)
+    for module in block.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.5)
+            module.running_var.uniform_(0.2, 2)
+            module.running_var[0] = 1e-5
+    return block.eval()
+
+
+NORMED = [
+    pytest.param(lambda: RepVGGBlock(3, 3), repvgg_naive, id="repvgg"),
+    pytest.param(lambda: RepVGGBlock(3, 4), repvgg_naive, id="repvgg-no-identity"),
+    pytest.param(lambda: ACBlock(3, 4), acnet_naive, id="acnet"),
+    pytest.param(lambda: DiverseBranchBlock(3, 3), dbb_naive, id="dbb"),
+    pytest.param(lambda: DiverseBranchBlock(3, 4), dbb_naive, id="dbb-wider"),
+    pytest.param(lambda: RepSRBlock(3), repsr_naive, id="repsr"),
+]
+
+
+@pytest.mark.parametrize(("make", "naive"), NORMED)
+@pytest.mark.parametrize("size", [(5, 4), (1, 1)])
+def test_normed_block_is_the_sum_of_its_branches(make, naive, size):
+    block = with_statistics(make().double())
+    x = torch.randn(1, 3, *size, dtype=torch.float64)
+    expected = naive({k: v.numpy() for k, v in block.state_dict().items()}, x[0].numpy())
+    np.testing.assert_allclose(block(x)[0].detach().numpy(), expected, rtol=1e-12, atol=1e-10)
+    merged = block.merge()
+    assert type(merged) is nn.Conv2d and merged.padding == (1, 1)
+    np.testing.assert_allclose(merged(x)[0].detach().numpy(), expected, rtol=1e-12, atol=1e-10)
+
+
+@pytest.mark.parametrize("make", [row.values[0] for row in NORMED])
+def test_normed_block_trains_on_the_statistics_of_the_batch(make):
+    torch.manual_seed(0)
+    block = make()
+    x = torch.randn(4, 3, 6, 5)
+    assert not torch.allclose(block.train()(x), block.eval()(x), atol=1e-3)
+    block.train()(x).square().sum().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in block.parameters())
+
+
+def test_diverse_branch_starts_as_the_identity_before_its_3x3():
+    block = DiverseBranchBlock(3, 3)
+    assert not block.deviation.weight.any()
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])

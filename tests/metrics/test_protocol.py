@@ -21,6 +21,7 @@ from sr.metrics.ssim import ssim
 SHAVES = {  # at x2 and x4
     "y": (2, 4),
     "y_classic": (2, 4),
+    "y_float": (2, 4),
     "y_uint8": (2, 4),
     "rgb": (2, 4),
     "edsr_div2k": (8, 10),
@@ -115,12 +116,21 @@ def test_lr_is_eight_bit_bicubic_except_in_the_classic_way(name):
     torch.testing.assert_close(protocol.lr(hr.float() / 255, 4), lr)
     levels = lr * 255
     if protocol.makes_lr:
-        y8 = (rgb_to_y(hr.double() / 255) * 255 + 0.5).floor()
-        torch.testing.assert_close(rgb_to_y(lr.double()) * 255, imresize(y8, 1 / 4), rtol=0, atol=1e-4)
+        y = rgb_to_y(hr.double() / 255) * 255
+        y = y if name == "y_float" else (y + 0.5).floor()
+        torch.testing.assert_close(rgb_to_y(lr.double()) * 255, imresize(y, 1 / 4), rtol=0, atol=1e-4)
         assert (lr - lr.mean(1, keepdim=True)).abs().max() < 1e-6  # without colour
         assert (levels - levels.round()).abs().max() > 0.1
     else:
         torch.testing.assert_close(levels, imresize(hr, 1 / 4).float())
+
+
+def test_the_float_way_rounds_nothing():
+    protocol, hr = get_protocol("y_float"), photo()
+    sr = upscaled(hr, 2).double()
+    inner = (..., slice(2, -2), slice(2, -2))
+    error = (rgb_to_y(sr).clamp(0, 1) - rgb_to_y(hr.double() / 255))[inner].square().mean()
+    assert float(protocol.compare(sr, hr, 2)[0]) == pytest.approx(-10 * math.log10(float(error)), abs=1e-9)
 
 
 def test_classic_way_takes_a_grey_image_as_its_own_y():

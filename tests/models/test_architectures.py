@@ -1,71 +1,153 @@
-"""Every file of conf/model: parameter count, sizes, gradients, dtypes, merging."""
+"""Every file of conf/model: parameter count, sizes, gradients, dtypes, merging, compiling, exporting.
+
+The fast tier runs each distinct network with two blocks of 16 channels; the slow tier runs every file as it is.
+"""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
+from omegaconf import OmegaConf
 from torch import nn
 
+from sr.errors import UserError
 from sr.models.base import SuperResolver
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
-NAMES = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
-HUGE = {"edsr"}  # tens of millions of parameters: slow tier
+CONF = Path(__file__).resolve().parents[2] / "conf" / "model"
+NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
 
-# Published or official counts at (x2, x3, x4); None where the authors have no such model. Merged form.
-COUNTS: dict[str, tuple[int | None, int | None, int | None]] = {
-    "bicubic": (0, 0, 0),
-    "srcnn": (8129, 8129, 8129),
-    "srcnn_935": (24513, 24513, 24513),
-    "srcnn_955": (57281, 57281, 57281),
-    "edsr_baseline": (1369859, 1554499, 1517571),
-    "edsr": (40729603, 43680003, 43089923),
-    "bsrn": (331628, 340283, 352400),
-    "bsrn_s": (None, None, 156288),
-    "imdn": (694404, 703059, 715176),
-    "rfdn": (534756, 541251, 550344),
-    "rfdn_aim": (417212, 423977, 433448),
-    "rlfn": (526856, None, 543740),
-    "rlfn_s": (454620, None, 470208),
-    "rlfn_ntire": (None, None, 317218),
-    "ecbsr": (10100, 10825, 11840),
-    "ecbsr_m4c8": (2748, 3113, 3624),
-    "ecbsr_m4c16": (10100, 10825, 11840),
-    "ecbsr_m10c16": (24116, 24841, 25856),
-    "ecbsr_m10c32": (94308, 95753, 97776),
-    "ecbsr_m16c64": (594884, 597769, 601808),
-    "ecbsr_m4c16_rgb": (11548, 13723, 16768),
+# Published or official counts by scale, merged form; a scale is left out where the authors have no such model.
+COUNTS: dict[str, dict[int, int]] = {
+    "bicubic": {2: 0, 3: 0, 4: 0},
+    "srcnn": {2: 8129, 3: 8129, 4: 8129},
+    "srcnn_935": {2: 24513, 3: 24513, 4: 24513},
+    "srcnn_955": {2: 57281, 3: 57281, 4: 57281},
+    "fsrcnn": {2: 12644, 3: 12644, 4: 12644},
+    "fsrcnn channel_slopes=true": {2: 12809, 3: 12809, 4: 12809},
+    "fsrcnn_rgb": {2: 24683, 3: 24683, 4: 24683},
+    "fsrcnn_s": {2: 4016, 3: 4016, 4: 4016},  # 3,937 weights, 79 biases and slopes
+    "espcn": {2: 21284, 3: 22729, 4: 24752},
+    "vdsr": {2: 665921, 3: 665921, 4: 665921},
+    "vdsr bias=false": {2: 664704, 3: 664704, 4: 664704},
+    "drcn": {2: 1775121, 3: 1775121, 4: 1775121},  # 1,774,080 weights, 1,025 biases, 16 of the ensemble
+    "lapsrn": {2: 407441, 4: 814242, 8: 667123},
+    "srresnet": {4: 1549462},
+    "msrresnet": {4: 1517571},
+    "edsr_baseline": {2: 1369859, 3: 1554499, 4: 1517571},
+    "edsr": {2: 40729603, 3: 43680003, 4: 43089923},
+    "mdsr_baseline": dict.fromkeys((2, 3, 4), 3227203),
+    "mdsr": dict.fromkeys((2, 3, 4), 7953987),
+    "bsrn": {2: 331628, 3: 340283, 4: 352400},
+    "bsrn_s": {4: 156288},
+    "imdn": {2: 694404, 3: 703059, 4: 715176},
+    "rfdn": {2: 534756, 3: 541251, 4: 550344},
+    "rfdn_aim": {2: 417212, 3: 423977, 4: 433448},
+    "rfdn_r48": {2: 439452, 4: 455040},  # inferred
+    "rfdn_r52": {2: 526856, 4: 543740},  # RLFN's: a moved addition has no parameters
+    "rlfn": {2: 526856, 4: 543740},
+    "rlfn_s": {2: 454620, 4: 470208},
+    "rlfn_ntire": {4: 317218},
+    "ecbsr": {2: 10100, 3: 10825, 4: 11840},
+    "ecbsr_m4c8": {2: 2748, 3: 3113, 4: 3624},
+    "ecbsr_m4c8 colors=3": {2: 3476, 3: 4571, 4: 6104},
+    "ecbsr_m4c16": {2: 10100, 3: 10825, 4: 11840},
+    "ecbsr_m10c16": {2: 24116, 3: 24841, 4: 25856},
+    "ecbsr_m10c16 colors=3": {2: 25564, 3: 27739, 4: 30784},
+    "ecbsr_m10c32": {2: 94308, 3: 95753, 4: 97776},
+    "ecbsr_m16c64": {2: 594884, 3: 597769, 4: 601808},
+    "ecbsr_m4c16_rgb": {2: 11548, 3: 13723, 4: 16768},
+    "plain": {2: 11548, 3: 13723, 4: 16768},
+    "plain colors=1": {2: 10100, 3: 10825, 4: 11840},
+    "plain colors=1 channels=32": {2: 38628, 3: 40073, 4: 42096},
+    "plain num_blocks=6 channels=40": {2: 92372, 3: 97787, 4: 105368},
+    "plain num_blocks=6 channels=40 colors=1": {2: 88764, 3: 90569, 4: 93096},
+    "plain_repvgg": {2: 11548, 3: 13723, 4: 16768},
+    "plain_acnet": {2: 11548, 3: 13723, 4: 16768},
+    "plain_dbb": {2: 11548, 3: 13723, 4: 16768},
+    "plain_ecb": {2: 11548, 3: 13723, 4: 16768},
+    "repsr": {2: 11548, 3: 13723, 4: 16768},
+    "repsr_m4c16": {2: 11548, 3: 13723, 4: 16768},
+    "repsr_m4c32": {2: 41516, 3: 45851, 4: 51920},
+    "repsr_m10c32": {2: 97196, 3: 101531, 4: 107600},
+    "repsr_m16c64": {2: 600652, 3: 609307, 4: 621424},
 }
 
+# The parameter that sets a network's size, and what it is in the fast tier.
+SMALL = {"num_blocks": 2, "num_layers": 3, "num_recursions": 2, "depth": 2, "channels": 16}
 
-def build(name: str, scale: int, *overrides: str) -> SuperResolver:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose(f"model/{name}", overrides=[f"+scale={scale}", *overrides])
-    return instantiate(config.model)
+
+def node(name: str, small: bool = False, **changes: Any) -> dict[str, Any]:
+    """The contents of conf/model/NAME.yaml, shrunk for the fast tier, `scale` unresolved."""
+    config = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))
+    assert isinstance(config, dict)
+    if small:
+        config |= {k: v for k, v in SMALL.items() if k in config and not isinstance(config[k], list)}
+    return config | changes  # type: ignore[return-value]
+
+
+def build(name: str, scale: int, small: bool = False, **changes: Any) -> SuperResolver:
+    return instantiate(OmegaConf.create({"scale": scale, "model": node(name, small, **changes)}).model)
+
+
+def scales(name: str) -> list[int]:
+    given = node(name)["scale"]
+    return given if isinstance(given, list) else [s for s in (2, 3, 4) if s in get_class(node(name)["_target_"]).scales]
+
+
+def distinct() -> list[str]:
+    """One file of those that the fast tier would build alike."""
+    return list({str(node(name, small=True)): name for name in reversed(NAMES)}.values())[::-1]
+
+
+def architectures() -> list[str]:
+    """One file of each class."""
+    return list({node(name)["_target_"]: name for name in reversed(NAMES)}.values())[::-1]
+
+
+def cases(without: tuple[str, ...] = ()) -> list[Any]:
+    """(name, small): each distinct network small, each file in full in the slow tier."""
+    small = [pytest.param(name, True, id=name) for name in distinct() if name not in without]
+    slow = pytest.mark.slow
+    return small + [pytest.param(name, False, id=f"{name}-full", marks=slow) for name in NAMES if name not in without]
 
 
 def count(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def heavy(names: list[str]) -> list:
-    return [pytest.param(n, marks=pytest.mark.slow) if n in HUGE else n for n in names]
+def merges(name: str) -> bool:
+    with torch.device("meta"):
+        return any(hasattr(m, "merge") for m in build(name, 2, small=True).modules())
+
+
+def used(model: nn.Module) -> None:
+    """Statistics and factors of batch norms as training leaves them: of real features, not 0 and 1, either sign."""
+    torch.manual_seed(0)
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.ndim == 1 or not p.any():  # scales and biases of the edge branches start near 0, some weights at 0
+                p.add_(0.05 * torch.randn_like(p))
+        for norm in norms:
+            norm.weight.normal_(std=0.5)
+            norm.bias.normal_(std=0.2)
+        model.train()
+        for _ in range(10 if norms else 0):
+            model(0.6 * torch.rand(2, 3, 9, 8) + 0.2, model.serves[-1])
+    model.eval()
 
 
 @pytest.mark.parametrize(
-    ("name", "scale", "expected"),
-    [
-        (name, scale, expected)
-        for name, row in COUNTS.items()
-        for scale, expected in zip((2, 3, 4), row, strict=True)
-        if expected is not None
-    ],
+    ("typed", "scale", "expected"),
+    [(typed, scale, expected) for typed, row in COUNTS.items() for scale, expected in row.items()],
 )
-def test_parameter_count(name, scale, expected):
+def test_parameter_count(typed, scale, expected):
+    name, *changes = typed.split()
     with torch.device("meta"):
-        assert count(build(name, scale).merged()) == expected
+        model = build(name, scale, **OmegaConf.from_dotlist(changes))  # type: ignore[arg-type]
+        assert count(model.merged()) == expected
 
 
 def test_training_form_of_ecbsr():
@@ -73,108 +155,155 @@ def test_training_form_of_ecbsr():
         assert count(build("ecbsr_m4c16", 2)) == 39956
 
 
-@pytest.mark.parametrize("name", heavy(NAMES))
-def test_odd_size_and_gradients(name):
+@pytest.mark.parametrize(("name", "small"), cases())
+def test_odd_size_and_gradients(name, small):
     torch.manual_seed(0)
-    model = build(name, 3)
-    x = torch.rand(2, 3, 17, 19)
-    y = model(x)
-    assert y.shape == (2, 3, 51, 57)
+    s = scales(name)[1]
+    model = build(name, s, small)
+    y = model(torch.rand(2, 3, 17, 19), s)
+    assert y.shape == (2, 3, s * 17, s * 19)
     assert torch.isfinite(y).all()
     if not count(model):
         return
     (y - torch.rand_like(y)).abs().mean().backward()
     # A unit may be dead at the start, but a parameter that no path uses has no gradient at all.
+    elsewhere = tuple(
+        f"{part}.x{other}" for part in ("entrances", "upsamplers") for other in model.serves if other != s
+    )
     for parameter_name, p in model.named_parameters():
-        assert p.grad is not None, parameter_name
-        assert torch.isfinite(p.grad).all(), parameter_name
-    assert any(p.grad.any() for p in model.parameters())
+        if not parameter_name.startswith(elsewhere):
+            assert p.grad is not None, parameter_name
+            assert torch.isfinite(p.grad).all(), parameter_name
+    assert any(p.grad.any() for p in model.parameters() if p.grad is not None)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 31), (2, 3), (14, 15), (23, 4)])
-@pytest.mark.parametrize("name", heavy(NAMES))
-def test_any_size(name, size):
-    model = build(name, 2).eval()
-    with torch.no_grad():
-        y = model(torch.rand(1, 3, *size))
-    assert y.shape == (1, 3, 2 * size[0], 2 * size[1])
-    assert torch.isfinite(y).all()
+@pytest.mark.parametrize(("name", "small"), cases())
+def test_any_size(name, small):
+    model = build(name, 2, small).eval()
+    for height, width in ((1, 1), (1, 31), (2, 3), (14, 15), (23, 4), (13, 17)):
+        with torch.no_grad():
+            y = model(torch.rand(1, 3, height, width), 2)
+        assert y.shape == (1, 3, 2 * height, 2 * width)
+        assert torch.isfinite(y).all()
 
 
-@pytest.mark.parametrize("name", heavy([n for n in NAMES if n != "bicubic"]))
-def test_one_pixel_has_finite_gradients(name):
+@pytest.mark.parametrize(("name", "small"), cases(without=("bicubic",)))
+def test_one_pixel_has_finite_gradients(name, small):
     torch.manual_seed(0)
-    model = build(name, 2)
-    model(torch.rand(1, 3, 1, 1)).sum().backward()
+    model = build(name, 2, small)
+    model(torch.rand(2, 3, 1, 1), 2).sum().backward()  # two images: batch norm refuses a single value
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
-@pytest.mark.parametrize("name", heavy(NAMES))
-def test_dtypes_and_memory_format(name):
+@pytest.mark.parametrize(("name", "small"), cases())
+def test_dtypes_and_memory_format(name, small):
     torch.manual_seed(0)
-    model = build(name, 2).eval()
+    model = build(name, 2, small).eval()
     x = torch.rand(1, 3, 16, 17)
     with torch.no_grad():
-        y = model(x)
-        last = model.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last))
+        y = model(x, 2)
+        last = model.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last), 2)
         torch.testing.assert_close(last, y, rtol=1e-4, atol=1e-4)
-        double = model.double()(x.double())
+        double = model.double()(x.double(), 2)
         assert double.dtype == torch.float64
         torch.testing.assert_close(double.float(), y, rtol=1e-4, atol=1e-4)
-        half = model.bfloat16()(x.bfloat16())
+        half = model.bfloat16()(x.bfloat16(), 2)
         assert half.dtype == torch.bfloat16 and torch.isfinite(half).all()
         assert (half.float() - y).abs().mean() < 0.05
 
 
-@pytest.mark.parametrize("name", heavy([n for n in NAMES if n != "bicubic"]))
-def test_mixed_precision_trains(name):
-    model = build(name, 2)
+@pytest.mark.parametrize(("name", "small"), cases(without=("bicubic",)))
+def test_mixed_precision_trains(name, small):
+    model = build(name, 2, small)
     with torch.autocast("cpu", torch.bfloat16):
-        loss = model(torch.rand(1, 3, 15, 16)).float().square().mean()
+        loss = model(torch.rand(1, 3, 9, 8), 2).float().square().mean()
     loss.backward()
-    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith("ecbsr")])
+@pytest.mark.parametrize(("name", "small"), cases(without=tuple(n for n in NAMES if not merges(n))))
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
-def test_merged_form_gives_the_same_image(name, dtype, tolerance):
-    torch.manual_seed(0)
-    model = build(name, 2)
+def test_merged_form_gives_the_same_image(name, small, dtype, tolerance):
+    model = build(name, 2, small)
+    used(model)
+    s = model.serves[-1]
+    x = torch.rand(1, 3, 11, 8, dtype=dtype)
     with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.05 * torch.randn_like(p))  # scales and biases of the edge branches start near 0
-        x = torch.rand(1, 3, 11, 8, dtype=dtype)
-        model = model.to(dtype).eval()
+        model = model.to(dtype)
         merged = model.merged()
-        assert not any(hasattr(m, "merge") for m in merged.modules())
-        torch.testing.assert_close(merged(x), model(x), rtol=0, atol=tolerance)
+        assert not any(isinstance(m, nn.BatchNorm2d) for m in merged.modules())
+        for image in (x, x[..., :1, :1]):
+            torch.testing.assert_close(merged(image, s), model(image, s), rtol=0, atol=tolerance)
+        torch.testing.assert_close(merged.merged()(x, s), merged(x, s), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", ["srcnn", "edsr_baseline", "bsrn_s", "ecbsr"])
+@pytest.mark.parametrize("name", ["srcnn", "edsr_baseline", "bsrn_s", "ecbsr", "mdsr_baseline", "lapsrn"])
 def test_state_is_parameters_only(name):
-    model = build(name, 2)
+    model = build(name, 2, small=True)
     assert set(model.state_dict()) == {n for n, _ in model.named_parameters()}
 
 
+@pytest.mark.parametrize("name", architectures())
+def test_traces_for_the_compiler(name):
+    """In one graph, as train.py compiles it."""
+    model = build(name, 2, small=True, **({"num_blocks": 1} if "num_blocks" in node(name) else {})).eval()
+    torch._dynamo.reset()
+    network = torch.compile(model.network, backend="aot_eager", fullgraph=True)
+    x = torch.rand(1, model.colors, 15, 16)
+    torch.testing.assert_close(network(x, 2), model.network(x, 2), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in HUGE])
-def test_exports_with_dynamic_height_and_width(name):
-    model = build(name, 2).eval()
-    # torch.export sets size 1 apart from all others, and below 21 pixels ESA's pooled map is 1 pixel.
-    height, width = torch.export.Dim("h", min=21, max=512), torch.export.Dim("w", min=21, max=512)
-    dynamic = ({2: height, 3: width},)
-    exported = torch.export.export(_Forward(model), (torch.rand(1, 3, 24, 31),), dynamic_shapes=dynamic)
-    x = torch.rand(1, 3, 21, 40)
+@pytest.mark.parametrize("name", architectures())
+def test_compiles(name):
+    """Small: depth repeats the same kernels, and each takes seconds to compile."""
+    model = build(name, 2, small=True).eval()
+    torch._dynamo.reset()
+    compiled = torch.compile(model)
     with torch.no_grad():
-        torch.testing.assert_close(exported.module()(x), model(x), rtol=1e-4, atol=1e-5)
+        for size in ((21, 24), (23, 30)):  # the second size makes the compiler treat both sides as unknown
+            x = torch.rand(1, 3, *size)
+            torch.testing.assert_close(compiled(x, 2), model(x, 2), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "small"),
+    [pytest.param(name, True, id=name) for name in architectures()]
+    + [pytest.param(name, False, id=f"{name}-full", marks=pytest.mark.slow) for name in NAMES],
+)
+def test_exports_with_dynamic_height_and_width(name, small):
+    model = build(name, 2, small).merged()
+    least = 2 if model.min_size == 1 else 21  # torch.export sets 1 apart from all sizes; ESA pools 20 pixels to 1
+    height, width = torch.export.Dim("h", min=least, max=512), torch.export.Dim("w", min=least, max=512)
+    dynamic = ({2: height, 3: width},)
+    exported = torch.export.export(_Forward(model), (torch.rand(1, 3, 24, 31),), dynamic_shapes=dynamic).module()
+    with torch.no_grad():
+        for size in ((least, 40), (37, least), (29, 23)):
+            x = torch.rand(1, 3, *size)
+            torch.testing.assert_close(exported(x), model(x, 2), rtol=1e-4, atol=1e-5)
 
 
 class _Forward(nn.Module):
-    """What is exported: the forward pass at the model's own scale, without the training loops."""
+    """What is exported: the forward pass at one scale, without the training loops."""
 
     def __init__(self, model: SuperResolver) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, lr: torch.Tensor) -> torch.Tensor:
-        return self.model(lr)
+        return self.model(lr, 2)
+
+
+def test_a_model_of_several_scales_must_be_told_which():
+    model = build("mdsr_baseline", 2, small=True)
+    x = torch.rand(1, 3, 4, 5)
+    assert [model(x, s).shape[-1] for s in (2, 3, 4)] == [10, 15, 20]
+    with pytest.raises(UserError, match="scale=2"):
+        model(x)
+    with pytest.raises(UserError, match="serves scale 2, 3, 4, asked was 8"):
+        model(x, 8)
+
+
+def test_a_model_of_one_scale_refuses_another():
+    with pytest.raises(UserError, match="serves scale 2, asked was 3"):
+        build("espcn", 2)(torch.rand(1, 3, 4, 5), 3)

@@ -5,13 +5,24 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sr.data.batch import Batch
 from sr.errors import UserError
+from sr.imaging.color import rgb_to_y
 from sr.imaging.resize import imresize
 from sr.models.bicubic import Bicubic
 from sr.models.bsrn import BSRN, BSRNS
+from sr.models.drcn import DRCN
 from sr.models.ecbsr import ECBSR
 from sr.models.edsr import DIV2K_MEAN, EDSR
+from sr.models.espcn import ESPCN
+from sr.models.fsrcnn import FSRCNN
+from sr.models.lapsrn import LapSRN
+from sr.models.mdsr import MDSR
+from sr.models.repsr import RepSR
+from sr.models.rlfn import RFDBR
 from sr.models.srcnn import SRCNN
+from sr.models.srresnet import MSRResNet, SRResNet
+from sr.models.vdsr import VDSR
 
 
 def silenced(model: nn.Module) -> nn.Module:
@@ -45,14 +56,175 @@ def test_srcnn_starts_as_in_the_paper():
 
 
 def test_edsr_works_around_the_mean_colour():
-    """Silenced, it answers with DIV2K's mean; its head sees 255 times the distance from it."""
+    """Silenced, it answers with DIV2K's mean; its head convolves 255 times the distance from it, zero outside."""
     model = EDSR(2, num_blocks=1, channels=4)
-    seen = []
-    model.head.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     x = torch.rand(1, 3, 4, 5)
     mean = torch.tensor(DIV2K_MEAN)[None, :, None, None]
+    expected = F.conv2d((x - mean) * 255, model.head.weight, model.head.bias, padding=1)
+    torch.testing.assert_close(model.head(x), expected)
     torch.testing.assert_close(silenced(model)(x), mean.expand(1, 3, 8, 10))
-    torch.testing.assert_close(seen[0], (x - mean) * 255)
+
+
+def test_edsr_has_nothing_but_convolutions_once_merged():
+    model = EDSR(2, num_blocks=1, channels=4, res_scale=0.1)
+    merged = model.merged()
+    assert merged.body[0].res_scale == 1 and model.body[0].res_scale == 0.1
+    assert type(merged.tail) is nn.Conv2d and merged.head.padding == (0, 0)
+    assert set(merged.state_dict()) == set(model.state_dict())
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_mdsr_enters_the_body_through_its_scale(scale):
+    """The long skip starts after the entrance, and the other scales' layers are not touched."""
+    model = MDSR((2, 3, 4), num_blocks=1, channels=4)
+    entered = model.entrances[f"x{scale}"](model.head(x := torch.rand(1, 3, 4, 5)))
+    expected = model.tail(model.upsamplers[f"x{scale}"](entered + model.body(entered)))
+    torch.testing.assert_close(model(x, scale), expected)
+    assert all(b.conv1.kernel_size == (5, 5) and b.res_scale == 1 for b in model.entrances[f"x{scale}"])
+
+
+def test_fsrcnn_repeats_the_border():
+    """A constant image has the same answer at its border as inside: the same for each of the s*s phases."""
+    torch.manual_seed(0)
+    for scale in (2, 3, 4):
+        model = FSRCNN(scale)
+        nn.init.normal_(model.deconv.weight, std=0.1)
+        with torch.no_grad():
+            y = model.network(torch.full((1, 1, 6, 7), 0.5), scale)
+        corner = y[..., :scale, :scale]
+        torch.testing.assert_close(y, corner.repeat(1, 1, 6, 7))
+
+
+@pytest.mark.parametrize(("scale", "centre"), [(2, 0), (3, 1), (4, 0)])
+def test_fsrcnn_centres_its_deconvolution(scale, centre):
+    """With a single tap at the kernel's middle, an LR pixel lands on one of its s*s pixels: the middle one at x3."""
+    model = FSRCNN(scale, channels=1, mid_channels=1, num_blocks=1)
+    model.features = nn.Identity()
+    nn.init.zeros_(model.deconv.weight)
+    nn.init.ones_(model.deconv.weight[:, :, 4, 4].detach())
+    x = torch.rand(1, 1, 4, 5)
+    y = model.network(x, scale)
+    torch.testing.assert_close(y[..., centre::scale, centre::scale], x)
+    assert y.count_nonzero() == x.numel()
+
+
+def test_vdsr_adds_its_residual_to_the_bicubic_luma_in_range():
+    x = torch.rand(1, 1, 4, 5)
+    model = silenced(VDSR([2, 3, 4], num_layers=3, channels=4))
+    for scale in (2, 3, 4):
+        torch.testing.assert_close(model.network(x, scale), imresize(x, scale).clamp(16 / 255, 235 / 255))
+
+
+def test_vdsr_has_no_activation_at_the_end():
+    kinds = [type(m) for m in VDSR(2).residual]
+    assert kinds == 19 * [nn.Conv2d, nn.ReLU] + [nn.Conv2d]
+
+
+def test_espcn_is_its_equations():
+    torch.manual_seed(0)
+    model = ESPCN(3)
+    x = torch.rand(1, 1, 6, 5)
+    y = model.features[0](x).tanh()
+    y = model.features[2](y).tanh()
+    torch.testing.assert_close(model.network(x, 3), F.pixel_shuffle(model.tail[0](y), 3))
+
+
+def test_drcn_is_its_equations():
+    torch.manual_seed(0)
+    model = DRCN(2, num_recursions=3, channels=4)
+    nn.init.normal_(model.weights)
+    nn.init.normal_(model.recursion[0].weight, std=0.3)
+    x = torch.rand(1, 1, 4, 5)
+    up = imresize(x, 2)
+    h = F.relu(model.embed[2](F.relu(model.embed[0](up))))
+    total = 0
+    for w in model.weights:
+        h = F.relu(model.recursion[0](h))
+        total = total + w * (up + model.reconstruct[2](F.relu(model.reconstruct[0](h))))
+    torch.testing.assert_close(model.network(x, 2), total)
+
+
+def test_drcn_starts_as_the_identity_and_the_mean():
+    model = DRCN(2, num_recursions=4, channels=4)
+    x = torch.rand(1, 4, 5, 5)
+    torch.testing.assert_close(model.recursion(x), x)
+    torch.testing.assert_close(model.ensemble(list(x.split(1, dim=1))), x.mean(dim=1, keepdim=True))
+
+
+def pixels(output: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {"l2": (output - target).square().sum(), "l1": (output - target).abs().sum()}
+
+
+def a_batch(scale: int) -> Batch:
+    torch.manual_seed(0)
+    return Batch(torch.rand(1, 3, 4, 5), torch.rand(1, 3, 4 * scale, 5 * scale), scale, ["a"], [False])
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_lapsrn_is_judged_at_every_level(scale):
+    model, batch = LapSRN(scale, channels=4, depth=1), a_batch(scale)
+    nn.init.zeros_(model.levels[0].residual.weight)
+    hr = rgb_to_y(batch.hr)
+    levels = model.pyramid(rgb_to_y(batch.lr))
+    assert [y.shape[-1] for y in levels] == [10 * 2**n for n in range(len(levels))]
+    targets = [imresize(hr, y.shape[-1] / hr.shape[-1]) for y in levels]
+    assert torch.equal(targets[-1], hr)
+    expected = sum(pixels(y, t)["l1"] for y, t in zip(levels, targets, strict=True))
+    terms = model.training_terms(batch, pixels)
+    assert set(terms) == {"l1", "l2"}
+    torch.testing.assert_close(terms["l1"], expected)
+
+
+def test_lapsrn_starts_from_the_bilinear_image():
+    """Inside, the image branch is torch's bilinear enlargement."""
+    model = LapSRN(4, channels=4, depth=1)
+    for level in model.levels:
+        silenced(level.residual)
+    x = torch.rand(1, 1, 8, 9)
+    once = F.interpolate(x, scale_factor=2, mode="bilinear")
+    twice = F.interpolate(once, scale_factor=2, mode="bilinear")
+    torch.testing.assert_close(model.network(x, 4)[..., 4:-4, 4:-4], twice[..., 4:-4, 4:-4])
+
+
+def test_drcn_is_judged_after_every_recursion():
+    """At first by the mean over the recursions alone, at the end by the output alone."""
+    model, batch = DRCN(2, num_recursions=3, channels=4), a_batch(2)
+    hr = rgb_to_y(batch.hr)
+    up = imresize(rgb_to_y(batch.lr), 2)
+    each = [pixels(y, hr)["l2"] for y in model.predictions(up)]
+    torch.testing.assert_close(model.training_terms(batch, pixels)["l2"], sum(each) / 3)
+    model._progress = lambda: 1.0
+    expected = pixels(model.ensemble(model.predictions(up)), hr)["l2"]
+    torch.testing.assert_close(model.training_terms(batch, pixels)["l2"], expected)
+
+
+def test_srresnet_answers_in_minus_one_to_one():
+    """Silenced, the network says 0, the middle of its range: grey."""
+    model = silenced(SRResNet(2, num_blocks=1, channels=4)).eval()
+    torch.testing.assert_close(model(torch.rand(1, 3, 4, 5)), torch.full((1, 3, 8, 10), 0.5))
+
+
+def test_msrresnet_adds_the_bilinear_image():
+    x = torch.rand(1, 3, 4, 5)
+    model = silenced(MSRResNet(4, num_blocks=1, channels=4))
+    torch.testing.assert_close(model(x), F.interpolate(x, scale_factor=4, mode="bilinear"))
+
+
+def test_rfdb_r_adds_after_every_convolution():
+    torch.manual_seed(0)
+    block = RFDBR(8, 4)
+    x = torch.rand(1, 8, 16, 16)
+    y = x
+    for conv in block.refine:
+        y = F.leaky_relu(conv(y) + y, 0.05)
+    torch.testing.assert_close(block(x), block.esa(block.fuse(y)))
+
+
+@pytest.mark.parametrize("colors", [1, 3])
+def test_plain_network_adds_the_nearest_neighbour_image(colors):
+    x = torch.rand(1, colors, 4, 5)
+    model = silenced(RepSR(3, colors=colors)).eval()
+    torch.testing.assert_close(model.network(x, 3), F.interpolate(x, scale_factor=3))
 
 
 def test_edsr_scales_its_residuals():

@@ -1,0 +1,49 @@
+"""VDSR: a very deep network that learns the residual of bicubic interpolation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from sr.imaging.resize import imresize
+from sr.models.base import SuperResolver
+
+
+class VDSR(SuperResolver):
+    """3x3 convolutions with ReLU between them on the luma of the image enlarged by bicubic, plus that luma.
+
+    Kim, Lee and Lee, "Accurate Image Super-Resolution Using Very Deep Convolutional Networks", CVPR 2016
+    (https://arxiv.org/abs/1511.04587), section 3.1. One network serves all scales where it was trained on all
+    of them, as the authors': nothing in it depends on the scale. Works in 0-1; the enlarged luma is cut to the range of
+    BT.601, 16/255 to 235/255, as in the authors' test code. Weights start as in He et al., biases as 0.
+
+    Parameters, whatever the scale: 665,921; 664,704 without biases, the count of the papers' tables.
+
+    Args:
+        scale: enlargement factor, or all that one network serves.
+        num_layers: D, the number of convolutions.
+        channels: C.
+        bias: of the convolutions.
+    """
+
+    scales: ClassVar[tuple[int, ...]] = tuple(range(2, 9))
+    protocols: ClassVar[tuple[str, ...]] = ("y_classic", "y")
+
+    def __init__(self, scale: int | Sequence[int], num_layers: int = 20, channels: int = 64, bias: bool = True) -> None:
+        super().__init__(scale, colors=1)
+        widths = [1] + (num_layers - 1) * [channels] + [1]
+        layers: list[nn.Module] = []
+        for inputs, outputs in pairwise(widths):
+            conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            if conv.bias is not None:
+                nn.init.zeros_(conv.bias)
+            layers += [conv, nn.ReLU()]
+        self.residual = nn.Sequential(*layers[:-1])
+
+    def network(self, x: Tensor, scale: int) -> Tensor:
+        x = imresize(x, scale).clamp(16 / 255, 235 / 255)
+        return x + self.residual(x)

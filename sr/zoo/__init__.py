@@ -1,0 +1,1 @@
+"""Authors' checkpoints: where they are, their checksums, how their keys map onto ours, what they must reach."""

@@ -1,0 +1,58 @@
+"""The zoo's command: python -m sr.zoo list; python -m sr.zoo save rlfn_x4 rlfn_x4.ckpt."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from sr.errors import UserError
+from sr.report.text import aligned
+from sr.zoo.entries import ENTRIES
+from sr.zoo.files import SUFFIXES
+from sr.zoo.load import load, save
+from sr.zoo.locate import checksum
+
+FOLDER = "data/weights"  # as zoo.dir of the entry scripts
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parse and run; errors that the user can mend end with status 1 and no traceback."""
+    parser = argparse.ArgumentParser(prog="python -m sr.zoo", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    lists = commands.add_parser("list", help="the authors' files, what they reach, and which are here")
+    saves = commands.add_parser("save", help="an author's file as a checkpoint of this project")
+    saves.add_argument("weights", help="a name of the zoo, or the path of a file")
+    saves.add_argument("checkpoint", type=Path, help="the file to write")
+    saves.add_argument("--scale", type=int, help="for a file that serves every scale")
+    for command in (lists, saves):
+        command.add_argument("--dir", type=Path, default=Path(FOLDER), help=f"where the files are ({FOLDER})")
+    typed = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        if typed.command == "list":
+            print(listing(typed.dir))
+        else:
+            save(load(typed.weights, typed.dir, typed.scale), typed.checkpoint)
+            print(f"{typed.checkpoint}\nTry it: python evaluate.py checkpoint={typed.checkpoint} data=[set5]")
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def listing(folder: Path) -> str:
+    """The zoo as a text table: one row per entry, with the file where it is below `folder`."""
+    files = (p for p in sorted(folder.rglob("*")) if p.suffix.lower() in SUFFIXES and p.is_file())
+    here = {checksum(p): str(p) for p in files}
+    lines = [["name", "model", "scale", "Set5 dB", "protocol", "format", "sha256", "licence", "origin", "file"]]
+    for e in ENTRIES:
+        place = here.get(e.sha256) or ("can be fetched" if e.url else "-")
+        row = [e.name, e.model, f"x{e.scale}", f"{e.psnr:.2f}", e.protocol, e.format, e.sha256[:12]]
+        lines.append([*row, e.origin.licence, e.origin.name, place])
+    return "\n".join(
+        [aligned(lines), f"Set5 dB: to be reached with LR made here. Files are looked for below {folder} (--dir)."]
+    )
+
+
+if __name__ == "__main__":
+    main()

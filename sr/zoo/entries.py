@@ -1,0 +1,119 @@
+"""The list of authors' files: where they come from, their checksums, what each must reach."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+from sr.errors import UserError
+
+TABLE = Path(__file__).with_name("entries.csv")
+UNSTATED = "none stated"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A public place of several files; `address` + `path` of an entry is where one can be fetched, if known."""
+
+    name: str
+    licence: str
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class ZooEntry:
+    """One author's file at one scale.
+
+    Attributes:
+        name: typed as weights=<name>.
+        model: the name of its architecture and size in conf/model.
+        scale: enlargement factor.
+        sha256: of the file.
+        origin: where it comes from, and on what terms.
+        psnr: dB on Set5 that it must reach: LR made here, MATLAB bicubic, under `protocol`.
+        protocol: of the figure; see sr.metrics.protocol.
+        published: the name under which the paper's figures are listed; "" where it has none.
+        path: of the file below the origin's address; its last part is the file's usual name. "" where neither is
+            known: the file is found by its checksum.
+        trained_on: where several files differ in nothing else.
+    """
+
+    name: str
+    model: str
+    scale: int
+    protocol: str
+    psnr: float
+    published: str
+    origin: Origin
+    path: str
+    trained_on: str
+    sha256: str
+
+    @property
+    def file(self) -> str:
+        """The usual name of the file."""
+        return self.path.rsplit("/", 1)[-1] or f"{self.name}.mat"
+
+    @property
+    def url(self) -> str:
+        """Where it can be fetched; "" where no address is known."""
+        return self.origin.address + self.path if self.origin.address and self.path else ""
+
+    @property
+    def format(self) -> str:
+        return "MATLAB" if self.file.endswith(".mat") else "PyTorch"
+
+
+def _github(repository: str, licence: str, commit: str) -> Origin:
+    """A repository at one commit: a checksum belongs to one version of a file."""
+    address = f"https://raw.githubusercontent.com/{repository}/{commit}/"
+    return Origin(f"github {repository}", licence, address)
+
+
+ORIGINS = {
+    "srcnn": Origin("Dong et al., the authors' MATLAB demo of SRCNN", UNSTATED),
+    "fsrcnn": Origin("Dong et al., the authors' MATLAB demo of FSRCNN", UNSTATED),
+    "vdsr": _github("huangzehao/caffe-vdsr", "MIT", "40a295fc17e6cfb784fe84e3c813f40cf3072ee2"),
+    "lapsrn": _github("phoenix104104/LapSRN", UNSTATED, "aaa192a6fde4b49bcebfcbd6a81e93a0ed0aac1b"),
+    "imdn": _github("Zheng222/IMDN", UNSTATED, "f8a43074c7c8ea33ea7c33ce43a698c086007fd0"),
+    "rfdn": _github("njulj/RFDN", "MIT", "ca002cfccd5f3eeaa28fbfbd04493d9448bd5cbf"),
+    "rlfn": _github("bytedance/RLFN", "Apache-2.0", "bccfde91bf8b2de80789ec033a029e6f2a932330"),
+    "rlfn_ntire": Origin("github bytedance/RLFN, the entry to NTIRE 2022", "Apache-2.0"),
+    "bsrn": _github("xiaom233/BSRN", "MIT", "HEAD"),
+}
+
+
+def _entries() -> tuple[ZooEntry, ...]:
+    with TABLE.open(newline="") as file:
+        return tuple(
+            ZooEntry(
+                **{k: row[k] for k in ("name", "model", "protocol", "published", "path", "trained_on", "sha256")},
+                scale=int(row["scale"]),
+                psnr=float(row["psnr"]),
+                origin=ORIGINS[row["origin"]],
+            )
+            for row in csv.DictReader(file)
+        )
+
+
+ENTRIES = _entries()
+ZOO: dict[str, ZooEntry] = {entry.name: entry for entry in ENTRIES}
+
+
+def by_checksum(digest: str, scale: int | None = None) -> ZooEntry | None:
+    """The entry of a file; where one file serves several scales, that of `scale`, or None."""
+    found = [e for e in ENTRIES if e.sha256 == digest and scale in (None, e.scale)]
+    return found[0] if len(found) == 1 else None
+
+
+def get_entry(name: str) -> ZooEntry:
+    """The entry of that name; a UserError naming the nearest ones for an unknown name."""
+    if name not in ZOO:
+        near = difflib.get_close_matches(name, ZOO, n=3, cutoff=0.5)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise UserError(
+            f"weights={name}: neither a file nor an entry of the zoo.{hint} List the zoo: python -m sr.zoo list"
+        )
+    return ZOO[name]

@@ -1,0 +1,59 @@
+"""Finds an author's file below a folder, under any name, or fetches it; what does not have its checksum is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+
+from sr.data.archives import Archive
+from sr.data.download import fetch
+from sr.errors import UserError
+from sr.zoo.entries import ZooEntry
+from sr.zoo.files import SUFFIXES
+
+log = logging.getLogger(__name__)
+
+LARGEST = 400 << 20  # bytes; no author's file is larger, so larger ones need not be read
+
+
+def checksum(path: Path) -> str:
+    """sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def find(entry: ZooEntry, folder: Path, download: bool = True) -> Path:
+    """The file of an entry at any depth below `folder`, else fetched into it.
+
+    Raises:
+        UserError: not there and not to be had, saying its origin and checksum; or there with other contents.
+    """
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    files.sort(key=lambda p: p.name != entry.file)  # its usual name first: mostly one file is read
+    others = []
+    for path in files:
+        if path.stat().st_size <= LARGEST and checksum(path) == entry.sha256:
+            return path
+        if path.name == entry.file:
+            others.append(path)
+    if others:
+        raise UserError(
+            f"weights={entry.name}: {others[0]} has another checksum ({checksum(others[0])}, expected {entry.sha256}): "
+            f"it is damaged or another version. Remove it, or measure it as it is: weights={others[0]}"
+        )
+    looked = f"{folder.resolve()} ({len(files)} weights files, none with its checksum)" if files else folder.resolve()
+    if not entry.url or not download:
+        raise UserError(
+            f"weights={entry.name}: not found below {looked}. It comes from {entry.origin.name}"
+            f"{f', {entry.path}' if entry.path else ''}; sha256 {entry.sha256}. Place it there under any name, or type "
+            "zoo.dir=<folder>" + (" or zoo.download=true" if entry.url else "")
+        )
+    log.info(f"{entry.name}: not below {folder}, fetching {entry.url} (licence: {entry.origin.licence})")
+    try:
+        return fetch(Archive(entry.url, entry.sha256), folder)
+    except UserError as error:
+        raise UserError(
+            f"weights={entry.name}: not found below {looked}, and not fetched. {error}\n  Origin: {entry.origin.name}; "
+            f"sha256 {entry.sha256}. Or type zoo.dir=<the folder that holds it>"
+        ) from error

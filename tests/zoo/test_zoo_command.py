@@ -1,0 +1,44 @@
+"""weights= as a user types it, on tiny files and generated photos."""
+
+import csv
+
+import torch
+
+
+def test_files_by_path_beside_each_other(command, authors_file, photos, tmp_path):
+    photos(tmp_path / "images", 2)
+    first, _ = authors_file("RLFN", "one.pth")
+    second, _ = authors_file("BSRN", "two.pth")
+    typed = [f"weights=[{first},{second}]", "data=[folder]", f"data.root={tmp_path / 'images'}", "panels=0"]
+    done = command("evaluate.py", *typed)
+    assert done.code == 0, done
+    with (done.folder / "results.csv").open(newline="") as f:
+        rows = list(csv.DictReader(f))
+    assert {r["model"] for r in rows} == {"bicubic", "one", "two"}
+    assert {r["scale"] for r in rows} == {"2"} and all(r["paper_psnr"] == "" for r in rows)
+
+
+def test_refusals_end_with_a_message(command, authors_file, tmp_path):
+    part, _ = authors_file("RLFN", "part.pth", wrap=lambda s: {k: v for k, v in s.items() if "esa.conv_f" not in k})
+    done = command("evaluate.py", f"weights={part}", "data=[bundled]")
+    assert done.code == 1 and "Missing (4): block_1.esa.conv_f.bias" in done.err and "Traceback" not in done.err
+    done = command("evaluate.py", "weights=rlfn_x9", "data=[bundled]", folder="b")
+    assert done.code == 1 and "Did you mean" in done.err
+    done = command("evaluate.py", "weights=rlfn_x4", f"zoo.dir={tmp_path}", "zoo.download=false", folder="c")
+    assert done.code == 1 and "github bytedance/RLFN" in done.err and "8c7edb57dfc8" in done.err
+    done = command("evaluate.py", f"weights={part}", "model=rlfn", folder="d")
+    assert done.code == 1 and "leave model= out" in done.err
+
+
+def test_a_user_file_of_a_papers_size_is_told_its_paper(root):
+    from sr.entry.weights import published_name
+    from sr.models.bsrn import BSRNS
+    from sr.zoo.families import recognise
+    from sr.zoo.load import FAMILIES
+
+    family = next(f for f in FAMILIES if f.name == "BSRN-S")
+    model = BSRNS(4)
+    state = {family.theirs(k, model): torch.zeros_like(v) for k, v in model.state_dict().items()}
+    _, node = recognise(state, FAMILIES, "test")
+    assert published_name(node) == "bsrn_s"
+    assert published_name(node | {"num_blocks": 2}) == ""
