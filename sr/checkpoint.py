@@ -99,9 +99,10 @@ def load_weights(model: SuperResolver, state: dict[str, torch.Tensor], source: s
         if ours[k].shape != theirs[k].shape
     ]
     if missing or unknown or resized:
+        differing = _some("Missing", missing) + _some("Unknown", unknown) + _some("Other shape", resized)
         raise UserError(
             f"{source} does not fit {type(model).__name__} x{'/'.join(map(str, model.serves))}; it is of another "
-            f"architecture, size or scale.{_some('Missing', missing)}{_some('Unknown', unknown)}{_some('Other shape', resized)}"
+            f"architecture, size or scale.{differing}"
         )
     model.load_state_dict(theirs, strict=False)
 

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sr.entry import config
+from sr.entry.memory import keep_freed_memory
 from sr.errors import UserError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -39,6 +40,7 @@ def main(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[
 
         def entry() -> None:
             config.register()
+            keep_freed_memory()
             # Lightning's own use of a torch function that is on its way out; nothing a user can act on.
             warnings.filterwarnings("ignore", module=r"lightning\.pytorch\.utilities\._pytree")
             arguments = sys.argv[1:]
