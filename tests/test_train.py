@@ -167,6 +167,18 @@ def test_a_seconds_budget_keeps_its_factor_across_a_resume(command, div2k, tmp_p
     assert again.code == 0 and f"this run is complete: {steps} steps" in again.out, again
 
 
+def test_each_run_of_a_sweep_is_timed_for_itself(command, div2k, monkeypatch):
+    from sr.entry import budget
+
+    seconds = iter([30.0, 15.0])
+    monkeypatch.setattr(budget, "step_seconds", lambda *_: next(seconds))
+    outcome = command("train.py", "-m", "model=ecbsr_m4c8,ecbsr_m4c16", "data=div2k", f"data.root={div2k}", "scale=2",
+                      "budget=minutes", "benchmarks=[]", "callbacks=[]", "patch_size=8", "batch_size=2")  # fmt: skip
+    assert outcome.code == 0, outcome
+    steps = [saved(p)["global_step"] for p in sorted(outcome.folder.glob("[01]_*"))]
+    assert steps == [int(budget.SHARE * 300 / s) for s in (30, 15)]
+
+
 @pytest.mark.slow
 def test_the_timed_budget_ends_near_its_time(command, div2k):
     began = time.monotonic()

@@ -137,9 +137,8 @@ def _calibrate(cfg: DictConfig, model: SuperResolver, data: SRDataModule, typed:
     """Find the factor of a budget in seconds; every process of a run must use the same one."""
     if cfg.budget.seconds is None or cfg.budget.factor is not None:
         return
-    known = os.environ.get("SR_BUDGET_FACTOR")
-    if known is not None:  # a process that another one started
-        cfg.budget.factor = float(known)
+    if int(os.environ.get("LOCAL_RANK", 0)) > 0 and (known := os.environ.get("SR_BUDGET_FACTOR")):
+        cfg.budget.factor = float(known)  # found by the process that started this one
         budget.rescale(cfg, cfg.budget.factor, typed)
         return
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 or int(os.environ.get("SLURM_NTASKS", 1)) > 1:
