@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from hydra.errors import HydraException
-from hydra.utils import get_class, instantiate
+from hydra.utils import get_class
 
 from sr.errors import UserError
 from sr.models.base import SuperResolver
@@ -67,6 +67,9 @@ def read(path: str | Path) -> dict[str, Any]:
             f"checkpoint {file} was not written by this project: it does not say which architecture it is of. "
             "Only checkpoints of train.py can be given here"
         )
+    card = content["sr"]
+    if not (isinstance(card, dict) and isinstance(card.get("model"), dict) and isinstance(card.get("config"), dict)):
+        raise UserError(f"checkpoint {file} does not describe its model as this version of the project does")
     return content
 
 
@@ -127,6 +130,17 @@ def construct(node: dict[str, Any], source: str | Path) -> SuperResolver:
         raise UserError(f"checkpoint {source} is of {target}, which is not installed here") from error
     if not (isinstance(architecture, type) and issubclass(architecture, SuperResolver)):
         raise UserError(f"checkpoint {source} is refused: {target} is not a super-resolution model")
-    if nested := [k for k, v in node.items() if isinstance(v, dict) and "_target_" in v]:
-        raise UserError(f"checkpoint {source} is refused: it wants to build {', '.join(nested)} as well")
-    return instantiate(node)
+    settings = {k: v for k, v in node.items() if k != "_target_"}
+    # Called directly: Hydra's instantiate would build, so call, whatever a nested value names.
+    if not all(_plain_value(v) for v in settings.values()) or any(k.startswith("_") for k in settings):
+        raise UserError(f"checkpoint {source} is refused: its settings are not plain numbers, words and lists")
+    try:
+        return architecture(**settings)
+    except TypeError as error:
+        raise UserError(f"checkpoint {source} does not fit {target} as installed here: {error}") from error
+
+
+def _plain_value(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(_plain_value(v) for v in value)
+    return value is None or isinstance(value, bool | int | float | str)

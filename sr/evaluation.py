@@ -20,6 +20,7 @@ from sr.imaging.files import write_image
 from sr.imaging.panel import comparison, draw_panel
 from sr.metrics.protocol import Protocol, get_protocol
 from sr.models.base import SuperResolver
+from sr.precision import full_precision
 from sr.report.figures import Figure, averages, table, write
 from sr.report.published import Published, beside, comparable, published
 
@@ -84,7 +85,9 @@ def measure(
                 figures.append(
                     Figure(label, data.name, batch.scale, protocol.name, float(psnr), float(ssim), 1, batch.name[0])
                 )
-            if len(kept) < keep and batch.name[0] not in [s.name for s in kept]:
+            # Pictures are of the data's own LR where a protocol uses it: the others know no colour.
+            shown = source == "data" or all(p.makes_lr for p in protocols)
+            if shown and len(kept) < keep and batch.name[0] not in [s.name for s in kept]:
                 small, large, true = _array(lr), _array(output), _array(batch.hr)
                 first = figures[-len(group)]
                 kept.append(Sample(batch.name[0], small, large, true, f"{first.psnr:.2f} dB ({first.protocol})"))
@@ -102,7 +105,8 @@ def _upscale(model: SuperResolver, lr: Tensor, scale: int, ensemble: bool) -> Te
     def once(x: Tensor) -> Tensor:
         return model(x, scale)
 
-    return self_ensemble(once, lr) if ensemble else once(lr)
+    with full_precision(lr.device):
+        return self_ensemble(once, lr) if ensemble else once(lr)
 
 
 def _array(image: Tensor) -> np.ndarray:
@@ -146,7 +150,7 @@ def compare(
             )
         samples: dict[str, list[Sample]] = {}
         for entry in deployed:
-            under = _protocols(entry, entries, protocols)
+            under = _suited(_protocols(entry, entries, protocols), data, bool(protocols))
             rows, kept = measure(entry, data, under, device, ensemble and entry.name != BASELINE, panels)
             figures += rows
             papers |= _papers(entry, averages(rows), data)
@@ -167,11 +171,7 @@ def _papers(entry: Entry, means: Sequence[Figure], data: SRDataModule) -> dict[F
     name = entry.published or (BASELINE if entry.name == BASELINE else "")
     plus = "+" if name != BASELINE and means[0].model.endswith("+") else ""
     plain = comparable(data)
-    found = {
-        f: published(name + plus, f.scale, f.dataset, f.protocol, f.images)
-        for f in means
-        if name and (plain or get_protocol(f.protocol).makes_lr)
-    }
+    found = {f: published(name + plus, f.scale, f.dataset, f.protocol, f.images) for f in means if name and plain}
     return {f: paper for f, paper in found.items() if paper is not None}
 
 
@@ -179,6 +179,19 @@ def _protocols(entry: Entry, entries: Sequence[Entry], asked: Sequence[str] | No
     others = [e for e in entries if e.name != BASELINE]
     like = others if entry.name == BASELINE and others else [entry]
     return [get_protocol(name) for name in asked or dict.fromkeys(n for e in like for n in e.model.protocols)]
+
+
+def _suited(protocols: list[Protocol], data: SRDataModule, typed: bool) -> list[Protocol]:
+    """Protocols that make their own bicubic LR say nothing about a set whose LR is something else."""
+    if comparable(data):
+        return protocols
+    own = [p.name for p in protocols if p.makes_lr]
+    if own and typed:
+        raise UserError(
+            f"protocol={own[0]} makes bicubic LR from HR itself, but the LR of {data.name} is given or made in another "
+            "way: leave it out, or type degradation=bicubic"
+        )
+    return [p for p in protocols if not p.makes_lr] or [get_protocol("y")]
 
 
 def _draw(samples: dict[str, list[Sample]], data: SRDataModule, folder: Path, size: int) -> Path:

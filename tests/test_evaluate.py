@@ -57,7 +57,8 @@ def test_bsrn_runs_on_real_images_is_resumed_and_measured_on_set5(command, share
         (root / folder).mkdir(parents=True)
         for number, path in enumerate(sorted((shared / "data" / source).iterdir()), 801 if "valid" in folder else 1):
             Image.open(path).save(root / folder / f"{number:04d}.png")
-    first = command("train.py", "model=bsrn", "data=div2k", f"data.root={root}", "budget=smoke", "benchmarks=[]")
+    first = command("train.py", "model=bsrn", "data=div2k", f"data.root={root}", "budget=smoke", "benchmarks=[]",
+                    "scheduler.T_max=8")  # fmt: skip
     assert first.code == 0, first
     again = command("train.py", f"resume={first.folder}", "steps=8")
     assert again.code == 0 and "resuming at step 4 of 8" in again.out, again
@@ -139,11 +140,36 @@ def test_a_file_that_holds_code_is_refused_and_not_run(command, tmp_path):
 
 def test_a_checkpoint_that_names_something_else_to_call_is_refused(command, run, tmp_path):
     content = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
-    for target in ("os.getcwd", "sr.checkpoint.load", "collections.OrderedDict"):
-        content["sr"]["model"] = {"_target_": target}
+    call = {"_target_": "shutil.copyfile", "_args_": [str(run / "train.log"), str(tmp_path / "called")]}
+    honest = content["sr"]["model"]
+    for odd in (
+        {"_target_": "os.getcwd"},
+        {"_target_": "collections.OrderedDict"},
+        honest | {"channels": call},
+        honest | {"channels": [call]},
+        honest | {"_args_": [2]},
+    ):
+        content["sr"]["model"] = odd
         torch.save(content, tmp_path / "odd.ckpt")
         outcome = command("evaluate.py", f"checkpoint={tmp_path}/odd.ckpt")
-        assert (outcome.code == 1 and "refused" in outcome.err) or "not installed" in outcome.err, outcome
+        assert outcome.code == 1 and "is refused" in outcome.err, outcome
+        assert not (tmp_path / "called").exists()
+
+
+def test_lr_of_another_kind_is_not_measured_under_a_protocol_that_makes_its_own(command):
+    typed = ["model=bicubic", "scale=2", "degradation=bicubic_noise"]
+    outcome = command("evaluate.py", *typed, folder="a")
+    assert outcome.code == 0 and {r["protocol"] for r in results(outcome.folder)} == {"y", "rgb"}, outcome
+    outcome = command("evaluate.py", *typed, "protocol=y_classic", folder="b")
+    assert outcome.code == 1 and "makes bicubic LR from HR itself" in outcome.err, outcome
+
+
+def test_keys_about_data_reach_the_sets_that_have_them(command, tmp_path, photos):
+    photos(tmp_path / "mine", 1, 50, 61)
+    typed = ["model=bicubic", "scale=2", "data=[bundled,folder]", f"data.root={tmp_path}/mine"]
+    assert command("evaluate.py", *typed, folder="a").code == 0
+    outcome = command("evaluate.py", *typed, "data.rot=x", folder="b")
+    assert outcome.code == 1 and "data.rot" in outcome.err, outcome
 
 
 @pytest.mark.parametrize(

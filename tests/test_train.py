@@ -38,7 +38,7 @@ def test_every_model_takes_real_steps_under_its_recipe(command, div2k, model):
     outcome = command("train.py", f"model={model}", "data=div2k", f"data.root={div2k}", "budget=smoke", "benchmarks=[]")
     assert outcome.code == 0, outcome
     content = saved(outcome.folder)
-    assert content["global_step"] == 4
+    assert content["global_step"] == 4 and (outcome.folder / "checkpoints/best.ckpt").is_file()
     assert all(math.isfinite(float(v)) for row in rows(outcome.folder) for k, v in row.items() if v and "loss" in k)
     assert content["sr"]["name"] == model
 
@@ -103,6 +103,7 @@ def wait_for(condition, process: subprocess.Popen, seconds: float = 120) -> None
     "extra",
     [
         pytest.param([], id="plain"),
+        pytest.param(["callbacks=[ema]"], id="ema"),
         pytest.param(["callbacks=[ema]", "accumulate=2"], id="ema-accumulated"),
     ],
 )
@@ -124,6 +125,9 @@ def test_a_killed_run_resumes_to_the_weights_of_one_that_was_not(command, div2k,
     assert a["global_step"] == b["global_step"] == 400
     assert a["state_dict"].keys() == b["state_dict"].keys()
     assert all(torch.equal(v, b["state_dict"][k]) for k, v in a["state_dict"].items())
+    if "callbacks=[ema]" in extra:  # the average is what is saved; here are the weights that were trained
+        assert all(torch.equal(v, b["current_model_state"][k]) for k, v in a["current_model_state"].items())
+        assert a["averaging_state"]["n_averaged"] == b["averaging_state"]["n_averaged"] == 400
     assert figures(whole.folder, without=reached) == figures(cut, without=reached)
     again = command("train.py", f"resume={cut}")
     assert again.code == 0 and "this run is complete" in again.out
@@ -139,7 +143,7 @@ def test_an_interrupted_run_loses_nothing_and_says_how_to_go_on(div2k, tmp_path,
     printed = (tmp_path / "run.out").read_text()
     assert f"Go on with: python train.py resume={folder}" in printed
     stopped = int(re.search(r"stopped at step ([\d,]+)", printed)[1].replace(",", ""))
-    assert saved(folder)["global_step"] == stopped
+    assert saved(folder)["global_step"] == saved(folder)["sr"]["batches_seen"] == stopped
 
 
 def test_resume_last_finds_the_newest_run(command, div2k, tmp_path):
@@ -189,11 +193,11 @@ def test_the_timed_budget_ends_near_its_time(command, div2k):
 
 
 def test_two_processes_measure_as_one_does(command, div2k, tmp_path):
-    """Three validation images on two processes: nobody is counted twice."""
+    """Three validation images on two processes: nobody is counted twice, nobody is left out at the end."""
     folder = tmp_path / "two"
     process = start(
-        folder, *SMALL, "data=div2k", f"data.root={div2k}", "steps=6", "val_every_steps=6", "trainer=ddp",
-        "trainer.devices=2", "trainer.accelerator=cpu", OMP_NUM_THREADS="1",
+        folder, *[a for a in SMALL if a != "benchmarks=[]"], "data=div2k", f"data.root={div2k}", "steps=6",
+        "val_every_steps=6", "trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", OMP_NUM_THREADS="1",
     )  # fmt: skip
     assert process.wait(240) == 0, (tmp_path / "two.out").read_text()
     assert len(list(tmp_path.glob("two*/checkpoints"))) == 1
@@ -201,6 +205,9 @@ def test_two_processes_measure_as_one_does(command, div2k, tmp_path):
     assert one.code == 0, one
     with (one.folder / "results.csv").open() as f:
         mine = next(r for r in csv.DictReader(f) if r["model"] == "ecbsr_m4c8")
+    with (folder / "results.csv").open(newline="") as f:
+        final = next(r for r in csv.DictReader(f) if r["model"] == "ecbsr_m4c8" and r["protocol"] == "y")
+    assert (final["images"], final["psnr"]) == ("3", mine["psnr"])
     theirs = rows(folder)[-1]
     assert float(theirs["val/psnr_y"]) == pytest.approx(float(mine["psnr"]), abs=1e-4)
     assert float(theirs["val/ssim_y"]) == pytest.approx(float(mine["ssim"]), abs=1e-6)
@@ -269,13 +276,12 @@ def test_init_from_starts_from_another_runs_weights(command, div2k):
 def test_an_exploding_run_stops_with_the_batch_that_did_it(command, div2k):
     outcome = command(
         "train.py", *SMALL, "data=div2k", f"data.root={div2k}", "steps=50", "val_every_steps=50", "optimizer=sgd",
-        "optimizer.lr=1e30",
+        "optimizer.lr=1e30", "save_every_steps=1",
     )  # fmt: skip
     assert outcome.code == 1 and "the loss became" in outcome.err and "Traceback" not in outcome.err, outcome
     kept = torch.load(outcome.folder / "nan_batch.pt", weights_only=True)
     assert kept["lr"].shape == (2, 3, 8, 8) and kept["hr"].shape == (2, 3, 16, 16) and len(kept["name"]) == 2
-    last = outcome.folder / "checkpoints/last.ckpt"
-    assert not last.exists() or all(v.isfinite().all() for v in saved(outcome.folder)["state_dict"].values())
+    assert all(v.isfinite().all() for v in saved(outcome.folder)["state_dict"].values())
 
 
 def test_wandb_is_offline_without_a_key_and_one_run_after_a_resume(command, div2k, monkeypatch, tmp_path):
@@ -292,6 +298,45 @@ def test_wandb_is_offline_without_a_key_and_one_run_after_a_resume(command, div2
     runs = list((first.folder / "wandb").glob("offline-run-*"))
     assert len(runs) == 2 and len({r.name.rpartition("-")[2] for r in runs}) == 1  # two parts of one run
     assert list(first.folder.glob("wandb/*/files/media/images/val/*.png"))
+
+
+def test_a_run_is_never_written_over(command, div2k):
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke"]
+    assert command("train.py", *typed).code == 0
+    outcome = command("train.py", *typed, "seed=1")
+    assert outcome.code == 1 and "holds a run already" in outcome.err and "resume=" in outcome.err, outcome
+
+
+@pytest.mark.parametrize("typed", ["optimizer.lr=0.5", "seed=3", "batch_size=4", "scheduler=cosine", "budget=paper"])
+def test_a_resume_refuses_what_cannot_change_within_a_run(command, div2k, typed):
+    first = command("train.py", *SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke", "scheduler=halve")
+    assert first.code == 0, first
+    again = command("train.py", f"resume={first.folder}", "steps=8", typed)
+    assert again.code == 1 and "goes on with what it was begun with" in again.err, again
+    assert "init_from=" in again.err and saved(first.folder)["global_step"] == 4
+
+
+def test_a_resume_remembers_interpolations_and_the_config_dir(command, div2k, tmp_path):
+    (tmp_path / "more/model").mkdir(parents=True)
+    source = (ROOT / "conf/model/ecbsr_m4c8.yaml").read_text()
+    (tmp_path / "more/model/mine.yaml").write_text(source)
+    first = command(
+        "train.py", "--config-dir", str(tmp_path / "more"), *SMALL[1:], "model=mine", "data=div2k",
+        f"data.root={div2k}", "steps=4", "val_every_steps=${steps}",
+    )  # fmt: skip
+    assert first.code == 0, first
+    again = command("train.py", f"resume={first.folder}", "steps=6")
+    assert again.code == 0 and saved(first.folder)["global_step"] == 6, again
+
+
+def test_validation_under_a_protocol_that_makes_its_lr(command, div2k):
+    first = command("train.py", *SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke", "protocol=y_classic")
+    assert first.code == 0, first
+    one = command("evaluate.py", f"checkpoint={first.folder}", "data=[div2k]", f"data.root={div2k}",
+                  "protocol=y_classic", folder="m")  # fmt: skip
+    with (one.folder / "results.csv").open(newline="") as f:
+        mine = next(r for r in csv.DictReader(f) if r["model"] == "ecbsr_m4c8")
+    assert float(rows(first.folder)[-1]["val/psnr_y_classic"]) == pytest.approx(float(mine["psnr"]), abs=1e-4)
 
 
 # ---- wrong input, refused before step 1 ---------------------------------------------------------------------

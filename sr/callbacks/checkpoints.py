@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+
+log = logging.getLogger(__name__)
 
 
 class Checkpoints(L.Callback):
@@ -30,6 +36,9 @@ class Checkpoints(L.Callback):
         self.best: float | None = None
         self._written_at = time.monotonic()
         self._written_step = -1
+        self._settled = False  # between two optimizer steps
+        self._asked = False
+        self._former: Any = None
 
     @property
     def last(self) -> Path:
@@ -44,24 +53,50 @@ class Checkpoints(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._written_at = time.monotonic()
         self._written_step = trainer.global_step
+        self._asked = False
+        if threading.current_thread() is threading.main_thread():
+            self._former = signal.signal(signal.SIGINT, self._ask)
+
+    def _ask(self, *_: Any) -> None:
+        """The first Ctrl-C stops after the step, where a checkpoint is exact; the second one stops at once."""
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+        log.info("\nstopping after this step; Ctrl-C again to stop at once")
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if self._former is not None:
+            signal.signal(signal.SIGINT, self._former)
+            self._former = None
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self._settled = False
+
+    def on_validation_start(self, *_: Any) -> None:
+        self._settled = False
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         step = trainer.global_step
-        if step == self._written_step:
-            return  # in the middle of an accumulated step
-        due = self.every_steps is not None and step % self.every_steps == 0
+        seen = getattr(pl_module, "batches_seen", None)
+        self._settled = seen == step * trainer.accumulate_grad_batches  # else in the middle of an accumulated step
+        if not self._settled:
+            return
+        if self._asked:
+            raise KeyboardInterrupt
+        due = (self.every_steps is not None and step % self.every_steps == 0) or step >= trainer.max_steps
         # All processes must agree, as saving is collective: the first one's clock decides.
         late = time.monotonic() - self._written_at > 60 * self.minutes
-        if due or (step % 20 == 0 and trainer.strategy.broadcast(late)):
+        if step != self._written_step and (due or (step % 20 == 0 and trainer.strategy.broadcast(late))):
             self._write_last(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
+        self._settled = True
         figure = trainer.callback_metrics.get(self.monitor)
         if figure is not None and (self.best is None or float(figure) > self.best):
             self.best = float(figure)
-            trainer.save_checkpoint(self.folder / "best.ckpt", weights_only=False)
+            self._write(trainer, self.folder / "best.ckpt")
         self._write_last(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -69,13 +104,21 @@ class Checkpoints(L.Callback):
             self._write_last(trainer)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        # Only after an interruption: after an error the weights may be what is wrong. Several processes are
-        # not interrupted at the same step, so there the last regular write must do.
+        # Only after an interruption between two steps: after an error, or within a step or a validation, the
+        # weights may be half changed. Several processes are not interrupted at the same step. In all these cases
+        # the last regular write must do.
         interrupted = isinstance(exception, KeyboardInterrupt | SystemExit)
-        if interrupted and trainer.world_size == 1 and trainer.global_step > max(self._written_step, 0):
+        if interrupted and self._settled and trainer.world_size == 1 and trainer.global_step > self._written_step:
             self._write_last(trainer)
 
     def _write_last(self, trainer: L.Trainer) -> None:
         self._written_at = time.monotonic()
         self._written_step = trainer.global_step
-        trainer.save_checkpoint(self.last, weights_only=False)
+        self._write(trainer, self.last)
+
+    def _write(self, trainer: L.Trainer, path: Path) -> None:
+        # In the same folder first: a move from another disk, such as that of the system's temporary files, can tear.
+        part = path.with_suffix(".part")
+        trainer.save_checkpoint(part, weights_only=False)
+        if trainer.is_global_zero:
+            os.replace(part, path)

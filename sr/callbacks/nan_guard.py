@@ -11,6 +11,8 @@ from torch import Tensor
 
 from sr.errors import UserError
 
+REMEDIES = "Usual remedies: a smaller optimizer.lr, trainer.gradient_clip_val=0.1, or trainer.precision=32-true"
+
 
 class NanGuard(L.Callback):
     """Saves the offending batch and stops the run.
@@ -42,6 +44,13 @@ class NanGuard(L.Callback):
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         self._look()
+        # A finite loss can have gradients that are not: such weights must not replace good ones.
+        broken = [k for k, v in pl_module.state_dict().items() if v.is_floating_point() and not v.isfinite().all()]
+        if broken:
+            raise UserError(
+                f"weights are no longer finite at step {trainer.global_step} ({', '.join(broken[:3])}); the last good "
+                f"ones are in {self.folder / 'checkpoints'}. {REMEDIES}"
+            )
 
     def _look(self) -> None:
         if self._pending is None:
@@ -63,6 +72,5 @@ class NanGuard(L.Callback):
         )
         raise UserError(
             f"the loss became {float(loss)} at step {step}, on {', '.join(batch.name[:4])}. The batch is kept in "
-            f"{file}; the last good weights in {self.folder / 'checkpoints'}. Usual remedies: a smaller optimizer.lr, "
-            "trainer.gradient_clip_val=0.1, or trainer.precision=32-true"
+            f"{file}; the last good weights in {self.folder / 'checkpoints'}. {REMEDIES}"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import time
 from typing import Any
 
@@ -87,8 +88,10 @@ def rescale(cfg: DictConfig, factor: float, typed: set[str]) -> None:
         if path in typed or OmegaConf.is_interpolation(node, path.rpartition(".")[2]):
             continue  # an interpolation follows the count that it points to
         _change(cfg, path, _scaled(value, factor), "steps")
-    if cfg.val_every_steps > cfg.steps:
-        _change(cfg, "val_every_steps", cfg.steps, "steps")
+    # Scaled with the rest, validation would take the same time as in the full run: longer than the training.
+    least = math.ceil(cfg.steps / cfg.budget.validations) if cfg.budget.validations else 1
+    if "val_every_steps" not in typed:
+        _change(cfg, "val_every_steps", min(max(cfg.val_every_steps, least), cfg.steps), "steps")
 
 
 def _scaled(value: Any, factor: float) -> Any:

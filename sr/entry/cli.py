@@ -133,7 +133,7 @@ def _dotted(node: Any, prefix: str = "") -> list[str]:
 def with_resumed_run(arguments: list[str]) -> list[str]:
     """`resume=last` or `resume=<run folder>` becomes the run's own arguments, in its own folder.
 
-    What is typed beside it wins over what was typed then.
+    What is typed beside it wins over what was typed then (train.py refuses what cannot change within a run).
     """
     asked = [a for a in arguments if a.lstrip("+").startswith("resume=")]
     if not asked or any(a.startswith("hydra.run.dir=") for a in arguments):
@@ -143,13 +143,22 @@ def with_resumed_run(arguments: list[str]) -> list[str]:
         return arguments
     run = last_run(Path("outputs")) if value == "last" else run_folder(Path(value))
     saved = run / ".hydra" / "overrides.yaml"
-    then = [str(a) for a in OmegaConf.load(saved)] if saved.is_file() else []
+    then: Any = OmegaConf.to_container(OmegaConf.load(saved), resolve=False) if saved.is_file() else []
     typed = [a for a in arguments if a not in asked]
     replaced = {a.split("=")[0].lstrip("+~") for a in typed}
     kept = [a for a in then if a.split("=")[0].lstrip("+~") not in {*replaced, "resume"}]
     # The folder is quoted for Hydra's grammar: it may hold spaces, commas or a drive's colon.
     quoted = str(run.resolve()).replace("'", "\\'")
-    return [*kept, *typed, f"resume='{quoted}'", f"hydra.run.dir='{quoted}'"]
+    return [*_config_dir(run, typed), *kept, *typed, f"resume='{quoted}'", f"hydra.run.dir='{quoted}'"]
+
+
+def _config_dir(run: Path, typed: list[str]) -> list[str]:
+    """The --config-dir that the run was begun with, unless another one is typed."""
+    saved = run / ".hydra" / "hydra.yaml"
+    if any(a.startswith(("--config-dir", "-cd")) for a in typed) or not saved.is_file():
+        return []
+    sources = OmegaConf.select(OmegaConf.load(saved), "hydra.runtime.config_sources") or []
+    return [f"--config-dir={s.path}" for s in sources if s.provider == "command-line"]
 
 
 def run_folder(path: Path) -> Path:

@@ -35,6 +35,7 @@ class Budget:
     steps: int | None = None  # optimizer steps in all
     max_batch: int | None = None
     smallest_patch: bool = False
+    validations: int | None = None  # at most, in the whole run
     factor: float | None = None  # of every step count; set when the budget is known
 
 
@@ -83,7 +84,6 @@ class EvaluateSchema(Common):
     self_ensemble: bool = False
     panels: int = 4  # images per set that are drawn
     panel_size: int = 96  # HR pixels of a crop
-    edge: str | None = None  # LR made here: 'mirror' or 'replicate'; null: as conf/degradation says
     device: str = "auto"
     baseline: bool = True  # a bicubic row above the models
     choices: dict[str, Any] = field(default_factory=dict)

@@ -29,10 +29,29 @@ def build_set(name: str, scale: int, typed: Sequence[str]) -> SRDataModule:
     if name not in known:
         raise UserError(f"data={name}: no such set.{nearest(name, known)} There are {', '.join(known)}")
     about_data = [a for a in typed if _key(a).split(".")[0] in SHARED_KEYS and _key(a) not in ("data", "scale")]
+    own = hydra.compose("evaluate", overrides=[f"data=[{name}]"]).data
+    about_data = [a for a in about_data if not _key(a).startswith("data.") or _key(a).split(".")[1] in own]
     cfg = hydra.compose("evaluate", overrides=[f"data=[{name}]", f"scale={scale}", *about_data])
     node: Any = OmegaConf.to_container(cfg, resolve=True)
     check_targets({"data": node["data"]})
     return hydra.utils.instantiate(node["data"])
+
+
+def build_sets(names: Sequence[str], scale: int, typed: Sequence[str]) -> list[SRDataModule]:
+    """Every named set; a typed data.<key> reaches the sets that have it.
+
+    Raises:
+        UserError: none of the sets has a key that was typed.
+    """
+    sets = [build_set(name, scale, typed) for name in names]
+    keys = {key for name in names for key in hydra.compose("evaluate", overrides=[f"data=[{name}]"]).data}
+    for override in typed:
+        if _key(override).startswith("data.") and (key := _key(override).split(".")[1]) not in keys:
+            raise UserError(
+                f"data.{key}: none of {', '.join(names)} has this key.{nearest(key, sorted(keys))} "
+                f"There are {', '.join(sorted(keys))}"
+            )
+    return sets
 
 
 def _key(override: str) -> str:

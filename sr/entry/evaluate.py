@@ -14,7 +14,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from sr import checkpoint
 from sr.data.module import SRDataModule
 from sr.entry.cli import CONF
-from sr.entry.data_sets import build_set, refuse_missing
+from sr.entry.data_sets import build_sets, refuse_missing
 from sr.entry.validate import check_targets
 from sr.entry.weights import published_name, weights_entries
 from sr.errors import UserError
@@ -39,7 +39,7 @@ def evaluate(cfg: DictConfig) -> None:
     folder = Path(run.runtime.output_dir)
     planned: list[tuple[Path, list[Entry], list[SRDataModule]]] = []
     for scale, entries in by_scale.items():
-        sets = [build_set(name, scale, typed) for name in sets_wanted]
+        sets = build_sets(sets_wanted, scale, typed)
         refuse_missing(sets)
         if cfg.baseline and all(e.name != BASELINE for e in entries):
             entries = [Entry(BASELINE, Bicubic(scale)), *entries]

@@ -44,8 +44,11 @@ def train(cfg: DictConfig) -> float | None:
     folder = Path(run.runtime.output_dir)
     if int(os.environ.get("LOCAL_RANK", 0)) > 0:
         logging.getLogger().setLevel(logging.WARNING)
-    if cfg.trainer.strategy != "auto" and run.mode == RunMode.MULTIRUN:
-        raise UserError("several processes inside a sweep (-m) would each run the sweep again: type one run at a time")
+    if run.mode == RunMode.MULTIRUN and (cfg.trainer.strategy != "auto" or cfg.trainer.devices != 1):
+        raise UserError(
+            "several processes inside a sweep (-m) would each run the whole sweep again. Type its runs one by one; "
+            f"this one is: python train.py {' '.join(run.overrides.task)}"
+        )
     typed = list(run.overrides.task)
     resumed = checkpoint.read(folder) if cfg.resume else None
     cfg.choices = {g: run.runtime.choices.get(g) for g in GROUPS}
@@ -53,9 +56,11 @@ def train(cfg: DictConfig) -> float | None:
 
     architecture = _architecture(cfg, name)
     check_targets(_plain(cfg))
-    if resumed is not None:
-        cfg.budget.factor = resumed["sr"]["config"]["budget"]["factor"]
     keys = {a.split("=")[0].lstrip("+~") for a in typed}
+    if resumed is None:
+        _claim(folder)
+    elif cfg.budget.factor is None and (then := resumed["sr"]["config"]["budget"])["name"] == cfg.budget.name:
+        cfg.budget.factor = then["factor"]
     budget.shrink(cfg, architecture, keys)
 
     L.seed_everything(cfg.seed, workers=True, verbose=False)
@@ -82,6 +87,8 @@ def train(cfg: DictConfig) -> float | None:
     if cfg.compile:
         model.network = torch.compile(model.network)  # type: ignore[method-assign]
 
+    if resumed is not None:
+        _refuse_another_recipe(_plain(cfg), resumed["sr"]["config"])
     trainer = _trainer(cfg, folder, name)
     data.trainer = trainer
     _ = data.micro_batch  # refuses a batch that the processes cannot share
@@ -107,6 +114,31 @@ def _architecture(cfg: DictConfig, name: str) -> type[SuperResolver]:
     return found
 
 
+def _claim(folder: Path) -> None:
+    """A new run gets a folder of its own; what another one wrote is never overwritten."""
+    if int(os.environ.get("LOCAL_RANK", 0)) > 0:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / ".run").touch(exist_ok=False)
+    except FileExistsError as error:
+        raise UserError(
+            f"{folder} holds a run already. Go on with it: resume={folder}. Or give the new one another folder: "
+            "hydra.run.dir=PATH"
+        ) from error
+
+
+def _refuse_another_recipe(now: dict[str, Any], then: dict[str, Any]) -> None:
+    """What the saved optimizer, schedule and data order were made with cannot change in the middle of a run."""
+    fixed = ("optimizer", "scheduler", "loss", "batch_size", "accumulate", "patch_size", "seed", "scale", "model")
+    if changed := [key for key in fixed if now[key] != then[key]]:
+        told = "; ".join(f"{key} was {then[key]}, is {now[key]}" for key in changed)
+        raise UserError(
+            f"a run goes on with what it was begun with, but {told}. Leave that out, or begin a new run from its "
+            "weights: init_from=<its folder>"
+        )
+
+
 def _plain(cfg: Any) -> Any:
     return OmegaConf.to_container(cfg, resolve=True)
 
@@ -122,7 +154,8 @@ def _setup(cfg: DictConfig) -> Training:
 
 def _test_sets(cfg: DictConfig, data: SRDataModule, typed: list[str]) -> list[SRDataModule]:
     """What is measured at the end, all of it looked at before the first step."""
-    about_sets = [a for a in typed if not a.lstrip("+~").startswith("data.")]
+    about_sets = [a for a in typed if not a.lstrip("+~").startswith(("data.", "data_dir=", "cache_dir="))]
+    about_sets += [f"{key}='{cfg[key]}'" for key in ("data_dir", "cache_dir")]
     if cfg.benchmarks is None:
         own = [data] if data.has("test") else []
         for held_out in own:
@@ -159,12 +192,13 @@ def _calibrate(cfg: DictConfig, model: SuperResolver, data: SRDataModule, typed:
 def _trainer(cfg: DictConfig, folder: Path, name: str) -> L.Trainer:
     monitor = f"val/psnr_{cfg.protocol.name}"
     last = Checkpoints(folder / "checkpoints", monitor, cfg.save_every_minutes, cfg.save_every_steps)
-    callbacks: list[L.Callback] = [NanGuard(folder), last]
+    callbacks: list[L.Callback] = [NanGuard(folder)]
     if cfg.trainer.enable_progress_bar:
         callbacks.append(Progress(cfg.steps * cfg.accumulate))
     for key, node in cfg.callbacks.items():
         extra = {"folder": str(folder / "panels")} if key == "panels" else {}
         callbacks.append(hydra.utils.instantiate(node, **extra))
+    callbacks.append(last)  # after the others: an average of weights must have taken the step that is saved
     loggers: list[Any] = [CsvLog(folder)]
     for key, node in cfg.logger.items():
         extra = (
@@ -207,6 +241,10 @@ def _introduce(cfg: DictConfig, name: str, model: SuperResolver, data: SRDataMod
     parameters = sum(p.numel() for p in model.trained_parameters())
     merged = sum(p.numel() for p in model.merged().parameters())
     form = f"{parameters:,} parameters" + (f" ({merged:,} merged)" if merged != parameters else "")
+    if cfg.choices.recipe == "base":
+        log.warning(f"note: there is no recipe for {name} yet; this is the base recipe (conf/recipe/base.yaml)")
+    if len(model.serves) > 1:
+        log.warning(f"note: of {name}'s scales {model.serves} only {cfg.scale} is trained in this run")
     log.info(
         f"{name} x{cfg.scale}: {form}; recipe {cfg.choices.recipe}, budget {cfg.budget.name}: {cfg.steps:,} steps of "
         f"{cfg.batch_size} LR patches of {cfg.patch_size}x{cfg.patch_size} from {data.describe()}\nrun folder: {folder}"
@@ -221,7 +259,7 @@ def _fit(trainer: L.Trainer, model: SuperResolver, data: SRDataModule, folder: P
         elif not isinstance(logger, CsvLog):
             logger.log_hyperparams(model.card["config"])
     if start >= trainer.max_steps:
-        log.info(f"this run is complete: {start:,} steps. More: resume={folder} steps={2 * start}")
+        log.info(f"this run is complete: {start:,} steps.")
         return
     if resumed:
         log.info(f"resuming at step {start:,} of {trainer.max_steps:,}")
@@ -245,6 +283,8 @@ def _measure(
     sets: list[SRDataModule],
     folder: Path,
 ) -> float | None:
+    for held_out in sets:
+        held_out.trainer = None  # this process measures every image, not its share
     if not sets:
         log.info(
             "no test set was found to measure the result on: type benchmarks=[set5] data_dir=<folder that holds it>"

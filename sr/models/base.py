@@ -17,6 +17,7 @@ from sr.imaging.color import rgb_to_y, rgb_to_ycbcr, ycbcr_to_rgb
 from sr.imaging.resize import imresize
 from sr.metrics.metric import ProtocolMetric
 from sr.metrics.protocol import Protocol
+from sr.precision import full_precision
 
 
 @dataclass
@@ -167,9 +168,11 @@ class SuperResolver(L.LightningModule):
         return total
 
     def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
-        # Mixed precision would quantise the output to 8 bits of mantissa: figures are always full precision.
-        with torch.autocast(batch.lr.device.type, enabled=False):
-            output = self(batch.lr, batch.scale)
+        protocol, lr = self.setup_or_error.protocol, batch.lr
+        if protocol.makes_lr:
+            lr = protocol.lr((batch.hr * 255).round().to(torch.uint8), batch.scale, grey=batch.grey[0]).to(lr)
+        with full_precision(lr.device):
+            output = self(lr, batch.scale)
         self.metric.update(output, batch.hr, scale=batch.scale, grey=batch.grey)
         return output
 

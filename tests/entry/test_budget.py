@@ -20,7 +20,7 @@ def recipe(**changes):
         "patch_size": 48,
         "accumulate": 1,
         "budget": {"name": "test", "seconds": None, "steps": None, "max_batch": None, "smallest_patch": False}
-        | {"factor": None},
+        | {"factor": None, "validations": None},
         "scheduler": {"milestones": [250, 500, 750], "T_max": "${steps}", "gamma": 0.5},
         "stages": [{"steps": 400, "scheduler": {"step_size": 200}}, {"steps": 600, "warmup_steps": 50}],
         "data": {"steps": 5},
@@ -51,6 +51,15 @@ def test_smoke_shrinks_batch_and_patch_and_says_so(caplog):
         budget.shrink(cfg, EDSR, typed=set())
     assert (cfg.steps, cfg.batch_size, cfg.patch_size) == (4, 2, EDSR.min_patch)
     assert "batch_size 16 -> 2" in caplog.text and "steps 1000 -> 4" in caplog.text
+
+
+def test_a_short_run_validates_a_few_times_not_as_often_as_the_full_one():
+    cfg = recipe(steps=100_000, val_every_steps=100, budget={"validations": 10})
+    budget.rescale(cfg, 0.01, typed=set())
+    assert (cfg.steps, cfg.val_every_steps) == (1000, 100)
+    cfg = recipe(steps=100_000, val_every_steps=100, budget={"validations": 10})
+    budget.rescale(cfg, 0.01, typed={"val_every_steps"})
+    assert cfg.val_every_steps == 100
 
 
 def test_typed_keys_win_over_the_budget():
