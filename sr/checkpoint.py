@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from hydra.errors import HydraException
-from hydra.utils import get_class
+from hydra.utils import get_object
 
 from sr.errors import UserError
 from sr.models.base import SuperResolver
@@ -125,7 +125,7 @@ def construct(node: dict[str, Any], source: str | Path) -> SuperResolver:
     """Build the architecture that a checkpoint names; only a SuperResolver is ever called."""
     target = str(node.get("_target_"))
     try:
-        architecture = get_class(target)
+        architecture = get_object(target)
     except (HydraException, ValueError, ImportError) as error:
         raise UserError(f"checkpoint {source} is of {target}, which is not installed here") from error
     if not (isinstance(architecture, type) and issubclass(architecture, SuperResolver)):
