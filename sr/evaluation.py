@@ -21,8 +21,8 @@ from sr.imaging.panel import comparison, draw_panel
 from sr.metrics.protocol import Protocol, get_protocol
 from sr.models.base import SuperResolver
 from sr.precision import full_precision
-from sr.report.figures import Figure, averages, table, write
-from sr.report.published import Published, beside, comparable, published
+from sr.report.figures import Figure, averages, beside, table, write
+from sr.report.published import Published, comparable, published
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""What every entry script shares: Hydra's main with errors that say what to type, and resuming a run folder."""
+"""What every entry script shares: Hydra's main, with errors that say what to type."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sr.entry import config
 from sr.entry.memory import keep_freed_memory
+from sr.entry.resume import with_resumed_run
 from sr.errors import UserError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -125,60 +126,3 @@ def _dotted(node: Any, prefix: str = "") -> list[str]:
     for key, value in node.items():
         found += [f"{prefix}{key}", *_dotted(value, f"{prefix}{key}.")]
     return found
-
-
-# ---- resuming -----------------------------------------------------------------------------------------------
-
-
-def with_resumed_run(arguments: list[str]) -> list[str]:
-    """`resume=last` or `resume=<run folder>` becomes the run's own arguments, in its own folder.
-
-    What is typed beside it wins over what was typed then (train.py refuses what cannot change within a run).
-    """
-    asked = [a for a in arguments if a.lstrip("+").startswith("resume=")]
-    if not asked or any(a.startswith("hydra.run.dir=") for a in arguments):
-        return arguments
-    value = asked[-1].partition("=")[2].strip("'\"")
-    if value in ("", "null"):
-        return arguments
-    run = last_run(Path("outputs")) if value == "last" else run_folder(Path(value))
-    saved = run / ".hydra" / "overrides.yaml"
-    then: Any = OmegaConf.to_container(OmegaConf.load(saved), resolve=False) if saved.is_file() else []
-    typed = [a for a in arguments if a not in asked]
-    replaced = {a.split("=")[0].lstrip("+~") for a in typed}
-    kept = [a for a in then if a.split("=")[0].lstrip("+~") not in {*replaced, "resume"}]
-    # The folder is quoted for Hydra's grammar: it may hold spaces, commas or a drive's colon.
-    quoted = str(run.resolve()).replace("'", "\\'")
-    return [*_config_dir(run, typed), *kept, *typed, f"resume='{quoted}'", f"hydra.run.dir='{quoted}'"]
-
-
-def _config_dir(run: Path, typed: list[str]) -> list[str]:
-    """The --config-dir that the run was begun with, unless another one is typed."""
-    saved = run / ".hydra" / "hydra.yaml"
-    if any(a.startswith(("--config-dir", "-cd")) for a in typed) or not saved.is_file():
-        return []
-    sources = OmegaConf.select(OmegaConf.load(saved), "hydra.runtime.config_sources") or []
-    return [f"--config-dir={s.path}" for s in sources if s.provider == "command-line"]
-
-
-def run_folder(path: Path) -> Path:
-    """The run folder that `path` is or lies in, which must hold a checkpoint to go on from."""
-    for folder in (path, *path.parents[:2]):
-        if (folder / "checkpoints" / "last.ckpt").is_file():
-            return folder
-    found = "it does not exist" if not path.exists() else "there is no checkpoints/last.ckpt in it"
-    raise UserError(
-        f"resume={path}: not a run that can be continued: {found}. Give a run folder "
-        "(outputs/<model>_x<scale>/<time>), or resume=last for the newest one"
-    )
-
-
-def last_run(outputs: Path) -> Path:
-    """The run below `outputs` whose last checkpoint is the newest."""
-    found = list(outputs.glob("**/checkpoints/last.ckpt"))
-    if not found:
-        raise UserError(
-            f"resume=last: no run with a checkpoint below {outputs.resolve()}. Runs started from another "
-            "folder are found with resume=<run folder>"
-        )
-    return max(found, key=lambda p: p.stat().st_mtime).parents[1]

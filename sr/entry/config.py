@@ -86,7 +86,6 @@ class EvaluateSchema(Common):
     panel_size: int = 96  # HR pixels of a crop
     device: str = "auto"
     baseline: bool = True  # a bicubic row above the models
-    choices: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

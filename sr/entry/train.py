@@ -23,6 +23,7 @@ from sr.data.leaks import refuse_leaks
 from sr.data.module import SRDataModule
 from sr.entry import budget
 from sr.entry.data_sets import build_set, found_benchmarks, refuse_missing
+from sr.entry.resume import claim, refuse_another_recipe
 from sr.entry.validate import check_targets
 from sr.entry.weights import published_name
 from sr.errors import UserError
@@ -58,7 +59,7 @@ def train(cfg: DictConfig) -> float | None:
     check_targets(_plain(cfg))
     keys = {a.split("=")[0].lstrip("+~") for a in typed}
     if resumed is None:
-        _claim(folder)
+        claim(folder)
     elif cfg.budget.factor is None and (then := resumed["sr"]["config"]["budget"])["name"] == cfg.budget.name:
         cfg.budget.factor = then["factor"]
     budget.shrink(cfg, architecture, keys)
@@ -88,7 +89,7 @@ def train(cfg: DictConfig) -> float | None:
         model.network = torch.compile(model.network)  # type: ignore[method-assign]
 
     if resumed is not None:
-        _refuse_another_recipe(_plain(cfg), resumed["sr"]["config"])
+        refuse_another_recipe(_plain(cfg), resumed["sr"]["config"])
     trainer = _trainer(cfg, folder, name)
     data.trainer = trainer
     _ = data.micro_batch  # refuses a batch that the processes cannot share
@@ -112,31 +113,6 @@ def _architecture(cfg: DictConfig, name: str) -> type[SuperResolver]:
     if not (isinstance(found, type) and issubclass(found, SuperResolver)):
         raise UserError(f"model={name}: {target} is not a super-resolution model (sr.models.base.SuperResolver)")
     return found
-
-
-def _claim(folder: Path) -> None:
-    """A new run gets a folder of its own; what another one wrote is never overwritten."""
-    if int(os.environ.get("LOCAL_RANK", 0)) > 0:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        (folder / ".run").touch(exist_ok=False)
-    except FileExistsError as error:
-        raise UserError(
-            f"{folder} holds a run already. Go on with it: resume={folder}. Or give the new one another folder: "
-            "hydra.run.dir=PATH"
-        ) from error
-
-
-def _refuse_another_recipe(now: dict[str, Any], then: dict[str, Any]) -> None:
-    """What the saved optimizer, schedule and data order were made with cannot change in the middle of a run."""
-    fixed = ("optimizer", "scheduler", "loss", "batch_size", "accumulate", "patch_size", "seed", "scale", "model")
-    if changed := [key for key in fixed if now[key] != then[key]]:
-        told = "; ".join(f"{key} was {then[key]}, is {now[key]}" for key in changed)
-        raise UserError(
-            f"a run goes on with what it was begun with, but {told}. Leave that out, or begin a new run from its "
-            "weights: init_from=<its folder>"
-        )
 
 
 def _plain(cfg: Any) -> Any:

@@ -6,12 +6,10 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sr.metrics.protocol import get_protocol
-
-if TYPE_CHECKING:
-    from sr.report.published import Published
+from sr.report.published import Published
+from sr.report.text import aligned
 
 
 @dataclass(frozen=True)
@@ -57,12 +55,23 @@ def table(means: Sequence[Figure]) -> str:
             gain = f" ({f.psnr - first.psnr:+.2f})" if first and name != models[0] else ""
             line.append(f"{f.psnr:.2f} / {f.ssim:.4f}{gain}")
         lines.append(line)
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    text = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
-    text.insert(1, "  ".join("-" * w for w in widths))
     used = dict.fromkeys(f.protocol for f in means)
     notes = [f"  {name}: {get_protocol(name).description}, mean over images" for name in used]
-    return "\n".join([*text, "PSNR in dB / SSIM. Protocols:", *notes])
+    return "\n".join([aligned(lines), "PSNR in dB / SSIM. Protocols:", *notes])
+
+
+def beside(rows: Sequence[tuple[Figure, Published]]) -> str:
+    """A text table of measured averages, the papers' figures and the differences."""
+    lines = [["model", "set", "protocol", "ours", "paper", "difference", "source"]]
+    for ours, paper in rows:
+        # Adding 0.0 turns a rounded -0.0 into 0.0.
+        theirs, gap = f"{paper.psnr:.2f}", f"{round(ours.psnr - paper.psnr, 2) + 0.0:+.2f}"
+        if paper.ssim is not None:
+            theirs, gap = f"{theirs} / {paper.ssim:.4f}", f"{gap} / {round(ours.ssim - paper.ssim, 4) + 0.0:+.4f}"
+        recalled = " (not checked against the paper)" if paper.source_kind == "memory" else ""
+        row = [ours.model, f"{ours.dataset} x{ours.scale}", ours.protocol, f"{ours.psnr:.2f} / {ours.ssim:.4f}"]
+        lines.append([*row, theirs, gap, paper.source + recalled])
+    return "Beside the published figures:\n" + aligned(lines)
 
 
 def write(

@@ -8,7 +8,6 @@ tables), readme (a repository's page or picture, or another paper's table), code
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,8 +15,6 @@ from pathlib import Path
 from sr.data.module import SRDataModule
 from sr.degradation import MatlabBicubic
 from sr.metrics.protocol import get_protocol
-from sr.report.figures import Figure
-from sr.report.text import aligned
 
 TABLE = Path(__file__).with_name("published.csv")
 IMAGES = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100, "DIV2K": 100}  # that the papers average over
@@ -78,17 +75,3 @@ def comparable(data: SRDataModule) -> bool:
     if getattr(data, "track", "bicubic") not in ("bicubic", "x8"):
         return False
     return [type(step) for step in data.degradation.steps] == [MatlabBicubic]
-
-
-def beside(rows: Sequence[tuple[Figure, Published]]) -> str:
-    """A text table of measured averages, the papers' figures and the differences."""
-    lines = [["model", "set", "protocol", "ours", "paper", "difference", "source"]]
-    for ours, paper in rows:
-        # Adding 0.0 turns a rounded -0.0 into 0.0.
-        theirs, gap = f"{paper.psnr:.2f}", f"{round(ours.psnr - paper.psnr, 2) + 0.0:+.2f}"
-        if paper.ssim is not None:
-            theirs, gap = f"{theirs} / {paper.ssim:.4f}", f"{gap} / {round(ours.ssim - paper.ssim, 4) + 0.0:+.4f}"
-        recalled = " (not checked against the paper)" if paper.source_kind == "memory" else ""
-        row = [ours.model, f"{ours.dataset} x{ours.scale}", ours.protocol, f"{ours.psnr:.2f} / {ours.ssim:.4f}"]
-        lines.append([*row, theirs, gap, paper.source + recalled])
-    return "Beside the published figures:\n" + aligned(lines)

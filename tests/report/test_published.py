@@ -8,8 +8,8 @@ from sr.data.benchmarks import Set5
 from sr.degradation import Degradation, GaussianNoise, MatlabBicubic
 from sr.metrics.protocol import PROTOCOLS
 from sr.report import cost_table, figures
-from sr.report.figures import Figure
-from sr.report.published import IMAGES, TABLE, beside, comparable, published
+from sr.report.figures import Figure, beside
+from sr.report.published import IMAGES, TABLE, comparable, published
 
 
 def rows() -> list[dict[str, str]]:
