@@ -302,6 +302,7 @@ def test_wandb_is_offline_without_a_key_and_one_run_after_a_resume(command, div2
 
 def test_a_run_is_never_written_over(command, div2k):
     typed = [*SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke"]
+    assert command("train.py", *typed, "data.root=nowhere").code == 1  # nothing began: the folder is still free
     assert command("train.py", *typed).code == 0
     outcome = command("train.py", *typed, "seed=1")
     assert outcome.code == 1 and "holds a run already" in outcome.err and "resume=" in outcome.err, outcome

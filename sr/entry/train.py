@@ -58,9 +58,11 @@ def train(cfg: DictConfig) -> float | None:
     architecture = _architecture(cfg, name)
     check_targets(_plain(cfg))
     keys = {a.split("=")[0].lstrip("+~") for a in typed}
-    if resumed is None:
-        claim(folder)
-    elif cfg.budget.factor is None and (then := resumed["sr"]["config"]["budget"])["name"] == cfg.budget.name:
+    if (
+        resumed is not None
+        and cfg.budget.factor is None
+        and (then := resumed["sr"]["config"]["budget"])["name"] == cfg.budget.name
+    ):
         cfg.budget.factor = then["factor"]
     budget.shrink(cfg, architecture, keys)
 
@@ -88,7 +90,9 @@ def train(cfg: DictConfig) -> float | None:
     if cfg.compile:
         model.network = torch.compile(model.network)  # type: ignore[method-assign]
 
-    if resumed is not None:
+    if resumed is None:
+        claim(folder)  # after everything that can be wrong, so that a mended command may be typed again
+    else:
         refuse_another_recipe(_plain(cfg), resumed["sr"]["config"])
     trainer = _trainer(cfg, folder, name)
     data.trainer = trainer
