@@ -8,7 +8,7 @@ import torch
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """No autocast and no TF32: both would move a PSNR of 38 dB by more than its second digit."""
+    """No autocast and no TF32, so that a figure does not depend on how the weights were trained."""
     matmul = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
