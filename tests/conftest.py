@@ -120,3 +120,53 @@ def div2k(tmp_path: Path, photos: Callable[..., list[Path]]) -> Path:
     photos(root / "DIV2K_train_HR", 3)
     photos(root / "DIV2K_valid_HR", 3, first=800)
     return root
+
+
+VGG_WIDTHS = (
+    64,
+    64,
+    "pool",
+    128,
+    128,
+    "pool",
+    256,
+    256,
+    256,
+    256,
+    "pool",
+    512,
+    512,
+    512,
+    512,
+    "pool",
+    512,
+    512,
+    512,
+    512,
+)
+
+
+@pytest.fixture(scope="session")
+def vgg_state() -> dict[str, torch.Tensor]:
+    """torchvision's keys and shapes of VGG-19's convolutions with random weights that keep features near 1."""
+    random = torch.Generator().manual_seed(0)
+    state, before = {}, 3
+    index = 0
+    for width in VGG_WIDTHS:
+        if width == "pool":
+            index += 1
+            continue
+        weight = torch.randn(width, before, 3, 3, generator=random) * (2 / (9 * before)) ** 0.5
+        state[f"features.{index}.weight"] = weight.half()
+        state[f"features.{index}.bias"] = 0.1 * torch.randn(width, generator=random).half()
+        index, before = index + 2, width
+    state["classifier.0.weight"] = torch.zeros(1, 1)  # the real file has these too; nothing looks at them
+    return state
+
+
+@pytest.fixture(scope="session")
+def vgg_file(vgg_state: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state as a file, in half precision to be quick."""
+    file = tmp_path_factory.mktemp("vgg") / "random_vgg19.pth"
+    torch.save(vgg_state, file)
+    return file

@@ -1,6 +1,29 @@
-"""Losses: pixel terms and their weighted sum."""
+"""Losses: pixel, perceptual, adversarial, contrastive, and their weighted sum. torch's own are used as they are."""
 
-from sr.losses.pixel import Charbonnier
+from sr.losses.adversarial import Adversarial, Hinge, LeastSquares, Relativistic, Vanilla
+from sr.losses.contrastive import Contrastive, RandomFeatures
+from sr.losses.discriminators import SRGANDiscriminator, VGGStyleDiscriminator
+from sr.losses.perceptual import Perceptual
+from sr.losses.pixel import Charbonnier, PerImage
+from sr.losses.total_variation import TotalVariation
+from sr.losses.vgg import VGG19Features, find_vgg19
 from sr.losses.weighted import WeightedSum
 
-__all__ = ["Charbonnier", "WeightedSum"]
+__all__ = [
+    "Adversarial",
+    "Charbonnier",
+    "Contrastive",
+    "Hinge",
+    "LeastSquares",
+    "PerImage",
+    "Perceptual",
+    "RandomFeatures",
+    "Relativistic",
+    "SRGANDiscriminator",
+    "TotalVariation",
+    "VGG19Features",
+    "VGGStyleDiscriminator",
+    "Vanilla",
+    "WeightedSum",
+    "find_vgg19",
+]

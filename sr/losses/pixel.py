@@ -24,3 +24,25 @@ class Charbonnier(nn.Module):
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         distance = torch.sqrt((sr - hr) ** 2 + self.eps**2)
         return distance.mean() if self.reduction == "mean" else distance.sum()
+
+
+class PerImage(nn.Module):
+    """A summed loss over the number of images: Caffe's and MatConvNet's reduction.
+
+    Gradients, and so the learning rates and clipping thresholds that were published with it, depend on the size of a
+    patch, but not on how many images are in a batch or micro-batch.
+
+    Args:
+        loss: sums over all values, e.g. torch.nn.MSELoss(reduction="sum").
+    """
+
+    def __init__(self, loss: nn.Module) -> None:
+        super().__init__()
+        if getattr(loss, "reduction", "sum") != "sum":
+            raise UserError(
+                f"PerImage divides a sum by the number of images: give its loss reduction='sum', not {loss.reduction!r}"
+            )
+        self.loss = loss
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        return self.loss(sr, hr) / len(sr)

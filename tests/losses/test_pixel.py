@@ -6,13 +6,7 @@ import torch
 from torch import nn
 
 from sr.errors import UserError
-from sr.losses import Charbonnier, WeightedSum
-
-
-@pytest.fixture
-def pair():
-    rng = np.random.default_rng(0)
-    return rng.random((2, 3, 5, 7)), rng.random((2, 3, 5, 7))
+from sr.losses import Charbonnier, PerImage
 
 
 def torched(pair):
@@ -30,11 +24,13 @@ def test_an_unknown_reduction_is_refused():
         Charbonnier(reduction="median")
 
 
-def test_terms_are_weighted_named_and_in_the_papers_range(pair):
-    loss = WeightedSum(
-        {"l1": {"weight": 2.0, "loss": nn.L1Loss()}, "l2": {"weight": 0.5, "loss": nn.MSELoss()}}, value_range=255
-    )
-    terms = loss(*torched(pair))
-    difference = 255 * (pair[0] - pair[1])
-    assert float(terms["l1"]) == pytest.approx(2 * np.abs(difference).mean(), rel=1e-12)
-    assert float(terms["l2"]) == pytest.approx(0.5 * (difference**2).mean(), rel=1e-12)
+@pytest.mark.parametrize("loss", [nn.MSELoss(reduction="sum"), Charbonnier(eps=0.0, reduction="sum")])
+def test_a_sum_per_image(pair, loss):
+    difference = np.abs(pair[0] - pair[1])
+    expected = (difference**2 if isinstance(loss, nn.MSELoss) else difference).sum() / 2  # 2 images
+    assert float(PerImage(loss)(*torched(pair))) == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_a_mean_is_not_divided_again():
+    with pytest.raises(UserError, match="reduction='sum', not 'mean'"):
+        PerImage(nn.MSELoss())

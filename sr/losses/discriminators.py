@@ -1,0 +1,105 @@
+"""Discriminators: images in [0, 1] -> one logit each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from sr.errors import UserError
+
+
+class SRGANDiscriminator(nn.Module):
+    """Eight 3x3 convolutions, LeakyReLU 0.2, batch norm from the second on, and two dense layers.
+
+    Ledig et al., CVPR 2017 (https://arxiv.org/abs/1609.04802), figure 4; the sigmoid is in the criterion. Images are
+    brought to [-1, 1], where the paper compares them. The paper sees 96x96 pixels and so 6x6 at its dense layers; here
+    any other size is averaged to `pooled` x `pooled`, which at 96x96 changes nothing. The reading note's form has all
+    strides 1 and pooled=1, and sees [0, 1].
+
+    Parameters: 23,565,505 (the reading note's form: 5,215,425).
+
+    Args:
+        colors: of the images.
+        channels: of the first convolution; they double with the third, fifth and seventh.
+        strides: of the eight convolutions.
+        pooled: side of the feature map before the dense layers.
+        dense: width of the first dense layer.
+        signed: see [-1, 1] rather than [0, 1].
+
+    Shapes: (B, colors, H, W) in [0, 1] -> (B, 1).
+    """
+
+    def __init__(
+        self,
+        colors: int = 3,
+        channels: int = 64,
+        strides: Sequence[int] = (1, 2, 1, 2, 1, 2, 1, 2),
+        pooled: int = 6,
+        dense: int = 1024,
+        signed: bool = True,
+    ) -> None:
+        super().__init__()
+        if len(strides) != 8:
+            raise UserError(f"SRGANDiscriminator has 8 convolutions, got strides={list(strides)}")
+        self.signed = signed
+        layers: list[nn.Module] = []
+        before = colors
+        for n, stride in enumerate(strides):
+            width = channels * 2 ** (n // 2)
+            layers.append(nn.Conv2d(before, width, 3, stride, padding=1))
+            if n > 0:
+                layers.append(nn.BatchNorm2d(width))
+            layers.append(nn.LeakyReLU(0.2))
+            before = width
+        self.features = nn.Sequential(*layers)
+        self.classify = nn.Sequential(
+            nn.AdaptiveAvgPool2d(pooled),
+            nn.Flatten(),
+            nn.Linear(before * pooled**2, dense),
+            nn.LeakyReLU(0.2),
+            nn.Linear(dense, 1),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.classify(self.features(2 * images - 1 if self.signed else images))
+
+
+class VGGStyleDiscriminator(nn.Module):
+    """Five halvings of 3x3 and strided 4x4 convolutions, LeakyReLU 0.2, two dense layers.
+
+    The discriminator of BasicSR's MSRGAN, made for 128x128 pixels; here any other size is averaged to the 4x4 that
+    these give. Sees [0, 1]. Batch norm after every convolution but the first, which alone has a bias.
+
+    Parameters: 14,499,401.
+
+    Args:
+        colors: of the images.
+        channels: of the first two convolutions; each level doubles them up to 8 times as many.
+
+    Shapes: (B, colors, H, W) in [0, 1] -> (B, 1).
+    """
+
+    def __init__(self, colors: int = 3, channels: int = 64) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before = colors
+        for level in range(5):
+            width = channels * min(2**level, 8)
+            layers.append(nn.Conv2d(before, width, 3, padding=1, bias=level == 0))
+            if level > 0:
+                layers.append(nn.BatchNorm2d(width))
+            layers += [nn.LeakyReLU(0.2), nn.Conv2d(width, width, 4, 2, padding=1, bias=False)]
+            layers += [nn.BatchNorm2d(width), nn.LeakyReLU(0.2)]
+            before = width
+        self.features = nn.Sequential(*layers)
+        self.classify = nn.Sequential(
+            nn.AdaptiveAvgPool2d(4),
+            nn.Flatten(),
+            nn.Linear(before * 16, 100),
+            nn.LeakyReLU(0.2),
+            nn.Linear(100, 1),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.classify(self.features(images))
