@@ -1,28 +1,23 @@
-"""The base of all data modules: checks up front, cached pairs, loaders that resume and share out the work."""
+"""The base of all data sets: what is checked up front, cached pairs, and crops of them."""
 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import lightning.pytorch as L
-import torch
 from filelock import FileLock
-from torch import Tensor
-from torch.utils.data import DataLoader
 
 from sr.data.archives import Archive
 from sr.data.augment import Augment
-from sr.data.batch import Batch
 from sr.data.download import fetch_all
 from sr.data.images import Images
 from sr.data.leaks import refuse_shared
+from sr.data.loaders import Loaders
 from sr.data.pairs import ImagePair, shown
 from sr.data.pairset import Pairs, PairSet
-from sr.data.sampling import SampleNumbers, Share, TrainPatches, WholeImages
+from sr.data.sampling import TrainPatches, WholeImages
 from sr.degradation import Degradation, matlab_bicubic
 from sr.errors import UserError
 
@@ -30,7 +25,7 @@ log = logging.getLogger(__name__)
 PARTS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
 
 
-class SRDataModule(L.LightningDataModule):
+class SRDataModule(Loaders):
     """Training crops and whole images for measuring, of one data set at one scale.
 
     A subclass lists its files in `train_pairs`, `val_pairs` and `test_pairs`; everything else is here.
@@ -139,18 +134,6 @@ class SRDataModule(L.LightningDataModule):
         """Whether the set offers "train", "val" or "test" images."""
         return part in self.parts
 
-    def check(self, stage: str = "fit") -> None:
-        """All that can fail, at once: download, pairing, sizes, decoding, leaks. Call it before the trainer starts.
-
-        Args:
-            stage: "fit", "validate" or "test".
-
-        Raises:
-            UserError: what is wrong and how to mend it.
-        """
-        self.prepare_data()
-        self.setup(stage)
-
     def setup(self, stage: str | None = None) -> None:
         """Check and open the parts that the stage needs; a second call costs nothing."""
         parts = PARTS[stage] if stage else ("train", "val", "test")
@@ -212,104 +195,19 @@ class SRDataModule(L.LightningDataModule):
     # ---- loaders ------------------------------------------------------------------------------------------
 
     @property
-    def _world(self) -> tuple[int, int]:
-        """Number of processes and the number of this one."""
-        return (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
+    def scales(self) -> tuple[int, ...]:
+        return (self.scale,)
 
-    @property
-    def micro_batch(self) -> int:
-        """Images per process and micro-batch.
-
-        Raises:
-            UserError: `batch_size` cannot be shared out evenly.
-        """
-        world, accumulate = self._world[0], 1 if self.trainer is None else self.trainer.accumulate_grad_batches
-        size, rest = divmod(self.batch_size, world * accumulate)
-        if rest or size < 1:
-            parts = world * accumulate
-            near = max(1, round(self.batch_size / parts)) * parts
-            raise UserError(
-                f"batch_size={self.batch_size} (images per optimizer step) does not divide among {world} processes x "
-                f"{accumulate} accumulated micro-batches: type batch_size={near}"
-            )
-        return size
-
-    def _workers(self) -> int:
-        if self.num_workers is not None:
-            return self.num_workers
-        if self.trainer is None or self.trainer.strategy.root_device.type == "cpu":
-            return 0
-        return min(4, max(1, (os.cpu_count() or 1) - 1))
-
-    def _loader(self, dataset: Any, sampler: Any) -> DataLoader:
-        self._own_sampler()
-        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        return DataLoader(
-            dataset,
-            batch_size=None,  # a dataset's item is a whole batch already
-            sampler=sampler,
-            num_workers=self._workers(),
-            collate_fn=_unchanged,
-            pin_memory=on_gpu,
-            persistent_workers=self._workers() > 0,
-        )
-
-    def _own_sampler(self) -> None:
-        """Lightning would deal out the batches a second time, and repeat images to make shares even."""
-        connector = getattr(self.trainer, "_accelerator_connector", None)
-        if self._world[0] > 1 and getattr(connector, "use_distributed_sampler", False):
-            raise UserError("the data modules share out images themselves: type trainer.use_distributed_sampler=false")
-
-    def train_dataloader(self) -> DataLoader:
-        """Endless micro-batches (uint8), from where the model left off: after `batches_seen` micro-batches."""
+    def patches(self) -> TrainPatches:
         self.check_patch(self.patch_size)
-        world, rank = self._world
-        module = None if self.trainer is None else self.trainer.lightning_module
-        start = int(getattr(module, "batches_seen", 0))
-        return self._loader(self._patches(), SampleNumbers(self.micro_batch, world, rank, start))
-
-    def _patches(self) -> TrainPatches:
         augment = Augment(self.dihedral, self.augment)
         return TrainPatches(
             self.pairs("train"), scale=self.scale, patch=self.patch_size, seed=self.seed, augment=augment
         )
 
-    def val_dataloader(self) -> DataLoader:
-        """Whole images of the first `val_images` validation pairs, one at a time; this process's share."""
-        return self._whole("val")
-
-    def test_dataloader(self) -> DataLoader:
-        """Whole images of all test pairs, one at a time; this process's share."""
-        return self._whole("test")
-
-    def _whole(self, part: str) -> DataLoader:
-        pairs, (world, rank) = self.pairs(part), self._world
-        if len(pairs) < world:
-            # A process without an image would skip the loop and leave the others waiting for its sums.
-            raise UserError(f"{self.name} has {len(pairs)} images to measure on, fewer than the {world} processes")
-        return self._loader(WholeImages(pairs, self.scale), Share(len(pairs), world, rank))
-
-    def sample_batch(self, images: int) -> Batch:
-        """The first `images` training samples (uint8), for timing a step before the trainer exists."""
-        self.check_patch(self.patch_size)
-        return self._patches()[list(range(images))]
-
-    def to_float(self, batch: Batch, device: torch.device | str = "cpu") -> Batch:
-        """Move a batch to the device as float32 in [0, 1]: what Lightning does between loader and step."""
-        return batch._replace(lr=_unit(batch.lr.to(device)), hr=_unit(batch.hr.to(device)))
+    def whole(self, part: str) -> WholeImages:
+        return WholeImages(self.pairs(part), self.scale)
 
     def describe(self) -> str:
         """One line about what is trained on and validated on."""
         return f"{self.name}: {len(self.pairs('train')):,} images, validating on {len(self.pairs('val'))}"
-
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """uint8 -> float32 in [0, 1], on the device: a quarter of the bytes travel."""
-        return self.to_float(batch, batch.lr.device) if isinstance(batch, Batch) else batch
-
-
-def _unit(x: Tensor) -> Tensor:
-    return x if x.is_floating_point() else x.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch

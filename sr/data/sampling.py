@@ -65,6 +65,11 @@ def sample_rng(seed: int, sample: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=_key(seed, sample)))
 
 
+def step_rng(seed: int, step: int) -> np.random.Generator:
+    """The source of what all samples of one optimizer step share; a part of the counter that no sample reaches."""
+    return np.random.Generator(np.random.Philox(key=_key(seed, step), counter=2**192))
+
+
 def _key(seed: int, number: int) -> np.ndarray:
     return np.array([seed & WORD, number], np.uint64)
 

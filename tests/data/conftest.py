@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from sr.data.folder import Folder
@@ -53,5 +55,21 @@ def folder(tmp_path: Path, photos: Path) -> Callable[..., Folder]:
     def build(**settings: Any) -> Folder:
         given = {"root": photos, "scale": 2, "patch_size": 8, "batch_size": 4, "cache_dir": tmp_path / "cache"}
         return Folder(**{**given, **settings})
+
+    return build
+
+
+@pytest.fixture
+def trainer() -> Callable[..., Any]:
+    """trainer(world, rank, seen, own) -> as much of a Trainer as the data modules look at."""
+
+    def build(world: int = 1, rank: int = 0, seen: int = 0, own: bool = False) -> Any:
+        return SimpleNamespace(
+            world_size=world,
+            global_rank=rank,
+            lightning_module=SimpleNamespace(batches_seen=seen),
+            strategy=SimpleNamespace(root_device=torch.device("cpu")),
+            _accelerator_connector=SimpleNamespace(use_distributed_sampler=own),
+        )
 
     return build

@@ -1,7 +1,6 @@
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import lightning.pytorch as L
@@ -16,18 +15,6 @@ from sr.degradation import Degradation, GaussianBlur, GaussianNoise, Jpeg, Matla
 from sr.errors import UserError
 from sr.imaging.files import read_image
 from sr.imaging.resize import imresize
-
-
-def trainer(world: int = 1, rank: int = 0, accumulate: int = 1, seen: int = 0, own: bool = False) -> Any:
-    """As much of a Trainer as the data modules look at."""
-    return SimpleNamespace(
-        world_size=world,
-        global_rank=rank,
-        accumulate_grad_batches=accumulate,
-        lightning_module=SimpleNamespace(batches_seen=seen),
-        strategy=SimpleNamespace(root_device=torch.device("cpu")),
-        _accelerator_connector=SimpleNamespace(use_distributed_sampler=own),
-    )
 
 
 def tensor(path: Path) -> torch.Tensor:
@@ -69,18 +56,20 @@ def test_training_crops_are_cut_from_the_pairs(folder: Callable[..., Folder], ph
             )
 
 
-def test_resume_reads_the_models_count(folder: Callable[..., Folder]) -> None:
+def test_resume_reads_the_models_count(folder: Callable[..., Folder], trainer: Callable[..., Any]) -> None:
     fresh, resumed = folder(), folder()
     fresh.trainer, resumed.trainer = trainer(), trainer(seen=3)
     whole = list(islice(fresh.train_dataloader(), 5))
     assert torch.equal(whole[3].hr, next(iter(resumed.train_dataloader())).hr)
 
 
-def test_the_batch_is_shared_among_processes_and_micro_batches(folder: Callable[..., Folder]) -> None:
+def test_the_batch_is_shared_among_processes_and_micro_batches(
+    folder: Callable[..., Folder], trainer: Callable[..., Any]
+) -> None:
     data = folder(batch_size=12)
-    data.trainer = trainer(world=2, accumulate=3)
+    data.trainer, data.accumulate = trainer(world=2), 3
     assert data.micro_batch == 2 and next(iter(data.train_dataloader())).lr.shape[0] == 2
-    data.trainer = trainer(world=5)
+    data.trainer, data.accumulate = trainer(world=5), 1
     with pytest.raises(UserError, match="batch_size=10"):
         data.train_dataloader()
 
@@ -93,7 +82,7 @@ def test_patch_and_batch_may_change_between_stages(folder: Callable[..., Folder]
 
 
 @pytest.mark.parametrize("world", [2, 3])
-def test_ranks_measure_each_image_once(folder: Callable[..., Folder], world: int) -> None:
+def test_ranks_measure_each_image_once(folder: Callable[..., Folder], world: int, trainer: Callable[..., Any]) -> None:
     names = []
     for rank in range(world):
         data = folder()
@@ -102,7 +91,7 @@ def test_ranks_measure_each_image_once(folder: Callable[..., Folder], world: int
     assert sorted(names) == [f"p{i}" for i in range(7)]
 
 
-def test_distribution_mistakes_are_refused(folder: Callable[..., Folder]) -> None:
+def test_distribution_mistakes_are_refused(folder: Callable[..., Folder], trainer: Callable[..., Any]) -> None:
     data = folder(val_images=2)
     data.trainer = trainer(world=2, own=True)
     with pytest.raises(UserError, match="use_distributed_sampler=false"):
@@ -211,11 +200,13 @@ class Tiny(L.LightningModule):
 
 def test_a_real_trainer_runs_and_goes_on(folder: Callable[..., Folder], tmp_path: Path) -> None:
     def fit(model: Tiny, steps: int) -> Tiny:
+        data = folder()
+        data.accumulate = 2
         L.Trainer(
             max_steps=steps, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
             enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, val_check_interval=2,
             check_val_every_n_epoch=None, accumulate_grad_batches=2, default_root_dir=str(tmp_path),
-        ).fit(model, datamodule=folder())  # fmt: skip
+        ).fit(model, datamodule=data)  # fmt: skip
         return model
 
     whole, part = fit(Tiny(), 5), fit(Tiny(), 2)

@@ -10,7 +10,7 @@ from sr.data.augment import Augment
 from sr.data.batch import Batch
 from sr.data.folder import Folder
 from sr.data.pairset import PairSet
-from sr.data.sampling import SampleNumbers, Share, TrainPatches, epoch_order
+from sr.data.sampling import SampleNumbers, Share, TrainPatches, epoch_order, sample_rng, step_rng
 
 
 @pytest.fixture
@@ -58,6 +58,11 @@ def test_processes_share_the_same_global_batches(patches: TrainPatches, world: i
 def test_the_seed_decides(patches: TrainPatches) -> None:
     other = TrainPatches(patches.pairs, scale=2, patch=8, seed=6, augment=patches.augment)
     assert not same(take(patches, SampleNumbers(4), 2), take(other, SampleNumbers(4), 2))
+
+
+def test_a_steps_numbers_are_apart_from_its_samples_own() -> None:
+    assert not set(step_rng(3, 5).integers(2**62, size=1000)) & set(sample_rng(3, 5).integers(2**62, size=1000))
+    assert step_rng(3, 5).random() == step_rng(3, 5).random() not in (step_rng(3, 6).random(), step_rng(4, 5).random())
 
 
 def test_an_epoch_shows_every_image_once(patches: TrainPatches) -> None:
