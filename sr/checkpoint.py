@@ -110,6 +110,34 @@ def load_weights(model: SuperResolver, state: dict[str, torch.Tensor], source: s
     model.load_state_dict(theirs, strict=False)
 
 
+def warm_start(model: SuperResolver, content: dict[str, Any], node: dict[str, Any], source: str | Path) -> str:
+    """Load another run's weights; those of the same network at another scale as far as they fit.
+
+    Lim et al. (EDSR, section 4.1) start x3 and x4 from x2 in this way: layers of the same name and shape are taken,
+    those that depend on the scale stay as they are initialised.
+
+    Args:
+        content: of the checkpoint.
+        node: the settings of `model`, as composed.
+
+    Returns:
+        What was taken and what was left fresh, for the log.
+
+    Raises:
+        UserError: it is of another architecture or size.
+    """
+    theirs, state = content["sr"]["model"], content["state_dict"]
+    if {**theirs, "scale": None} != {**node, "scale": None} or theirs.get("scale") == node.get("scale"):
+        load_weights(model, state, source)
+        return f"weights from {source}"
+    ours = model.deployed_state()
+    fits = {k: state[k] for k, v in ours.items() if k in state and state[k].shape == v.shape}
+    model.load_state_dict(fits, strict=False)
+    told = f"weights from {source} (scale {theirs.get('scale')}): {len(fits)} of {len(ours)} tensors"
+    fresh = [k for k in ours if k not in fits]
+    return told + (f"; begun afresh: {', '.join(fresh)}" if fresh else "")
+
+
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from sr.errors import UserError
 from sr.imaging.color import to_uint8
 from sr.imaging.ensemble import self_ensemble
 from sr.imaging.files import write_image
-from sr.imaging.panel import comparison, draw_panel
+from sr.imaging.panel import comparison, disagreement, draw_panel, pick_crop
 from sr.metrics.protocol import Protocol, get_protocol
 from sr.models.base import SuperResolver
 from sr.precision import full_precision
@@ -36,6 +36,7 @@ class Entry:
     name: str
     model: SuperResolver
     published: str = ""  # the name of the paper's figures (sr.report.published) that it is to be held against
+    merge: bool = True  # measured in its merged form; false where that would be another function
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ def compare(
     ensemble: bool = False,
     panels: int = 4,
     size: int = 96,
+    at: str = "detail",
 ) -> list[Figure]:
     """Measure every model on every set, print the table, write the CSV files and the panels.
 
@@ -134,11 +136,14 @@ def compare(
         protocols: names; None for those under which the papers measure each model, and for the baseline those
             of the models beside it.
         panels: images per set that are drawn, with crops of `size` HR pixels.
+        at: where the crops lie: at the most "detail" of HR, or at the models' greatest "disagreement".
 
     Returns:
         The averages.
     """
-    deployed = [Entry(e.name, e.model.merged(), e.published) for e in entries]
+    if at not in ("detail", "disagreement"):
+        raise UserError(f"panel_at={at}: there are 'detail' and 'disagreement'")
+    deployed = [replace(e, model=e.model.merged()) if e.merge else e for e in entries]
     figures: list[Figure] = []
     papers: dict[Figure, Published] = {}
     drawn: list[Path] = []
@@ -156,7 +161,7 @@ def compare(
             papers |= _papers(entry, averages(rows), data)
             samples[rows[0].model] = kept
         if panels:
-            drawn.append(_draw(samples, data, folder / "panels", size))
+            drawn.append(_draw(samples, data, folder / "panels", size, at))
     means = averages(figures)
     log.info("\n" + table(means) + "\n")
     if papers:
@@ -194,14 +199,16 @@ def _suited(protocols: list[Protocol], data: SRDataModule, typed: bool) -> list[
     return [p for p in protocols if not p.makes_lr] or [get_protocol("y")]
 
 
-def _draw(samples: dict[str, list[Sample]], data: SRDataModule, folder: Path, size: int) -> Path:
+def _draw(samples: dict[str, list[Sample]], data: SRDataModule, folder: Path, size: int, at: str) -> Path:
     """One picture of a set: a row per image with LR, every model and HR at the same crop."""
     rows = []
     for shown in zip(*samples.values(), strict=True):
         outputs = [(f"{label} {s.psnr}", s.sr) for label, s in zip(samples, shown, strict=True)]
         lr, hr = shown[0].lr, shown[0].hr
         scale = hr.shape[0] // lr.shape[0]
-        rows.append((shown[0].name, comparison(lr, outputs, hr, scale, size)))
+        models = [image for label, image in zip(samples, (s.sr for s in shown), strict=True) if label != BASELINE]
+        window = pick_crop(disagreement(models), size, scale) if at == "disagreement" and len(models) > 1 else None
+        rows.append((shown[0].name, comparison(lr, outputs, hr, scale, size, window)))
     path = folder / f"{data.name}_x{scale}.png"
     write_image(path, draw_panel(rows))
     return path

@@ -1,12 +1,21 @@
 """evaluate.py as users type it."""
 
+import copy
 import csv
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
+
+from sr import checkpoint
+from sr.entry.evaluate import with_statistics
+from sr.evaluation import Entry
+from sr.layers.statistics import batch_norms
+from sr.metrics.protocol import get_protocol
+from sr.models.repsr import RepSR
 
 PUBLISHED_BICUBIC = {  # EDSR paper, Table 3: PSNR and SSIM on Y
     2: {"Set5": (33.66, 0.9299), "Set14": (30.24, 0.8688), "B100": (29.56, 0.8431)},
@@ -108,6 +117,64 @@ def test_several_checkpoints_stand_side_by_side_with_and_without_self_ensemble(c
     assert results(averaged.folder)[2]["psnr"] != results(plain.folder)[2]["psnr"]
 
 
+@pytest.fixture
+def repsr(tmp_path):
+    """A RepSR whose running statistics are those of no image, and its checkpoint."""
+    torch.manual_seed(0)
+    settings = {"scale": 2, "num_blocks": 2, "channels": 4}
+    model = RepSR(**settings).eval()
+    for norm in batch_norms(model).values():
+        torch.nn.init.normal_(norm.running_mean, std=0.2)
+        torch.nn.init.uniform_(norm.running_var, 0.2, 2.0)
+    card = checkpoint.card({"_target_": "sr.models.repsr.RepSR", **settings}, "repsr", {})
+    path = tmp_path / "repsr.ckpt"
+    torch.save({"sr": card, "state_dict": model.state_dict()}, path)
+    return model, path
+
+
+def test_a_model_is_measured_under_its_images_own_statistics_too(command, div2k, repsr):
+    model, path = repsr
+    typed = [f"checkpoint={path}", "data=[div2k]", f"data.root={div2k}", "protocol=y"]
+    outcome = command("evaluate.py", *typed, "statistics=[population,image]", folder="both")
+    assert outcome.code == 0, outcome
+    with (outcome.folder / "results_per_image.csv").open(newline="") as f:
+        each = {(r["model"], r["image"]): float(r["psnr"]) for r in csv.DictReader(f)}
+    assert list(dict.fromkeys(name for name, _ in each)) == ["bicubic", "repsr", "repsr (own statistics)"]
+    assert "repsr (own statistics)" in outcome.out
+    assert list((outcome.folder / "panels").iterdir())
+
+    training = copy.deepcopy(model).train()
+    for norm in batch_norms(training).values():
+        norm.momentum = 0.0
+    protocol = get_protocol("y")
+    for image in ("0801", "0802", "0803"):
+        with Image.open(div2k / f"DIV2K_valid_HR/{image}.png") as png:
+            hr = torch.from_numpy(np.array(png)).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            for form, name in ((model, "repsr"), (training, "repsr (own statistics)")):
+                psnr, _ = protocol.compare(form(protocol.lr(hr, 2)), hr, 2)
+                assert each[name, image] == pytest.approx(float(psnr), abs=1e-3)
+        assert abs(each["repsr", image] - each["repsr (own statistics)", image]) > 0.05
+
+    alone = command("evaluate.py", *typed, "statistics=image", "self_ensemble=true", folder="alone")
+    assert [r["model"] for r in results(alone.folder)] == ["bicubic", "repsr (own statistics)+"]
+    usual = command("evaluate.py", *typed, folder="usual")
+    assert results(usual.folder) == [r for r in results(outcome.folder) if "own" not in r["model"]]
+
+
+def test_no_published_figure_is_held_against_own_statistics(repsr):
+    model, _ = repsr
+    usual, own = with_statistics([Entry("repsr", model, "repsr_m4c16")], ["population", "image"])
+    assert (usual.published, usual.merge) == ("repsr_m4c16", True)
+    assert (own.name, own.published, own.merge) == ("repsr (own statistics)", "", False)
+
+
+def test_own_statistics_of_what_has_none_are_refused(command, run, repsr):
+    outcome = command("evaluate.py", f"checkpoint=[{repsr[1]},{run}]", "statistics=image")
+    words = ["statistics=image: ecbsr_m4c8 (ECBSR) has no batch norm", "Leave statistics= out"]
+    assert outcome.code == 1 and all(w in outcome.err for w in words) and "Traceback" not in outcome.err, outcome
+
+
 def test_self_ensemble_on_an_asymmetric_track_warns(command, div2k):
     for part, numbers in (("train", range(1, 4)), ("valid", range(801, 804))):
         folder = div2k / f"DIV2K_{part}_LR_mild"
@@ -180,6 +247,9 @@ def test_keys_about_data_reach_the_sets_that_have_them(command, tmp_path, photos
         (["model=bicubic", "data=[set55]"], ["set55", "set5"]),
         (["model=bicubic", "data=[set5]", "data_dir=nowhere"], ["Set5", "nowhere", "data_dir="]),
         (["model=bicubic", "protocol=[yy]"], ["yy"]),
+        (["model=bicubic", "statistics=own"], ["statistics=[own]", "population, image"]),
+        (["model=bicubic", "statistics=[]"], ["population, image"]),
+        (["model=bicubic", "statistics=image"], ["bicubic (Bicubic) has no batch norm"]),
         (["model=srcnn"], ["has weights that nobody trained"]),
         (["model=bicubic", "device=gpu9"], ["device=gpu9", "device=cpu"]),
     ],

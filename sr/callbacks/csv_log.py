@@ -55,7 +55,8 @@ class CsvLog(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         at = int(step or 0) + 1  # Lightning numbers steps from 0
-        self.rows.setdefault(at, {"step": at}).update(metrics)
+        kept = {key: value for key, value in metrics.items() if key != "epoch"}  # the data has no epochs
+        self.rows.setdefault(at, {"step": at}).update(kept)
         self._unwritten.add(at)
 
     @rank_zero_only

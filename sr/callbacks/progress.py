@@ -49,9 +49,10 @@ class Progress(TQDMProgressBar):
 
     def _begin(self, trainer: L.Trainer) -> None:
         bar = self.train_progress_bar
+        stage = getattr(trainer.lightning_module, "card", {}).get("stage")
         done = getattr(trainer.lightning_module, "batches_seen", 0)
         bar.reset(self.batches)
-        bar.set_description("train")
+        bar.set_description(f"stage {stage['number']}/{stage['of']} {stage['name']}" if stage else "train")
         bar.initial = bar.n = bar.last_print_n = done
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:

@@ -6,19 +6,23 @@ import copy
 import logging
 import math
 import time
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from sr.models.base import SuperResolver
+from sr.entry.stages import plan
+from sr.models.base import SuperResolver, Training
 
 log = logging.getLogger(__name__)
 
 # Arguments of torch's schedulers and of recipes that count optimizer steps. `T_0` and the like are torch's names.
 STEP_KEYS = {
     "steps", "total_steps", "step_size", "step_size_up", "step_size_down", "milestones", "T_max", "T_0",
-    "total_iters", "warmup_steps", "every_steps", "val_every_steps", "save_every_steps", "at_step",
+    "total_iters", "warm_up_steps", "period", "periods", "every_steps", "val_every_steps", "save_every_steps",
+    "at_step",
 }  # fmt: skip
 WARM_UP, TIMED = 2, 6  # steps run on copies to time a training step
 SHARE = 0.85  # of the seconds go to training steps, the rest to validation and start-up
@@ -31,52 +35,61 @@ def shrink(cfg: DictConfig, model: type[SuperResolver], typed: set[str]) -> None
         typed: the keys that the user typed; they win over the budget. Whoever types `steps` has said how long.
     """
     budget = cfg.budget
-    if budget.max_batch is not None and cfg.batch_size > budget.max_batch and "batch_size" not in typed:
-        _change(cfg, "batch_size", budget.max_batch, "images")
-    if budget.smallest_patch and cfg.patch_size > model.min_patch and "patch_size" not in typed:
-        _change(cfg, "patch_size", model.min_patch, "LR pixels")
+    for path, node in [("", cfg), *((f"stages.{name}.", stage) for name, stage in cfg.stages.items() if stage)]:
+        batch, patch, hr_patch = (node.get(key) for key in ("batch_size", "patch_size", "hr_patch_size"))
+        if budget.max_batch is not None and batch and batch > budget.max_batch and "batch_size" not in typed:
+            _change(cfg, f"{path}batch_size", budget.max_batch, "images")
+        if not budget.smallest_patch or "patch_size" in typed:
+            continue
+        if hr_patch and "hr_patch_size" not in typed:
+            log.info(f"budget={budget.name}: {path}hr_patch_size {hr_patch} -> null")
+            node.hr_patch_size = None
+        if patch and patch > model.min_patch:
+            _change(cfg, f"{path}patch_size", model.min_patch, "LR pixels")
     if "steps" in typed:
         budget.seconds = budget.steps = None
     elif budget.factor is None and budget.steps is not None:
-        budget.factor = min(1.0, budget.steps / cfg.steps)
+        budget.factor = min(1.0, budget.steps / plan(cfg, typed)[-1].end)
     if budget.factor is not None:
         rescale(cfg, budget.factor, typed)
 
 
-def calibrate(
-    cfg: DictConfig, model: SuperResolver, batch: Any, optimizer: Any, loss: Any, device: Any, typed: set[str]
-) -> None:
-    """Time the first steps on a copy of the model and set the budget's factor from it.
+def fit_seconds(cfg: DictConfig, stages: Sequence[tuple[int, float]], typed: set[str]) -> None:
+    """Set the budget's factor so that the whole run takes its seconds, and scale the recipe by it.
 
     Args:
-        batch: a batch as training gets it, on `device`, in float.
+        stages: (optimizer steps, measured seconds of one step) of each stage.
     """
     budget = cfg.budget
-    if budget.factor is not None or budget.seconds is None:
-        return
-    seconds = step_seconds(model, batch, optimizer, loss, device) * cfg.accumulate
-    affordable = max(2, int(SHARE * budget.seconds / seconds))
-    budget.factor = min(1.0, affordable / cfg.steps)
+    steps, seconds = sum(n for n, _ in stages), sum(n * s for n, s in stages)
+    budget.factor = min(1.0, max(2 * len(stages) / steps, SHARE * budget.seconds / seconds))
     log.info(
-        f"budget={budget.name}: a step takes {seconds:.3f} s here, so {budget.seconds:.0f} s hold "
-        f"{affordable:,} steps of the recipe's {cfg.steps:,}"
+        f"budget={budget.name}: a step takes {seconds / steps:.3f} s here, so {budget.seconds:.0f} s hold "
+        f"{int(steps * budget.factor):,} steps of the recipe's {steps:,}"
     )
     rescale(cfg, budget.factor, typed)
 
 
-def step_seconds(model: SuperResolver, batch: Any, optimizer: Any, loss: Any, device: Any) -> float:
-    """Mean time of a training step (forward, backward, update) after a warm-up; the model is left as it was."""
-    trial, loss = copy.deepcopy(model).to(device).train(), copy.deepcopy(loss).to(device)
-    stepper = optimizer(trial.trained_parameters())
+def step_seconds(model: SuperResolver, batch: Any, setup: Training, device: Any) -> float:
+    """Mean time of an optimizer step (all its updates and micro-batches) after a warm-up, on a copy of the model.
+
+    Args:
+        batch: a micro-batch as training gets it, on `device`, in float.
+    """
+    trial = copy.deepcopy(model)
+    trial.attach(copy.deepcopy(setup))
+    trial.to(device)
+    optimizers = trial.build_optimizers()
     for n in range(WARM_UP + TIMED):
         if n == WARM_UP:
             start = time.perf_counter()
-        stepper.zero_grad()
-        torch.stack(list(trial.training_terms(batch, loss).values())).sum().backward()
-        stepper.step()
+        for player, terms in trial.updates(batch):
+            optimizers[player].zero_grad()
+            torch.stack(list(terms.values())).sum().backward()
+            optimizers[player].step()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-    return (time.perf_counter() - start) / TIMED
+    return (time.perf_counter() - start) / TIMED * setup.accumulate
 
 
 def rescale(cfg: DictConfig, factor: float, typed: set[str]) -> None:
@@ -84,28 +97,31 @@ def rescale(cfg: DictConfig, factor: float, typed: set[str]) -> None:
     if factor == 1:
         return
     for path, value in list(_step_counts(cfg)):
-        node = OmegaConf.select(cfg, path.rpartition(".")[0]) if "." in path else cfg
-        if path in typed or OmegaConf.is_interpolation(node, path.rpartition(".")[2]):
-            continue  # an interpolation follows the count that it points to
-        _change(cfg, path, _scaled(value, factor), "steps")
+        if path not in typed:
+            _change(cfg, path, _scaled(value, factor), "steps")
     # Scaled with the rest, validation would take the same time as in the full run: longer than the training.
-    least = math.ceil(cfg.steps / cfg.budget.validations) if cfg.budget.validations else 1
+    stages = plan(cfg, typed)
+    least = math.ceil(stages[-1].end / cfg.budget.validations) if cfg.budget.validations else 1
     if "val_every_steps" not in typed:
-        _change(cfg, "val_every_steps", min(max(cfg.val_every_steps, least), cfg.steps), "steps")
+        shortest = min(stage.end - stage.begin for stage in stages)
+        _change(cfg, "val_every_steps", min(max(cfg.val_every_steps, least), shortest), "steps")
 
 
 def _scaled(value: Any, factor: float) -> Any:
     if isinstance(value, int):
-        return max(1, round(value * factor))
+        # Down, so that what happens late in a run still happens in a short one; 1e-6 is for rounding of the product.
+        return max(1, int(value * factor + 1e-6))
+    if any(later <= former for former, later in pairwise(value)):
+        return [_scaled(v, factor) for v in value]  # lengths of periods
     scaled: list[int] = []
     for v in value:  # milestones stay in order and apart
-        scaled.append(max(round(v * factor), scaled[-1] + 1 if scaled else 1))
+        scaled.append(max(int(v * factor + 1e-6), scaled[-1] + 1 if scaled else 1))
     return scaled
 
 
 def _step_counts(cfg: DictConfig) -> Any:
     """(dotted path, value) of every step count, in stages and nested schedulers too."""
-    tree: Any = OmegaConf.to_container(cfg, resolve=True)
+    tree: Any = OmegaConf.to_container(cfg, resolve=False)  # an interpolation follows the count that it points to
     stack: list[tuple[str, Any]] = [("", {k: v for k, v in tree.items() if k not in ("budget", "data")})]
     while stack:
         prefix, node = stack.pop()

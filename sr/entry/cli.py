@@ -44,6 +44,8 @@ def main(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[
             keep_freed_memory()
             # Lightning's own use of a torch function that is on its way out; nothing a user can act on.
             warnings.filterwarnings("ignore", module=r"lightning\.pytorch\.utilities\._pytree")
+            # Loss networks and batch norms that stay as they are, on purpose.
+            warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
             arguments = sys.argv[1:]
             try:
                 sys.argv[1:] = flags_first(with_resumed_run(arguments))

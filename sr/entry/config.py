@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
-from omegaconf import OmegaConf
+from omegaconf import ListConfig, OmegaConf
 
 
 @dataclass
@@ -43,7 +43,9 @@ class Budget:
 class TrainSchema(Common):
     """Every plain key of conf/train.yaml, with its type and default. A recipe overrides the defaults."""
 
+    scale: Any = 4  # or a list, for one network that is trained on several
     steps: int = 300_000  # optimizer steps
+    hr_patch_size: int | None = None  # HR pixels; where set, the LR patch is this over the scale
     accumulate: int = 1  # micro-batches per optimizer step; batch_size is divided by it
     val_every_steps: int = 5_000
     save_every_steps: int | None = None  # also save last.ckpt every so many steps
@@ -51,6 +53,13 @@ class TrainSchema(Common):
     loss: Any = None
     optimizer: Any = None
     scheduler: Any = None
+    parameter_groups: dict[str, Any] = field(default_factory=dict)  # pattern -> lr_factor, optimizer options
+    frozen: list[str] = field(default_factory=list)  # patterns of parameters that do not learn
+    trained: list[str] | None = None  # patterns of those that alone learn; null: all
+    losses: dict[str, Any] = field(default_factory=dict)  # losses by name, for stages to choose from
+    stages: dict[str, Any] = field(default_factory=dict)  # name -> what changes in it; in order
+    optimizer_state: str = "fresh"  # of a stage: fresh, or kept from the one before
+    vgg_weights: str | None = None  # torchvision's vgg19-dcbb9e9d.pth; null: looked for where torchvision keeps it
     protocol: Any = None  # of the validation figure
     callbacks: Any = field(default_factory=dict)
     trainer: Any = None
@@ -82,8 +91,10 @@ class EvaluateSchema(Common):
     zoo: Zoo = field(default_factory=Zoo)
     protocol: Any = None  # a name or a list of names; null: those under which the papers measure the model
     self_ensemble: bool = False
+    statistics: Any = "population"  # of batch norm: population (running), image (each image's own), or a list of both
     panels: int = 4  # images per set that are drawn
     panel_size: int = 96  # HR pixels of a crop
+    panel_at: str = "detail"  # where the crops lie: most detail in HR, or the models' greatest 'disagreement'
     device: str = "auto"
     baseline: bool = True  # a bicubic row above the models
 
@@ -112,6 +123,11 @@ def recipe_of(model: str) -> str:
     return name if name in recipes else "base"
 
 
+def scale_name(scale: Any) -> str:
+    """How a folder's name tells the scale: 4 -> "4", [2, 3, 4] -> "2-3-4"."""
+    return "-".join(map(str, scale)) if isinstance(scale, list | ListConfig) else str(scale)
+
+
 def register() -> None:
     """Make the schemas and the recipe rule known to Hydra; harmless when repeated."""
     store = ConfigStore.instance()
@@ -119,3 +135,4 @@ def register() -> None:
     store.store(name="evaluate_schema", node=EvaluateSchema)
     store.store(name="measure_schema", node=MeasureSchema)
     OmegaConf.register_new_resolver("recipe_of", recipe_of, replace=True)
+    OmegaConf.register_new_resolver("scale_name", scale_name, replace=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hydra
@@ -19,6 +19,7 @@ from sr.entry.validate import check_targets
 from sr.entry.weights import published_name, weights_entries
 from sr.errors import UserError
 from sr.evaluation import BASELINE, Entry, compare, pick_device
+from sr.layers.statistics import batch_norms, with_own_statistics
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
 
@@ -33,7 +34,7 @@ def evaluate(cfg: DictConfig) -> None:
     protocols = _names("protocol", typed) or None
     device = pick_device(cfg.device)
     by_scale: dict[int, list[Entry]] = {}
-    for entry in _entries(cfg, typed):
+    for entry in with_statistics(_entries(cfg, typed), _list(cfg.statistics)):
         for scale in [cfg.scale] if _typed("scale", typed) else entry.model.serves:
             by_scale.setdefault(scale, []).append(entry)
     folder = Path(run.runtime.output_dir)
@@ -45,7 +46,7 @@ def evaluate(cfg: DictConfig) -> None:
             entries = [Entry(BASELINE, Bicubic(scale)), *entries]
         planned.append((folder / f"x{scale}" if len(by_scale) > 1 else folder, entries, sets))
     for place, entries, sets in planned:
-        compare(entries, sets, place, device, protocols, cfg.self_ensemble, cfg.panels, cfg.panel_size)
+        compare(entries, sets, place, device, protocols, cfg.self_ensemble, cfg.panels, cfg.panel_size, cfg.panel_at)
 
 
 def _entries(cfg: DictConfig, typed: Sequence[str]) -> list[Entry]:
@@ -81,6 +82,32 @@ def _entries(cfg: DictConfig, typed: Sequence[str]) -> list[Entry]:
         name = _unique(content["sr"]["name"], path, [e.name for e in entries])
         entries.append(Entry(name, model, published_name(content["sr"]["model"], content["sr"]["name"])))
     return entries
+
+
+def with_statistics(entries: Sequence[Entry], kinds: Sequence[str]) -> list[Entry]:
+    """Each entry once for each kind of batch-norm statistics, `population` or `image`; the latter under its own name.
+
+    Raises:
+        UserError: none or another kind, or an entry without batch norm under its images' own statistics.
+    """
+    if not kinds or set(kinds) - set(STATISTICS):
+        raise UserError(
+            f"statistics=[{','.join(kinds)}]: type {', '.join(STATISTICS)}, or [{','.join(STATISTICS)}] for both"
+        )
+    return [STATISTICS[kind](entry) for entry in entries for kind in dict.fromkeys(kinds)]
+
+
+def _own_statistics(entry: Entry) -> Entry:
+    if not batch_norms(entry.model):
+        raise UserError(
+            f"statistics=image: {entry.name} ({type(entry.model).__name__}) has no batch norm, so there are no "
+            "statistics to choose. Leave statistics= out, or measure this model in a run of its own"
+        )
+    # No paper's figure is of this form, and merging would bring the population's statistics back.
+    return Entry(f"{entry.name} (own statistics)", with_own_statistics(entry.model), merge=False)
+
+
+STATISTICS: dict[str, Callable[[Entry], Entry]] = {"population": lambda entry: entry, "image": _own_statistics}
 
 
 def _typed(key: str, typed: Sequence[str]) -> bool:

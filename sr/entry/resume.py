@@ -79,11 +79,16 @@ def claim(folder: Path) -> None:
         ) from error
 
 
+FIXED = (
+    "model", "scale", "seed", "batch_size", "accumulate", "patch_size", "hr_patch_size", "loss", "losses", "optimizer",
+    "scheduler", "parameter_groups", "frozen", "trained", "optimizer_state", "stages",
+)  # fmt: skip
+
+
 def refuse_another_recipe(now: dict[str, Any], then: dict[str, Any]) -> None:
     """What the saved optimizer, schedule and data order were made with cannot change in the middle of a run."""
-    fixed = ("optimizer", "scheduler", "loss", "batch_size", "accumulate", "patch_size", "seed", "scale", "model")
-    if changed := [key for key in fixed if now[key] != then[key]]:
-        told = "; ".join(f"{key} was {then[key]}, is {now[key]}" for key in changed)
+    if changed := [key for key in FIXED if now[key] != then.get(key)]:
+        told = "; ".join(f"{key} was {then.get(key)}, is {now[key]}" for key in changed)
         raise UserError(
             f"a run goes on with what it was begun with, but {told}. Leave that out, or begin a new run from its "
             "weights: init_from=<its folder>"

@@ -1,38 +1,37 @@
-"""The training run: check everything, build it from the config, fit, and measure the result."""
+"""The training run: check everything, build it from the config, train its stages, and measure the result."""
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import hydra
 import lightning.pytorch as L
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from sr import checkpoint
-from sr.callbacks import Checkpoints, CsvLog, NanGuard, Progress
 from sr.data.leaks import refuse_leaks
-from sr.data.module import SRDataModule
-from sr.entry import budget
-from sr.entry.data_sets import build_set, found_benchmarks, refuse_missing
+from sr.data.loaders import Loaders
+from sr.entry import budget, build, outcome
+from sr.entry.build import plain
+from sr.entry.config import scale_name
+from sr.entry.fit import first_stage, run_stages
 from sr.entry.resume import claim, refuse_another_recipe
+from sr.entry.stages import Stage, at_scale, patches, plan, scales
 from sr.entry.validate import check_targets
-from sr.entry.weights import published_name
 from sr.errors import UserError
-from sr.evaluation import BASELINE, Entry, compare
 from sr.models.base import SuperResolver, Training
-from sr.models.bicubic import Bicubic
 
 log = logging.getLogger(__name__)
 GROUPS = ("model", "recipe", "data", "degradation", "loss", "optimizer", "scheduler", "budget", "experiment")
+# Of a config: what the time of a step does not depend on.
+UNTIMED = ("steps", "scheduler", "init_from", "optimizer_state", "stages", "losses", "choices")
 
 
 def train(cfg: DictConfig) -> float | None:
@@ -55,9 +54,11 @@ def train(cfg: DictConfig) -> float | None:
     cfg.choices = {g: run.runtime.choices.get(g) for g in GROUPS}
     name = str(cfg.choices.model)
 
-    architecture = _architecture(cfg, name)
-    check_targets(_plain(cfg))
+    architecture = build.architecture(cfg, name)
     keys = {a.split("=")[0].lstrip("+~") for a in typed}
+    for scale in scales(cfg):
+        one = at_scale(cfg, scale, keys)
+        check_targets(plain(cfg) | {key: plain(one[key]) for key in ("data", "degradation")})
     if (
         resumed is not None
         and cfg.budget.factor is None
@@ -65,94 +66,83 @@ def train(cfg: DictConfig) -> float | None:
     ):
         cfg.budget.factor = then["factor"]
     budget.shrink(cfg, architecture, keys)
+    stages = plan(cfg, keys)
 
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
-    model: SuperResolver = hydra.utils.instantiate(cfg.model)
-    model.trained_parameters()
-    if cfg.init_from and resumed is None:
-        content = checkpoint.read(cfg.init_from)
-        checkpoint.load_weights(model, content["state_dict"], cfg.init_from)
-        log.info(f"weights from {cfg.init_from}")
-    if resumed is not None:
-        checkpoint.load_weights(model, resumed["state_dict"], folder)
+    models = build.models(stages)
+    models[0].learnable()
+    data = build.data_sets(stages, keys)
+    for module in dict.fromkeys(data):
+        module.check("fit")
+    sets = outcome.test_sets(cfg, stages, data, typed)
+    for module in dict.fromkeys(data):
+        refuse_leaks(module, [held_out for of_scale in sets.values() for held_out in of_scale])
 
-    data: SRDataModule = hydra.utils.instantiate(cfg.data)
-    data.check("fit")
-    sets = _test_sets(cfg, data, typed)
-    refuse_leaks(data, sets)
-
-    _calibrate(cfg, model, data, keys)
-    model.attach(_setup(cfg))
+    _calibrate(cfg, stages, models, data, keys)
+    stages = plan(cfg, keys)
+    setups = _setups(cfg, stages, models)
     if cfg.channels_last:
-        model.to(memory_format=torch.channels_last)
-    model.card = checkpoint.card(_plain(cfg.model), name, _plain(cfg))
+        for model in models:
+            model.to(memory_format=torch.channels_last)
+    config = plain(cfg)
+    cards = [checkpoint.card(plain(stage.cfg.model), name, config) for stage in stages]
+    if len(stages) > 1:
+        cards = [card | {"stage": stage.tag} for card, stage in zip(cards, stages, strict=True)]
+    begin = models[first_stage(stages, resumed)]
+    if resumed is not None:
+        checkpoint.load_weights(begin, resumed["state_dict"], folder)
+    elif cfg.init_from:
+        checkpoint.read(cfg.init_from)  # refused here if it is no checkpoint
     if cfg.compile:
-        model.network = torch.compile(model.network)  # type: ignore[method-assign]
+        for model in dict.fromkeys(models):
+            model.network = torch.compile(model.network)  # type: ignore[method-assign]
 
     if resumed is None:
         claim(folder)  # after everything that can be wrong, so that a mended command may be typed again
     else:
-        refuse_another_recipe(_plain(cfg), resumed["sr"]["config"])
-    trainer = _trainer(cfg, folder, name)
-    data.trainer = trainer
-    _ = data.micro_batch  # refuses a batch that the processes cannot share
-    _introduce(cfg, name, model, data, folder)
+        refuse_another_recipe(config, resumed["sr"]["config"])
+    partial = any(len(m.serves) > 1 for m in models) or any(
+        s.frozen or s.trained is not None or getattr(s.loss, "adversary", None) is not None for s in setups
+    )
+    trainer = build.trainer(cfg, stages, folder, f"{name}_x{scale_name(cfg.scale)}", partial)
+    for module in data:
+        module.trainer = trainer
+        _ = module.micro_batch  # refuses a batch that the processes cannot share
+    _introduce(name, stages, models, data, folder, cfg, keys)
     try:
-        _fit(trainer, model, data, folder, resumed)
-        return _measure(cfg, trainer, model, name, sets, folder) if trainer.global_rank == 0 else None
+        run_stages(trainer, stages, models, data, setups, cards, folder, resumed)
+        if trainer.global_rank != 0:
+            return None
+        return outcome.measure(cfg, trainer, models[-1], name, stages, sets, folder)
     finally:
         if wandb := sys.modules.get("wandb"):
             wandb.finish()  # else the next run of a sweep would go on in this one's
 
 
-def _architecture(cfg: DictConfig, name: str) -> type[SuperResolver]:
-    target = OmegaConf.select(cfg, "model._target_")
-    if target is None:
-        raise UserError(f"model={name}: conf/model/{name}.yaml has no _target_")
-    try:
-        found = hydra.utils.get_object(target)
-    except (ImportError, ValueError, hydra.errors.HydraException) as error:
-        raise UserError(f"model._target_={target}: there is no such class ({error})") from error
-    if not (isinstance(found, type) and issubclass(found, SuperResolver)):
-        raise UserError(f"model={name}: {target} is not a super-resolution model (sr.models.base.SuperResolver)")
-    return found
+def _setups(cfg: DictConfig, stages: Sequence[Stage], models: Sequence[SuperResolver]) -> list[Training]:
+    """What each stage trains with, all of it built now: a missing file of a late stage is told at once."""
+    torch.manual_seed(cfg.seed)  # a discriminator starts the same whatever was timed before
+    setups = [build.training(stage.cfg) for stage in stages]
+    for setup, model in zip(setups, models, strict=True):
+        setup.learning(model.learnable())
+        setup.grouped(model.learnable())
+    return setups
 
 
-def _plain(cfg: Any) -> Any:
-    return OmegaConf.to_container(cfg, resolve=True)
-
-
-def _setup(cfg: DictConfig) -> Training:
-    return Training(
-        loss=hydra.utils.instantiate(cfg.loss, _convert_="all"),
-        optimizer=hydra.utils.instantiate(cfg.optimizer, _convert_="all"),
-        scheduler=hydra.utils.instantiate(cfg.scheduler, _convert_="all"),
-        protocol=hydra.utils.instantiate(cfg.protocol),
-    )
-
-
-def _test_sets(cfg: DictConfig, data: SRDataModule, typed: list[str]) -> list[SRDataModule]:
-    """What is measured at the end, all of it looked at before the first step."""
-    about_sets = [a for a in typed if not a.lstrip("+~").startswith(("data.", "data_dir=", "cache_dir="))]
-    about_sets += [f"{key}='{cfg[key]}'" for key in ("data_dir", "cache_dir")]
-    if cfg.benchmarks is None:
-        own = [data] if data.has("test") else []
-        for held_out in own:
-            held_out.check("test")
-        return own + found_benchmarks(cfg.scale, about_sets)
-    sets = [build_set(name, cfg.scale, about_sets) for name in cfg.benchmarks]
-    refuse_missing(sets)
-    return sets
-
-
-def _calibrate(cfg: DictConfig, model: SuperResolver, data: SRDataModule, typed: set[str]) -> None:
+def _calibrate(
+    cfg: DictConfig,
+    stages: Sequence[Stage],
+    models: Sequence[SuperResolver],
+    data: Sequence[Loaders],
+    typed: Collection[str],
+) -> None:
     """Find the factor of a budget in seconds; every process of a run must use the same one."""
     if cfg.budget.seconds is None or cfg.budget.factor is not None:
         return
     if int(os.environ.get("LOCAL_RANK", 0)) > 0 and (known := os.environ.get("SR_BUDGET_FACTOR")):
         cfg.budget.factor = float(known)  # found by the process that started this one
-        budget.rescale(cfg, cfg.budget.factor, typed)
+        budget.rescale(cfg, cfg.budget.factor, set(typed))
         return
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 or int(os.environ.get("SLURM_NTASKS", 1)) > 1:
         raise UserError(
@@ -161,124 +151,40 @@ def _calibrate(cfg: DictConfig, model: SuperResolver, data: SRDataModule, typed:
         )
     probe: L.Trainer = hydra.utils.instantiate(cfg.trainer, logger=False, enable_checkpointing=False)
     device = probe.strategy.root_device
-    share = cfg.batch_size // (cfg.accumulate * probe.world_size)
-    batch = data.to_float(data.sample_batch(share), device)
-    setup = _setup(cfg)
-    with probe.precision_plugin.train_step_context():
-        budget.calibrate(cfg, model, batch, setup.optimizer, setup.loss, device, typed)
+    share = cfg.accumulate * probe.world_size
+    known_times: dict[str, float] = {}
+    times = []
+    for stage, model, module in zip(stages, models, data, strict=True):
+        key = repr({k: v for k, v in plain(stage.cfg).items() if k not in UNTIMED})
+        if key not in known_times:
+            batch = module.to_float(module.sample_batch(max(1, stage.cfg.batch_size // share)), device)
+            with probe.precision_plugin.train_step_context():
+                known_times[key] = budget.step_seconds(model, batch, build.training(stage.cfg), device)
+        times.append((stage.end - stage.begin, known_times[key]))
+    budget.fit_seconds(cfg, times, set(typed))
     os.environ["SR_BUDGET_FACTOR"] = str(cfg.budget.factor)
 
 
-def _trainer(cfg: DictConfig, folder: Path, name: str) -> L.Trainer:
-    monitor = f"val/psnr_{cfg.protocol.name}"
-    last = Checkpoints(folder / "checkpoints", monitor, cfg.save_every_minutes, cfg.save_every_steps)
-    callbacks: list[L.Callback] = [NanGuard(folder)]
-    if cfg.trainer.enable_progress_bar:
-        callbacks.append(Progress(cfg.steps * cfg.accumulate))
-    for key, node in cfg.callbacks.items():
-        extra = {"folder": str(folder / "panels")} if key == "panels" else {}
-        callbacks.append(hydra.utils.instantiate(node, **extra))
-    callbacks.append(last)  # after the others: an average of weights must have taken the step that is saved
-    loggers: list[Any] = [CsvLog(folder)]
-    for key, node in cfg.logger.items():
-        extra = (
-            {"folder": str(folder), "run_id": _run_id(folder), "name": f"{name}_x{cfg.scale}"} if key == "wandb" else {}
-        )
-        loggers.append(hydra.utils.instantiate(node, **extra))
-    try:
-        return hydra.utils.instantiate(
-            cfg.trainer,
-            max_steps=cfg.steps,
-            callbacks=callbacks,
-            logger=loggers,
-            accumulate_grad_batches=cfg.accumulate,
-            val_check_interval=cfg.val_every_steps * cfg.accumulate,
-            check_val_every_n_epoch=None,
-            num_sanity_val_steps=1,
-            use_distributed_sampler=False,  # the data modules give each process its own images
-            enable_checkpointing=False,  # sr.callbacks.Checkpoints does it
-            enable_model_summary=False,
-            default_root_dir=str(folder),
-            _convert_="all",
-        )
-    except hydra.errors.InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, MisconfigurationException | ValueError | RuntimeError):
-            raise UserError(f"trainer: {cause} (trainer=auto takes what this machine has)") from error
-        raise
-
-
-def _run_id(folder: Path) -> str:
-    """The W&B run of this folder: the same after a resume."""
-    file = folder / "wandb_id.txt"
-    if not file.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(os.urandom(4).hex())
-    return file.read_text().strip()
-
-
-def _introduce(cfg: DictConfig, name: str, model: SuperResolver, data: SRDataModule, folder: Path) -> None:
-    parameters = sum(p.numel() for p in model.trained_parameters())
+def _introduce(
+    name: str,
+    stages: Sequence[Stage],
+    models: Sequence[SuperResolver],
+    data: Sequence[Loaders],
+    folder: Path,
+    cfg: DictConfig,
+    typed: Collection[str],
+) -> None:
+    model, last = models[-1], stages[-1].cfg
+    parameters = sum(p.numel() for p in model.learnable().values())
     merged = sum(p.numel() for p in model.merged().parameters())
     form = f"{parameters:,} parameters" + (f" ({merged:,} merged)" if merged != parameters else "")
     if cfg.choices.recipe == "base":
         log.warning(f"note: there is no recipe for {name} yet; this is the base recipe (conf/recipe/base.yaml)")
-    if len(model.serves) > 1:
-        log.warning(f"note: of {name}'s scales {model.serves} only {cfg.scale} is trained in this run")
-    log.info(
-        f"{name} x{cfg.scale}: {form}; recipe {cfg.choices.recipe}, budget {cfg.budget.name}: {cfg.steps:,} steps of "
-        f"{cfg.batch_size} LR patches of {cfg.patch_size}x{cfg.patch_size} from {data.describe()}\nrun folder: {folder}"
-    )
-
-
-def _fit(trainer: L.Trainer, model: SuperResolver, data: SRDataModule, folder: Path, resumed: Any) -> None:
-    start = int(resumed["global_step"]) if resumed else 0
-    for logger in trainer.loggers:
-        if isinstance(logger, CsvLog) and resumed:
-            logger.resume_at(start)
-        elif not isinstance(logger, CsvLog):
-            logger.log_hyperparams(model.card["config"])
-    if start >= trainer.max_steps:
-        log.info(f"this run is complete: {start:,} steps.")
-        return
-    if resumed:
-        log.info(f"resuming at step {start:,} of {trainer.max_steps:,}")
-    try:
-        trainer.fit(
-            model,
-            datamodule=data,
-            ckpt_path=checkpoint.locate(folder) if resumed else None,
-            weights_only=True,
-        )
-    except SystemExit as stop:  # interrupted: Lightning has shut down in order, on SIGTERM with no exit status
-        log.info(f"stopped at step {trainer.global_step:,}. Go on with: python train.py resume={folder}")
-        raise SystemExit(stop.code or 128 + signal.SIGTERM) from stop
-
-
-def _measure(
-    cfg: DictConfig,
-    trainer: L.Trainer,
-    model: SuperResolver,
-    name: str,
-    sets: list[SRDataModule],
-    folder: Path,
-) -> float | None:
-    for held_out in sets:
-        held_out.trainer = None  # this process measures every image, not its share
-    if not sets:
-        log.info(
-            "no test set was found to measure the result on: type benchmarks=[set5] data_dir=<folder that holds it>"
-        )
-        return None
-    entries = [Entry(BASELINE, Bicubic(cfg.scale)), Entry(name, model, published_name(model.card["model"], name))]
-    device = trainer.strategy.root_device
-    means = compare(entries, sets, folder, device, ensemble=cfg.self_ensemble)
-    ours = [f for f in means if f.model != BASELINE]
-    for logger in trainer.loggers:
-        logger.log_metrics(
-            {f"test/{f.dataset}/{kind}_{f.protocol}": getattr(f, kind) for f in ours for kind in ("psnr", "ssim")},
-            step=cfg.steps - 1,
-        )
-        logger.save()
-        logger.finalize("success")
-    return ours[0].psnr
+    if untrained := sorted(set(model.serves) - set(scales(last))):
+        log.warning(f"note: {name} also serves scale {', '.join(map(str, untrained))}, which this run does not train")
+    told = f"{name} x{scale_name(cfg.scale)}: {form}; recipe {cfg.choices.recipe}, budget {cfg.budget.name}: "
+    for stage in stages:
+        label = f"\n  stage {stage.number} {stage.name}: " if len(stages) > 1 else ""
+        patch = " or ".join(f"{p}x{p}" for p in dict.fromkeys(patches(stage.cfg, typed).values()))
+        told += f"{label}{stage.end - stage.begin:,} steps of {stage.cfg.batch_size} LR patches of {patch}"
+    log.info(f"{told} from {data[-1].describe()}\nrun folder: {folder}")

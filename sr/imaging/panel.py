@@ -10,23 +10,39 @@ _GAP = 6
 _WHITE, _BLACK = (255, 255, 255), (20, 20, 20)
 
 
-def pick_crop(hr: np.ndarray, size: int, step: int = 1) -> tuple[int, int, int, int]:
-    """The window with the most detail: the same one each time for the same image.
+Window = tuple[int, int, int, int]  # top, left, height, width in HR pixels
 
-    Args:
-        hr: an image (H, W, 3) or (H, W), uint8.
-        size: its side in pixels; made smaller, to a multiple of `step`, where the image is smaller.
-        step: top, left and sides are multiples of it: the scale, so that LR has a matching window.
 
-    Returns:
-        (top, left, height, width) of the window whose summed squared gradient is the largest, the first in
-        reading order among equals.
-    """
-    grey = hr.astype(np.float64).reshape(*hr.shape[:2], -1).mean(2)
+def detail(image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) or (H, W) uint8 -> (H, W): the squared gradient of the grey image."""
+    grey = _grey(image)
     energy = np.zeros(grey.shape)
     energy[:-1] += np.diff(grey, axis=0) ** 2
     energy[:, :-1] += np.diff(grey, axis=1) ** 2
-    height, width = (max(min(size, side) // step, 1) * step for side in grey.shape)
+    return energy
+
+
+def disagreement(outputs: Sequence[np.ndarray]) -> np.ndarray:
+    """Images (H, W, 3) uint8 of several models -> (H, W): the variance of their grey values."""
+    return np.var([_grey(image) for image in outputs], axis=0)
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    return image.astype(np.float64).reshape(*image.shape[:2], -1).mean(2)
+
+
+def pick_crop(energy: np.ndarray, size: int, step: int = 1) -> Window:
+    """The window with the most of something: the same one each time for the same image.
+
+    Args:
+        energy: (H, W), what is looked for, such as `detail` or `disagreement`.
+        size: side of the window in pixels; made smaller, to a multiple of `step`, where the image is smaller.
+        step: top, left and sides are multiples of it: the scale, so that LR has a matching window.
+
+    Returns:
+        The window whose sum is the largest, the first in reading order among equals.
+    """
+    height, width = (max(min(size, side) // step, 1) * step for side in energy.shape)
     integral = np.pad(energy, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     inner = integral[height:, width:] - integral[:-height, width:] - integral[height:, :-width]
     inner = (inner + integral[:-height, :-width])[::step, ::step]
@@ -34,7 +50,7 @@ def pick_crop(hr: np.ndarray, size: int, step: int = 1) -> tuple[int, int, int, 
     return int(top) * step, int(left) * step, height, width
 
 
-def crop(image: np.ndarray, window: tuple[int, int, int, int], shrink: int = 1) -> np.ndarray:
+def crop(image: np.ndarray, window: Window, shrink: int = 1) -> np.ndarray:
     """Cut (top, left, height, width), given in HR pixels, out of an image that is `shrink` times smaller."""
     top, left, height, width = (v // shrink for v in window)
     return image[top : top + height, left : left + width]
@@ -57,6 +73,7 @@ def comparison(
     hr: np.ndarray,
     scale: int,
     size: int = 96,
+    window: Window | None = None,
 ) -> list[tuple[str, np.ndarray]]:
     """The labelled crops of one image: LR, each output, HR, and the error map of the last output.
 
@@ -66,8 +83,9 @@ def comparison(
         hr: (H, W, 3) uint8.
         scale: H / h.
         size: side of the crop in HR pixels.
+        window: the crop; None for the one with the most detail in HR.
     """
-    window = pick_crop(hr, size, scale)
+    window = window or pick_crop(detail(hr), size, scale)
     row = [("LR", enlarge(crop(lr, window, scale), scale))]
     row += [(label, crop(image, window)) for label, image in outputs]
     row.append(("HR", crop(hr, window)))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Self
 
 import lightning.pytorch as L
@@ -16,18 +15,10 @@ from sr.errors import UserError
 from sr.imaging.color import rgb_to_y, rgb_to_ycbcr, ycbcr_to_rgb
 from sr.imaging.resize import imresize
 from sr.metrics.metric import ProtocolMetric
-from sr.metrics.protocol import Protocol
+from sr.models.training import Training
 from sr.precision import full_precision
 
-
-@dataclass
-class Training:
-    """What a model is trained with; attached from the recipe, never built by the architecture."""
-
-    loss: nn.Module  # (sr, hr) -> {term: weighted value}
-    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
-    scheduler: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler]
-    protocol: Protocol  # of the validation figure
+__all__ = ["SuperResolver", "Training"]
 
 
 class SuperResolver(L.LightningModule):
@@ -65,6 +56,8 @@ class SuperResolver(L.LightningModule):
         self.batches_seen = 0  # micro-batches trained on: where the data stream goes on after a resume
         self.card: dict[str, Any] = {}  # what a checkpoint tells about itself: plain values only
         self.training_setup: Training | None = None
+        self.kept: list[tuple[dict[str, Any], dict[str, Any] | None]] | None = None  # see `on_fit_start`
+        self._frozen: set[str] = set()  # parameters that the present stage keeps from learning
 
     # ---- the contract -------------------------------------------------------------------------------------
 
@@ -123,7 +116,10 @@ class SuperResolver(L.LightningModule):
 
     def merged(self) -> Self:
         """The form to deploy: a copy in eval mode in which every block with a `merge()` is replaced by it."""
-        deployed = copy.deepcopy(self)
+        # Without the loss, whose networks may be larger than the model.
+        deployed = copy.deepcopy(
+            self, {id(self.loss): None} if isinstance(getattr(self, "loss", None), nn.Module) else {}
+        )
         deployed.__dict__.pop("network", None)  # a compiled network belongs to the original's weights
         _merge_children(deployed)
         return deployed.eval()
@@ -138,13 +134,37 @@ class SuperResolver(L.LightningModule):
         """Set, or replace at a new stage, what the model is trained with."""
         self.training_setup = setup
         self.loss = setup.loss
-        self.metric = ProtocolMetric(setup.protocol)
+        self.metrics = nn.ModuleDict({f"x{s}": ProtocolMetric(setup.protocol) for s in self.serves})
+        self.automatic_optimization = self.adversary is None
+        self._freeze(setup)
+
+    def _freeze(self, setup: Training) -> None:
+        self.train()
+        parameters = dict(self.named_parameters())
+        for name in self._frozen:
+            parameters[name].requires_grad_(True)
+        self._frozen = set()
+        learnable = self.learnable()
+        if not setup.frozen and setup.trained is None:
+            return
+        self._frozen = learnable.keys() - setup.learning(learnable)
+        for name in self._frozen:
+            parameters[name].requires_grad_(False)
+        for module in self.modules():
+            # A frozen part's batch statistics stay as they are too.
+            if any(True for _ in module.parameters()) and not any(p.requires_grad for p in module.parameters()):
+                module.eval()
 
     @property
     def setup_or_error(self) -> Training:
         if self.training_setup is None:
             raise UserError("nothing to train with is attached: call attach(Training(...)) first")
         return self.training_setup
+
+    @property
+    def adversary(self) -> Any:
+        """The adversarial term of the loss (sr.losses.Adversarial), or None."""
+        return getattr(self.loss, "adversary", None)
 
     def own_colors(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) RGB -> (B, colors, H, W): what the network sees and the paper's loss compares."""
@@ -156,16 +176,63 @@ class SuperResolver(L.LightningModule):
 
     def training_terms(self, batch: Any, loss: nn.Module) -> dict[str, Tensor]:
         """The weighted terms of `loss` on a batch; overridden where the paper's loss sees more than the output."""
-        return loss(*self.training_pair(batch))
+        return loss(*self.training_pair(batch), self.own_colors(batch.lr))
+
+    def updates(self, batch: Any) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        """The updates that one batch makes, in order: (number of the optimizer, loss terms to minimise by it).
+
+        Beside an adversary the discriminator (optimizer 1) goes first, then the network (optimizer 0) against the
+        updated discriminator, on the same output, once each (Goodfellow et al., 2014, algorithm 1 with k = 1).
+        """
+        if self.adversary is None:
+            yield 0, self.training_terms(batch, self.loss)
+            return
+        sr, hr = self.training_pair(batch)
+        yield 1, {"discriminator": self.adversary.discriminator_loss(sr, hr)}
+        yield 0, self.loss(sr, hr, self.own_colors(batch.lr))
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         self.batches_seen += 1
-        terms = self.training_terms(batch, self.loss)
+        if not self.automatic_optimization:
+            return self._alternate(batch)
+        ((_, terms),) = self.updates(batch)
+        return self._logged(terms)
+
+    def _logged(self, terms: dict[str, Tensor]) -> Tensor:
+        """The sum of the network's loss terms."""
         total = torch.stack(list(terms.values())).sum()
         self.log("train/loss", total, prog_bar=True)
         if len(terms) > 1:
             self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
+        if "stage" in self.card:
+            self.log("stage", float(self.card["stage"]["number"]))
         return total
+
+    def _alternate(self, batch: Any) -> Tensor:
+        """Both players' updates; of several micro-batches the last one takes the steps."""
+        setup, optimizers = self.setup_or_error, self.optimizers()
+        step_now = self.batches_seen % setup.accumulate == 0
+        total = batch.hr.new_zeros(())
+        for player, terms in self.updates(batch):
+            if player == 0:
+                total = self._logged(terms)
+            else:
+                self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
+            self.manual_backward(torch.stack(list(terms.values())).sum() / setup.accumulate)
+            if not step_now:
+                continue
+            optimizer: Any = optimizers[player]  # type: ignore[index]
+            if setup.clip is not None:
+                self.clip_gradients(optimizer, gradient_clip_val=setup.clip, gradient_clip_algorithm="norm")
+            if player != 0:
+                # Lightning would count this as a step of the run, which is one of the network's.
+                optimizer._on_before_step = optimizer._on_after_step = _nothing
+            optimizer.step()
+            optimizer.zero_grad()
+        if step_now:
+            for scheduler in self.lr_schedulers():  # type: ignore[union-attr]
+                scheduler.step()
+        return total.detach()
 
     def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
         protocol, lr = self.setup_or_error.protocol, batch.lr
@@ -173,19 +240,39 @@ class SuperResolver(L.LightningModule):
             lr = protocol.lr((batch.hr * 255).round().to(torch.uint8), batch.scale, grey=batch.grey[0]).to(lr)
         with full_precision(lr.device):
             output = self(lr, batch.scale)
-        self.metric.update(output, batch.hr, scale=batch.scale, grey=batch.grey)
+        self._metric(batch.scale).update(output, batch.hr, scale=batch.scale, grey=batch.grey)
         return output
 
-    def on_validation_epoch_end(self) -> None:
-        name = self.setup_or_error.protocol.name
-        figures = self.metric.compute()
-        self.metric.reset()
-        self.log(f"val/psnr_{name}", figures["psnr"], prog_bar=True, sync_dist=False)
-        self.log(f"val/ssim_{name}", figures["ssim"], sync_dist=False)
+    def _metric(self, scale: int) -> ProtocolMetric:
+        metric = self.metrics[f"x{scale}"]
+        assert isinstance(metric, ProtocolMetric)
+        return metric
 
-    def trained_parameters(self) -> list[nn.Parameter]:
-        """Every parameter of the network that learns; never those of a loss network."""
-        found = [p for n, p in self.named_parameters() if p.requires_grad and not n.startswith("loss.")]
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean over images of each scale, and over the scales where there are several."""
+        name = self.setup_or_error.protocol.name
+        found = {}
+        for scale in self.serves:
+            metric = self._metric(scale)
+            # Every process must take part, so the choice is made by what all of them have: the sum of images.
+            if int(self.trainer.strategy.reduce(metric.count.clone().float(), reduce_op="sum")):
+                found[scale] = metric.compute()
+            metric.reset()
+        for kind in ("psnr", "ssim"):
+            mean = torch.stack([figures[kind] for figures in found.values()]).mean()
+            # The same on all processes; sync_dist only spares a warning of Lightning's.
+            self.log(f"val/{kind}_{name}", mean, prog_bar=kind == "psnr", sync_dist=True)
+            if len(found) > 1:
+                each = {f"val/x{s}/{kind}_{name}": figures[kind] for s, figures in found.items()}
+                self.log_dict(each, sync_dist=True)
+
+    def learnable(self) -> dict[str, nn.Parameter]:
+        """Every parameter of the network that learns in some stage, by name; never those of a loss network."""
+        found = {
+            n: p
+            for n, p in self.named_parameters()
+            if (p.requires_grad or n in self._frozen) and not n.startswith("loss.")
+        }
         if not found:
             raise UserError(
                 f"{type(self).__name__} has no parameters to train. Measure it instead: "
@@ -193,11 +280,48 @@ class SuperResolver(L.LightningModule):
             )
         return found
 
-    def configure_optimizers(self) -> Any:
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """Those that learn in the present stage."""
+        return [p for n, p in self.learnable().items() if n not in self._frozen]
+
+    def build_optimizers(self) -> list[torch.optim.Optimizer]:
+        """The network's, then the discriminator's if there is one.
+
+        Frozen parameters are among the network's, without gradients, so that the optimizer's state fits a later stage.
+        """
         setup = self.setup_or_error
-        optimizer = setup.optimizer(self.trained_parameters())
-        scheduler = setup.scheduler(optimizer)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        built = [setup.optimizer(setup.grouped(self.learnable()))]
+        if self.adversary is not None:
+            built.append(self.adversary.optimizer(self.adversary.discriminator.parameters()))
+        return built
+
+    def configure_optimizers(self) -> Any:
+        optimizers = self.build_optimizers()
+        schedules = [self.setup_or_error.scheduler] + ([] if self.adversary is None else [self.adversary.scheduler])
+        return [
+            {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule(optimizer), "interval": "step"}}
+            for optimizer, schedule in zip(optimizers, schedules, strict=True)
+        ]
+
+    def on_fit_start(self) -> None:
+        """Go on with a former stage's optimizers (`kept`: state of each, and of its schedule or None to begin it)."""
+        if self.kept is None:
+            return
+        for optimizer, config, (state, schedule) in zip(
+            self.trainer.optimizers, self.trainer.lr_scheduler_configs, self.kept, strict=True
+        ):
+            groups = optimizer.state_dict()["param_groups"] if schedule is None else state["param_groups"]
+            try:
+                optimizer.load_state_dict({"state": state["state"], "param_groups": groups})
+            except ValueError as error:
+                raise UserError(f"optimizer_state=kept: the stage's parameter groups are others ({error})") from error
+            if schedule is not None:
+                config.scheduler.load_state_dict(schedule)
+
+    def on_train_start(self) -> None:
+        if not self.automatic_optimization:
+            # Set only now, as Lightning would refuse it: its count of steps in the logs is then that of updates.
+            self.trainer.accumulate_grad_batches = self.setup_or_error.accumulate
 
     # ---- checkpoint ---------------------------------------------------------------------------------------
 
@@ -214,3 +338,7 @@ def _merge_children(module: nn.Module) -> None:
             setattr(module, name, merge())
         else:
             _merge_children(child)
+
+
+def _nothing() -> None:
+    """Stands in for a hook."""

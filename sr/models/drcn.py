@@ -60,9 +60,10 @@ class DRCN(SuperResolver):
 
     def training_terms(self, batch: Any, loss: nn.Module) -> dict[str, Tensor]:
         hr = self.own_colors(batch.hr)
-        predictions = self.predictions(imresize(self.own_colors(batch.lr), batch.scale))
-        final = loss(self.ensemble(predictions), hr)
-        each = [loss(y, hr) for y in predictions]
+        lr = self.own_colors(batch.lr)
+        predictions = self.predictions(imresize(lr, batch.scale))
+        final = loss(self.ensemble(predictions), hr, lr)
+        each = [loss(y, hr, lr) for y in predictions]
         alpha = 1 - self._progress()
         return {
             name: alpha * torch.stack([terms[name] for terms in each]).mean() + (1 - alpha) * value

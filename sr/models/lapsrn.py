@@ -82,9 +82,10 @@ class LapSRN(SuperResolver):
 
     def training_terms(self, batch: Any, loss: nn.Module) -> dict[str, Tensor]:
         hr = self.own_colors(batch.hr)
-        images = self.pyramid(self.own_colors(batch.lr))
+        lr = self.own_colors(batch.lr)
+        images = self.pyramid(lr)
         targets = [imresize(hr, 2 ** (n + 1) / batch.scale) for n in range(len(images))]
-        each = [loss(image, target) for image, target in zip(images, targets, strict=True)]
+        each = [loss(image, target, lr) for image, target in zip(images, targets, strict=True)]
         return {name: torch.stack([terms[name] for terms in each]).sum() for name in each[0]}
 
 

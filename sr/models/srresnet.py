@@ -43,9 +43,10 @@ class SRResNet(SuperResolver):
         scale: enlargement factor: 3 or a power of 2.
         num_blocks: B.
         channels: C.
+        tanh_output: a tanh holds the output in -1 to 1; the paper has none.
     """
 
-    def __init__(self, scale: int, num_blocks: int = 16, channels: int = 64) -> None:
+    def __init__(self, scale: int, num_blocks: int = 16, channels: int = 64, tanh_output: bool = False) -> None:
         super().__init__(scale)
         self.head = nn.Sequential(nn.Conv2d(3, channels, 9, padding=4), nn.PReLU())
         self.body = nn.Sequential(
@@ -58,10 +59,11 @@ class SRResNet(SuperResolver):
             steps += [PixelShuffleTail(channels, channels, factor), nn.PReLU()]
         self.upsampler = nn.Sequential(*steps)
         self.tail = nn.Conv2d(channels, 3, 9, padding=4)
+        self.bound = nn.Tanh() if tanh_output else nn.Identity()
 
     def network(self, x: Tensor, scale: int) -> Tensor:
         head = self.head(x)
-        return (self.tail(self.upsampler(head + self.body(head))) + 1) / 2
+        return (self.bound(self.tail(self.upsampler(head + self.body(head)))) + 1) / 2
 
 
 class MSRResNet(SuperResolver):

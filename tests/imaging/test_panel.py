@@ -3,14 +3,24 @@
 import numpy as np
 import pytest
 
-from sr.imaging.panel import ERROR_GAIN, comparison, crop, draw_panel, enlarge, error_map, pick_crop
+from sr.imaging.panel import (
+    ERROR_GAIN,
+    comparison,
+    crop,
+    detail,
+    disagreement,
+    draw_panel,
+    enlarge,
+    error_map,
+    pick_crop,
+)
 
 
 def test_pick_crop_finds_the_busy_corner_every_time():
     image = np.zeros((60, 80, 3), np.uint8)
     image[40:56, 20:36] = np.random.default_rng(0).integers(0, 256, (16, 16, 3))
-    assert pick_crop(image, 20, 4) == pick_crop(image, 20, 4)
-    top, left, height, width = pick_crop(image, 20, 4)
+    assert pick_crop(detail(image), 20, 4) == pick_crop(detail(image), 20, 4)
+    top, left, height, width = pick_crop(detail(image), 20, 4)
     assert (height, width) == (20, 20) and top % 4 == left % 4 == 0
     assert top <= 40 and top + 20 >= 56 and left <= 20 and left + 20 >= 36
 
@@ -21,20 +31,28 @@ def test_pick_crop_equals_a_plain_search():
     energy[:-1] += np.diff(grey.astype(float), axis=0) ** 2
     energy[:, :-1] += np.diff(grey.astype(float), axis=1) ** 2
     sums = {(t, x): energy[t : t + 6, x : x + 6].sum() for t in range(0, 9, 2) for x in range(0, 12, 2)}
-    assert pick_crop(grey, 6, 2) == (*max(sums, key=sums.__getitem__), 6, 6)
+    assert pick_crop(detail(grey), 6, 2) == (*max(sums, key=sums.__getitem__), 6, 6)
 
 
 @pytest.mark.parametrize(("shape", "size"), [((9, 30), (8, 16)), ((16, 16), (16, 16)), ((40, 5), (16, 4))])
 def test_pick_crop_shrinks_to_the_image(shape, size):
-    top, left, *window = pick_crop(np.zeros((*shape, 3), np.uint8), 16, 4)
+    top, left, *window = pick_crop(np.zeros(shape), 16, 4)
     assert tuple(window) == size and top + size[0] <= shape[0] and left + size[1] <= shape[1]
+
+
+def test_the_models_disagree_where_one_of_them_fails():
+    good = np.full((40, 40, 3), 100, np.uint8)
+    bad = good.copy()
+    bad[8:16, 24:32] = 180
+    top, left, *_ = pick_crop(disagreement([good, bad, good]), 8, 4)
+    assert (top, left) == (8, 24)
 
 
 def test_comparison_shows_the_same_place_in_each():
     hr = np.random.default_rng(2).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     lr = hr[::4, ::4]
     cells = dict(comparison(lr, [("bicubic", hr // 2), ("net", hr - hr // 8)], hr, 4, 16))
-    top, left, *_ = pick_crop(hr, 16, 4)
+    top, left, *_ = pick_crop(detail(hr), 16, 4)
     assert list(cells) == ["LR", "bicubic", "net", "HR", f"|SR - HR| x {ERROR_GAIN}"]
     assert (cells["HR"] == hr[top : top + 16, left : left + 16]).all()
     assert (cells["LR"] == enlarge(crop(lr, (top, left, 16, 16), 4), 4)).all()
