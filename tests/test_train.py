@@ -179,7 +179,8 @@ def test_each_run_of_a_sweep_is_timed_for_itself(command, div2k, monkeypatch):
     outcome = command("train.py", "-m", "model=ecbsr_m4c8,ecbsr_m4c16", "data=div2k", f"data.root={div2k}", "scale=2",
                       "budget=minutes", "benchmarks=[]", "callbacks=[]", "patch_size=8", "batch_size=2")  # fmt: skip
     assert outcome.code == 0, outcome
-    steps = [saved(p)["global_step"] for p in sorted(outcome.folder.glob("[01]_*"))]
+    steps = [saved(next(outcome.folder.glob(f"{model}_????????")))["global_step"] for model in
+             ("ecbsr_m4c8", "ecbsr_m4c16")]  # fmt: skip
     assert steps == [int(budget.SHARE * 300 / s) for s in (30, 15)]
 
 
@@ -238,10 +239,8 @@ def test_a_sweep_leaves_a_folder_a_run(command, div2k):
         "train.py", "-m", "model=srcnn,ecbsr", "budget=smoke", "data=div2k", f"data.root={div2k}", "benchmarks=[]"
     )
     assert outcome.code == 0, outcome
-    assert sorted(p.parent.parent.name for p in outcome.folder.glob("*/checkpoints/last.ckpt")) == [
-        "0_srcnn_x4",
-        "1_ecbsr_x4",
-    ]
+    folders = [p.parent.parent.name for p in outcome.folder.glob("*/checkpoints/last.ckpt")]
+    assert sorted(name.rpartition("_")[0] for name in folders) == ["ecbsr", "srcnn"]
 
 
 @pytest.mark.parametrize(
@@ -254,6 +253,29 @@ def test_options_run(command, div2k, typed):
         arguments.remove("data=div2k")
     outcome = command("train.py", *arguments)
     assert outcome.code == 0, outcome
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["model=edsr_baseline", "model.num_blocks=1", "model.channels=4", "loss=l2", "scheduler=cosine"],
+        ["model=espcn", "recipe=espcn_sgd", "optimizer=adam"],
+        ["model=bsrn", "model.num_blocks=1", "optimizer=sgd", "scheduler=halve", "loss=charbonnier"],
+        ["model=srcnn", "recipe=srcnn_sgd", "loss=l1"],
+        ["model=rlfn", "model.num_blocks=1", "scheduler=cyclical", "scheduler.period=2", "scale=2"],
+        ["model=fsrcnn", "scheduler=warm_up", "scheduler@scheduler.then=cosine"],
+    ],
+)
+def test_another_loss_optimizer_or_schedule_replaces_the_recipes(command, div2k, typed):
+    outcome = command("train.py", *typed, "data=div2k", f"data.root={div2k}", "budget=smoke", "benchmarks=[]")
+    assert outcome.code == 0, outcome
+
+
+def test_a_key_that_the_user_typed_is_never_left_out(command, div2k):
+    outcome = command(
+        "train.py", *SMALL, "data=div2k", f"data.root={div2k}", "scheduler=cosine", "+scheduler.gamma=0.1"
+    )
+    assert outcome.code == 1 and "scheduler.gamma: torch.optim" in outcome.err, outcome
 
 
 @pytest.mark.slow

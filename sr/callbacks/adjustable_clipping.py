@@ -27,7 +27,9 @@ class AdjustableClipping(L.Callback):
 
     def __init__(self, theta: float) -> None:
         if not theta > 0:
-            raise UserError(f"callbacks.adjustable_clipping.theta={theta}: must be above 0 (VDSR: 0.01)")
+            raise UserError(
+                f"callbacks.adjustable_clipping.theta={theta}: must be above 0 (conf/recipe/vdsr.yaml: 1e-4)"
+            )
         self.theta = theta
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from hydra.errors import HydraException
 from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sr.entry.cli import nearest
 from sr.errors import UserError
 
+log = logging.getLogger(__name__)
 CONTROL = {"_target_", "_partial_", "_args_", "_recursive_", "_convert_"}
 
 
@@ -25,6 +28,45 @@ def check_targets(cfg: dict[str, Any]) -> None:
     """
     for path, node in _targets(cfg, ""):
         _check(path, node)
+
+
+def drop_leftovers(cfg: DictConfig, typed: Collection[str]) -> None:
+    """Take out what a recipe said about its own loss, optimizer or schedule where the user chose another one.
+
+    A recipe's keys are merged into whatever stands there: `scheduler=cosine` would get the `step_size` of its `halve`.
+
+    Args:
+        typed: what the user typed: names of groups and dotted keys.
+    """
+    for group in ("loss", "optimizer", "scheduler"):
+        if group not in typed:
+            continue
+        node = cfg[group]
+        taken = _taken(str(node._target_))
+        names = [str(k) for k in node if k not in CONTROL and taken is not None and k not in taken]
+        if group == "loss":  # a weight for a term that is not there
+            names += [
+                f"terms.{k}" for k, term in node.get("terms", {}).items() if term is not None and "loss" not in term
+            ]
+        for name in names:
+            path = f"{group}.{name}"
+            if any(key == path or key.startswith(f"{path}.") for key in typed):
+                continue
+            parent, _, last = path.rpartition(".")
+            with open_dict(cfg):
+                del OmegaConf.select(cfg, parent)[last]
+            log.info(f"{path} is the recipe's and does not apply to {group}={node._target_}: left out")
+
+
+def _taken(target: str) -> list[str] | None:
+    """The names of the arguments that a target takes; None where it takes any or hides them."""
+    try:
+        parameters = inspect.signature(get_object(target)).parameters
+    except (HydraException, ValueError, ImportError, TypeError):
+        return None
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return None
+    return list(parameters)
 
 
 def _targets(node: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:

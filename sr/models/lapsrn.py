@@ -49,8 +49,9 @@ class LapSRN(SuperResolver):
     Lai et al., "Deep Laplacian Pyramid Networks for Fast and Accurate Super-Resolution", CVPR 2017
     (https://arxiv.org/abs/1704.03915), section 3, in the form of the authors' released models: LeakyReLU 0.2,
     3x3 deconvolution of features, learned 4x4 deconvolution of the image that starts as bilinear. The loss is
-    the sum over all levels, each against HR reduced by bicubic (equation 4). Works in 0-1. Convolutions start as in
-    He et al., biases as 0.
+    the sum over all levels, each against HR reduced by bicubic (equation 4). Works in 0-1. The first convolution
+    starts as N(0, 0.001) as in the authors' code (with He's the recipe diverges), the others as in He et al., biases
+    as 0.
 
     Parameters: x2 407,441; x4 814,242; x8 667,123.
 
@@ -67,6 +68,7 @@ class LapSRN(SuperResolver):
         super().__init__(scale, colors=1)
         depth = depth or (5 if scale == 8 else 10)
         self.head = nn.Sequential(_started(nn.Conv2d(1, channels, 3, padding=1)), nn.LeakyReLU(0.2))
+        nn.init.normal_(self.head[0].weight, std=1e-3)  # type: ignore[arg-type]
         self.levels = nn.ModuleList(PyramidLevel(channels, depth) for _ in range(scale.bit_length() - 1))
 
     def pyramid(self, x: Tensor) -> list[Tensor]:

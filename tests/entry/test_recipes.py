@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,9 @@ def composing() -> Iterator[None]:
         yield
 
 
+@cache
 def composed(*typed: str) -> tuple[DictConfig, dict[str, Any]]:
-    """The config as train.py sees it, and the names chosen from each group."""
+    """The config as train.py sees it, and the names chosen from each group; both shared between tests."""
     with composing():
         cfg = compose("train", [*typed, "logger=csv"], return_hydra_config=True)
         choices = OmegaConf.to_container(cfg.hydra.runtime.choices)
