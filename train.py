@@ -7,9 +7,10 @@ from sr.entry.cli import main
 
 @main("train")
 def run(cfg: DictConfig) -> float | None:
+    from sr.entry.sweep_row import run_row
     from sr.entry.train import train
 
-    return train(cfg)
+    return run_row(cfg, train)
 
 
 if __name__ == "__main__":

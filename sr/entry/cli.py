@@ -9,9 +9,10 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray, where it is the launcher, reports home otherwise
 
 import hydra
 from hydra.errors import CompactHydraException, HydraException
@@ -23,6 +24,9 @@ from sr.entry.memory import keep_freed_memory
 from sr.entry.resume import with_resumed_run
 from sr.errors import UserError
 
+if TYPE_CHECKING:
+    from sr.entry.sweep import Sweep
+
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
@@ -30,26 +34,14 @@ def main(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[
     """Turn task(cfg) into the main function of an entry script that composes conf/<config_name>.yaml."""
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
-        def guarded(cfg: DictConfig) -> Any:
-            try:
-                return task(cfg)
-            except Exception as error:
-                if (wrong := user_error(error)) is None:
-                    raise
-                # Hydra prints this kind without a traceback.
-                raise CompactHydraException(f"error: {wrong}") from error
-
         def entry() -> None:
-            config.register()
-            keep_freed_memory()
-            # Lightning's own use of a torch function that is on its way out; nothing a user can act on.
-            warnings.filterwarnings("ignore", module=r"lightning\.pytorch\.utilities\._pytree")
-            # Loss networks and batch norms that stay as they are, on purpose.
-            warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
             arguments = sys.argv[1:]
             try:
-                sys.argv[1:] = flags_first(with_resumed_run(arguments))
-                hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)()
+                guarded = Guarded(task)
+                sweep = _sweep(config_name, with_resumed_run(arguments))
+                sys.argv[1:] = flags_first(sweep.arguments)
+                with sweep.concluding():
+                    hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)()
             except UserError as error:
                 sys.exit(f"error: {error}")
             except SystemExit as stop:
@@ -61,6 +53,42 @@ def main(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[
         return entry
 
     return decorate
+
+
+class Guarded:
+    """A task as Hydra calls it, in this process or in another one of a sweep: ready to compose, with short errors."""
+
+    def __init__(self, task: Callable[[DictConfig], Any]) -> None:
+        self.task = task
+        _set_up()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        _set_up()
+
+    def __call__(self, cfg: DictConfig) -> Any:
+        try:
+            return self.task(cfg)
+        except Exception as error:
+            if (wrong := user_error(error)) is None:
+                raise
+            # Hydra prints this kind without a traceback.
+            raise CompactHydraException(f"error: {wrong}") from error
+
+
+def _set_up() -> None:
+    config.register()
+    keep_freed_memory()
+    # Lightning's own use of a torch function that is on its way out; nothing a user can act on.
+    warnings.filterwarnings("ignore", module=r"lightning\.pytorch\.utilities\._pytree")
+    # Loss networks and batch norms that stay as they are, on purpose.
+    warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
+
+
+def _sweep(config_name: str, arguments: list[str]) -> Sweep:
+    from sr.entry import sweep  # which needs names of this file
+
+    return sweep.prepared(arguments) if config_name == "train" else sweep.Sweep(arguments, arguments)
 
 
 def user_error(error: BaseException | None) -> UserError | None:

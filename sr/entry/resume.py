@@ -28,9 +28,13 @@ def with_resumed_run(arguments: list[str]) -> list[str]:
     typed = [a for a in arguments if a not in asked]
     replaced = {a.split("=")[0].lstrip("+~") for a in typed}
     kept = [a for a in then if a.split("=")[0].lstrip("+~") not in {*replaced, "resume"}]
-    # The folder is quoted for Hydra's grammar: it may hold spaces, commas or a drive's colon.
-    quoted = str(run.resolve()).replace("'", "\\'")
-    return [*_config_dir(run, typed), *kept, *typed, f"resume='{quoted}'", f"hydra.run.dir='{quoted}'"]
+    place = quoted(run.resolve())
+    return [*_config_dir(run, typed), *kept, *typed, f"resume={place}", f"hydra.run.dir={place}"]
+
+
+def quoted(value: str | Path) -> str:
+    """For Hydra's grammar: a folder may hold spaces, commas or a drive's colon."""
+    return "'{}'".format(str(value).replace("'", "\\'"))
 
 
 def _config_dir(run: Path, typed: list[str]) -> list[str]:

@@ -12,10 +12,10 @@ import hydra
 import lightning.pytorch as L
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from sr import checkpoint
+from sr.callbacks.clock import Clock
 from sr.data.leaks import refuse_leaks
 from sr.data.loaders import Loaders
 from sr.entry import budget, build, outcome
@@ -24,12 +24,14 @@ from sr.entry.config import scale_name
 from sr.entry.fit import first_stage, run_stages
 from sr.entry.resume import claim, refuse_another_recipe
 from sr.entry.stages import Stage, at_scale, patches, plan, scales
-from sr.entry.validate import check_targets
+from sr.entry.validate import check_targets, drop_leftovers
 from sr.errors import UserError
 from sr.models.base import SuperResolver, Training
 
 log = logging.getLogger(__name__)
-GROUPS = ("model", "recipe", "data", "degradation", "loss", "optimizer", "scheduler", "budget", "experiment")
+GROUPS = (
+    "model", "recipe", "data", "degradation", "loss", "optimizer", "scheduler", "budget", "experiment", "ablation",
+)  # fmt: skip
 # Of a config: what the time of a step does not depend on.
 UNTIMED = ("steps", "scheduler", "init_from", "optimizer_state", "stages", "losses", "choices")
 
@@ -44,11 +46,6 @@ def train(cfg: DictConfig) -> float | None:
     folder = Path(run.runtime.output_dir)
     if int(os.environ.get("LOCAL_RANK", 0)) > 0:
         logging.getLogger().setLevel(logging.WARNING)
-    if run.mode == RunMode.MULTIRUN and (cfg.trainer.strategy != "auto" or cfg.trainer.devices != 1):
-        raise UserError(
-            "several processes inside a sweep (-m) would each run the whole sweep again. Type its runs one by one; "
-            f"this one is: python train.py {' '.join(run.overrides.task)}"
-        )
     typed = list(run.overrides.task)
     resumed = checkpoint.read(folder) if cfg.resume else None
     cfg.choices = {g: run.runtime.choices.get(g) for g in GROUPS}
@@ -56,6 +53,7 @@ def train(cfg: DictConfig) -> float | None:
 
     architecture = build.architecture(cfg, name)
     keys = {a.split("=")[0].lstrip("+~") for a in typed}
+    drop_leftovers(cfg, keys)
     for scale in scales(cfg):
         one = at_scale(cfg, scale, keys)
         check_targets(plain(cfg) | {key: plain(one[key]) for key in ("data", "degradation")})
@@ -98,23 +96,27 @@ def train(cfg: DictConfig) -> float | None:
         for model in dict.fromkeys(models):
             model.network = torch.compile(model.network)  # type: ignore[method-assign]
 
-    if resumed is None:
-        claim(folder)  # after everything that can be wrong, so that a mended command may be typed again
-    else:
+    if resumed is not None:
         refuse_another_recipe(config, resumed["sr"]["config"])
     partial = any(len(m.serves) > 1 for m in models) or any(
         s.frozen or s.trained is not None or getattr(s.loss, "adversary", None) is not None for s in setups
     )
     trainer = build.trainer(cfg, stages, folder, f"{name}_x{scale_name(cfg.scale)}", partial)
+    clock = Clock()
+    trainer.callbacks.append(clock)  # type: ignore[attr-defined]
     for module in data:
         module.trainer = trainer
         _ = module.micro_batch  # refuses a batch that the processes cannot share
+    if resumed is None:
+        claim(folder)  # after everything that can be wrong, so that a mended command may be typed again
     _introduce(name, stages, models, data, folder, cfg, keys)
     try:
-        run_stages(trainer, stages, models, data, setups, cards, folder, resumed)
-        if trainer.global_rank != 0:
-            return None
-        return outcome.measure(cfg, trainer, models[-1], name, stages, sets, folder)
+        with clock.recording(folder, trainer) as facts:
+            run_stages(trainer, stages, models, data, setups, cards, folder, resumed)
+            if trainer.global_rank != 0:
+                return None
+            facts["objective"] = outcome.measure(cfg, trainer, models[-1], name, stages, sets, folder)
+            return facts["objective"]
     finally:
         if wandb := sys.modules.get("wandb"):
             wandb.finish()  # else the next run of a sweep would go on in this one's

@@ -1,10 +1,13 @@
-"""Blueprint separable convolution.
+"""Blueprint separable convolutions, and the depthwise separable one that they turn round.
 
 Haase and Amthor, "Rethinking Depthwise Separable Convolutions: How Intra-Kernel Correlations Lead to Improved
 MobileNets", CVPR 2020 (https://arxiv.org/abs/2003.13549).
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
@@ -43,3 +46,70 @@ class BSConvU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.depthwise(self.pointwise(x))
+
+
+class BSConvS(nn.Module):
+    """Subspace blueprint separable convolution: the 1x1 of `BSConvU` through a bottleneck.
+
+    The paper's equation 10 without its regulariser, a loss that holds the rows of the first 1x1 orthonormal. Width of
+    the bottleneck as in the authors' code. Parameters: in*mid + mid*out + out*(k*k + 1).
+
+    Args:
+        in_channels: C.
+        out_channels: C'.
+        kernel_size: odd k of the depthwise part; zero padding keeps the size.
+        share: of C that the bottleneck has, rounded up; 4 channels at least, C at most.
+
+    Shapes: (B, C, H, W) -> (B, C', H, W).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, share: float = 0.25) -> None:
+        super().__init__()
+        mid = min(in_channels, max(4, math.ceil(share * in_channels)))
+        self.squeeze = nn.Conv2d(in_channels, mid, 1, bias=False)
+        self.pointwise = nn.Conv2d(mid, out_channels, 1, bias=False)
+        self.depthwise = nn.Conv2d(
+            out_channels, out_channels, kernel_size, padding=kernel_size // 2, groups=out_channels
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.depthwise(self.pointwise(self.squeeze(x)))
+
+
+class DepthwiseSeparable(nn.Module):
+    """k x k within each channel, then 1x1 across them, as in MobileNets (https://arxiv.org/abs/1704.04861), without
+    their batch norm and activation between the two.
+
+    Parameters: in*k*k + (in + 1)*out; a bias of the first part would be part of the second's.
+
+    Args:
+        in_channels: C.
+        out_channels: C'.
+        kernel_size: odd k; zero padding keeps the size.
+
+    Shapes: (B, C, H, W) -> (B, C', H, W).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(
+            in_channels, in_channels, kernel_size, padding=kernel_size // 2, groups=in_channels, bias=False
+        )
+        self.pointwise = nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pointwise(self.depthwise(x))
+
+
+def plain(in_channels: int, out_channels: int) -> nn.Module:
+    """A whole 3x3 convolution."""
+    return nn.Conv2d(in_channels, out_channels, 3, padding=1)
+
+
+# 3x3 convolutions by name, each made from (C, C').
+DECOMPOSITIONS: Mapping[str, Callable[[int, int], nn.Module]] = {
+    "plain": plain,
+    "depthwise": DepthwiseSeparable,
+    "bsconv_s": BSConvS,
+    "bsconv_u": BSConvU,
+}

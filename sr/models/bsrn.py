@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from sr.errors import UserError
 from sr.layers.attention import CCA, ESA
 from sr.layers.blueprint import BSConvU
 from sr.layers.upsample import PixelShuffleTail
@@ -78,6 +79,8 @@ class BSRN(SuperResolver):
         channels: C.
         esa_channels: f of ESA.
         reduction: of CCA.
+        attention: at the end of each block, in this order: "esa" and "cca" in the paper; also one of them, none, or
+            the other order.
     """
 
     min_patch: ClassVar[int] = 16
@@ -90,15 +93,21 @@ class BSRN(SuperResolver):
         channels: int = 64,
         esa_channels: int = 16,
         reduction: int = 16,
+        attention: Sequence[str] = ("esa", "cca"),
     ) -> None:
         super().__init__(scale)
+        down = partial(BSConvU, stride=2, padding=0)
+        kinds: dict[str, Callable[[], nn.Module]] = {
+            "esa": partial(ESA, channels, esa_channels, conv=BSConvU, down=down, activation=nn.GELU),
+            "cca": partial(CCA, channels, reduction),
+        }
+        if not set(attention) <= set(kinds):
+            raise UserError(f"model.attention={list(attention)}: BSRN's kinds of attention are {', '.join(kinds)}")
 
-        def attention() -> nn.Module:
-            down = partial(BSConvU, stride=2, padding=0)
-            esa = ESA(channels, esa_channels, conv=BSConvU, down=down, activation=nn.GELU)
-            return nn.Sequential(esa, CCA(channels, reduction))
+        def attend() -> nn.Module:
+            return nn.Sequential(*(kinds[kind]() for kind in attention))
 
-        self._build(num_blocks, channels, attention, pointwise_bias=False)
+        self._build(num_blocks, channels, attend, pointwise_bias=False)
 
     def _build(self, num_blocks: int, channels: int, attention: Callable[[], nn.Module], pointwise_bias: bool) -> None:
         self.head = BSConvU(4 * 3, channels, pointwise_bias=pointwise_bias)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from torch import nn
 
 from sr.layers.reparam_norm import RepSRBlock
@@ -19,7 +22,29 @@ class RepSR(PlainVGG):
 
     Parameters of the merged form on RGB at x2 / x3 / x4: M4C16 11,548 / 13,723 / 16,768; M4C32 41,516 / 45,851 /
     51,920; M10C32 97,196 / 101,531 / 107,600; M16C64 600,652 / 609,307 / 621,424.
+
+    Args:
+        scale: enlargement factor.
+        colors: 3 for RGB, 1 for Y.
+        num_blocks: m.
+        channels: C.
+        paths: of each block: "c3c1", "c3" or "c1", in any number.
+        norm: whether the paths have batch norm.
+        residual: how a block adds its input: "clean", "norm" or "none".
     """
 
+    def __init__(
+        self,
+        scale: int,
+        colors: int = 3,
+        num_blocks: int = 4,
+        channels: int = 16,
+        paths: Sequence[str] = ("c3c1", "c3c1"),
+        norm: bool = True,
+        residual: str = "clean",
+    ) -> None:
+        self._parts: dict[str, Any] = {"paths": tuple(paths), "norm": norm, "residual": residual}  # of make_block
+        super().__init__(scale, colors, num_blocks, channels)
+
     def make_block(self, channels: int) -> nn.Module:
-        return RepSRBlock(channels)
+        return RepSRBlock(channels, **self._parts)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from sr.errors import UserError
 from sr.layers.attention import ESA
+from sr.layers.blueprint import DECOMPOSITIONS, plain
 from sr.layers.upsample import PixelShuffleTail
 from sr.models.base import SuperResolver
 
@@ -24,16 +27,19 @@ class RFDB(nn.Module):
         channels: C.
         esa_channels: f of ESA.
         esa_groups: convolutions of ESA after its pooling.
+        conv: makes each 3x3 outside ESA, ``conv(C, C')``.
 
     Shapes: (B, C, H, W) -> (B, C, H, W).
     """
 
-    def __init__(self, channels: int, esa_channels: int, esa_groups: int) -> None:
+    def __init__(
+        self, channels: int, esa_channels: int, esa_groups: int, conv: Callable[[int, int], nn.Module] = plain
+    ) -> None:
         super().__init__()
         half = channels // 2
         self.distill = nn.ModuleList(nn.Conv2d(channels, half, 1) for _ in range(3))
-        self.refine = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(3))
-        self.last = nn.Conv2d(channels, half, 3, padding=1)
+        self.refine = nn.ModuleList(conv(channels, channels) for _ in range(3))
+        self.last = conv(channels, half)
         self.act = nn.LeakyReLU(0.05)
         self.fuse = nn.Conv2d(4 * half, channels, 1)
         self.esa = ESA(channels, esa_channels, esa_groups)
@@ -64,17 +70,28 @@ class RFDN(SuperResolver):
         channels: C, even.
         esa_channels: f of ESA.
         esa_groups: convolutions of ESA after its pooling.
+        conv: what the blocks have for 3x3 convolutions: plain, depthwise, bsconv_s or bsconv_u
+            (`sr.layers.blueprint`); the comparison of BSRN (https://arxiv.org/abs/2205.05996), table 1.
     """
 
     min_patch: ClassVar[int] = 16
     min_size: ClassVar[int] = 15  # of ESA
 
     def __init__(
-        self, scale: int, num_blocks: int = 4, channels: int = 50, esa_channels: int = 12, esa_groups: int = 3
+        self,
+        scale: int,
+        num_blocks: int = 4,
+        channels: int = 50,
+        esa_channels: int = 12,
+        esa_groups: int = 3,
+        conv: str = "plain",
     ) -> None:
         super().__init__(scale)
+        if conv not in DECOMPOSITIONS:
+            raise UserError(f"model.conv={conv}: RFDN's convolutions are {', '.join(DECOMPOSITIONS)}")
+        made = DECOMPOSITIONS[conv]
         self.head = nn.Conv2d(3, channels, 3, padding=1)
-        self.blocks = nn.ModuleList(RFDB(channels, esa_channels, esa_groups) for _ in range(num_blocks))
+        self.blocks = nn.ModuleList(RFDB(channels, esa_channels, esa_groups, made) for _ in range(num_blocks))
         self.fuse = nn.Sequential(
             nn.Conv2d(num_blocks * channels, channels, 1),
             nn.LeakyReLU(0.05),

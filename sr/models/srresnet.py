@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -13,17 +15,21 @@ from sr.models.base import SuperResolver
 class NormResBlock(nn.Module):
     """``x + bn(conv(prelu(bn(conv(x)))))``, nothing after the addition.
 
+    Args:
+        channels: C.
+        norm: makes what stands for batch norm, ``norm(C)``.
+
     Shapes: (B, C, H, W) -> (B, C, H, W).
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, norm: Callable[[int], nn.Module] = nn.BatchNorm2d) -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1),
-            nn.BatchNorm2d(channels),
+            norm(channels),
             nn.PReLU(),
             nn.Conv2d(channels, channels, 3, padding=1),
-            nn.BatchNorm2d(channels),
+            norm(channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -44,15 +50,19 @@ class SRResNet(SuperResolver):
         num_blocks: B.
         channels: C.
         tanh_output: a tanh holds the output in -1 to 1; the paper has none.
+        norm: whether it has batch norm, as in the paper.
     """
 
-    def __init__(self, scale: int, num_blocks: int = 16, channels: int = 64, tanh_output: bool = False) -> None:
+    def __init__(
+        self, scale: int, num_blocks: int = 16, channels: int = 64, tanh_output: bool = False, norm: bool = True
+    ) -> None:
         super().__init__(scale)
+        made: Callable[[int], nn.Module] = nn.BatchNorm2d if norm else nn.Identity
         self.head = nn.Sequential(nn.Conv2d(3, channels, 9, padding=4), nn.PReLU())
         self.body = nn.Sequential(
-            *(NormResBlock(channels) for _ in range(num_blocks)),
+            *(NormResBlock(channels, made) for _ in range(num_blocks)),
             nn.Conv2d(channels, channels, 3, padding=1),
-            nn.BatchNorm2d(channels),
+            made(channels),
         )
         steps: list[nn.Module] = []
         for factor in stages(scale):

@@ -27,13 +27,22 @@ class VDSR(SuperResolver):
         num_layers: D, the number of convolutions.
         channels: C.
         bias: of the convolutions.
+        residual: whether the enlarged luma is added; without it the network makes the whole image (section 4.2).
     """
 
     scales: ClassVar[tuple[int, ...]] = tuple(range(2, 9))
     protocols: ClassVar[tuple[str, ...]] = ("y_classic", "y")
 
-    def __init__(self, scale: int | Sequence[int], num_layers: int = 20, channels: int = 64, bias: bool = True) -> None:
+    def __init__(
+        self,
+        scale: int | Sequence[int],
+        num_layers: int = 20,
+        channels: int = 64,
+        bias: bool = True,
+        residual: bool = True,
+    ) -> None:
         super().__init__(scale, colors=1)
+        self.adds_input = residual
         widths = [1] + (num_layers - 1) * [channels] + [1]
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(widths):
@@ -46,4 +55,4 @@ class VDSR(SuperResolver):
 
     def network(self, x: Tensor, scale: int) -> Tensor:
         x = imresize(x, scale).clamp(16 / 255, 235 / 255)
-        return x + self.residual(x)
+        return x + self.residual(x) if self.adds_input else self.residual(x)

@@ -1,0 +1,87 @@
+"""How long a run has trained, counted over all its resumes, and how it ended."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+
+from sr.report import runs
+
+
+class Clock(L.Callback):
+    """Counts the seconds of training steps, validation left out; they stand in the checkpoint beside their steps.
+
+    After a resume it goes on from those of the checkpoint: what was trained after it, and lost, does not count.
+    """
+
+    def __init__(self) -> None:
+        self.before = 0.0  # seconds up to the last time it was stopped
+        self._since: float | None = None  # a running clock's start
+
+    @property
+    def seconds(self) -> float:
+        return self.before + (0.0 if self._since is None else time.monotonic() - self._since)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.before = float(state_dict["seconds"])
+
+    def _start(self) -> None:
+        if self._since is None:
+            self._since = time.monotonic()
+
+    def _stop(self) -> None:
+        self.before, self._since = self.seconds, None
+
+    def on_train_start(self, *_: Any) -> None:
+        self._start()
+
+    def on_validation_start(self, trainer: L.Trainer, *_: Any) -> None:
+        self._stop()
+
+    def on_validation_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._start()
+
+    def on_train_end(self, *_: Any) -> None:
+        self._stop()
+
+    def on_exception(self, *_: Any) -> None:
+        self._stop()
+
+    @contextmanager
+    def recording(self, folder: Path, trainer: L.Trainer) -> Iterator[dict[str, Any]]:
+        """Keep `run.json` while the run goes on: running, then finished, or failed with the error.
+
+        A run that is interrupted stays `running`: it may be continued.
+
+        Yields:
+            What else should stand in it, to be filled in.
+        """
+        facts: dict[str, Any] = {}
+
+        def tell(status: str, error: str | None = None) -> None:
+            if not trainer.is_global_zero or int(os.environ.get("LOCAL_RANK", 0)) > 0:
+                return  # the rank is not known to the trainer before it trains
+            if self.seconds:  # else nothing was trained, as in a complete run that is only measured again
+                facts.update(seconds=round(self.seconds, 3), steps=trainer.global_step)
+            runs.record(folder, status, device=trainer.strategy.root_device.type, error=error, **facts)
+
+        tell("running")
+        try:
+            yield facts
+        except Exception as error:
+            tell("failed", f"{type(error).__name__}: {error}")
+            raise
+        except BaseException:
+            tell("running")
+            raise
+        tell("finished")

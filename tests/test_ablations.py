@@ -1,0 +1,214 @@
+"""The ablations: every row of every one composes; three of them are run, to the table beside the paper's."""
+
+import csv
+from pathlib import Path
+
+import hydra
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+
+from sr.entry import config
+from sr.entry.build import plain
+from sr.entry.cli import CONF
+from sr.entry.stages import at_scale, plan, scales
+from sr.entry.sweep_rows import find, store, with_rows
+from sr.entry.validate import check_targets
+from sr.errors import UserError
+from sr.metrics.protocol import get_protocol
+from sr.report.ablation import read
+from sr.report.runs import find_runs
+
+NAMES = sorted(p.stem for p in (CONF / "ablation").glob("*.yaml"))
+TINY = ["budget=smoke", "logger=csv", "callbacks=[]", "trainer.enable_progress_bar=false"]
+
+
+@pytest.fixture
+def compose():
+    """compose("ablation=x/row", ...) -> the config of train.py."""
+    config.register()
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        yield lambda *typed: hydra.compose("train", list(typed))
+    GlobalHydra.instance().clear()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_row_composes_and_its_stages_follow_the_steps(compose, name):
+    ablation = find(name)
+    assert ablation.title and ablation.rows
+    for row in ablation.rows.values():
+        store(ablation, row)
+        cfg = compose(f"ablation={name}/{row.name}", "steps=40")
+        for scale in scales(cfg):
+            one = at_scale(cfg, scale, ())
+            check_targets(plain(cfg) | {key: plain(one[key]) for key in ("data", "degradation")})
+        stages = plan(cfg, {"steps"})
+        assert all(stage.cfg.steps == 40 for stage in stages)
+        assert cfg.val_every_steps < 40, "a short run is validated too"
+        late = [c.at_step for c in cfg.callbacks.values() if c and "at_step" in c and c.at_step is not None]
+        assert all(step < 40 for step in late), "the switch happens in a short run too"
+        assert all(c.protocol == get_protocol(c.protocol).name for c in ablation.columns)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_differ_and_the_columns_are_measured(compose, name):
+    ablation = find(name)
+    seen = {}
+    for row in ablation.rows.values():
+        store(ablation, row)
+        cfg = compose(f"ablation={name}/{row.name}")
+        text = repr({k: v for k, v in plain(cfg).items() if k != "choices"})
+        assert text not in seen, f"{row.name} is the same run as {seen[text]}"
+        seen[text] = row.name
+        if cfg.test_protocols is not None:
+            assert {c.protocol for c in ablation.columns} <= set(cfg.test_protocols)
+
+
+def test_what_is_typed_wins_over_a_row(compose):
+    ablation = find("repsr_switch")
+    store(ablation, ablation.rows["late"])
+    cfg = compose("ablation=repsr_switch/late", "model=repsr_m10c32", "model.num_blocks=2", "data=bundled", "steps=100")
+    assert (cfg.model.channels, cfg.model.num_blocks, cfg.callbacks.population_statistics.at_step) == (32, 2, 90)
+
+
+def test_a_name_becomes_all_rows_and_a_pattern_some(tmp_path):
+    typed, ablation, left_out = with_rows(["-m", "+ablation=edsr_steps", "seed=0,1"], sweeping=True)
+    assert ablation.name == "edsr_steps" and not left_out
+    assert typed[:2] == ["-m", "seed=0,1"] and typed[2].startswith("ablation=edsr_steps/l2_x2,edsr_steps/l2_x3,")
+    typed, _, _ = with_rows(["-m", "ablation='edsr_steps/*_x4,edsr_steps/multi'"], sweeping=True)
+    assert typed[-1] == "ablation=edsr_steps/l2_x4,edsr_steps/l1_x4,edsr_steps/baseline_x4,edsr_steps/multi"
+
+
+@pytest.mark.parametrize(
+    ("typed", "sweeping", "hint"),
+    [
+        ("+ablation=edsr_stepz", True, "Did you mean edsr_steps"),
+        ("+ablation=edsr_steps/l3_x2", True, "Did you mean l"),
+        ("+ablation=l1_l2", False, "type -m for all of them, or choose one: ablation=l1_l2/l2"),
+        ("+ablation=l1_l2,repsr_switch", True, "one ablation at a time"),
+    ],
+)
+def test_a_wrong_ablation_is_refused_with_the_right_word(typed, sweeping, hint):
+    with pytest.raises(UserError, match=hint):
+        with_rows([typed], sweeping)
+
+
+def test_a_scale_typed_over_rows_of_several_scales_is_refused():
+    with pytest.raises(UserError, match=r"edsr_steps/\*_x2"):
+        with_rows(["-m", "+ablation=edsr_steps", "scale=2"], sweeping=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("title: x\nrowz: {}", "unknown key rowz"),
+        ("title: x\nrows: {a: {sett: {}}}", "unknown key sett"),
+        ("title: x", "is no ablation: KeyError: 'rows'"),
+        ("title: x\ncolumns: [{dataset: A, scale: 2, protocol: y}]\nrows: {a: {paper: [1, 2]}}", "2 published cells"),
+        ("title: x\nrows: {a: {paper: [good]}}\ncolumns: [{dataset: A, scale: 2, protocol: y}]", "could not convert"),
+    ],
+)
+def test_a_file_that_is_no_ablation_is_refused(tmp_path, text, hint):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(UserError, match=hint):
+        read(tmp_path / "x.yaml")
+
+
+def test_rows_without_their_weights_are_not_run_and_say_why(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    typed, _, left_out = with_rows(["-m", "+ablation=rlfn_contrastive"], sweeping=True)
+    assert typed[-1] == "ablation=rlfn_contrastive/none,rlfn_contrastive/random"
+    assert set(left_out) == {"vgg", "vgg_shallow", "vgg_deep"} and "vgg_weights=PATH" in left_out["vgg"]
+    (tmp_path / "some.pth").touch()
+    typed, _, left_out = with_rows(["+ablation=rlfn_contrastive", f"vgg_weights={tmp_path}/some.pth"], sweeping=True)
+    assert not left_out and "vgg_deep" in typed[-1]
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    with (folder / "table.csv").open(newline="") as f:
+        return list(csv.DictReader(f))
+
+
+def test_l1_and_l2_end_in_the_papers_table_with_its_figures(command, div2k):
+    outcome = command(
+        "train.py", "-m", "+ablation=l1_l2", "seed=0,1", "scale=2", f"data.root={div2k}", "model.num_blocks=1",
+        "model.channels=8", *TINY,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome
+    lines = {(r["line"], r["dataset"], r["scale"], r["protocol"]): r for r in table(outcome.folder)}
+    l1 = lines["SRResNet, L1", "DIV2K", "2", "edsr_div2k"]
+    assert (l1["n"], l1["steps"], l1["paper_psnr"], l1["paper_ssim"]) == ("2", "4", "34.44", "0.9665")
+    assert float(l1["psnr_std"]) > 0 and "table 2" in l1["paper_source"]
+    missing = lines["SRResNet, L2", "DIV2K", "4", "edsr_div2k"]
+    assert (missing["n"], missing["psnr"], missing["paper_psnr"]) == ("0", "", "28.92")
+    assert lines["bicubic", "DIV2K", "2", "y"]["psnr"]
+    text = (outcome.folder / "table.md").read_text()
+    assert text.startswith("# SRResNet with L2 and with L1") and "34.44 / 0.9665" in text and "+ablation=l1_l2" in text
+    assert "SRResNet, L1" in outcome.out and "sample standard deviation" in outcome.out
+    assert (outcome.folder / "curves.png").stat().st_size > 10_000
+
+
+def test_rlfns_tricks_run_and_weights_that_are_not_there_are_no_failure(command, div2k, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    outcome = command(
+        "train.py", "-m", "+ablation=rlfn_contrastive", "scale=2", f"data.root={div2k}", "model.num_blocks=1",
+        "model.channels=8", "model.mid_channels=8", "model.esa_channels=4", *TINY,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome
+    lines = {r["line"] for r in table(outcome.folder)}
+    assert {"L1 alone", "random Conv-Tanh-Conv"} <= lines and not any("VGG" in line for line in lines)
+    text = (outcome.folder / "table.md").read_text()
+    assert (
+        "| VGG-19, convolution 13 | not run |" in text
+        and "not run: vgg, vgg_shallow, vgg_deep: VGG-19's weights" in text
+    )
+    assert "no published figure could be sourced" in text
+
+
+def test_rows_of_vgg_run_with_weights_each_on_its_layers(command, div2k, vgg_file):
+    """Of the right shape, not the real ones: what the rows would show is not tested, that they run is."""
+    outcome = command(
+        "train.py", "-m", "ablation=rlfn_contrastive/vgg_*", "scale=2", f"data.root={div2k}", "model.num_blocks=1",
+        "model.channels=8", "model.mid_channels=8", "model.esa_channels=4", f"vgg_weights={vgg_file}", "benchmarks=[]",
+        *TINY,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome
+    layers = {}
+    for run in find_runs(outcome.folder):
+        given = run.config["losses"]["contrastive"]["terms"]["contrastive"]["loss"]["layers"]
+        layers[run.folder.name.rpartition("_")[0]] = [name for name, weight in given.items() if weight]
+    assert layers == {"vgg_shallow": ["relu1_1"], "vgg_deep": ["relu5_1"]}
+
+
+@pytest.mark.parametrize(
+    ("row", "whole"),
+    [
+        ("e2000", ["recipe=rlfn_long", "scheduler.step_size=4"]),
+        ("clr", ["recipe=rlfn_cyclical", "scheduler.period=10", "scheduler.step_size=2"]),
+    ],
+)
+def test_the_arms_of_the_warm_start_train_as_their_recipes_do(command, div2k, row, whole):
+    """Two stages of 10 steps that keep the optimizer end where the paper's one run of 20 does."""
+    typed = [
+        "scale=2", f"data.root={div2k}", "batch_size=2", "patch_size=16", "model.num_blocks=1", "model.channels=8",
+        "model.mid_channels=8", "model.esa_channels=4", "benchmarks=[]", *TINY[1:],
+    ]  # fmt: skip
+    ours = command("train.py", f"ablation=rlfn_warm_start/{row}", "steps=10", *typed, folder="ours")
+    one = command(
+        "train.py", "model=rlfn_s", "data=div2k", "steps=20", "val_every_steps=20", *whole, *typed, folder="one"
+    )
+    assert ours.code == 0 and one.code == 0, (ours, one)
+    a, b = (torch.load(o.folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for o in (ours, one))
+    assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_attention_in_every_order_runs(command, div2k):
+    outcome = command(
+        "train.py", "-m", "+ablation=bsrn_attention", "scale=2", f"data.root={div2k}", "model.num_blocks=1",
+        "model.channels=16", "model.esa_channels=4", "benchmarks=[]", *TINY,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome
+    folders = sorted(p.parent.name.rpartition("_")[0] for p in outcome.folder.glob("*/run.json"))
+    assert folders == ["cca", "cca_esa", "esa", "esa_cca", "none"]
+    text = (outcome.folder / "table.md").read_text()
+    assert all(f"| {label} | 1 | 4 |" in text for label in ("none", "ESA", "CCA", "ESA, then CCA", "CCA, then ESA"))

@@ -1,0 +1,204 @@
+"""Sweeps as users type them: again after a kill, with a failed row, by every launcher, on several processes."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from sr.entry.sweep import prepared
+from sr.errors import UserError
+from sr.report.runs import find_runs, recorded
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = [
+    "model=ecbsr_m4c8", "scale=2", "batch_size=2", "patch_size=8", "loss=l1", "callbacks=[]", "data=div2k",
+    "trainer.enable_progress_bar=false",
+]  # fmt: skip
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    with (folder / "table.csv").open(newline="") as f:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(f)]
+
+
+def installed(package: str) -> bool:
+    try:
+        return find_spec(f"hydra_plugins.{package}") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+# ---- folders ------------------------------------------------------------------------------------------------
+
+
+def place(*typed: str) -> str:
+    return prepared(["-m", *typed]).folder.name
+
+
+def test_the_same_command_has_the_same_folder_and_more_values_keep_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = place("model=edsr", "optimizer.lr=1e-3,1e-4", "steps=5")
+    assert name.startswith("edsr_") and len(name) == len("edsr_") + 8
+    assert place("steps=5", "optimizer.lr=1e-4,1e-3,1e-5", "model=edsr") == name
+    assert place("model=edsr", "optimizer.lr=1e-3,1e-4", "steps=5", "logger=csv", "hydra/launcher=basic") == name
+    assert place("model=edsr", "optimizer.lr=1e-3,1e-4", "steps=6") != name
+    assert place("model=edsr", "optimizer.eps=1e-3,1e-4", "steps=5") != name
+    assert place("model=edsr,bsrn", "steps=5").startswith("sweep_")
+    assert prepared(["-m", "model=a,b", f"hydra.sweep.dir={tmp_path}/my own"]).folder == tmp_path / "my own"
+
+
+def test_any_rows_and_seeds_of_an_ablation_share_a_folder():
+    name = place("+ablation=l1_l2", "seed=0")
+    assert name.startswith("l1_l2_") and place("ablation=l1_l2/l1", "seed=0,1") == name
+
+
+def test_a_single_run_is_left_as_it_is_typed():
+    assert prepared(["model=edsr", "steps=5"]).arguments == ["model=edsr", "steps=5"]
+    assert prepared(["model=edsr"]).folder is None
+
+
+def test_an_extra_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setattr("sr.entry.sweep.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r'pip install "sr\[submitit\]"'):
+        prepared(["-m", "seed=0,1", "hydra/launcher=submitit_slurm"])
+
+
+# ---- surviving ----------------------------------------------------------------------------------------------
+
+
+def test_a_failed_row_stops_no_other_and_is_told_at_the_end(command, div2k):
+    typed = ["-m", *SMALL, f"data.root={div2k}", "budget=smoke", "optimizer.lr=many,1e-3"]
+    outcome = command("train.py", *typed)
+    assert outcome.code == 1, outcome
+    good, bad = sorted(find_runs(outcome.folder), key=lambda run: run.status, reverse=True)
+    assert (good.status, bad.status) == ("finished", "failed") and good.figures and good.steps == 4
+    assert good.folder.name.startswith("lr0.001_") and "TypeError" in bad.error
+    assert f"failed: {bad.folder.name}: {bad.error}" in outcome.err and "go on with: python train.py" in outcome.err
+    assert "0, 1 failed" in outcome.out and "optimizer.lr=0.001" in outcome.out
+    first = table(outcome.folder)
+    again = command("train.py", *typed)
+    assert again.code == 1 and f"{good.folder.name} is finished and is skipped" in again.out, again
+    assert table(outcome.folder) == first
+    # A value more, and none that fails: the finished row stays, the failed one is still told.
+    more = command("train.py", *typed[:-1], "optimizer.lr=1e-3,2e-3")
+    assert "is finished and is skipped" in more.out and len(find_runs(outcome.folder)) == 3
+    assert len({r["line"] for r in table(outcome.folder)}) == 3  # bicubic and both
+
+
+def sweep(folder: Path, log: Path, *typed: str) -> subprocess.Popen:
+    with log.open("a") as out:
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "train.py"), "-m", f"hydra.sweep.dir={folder}", "logger=csv", *typed],
+            cwd=log.parent, stdout=out, stderr=out,
+            env={**os.environ, "SR_CACHE_DIR": str(log.parent / "cache"), "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+
+def test_a_killed_sweep_typed_again_ends_with_the_same_table(div2k, tmp_path):
+    typed = [*SMALL, f"data.root={div2k}", "seed=0,1", "steps=150", "val_every_steps=50", "save_every_steps=10"]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert sweep(whole, tmp_path / "whole.out", *typed).wait(300) == 0, (tmp_path / "whole.out").read_text()
+    process = sweep(cut, tmp_path / "cut.out", *typed)
+    end = time.monotonic() + 240
+    while not list(cut.glob("seed1_*/checkpoints/last.ckpt")):
+        assert process.poll() is None and time.monotonic() < end, (tmp_path / "cut.out").read_text()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    second = next(cut.glob("seed1_*"))
+    assert recorded(second)["status"] == "running" and not (cut / "table.csv").exists()
+    assert sweep(cut, tmp_path / "again.out", *typed).wait(300) == 0
+    told = (tmp_path / "again.out").read_text()
+    assert "is finished and is skipped" in told and "resuming at step" in told
+    assert table(cut) == table(whole)
+    assert json.loads((cut / "sweep.json").read_text())["command"].startswith("python train.py")
+    assert recorded(second)["steps"] == 150 and recorded(second)["seconds"] > 0
+
+
+def test_an_interrupted_sweep_stops_and_says_how_to_go_on(div2k, tmp_path):
+    typed = [*SMALL, f"data.root={div2k}", "seed=0,1", "steps=100000", "save_every_steps=20"]
+    folder, log = tmp_path / "sweep", tmp_path / "sweep.out"
+    process = sweep(folder, log, *typed)
+    end = time.monotonic() + 240
+    while not list(folder.glob("seed0_*/checkpoints/last.ckpt")):
+        assert process.poll() is None and time.monotonic() < end, log.read_text()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(120) != 0
+    told = log.read_text()
+    assert "not finished: seed0_" in told and "go on with: python train.py -m" in told
+    assert not list(folder.glob("seed1_*/checkpoints"))
+
+
+def test_a_row_that_another_process_is_running_is_left_to_it(command, div2k):
+    typed = ["-m", *SMALL, f"data.root={div2k}", "budget=smoke", "seed=0,1"]
+    first = command("train.py", *typed)
+    assert first.code == 0, first
+    row = next(first.folder.glob("seed1_*"))
+    (row / "run.json").unlink()
+    with FileLock(row / ".lock"):
+        again = command("train.py", *typed)
+    assert again.code == 1 and "is being run by another process" in again.err, again
+    assert (row / "checkpoints/last.ckpt").is_file()
+
+
+# ---- launchers ----------------------------------------------------------------------------------------------
+
+
+def needs(package: str, name: str, *more: str):
+    absent = pytest.mark.skipif(not installed(package), reason=f"{package} is not installed")
+    return pytest.param(name, more, marks=absent, id=name)
+
+
+@pytest.mark.parametrize(
+    ("launcher", "more"),
+    [
+        needs("hydra_joblib_launcher", "joblib", "hydra.launcher.n_jobs=2"),
+        needs("hydra_submitit_launcher", "submitit_local", "hydra.launcher.timeout_min=10"),
+        needs("hydra_ray_launcher", "ray", "+hydra.launcher.ray.init.include_dashboard=false"),
+    ],
+)
+def test_every_launcher_trains_two_rows_and_skips_them_again(div2k, tmp_path, launcher, more):
+    folder, log = tmp_path / "sweep", tmp_path / "sweep.out"
+    typed = [*SMALL, f"data.root={div2k}", "budget=smoke", "seed=0,1", f"hydra/launcher={launcher}", *more]
+    assert sweep(folder, log, *typed).wait(300) == 0, log.read_text()
+    assert [run.status for run in find_runs(folder)] == ["finished", "finished"]
+    lines = table(folder)
+    assert all(r["n"] == "2" for r in lines if r["line"] == "ecbsr_m4c8") and len(lines) > 1
+    saved = {p: p.stat().st_mtime_ns for p in folder.glob("*/checkpoints/last.ckpt")}
+    assert sweep(folder, log, *typed).wait(300) == 0, log.read_text()
+    assert saved == {p: p.stat().st_mtime_ns for p in folder.glob("*/checkpoints/last.ckpt")}
+
+
+@pytest.mark.skipif(not installed("hydra_optuna_sweeper"), reason="hydra_optuna_sweeper is not installed")
+def test_optuna_searches_and_asks_the_same_questions_again(command, div2k):
+    typed = [
+        "-m", *SMALL, f"data.root={div2k}", "budget=smoke", "hydra/sweeper=search", "hydra.sweeper.n_trials=2",
+        "optimizer.lr=interval(1e-4,1e-2)",
+    ]  # fmt: skip
+    outcome = command("train.py", *typed)
+    assert outcome.code == 0 and "Best value: " in outcome.out, outcome
+    best = max(run.figures[-1].psnr for run in find_runs(outcome.folder))
+    assert len(find_runs(outcome.folder)) == 2 and best > 0
+    again = command("train.py", *typed)
+    assert again.code == 0 and again.out.count("is finished and is skipped") == 2, again
+
+
+def test_rows_of_several_processes_run_one_by_one_inside_a_sweep(div2k, tmp_path):
+    folder, log = tmp_path / "sweep", tmp_path / "sweep.out"
+    typed = [
+        *SMALL, f"data.root={div2k}", "budget=smoke", "seed=0,1", "trainer=ddp", "trainer.accelerator=cpu",
+        "trainer.devices=2",
+    ]  # fmt: skip
+    assert sweep(folder, log, *typed).wait(300) == 0, log.read_text()
+    assert [run.status for run in find_runs(folder)] == ["finished", "finished"]
+    assert log.read_text().count("needs several processes and runs as: python train.py") == 2
+    assert [r["n"] for r in table(folder) if r["line"] == "ecbsr_m4c8"] == ["2", "2"]
