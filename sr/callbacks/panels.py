@@ -8,7 +8,7 @@ from typing import Any
 import lightning.pytorch as L
 from lightning.pytorch.utilities import rank_zero_only
 
-from sr.callbacks.wandb_log import log_images
+from sr.callbacks.pictures import log_pictures
 from sr.imaging.color import to_uint8
 from sr.imaging.files import write_image
 from sr.imaging.panel import comparison, draw_panel
@@ -53,4 +53,4 @@ class Panels(L.Callback):
         step = trainer.global_step
         write_image(self.folder / f"step_{step:07d}.png", draw_panel(self._rows))
         pictures = [draw_panel([("", cells)]) for _, cells in self._rows]
-        log_images(trainer.loggers, "val/panels", pictures, [name for name, _ in self._rows], step)
+        log_pictures(trainer.loggers, "val/panels", pictures, [name for name, _ in self._rows], step)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
 import lightning.pytorch as L
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from sr.callbacks import Checkpoints, CsvLog, NanGuard, Progress
+from sr.callbacks.about import about
 from sr.data.loaders import Loaders
 from sr.data.multiscale import MultiScale
+from sr.entry.config import scale_name
 from sr.entry.stages import Stage, at_scale, scales
 from sr.errors import UserError
 from sr.models.base import SuperResolver, Training
@@ -103,9 +106,11 @@ def trainer(cfg: DictConfig, stages: Sequence[Stage], folder: Path, name: str, p
             callbacks.append(hydra.utils.instantiate(node, **extra))
     callbacks.append(last)  # after the others: an average of weights must have taken the step that is saved
     loggers: list[Any] = [CsvLog(folder)]
-    for key, node in cfg.logger.items():
-        extra = {"folder": str(folder), "run_id": _run_id(folder), "name": name} if key == "wandb" else {}
-        loggers.append(hydra.utils.instantiate(node, **extra))
+    known = {"about": about(folder, name, plain(cfg.choices), scale_name(cfg.scale), sweep_folder())}
+    for node in filter(None, cfg.logger.values()):
+        ours = str(node.get("_target_")).startswith("sr.")  # another library's takes what it takes
+        loggers.append(hydra.utils.instantiate(node, **(known if ours else {}), _convert_="all"))
+    callbacks += [hook for logger in loggers for hook in getattr(logger, "callbacks", [])]
     strategy = (
         {"strategy": "ddp_find_unused_parameters_true"} if partial_updates and cfg.trainer.strategy == "ddp" else {}
     )
@@ -134,10 +139,8 @@ def trainer(cfg: DictConfig, stages: Sequence[Stage], folder: Path, name: str, p
         raise
 
 
-def _run_id(folder: Path) -> str:
-    """The W&B run of this folder: the same after a resume."""
-    file = folder / "wandb_id.txt"
-    if not file.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(os.urandom(4).hex())
-    return file.read_text().strip()
+def sweep_folder() -> Path | None:
+    """The folder of the sweep that this run is a row of."""
+    if not HydraConfig.initialized() or (run := HydraConfig.get()).mode != RunMode.MULTIRUN:
+        return None
+    return Path(run.sweep.dir)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import lightning.pytorch as L
@@ -66,6 +67,8 @@ def measure(
         )
         return None
     results = [*_earlier(stages, name, folder), Entry(name, model, published_name(model.card["model"], name))]
+    if cfg.self_ensemble:
+        results.append(replace(results[-1], ensemble=True))  # beside the plain result, from which it is told by a +
     objective: float | None = None
     for scale, measured in sets.items():
         if not measured:
@@ -74,7 +77,7 @@ def measure(
             held_out.trainer = None  # this process measures every image, not its share
         entries = [Entry(BASELINE, Bicubic(scale)), *(e for e in results if scale in e.model.serves)]
         place = folder if len(sets) == 1 else folder / f"x{scale}"
-        means = compare(entries, measured, place, trainer.strategy.root_device, ensemble=cfg.self_ensemble)
+        means = compare(entries, measured, place, trainer.strategy.root_device, cfg.test_protocols)
         ours = {e.name: [f for f in means if f.model.rstrip("+") == e.name] for e in entries[1:]}
         if objective is None and ours.get(name):
             objective = ours[name][0].psnr
@@ -83,9 +86,8 @@ def measure(
             prefix = "test" if label == name else f"test/{label[len(name) :].strip(' ()')}"
             at = "" if len(sets) == 1 else f"_x{scale}"
             for f in rows:
-                figures |= {
-                    f"{prefix}/{f.dataset}{at}/{kind}_{f.protocol}": getattr(f, kind) for kind in ("psnr", "ssim")
-                }
+                place_of = f"{prefix}/{f.dataset}{at}" + ("_ensemble" if f.model.endswith("+") else "")
+                figures |= {f"{place_of}/{kind}_{f.protocol}": getattr(f, kind) for kind in ("psnr", "ssim")}
         for logger in trainer.loggers:
             logger.log_metrics(figures, step=stages[-1].end - 1)
     for logger in trainer.loggers:
