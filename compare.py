@@ -1,0 +1,21 @@
+"""Hold runs beside each other: python compare.py runs=[outputs/sweeps/NAME] sort=psnr writes a table and a page."""
+
+import sys
+
+from omegaconf import DictConfig
+
+from sr.entry.cli import main
+
+
+@main("compare")
+def run(cfg: DictConfig) -> None:
+    from sr.entry.compare import compare
+
+    compare(cfg)
+
+
+if __name__ == "__main__":
+    from sr.entry.compare import spelt_out
+
+    sys.argv[1:] = spelt_out(sys.argv[1:])
+    run()

@@ -1,0 +1,170 @@
+"""The comparing run: rows from everything that was named, measured where something is missing, and written down."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, ListConfig
+
+from sr import checkpoint
+from sr.entry.measured import Measuring
+from sr.entry.weights import published_name, weights_entries
+from sr.errors import UserError
+from sr.metrics.lpips import ADDRESS, FILE
+from sr.models.base import SuperResolver
+from sr.report.columns import Table, tabulate
+from sr.report.crops import CropGroup
+from sr.report.formats import as_csv, as_latex, as_markdown
+from sr.report.page import page
+from sr.report.rows import Row, Source, labelled, rows
+from sr.report.runs import Run, find_runs, is_run, read_run
+from sr.report.select import conditions, order, select
+from sr.report.text import aligned
+from sr.report.wandb_report import build, rows_of
+
+log = logging.getLogger(__name__)
+QUOTED = ("runs", "checkpoint", "weights", "filter", "sort")  # their words may hold what Hydra's grammar does not
+UNMEASURED = "No LPIPS: it is measured on the sets of data=[...], and none was named."
+NO_LPIPS = f"No LPIPS: it needs {FILE} ({ADDRESS}), as lpips=PATH or where torchvision keeps it, and data=[...]."
+
+
+def spelt_out(arguments: Sequence[str]) -> list[str]:
+    """Words that Hydra would read as signs of its own, as in filter=scale=4, in quotes."""
+    spelt = []
+    for argument in arguments:
+        key, sign, value = argument.partition("=")
+        if key in QUOTED and sign and value not in ("", "null") and not set(value) & set("'\"{$"):
+            words = value.strip().removeprefix("[").removesuffix("]").split(",")
+            argument = f"{key}=[{','.join(repr(word.strip()) for word in words if word.strip())}]"
+        spelt.append(argument)
+    return spelt
+
+
+def compare(cfg: DictConfig) -> None:
+    """Run a composed conf/compare.yaml: print the table, write table.md, .csv, .tex and index.html."""
+    run = HydraConfig.get()
+    typed = list(run.overrides.task)
+    names, protocols = _names("data", typed), _names("protocol", typed)
+    if cfg.wandb:
+        _place(cfg.wandb)
+    typed_scale = cfg.scale if any(t.split("=")[0] == "scale" for t in typed) else None
+    at_scale = [] if typed_scale is None else [f"scale={typed_scale}"]
+    wanted, by = conditions([*at_scale, *_list(cfg.filter)]), _list(cfg.sort)
+    table = tabulate(rows(labelled(sources(cfg, typed_scale))))
+
+    # What can be refused or left out before anything is measured.
+    order(table, [name for name in by if not _measured_later(name, names)])
+    lines = select(table, [c for c in wanted if not _measured_later(c.key, names)])
+    found = [line.row for line in lines]
+    measuring = Measuring(cfg, typed, protocols)
+    if names:
+        found = measuring.missing(found, names)
+
+    notes = [] if any(row.lpips for row in found) else [UNMEASURED if measuring.lpips else NO_LPIPS]
+    chosen = [line.row for line in select(tabulate(found), wanted)]
+    table = tabulate(chosen, notes)  # again: columns that only a row left out had are gone
+    table = replace(table, lines=order(table, by))
+    crops = measuring.crops([line.row for line in table.lines], names) if cfg.crops else []
+    folder = Path(run.runtime.output_dir)
+    _write(table, crops, folder)
+    if cfg.wandb:
+        log.info(str(build(rows_of(table), *_place(cfg.wandb), folder, table=as_markdown(table))))
+
+
+def _place(wandb: str) -> tuple[str, str]:
+    entity, _, project = wandb.partition("/")
+    if not entity or not project or "/" in project:
+        raise UserError(f"wandb={wandb}: type wandb=<entity>/<project>")
+    return entity, project
+
+
+def _measured_later(name: str, data: Sequence[str]) -> bool:
+    """Whether a column may yet come from measuring on the sets that were named."""
+    first = name.lstrip("-").lower().split("/")[0]
+    return bool(data) and (first in data or "/" in name or first.split("_")[0] in ("psnr", "ssim", "lpips"))
+
+
+def sources(cfg: DictConfig, scale: int | None) -> list[Source]:
+    """Everything that was named: runs, then checkpoints, then authors' files.
+
+    Args:
+        scale: what the user typed, or None.
+
+    Raises:
+        UserError: nothing was named, or something that is not there.
+    """
+    found = [_of_run(run) for folder in _list(cfg.runs) for run in find_runs(Path(folder))]
+    found += [_of_checkpoint(Path(path)) for path in _list(cfg.checkpoint)]
+    for entry in weights_entries(_list(cfg.weights), cfg.zoo, scale):
+        node, own = entry.model.card["model"], entry.model
+        found.append(Source(entry.name, Path("zoo"), node, partial(_same, own), None, entry.published))
+    if not found:
+        raise UserError(
+            "nothing to compare: type runs=[<run folder or sweep>,...], checkpoint=[...], weights=[<name in the zoo>] "
+            "or several of them. What is there: ls outputs outputs/sweeps; python -m sr.zoo list"
+        )
+    return found
+
+
+def _of_run(run: Run) -> Source:
+    has_weights = (run.folder / "checkpoints" / "last.ckpt").is_file()
+    load = partial(checkpoint.load, run.folder) if has_weights else None
+    node = run.config.get("model")
+    return Source(run.name, run.folder, node, load, run, published_name(node, run.name) if node else "")
+
+
+def _of_checkpoint(path: Path) -> Source:
+    """A run's last checkpoint is the run, with its figures; any other one has none yet."""
+    file = checkpoint.locate(path)
+    folder = file.resolve().parents[1]
+    if file.name == "last.ckpt" and is_run(folder):
+        return _of_run(read_run(folder))
+    card = checkpoint.read(file)["sr"]
+    config = card["config"]
+    run = Run(file, card["name"], config, [], [], [], None, 0, "finished", int(config.get("seed") or 0))
+    known = published_name(card["model"], card["name"])
+    return Source(card["name"], file, card["model"], partial(checkpoint.load, file), run, known)
+
+
+def _same(model: SuperResolver) -> SuperResolver:
+    return model
+
+
+def _write(table: Table, crops: Sequence[CropGroup], folder: Path) -> None:
+    log.info("\n" + aligned(table.cells()) + "\n" + "\n".join(table.notes) + "\n")
+    files = {
+        "table.md": as_markdown(table),
+        "table.csv": as_csv(table),
+        "table.tex": as_latex(table),
+        "index.html": page(table, _runs([line.row for line in table.lines]), crops),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+        log.info(str(folder / name))
+
+
+def _runs(found: Sequence[Row]) -> list[tuple[str, Run]]:
+    """Each run once, under its label."""
+    known = {row.source.label: row.source.run for row in found if row.source and row.source.run}
+    return list(known.items())
+
+
+def _list(value: object) -> list[str]:
+    if value is None:
+        return []
+    return [str(v) for v in value] if isinstance(value, ListConfig | list) else [str(value)]
+
+
+def _names(group: str, typed: Sequence[str]) -> list[str]:
+    """The names typed in `data=[...]` or `protocol=[...]`; Hydra does not keep a multiple choice anywhere else."""
+    for override in OverridesParser.create().parse_overrides(list(typed)):
+        if override.key_or_group == group:
+            return _list(override.value())
+    return []

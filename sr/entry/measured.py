@@ -1,0 +1,169 @@
+"""What a comparison lacks, measured: figures on the sets that were named, LPIPS, and crops of every model's output."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from sr.data.module import SRDataModule
+from sr.entry.data_sets import build_set, build_sets, refuse_missing
+from sr.errors import UserError
+from sr.evaluation import BASELINE, Entry, Sample, measure, pick_device
+from sr.metrics.lpips import LPIPS, find_alexnet
+from sr.metrics.protocol import Protocol, get_protocol
+from sr.models.bicubic import Bicubic
+from sr.report.crops import CropGroup, crop_groups, within
+from sr.report.figures import Figure, averages
+from sr.report.published import comparable
+from sr.report.rows import Row, Source, with_baseline
+
+log = logging.getLogger(__name__)
+FALLBACK = "bundled"  # photos that are there without any download
+SEEN = "y"  # the protocol whose figure stands beside a crop, and under which LPIPS's pictures are made
+
+
+class FirstImages:
+    """A set's first images, to be measured like the set."""
+
+    def __init__(self, data: SRDataModule, images: int) -> None:
+        self._data, self._images = data, images
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._data, name)
+
+    def test_dataloader(self) -> list[Any]:
+        return list(islice(self._data.test_dataloader(), self._images))
+
+
+class Measuring:
+    """Measures the models of rows, each loaded once.
+
+    Args:
+        cfg: the composed conf/compare.yaml.
+        typed: the command line's overrides.
+        protocols: the names that were typed; none for those under which the papers measure each model.
+    """
+
+    def __init__(self, cfg: DictConfig, typed: Sequence[str], protocols: Sequence[str]) -> None:
+        self.typed, self.protocols = list(typed), list(protocols)
+        self.device = pick_device(cfg.device)
+        self.images, self.size = int(cfg.crops), int(cfg.crop_size)
+        alexnet = find_alexnet(cfg.lpips)
+        self.lpips = LPIPS(alexnet).to(self.device) if alexnet else None
+        self._entries: dict[str, Entry] = {}
+
+    def missing(self, rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
+        """The rows with figures on all the named sets, and with LPIPS if there are weights for it."""
+        sets = {scale: build_sets(names, scale, self.typed) for scale in dict.fromkeys(row.scale for row in rows)}
+        for of_scale in sets.values():
+            refuse_missing(of_scale)
+        reference = [row for row in rows if row.baseline]
+        found = []
+        for row in rows:
+            if row.source is not None:
+                for data in sets[row.scale] if row.final and row.source.load else ():
+                    row = self._measured(row, self._entry(row), data)
+                found.append(row)
+        for scale, of_scale in sets.items():
+            for data in of_scale:
+                reference = self._reference(reference, scale, data, found)
+        return reference + found
+
+    def _measured(self, row: Row, entry: Entry, data: SRDataModule, protocols: Sequence[str] = ()) -> Row:
+        images = len(data.pairs("test"))
+        known = {f.protocol for f in row.figures if f.dataset == data.name and f.images == images}
+        wanted = [p for p in self._protocols(entry, data, protocols) if p.name not in known]
+        perceptual = self.lpips is not None and not row.baseline and data.name not in row.lpips
+        run = list(wanted)
+        if perceptual and all(p.makes_lr for p in run):
+            run.append(get_protocol(SEEN))
+        if not run:
+            return row
+        figures, samples = measure(entry, data, run, self.device, keep=images if perceptual else 0)
+        new = tuple(f for f in averages(figures) if f.protocol in {p.name for p in wanted})
+        lpips = {data.name: self._perceptual(samples, row.scale)} if perceptual else {}
+        return replace(row, figures=row.figures + new, lpips={**row.lpips, **lpips})
+
+    def _reference(self, reference: list[Row], scale: int, data: SRDataModule, rows: Sequence[Row]) -> list[Row]:
+        """The baseline under every protocol under which the others were measured on a set."""
+        beside = [f.protocol for r in rows if r.scale == scale for f in r.figures if f.dataset == data.name]
+        if not beside:
+            return reference
+        row = next((r for r in reference if r.scale == scale), Row(BASELINE, scale))
+        done = self._measured(row, self._entry(row), data, list(dict.fromkeys(beside)))
+        return with_baseline(reference, scale, [f for f in done.figures if f not in row.figures])
+
+    def _protocols(self, entry: Entry, data: SRDataModule, asked: Sequence[str]) -> list[Protocol]:
+        """Those asked for; without LR that a protocol makes itself where the set's is another."""
+        found = [get_protocol(name) for name in asked or self.protocols or entry.model.protocols]
+        return found if comparable(data) else [p for p in found if not p.makes_lr] or [get_protocol(SEEN)]
+
+    def _perceptual(self, samples: Sequence[Sample], scale: int) -> float:
+        """Mean LPIPS over images."""
+        assert self.lpips is not None
+        pairs = [[torch.from_numpy(x).movedim(-1, 0)[None].to(self.device) for x in (s.sr, s.hr)] for s in samples]
+        return sum(float(self.lpips(sr, hr, shave=scale)) for sr, hr in pairs) / len(pairs)
+
+    def _entry(self, row: Row) -> Entry:
+        source = row.source
+        label = source.label if source else f"{BASELINE} x{row.scale}"
+        if label not in self._entries:
+            model = source.load() if source and source.load else Bicubic(row.scale)
+            self._entries[label] = Entry(row.label, model.merged())
+        return self._entries[label]
+
+    # ---- crops ----------------------------------------------------------------------------------------------
+
+    def crops(self, rows: Sequence[Row], names: Sequence[str]) -> list[CropGroup]:
+        """The same crops of every model that has weights, beside the baseline.
+
+        Args:
+            names: of the sets; none for those on which the runs were measured, as far as they are here.
+        """
+        groups: list[CropGroup] = []
+        for scale in dict.fromkeys(row.scale for row in rows):
+            models = [r for r in rows if r.scale == scale and r.final and r.source and r.source.load]
+            if not models:
+                continue
+            sets = build_sets(names, scale, self.typed) if names else self._own_sets(models, scale)
+            for data in sets:
+                first: Any = FirstImages(data, self.images)
+                samples: dict[str, list[Sample]] = {}
+                for row in (Row(BASELINE, scale), *models):
+                    _, kept = measure(self._entry(row), first, [get_protocol(SEEN)], self.device, keep=self.images)
+                    samples[row.label] = kept
+                groups += crop_groups(data.name, scale, samples, self.size)
+        if len(kept_groups := within(groups)) < len(groups):
+            log.warning(
+                f"the page shows {len(kept_groups)} of {len(groups)} crops, more would make it too large: "
+                "type crops=1, a smaller crop_size, or compare fewer models"
+            )
+        return kept_groups
+
+    def _own_sets(self, rows: Sequence[Row], scale: int) -> list[SRDataModule]:
+        """The sets of the first run that was measured on one that is still here; else the bundled photos."""
+        for row in rows:
+            if sets := _present(row.source, row.figures, scale, self.typed):
+                return sets
+        return [build_set(FALLBACK, scale, self.typed)]
+
+
+def _present(source: Source | None, figures: Sequence[Figure], scale: int, typed: Sequence[str]) -> list[SRDataModule]:
+    if source is None or source.run is None:
+        return []
+    places = [f"{key}='{source.run.config[key]}'" for key in ("data_dir", "cache_dir") if key in source.run.config]
+    found = []
+    for name in dict.fromkeys(f.dataset.lower() for f in figures):
+        try:
+            data = build_set(name, scale, [*source.run.overrides, *places, *typed])
+            data.check("test")
+        except UserError:
+            continue  # moved, or a folder whose place the run alone knows
+        found.append(data)
+    return found

@@ -1,0 +1,191 @@
+"""The rows of a comparison: one for each model and scale, from runs, checkpoints and authors' files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sr import checkpoint
+from sr.errors import UserError
+from sr.evaluation import BASELINE
+from sr.models.base import SuperResolver
+from sr.report.cost import Cost, cost, lr_size
+from sr.report.figures import Figure
+from sr.report.runs import Run
+from sr.report.settings import settings
+
+SAME = 0.005  # dB: figures of the baseline that differ by less are of the same images
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that rows are about.
+
+    Attributes:
+        name: as typed for training, or the zoo's.
+        place: the folder or file it comes from.
+        node: the settings of its architecture, with `_target_`; None where they are not known.
+        load: gives it with its weights; None where there are none.
+        run: the run it was trained in; without figures and curve where it is not the run's last state.
+        published: the name under which the paper's figures are listed; "" for none.
+        label: unique among sources; "" until `labelled`.
+    """
+
+    name: str
+    place: Path
+    node: Mapping[str, Any] | None = None
+    load: Callable[[], SuperResolver] | None = None
+    run: Run | None = None
+    published: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a model costs at one scale: deployed, for an output of 1280x720."""
+
+    parameters: int
+    training_parameters: int
+    counts: Cost
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        label: of the source, with the stage or the self-ensemble's "+".
+        source: None for the baseline.
+        final: the source's last state, which can be loaded and measured; false for an earlier stage.
+        figures: averages over sets, at this scale only.
+        settings: in which the sources differ.
+        lpips: by name of the set.
+    """
+
+    label: str
+    scale: int
+    source: Source | None = None
+    final: bool = True
+    figures: tuple[Figure, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    lpips: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def baseline(self) -> bool:
+        return self.source is None
+
+    @property
+    def price(self) -> Price | None:
+        """None where the architecture is not known here, and for the baseline."""
+        if self.source is None or not self.source.node:
+            return None
+        try:
+            return price(self.source.node, self.scale)
+        except UserError:  # a run that failed for its settings still has its row
+            return None
+
+
+def price(node: Mapping[str, Any], scale: int) -> Price:
+    """What an architecture costs, from its settings alone."""
+    served = node.get("scale")
+    own = dict(node) if served == scale or (isinstance(served, list) and scale in served) else {**node, "scale": scale}
+    return _price(json.dumps(own, sort_keys=True), scale)
+
+
+@cache
+def _price(node: str, scale: int) -> Price:
+    model = checkpoint.construct(json.loads(node), "of the comparison")
+    merged = model.merged()
+    return Price(_count(merged), _count(model), cost(merged, lr_size(scale), scale))
+
+
+def _count(model: SuperResolver) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def labelled(sources: Sequence[Source]) -> list[Source]:
+    """Each source under a label of its own: its name, with the settings that tell it from those of the same name."""
+    return [replace(source, label=label) for source, label in zip(sources, _labels(sources), strict=True)]
+
+
+def _labels(sources: Sequence[Source]) -> list[str]:
+    labels = [source.name for source in sources]
+    for name in dict.fromkeys(labels):
+        alike = [i for i, source in enumerate(sources) if source.name == name]
+        if len(alike) < 2:
+            continue
+        known = [run for i in alike if (run := sources[i].run)]
+        told = settings(known) if len(known) == len(alike) else []
+        for n, i in enumerate(alike):
+            own = [f"{key.rpartition('.')[2]}={value}" for key, value in told[n].items()] if told else []
+            labels[i] = " ".join([name, *own]) if 0 < len(own) <= 3 else f"{name}:{_short(sources[i].place)}"
+    for i, label in enumerate(labels):  # the same run given twice, or repeated with nothing changed
+        if (before := labels[:i].count(label)) or label in labels[i + 1 :]:
+            labels[i] = f"{label}:{_short(sources[i].place)}" + (f":{before + 1}" if before else "")
+    return labels
+
+
+def _short(place: Path) -> str:
+    return place.stem if place.is_file() else place.resolve().name
+
+
+def rows(sources: Sequence[Source]) -> list[Row]:
+    """Rows of all sources and, before them, those of the baseline; figures as they are stored.
+
+    Args:
+        sources: labelled.
+    """
+    runs = [source.run for source in sources if source.run]
+    differing = iter(settings(runs))
+    found: list[Row] = []
+    reference: list[Row] = []
+    for source in sources:
+        own = next(differing) if source.run else {}
+        stored = source.run.figures if source.run else []
+        for scale in _scales(source, stored):
+            here = [f for f in stored if f.scale == scale]
+            labels = dict.fromkeys([f.model for f in here if f.model.rstrip("+") != BASELINE] or [source.name])
+            for label in labels:
+                suffix = label.removeprefix(source.name)
+                found.append(
+                    Row(
+                        source.label + suffix,
+                        scale,
+                        source,
+                        final=suffix in ("", "+"),
+                        figures=tuple(f for f in here if f.model == label),
+                        settings=own,
+                    )
+                )
+            reference = with_baseline(reference, scale, [f for f in here if f.model == BASELINE])
+    return reference + found
+
+
+def _scales(source: Source, stored: Sequence[Figure]) -> list[int]:
+    """Those of the figures, else those that the architecture serves."""
+    scale = (source.node or {}).get("scale")
+    served = list(scale) if isinstance(scale, list | tuple) else [scale] if scale else []
+    return list(dict.fromkeys([f.scale for f in stored] or served))
+
+
+def with_baseline(reference: Sequence[Row], scale: int, figures: Sequence[Figure]) -> list[Row]:
+    """The baseline's rows with more of its figures: in the row of the same scale, if they are of the same images."""
+    if not figures:
+        return list(reference)
+    for i, row in enumerate(reference):
+        known = {figure_key(f): f.psnr for f in row.figures}
+        if row.scale == scale and all(abs(known.get(figure_key(f), f.psnr) - f.psnr) < SAME for f in figures):
+            new = tuple(f for f in figures if figure_key(f) not in known)
+            return [*reference[:i], replace(row, figures=row.figures + new), *reference[i + 1 :]]
+    number = sum(row.scale == scale for row in reference)
+    label = f"{BASELINE} ({number + 1})" if number else BASELINE
+    return [*reference, Row(label, scale, figures=tuple(figures))]
+
+
+def figure_key(f: Figure) -> tuple[str, str, int]:
+    """What two figures must share to stand in one column."""
+    return f.dataset, f.protocol, f.images

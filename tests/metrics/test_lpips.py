@@ -1,0 +1,70 @@
+"""LPIPS against torchmetrics, on weights that nobody trained."""
+
+import pytest
+import torch
+from torch import nn
+from torchmetrics.functional.image import lpips as theirs
+
+from sr.errors import UserError
+from sr.metrics.lpips import FILE, LPIPS, find_alexnet
+
+
+@pytest.fixture(scope="module")
+def alexnet():
+    """torchvision's `alexnet().features`, of random weights that keep features near 1."""
+    random = torch.Generator().manual_seed(0)
+    layers: list[nn.Module] = []
+    for before, width, kernel, stride, padding, pooled in (
+        (3, 64, 11, 4, 2, True),
+        (64, 192, 5, 1, 2, True),
+        (192, 384, 3, 1, 1, False),
+        (384, 256, 3, 1, 1, False),
+        (256, 256, 3, 1, 1, True),
+    ):
+        layer = nn.Conv2d(before, width, kernel, stride, padding)
+        layer.weight.data = torch.randn(layer.weight.shape, generator=random) * (2 / (before * kernel**2)) ** 0.5
+        layers += [layer, nn.ReLU(inplace=False), *([nn.MaxPool2d(3, 2)] if pooled else [])]
+    return nn.Sequential(*layers)
+
+
+@pytest.fixture
+def file(alexnet, tmp_path):
+    path = tmp_path / FILE
+    torch.save({f"features.{key}": value for key, value in alexnet.state_dict().items()}, path)
+    return path
+
+
+def test_as_torchmetrics(alexnet, file, monkeypatch):
+    monkeypatch.setattr(theirs, "_get_tv_model_features", lambda *_: alexnet)
+    reference = theirs._LPIPS(net="alex", pnet_rand=True)
+    a, b = torch.randint(0, 256, (2, 2, 3, 70, 90), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    ours = LPIPS(file)
+    expected = reference(a[..., 4:-4, 4:-4] / 255, b[..., 4:-4, 4:-4] / 255, normalize=True).flatten()
+    assert torch.allclose(ours(a, b, shave=4), expected, rtol=1e-5) and (expected > 0.01).all()
+    assert torch.equal(ours(a, a), torch.zeros(2))
+    assert torch.allclose(ours(a / 255, b), ours(a, b))
+
+
+def test_where_the_weights_are(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    assert find_alexnet() is None and find_alexnet(file) == file
+    with pytest.raises(UserError, match="there is no such file"):
+        find_alexnet(tmp_path / "none.pth")
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    file.rename(tmp_path / "hub" / "checkpoints" / FILE)
+    assert find_alexnet() is not None
+
+
+def test_what_is_no_alexnet(tmp_path):
+    other = tmp_path / "other.pth"
+    torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, other)
+    with pytest.raises(UserError, match="does not hold AlexNet"):
+        LPIPS(other)
+    other.write_text("nothing")
+    with pytest.raises(UserError, match="is no weight file"):
+        LPIPS(other)
+
+
+def test_too_small(file):
+    with pytest.raises(UserError, match="too small for LPIPS"):
+        LPIPS(file)(torch.zeros(1, 3, 40, 40), torch.zeros(1, 3, 40, 40), shave=8)
