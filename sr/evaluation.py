@@ -37,6 +37,7 @@ class Entry:
     model: SuperResolver
     published: str = ""  # the name of the paper's figures (sr.report.published) that it is to be held against
     merge: bool = True  # measured in its merged form; false where that would be another function
+    ensemble: bool = False  # under x8 self-ensemble, whatever the others are measured under
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def compare(
     papers: dict[Figure, Published] = {}
     drawn: list[Path] = []
     for data in sets:
-        if ensemble and not data.symmetric:
+        if (ensemble or any(e.ensemble for e in entries)) and not data.symmetric:
             log.warning(
                 f"warning: the LR of {data.name} was not made symmetrically (shifts, noise or directed blur), so the "
                 "x8 self-ensemble averages answers to different questions"
@@ -156,7 +157,8 @@ def compare(
         samples: dict[str, list[Sample]] = {}
         for entry in deployed:
             under = _suited(_protocols(entry, entries, protocols), data, bool(protocols))
-            rows, kept = measure(entry, data, under, device, ensemble and entry.name != BASELINE, panels)
+            averaged = (ensemble or entry.ensemble) and entry.name != BASELINE
+            rows, kept = measure(entry, data, under, device, averaged, panels)
             figures += rows
             papers |= _papers(entry, averages(rows), data)
             samples[rows[0].model] = kept

@@ -9,16 +9,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-COMMANDS = sorted(
-    set(re.findall(r"^(?:\.venv/bin/)?python ((?:train|evaluate|measure)\.py .*?)(?:\s+#.*)?$", README, re.M))
-)
+ENTRIES = "train|evaluate|measure|compare|figure"
+COMMANDS = sorted(set(re.findall(rf"^(?:\.venv/bin/)?python ((?:{ENTRIES})\.py .*?)(?:\s+#.*)?$", README, re.M)))
 
 
 def test_there_are_commands_to_check():
     assert len(COMMANDS) > 12
 
 
-@pytest.mark.parametrize("line", [c for c in COMMANDS if "resume=" not in c])
+@pytest.mark.parametrize("line", [c for c in COMMANDS if "resume=" not in c and "-m " not in c])
 def test_every_command_composes(command, line):
     script, *arguments = shlex.split(line)
     outcome = command(script, *arguments, *([] if "--cfg" in arguments else ["--cfg", "job"]))
@@ -35,7 +34,7 @@ def test_every_option_in_the_tables_composes(command):
         assert outcome.code == 0, outcome
 
 
-@pytest.mark.parametrize("group", ["data", "protocol", "degradation", "loss", "scheduler"])
+@pytest.mark.parametrize("group", ["data", "protocol", "degradation", "loss", "scheduler", "ablation", "figure"])
 def test_every_option_of_a_group_is_named(group):
     missing = [p.stem for p in (ROOT / "conf" / group).glob("*.yaml") if f"`{p.stem}`" not in README]
     assert not missing

@@ -70,7 +70,8 @@ class TrainSchema(Common):
     init_from: str | None = None  # a checkpoint or run folder whose weights training starts from
     resume: str | None = None  # 'last' or a run folder
     benchmarks: list[str] | None = None  # measured at the end; null: the data's own and those found in data_dir
-    self_ensemble: bool = False  # of the measurement at the end
+    self_ensemble: bool = False  # at the end the result is also measured under x8 self-ensemble
+    test_protocols: list[str] | None = None  # of it; null: those under which the papers measure the model
     choices: dict[str, Any] = field(default_factory=dict)  # filled in: the names chosen from each group
 
 
@@ -113,6 +114,41 @@ class MeasureSchema:
     results: Any = None  # results.csv files or run folders of evaluate.py, for the reproduced figures
 
 
+@dataclass
+class FigureSchema:
+    """Every plain key of conf/figure.yaml."""
+
+    figure: Any = None
+    checkpoint: Any = None  # run folders or checkpoints: a path, or a list
+    weights: Any = None  # authors' files: a name of the zoo or a path, or a list of both
+    zoo: Zoo = field(default_factory=Zoo)
+    runs: Any = None  # folders that hold runs: a path, or a list
+    images: Any = None  # files and folders of HR images; null: the bundled photos that are held out
+    scale: int | None = None  # needed where the models serve several
+    vgg_weights: str | None = None  # torchvision's vgg19-dcbb9e9d.pth; null: looked for where torchvision keeps it
+    device: str = "auto"
+    format: str = "png"  # or pdf, svg
+
+
+@dataclass
+class CompareSchema(Common):
+    """Every plain key of conf/compare.yaml."""
+
+    runs: Any = None  # run folders, sweeps, or folders that hold them: a path or a list of paths
+    checkpoint: Any = None  # a path, or a list of paths
+    weights: Any = None  # authors' files: a name of the zoo or a path, or a list of both
+    zoo: Zoo = field(default_factory=Zoo)
+    protocol: Any = None  # a name or a list of names; null: those under which the papers measure the model
+    sort: Any = None  # a column or a list of columns, the best first; -name turns the order
+    filter: Any = None  # a condition such as 'scale=4', or a list of conditions that must all hold
+    out: str = "outputs/compare/${now:%Y-%m-%d_%H-%M-%S}"  # the folder that is written
+    crops: int = 2  # images per set and scale in the page's viewer; 0: none
+    crop_size: int = 128  # HR pixels
+    wandb: str | None = None  # <entity>/<project>: also a W&B workspace and report of the same table
+    lpips: str | None = None  # torchvision's AlexNet file; null: used where torchvision keeps it
+    device: str = "auto"
+
+
 def recipe_of(model: str) -> str:
     """The recipe of a model: its own, else its family's (`rlfn_s` -> `rlfn`), else `base`."""
     loader = GlobalHydra.instance().config_loader()
@@ -121,6 +157,11 @@ def recipe_of(model: str) -> str:
     while name not in recipes and "_" in name:
         name = name.rpartition("_")[0]
     return name if name in recipes else "base"
+
+
+def share(total: int, part: float) -> int:
+    """A part of a number of steps, 1 at least: ${share:${steps},0.9}."""
+    return max(1, int(total * part + 1e-6))
 
 
 def scale_name(scale: Any) -> str:
@@ -134,5 +175,15 @@ def register() -> None:
     store.store(name="train_schema", node=TrainSchema)
     store.store(name="evaluate_schema", node=EvaluateSchema)
     store.store(name="measure_schema", node=MeasureSchema)
+    store.store(name="compare_schema", node=CompareSchema)
+    store.store(name="figure_schema", node=FigureSchema)
     OmegaConf.register_new_resolver("recipe_of", recipe_of, replace=True)
     OmegaConf.register_new_resolver("scale_name", scale_name, replace=True)
+    OmegaConf.register_new_resolver("share", share, replace=True)
+    OmegaConf.register_new_resolver("row_folder", _row_folder, replace=True)
+
+
+def _row_folder(*swept: str) -> str:
+    from sr.entry.sweep import row_folder  # which only a sweep needs
+
+    return row_folder(*swept)

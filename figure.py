@@ -1,0 +1,16 @@
+"""Draw a paper's figure from models, runs and images: python figure.py figure=crop_grid weights=[rlfn_x4,bsrn_x4]."""
+
+from omegaconf import DictConfig
+
+from sr.entry.cli import main
+
+
+@main("figure")
+def run(cfg: DictConfig) -> None:
+    from sr.entry.figure import figure
+
+    figure(cfg)
+
+
+if __name__ == "__main__":
+    run()

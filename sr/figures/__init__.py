@@ -1,0 +1,1 @@
+"""The papers' figures, each by one function and one command: python figure.py figure=<name>."""

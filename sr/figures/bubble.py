@@ -1,0 +1,137 @@
+"""What a network costs against what it reaches: published figures, and runs beside them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sr.checkpoint import construct
+from sr.errors import UserError
+from sr.figures.drawing import COLORS, Drawing, page, styled
+from sr.figures.placing import place_labels
+from sr.metrics.protocol import get_protocol
+from sr.report.cost import cost, lr_size
+from sr.report.cost_table import TABLE
+from sr.report.published import published
+from sr.report.runs import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PER_MILLION = 420.0  # points squared of a bubble, for each million of parameters
+SMALLEST = 14.0  # points squared: a bubble that can still be seen
+
+
+def published_points(scale: int, dataset: str, protocols: Sequence[str]) -> list[dict[str, Any]]:
+    """The models whose cost and PSNR are published, each under the first protocol that has a figure."""
+    with TABLE.open(newline="") as file:
+        table = [r for r in csv.DictReader(file) if int(r["scale"]) == scale and r["macs_g"] and r["parameters"]]
+    points = []
+    for row in table:
+        figures = [published(row["model"], scale, dataset, protocol) for protocol in protocols]
+        if found := next((f for f in figures if f), None):
+            kind = "recalled" if found.source_kind == "memory" else "published"
+            size = {"parameters": int(row["parameters"]), "macs_g": float(row["macs_g"])}
+            about = {"protocol": found.protocol, "kind": kind, "source": found.source}
+            points.append({"model": row["model"], **size, "psnr": found.psnr, **about})
+    return points
+
+
+def run_points(runs: Sequence[Run], scale: int, dataset: str, protocols: Sequence[str]) -> list[dict[str, Any]]:
+    """Runs measured on this set at this scale, their cost counted in the merged form on LR that gives 720p."""
+    points = []
+    for run in runs:
+        found = [
+            f
+            for protocol in protocols
+            for f in run.figures
+            if (f.dataset, f.scale, f.protocol) == (dataset, scale, protocol) and f.model != "bicubic"
+        ]
+        if not found:
+            continue
+        model = construct(run.config["model"], run.folder).merged()
+        macs = cost(model, lr_size(scale), scale).macs / 1e9
+        about = {"model": run.name, "parameters": sum(p.numel() for p in model.parameters()), "macs_g": macs}
+        points.append(
+            {**about, "psnr": found[-1].psnr, "protocol": found[-1].protocol, "kind": "ours", "source": str(run.folder)}
+        )
+    return points
+
+
+@styled
+def bubble(
+    runs: Sequence[Run] = (),
+    scale: int | None = None,
+    dataset: str = "Set5",
+    protocols: Sequence[str] = ("y", "y_uint8", "y_classic", "y_float"),
+    models: Sequence[str] | None = None,
+) -> Drawing:
+    """PSNR over multiply-adds; a bubble's area is the number of parameters, its colour the protocol.
+
+    Args:
+        runs: drawn with a black edge, where they were measured on this set.
+        scale: one at a time; None: 4.
+        dataset: as in tables: Set5, Set14, B100, Urban100.
+        protocols: in order of preference; a figure counts under its own alone, which is why the colour tells it.
+        models: names of published models to draw; None: all.
+
+    Raises:
+        UserError: nothing is left to draw.
+    """
+    scale = scale or 4
+    known = [get_protocol(name).name for name in protocols]
+    points = [p for p in published_points(scale, dataset, known) if models is None or p["model"] in models]
+    ours = run_points(runs, scale, dataset, known)
+    notes = []
+    if skipped := len(runs) - len(ours):
+        notes.append(f"{skipped} of {len(runs)} runs have no figure on {dataset} x{scale} under {', '.join(known)}")
+    points += ours
+    if not points:
+        raise UserError(
+            f"no figure on {dataset} x{scale} under {', '.join(known)}: try figure.dataset=Set5 scale=4, or measure a "
+            f"run on it: python evaluate.py checkpoint=RUN data=[{dataset.lower()}]"
+        )
+    return Drawing(_draw(points, scale, dataset, known), points, notes)
+
+
+def area(parameters: float) -> float:
+    """Of a bubble, in points squared."""
+    return SMALLEST + PER_MILLION * parameters / 1e6
+
+
+def _draw(points: Sequence[Mapping[str, Any]], scale: int, dataset: str, protocols: Sequence[str]) -> Figure:
+    from matplotlib.lines import Line2D
+
+    figure = page(8, 5)
+    ax = figure.subplots()
+    # The largest first, so that none hides a smaller one.
+    ordered = sorted(points, key=lambda p: -p["parameters"])
+    most = max(p["parameters"] for p in ordered)
+    shrink = min(1.0, 6e6 / most)  # a bubble of 6 million parameters is as large as one may be
+    for p in ordered:
+        tint = COLORS[protocols.index(p["protocol"]) % len(COLORS)]
+        hollow, own = p["kind"] == "recalled", p["kind"] == "ours"
+        ax.scatter(
+            p["macs_g"], p["psnr"], s=area(p["parameters"] * shrink), facecolor="none" if hollow else tint,
+            edgecolor="black" if own else tint, linewidth=1.6 if own else 1.0, alpha=1.0 if hollow or own else 0.75,
+        )  # fmt: skip
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.margins(x=0.1, y=0.12)
+    ax.set(xlabel="multiply-adds for a 1280 x 720 output, G", ylabel=f"PSNR on {dataset} x{scale}, dB")
+    dot: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 6}
+    used = [n for n in protocols if any(p["protocol"] == n for p in points)]
+    tints = {name: COLORS[i % len(COLORS)] for i, name in enumerate(protocols)}
+    handles = [Line2D([], [], color=tints[name], label=f"protocol {name}", **dot) for name in used]
+    if any(p["kind"] == "recalled" for p in points):
+        handles.append(Line2D([], [], color="#555555", markerfacecolor="none", label="not checked in the paper", **dot))
+    if any(p["kind"] == "ours" for p in points):
+        handles.append(Line2D([], [], color="#bbbbbb", markeredgecolor="black", label="measured here", **dot))
+    for size in [s for s in (1e5, 1e6, 1e7) if s <= most]:
+        diameter = area(size * shrink) ** 0.5
+        mark = {"marker": "o", "linestyle": "", "markersize": diameter, "color": "#cccccc"}
+        handles.append(Line2D([], [], label=f"{size / 1e6:g} M parameters", **mark))
+    figure.legend(handles=handles, loc="outside right upper", labelspacing=1.6, handlelength=2.5, borderpad=1)
+    place_labels(ax, [(p["macs_g"], p["psnr"], area(p["parameters"] * shrink) ** 0.5 / 2, p["model"]) for p in ordered])
+    return figure

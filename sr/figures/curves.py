@@ -1,0 +1,80 @@
+"""Curves of runs from their metrics.csv, and the names under which runs are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sr.errors import UserError
+from sr.report.runs import Run, differing, flat
+
+MOST = 3  # differing keys in a label; where more differ, classes alone are named
+
+
+def curve(run: Run, key: str | None = None) -> tuple[str, np.ndarray, np.ndarray]:
+    """One logged figure over the optimizer steps.
+
+    Args:
+        key: a column of metrics.csv; None: the first of the validation's PSNRs, over all scales.
+
+    Returns:
+        The column, steps (n,) and values (n,).
+
+    Raises:
+        UserError: the run did not log it.
+    """
+    logged = list(dict.fromkeys(k for row in run.curve for k in row if k != "step"))
+    found = key or next((k for k in sorted(logged) if k.startswith("val/psnr")), None)
+    if found not in logged:
+        wanted = f"no {key}" if key else "no validation PSNR"
+        raise UserError(f"{run.folder}/metrics.csv holds {wanted}, only {', '.join(sorted(logged)) or 'nothing'}")
+    points = [(row["step"], row[found]) for row in run.curve if found in row]
+    steps, values = np.asarray(points, np.float64).T
+    return found, steps, values
+
+
+def labels(runs: Sequence[Run], given: Sequence[str] | None = None) -> list[str]:
+    """A name for each run; runs that differ in their seed alone share one.
+
+    Args:
+        given: names in the order of the runs, which are then used as they are; the same name for several runs means
+            that they belong together.
+
+    Raises:
+        UserError: not as many names as runs.
+    """
+    if given is not None:
+        if len(given) != len(runs):
+            raise UserError(f"labels: {len(given)} names for {len(runs)} runs; there must be as many")
+        return [str(name) for name in given]
+    configs = [flat(run.config) for run in runs]
+    named = [""] * len(runs)
+    for name in dict.fromkeys(run.name for run in runs):
+        places = [i for i, run in enumerate(runs) if run.name == name]
+        apart = [key for key in differing([runs[i] for i in places]) if key != "seed"]
+        told = apart if len(apart) <= MOST else [key for key in apart if key.endswith("._target_")][:MOST]
+        words = {i: [_word(key, configs[i].get(key)) for key in told] for i in places}
+        alone = len(places) == len(runs) and bool(told)
+        full = {i: tuple(str(configs[i].get(key)) for key in apart) for i in places}
+        for i in places:
+            named[i] = ", ".join(words[i] if alone else [name, *words[i]])
+            if any(words[other] == words[i] and full[other] != full[i] for other in places):
+                named[i] += f" ({runs[i].folder.name})"
+    return named
+
+
+def _word(key: str, value: Any) -> str:
+    """A setting as a word of a label: optimizer._target_: torch.optim.Adam -> Adam, optimizer.lr: 0.1 -> lr=0.1."""
+    if key.endswith("._target_"):
+        return str(value).rpartition(".")[2]
+    return f"{key.rpartition('.')[2]}={value}"
+
+
+def groups(runs: Sequence[Run], given: Sequence[str] | None = None) -> dict[str, list[Run]]:
+    """The runs under their names, in order of appearance."""
+    found: dict[str, list[Run]] = {}
+    for name, run in zip(labels(runs, given), runs, strict=True):
+        found.setdefault(name, []).append(run)
+    return found

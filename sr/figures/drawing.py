@@ -1,0 +1,119 @@
+"""What every figure shares: one style, colours that all eyes tell apart, and a picture that keeps its numbers."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import numpy as np
+
+from sr.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, without their yellow, which is too light for lines on white.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#555555")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+STYLE: Any = {
+    "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "legend.fontsize": 8, "xtick.labelsize": 8,
+    "ytick.labelsize": 8, "figure.titlesize": 10, "axes.grid": True, "grid.color": "#dddddd", "axes.axisbelow": True,
+    "axes.spines.top": False, "axes.spines.right": False, "lines.linewidth": 1.5, "lines.markersize": 4,
+    "figure.facecolor": "white", "legend.frameon": False,
+}  # fmt: skip
+DPI = 150
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture with the numbers that it shows.
+
+    Attributes:
+        figure: matplotlib's; a notebook shows the drawing as it is.
+        rows: the numbers, written beside the picture as CSV.
+        notes: what is to be known about it: what was left out and why.
+    """
+
+    figure: Figure
+    rows: Sequence[Mapping[str, Any]]
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    def save(self, path: Path) -> tuple[Path, Path]:
+        """Write the picture in the format of the suffix (png, pdf, svg) and the numbers beside it, `.csv`."""
+        suffixes = sorted(self.figure.canvas.get_supported_filetypes())
+        if path.suffix.lstrip(".") not in suffixes:
+            raise UserError(f"{path}: a picture is written as one of {', '.join(suffixes)}, for example format=png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.figure.savefig(path, dpi=DPI)
+        numbers = path.with_suffix(".csv")
+        with numbers.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(dict.fromkeys(key for row in self.rows for key in row)))
+            writer.writeheader()
+            writer.writerows(self.rows)
+        return path, numbers
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png", dpi=100)
+        return buffer.getvalue()
+
+
+def styled(draw: Callable[P, Drawing]) -> Callable[P, Drawing]:
+    """Run a drawing function in the project's style, which leaves matplotlib's own settings as they were."""
+
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Drawing:
+        try:
+            import matplotlib
+        except ImportError as error:
+            raise UserError('figures need matplotlib: pip install "sr[figures]"') from error
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def page(width: float, height: float) -> Figure:
+    """A blank page of that many inches; without pyplot, which would keep every figure alive."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def stacked(figure: Figure, parts: int) -> list[Any]:
+    """Parts of a page one below the other, each with axes of its own."""
+    return list(np.atleast_1d(figure.subfigures(parts, 1)))  # type: ignore[arg-type]
+
+
+def show(ax: Axes, image: np.ndarray, title: str = "", below: str = "", **options: Any) -> Any:
+    """An image (H, W, 3) or (H, W) with a line above and one below, in a thin frame; pixels stay pixels."""
+    shown = ax.imshow(image, **{"interpolation": "nearest", **options})
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    ax.spines[:].set(visible=True, color="#bbbbbb", linewidth=0.5)
+    ax.set_title(title)
+    ax.set_xlabel(below, fontsize=8)
+    return shown
+
+
+def box(ax: Axes, top: int, left: int, height: int, width: int, color: str = COLORS[1]) -> None:
+    """A frame around a window of pixels."""
+    from matplotlib.patches import Rectangle
+
+    ax.add_patch(Rectangle((left - 0.5, top - 0.5), width, height, fill=False, edgecolor=color, linewidth=1.5))
+
+
+def color(index: int) -> str:
+    return COLORS[index % len(COLORS)]
+
+
+def marker(index: int) -> str:
+    return MARKERS[index % len(MARKERS)]

@@ -1,0 +1,40 @@
+"""For notebooks: a run of train.py or evaluate.py as it would be typed, in a folder of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from sr.errors import UserError
+
+PROJECT = Path(__file__).resolve().parents[2]
+KEPT = 25  # lines of a failed command's output that are shown
+
+
+def run(script: str, *arguments: str, outputs: str | Path | None = None) -> Path:
+    """Run an entry script in the project's folder, to which paths in its arguments are relative, and wait for it.
+
+    Args:
+        script: train.py, for example.
+        arguments: as typed.
+        outputs: where its run folder is made; None: outputs/notebooks of the project.
+
+    Returns:
+        The run folder, with everything that the command printed in `output.txt`.
+
+    Raises:
+        UserError: it failed; with the end of its output.
+    """
+    name = f"{Path(script).stem}_{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
+    place = (Path(outputs or PROJECT / "outputs" / "notebooks") / name).resolve()
+    place.mkdir(parents=True, exist_ok=True)
+    typed = [sys.executable, str(PROJECT / script), *arguments, f"hydra.run.dir={place}"]
+    told = place / "output.txt"
+    with told.open("w") as file:
+        code = subprocess.run(typed, stdout=file, stderr=subprocess.STDOUT, cwd=PROJECT, check=False).returncode
+    if code:
+        end = "\n".join(told.read_text().splitlines()[-KEPT:])
+        raise UserError(f"python {script} {' '.join(arguments)} ended with status {code}. The end of {told}:\n{end}")
+    return place

@@ -1,0 +1,49 @@
+"""Published points and runs beside them."""
+
+import pytest
+
+from sr.errors import UserError
+from sr.figures.bubble import area, bubble, published_points, run_points
+from sr.models.srcnn import SRCNN
+
+
+def row(model, psnr, protocol="y_classic", dataset="Set5", scale=4):
+    return {"model": model, "dataset": dataset, "scale": scale, "protocol": protocol, "psnr": psnr, "ssim": 0.9,
+            "images": 5}  # fmt: skip
+
+
+def test_published_points_carry_protocol_and_source():
+    points = {p["model"]: p for p in published_points(4, "Set5", ("y", "y_uint8", "y_classic"))}
+    assert (points["bsrn"]["psnr"], points["bsrn"]["macs_g"], points["bsrn"]["parameters"]) == (32.35, 19.18, 352400)
+    assert points["bsrn"]["protocol"] == "y" and points["vdsr"]["protocol"] == "y_classic"
+    assert points["rlfn_s"]["kind"] == "recalled" and points["bsrn"]["kind"] == "published"
+    assert "bsrn" not in {p["model"] for p in published_points(4, "Set5", ("y_classic",))}
+
+
+def test_a_run_is_counted_and_placed_under_its_own_protocol(make_run):
+    run = make_run("a", results=[row("bicubic", 28.4), row("srcnn", 30.1), row("srcnn", 28.4, "rgb")])
+    other = make_run("b", results=[row("srcnn", 25.0, dataset="B100")])
+    (point,) = run_points([run, other], 4, "Set5", ("y", "y_classic"))
+    assert (point["psnr"], point["protocol"], point["kind"]) == (30.1, "y_classic", "ours")
+    assert point["parameters"] == sum(p.numel() for p in SRCNN(4).parameters())
+    assert point["macs_g"] == pytest.approx((64 * 81 + 32 * 64 + 32 * 25) * 1280 * 720 / 1e9)
+
+
+def test_it_is_drawn_with_runs_and_says_what_was_left_out(make_run, png):
+    runs = [make_run("a", results=[row("srcnn", 30.1)]), make_run("b", results=[row("srcnn", 25.0, dataset="B100")])]
+    drawing = bubble(runs)
+    assert [r["kind"] for r in drawing.rows].count("ours") == 1
+    assert drawing.notes == ["1 of 2 runs have no figure on Set5 x4 under y, y_uint8, y_classic, y_float"]
+    assert png(drawing).std() > 5
+    names = [text.get_text() for text in drawing.figure.axes[0].texts]
+    assert len(names) == len(drawing.rows) and "bsrn" in names
+
+
+def test_a_choice_of_models_another_set_and_nothing_left():
+    assert {r["model"] for r in bubble(scale=2, dataset="Urban100", models=["bsrn", "imdn"]).rows} == {"bsrn", "imdn"}
+    with pytest.raises(UserError, match="no figure on Set6 x4"):
+        bubble(dataset="Set6")
+
+
+def test_areas_grow_with_parameters():
+    assert area(2e6) - area(1e6) == pytest.approx(area(1e6) - area(0))

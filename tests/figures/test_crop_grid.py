@@ -1,0 +1,57 @@
+"""The crops that papers print: figures as evaluate.py has them, the window where models differ."""
+
+import numpy as np
+import pytest
+import torch
+
+from sr.errors import UserError
+from sr.evaluation import Entry
+from sr.figures.crop_grid import crop_grid, telling_window
+from sr.metrics.protocol import get_protocol
+from sr.models.bicubic import Bicubic
+from sr.models.espcn import ESPCN
+
+
+def test_figures_are_the_protocols_of_the_whole_image(pictures, plain, png):
+    drawing = crop_grid([plain], pictures, size=20)
+    assert [(r["model"], r["image"]) for r in drawing.rows] == [
+        (m, p.name) for p in pictures for m in ("bicubic", "ecbsr")
+    ]
+    photo, rule = pictures[0], get_protocol("y")
+    with torch.no_grad():
+        psnr, ssim = rule.compare(plain.model(rule.lr(photo.pixels, 2)), photo.pixels, 2)
+    assert drawing.rows[1]["psnr"] == pytest.approx(float(psnr)) and drawing.rows[1]["ssim"] == pytest.approx(
+        float(ssim)
+    )
+    assert png(drawing).std() > 10
+    below = [ax.get_xlabel() for ax in drawing.figure.axes]
+    assert f"ecbsr\n{float(psnr):.2f} / {float(ssim):.4f}" in below and "protocol y" in drawing.figure.get_suptitle()
+
+
+def test_the_window_is_where_the_outputs_differ():
+    hr = np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8)
+    one, other = hr.copy(), hr.copy()
+    other[16:24, 40:48] //= 4
+    top, left, height, width = telling_window(hr, [one, other], 16, 2)
+    assert (height, width) == (16, 16) and top <= 16 <= top + 8 and left <= 40 <= left + 8
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_any_number_of_models_and_lines(pictures, count):
+    torch.manual_seed(0)
+    models = [Entry(f"m{i}", ESPCN(3)) for i in range(count)]
+    for lines in (1, 2, 3):
+        drawing = crop_grid(models, pictures[:1], lines=lines, size=15, at=[3, 6])
+        assert len(drawing.figure.axes) == 1 + 2 + count
+
+
+def test_a_bicubic_that_is_given_is_not_drawn_twice(pictures):
+    drawing = crop_grid([Entry("bicubic", Bicubic(2))], pictures[:1], size=16)
+    assert [r["model"] for r in drawing.rows] == ["bicubic"]
+
+
+def test_models_of_two_scales_and_unknown_protocols_are_refused(pictures):
+    with pytest.raises(UserError, match="one scale that all"):
+        crop_grid([Entry("a", Bicubic(2)), Entry("b", Bicubic(3))], pictures)
+    with pytest.raises(UserError, match="protocol"):
+        crop_grid([Entry("a", Bicubic(2))], pictures, protocol="z")

@@ -1,0 +1,87 @@
+"""Curves of runs: names, jitter and convergence, against numpy."""
+
+import numpy as np
+import pytest
+
+from sr.errors import UserError
+from sr.figures.convergence import convergence, first_reached, mean_curve
+from sr.figures.curves import curve, groups, labels
+from sr.figures.jitter import jitter, jitter_of
+
+ADAM, SGD = {"_target_": "torch.optim.Adam", "lr": 1e-3}, {"_target_": "torch.optim.SGD", "lr": 1e-4}
+
+
+def test_a_curve_is_one_column_over_its_own_steps(make_run):
+    run = make_run("a", [30.0, 31.0])
+    column, steps, values = curve(run)
+    assert column == "val/psnr_y" and steps.tolist() == [10, 20] and values.tolist() == [30, 31]
+    assert curve(run, "train/loss")[1:] == (np.array([1.0]), np.array([0.5]))
+    with pytest.raises(UserError, match=r"no val/ssim.*train/loss, val/psnr_y"):
+        curve(run, "val/ssim")
+
+
+def test_names_tell_what_is_different_and_seeds_share_one(make_run):
+    runs = [make_run("0", optimizer=ADAM), make_run("1", optimizer=ADAM, seed=1), make_run("2", optimizer=SGD)]
+    assert labels(runs) == ["Adam, lr=0.001", "Adam, lr=0.001", "SGD, lr=0.0001"]
+    assert {k: len(v) for k, v in groups(runs).items()} == {"Adam, lr=0.001": 2, "SGD, lr=0.0001": 1}
+    assert labels(runs, ["a", "a", "b"]) == ["a", "a", "b"]
+    with pytest.raises(UserError, match="2 names for 3 runs"):
+        labels(runs, ["a", "b"])
+
+
+def test_models_are_named_and_runs_that_look_alike_by_their_folder(make_run):
+    many = {f"loss_{i}": 1 for i in range(4)}
+    runs = [make_run("0"), make_run("1", **many), make_run("2", model="vdsr", steps=3)]
+    assert labels(runs) == ["srcnn (0)", "srcnn (1)", "vdsr"]
+    assert labels(runs[:1]) == ["srcnn"]
+
+
+def test_jitter_is_the_scatter_around_a_trend():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.3, 4000)
+    assert jitter_of(noise + np.linspace(0, 50, 4000), share=1) == pytest.approx(0.3, rel=0.05)
+    assert jitter_of(np.linspace(20, 30, 50)) == pytest.approx(0, abs=1e-9)
+    late = [9.0, 1.0, 5.0, 2.0, 4.0, 3.0]
+    assert jitter_of(np.array(late), 0.5) == pytest.approx(np.std(np.diff(late[3:]), ddof=1) / np.sqrt(2))
+    assert np.isnan(jitter_of(np.array([1.0, 2.0])))
+
+
+def test_jitter_is_drawn_for_each_run(make_run, png):
+    runs = [make_run("0", [20, 25, 22, 27, 24, 28], model="repsr"), make_run("1", range(20, 26))]
+    drawing = jitter(runs, share=0.6)
+    assert [r["label"] for r in drawing.rows] == ["repsr", "srcnn"]
+    assert drawing.rows[0]["jitter"] > 1 and drawing.rows[1]["jitter"] == pytest.approx(0)
+    assert png(drawing).std() > 10
+    with pytest.raises(UserError, match=r"figure\.share=0"):
+        jitter(runs, share=0)
+
+
+def test_the_mean_is_over_the_steps_that_all_seeds_have():
+    steps, mean, spread = mean_curve(
+        [(np.array([1, 2, 3]), np.array([5.0, 6.0, 7.0])), (np.array([2, 3, 4]), np.array([8.0, 7.0, 1.0]))]
+    )
+    assert steps.tolist() == [2, 3] and mean.tolist() == [7, 7]
+    assert spread == pytest.approx(np.std([[6, 7], [8, 7]], axis=0, ddof=1))
+    assert first_reached(steps, mean, 7) == 2 and np.isnan(first_reached(steps, mean, 8))
+
+
+def test_convergence_tells_when_the_common_level_is_reached(make_run, png):
+    runs = [
+        make_run("0", [28, 30, 32], optimizer=ADAM, batch_size=4),
+        make_run("1", [28, 31, 33], optimizer=ADAM, batch_size=4, seed=1),
+        make_run("2", [20, 25, 30], optimizer=SGD, batch_size=16),
+    ]
+    drawing = convergence(runs, labels=["Adam", "Adam", "SGD"])
+    adam, sgd = drawing.rows
+    assert (adam["runs"], adam["last"], adam["level"], adam["level_reached_at"]) == (2, 32.5, 30, 20)
+    assert adam["deviation_at_the_end"] == pytest.approx(np.std([32, 33], ddof=1))
+    assert (sgd["best"], sgd["level_reached_at"]) == (30, 30)
+    assert png(drawing).std() > 5
+    by_images = convergence(runs, by_images=True, log_steps=True, labels=["Adam", "Adam", "SGD"]).rows
+    assert [row["level_reached_at"] for row in by_images] == [80, 480]
+
+
+def test_runs_without_a_common_step_are_refused_by_name(make_run):
+    runs = [make_run("0", [1, 2], every=10), make_run("1", [1, 2], every=7, seed=1)]
+    with pytest.raises(UserError, match=r"srcnn.*no step"):
+        convergence(runs)
