@@ -25,7 +25,7 @@ run() { # name, arguments of train.py
 }
 
 # SRCNN and ESPCN x3: the note's Adam, its rate falling to nothing, and the paper's SGD for as many steps on as many pixels
-run srcnn_adam model=srcnn scale=3 scheduler=cosine patch_size=8 batch_size=16 budget.steps=14000
+run srcnn_adam model=srcnn scale=3 scheduler=cosine optimizer.lr=4e-3 patch_size=8 batch_size=16 budget.steps=14000
 run srcnn_sgd model=srcnn scale=3 recipe=srcnn_sgd patch_size=8 batch_size=16 budget.steps=14000
 run espcn_adam model=espcn scale=3 scheduler=cosine batch_size=16 budget.steps=8000
 run espcn_sgd model=espcn scale=3 recipe=espcn_sgd batch_size=16 budget.steps=8000

@@ -279,3 +279,13 @@ def test_a_damaged_checkpoint_is_refused(command, run):
         path.write_bytes(whole[:size])
         outcome = command("evaluate.py", f"checkpoint={path}")
         assert outcome.code == 1 and "cannot be read" in outcome.err, outcome
+
+
+def test_panels_may_show_where_the_models_disagree(command, div2k):
+    typed = ["model=ecbsr_m4c8", "scale=2", "budget=smoke", "data=div2k", f"data.root={div2k}", "benchmarks=[]"]
+    runs = [command("train.py", *typed, f"seed={seed}", folder=f"run{seed}").folder for seed in (0, 1)]
+    both = [f"checkpoint=[{runs[0]},{runs[1]}]", "data=[div2k]", f"data.root={div2k}"]
+    outcome = command("evaluate.py", *both, "panel_at=disagreement", "panel_size=16", folder="at")
+    assert outcome.code == 0 and (outcome.folder / "panels/DIV2K_x2.png").is_file(), outcome
+    refused = command("evaluate.py", *both, "panel_at=elsewhere", folder="refused")
+    assert refused.code == 1 and "'detail' and 'disagreement'" in refused.err, refused

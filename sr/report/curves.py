@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
 from sr.report.runs import Run
+
+log = logging.getLogger(__name__)
 
 Points = dict[float, list[float]]  # step -> PSNR of each run
 
@@ -24,7 +27,11 @@ def draw(groups: Mapping[str, Sequence[Run]], file: Path) -> bool:
                 curves.setdefault(scale, {}).setdefault(label, {}).setdefault(step, []).append(value)
     if not curves:
         return False
-    from matplotlib.figure import Figure  # takes a second; no display is needed
+    try:
+        from matplotlib.figure import Figure  # takes a second; no display is needed
+    except ImportError:
+        log.warning('no picture of the curves: it needs matplotlib, pip install "sr[figures]"')
+        return False
 
     picture = Figure(figsize=(6.4 * len(curves), 4.4), dpi=150, layout="constrained")
     every = picture.subplots(1, len(curves), squeeze=False)[0]
