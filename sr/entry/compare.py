@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
 from sr import checkpoint
 from sr.entry.measured import Measuring
+from sr.entry.typed import listed, names
 from sr.entry.weights import published_name, weights_entries
 from sr.errors import UserError
 from sr.metrics.lpips import ADDRESS, FILE
@@ -50,27 +50,27 @@ def compare(cfg: DictConfig) -> None:
     """Run a composed conf/compare.yaml: print the table, write table.md, .csv, .tex and index.html."""
     run = HydraConfig.get()
     typed = list(run.overrides.task)
-    names, protocols = _names("data", typed), _names("protocol", typed)
+    sets, protocols = names("data", typed) or [], names("protocol", typed) or []
     if cfg.wandb:
         _place(cfg.wandb)
     typed_scale = cfg.scale if any(t.split("=")[0] == "scale" for t in typed) else None
     at_scale = [] if typed_scale is None else [f"scale={typed_scale}"]
-    wanted, by = conditions([*at_scale, *_list(cfg.filter)]), _list(cfg.sort)
+    wanted, by = conditions([*at_scale, *listed(cfg.filter)]), listed(cfg.sort)
     table = tabulate(rows(labelled(sources(cfg, typed_scale))))
 
     # What can be refused or left out before anything is measured.
-    order(table, [name for name in by if not _measured_later(name, names)])
-    lines = select(table, [c for c in wanted if not _measured_later(c.key, names)])
+    order(table, [name for name in by if not _measured_later(name, sets)])
+    lines = select(table, [c for c in wanted if not _measured_later(c.key, sets)])
     found = [line.row for line in lines]
     measuring = Measuring(cfg, typed, protocols)
-    if names:
-        found = measuring.missing(found, names)
+    if sets:
+        found = measuring.missing(found, sets)
 
     notes = [] if any(row.lpips for row in found) else [UNMEASURED if measuring.lpips else NO_LPIPS]
     chosen = [line.row for line in select(tabulate(found), wanted)]
     table = tabulate(chosen, notes)  # again: columns that only a row left out had are gone
     table = replace(table, lines=order(table, by))
-    crops = measuring.crops([line.row for line in table.lines], names) if cfg.crops else []
+    crops = measuring.crops([line.row for line in table.lines], sets) if cfg.crops else []
     folder = Path(run.runtime.output_dir)
     _write(table, crops, folder)
     if cfg.wandb:
@@ -99,9 +99,9 @@ def sources(cfg: DictConfig, scale: int | None) -> list[Source]:
     Raises:
         UserError: nothing was named, or something that is not there.
     """
-    found = [_of_run(run) for folder in _list(cfg.runs) for run in find_runs(Path(folder))]
-    found += [_of_checkpoint(Path(path)) for path in _list(cfg.checkpoint)]
-    for entry in weights_entries(_list(cfg.weights), cfg.zoo, scale):
+    found = [_of_run(run) for folder in listed(cfg.runs) for run in find_runs(Path(folder))]
+    found += [_of_checkpoint(Path(path)) for path in listed(cfg.checkpoint)]
+    for entry in weights_entries(listed(cfg.weights), cfg.zoo, scale):
         node, own = entry.model.card["model"], entry.model
         found.append(Source(entry.name, Path("zoo"), node, partial(_same, own), None, entry.published))
     if not found:
@@ -154,17 +154,3 @@ def _runs(found: Sequence[Row]) -> list[tuple[str, Run]]:
     """Each run once, under its label."""
     known = {row.source.label: row.source.run for row in found if row.source and row.source.run}
     return list(known.items())
-
-
-def _list(value: object) -> list[str]:
-    if value is None:
-        return []
-    return [str(v) for v in value] if isinstance(value, ListConfig | list) else [str(value)]
-
-
-def _names(group: str, typed: Sequence[str]) -> list[str]:
-    """The names typed in `data=[...]` or `protocol=[...]`; Hydra does not keep a multiple choice anywhere else."""
-    for override in OverridesParser.create().parse_overrides(list(typed)):
-        if override.key_or_group == group:
-            return _list(override.value())
-    return []

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from sr import checkpoint
 from sr.data.module import SRDataModule
 from sr.entry.cli import CONF
 from sr.entry.data_sets import build_sets, refuse_missing
+from sr.entry.typed import listed, names
 from sr.entry.validate import check_targets
 from sr.entry.weights import published_name, weights_entries
 from sr.errors import UserError
@@ -34,7 +34,7 @@ def evaluate(cfg: DictConfig) -> None:
     protocols = _names("protocol", typed) or None
     device = pick_device(cfg.device)
     by_scale: dict[int, list[Entry]] = {}
-    for entry in with_statistics(_entries(cfg, typed), _list(cfg.statistics)):
+    for entry in with_statistics(_entries(cfg, typed), listed(cfg.statistics)):
         for scale in [cfg.scale] if _typed("scale", typed) else entry.model.serves:
             by_scale.setdefault(scale, []).append(entry)
     folder = Path(run.runtime.output_dir)
@@ -50,7 +50,7 @@ def evaluate(cfg: DictConfig) -> None:
 
 
 def _entries(cfg: DictConfig, typed: Sequence[str]) -> list[Entry]:
-    paths, weights = _list(cfg.checkpoint), _list(cfg.weights)
+    paths, weights = listed(cfg.checkpoint), listed(cfg.weights)
     scale_typed = _typed("scale", typed)
     if not paths and not weights:
         if cfg.model is None:
@@ -128,17 +128,9 @@ def _unique(name: str, path: str, taken: list[str]) -> str:
     return longer if longer not in taken else f"{longer}:{len(taken) + 1}"
 
 
-def _list(value: object) -> list[str]:
-    if value is None:
-        return []
-    return [str(v) for v in value] if isinstance(value, ListConfig | list) else [str(value)]
-
-
 def _names(group: str, typed: Sequence[str]) -> list[str]:
-    """The names in `data=[...]` or `protocol=[...]`; Hydra does not keep a multiple choice anywhere else."""
-    for override in OverridesParser.create().parse_overrides(list(typed)):
-        if override.key_or_group == group:
-            value = override.value()
-            return [str(v) for v in value] if isinstance(value, list) else [str(value)]
+    """Those that were typed, else those of conf/evaluate.yaml."""
+    if (given := names(group, typed)) is not None:
+        return given
     defaults = OmegaConf.load(CONF / "evaluate.yaml").defaults
     return [str(v) for entry in defaults if isinstance(entry, DictConfig) and group in entry for v in entry[group]]

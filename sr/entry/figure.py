@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from sr import checkpoint
+from sr.entry.typed import listed
 from sr.entry.validate import check_targets
 from sr.entry.weights import published_name, weights_entries
 from sr.errors import UserError
@@ -62,8 +63,8 @@ def gathered(draw: Callable[..., Any], name: str, cfg: DictConfig) -> dict[str, 
 
 
 def _models(cfg: DictConfig) -> list[Entry]:
-    entries = weights_entries(_list(cfg.weights), cfg.zoo, None)
-    for path in _list(cfg.checkpoint):
+    entries = weights_entries(listed(cfg.weights), cfg.zoo, None)
+    for path in listed(cfg.checkpoint):
         content = checkpoint.read(path)
         name, node = content["sr"]["name"], content["sr"]["model"]
         folder = Path(path).resolve()
@@ -79,17 +80,11 @@ def _models(cfg: DictConfig) -> list[Entry]:
 
 
 def _runs(cfg: DictConfig) -> list[Run]:
-    return [run for folder in _list(cfg.runs) for run in find_runs(Path(folder))]
+    return [run for folder in listed(cfg.runs) for run in find_runs(Path(folder))]
 
 
 def _images(cfg: DictConfig) -> list[Photo]:
-    return read_photos(_list(cfg.images)) if cfg.images is not None else bundled_photos()
-
-
-def _list(value: Any) -> Sequence[str]:
-    if value is None:
-        return []
-    return [str(v) for v in value] if isinstance(value, ListConfig | list) else [str(value)]
+    return read_photos(listed(cfg.images)) if cfg.images is not None else bundled_photos()
 
 
 # Argument of a figure -> the keys that it is typed with, what makes it, what to type where it is missing.

@@ -1,0 +1,23 @@
+"""What stands on a command line, where the composed config does not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import ListConfig
+
+
+def listed(value: object) -> list[str]:
+    """A key that takes one thing or several: null -> [], a -> ["a"], [a, b] -> ["a", "b"]."""
+    if value is None:
+        return []
+    return [str(v) for v in value] if isinstance(value, ListConfig | list) else [str(value)]
+
+
+def names(group: str, typed: Sequence[str]) -> list[str] | None:
+    """The names in `data=[...]` or `protocol=[...]`, which Hydra keeps nowhere else; None where it was not typed."""
+    for override in OverridesParser.create().parse_overrides(list(typed)):
+        if override.key_or_group == group:
+            return listed(override.value())
+    return None
