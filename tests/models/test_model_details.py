@@ -151,7 +151,7 @@ def test_drcn_starts_as_the_identity_and_the_mean():
     torch.testing.assert_close(model.ensemble(list(x.split(1, dim=1))), x.mean(dim=1, keepdim=True))
 
 
-def pixels(output: torch.Tensor, target: torch.Tensor, lr: torch.Tensor) -> dict[str, torch.Tensor]:
+def pixels(output: torch.Tensor, target: torch.Tensor, lr: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
     return {"l2": (output - target).square().sum(), "l1": (output - target).abs().sum()}
 
 
