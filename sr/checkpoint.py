@@ -92,6 +92,11 @@ def load_weights(model: SuperResolver, state: dict[str, torch.Tensor], source: s
     Raises:
         UserError: with the keys that differ.
     """
+    model.load_state_dict(_same_network(model, state, source), strict=False)
+
+
+def _same_network(model: SuperResolver, state: dict[str, torch.Tensor], source: str | Path) -> dict[str, torch.Tensor]:
+    """The network's part of a state, which must be all of it and nothing else."""
     theirs = {k: v for k, v in state.items() if not k.startswith("loss.")}
     ours = model.deployed_state()
     missing = sorted(ours.keys() - theirs.keys())
@@ -107,11 +112,13 @@ def load_weights(model: SuperResolver, state: dict[str, torch.Tensor], source: s
             f"{source} does not fit {type(model).__name__} x{'/'.join(map(str, model.serves))}; it is of another "
             f"architecture, size or scale.{differing}"
         )
-    model.load_state_dict(theirs, strict=False)
+    return theirs
 
 
-def warm_start(model: SuperResolver, content: dict[str, Any], node: dict[str, Any], source: str | Path) -> str:
-    """Load another run's weights; those of the same network at another scale as far as they fit.
+def fitting(
+    model: SuperResolver, content: dict[str, Any], node: dict[str, Any], source: str | Path
+) -> dict[str, torch.Tensor]:
+    """The weights of a checkpoint that a run may start from; of the same network at another scale those that fit.
 
     Lim et al. (EDSR, section 4.1) start x3 and x4 from x2 in this way: layers of the same name and shape are taken,
     those that depend on the scale stay as they are initialised.
@@ -120,22 +127,30 @@ def warm_start(model: SuperResolver, content: dict[str, Any], node: dict[str, An
         content: of the checkpoint.
         node: the settings of `model`, as composed.
 
-    Returns:
-        What was taken and what was left fresh, for the log.
-
     Raises:
         UserError: it is of another architecture or size.
     """
     theirs, state = content["sr"]["model"], content["state_dict"]
     if {**theirs, "scale": None} != {**node, "scale": None} or theirs.get("scale") == node.get("scale"):
-        load_weights(model, state, source)
-        return f"weights from {source}"
+        return _same_network(model, state, source)
     ours = model.deployed_state()
-    fits = {k: state[k] for k, v in ours.items() if k in state and state[k].shape == v.shape}
+    return {k: state[k] for k, v in ours.items() if k in state and state[k].shape == v.shape}
+
+
+def warm_start(model: SuperResolver, content: dict[str, Any], node: dict[str, Any], source: str | Path) -> str:
+    """Load another run's weights as far as they fit (see `fitting`).
+
+    Returns:
+        What was taken and what was left fresh, for the log.
+    """
+    fits, ours = fitting(model, content, node, source), model.deployed_state()
     model.load_state_dict(fits, strict=False)
-    told = f"weights from {source} (scale {theirs.get('scale')}): {len(fits)} of {len(ours)} tensors"
-    fresh = [k for k in ours if k not in fits]
-    return told + (f"; begun afresh: {', '.join(fresh)}" if fresh else "")
+    if not (fresh := [k for k in ours if k not in fits]):
+        return f"weights from {source}"
+    scale = content["sr"]["model"].get("scale")
+    return (
+        f"weights from {source} (scale {scale}): {len(fits)} of {len(ours)} tensors; begun afresh: {', '.join(fresh)}"
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -222,6 +222,13 @@ def test_weights_of_another_size_are_refused(train):
     first = train(*tiny, "model.channels=8", "scale=2", folder="first")
     outcome = train(*tiny, "model.channels=16", "scale=4", f"init_from={first.folder}", folder="second")
     assert outcome.code == 1 and "does not fit EDSR x4" in outcome.err, outcome
+    assert not (outcome.folder / ".run").exists()  # the mended command may be typed again
+
+
+def test_a_late_stage_s_checkpoint_is_looked_at_before_the_first_step(train):
+    outcome = train("model=ecbsr_m4c8", "scale=2", "+stages={a: {}, b: {init_from: nowhere.ckpt}}", "steps=2")
+    assert outcome.code == 1 and "nowhere.ckpt: there is no such file" in outcome.err, outcome
+    assert not (outcome.folder / "checkpoints").exists()
 
 
 def test_the_final_table_has_a_row_for_each_stage(train):

@@ -90,8 +90,10 @@ def train(cfg: DictConfig) -> float | None:
     begin = models[first_stage(stages, resumed)]
     if resumed is not None:
         checkpoint.load_weights(begin, resumed["state_dict"], folder)
-    elif cfg.init_from:
-        checkpoint.read(cfg.init_from)  # refused here if it is no checkpoint
+    for stage, model in zip(stages, models, strict=True):  # of a late stage too, which would fail after hours
+        source, node = stage.cfg.init_from, plain(stage.cfg.model)
+        if source and source not in ("last", "best") and resumed is None:
+            checkpoint.fitting(model, checkpoint.read(source), node, source)
     if cfg.compile:
         for model in dict.fromkeys(models):
             model.network = torch.compile(model.network)  # type: ignore[method-assign]
