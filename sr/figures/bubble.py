@@ -39,14 +39,14 @@ def published_points(scale: int, dataset: str, protocols: Sequence[str]) -> list
 
 
 def run_points(runs: Sequence[Run], scale: int, dataset: str, protocols: Sequence[str]) -> list[dict[str, Any]]:
-    """Runs measured on this set at this scale, their cost counted in the merged form on LR that gives 720p."""
+    """Runs measured on this set at this scale, as they ended; their cost is counted merged, on LR that gives 720p."""
     points = []
     for run in runs:
         found = [
             f
             for protocol in protocols
             for f in run.figures
-            if (f.dataset, f.scale, f.protocol) == (dataset, scale, protocol) and f.model != "bicubic"
+            if (f.dataset, f.scale, f.protocol) == (dataset, scale, protocol) and f.model == run.name
         ]
         if not found:
             continue

@@ -20,8 +20,9 @@ def test_published_points_carry_protocol_and_source():
     assert "bsrn" not in {p["model"] for p in published_points(4, "Set5", ("y_classic",))}
 
 
-def test_a_run_is_counted_and_placed_under_its_own_protocol(make_run):
-    run = make_run("a", results=[row("bicubic", 28.4), row("srcnn", 30.1), row("srcnn", 28.4, "rgb")])
+def test_a_run_is_counted_and_placed_under_its_own_protocol_as_it_ended(make_run):
+    others = [row("bicubic", 28.4), row("srcnn (first)", 29.0), row("srcnn+", 30.3), row("srcnn", 28.4, "rgb")]
+    run = make_run("a", results=[row("srcnn", 30.1), *others])
     other = make_run("b", results=[row("srcnn", 25.0, dataset="B100")])
     (point,) = run_points([run, other], 4, "Set5", ("y", "y_classic"))
     assert (point["psnr"], point["protocol"], point["kind"]) == (30.1, "y_classic", "ours")
