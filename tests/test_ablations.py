@@ -10,7 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from sr.entry import config
 from sr.entry.build import plain
-from sr.entry.cli import CONF
+from sr.entry.names import CONF
 from sr.entry.stages import at_scale, plan, scales
 from sr.entry.sweep_rows import find, store, with_rows
 from sr.entry.validate import check_targets

@@ -8,18 +8,16 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import lightning.pytorch as L
 import torch
+from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from sr.callbacks.checkpoints import Checkpoints
 from sr.callbacks.csv_log import CsvLog
 from sr.report.rows import price
-
-if TYPE_CHECKING:
-    from sr.callbacks.wandb_log import WandbRun
 
 log = logging.getLogger(__name__)
 FILE = "model.ckpt"  # within an artifact, so that the same checkpoint is the same artifact wherever it is logged
@@ -39,7 +37,7 @@ class WandbStages(L.Callback):
             artifacts; where the run and its stages began is told all the same.
     """
 
-    def __init__(self, run: WandbRun, folder: Path, largest: float | None) -> None:
+    def __init__(self, run: WandbLogger, folder: Path, largest: float | None) -> None:
         self.run = run
         self.folder = folder
         self.largest = largest

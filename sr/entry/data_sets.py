@@ -11,7 +11,7 @@ from hydra.core.object_type import ObjectType
 from omegaconf import OmegaConf
 
 from sr.data.module import SRDataModule
-from sr.entry.cli import nearest
+from sr.entry.names import nearest
 from sr.entry.validate import check_targets
 from sr.errors import UserError
 

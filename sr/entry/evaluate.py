@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from sr import checkpoint
 from sr.data.module import SRDataModule
-from sr.entry.cli import CONF
 from sr.entry.data_sets import build_sets, refuse_missing
+from sr.entry.names import CONF
 from sr.entry.typed import listed, names
 from sr.entry.validate import check_targets
 from sr.entry.weights import published_name, weights_entries

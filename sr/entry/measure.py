@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from sr.entry.cli import CONF, nearest
+from sr.entry.names import CONF, nearest
 from sr.entry.validate import check_targets
 from sr.errors import UserError
 from sr.evaluation import pick_device

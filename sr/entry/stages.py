@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from sr.entry.cli import nearest
+from sr.entry.names import nearest
 from sr.errors import UserError
 
 # What a stage may change. Where its weights come from: init_from, `last` (the former stage's last, the default),

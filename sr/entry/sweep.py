@@ -19,7 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from sr.entry.cli import CONF
+from sr.entry.names import CONF
 from sr.entry.resume import quoted
 from sr.entry.sweep_rows import with_rows
 from sr.errors import UserError

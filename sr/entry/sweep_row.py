@@ -17,9 +17,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from sr.entry.cli import CONF, user_error
+from sr.entry.names import CONF
 from sr.entry.resume import quoted
-from sr.errors import UserError
+from sr.errors import UserError, user_error
 from sr.report import runs
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
-from sr.entry.cli import CONF, nearest
+from sr.entry.names import CONF, nearest
 from sr.errors import UserError
 from sr.report.ablation import Ablation, Row, read
 

@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from sr.entry.cli import nearest
+from sr.entry.names import nearest
 from sr.errors import UserError
 
 log = logging.getLogger(__name__)

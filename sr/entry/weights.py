@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from sr.entry.cli import CONF
+from sr.entry.names import CONF
 from sr.evaluation import Entry
 from sr.zoo.load import load
 

@@ -1,0 +1,66 @@
+"""The names that can be typed: where they stand, and the nearest one to a name that does not exist."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+def nearest(name: str, valid: list[str]) -> str:
+    """' Did you mean ...?' or an empty string."""
+    close = difflib.get_close_matches(name, list(dict.fromkeys(valid)), n=2, cutoff=0.6)
+    return f" Did you mean {' or '.join(close)}?" if close else ""
+
+
+def suggestion(error: Exception, config_name: str, arguments: list[str]) -> str:
+    """What to type instead of the key or option that composing refused."""
+    text = f"{error}\n{error.__cause__ or ''}"
+    if option := re.search(r"Could not find '([\w/]+)/([^'/]+)'", text):
+        group, name = option.groups()
+        folder = CONF / group
+        options = sorted(p.stem for p in folder.glob("*.yaml")) if folder.is_dir() else []
+        return nearest(name, options).strip()
+    if key := re.search(r"(?:Could not override|Key) '([^']+)'", text):
+        full = re.search(r"full_key: (\S+)", text)
+        name = full.group(1) if full else key.group(1)
+        return _nearest_key(name, _valid_keys(config_name, arguments, name))
+    return ""
+
+
+def _nearest_key(name: str, valid: list[str]) -> str:
+    """Look among the keys beside the refused one first; where none is close, list them."""
+    parent = name.rpartition(".")[0]
+    beside = [k for k in valid if parent and k.rpartition(".")[0] == parent]
+    if hint := nearest(name, beside or valid).strip():
+        return hint
+    return f"Keys of {parent}: {', '.join(k.rpartition('.')[2] for k in beside)}" if beside else ""
+
+
+def _valid_keys(config_name: str, arguments: list[str], refused: str) -> list[str]:
+    """Every key and group of the config that the other arguments compose."""
+    kept = [a for a in arguments if not a.startswith("-") and "=" in a and a.split("=")[0].lstrip("+~") != refused]
+    groups = [p.name for p in CONF.iterdir() if p.is_dir() and p.name != "hydra"]
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = hydra.compose(config_name, [a for a in kept if "," not in a])
+    except (HydraException, OmegaConfBaseException):
+        return groups
+    return groups + _dotted(OmegaConf.to_container(cfg, resolve=False))
+
+
+def _dotted(node: Any, prefix: str = "") -> list[str]:
+    if not isinstance(node, dict):
+        return []
+    found = []
+    for key, value in node.items():
+        found += [f"{prefix}{key}", *_dotted(value, f"{prefix}{key}.")]
+    return found
