@@ -268,3 +268,14 @@ def test_steps_that_move_a_stage_are_refused_on_resume(train):
     assert train(*typed, kill_at=6).code == 1
     outcome = train("resume=run", "steps=5")
     assert outcome.code == 1 and "was in stage 2" in outcome.err, outcome
+
+
+def test_the_bar_counts_the_whole_run_in_every_stage_and_after_a_resume(train):
+    typed = [*SMALL, "callbacks=[warm_start]", "steps=6"]
+    assert train(*typed, kill_at=9).code != 0
+    outcome = train("resume=run")
+    assert outcome.code == 0, outcome
+    counts = [int(n) for n in re.findall(r"stage \d/3 \w+: +\d+%\S* (\d+)/18 ", outcome.err + outcome.out)]
+    trained = [n for n in counts if n]
+    assert trained == sorted(trained) and trained[0] >= 8 and trained[-1] == 18, counts
+    assert not re.search(r"[ <]-\d[\d:]*\.?\d*(?:it/s|,)", outcome.err + outcome.out), "a rate below nothing"

@@ -44,6 +44,7 @@ class Progress(TQDMProgressBar):
         self._begin(trainer)  # a resumed run does not get to on_train_epoch_start
 
     def on_train_epoch_start(self, trainer: L.Trainer, *args: Any) -> None:
+        self.train_progress_bar.initial = 0  # Lightning draws it at 0, from where it would seem to have gone backwards
         super().on_train_epoch_start(trainer, *args)
         self._begin(trainer)
 
@@ -51,6 +52,7 @@ class Progress(TQDMProgressBar):
         bar = self.train_progress_bar
         stage = getattr(trainer.lightning_module, "card", {}).get("stage")
         done = getattr(trainer.lightning_module, "batches_seen", 0)
+        bar.initial = 0
         bar.reset(self.batches)
         bar.set_description(f"stage {stage['number']}/{stage['of']} {stage['name']}" if stage else "train")
         bar.initial = bar.n = bar.last_print_n = done
@@ -63,7 +65,8 @@ class Progress(TQDMProgressBar):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        seen = getattr(pl_module, "batches_seen", batch_idx + 1)  # in the whole run; Lightning counts each stage's anew
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, seen - 1)
         if self._ended is not None:
             share = self._wait / max(time.perf_counter() - self._ended, 1e-9)
             self._share += SMOOTHING * (share - self._share)
