@@ -7,17 +7,19 @@ import hydra
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
+from hydra.utils import get_class
 
 from sr.entry import config
+from sr.entry.budget import STEP_KEYS
 from sr.entry.build import plain
 from sr.entry.names import CONF
 from sr.entry.stages import at_scale, plan, scales
 from sr.entry.sweep_rows import find, store, with_rows
-from sr.entry.validate import check_targets
+from sr.entry.validate import check_targets, drop_leftovers
 from sr.errors import UserError
-from sr.metrics.protocol import get_protocol
 from sr.report.ablation import read
-from sr.report.runs import find_runs
+from sr.report.published import published
+from sr.report.runs import find_runs, flat
 
 NAMES = sorted(p.stem for p in (CONF / "ablation").glob("*.yaml"))
 TINY = ["budget=smoke", "logger=csv", "callbacks=[]", "trainer.enable_progress_bar=false"]
@@ -32,36 +34,133 @@ def compose():
     GlobalHydra.instance().clear()
 
 
+# What the rows of a table may differ in, seen by whoever wrote the table: the question, and what follows from it.
+STAGES = ["stages", "init_from", "optimizer_state"]
+SCALES = ["scale", "model.scale", "data.scale", "data.degradation", "degradation"]
+DIFFERENCES = {
+    "bsrn_attention": ["model.attention"],
+    "bsrn_convolutions": ["model.conv"],
+    "edsr_rlfn_tricks": [*STAGES, "loss.terms.contrastive", "scheduler.step_size"],
+    "edsr_self_ensemble": [*SCALES, "model"],
+    "edsr_steps": [*SCALES, "loss.terms", "model._target_", "model.res_scale"],
+    "edsr_x2_start": [*SCALES, *STAGES, "scheduler.step_size"],
+    "l1_l2": ["loss.terms"],
+    "reparam_blocks": ["model._target_", "callbacks.population_statistics"],
+    "repsr_blocks_parts": ["model.paths", "model.norm", "model.residual", "callbacks.population_statistics.at_step"],
+    "repsr_sizes": ["model", "callbacks.population_statistics", "loss.value_range", "optimizer.lr"],
+    "repsr_switch": ["callbacks.population_statistics.at_step"],
+    "residual_scaling": ["model.res_scale"],
+    "rlfn_blocks": ["model"],
+    "rlfn_contrastive": ["loss.terms.contrastive"],
+    "rlfn_warm_start": ["optimizer_state", "scheduler"],
+    "srcnn_filters": ["model.channels", "model.kernels"],
+    "srcnn_optimizer": ["optimizer", "scheduler", "parameter_groups", "loss.terms.l2", "patch_size", "data.patch_size"],
+    "srgan_losses": [*STAGES, "loss", "scheduler", "steps", "val_every_steps", "model.tanh_output"],
+    "srresnet_norm": ["model.norm"],
+    "vdsr": ["model.num_layers", "model.residual", "optimizer.lr"],
+    "vdsr_scales": SCALES,
+}
+
+
+def settings(cfg) -> list[dict]:
+    """Of each stage, every key of its config with its value."""
+    left_out = ("choices", "losses", "stages")
+    stages = plan(cfg, set())
+    return [
+        {"stages": len(stages), **flat({k: v for k, v in plain(stage.cfg).items() if k not in left_out})}
+        for stage in stages
+    ]
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_every_row_composes_and_its_stages_follow_the_steps(compose, name):
+def test_every_row_composes_and_all_of_its_schedule_follows_the_steps(compose, name):
     ablation = find(name)
     assert ablation.title and ablation.rows
     for row in ablation.rows.values():
         store(ablation, row)
         cfg = compose(f"ablation={name}/{row.name}", "steps=40")
+        cfg.choices = {"ablation": row.name}
+        drop_leftovers(cfg, {"steps"})
         for scale in scales(cfg):
             one = at_scale(cfg, scale, ())
             check_targets(plain(cfg) | {key: plain(one[key]) for key in ("data", "degradation")})
         stages = plan(cfg, {"steps"})
-        assert all(stage.cfg.steps == 40 for stage in stages)
+        for stage in stages:
+            late = {
+                key: value
+                for key, value in flat(plain(stage.cfg)).items()
+                if key.rpartition(".")[2] in STEP_KEYS - {"save_every_steps"}
+                and key.startswith(("scheduler.", "callbacks.", "loss.", "val_every"))
+                and max(value if isinstance(value, list) else [value or 0]) > stages[-1].end
+            }
+            assert not late, f"{row.name}: a short run never gets there"
         assert cfg.val_every_steps < 40, "a short run is validated too"
-        late = [c.at_step for c in cfg.callbacks.values() if c and "at_step" in c and c.at_step is not None]
-        assert all(step < 40 for step in late), "the switch happens in a short run too"
-        assert all(c.protocol == get_protocol(c.protocol).name for c in ablation.columns)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_rows_differ_and_the_columns_are_measured(compose, name):
+def test_rows_differ_in_what_the_table_is_about_and_in_nothing_else(compose, name):
     ablation = find(name)
-    seen = {}
+    runs = {}
+    for row in ablation.rows.values():
+        store(ablation, row)
+        runs[row.name] = settings(compose(f"ablation={name}/{row.name}"))
+    for key in sorted({key for stages in runs.values() for stage in stages for key in stage}):
+        values = {str([stage.get(key, "absent") for stage in stages]) for stages in runs.values()}
+        every = {repr(stage.get(key, "absent")) for stages in runs.values() for stage in stages}
+        if len(values) > 1 and len(every) > 1:
+            known = any(key == d or key.startswith(f"{d}.") for d in DIFFERENCES[name])
+            assert known, f"{key}: {values}"
+    assert len({str(stages) for stages in runs.values()}) == len(runs), "two rows are the same run"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_columns_promise_is_measured_and_published(compose, name):
+    ablation = find(name)
     for row in ablation.rows.values():
         store(ablation, row)
         cfg = compose(f"ablation={name}/{row.name}")
-        text = repr({k: v for k, v in plain(cfg).items() if k != "choices"})
-        assert text not in seen, f"{row.name} is the same run as {seen[text]}"
-        seen[text] = row.name
-        if cfg.test_protocols is not None:
-            assert {c.protocol for c in ablation.columns} <= set(cfg.test_protocols)
+        measured = cfg.test_protocols or get_class(cfg.model._target_).protocols
+        assert {c.protocol for c in ablation.columns} <= set(measured), row.name
+        here = [c for c in ablation.columns if c.scale in scales(cfg)]
+        assert here or not ablation.columns, f"{row.name} fills no column"
+        if row.published:
+            assert any(published(row.published, c.scale, c.dataset, c.protocol) for c in here), row.published
+
+
+def test_the_tables_that_are_published_hold_the_papers_figures():
+    """Typed from FACTS of the papers (EDSR's table 2, SRGAN's tables 1 and 2), not from the files."""
+    steps = find("edsr_steps")
+    table = {row.label: [(cell.psnr, cell.ssim) for cell in row.paper.values()] for row in steps.rows.values()}
+    assert table == {
+        "SRResNet, L2": [(34.40, 0.9662), (30.82, 0.9288), (28.92, 0.8960)],
+        "SRResNet, L1": [(34.44, 0.9665), (30.85, 0.9292), (28.92, 0.8961)],
+        "EDSR-baseline, one scale": [(34.55, 0.9671), (30.90, 0.9298), (28.94, 0.8963)],
+        "MDSR-baseline, all scales": [(34.60, 0.9673), (30.91, 0.9298), (28.95, 0.8962)],
+    }
+    losses = find("srgan_losses")
+    assert {row.name: [cell.psnr for cell in row.paper.values()] for row in losses.rows.values()} == {
+        "mse": [32.05, 28.49, 27.58],
+        "vgg22": [30.51, 27.19],
+        "gan_mse": [30.64, 26.92],
+        "gan_vgg22": [29.84, 26.44],
+        "gan_vgg54": [29.40, 26.02, 25.16],
+    }
+
+
+def test_the_arms_of_the_warm_start_halve_when_the_paper_says(compose):
+    """RLFN, section 4.3: ws_1 every 2e5 of each 1e6, e2000 every 4e5 of 2e6, clr as ws_1 with a period of 1e6."""
+    ablation = find("rlfn_warm_start")
+    found = {}
+    for row in ablation.rows.values():
+        store(ablation, row)
+        stages = plan(compose(f"ablation=rlfn_warm_start/{row.name}"), set())
+        schedules = {(stage.cfg.scheduler.step_size, stage.cfg.scheduler.get("period")) for stage in stages}
+        found[row.name] = (stages[-1].end, *schedules)
+    assert found == {
+        "ws_1": (2_000_000, (200_000, None)),
+        "e2000": (2_000_000, (400_000, None)),
+        "clr": (2_000_000, (200_000, 1_000_000)),
+    }
 
 
 def test_what_is_typed_wins_over_a_row(compose):
@@ -148,7 +247,7 @@ def test_l1_and_l2_end_in_the_papers_table_with_its_figures(command, div2k):
     assert (outcome.folder / "curves.png").stat().st_size > 10_000
 
 
-def test_rlfns_tricks_run_and_weights_that_are_not_there_are_no_failure(command, div2k, tmp_path, monkeypatch):
+def test_the_contrastive_loss_runs_and_weights_that_are_not_there_are_no_failure(command, div2k, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     outcome = command(
         "train.py", "-m", "+ablation=rlfn_contrastive", "scale=2", f"data.root={div2k}", "model.num_blocks=1",
@@ -178,6 +277,21 @@ def test_rows_of_vgg_run_with_weights_each_on_its_layers(command, div2k, vgg_fil
         given = run.config["losses"]["contrastive"]["terms"]["contrastive"]["loss"]["layers"]
         layers[run.folder.name.rpartition("_")[0]] = [name for name, weight in given.items() if weight]
     assert layers == {"vgg_shallow": ["relu1_1"], "vgg_deep": ["relu5_1"]}
+
+
+def test_rlfns_tricks_on_edsr_run_each_with_its_stages_and_losses(command, div2k):
+    outcome = command(
+        "train.py", "-m", "+ablation=edsr_rlfn_tricks", "scale=2", f"data.root={div2k}", "model.num_blocks=1",
+        "model.channels=8", "benchmarks=[]", "trainer.log_every_n_steps=1", *TINY,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome
+    terms = {}
+    for run in find_runs(outcome.folder):
+        steps = [row["step"] for row in run.curve if any(key.endswith("contrastive") for key in row)]
+        terms[run.folder.name.rpartition("_")[0]] = (run.steps, steps)
+    assert terms == {
+        "plain": (4, []), "long": (3, []), "contrastive": (4, [1, 2, 3, 4]), "warm_start": (3, []), "both": (3, [3]),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -31,15 +31,17 @@ def check_targets(cfg: dict[str, Any]) -> None:
 
 
 def drop_leftovers(cfg: DictConfig, typed: Collection[str]) -> None:
-    """Take out what a recipe said about its own loss, optimizer or schedule where the user chose another one.
+    """Take out what a recipe said about its own loss, optimizer or schedule where another one was chosen.
 
     A recipe's keys are merged into whatever stands there: `scheduler=cosine` would get the `step_size` of its `halve`.
+    Chosen by the user, or by an experiment or a row of an ablation, of which only their presence is known here.
 
     Args:
         typed: what the user typed: names of groups and dotted keys.
     """
+    chosen_by_file = any(cfg.choices.get(key) for key in ("experiment", "ablation"))
     for group in ("loss", "optimizer", "scheduler"):
-        if group not in typed:
+        if group not in typed and not chosen_by_file:
             continue
         node = cfg[group]
         taken = _taken(str(node._target_))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sr.layers.attention import ESA
 from sr.layers.upsample import PixelShuffleTail
 from sr.models.base import SuperResolver
+from sr.models.rfdn import RFDB
 
 
 class RLFB(nn.Module):
@@ -111,21 +112,34 @@ class RLFN(SuperResolver):
 
 
 class RFDNR(RLFN):
-    """RLFN's network with the blocks of its ablation, RFDB-R48 and RFDB-R52.
+    """RLFN's network with the blocks of its ablation: RFDB, RFDB-R48 and RFDB-R52.
 
-    Kong et al., RLFN, figure 7. The text gives the widths (48 and 52 channels) and ESA's 16 channels at 52; ESA's 12 at
-    48 (a quarter, as RFDN's) and its single convolution in both (RLFB differs from RFDB-R52 by the skips alone)
-    are inferred.
+    Kong et al., RLFN, section 4.3 and figure 7. The text gives the widths (48 and 52 channels) and ESA's 16 channels at
+    52; ESA's 12 at 48 (a quarter, as RFDN's), its single convolution in all (RLFB differs from RFDB-R52 by the skips
+    alone) and this body around RFDB too are inferred.
 
-    Parameters (6 blocks) at x2 / x4: R48 439,452 / 455,040; R52 526,856 / 543,740, as RLFN.
+    Parameters (6 blocks) at x2 / x4: RFDB at 48 channels 536,796 / 552,384; R48 439,452 / 455,040; R52 526,856 /
+    543,740, as RLFN.
 
     Args:
         scale: enlargement factor.
-        num_blocks: number of RFDB-R.
-        channels: C.
+        num_blocks: number of blocks.
+        channels: C; even with distillation.
         esa_channels: f of ESA.
+        distillation: RFDB itself, else without its distillation.
     """
 
-    def __init__(self, scale: int, num_blocks: int = 6, channels: int = 52, esa_channels: int = 16) -> None:
+    def __init__(
+        self,
+        scale: int,
+        num_blocks: int = 6,
+        channels: int = 52,
+        esa_channels: int = 16,
+        distillation: bool = False,
+    ) -> None:
         SuperResolver.__init__(self, scale)
-        self._build(channels, (RFDBR(channels, esa_channels) for _ in range(num_blocks)))
+        made = (
+            RFDB(channels, esa_channels, 1) if distillation else RFDBR(channels, esa_channels)
+            for _ in range(num_blocks)
+        )
+        self._build(channels, made)

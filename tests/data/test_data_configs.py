@@ -22,7 +22,8 @@ def compose(root: Path) -> Iterator[Any]:
 
 
 def test_the_promised_configs_exist() -> None:
-    promised = "div2k df2k flickr2k set5 set14 b100 urban100 folder bundled t91 t91_bsd200_general100"
+    promised = "div2k df2k flickr2k set5 set14 b100 urban100 folder bundled"
+    promised += " t91 t91_bsd200 t91_general100 t91_bsd200_general100"
     assert set(promised.split()) <= set(CONFIGS)
 
 

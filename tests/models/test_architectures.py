@@ -44,6 +44,7 @@ COUNTS: dict[str, dict[int, int]] = {
     "imdn": {2: 694404, 3: 703059, 4: 715176},
     "rfdn": {2: 534756, 3: 541251, 4: 550344},
     "rfdn_aim": {2: 417212, 3: 423977, 4: 433448},
+    "rlfn_rfdb": {2: 536796, 4: 552384},  # inferred: R48 and the distillation
     "rfdn_r48": {2: 439452, 4: 455040},  # inferred
     "rfdn_r52": {2: 526856, 4: 543740},  # RLFN's: a moved addition has no parameters
     "rlfn": {2: 526856, 4: 543740},
