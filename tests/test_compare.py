@@ -1,13 +1,24 @@
 """compare.py as a user types it."""
 
 import csv
+import gc
 import json
 import re
+import weakref
+from collections import Counter
 
 import pytest
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from sr import checkpoint
+from sr.entry import measured
 from sr.entry.compare import spelt_out
+from sr.evaluation import measure
+from sr.models.ecbsr import ECBSR
+from sr.report.figures import Figure
+from sr.report.rows import Source
+from sr.report.runs import Run
 
 
 def table(done):
@@ -84,6 +95,96 @@ def test_runs(command, runs, tmp_path):
     }.items():
         done = command("compare.py", f"runs={runs}", typed, folder="wrong")
         assert done.code == 1 and told in done.err, done
+
+
+def test_self_ensemble_and_typed_lr(command, tmp_path):
+    typed = ["model=ecbsr_m4c8", "data=bundled", "scale=2", "budget=smoke", "self_ensemble=true"]
+    trained = command("train.py", *typed)
+    assert trained.code == 0, trained
+    run = f"runs=[{trained.folder}]"
+    plain, plus = "ecbsr_m4c8", "ecbsr_m4c8+"
+
+    # What is measured for the row of the self-ensemble is under it, and so is its crop.
+    done = command("compare.py", run, "data=bundled", "protocol=[y_classic]", "crops=1", "crop_size=32", folder="a")
+    assert done.code == 0, done
+    rows, group = table(done), data(done)["crops"][0]
+    stored = {name: float(row["Bundled/psnr_y"]) for name, row in rows.items()}
+    assert rows[plain]["Bundled/psnr_y_classic"] != rows[plus]["Bundled/psnr_y_classic"] != ""
+    assert group["pictures"][plain] != group["pictures"][plus] and group["figures"][plain] != group["figures"][plus]
+
+    # Figures on another LR than the stored ones take their place: no column holds both.
+    noisy = ["data=bundled", "degradation=bicubic_noise", "protocol=[y]", "crops=0"]
+    done = command("compare.py", run, *noisy, folder="b")
+    assert done.code == 0, done
+    rows = table(done)
+    assert set(rows) == {"bicubic", plain, plus} and "Bundled/psnr_rgb" not in rows[plain]
+    assert all(abs(float(row["Bundled/psnr_y"]) - stored[name]) > 0.01 for name, row in rows.items())
+    assert "as typed (degradation=bicubic_noise)" in (done.folder / "table.md").read_text()
+
+
+def test_a_model_that_cannot_be_loaded_or_run_is_left_out(command, runs, monkeypatch):
+    last = runs / "l2" / "checkpoints" / "last.ckpt"
+    content = torch.load(last, weights_only=True)
+    content["sr"]["model"]["_target_"] = "gone.Renamed"
+    torch.save(content, last)
+    typed = [f"runs={runs}", "crops=1", "crop_size=32"]
+    done = command("compare.py", *typed, "data=bundled", "protocol=[y,y_classic]")
+    assert done.code == 0, done
+    assert (done.out + done.err).count("loss=l2 is left out of what is measured and shown") == 1
+    rows = table(done)
+    assert rows["ecbsr_m4c8 loss=l1"]["Bundled/psnr_y_classic"] and rows["ecbsr_m4c8 loss=l2"]["Bundled/psnr_y"]
+    assert not rows["ecbsr_m4c8 loss=l2"]["Bundled/psnr_y_classic"]
+    assert [*data(done)["crops"][0]["pictures"]] == ["HR", "LR", "bicubic", "ecbsr_m4c8 loss=l1"]
+
+    def full(entry, *rest, **kept):
+        if entry.name.endswith("l1"):
+            raise RuntimeError("CUDA out of memory")
+        return measure(entry, *rest, **kept)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(measured, "measure", full)
+        done = command("compare.py", *typed, "data=bundled", "protocol=[y,y_classic]", folder="b")
+    assert done.code == 0 and "loss=l1 is not measured on Bundled: CUDA out of memory" in done.out + done.err, done
+    assert float(table(done)["ecbsr_m4c8 loss=l1"]["Bundled/psnr_y"]) > 1
+
+    # What is known is written before crops are made.
+    def torn(*_):
+        raise RuntimeError("no crops")
+
+    monkeypatch.setattr(measured.Measuring, "crops", torn)
+    done = command("compare.py", *typed, folder="c")
+    assert done.code == 1 and "no crops" in done.err, done
+    assert {f.name for f in done.folder.glob("*.*")} >= {"table.md", "table.csv", "table.tex"}
+
+
+def test_one_model_is_held_at_a_time(command, runs, monkeypatch):
+    loaded, alive, merged = Counter(), weakref.WeakSet(), ECBSR.merged
+
+    def load(folder):
+        gc.collect()
+        assert not alive  # nothing of the model before
+        loaded[folder.name] += 1
+        return checkpoint.build(checkpoint.read(folder), folder)
+
+    def kept(model):
+        alive.add(copy := merged(model))
+        return copy
+
+    monkeypatch.setattr(checkpoint, "load", load)
+    monkeypatch.setattr(ECBSR, "merged", kept)
+    done = command("compare.py", f"runs={runs}", "data=[bundled]", "protocol=[rgb,y_classic]", "crops=1")
+    assert done.code == 0 and loaded == {"l1": 2, "l2": 2}, done  # to measure, and for the crops
+
+
+def test_a_place_may_hold_an_apostrophe(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(measured, "build_set", lambda name, scale, typed: asked.extend(typed) or measured.FirstImages)
+    monkeypatch.setattr(measured.FirstImages, "check", lambda part: None, raising=False)
+    run = Run(tmp_path, "m", {"data_dir": "/home/o'brien/a b"}, [], [], [], None, 0, "finished", 0)
+    figures = [Figure("m", "Set5", 2, "y", 30.0, 0.9, 5)]
+    assert measured._present(Source("m", tmp_path, run=run), figures, 2, ["seed=1"])
+    parsed = OverridesParser.create().parse_overrides(asked)
+    assert [o.value() for o in parsed] == ["/home/o'brien/a b", 1]
 
 
 def test_what_cannot_be_compared(command, tmp_path):

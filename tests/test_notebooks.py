@@ -79,7 +79,8 @@ def trained(command, div2k) -> Callable[..., str]:
 def test_start_here(execute, div2k, tmp_path):
     tiny = ["model=ecbsr_m4c8", "scale=2", "data=div2k", f"data.root={div2k}", "budget=smoke", "benchmarks=[]"]
     measuring = ["data=[div2k]", f"data.root={div2k}", "panels=0"]
-    printed = execute("00_start_here", TRAINING=tiny, MEASURING=measuring, OUTPUTS=str(tmp_path / "o"))
+    outputs = str(tmp_path / "Übung a=b, o'brien")
+    printed = execute("00_start_here", TRAINING=tiny, MEASURING=measuring, OUTPUTS=outputs)
     assert "bicubic" in printed and "ecbsr_m4c8" in printed and "DIV2K x2 y " in printed
 
 
@@ -116,3 +117,8 @@ def test_every_notebook_is_run_here():
 def test_a_command_that_fails_tells_its_end(tmp_path):
     with pytest.raises(UserError, match=r"(?s)python figure.py figure=nothing ended with status 1.*Could not find"):
         run_command("figure.py", "figure=nothing", outputs=tmp_path)
+
+
+def test_a_folder_may_have_any_name(tmp_path):
+    with pytest.raises(UserError, match="Could not find"):  # so the folder was understood
+        run_command("figure.py", "figure=nothing", outputs=tmp_path / "Übung a=b, o'brien")

@@ -18,8 +18,7 @@ from sr.entry.weights import published_name, weights_entries
 from sr.errors import UserError
 from sr.metrics.lpips import ADDRESS, FILE
 from sr.models.base import SuperResolver
-from sr.report.columns import Table, tabulate
-from sr.report.crops import CropGroup
+from sr.report.columns import tabulate
 from sr.report.formats import as_csv, as_latex, as_markdown
 from sr.report.page import page
 from sr.report.rows import Row, Source, labelled, rows
@@ -47,7 +46,7 @@ def spelt_out(arguments: Sequence[str]) -> list[str]:
 
 
 def compare(cfg: DictConfig) -> None:
-    """Run a composed conf/compare.yaml: print the table, write table.md, .csv, .tex and index.html."""
+    """Run a composed conf/compare.yaml: print the table, write table.md, .csv, .tex, then index.html with crops."""
     run = HydraConfig.get()
     typed = list(run.overrides.task)
     sets, protocols = names("data", typed) or [], names("protocol", typed) or []
@@ -67,12 +66,18 @@ def compare(cfg: DictConfig) -> None:
         found = measuring.missing(found, sets)
 
     notes = [] if any(row.lpips for row in found) else [UNMEASURED if measuring.lpips else NO_LPIPS]
+    if sets and measuring.lr:
+        told = f"LR of {', '.join(sets)} as typed ({', '.join(measuring.lr)})"
+        notes.append(f"{told}: measured now, not taken from what is stored.")
     chosen = [line.row for line in select(tabulate(found), wanted)]
     table = tabulate(chosen, notes)  # again: columns that only a row left out had are gone
     table = replace(table, lines=order(table, by))
-    crops = measuring.crops([line.row for line in table.lines], sets) if cfg.crops else []
     folder = Path(run.runtime.output_dir)
-    _write(table, crops, folder)
+    log.info("\n" + aligned(table.cells()) + "\n" + "\n".join(table.notes) + "\n")
+    for name, write in {"table.md": as_markdown, "table.csv": as_csv, "table.tex": as_latex}.items():
+        _write(folder / name, write(table))  # each at once: what follows may take long, or fail
+    crops = measuring.crops([line.row for line in table.lines], sets) if cfg.crops else []
+    _write(folder / "index.html", page(table, _runs([line.row for line in table.lines]), crops))
     if cfg.wandb:
         log.info(str(build(rows_of(table), *_place(cfg.wandb), folder, table=as_markdown(table))))
 
@@ -136,18 +141,10 @@ def _same(model: SuperResolver) -> SuperResolver:
     return model
 
 
-def _write(table: Table, crops: Sequence[CropGroup], folder: Path) -> None:
-    log.info("\n" + aligned(table.cells()) + "\n" + "\n".join(table.notes) + "\n")
-    files = {
-        "table.md": as_markdown(table),
-        "table.csv": as_csv(table),
-        "table.tex": as_latex(table),
-        "index.html": page(table, _runs([line.row for line in table.lines]), crops),
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
-        log.info(str(folder / name))
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    log.info(str(file))
 
 
 def _runs(found: Sequence[Row]) -> list[tuple[str, Run]]:

@@ -7,6 +7,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+from sr.entry.resume import quoted
 from sr.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -30,7 +31,7 @@ def run(script: str, *arguments: str, outputs: str | Path | None = None) -> Path
     name = f"{Path(script).stem}_{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
     place = (Path(outputs or PROJECT / "outputs" / "notebooks") / name).resolve()
     place.mkdir(parents=True, exist_ok=True)
-    typed = [sys.executable, str(PROJECT / script), *arguments, f"hydra.run.dir={place}"]
+    typed = [sys.executable, str(PROJECT / script), *arguments, f"hydra.run.dir={quoted(place)}"]
     told = place / "output.txt"
     with told.open("w") as file:
         code = subprocess.run(typed, stdout=file, stderr=subprocess.STDOUT, cwd=PROJECT, check=False).returncode

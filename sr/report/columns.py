@@ -128,7 +128,7 @@ def _values(row: Row, titles: Mapping[tuple[str, str, int], str]) -> dict[str, A
         name = titles[figure_key(f)]
         values |= {f"{name}/psnr_{f.protocol}": f.psnr, f"{name}/ssim_{f.protocol}": f.ssim}
     values |= {f"{name}/lpips": value for name, value in row.lpips.items()}
-    if row.source and row.final:
+    if row.source and row.final and not row.ensemble:  # nobody rated self-ensembled pictures
         rated = opinions().get((row.source.published, row.scale), {})
         values |= {f"{name}/mos": value for name, value in rated.items()}
     if price := row.price:

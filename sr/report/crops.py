@@ -58,6 +58,13 @@ def crop_groups(dataset: str, scale: int, samples: Mapping[str, Sequence[Sample]
     return groups
 
 
+def add(groups: Sequence[CropGroup], more: Sequence[CropGroup]) -> None:
+    """Put another model's pictures of the same crops, if there are any, beside those that are there."""
+    for group, other in zip(groups, more, strict=False):
+        group.pictures.update(other.pictures)
+        group.figures.update(other.figures)
+
+
 def within(groups: Sequence[CropGroup], largest: int = LARGEST) -> list[CropGroup]:
     """The first groups that a page can hold, one at least."""
     kept: list[CropGroup] = []

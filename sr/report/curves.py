@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from sr.report.runs import Run
 
@@ -51,9 +54,26 @@ def draw(groups: Mapping[str, Sequence[Run]], file: Path) -> bool:
 
 def _validated(run: Run) -> Iterator[tuple[str, float, float]]:
     """(scale, step, PSNR in dB) of every validation; of a run on several scales for each of them."""
-    several = isinstance(run.config.get("scale"), list)
-    for row in run.curve:
+    for row, trained in by_scale(run):
+        several = isinstance(trained, list) and len(trained) > 1
         for key, value in row.items():
             words = key.split("/")
             if words[0] == "val" and words[-1].startswith("psnr") and len(words) == 2 + several:
-                yield (words[1] if several else f"x{run.config.get('scale')}"), row["step"], value
+                yield (words[1] if several else scale_title(trained)), row["step"], value
+
+
+def by_scale(run: Run) -> Iterator[tuple[dict[str, float], Any]]:
+    """Each row of metrics.csv with the scale, or the list of scales, that was trained in its stage."""
+    whole, steps = run.config.get("scale"), run.config.get("steps")
+    stages = [stage or {} for stage in (run.config.get("stages") or {}).values()]
+    typed = any(override.startswith("steps=") for override in run.overrides)  # then they hold in every stage
+    ends = list(accumulate((steps if typed else stage.get("steps", steps)) or 0 for stage in stages))
+    for row in run.curve:
+        # What a row says of its stage is sure; those of validation alone say nothing.
+        number = int(row["stage"]) - 1 if "stage" in row else bisect_left(ends, row["step"])
+        yield row, stages[min(number, len(stages) - 1)].get("scale", whole) if stages else whole
+
+
+def scale_title(scale: Any) -> str:
+    """4 -> "x4", [2, 3] -> "x2, x3"."""
+    return ", ".join(f"x{s}" for s in (scale if isinstance(scale, list) else [scale]))

@@ -12,7 +12,8 @@ from sr.report.text import markdown
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}", "±": r"$\pm$",
+    "|": r"\textbar{}", '"': "''",  # \textquotedbl is not in LaTeX's default encoding
+    "±": r"$\pm$",
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -78,7 +79,9 @@ def _table(table: Table) -> str:
             value = line.values.get(column.keys[0])
             kind = "th scope=row" if n == 0 else "td"
             marks = f"{_mark(table, n)}{' best' if (i, n) in best else ''}"
-            sort = "" if value is None else escape(str(value))
+            # What is not finite is no number to the script, which would sort the whole column as text.
+            known = value is not None and not (isinstance(value, float) and not math.isfinite(value))
+            sort = escape(str(value)) if known else ""
             cells.append(f'<{kind} class="{marks}" data-value="{sort}">{escape(line.cell(column))}</{kind.split()[0]}>')
         body.append(f"<tr{' class=baseline' if line.row.baseline else ''}>{''.join(cells)}</tr>")
     return f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(body) + "\n</tbody>"

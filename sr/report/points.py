@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from sr.metrics.protocol import get_protocol
 from sr.report import cost_table
 from sr.report.columns import Table
+from sr.report.curves import by_scale, scale_title
+from sr.report.figures import Figure
 from sr.report.published import published
+from sr.report.rows import Row, lr_settings
 from sr.report.runs import Run
 
 POINTS = 400  # of a curve, at most
 NOT_DRAWN = ("step", "epoch", "stage")
+PLAIN = ("bicubic", "LR_bicubic", "null")  # values of a run's settings of LR with which it is the papers'
 
 
 @dataclass(frozen=True)
@@ -44,20 +50,34 @@ class CostPicture:
 def cost_pictures(table: Table) -> list[CostPicture]:
     """One picture for each set, scale and protocol on which something was measured; those with most models first."""
     found: dict[tuple[str, int, str, int], list[Point]] = {}
+    other_lr = set()
     for line in table.lines:
         price = line.row.price
         if price is None and not line.row.baseline:
             continue
         macs, parameters = (price.counts.macs, price.parameters) if price else (None, None)
         for f in line.row.figures:
-            point = Point(line.row.label, f.psnr, macs, parameters, paper=False)
-            found.setdefault((f.dataset, f.scale, f.protocol, f.images), []).append(point)
+            kind = f.dataset, f.scale, f.protocol, f.images
+            if math.isfinite(f.psnr):
+                found.setdefault(kind, []).append(Point(line.row.label, f.psnr, macs, parameters, paper=False))
+            if _of_other_lr(line.row, f):
+                other_lr.add(kind)
     pictures = []
-    for (dataset, scale, protocol, images), ours in found.items():
+    for kind, ours in found.items():
         if any(point.macs for point in ours):
-            theirs = paper_points(dataset, scale, protocol, images)
+            dataset, scale, protocol, _ = kind
+            theirs = [] if kind in other_lr else paper_points(*kind)
             pictures.append(CostPicture(dataset, scale, protocol, ours + theirs))
     return sorted(pictures, key=lambda picture: -sum(not point.paper for point in picture.points))
+
+
+def _of_other_lr(row: Row, f: Figure) -> bool:
+    """Whether a figure, as far as is known, is on LR that is not the papers' plain bicubic."""
+    if get_protocol(f.protocol).makes_lr:
+        return False
+    run = row.source.run if row.source else None
+    values = [setting.partition("=")[2].strip("'\"") for setting in lr_settings(run.overrides if run else ())]
+    return f.dataset in row.other_lr or any(value not in PLAIN for value in values)
 
 
 def paper_points(dataset: str, scale: int, protocol: str, images: int) -> list[Point]:
@@ -80,12 +100,19 @@ def _published_costs() -> tuple[tuple[str, int, int, int], ...]:
 
 
 def curves(runs: Sequence[tuple[str, Run]]) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    """(step, value) by logged figure and label, thinned out evenly; validation figures first."""
+    """(step, value) by logged figure and label, thinned out evenly; validation figures first.
+
+    Of a run whose stages train different scales, each figure stands for itself: `val/psnr_y, x2`. What is not finite
+    is left out.
+    """
     found: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for label, run in runs:
-        for row in run.curve:
+        whole = run.config.get("scale")
+        for row, scale in by_scale(run):
+            end = "" if scale == whole else f", {scale_title(scale)}"
             for name in row.keys() - set(NOT_DRAWN):
-                found.setdefault(name, {}).setdefault(label, []).append((row["step"], row[name]))
+                if math.isfinite(row[name]):
+                    found.setdefault(name + end, {}).setdefault(label, []).append((row["step"], row[name]))
     drawn = {}
     for name in sorted(found, key=lambda n: (not n.startswith("val/psnr"), not n.startswith("val"), n)):
         long = {label: points for label, points in found[name].items() if len(points) > 1}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -10,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from sr import checkpoint
-from sr.errors import UserError
 from sr.evaluation import BASELINE
 from sr.models.base import SuperResolver
 from sr.report.cost import Cost, cost, lr_size
@@ -18,6 +19,9 @@ from sr.report.figures import Figure
 from sr.report.runs import Run
 from sr.report.settings import settings
 
+log = logging.getLogger(__name__)
+# Keys of a command line that say how LR is made, or which LR is read.
+LR_KEYS = re.compile(r"[+~]*(degradation|data\.(.+\.)?(lr|val_lr|test_lr|track|degradation))([.=@]|$)")
 SAME = 0.005  # dB: figures of the baseline that differ by less are of the same images
 
 
@@ -64,6 +68,7 @@ class Row:
         figures: averages over sets, at this scale only.
         settings: in which the sources differ.
         lpips: by name of the set.
+        other_lr: names of the sets that were measured now on LR that is not the papers' plain bicubic.
     """
 
     label: str
@@ -73,10 +78,16 @@ class Row:
     figures: tuple[Figure, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     lpips: Mapping[str, float] = field(default_factory=dict)
+    other_lr: frozenset[str] = frozenset()
 
     @property
     def baseline(self) -> bool:
         return self.source is None
+
+    @property
+    def ensemble(self) -> bool:
+        """Whether the figures are under x8 self-ensemble."""
+        return self.source is not None and self.label == f"{self.source.label}+"
 
     @property
     def price(self) -> Price | None:
@@ -85,8 +96,16 @@ class Row:
             return None
         try:
             return price(self.source.node, self.scale)
-        except UserError:  # a run that failed for its settings still has its row
+        except Exception as error:  # a run that failed for its settings, or cannot be counted, still has its row
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            _warn_once(f"warning: what {self.source.label} x{self.scale} costs is not told: {reason}")
             return None
+
+
+@cache
+def _warn_once(text: str) -> None:
+    """Prices are asked for again with every table of a comparison."""
+    log.warning(text)
 
 
 def price(node: Mapping[str, Any], scale: int) -> Price:
@@ -123,10 +142,13 @@ def _labels(sources: Sequence[Source]) -> list[str]:
         for n, i in enumerate(alike):
             own = [f"{key.rpartition('.')[2]}={value}" for key, value in told[n].items()] if told else []
             labels[i] = " ".join([name, *own]) if 0 < len(own) <= 3 else f"{name}:{_short(sources[i].place)}"
-    for i, label in enumerate(labels):  # the same run given twice, or repeated with nothing changed
-        if (before := labels[:i].count(label)) or label in labels[i + 1 :]:
-            labels[i] = f"{label}:{_short(sources[i].place)}" + (f":{before + 1}" if before else "")
-    return labels
+    # The same run given twice, or repeated with nothing changed: by its place, and by number where that is alike too.
+    placed = list(labels)
+    for i, label in enumerate(labels):
+        end = f":{_short(sources[i].place)}"
+        if labels.count(label) > 1 and not label.endswith(end):
+            placed[i] = label + end
+    return [f"{label}:{n}" if (n := placed[:i].count(label) + 1) > 1 else label for i, label in enumerate(placed)]
 
 
 def _short(place: Path) -> str:
@@ -189,3 +211,8 @@ def with_baseline(reference: Sequence[Row], scale: int, figures: Sequence[Figure
 def figure_key(f: Figure) -> tuple[str, str, int]:
     """What two figures must share to stand in one column."""
     return f.dataset, f.protocol, f.images
+
+
+def lr_settings(overrides: Sequence[str]) -> list[str]:
+    """Those of a command line's overrides that say how LR is made, or which LR is read."""
+    return [override for override in overrides if LR_KEYS.match(override)]

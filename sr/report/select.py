@@ -14,6 +14,7 @@ from sr.report.columns import Line, Table
 
 ALIASES = {"name": "entry", "label": "entry", "multiply-adds": "macs", "time": "seconds", "training_time": "seconds"}
 CONDITION = re.compile(r"^(?P<key>[^<>=!~]+?)\s*(?P<sign>>=|<=|!=|==|=|>|<|~)\s*(?P<value>.*)$")
+SIZE = re.compile(r" \(\d+ images\)(?=/)")  # in a key, where a set was measured in several sizes
 SIGNS: dict[str, Callable[[Any, Any], bool]] = {
     "=": lambda a, b: a == b,
     "!=": lambda a, b: a != b,
@@ -124,7 +125,8 @@ def _by_text(key: str) -> Callable[[Line], Any]:
 def find_key(table: Table, typed: str, argument: str) -> str:
     """The key of the column that was meant.
 
-    `set5/psnr`, `set5` and `lr` are short for a key; `psnr` is the PSNR that most rows have.
+    `set5/psnr`, `set5` and `lr` are short for a key; `psnr` is the PSNR that most rows have. Where a set has several
+    sizes, its name alone means the one that most rows have.
 
     Raises:
         UserError: there is none; names the nearest.
@@ -139,7 +141,7 @@ def find_key(table: Table, typed: str, argument: str) -> str:
         lambda key: key.endswith(f".{name}"),
     )
     for rule in rules:
-        if found := [key for key in keys if rule(key.lower())]:
+        if found := [key for key in keys if rule(key.lower()) or rule(SIZE.sub("", key.lower()))]:
             return max(found, key=lambda key: sum(line.values.get(key) is not None for line in table.lines))
     names = list(dict.fromkeys([*shown, "psnr", "ssim"]))
     close = difflib.get_close_matches(name, [*names, *keys], n=2, cutoff=0.6)

@@ -28,7 +28,7 @@ def build(
     title: str = "Comparison of super-resolution models",
     online: bool | None = None,
 ) -> Path:
-    """Write `wandb_report.json` and, where W&B is reached without asking anyone, save workspace and report there.
+    """Write `wandb_report.json`; where W&B is reached without asking anyone, save workspace and report there too.
 
     Args:
         rows: each with `name` and, where they are known, `scale`, `config` (dotted key -> value, of those that
@@ -41,7 +41,7 @@ def build(
         The file: {"workspace": ..., "report": ...} as W&B's packages would send them, and `urls` of what was saved.
 
     Raises:
-        UserError: nothing to compare, wandb-workspaces is not installed, or W&B refused.
+        UserError: nothing to compare, wandb-workspaces is not installed, or W&B refused (the file is there then).
     """
     if not rows:
         raise UserError("wandb=: there are no rows to report")
@@ -55,16 +55,26 @@ def build(
     report = _report(rows, entity, project, table or _table(rows), title)
     mode, why = connection() if online is None else ("online" if online else "offline", "as asked")
     spec: dict[str, Any] = {"workspace": _plain(workspace), "report": _plain(report), "urls": {}}
-    if mode == "online":
-        spec["urls"] = _save(workspace, report, entity, project)
-    out.mkdir(parents=True, exist_ok=True)
     file = out / FILE
-    file.write_text(json.dumps(spec, indent=2) + "\n", encoding="utf-8")
+    _keep(spec, file)  # before W&B is asked, which may refuse
+    if mode not in ("online", "shared"):
+        why = why or f"as WANDB_MODE={mode}"
+        log.info(f"W&B: {mode}, {why}; the workspace and the report are kept in {file}. Type the command again online")
+        return file
+    try:
+        spec["urls"] = _save(workspace, report)
+    except Exception as error:  # W&B's packages raise whatever their transport does
+        told = f"W&B did not take the report, which is kept in {file}: {error}"
+        raise UserError(f"wandb={entity}/{project}: {told}") from error
+    _keep(spec, file)
     for kind, url in spec["urls"].items():
         log.info(f"W&B {kind}: {url}")
-    if mode != "online":
-        log.info(f"W&B: offline, {why}; the workspace and the report are kept in {file}. Type the command again online")
     return file
+
+
+def _keep(spec: Mapping[str, Any], file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(spec, indent=2) + "\n", encoding="utf-8")
 
 
 def rows_of(table: Table) -> list[dict[str, Any]]:
@@ -73,9 +83,9 @@ def rows_of(table: Table) -> list[dict[str, Any]]:
     for line in table.lines:
         row, run = line.row, line.row.source.run if line.row.source else None
         known = run.folder / "wandb_id.txt" if run else None
-        served = (row.source.node or {}).get("scale") if row.source else None
-        at = f"_x{row.scale}" if isinstance(served, list) else ""
-        ensemble = "_ensemble" if row.label.endswith("+") else ""
+        several = run is not None and len({f.scale for f in run.figures}) > 1  # measured, as sr.entry.outcome names it
+        at = f"_x{row.scale}" if several else ""
+        ensemble = "_ensemble" if row.ensemble else ""
         figures = {
             f"{f.dataset}{at}{ensemble}/{kind}_{f.protocol}": getattr(f, kind)
             for f in row.figures
@@ -96,12 +106,9 @@ def rows_of(table: Table) -> list[dict[str, Any]]:
     return found
 
 
-def _save(workspace: Any, report: Any, entity: str, project: str) -> dict[str, str]:
-    try:
-        report.save()  # makes the project if there is none yet
-        workspace.save()
-    except Exception as error:  # W&B's packages raise whatever their transport does
-        raise UserError(f"wandb={entity}/{project}: W&B did not take the report: {error}") from error
+def _save(workspace: Any, report: Any) -> dict[str, str]:
+    report.save()  # makes the project if there is none yet
+    workspace.save()
     return {"workspace": workspace.url, "report": report.url}
 
 

@@ -39,6 +39,11 @@ def test_latex(made_up):
         r"\textasciicircum{}j\$ & x2 & l1 &"
     )
     assert special in text
+    made = table(made_up)
+    quoted = dataclasses.replace(
+        made, lines=[dataclasses.replace(li, values={**li.values, "loss": ["flow"]}) for li in made.lines]
+    )
+    assert "& [''flow''] &" in as_latex(quoted)  # \\textquotedbl is an error in LaTeX's default encoding
     assert r"\begin{tabular}{lrlrrrrrrrr}" in text and r"\textbf{31.00 / 0.7750}" in text
     body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
     assert {line.count(" & ") for line in body.splitlines() if " & " in line} == {10}

@@ -1,6 +1,8 @@
 """The page of a comparison, opened from disk in a browser, and read as text where there is none."""
 
+import dataclasses
 import json
+import math
 import re
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from sr.evaluation import Sample
 from sr.report.columns import tabulate
 from sr.report.crops import crop_groups, within
+from sr.report.figures import Figure
 from sr.report.page import page
 from sr.report.points import cost_pictures, curves
 from sr.report.rows import labelled, rows
@@ -69,6 +72,22 @@ def test_long_curves_are_thinned_out(made_up):
     found = curves([("a", run)])
     assert next(iter(found)) == "val/psnr_y"
     assert len(found["train/loss"]["a"]) <= 400 and found["train/loss"]["a"][-1] == (5000.0, 1 / 5000)
+
+
+def test_what_is_not_finite_is_left_out(made_up):
+    source = made_up("a")
+    source.run.curve.extend([{"step": 40.0, "val/psnr_y": math.nan}, {"step": 50.0, "train/loss": math.inf}])
+    source.run.figures.extend([Figure("ecbsr_m4c8", "B100", 2, "y", math.nan, 0.9, 5)])
+    source.run.figures[2] = dataclasses.replace(source.run.figures[2], psnr=math.inf)
+    sources = labelled([source, made_up("b", name="other")])
+    html = page(tabulate(rows(sources)), [(s.label, s.run) for s in sources])
+    data = json.loads(re.search(r'id="data">(.*?)</script>', html, re.S)[1])
+    assert data["curves"]["val/psnr_y"]["ecbsr_m4c8"][-1] == [30.0, 28.0] and len(data["curves"]["train/loss"]) == 2
+    assert [[p["label"] for p in c["points"] if not p["paper"]] for c in data["pictures"]][:2] == [
+        ["bicubic", "ecbsr_m4c8", "other"],
+        ["bicubic", "other"],
+    ]
+    assert 'data-value="inf"' not in html and 'data-value="nan"' not in html
 
 
 def test_a_page_holds_so_many_pictures():

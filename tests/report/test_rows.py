@@ -1,9 +1,13 @@
 """Rows of a comparison: only the configuration that differs, figures that are never mixed, what a model costs."""
 
 import dataclasses
+import sys
+import types
 
 import pytest
+import torch
 
+from sr.models.base import SuperResolver
 from sr.report.columns import duration, tabulate
 from sr.report.figures import Figure
 from sr.report.rows import labelled, price, rows
@@ -52,6 +56,8 @@ def test_labels_are_unique(made_up):
     labels = [source.label for source in labelled(same)]
     assert labels == ["ecbsr_m4c8:a", "ecbsr_m4c8:b", "ecbsr_m4c8:a:a:2"] or len(set(labels)) == 3
     assert [s.label for s in labelled([made_up("a"), made_up("b", name="other")])] == ["ecbsr_m4c8", "other"]
+    sweeps = [source.label for source in labelled([made_up(f"{sweep}/row_1") for sweep in "abc"])]
+    assert sweeps == ["ecbsr_m4c8:row_1", "ecbsr_m4c8:row_1:2", "ecbsr_m4c8:row_1:3"]
 
 
 def test_figures_are_never_mixed(made_up):
@@ -102,6 +108,28 @@ def test_costs_are_of_the_merged_form(made_up):
     assert price(made_up("a").node, 4).counts.macs < found.counts.macs  # LR is smaller
 
 
+class Reads(SuperResolver):
+    """A network that looks at a value: there is none where costs are counted."""
+
+    def __init__(self, scale: int) -> None:
+        super().__init__(scale=scale)
+        self.network = torch.nn.Identity()
+
+    def forward(self, lr, scale=None):
+        return lr * lr.mean().item()
+
+
+@pytest.mark.parametrize("settings", [{"channels": -8}, {"_target_": "reads.Reads"}])
+def test_a_model_that_cannot_be_counted_has_its_row(made_up, caplog, monkeypatch, settings):
+    monkeypatch.setitem(sys.modules, "reads", types.SimpleNamespace(Reads=Reads))
+    source = dataclasses.replace(made_up("a", name=f"odd_{next(iter(settings))}"))
+    kept = {k: v for k, v in source.node.items() if k in ("_target_", "scale") or "_target_" not in settings}
+    found = table(dataclasses.replace(source, node=kept | settings))
+    assert [line.row.price for line in found.lines] == [None, None] and found.lines[1].values["Set5/psnr_y"] == 30.0
+    told = [r.message for r in caplog.records if "costs is not told" in r.message]
+    assert len(told) == 1 and f"{source.name} x2" in told[0]
+
+
 def test_published_opinions_stand_beside_srgan(made_up):
     source = dataclasses.replace(made_up("a", name="srgan", scale=4), published="srgan")
     found = table(source)
@@ -111,6 +139,9 @@ def test_published_opinions_stand_beside_srgan(made_up):
         "Set14/mos": 3.72,
         "B100/mos": 3.56,
     }
+    source.run.figures.append(Figure("srgan+", "Set5", 4, "y", 31.0, 0.8, 5))
+    plus = next(line for line in table(source).lines if line.row.ensemble)
+    assert plus.row.label == "srgan+" and not any(key.endswith("/mos") for key in plus.values)
     assert "Set5, MOS" in titles(found) and any("Nobody has rated" in note for note in found.notes)
     assert not any("MOS" in title for title in titles(table(made_up("a"))))
 

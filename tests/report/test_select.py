@@ -1,5 +1,7 @@
 """What `filter=` and `sort=` choose, and what they answer to a wrong name."""
 
+import dataclasses
+
 import pytest
 
 from sr.errors import UserError
@@ -62,6 +64,15 @@ def test_short_names(found):
         else:
             with pytest.raises(UserError, match=f"sort={typed}"):
                 find_key(found, typed, "sort")
+
+
+def test_a_set_of_two_sizes(made_up):
+    part = made_up("b", name="part")
+    part.run.figures[:] = [dataclasses.replace(f, images=4) for f in part.run.figures]
+    found = tabulate(rows(labelled([made_up("a"), made_up("c", loss="l2"), part])))
+    for typed in ("set5", "set5/psnr_y", "set5/psnr"):
+        assert find_key(found, typed, "sort") == "Set5 (5 images)/psnr_y"
+    assert find_key(found, "Set5 (4 images)", "sort") == "Set5 (4 images)/psnr_y"
 
 
 def test_wrong_names_and_values(found):

@@ -119,6 +119,33 @@ def test_the_rows_of_a_comparison_name_their_runs_and_the_keys_that_these_logged
     assert two["figures"] == {"Set5_ensemble/psnr_y": 37.6, "Set5_ensemble/ssim_y": 0.951}
 
 
+@pytest.mark.parametrize(("served", "measured", "keys"), [(4, (4, 2), {"Set5_x4"}), ([2, 3, 4], (4,), {"Set5"})])
+def test_keys_tell_the_scale_where_a_run_measured_several(tmp_path, served, measured, keys):
+    """Of recipe=edsr_x2_first, whose model serves one scale, and of MDSR trained on one."""
+    figures = [Figure("m" if s == 4 else "m (x2)", "Set5", s, "y", 30.0, 0.9, 5) for s in measured]
+    run = Run(tmp_path, "m", {}, [], figures, [], 60.0, 100, "finished", 3)
+    source = Source("m", tmp_path, {"scale": served}, None, run, label="m")
+    (row,) = wandb_report.rows_of(tabulate([Row("m", 4, source, figures=(figures[0],))]))
+    assert {key.partition("/")[0] for key in row["figures"]} == keys
+
+
+def test_what_wandb_refuses_is_kept(monkeypatch, tmp_path):
+    def refuse(*_):
+        raise ConnectionError("no room")
+
+    monkeypatch.setattr(wandb_report, "_save", refuse)
+    with pytest.raises(UserError, match=r"did not take the report, which is kept in .*wandb_report.json: no room"):
+        wandb_report.build(ROWS, "lab", "sr", tmp_path, online=True)
+    assert json.loads((tmp_path / "wandb_report.json").read_text())["urls"] == {}
+
+
+def test_switched_off_it_says_so(monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    with caplog.at_level("INFO"):
+        wandb_report.build(ROWS, "lab", "sr", tmp_path)
+    assert "W&B: disabled, as WANDB_MODE=disabled; the workspace" in caplog.text
+
+
 def test_rows_without_runs_or_figures_still_make_a_report(no_network, tmp_path):
     spec = json.loads(wandb_report.build([{"name": "zoo:bsrn"}], "lab", "sr", tmp_path).read_text())
     assert "zoo:bsrn" in table_of(spec) and spec["urls"] == {}
