@@ -10,7 +10,6 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import get_class
 
 from sr.entry import config
-from sr.entry.budget import STEP_KEYS
 from sr.entry.build import plain
 from sr.entry.names import CONF
 from sr.entry.stages import at_scale, plan, scales
@@ -19,6 +18,7 @@ from sr.entry.validate import check_targets, drop_leftovers
 from sr.errors import UserError
 from sr.report.ablation import read
 from sr.report.published import published
+from sr.report.run_config import STEP_KEYS
 from sr.report.runs import find_runs, flat
 
 NAMES = sorted(p.stem for p in (CONF / "ablation").glob("*.yaml"))

@@ -66,6 +66,27 @@ def test_a_failed_run_is_failed_in_mlflow_too(command, typed, tmp_path):
     assert run.info.status == "FAILED"
 
 
+def test_mlflow_takes_parameters_whose_names_it_refuses(command, div2k, tmp_path):
+    mlflow = pytest.importorskip("mlflow")
+    pytest.importorskip("sqlalchemy")
+    typed = ["model=fsrcnn", "scale=2", "budget=smoke", "benchmarks=[]", "callbacks=[]", "logger=mlflow"]
+    outcome = command("train.py", *typed, "data=div2k", f"data.root={div2k}")
+    assert outcome.code == 0, outcome
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/outputs/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("sr").experiment_id])
+    assert any(key.startswith("parameter_groups._.") for key in run.data.params), run.data.params
+
+
+def test_a_run_that_fails_while_it_is_measured_is_failed_in_mlflow_too(command, typed, tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    pytest.importorskip("sqlalchemy")
+    monkeypatch.setattr("sr.entry.outcome.compare", lambda *_: 1 / 0)
+    assert command("train.py", *typed, "logger=mlflow", "callbacks=[]").code == 1
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/outputs/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("sr").experiment_id])
+    assert run.info.status == "FAILED"
+
+
 def test_several_loggers_at_once_and_none(command, typed):
     both = command("train.py", *typed, "logger=[csv,tensorboard]", "callbacks=[]", folder="both")
     assert both.code == 0 and list((both.folder / "tensorboard").glob("events*")), both

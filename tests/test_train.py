@@ -151,6 +151,24 @@ def test_an_interrupted_run_loses_nothing_and_says_how_to_go_on(div2k, tmp_path,
     assert saved(folder)["global_step"] == saved(folder)["sr"]["batches_seen"] == stopped
 
 
+def test_ctrl_c_in_the_last_validation_of_a_stage_stops_before_the_next(command, div2k, monkeypatch, tmp_path):
+    from sr.callbacks import Checkpoints
+
+    def interrupted(self, trainer, *_):
+        if not trainer.sanity_checking and trainer.global_step == at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "steps=2", "val_every_steps=2", "+stages={a: {}, b: {}}"]
+    for at in (2, 4):  # the step after which Ctrl-C is pressed: of the first stage's end, of the whole run's
+        with monkeypatch.context() as patch:
+            patch.setattr(Checkpoints, "on_validation_start", interrupted)
+            cut = command("train.py", *(typed if at == 2 else [f"resume={tmp_path / 'run'}"]))
+        assert cut.code != 0 and f"stopped at step {at}. Go on with" in cut.out, cut
+        assert saved(tmp_path / "run")["global_step"] == at
+    end = command("train.py", f"resume={tmp_path / 'run'}")
+    assert end.code == 0 and "this run is complete: 4 steps" in end.out, end
+
+
 def test_resume_last_finds_the_newest_run(command, div2k, tmp_path):
     typed = [*SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke"]
     assert command("train.py", *typed, folder="outputs/a").code == 0
@@ -355,6 +373,13 @@ def test_a_resume_remembers_interpolations_and_the_config_dir(command, div2k, tm
     assert first.code == 0, first
     again = command("train.py", f"resume={first.folder}", "steps=6")
     assert again.code == 0 and saved(first.folder)["global_step"] == 6, again
+
+
+def test_a_path_with_an_apostrophe_is_a_path(command, div2k, monkeypatch, tmp_path):
+    monkeypatch.setenv("SR_CACHE_DIR", str(tmp_path / "o'clock"))
+    typed = [a for a in SMALL if a != "benchmarks=[]"]
+    outcome = command("train.py", *typed, "data=div2k", f"data.root={div2k}", "budget=smoke")
+    assert outcome.code == 0 and (tmp_path / "o'clock").is_dir(), outcome
 
 
 def test_validation_under_a_protocol_that_makes_its_lr(command, div2k):

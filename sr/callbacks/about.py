@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, TypedDict, cast
 
 import sr
+from sr.report.sweep_record import RECORD
 
-SWEEP_FILES = ("sweep.json", "multirun.yaml")  # either stands in a sweep's folder
+SWEEP_FILES = (RECORD, "multirun.yaml")  # either stands in a sweep's folder
 
 
 class About(TypedDict):

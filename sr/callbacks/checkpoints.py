@@ -102,6 +102,8 @@ class Checkpoints(L.Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.global_step != self._written_step:
             self._write_last(trainer)
+        if self._asked:  # during the last validation: neither the next stage nor the measuring shall begin
+            raise KeyboardInterrupt
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         # Only after an interruption between two steps: after an error, or within a step or a validation, the

@@ -22,7 +22,7 @@ from sr.report.runs import flat
 LOCAL = "sqlite:///"
 AT_ONCE = 100  # parameters that MLflow takes in one request
 LONGEST = 500  # characters of a parameter
-NOT_IN_NAMES = re.compile(r"[^\w/. -]")  # characters that MLflow refuses in the name of a figure
+NOT_IN_NAMES = re.compile(r"[^\w/. -]")  # characters that MLflow refuses in names
 
 
 def mlflow_logger(
@@ -109,7 +109,7 @@ class MlflowRun(Logger):
 
         client = self.experiment
         known = client.get_run(self._id).data.params
-        values = {key: str(value)[:LONGEST] for key, value in flat(params).items()}
+        values = {_named(key): str(value)[:LONGEST] for key, value in flat(params).items()}
         fresh = [Param(key, value) for key, value in values.items() if key not in known]
         for begin in range(0, len(fresh), AT_ONCE):
             client.log_batch(self._id, params=fresh[begin : begin + AT_ONCE])
@@ -126,7 +126,7 @@ class MlflowRun(Logger):
         if not self._running:
             client.update_run(self._id, status="RUNNING")
             self._running = True
-        named = {NOT_IN_NAMES.sub("_", key): float(value) for key, value in metrics.items() if key != "epoch"}
+        named = {_named(key): float(value) for key, value in metrics.items() if key != "epoch"}
         client.log_batch(self._id, metrics=[Metric(key, value, now, done) for key, value in named.items()])
 
     @rank_zero_only
@@ -139,6 +139,11 @@ class MlflowRun(Logger):
         if self._client is not None:
             self._client.set_terminated(self._id, "FINISHED" if status == "success" else "FAILED")
             self._running = False
+
+
+def _named(key: str) -> str:
+    """`parameter_groups.*.bias` -> `parameter_groups._.bias`."""
+    return NOT_IN_NAMES.sub("_", key)
 
 
 @contextmanager

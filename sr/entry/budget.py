@@ -15,15 +15,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from sr.entry.stages import plan
 from sr.models.base import SuperResolver, Training
+from sr.report.run_config import STEP_KEYS
 
 log = logging.getLogger(__name__)
 
-# Arguments of torch's schedulers and of recipes that count optimizer steps. `T_0` and the like are torch's names.
-STEP_KEYS = {
-    "steps", "total_steps", "step_size", "step_size_up", "step_size_down", "milestones", "T_max", "T_0",
-    "total_iters", "warm_up_steps", "period", "periods", "every_steps", "val_every_steps", "save_every_steps",
-    "at_step",
-}  # fmt: skip
 WARM_UP, TIMED = 2, 6  # steps run on copies to time a training step
 SHARE = 0.85  # of the seconds go to training steps, the rest to validation and start-up
 

@@ -6,15 +6,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as L
 from omegaconf import DictConfig
 
 from sr import checkpoint
+from sr.callbacks import Checkpoints
 from sr.data.loaders import Loaders
 from sr.data.module import SRDataModule
 from sr.data.multiscale import MultiScale
 from sr.entry.data_sets import build_set, found_benchmarks, refuse_missing
+from sr.entry.resume import quoted
 from sr.entry.stages import Stage, scales
 from sr.entry.weights import published_name
 from sr.evaluation import BASELINE, Entry, compare
@@ -29,7 +32,7 @@ def test_sets(
 ) -> dict[int, list[SRDataModule]]:
     """What is measured at the end, by scale, all of it looked at before the first step."""
     about_sets = [a for a in typed if not a.lstrip("+~").startswith(("data.", "data_dir=", "cache_dir=", "scale="))]
-    about_sets += [f"{key}='{cfg[key]}'" for key in ("data_dir", "cache_dir")]
+    about_sets += [f"{key}={quoted(cfg[key])}" for key in ("data_dir", "cache_dir")]
     found: dict[int, list[SRDataModule]] = {}
     for stage, trained_on in reversed(list(zip(stages, data, strict=True))):  # the last stage's scales come first
         for scale in scales(stage.cfg):
@@ -94,6 +97,13 @@ def measure(
         logger.save()
         logger.finalize("success")
     return objective
+
+
+def validated(trainer: L.Trainer, resumed: Mapping[str, Any] | None) -> float | None:
+    """The best figure of the last stage's validations, dB; of a run that was complete already, its checkpoint's."""
+    keeper = next(c for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
+    kept = (resumed or {}).get("callbacks", {}).get(keeper.state_key, {})
+    return keeper.best if keeper.best is not None else kept.get("best")
 
 
 def _earlier(stages: Sequence[Stage], name: str, folder: Path) -> list[Entry]:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-import hydra
 import lightning.pytorch as L
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -20,27 +19,24 @@ from sr.data.leaks import refuse_leaks
 from sr.data.loaders import Loaders
 from sr.entry import budget, build, outcome
 from sr.entry.build import plain
+from sr.entry.calibrate import calibrate
 from sr.entry.config import scale_name
 from sr.entry.fit import first_stage, run_stages
 from sr.entry.resume import claim, refuse_another_recipe
 from sr.entry.stages import Stage, at_scale, patches, plan, scales
 from sr.entry.validate import check_targets, drop_leftovers
-from sr.errors import UserError
 from sr.models.base import SuperResolver, Training
+from sr.report.run_config import GROUPS
 
 log = logging.getLogger(__name__)
-GROUPS = (
-    "model", "recipe", "data", "degradation", "loss", "optimizer", "scheduler", "budget", "experiment", "ablation",
-)  # fmt: skip
-# Of a config: what the time of a step does not depend on.
-UNTIMED = ("steps", "scheduler", "init_from", "optimizer_state", "stages", "losses", "choices")
 
 
 def train(cfg: DictConfig) -> float | None:
     """Run a composed conf/train.yaml.
 
     Returns:
-        Mean PSNR on the first measured set under the first protocol (what a hyper-parameter search maximises).
+        Mean PSNR on the first measured set under the first protocol, or where nothing is measured the best of the
+        validations (what a hyper-parameter search maximises).
     """
     run = HydraConfig.get()
     folder = Path(run.runtime.output_dir)
@@ -77,7 +73,7 @@ def train(cfg: DictConfig) -> float | None:
     for module in dict.fromkeys(data):
         refuse_leaks(module, [held_out for of_scale in sets.values() for held_out in of_scale])
 
-    _calibrate(cfg, stages, models, data, keys)
+    calibrate(cfg, stages, models, data, keys)
     stages = plan(cfg, keys)
     setups = _setups(cfg, stages, models)
     if cfg.channels_last:
@@ -117,11 +113,22 @@ def train(cfg: DictConfig) -> float | None:
             run_stages(trainer, stages, models, data, setups, cards, folder, resumed)
             if trainer.global_rank != 0:
                 return None
-            facts["objective"] = outcome.measure(cfg, trainer, models[-1], name, stages, sets, folder)
+            measured = outcome.measure(cfg, trainer, models[-1], name, stages, sets, folder)
+            facts["objective"] = outcome.validated(trainer, resumed) if measured is None else measured
             return facts["objective"]
+    except BaseException:
+        for logger in trainer.loggers:
+            logger.finalize("failed")  # Lightning tells them only of what happens while it trains
+        _finish_wandb(exit_code=1)
+        raise
     finally:
-        if wandb := sys.modules.get("wandb"):
-            wandb.finish()  # else the next run of a sweep would go on in this one's
+        _finish_wandb()
+
+
+def _finish_wandb(exit_code: int = 0) -> None:
+    """Else the next run of a sweep would go on in this one's."""
+    if wandb := sys.modules.get("wandb"):
+        wandb.finish(exit_code=exit_code)
 
 
 def _setups(cfg: DictConfig, stages: Sequence[Stage], models: Sequence[SuperResolver]) -> list[Training]:
@@ -132,41 +139,6 @@ def _setups(cfg: DictConfig, stages: Sequence[Stage], models: Sequence[SuperReso
         setup.learning(model.learnable())
         setup.grouped(model.learnable())
     return setups
-
-
-def _calibrate(
-    cfg: DictConfig,
-    stages: Sequence[Stage],
-    models: Sequence[SuperResolver],
-    data: Sequence[Loaders],
-    typed: Collection[str],
-) -> None:
-    """Find the factor of a budget in seconds; every process of a run must use the same one."""
-    if cfg.budget.seconds is None or cfg.budget.factor is not None:
-        return
-    if int(os.environ.get("LOCAL_RANK", 0)) > 0 and (known := os.environ.get("SR_BUDGET_FACTOR")):
-        cfg.budget.factor = float(known)  # found by the process that started this one
-        budget.rescale(cfg, cfg.budget.factor, set(typed))
-        return
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1 or int(os.environ.get("SLURM_NTASKS", 1)) > 1:
-        raise UserError(
-            f"budget={cfg.budget.name} times the first steps, which several processes that were started apart "
-            "would each do differently. Type the factor of the step counts instead: budget.factor=0.01"
-        )
-    probe: L.Trainer = hydra.utils.instantiate(cfg.trainer, logger=False, enable_checkpointing=False)
-    device = probe.strategy.root_device
-    share = cfg.accumulate * probe.world_size
-    known_times: dict[str, float] = {}
-    times = []
-    for stage, model, module in zip(stages, models, data, strict=True):
-        key = repr({k: v for k, v in plain(stage.cfg).items() if k not in UNTIMED})
-        if key not in known_times:
-            batch = module.to_float(module.sample_batch(max(1, stage.cfg.batch_size // share)), device)
-            with probe.precision_plugin.train_step_context():
-                known_times[key] = budget.step_seconds(model, batch, build.training(stage.cfg), device)
-        times.append((stage.end - stage.begin, known_times[key]))
-    budget.fit_seconds(cfg, times, set(typed))
-    os.environ["SR_BUDGET_FACTOR"] = str(cfg.budget.factor)
 
 
 def _introduce(

@@ -85,7 +85,7 @@ def write(
         (means, averages(figures), [*columns, *PAPER_COLUMNS]),
         (each, figures, [*columns[:2], "image", *columns[2:-1]]),
     ):
-        with file.open("w", newline="") as f:
+        with file.open("w", newline="", encoding="utf-8") as f:
             writer = csv.DictWriter(f, names, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(asdict(row) | _paper_cells(row, papers or {}) for row in rows)

@@ -9,18 +9,16 @@ from __future__ import annotations
 import csv
 import json
 import os
-import pickle
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import OmegaConf
 
 from sr.errors import UserError
 from sr.report.figures import Figure
+from sr.report.run_config import SHRUNK, STEP_KEYS, before_budget, hydras_choices, read_config
 
 # Keys of a config that say where and how something is kept and shown, not what is trained.
 BOOKKEEPING = (
@@ -95,7 +93,7 @@ def read_run(folder: Path) -> Run:
     if not is_run(folder):
         found = "it holds no run of train.py" if folder.is_dir() else "it does not exist"
         raise UserError(f"{folder}: not a run folder: {found}. Give outputs/<model>_x<scale>/<time>, or a sweep's row")
-    facts, config = recorded(folder), _config(folder)
+    facts, config = recorded(folder), read_config(folder)
     files = [folder / "results.csv", *sorted(folder.glob("x*/results.csv"))]
     figures = [figure for file in files if file.is_file() for figure in read_figures(file)]
     curve = _curve(folder / "metrics.csv")
@@ -141,20 +139,30 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def differing(runs: Sequence[Run]) -> list[str]:
-    """Dotted config keys whose values are not the same in all runs, bookkeeping left out."""
+    """Dotted config keys whose values are not the same in all runs, bookkeeping left out.
+
+    What a budget changes is not known of a run that ended before its budget was applied: there such runs are held
+    only against each other.
+    """
     configs = [flat(run.config) for run in runs]
+    early = [run.status != "finished" and before_budget(run.folder, run.config) for run in runs]
+    apart = [[config for config, e in zip(configs, early, strict=True) if e is which] for which in (False, True)]
     missing = object()
+
+    def differs(key: str) -> bool:
+        held = apart if key.rpartition(".")[2] in STEP_KEYS | SHRUNK else [configs]
+        return any(c.get(key, missing) != group[0].get(key, missing) for group in held for c in group[1:])
+
     return [
         key
         for key in dict.fromkeys(k for config in configs for k in config)
-        if not any(key == b or key.startswith(f"{b}.") for b in BOOKKEEPING)
-        and any(config.get(key, missing) != configs[0].get(key, missing) for config in configs[1:])
+        if not any(key == b or key.startswith(f"{b}.") for b in BOOKKEEPING) and differs(key)
     ]
 
 
 def read_figures(file: Path) -> list[Figure]:
     """The averages in a results.csv."""
-    with file.open(newline="") as f:
+    with file.open(newline="", encoding="utf-8") as f:
         return [
             Figure(
                 row["model"],
@@ -172,44 +180,12 @@ def read_figures(file: Path) -> list[Figure]:
 def _curve(file: Path) -> list[dict[str, float]]:
     if not file.is_file():
         return []
-    with file.open(newline="") as f:
+    with file.open(newline="", encoding="utf-8") as f:
         return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(f)]
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    """Of the last checkpoint, else as composed, resolved as far as this process can."""
-    last = folder / "checkpoints" / "last.ckpt"
-    if last.is_file():
-        import torch  # which a run without a checkpoint does not need
-
-        with suppress(pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError):
-            # Mapped, not read: of a large model's file only the few pages that hold the config.
-            return torch.load(last, map_location="cpu", weights_only=True, mmap=True)["sr"]["config"]
-    composed = OmegaConf.load(folder / ".hydra" / "config.yaml")
-    assert isinstance(composed, DictConfig)
-    return _resolved(composed)
-
-
-def _resolved(node: Any) -> Any:
-    """Plain values; an interpolation that cannot be resolved here stays as it is written."""
-    if isinstance(node, DictConfig):
-        return {str(key): _value(node, key) for key in node}
-    return [_value(node, i) for i in range(len(node))]
-
-
-def _value(node: DictConfig | ListConfig, key: Any) -> Any:
-    try:
-        value = node[key]
-    except OmegaConfBaseException:
-        value = OmegaConf.to_container(node, resolve=False)[key]  # type: ignore[index]
-    return _resolved(value) if isinstance(value, DictConfig | ListConfig) else value
-
-
 def _name(folder: Path, config: Mapping[str, Any]) -> str:
-    if name := (config.get("choices") or {}).get("model"):
-        return str(name)
-    saved = folder / ".hydra" / "hydra.yaml"
-    name = OmegaConf.select(OmegaConf.load(saved), "hydra.runtime.choices.model") if saved.is_file() else None
+    name = (config.get("choices") or {}).get("model") or hydras_choices(folder).get("model")
     return str(name or folder.name)
 
 

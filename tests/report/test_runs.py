@@ -9,6 +9,7 @@ import yaml
 
 from sr.errors import UserError
 from sr.report import runs
+from sr.report.settings import settings
 
 
 def folder(place: Path, config: dict, status: str = "finished", psnr: float = 30.0) -> Path:
@@ -90,3 +91,26 @@ def test_the_config_is_the_checkpoints_and_a_torn_checkpoint_does_no_harm(tmp_pa
     assert runs.read_run(place).config["steps"] == 7
     (place / "checkpoints/last.ckpt").write_bytes(b"PK")
     assert runs.read_run(place).config["steps"] == 100
+
+
+def test_a_run_without_a_checkpoint_neither_hides_a_choice_nor_makes_steps_differ(tmp_path):
+    """It failed before Hydra's config was filled in and scaled; the others are read from their checkpoints."""
+    budget = {"name": "smoke", "steps": 4, "factor": None}
+    composed = {"steps": 100, "batch_size": 16, "scheduler": {"T_max": 100}, "budget": budget, "choices": {}}
+    trained = {"steps": 4, "batch_size": 2, "scheduler": {"T_max": 4}, "budget": budget | {"factor": 0.04}}
+    found = []
+    for name, loss in (("a", "l1"), ("b", "l2"), ("c", "l1")):
+        place = folder(tmp_path / name, composed | {"loss": {"_target_": loss, "range": 1}})
+        choices = {"model": "edsr", "loss": loss, "hydra/launcher": "basic"}
+        (place / ".hydra/hydra.yaml").write_text(yaml.safe_dump({"hydra": {"runtime": {"choices": choices}}}))
+        if name == "c":
+            runs.record(place, "failed", error="boom")
+        else:
+            chosen = {"loss": {"_target_": loss, "range": 1}, "choices": {"model": "edsr", "loss": loss}}
+            (place / "checkpoints").mkdir()
+            torch.save({"state_dict": {}, "sr": {"config": trained | chosen}}, place / "checkpoints/last.ckpt")
+        found.append(runs.read_run(place))
+    assert found[2].config["choices"] == {"model": "edsr", "loss": "l1"}
+    assert settings(found) == [{"loss": "l1"}, {"loss": "l2"}, {"loss": "l1"}]
+    found[2].config["optimizer"] = {"lr": 1}
+    assert "optimizer.lr" in runs.differing(found)  # what no budget changes is held against the others

@@ -1,12 +1,15 @@
 """The table at the end of a sweep, from runs that are made up."""
 
 import csv
+import subprocess
+import sys
 from pathlib import Path
 
 from sr.report.ablation import Ablation, Cell, Column, Row
 from sr.report.figures import Figure
 from sr.report.runs import Run
-from sr.report.sweep import table_columns, table_lines, write
+from sr.report.sweep import write
+from sr.report.sweep_lines import table_columns, table_lines
 
 SET5 = Column("Set5", 2, "y")
 
@@ -96,3 +99,54 @@ def test_many_columns_are_a_table_for_each_scale(tmp_path):
     write([made], tmp_path, None, {}, "command")
     heads = [line for line in (tmp_path / "table.md").read_text().splitlines() if line.startswith("|  |")]
     assert len(heads) == 2 and "A x2 y" in heads[0] and "E x3 y" in heads[1] and "x3" not in heads[0]
+
+
+def test_what_changes_no_result_makes_no_line_of_its_own(tmp_path):
+    runs = [run(tmp_path, 30.0, 0, model="edsr"),
+            run(tmp_path, 31.0, 1, model="edsr", logger="csv", trainer__enable_progress_bar="false")]  # fmt: skip
+    _, line = table_lines(runs, None, {})
+    assert (line.label, len(line.runs)) == ("edsr", 2)
+
+
+def test_a_part_of_a_set_beside_the_papers_figure_of_the_whole_is_told(tmp_path):
+    made = run(tmp_path, 30.0, ablation="x/b")
+    made.figures.append(Figure("edsr", "Set14", 2, "y", 28.0, 0.9, 3))
+    text = write([made], tmp_path, ablation(b=Cell(38.11, 0.9601, "a")), {}, "command")
+    assert "images here" not in text  # of Set5 all were measured, and beside Set14 stands no figure
+    made.figures[:] = [Figure("edsr", "Set5", 2, "y", 30.0, 0.9, 3)]
+    text = write([made], tmp_path, ablation(b=Cell(38.11, 0.9601, "a")), {}, "command")
+    told = "Set5: 3 images here, the paper's figures are of 5"
+    assert told in text and f"- {told}\n" in (tmp_path / "table.md").read_text()
+
+
+def test_runs_that_were_not_trained_alike_are_told_where_they_are_averaged(tmp_path):
+    runs = [run(tmp_path, 30.0, seed, status, ablation="x/a") for seed, status in
+            enumerate(["finished", "finished", "failed"])]  # fmt: skip
+    for one, steps in zip(runs, (100, 100, 5), strict=True):
+        one.config.update(seed=one.seed, data={"seed": one.seed}, steps=steps, optimizer={"lr": 0.1}, logger=one.seed)
+    assert "trained alike" not in write(runs, tmp_path, ablation(), {}, "command")
+    runs[1].config["optimizer"] = {"lr": 0.2}
+    text = write(runs, tmp_path, ablation(), {}, "command")
+    assert "the finished runs of A were not trained alike: optimizer.lr is 0.1 or 0.2. They keep" in text
+    runs[1].config["scale"] = 3  # another column, which averages nothing with the first
+    assert "trained alike" not in write(runs, tmp_path, ablation(), {}, "command")
+
+
+def test_files_are_written_in_utf8_whatever_the_locale(tmp_path):
+    lines = (
+        "import pathlib, sys, warnings",
+        "from sr.report import figures, runs, sweep",
+        "warnings.filterwarnings('error', category=EncodingWarning, module=r'sr\\.')",
+        "place = pathlib.Path(sys.argv[1])",
+        "figure = figures.Figure('modèle', 'Set5', 2, 'y', 30.0, 0.9, 5)",
+        "figures.write([figure], place)",
+        "found = runs.read_figures(place / 'results.csv')",
+        "one = runs.Run(place, 'modèle', {}, ['model=modèle'], found, [], 60.0, 10, 'finished', 0)",
+        "sweep.write([one], place, None, {}, 'train')",
+    )
+    done = subprocess.run(
+        [sys.executable, "-X", "warn_default_encoding", "-c", "\n".join(lines), str(tmp_path)],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert all("modèle" in (tmp_path / name).read_bytes().decode() for name in ("table.md", "table.csv", "results.csv"))

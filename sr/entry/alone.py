@@ -1,0 +1,44 @@
+"""One process at a time in a run folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sr.errors import UserError
+
+LOCK = ".lock"
+RANKS = ("LOCAL_RANK", "RANK", "SLURM_PROCID")  # how those who start processes number them
+
+
+class BusyError(UserError):
+    """Another process runs in this folder; nothing in it may be changed."""
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a run folder's lock; of a run's several processes the first one does. A process that dies lets it go.
+
+    Raises:
+        BusyError: another process holds it.
+    """
+    if any(int(os.environ.get(rank, 0)) > 0 for rank in RANKS):
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as held:
+        raise BusyError(
+            f"{folder.name} is being run by another process, in {folder}. Type this again when that one has ended, "
+            "or name another run: resume=<run folder>"
+        ) from held
+    try:
+        yield
+    finally:
+        lock.release()

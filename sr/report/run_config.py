@@ -1,0 +1,70 @@
+"""The configuration of a run as its folder tells it."""
+
+from __future__ import annotations
+
+import pickle
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+# The groups whose chosen options stand under `choices`.
+GROUPS = (
+    "model", "recipe", "data", "degradation", "loss", "optimizer", "scheduler", "budget", "experiment", "ablation",
+)  # fmt: skip
+# Last words of the keys that a budget scales: of torch's schedulers and of recipes, in optimizer steps. `T_0` and the
+# like are torch's names.
+STEP_KEYS = {
+    "steps", "total_steps", "step_size", "step_size_up", "step_size_down", "milestones", "T_max", "T_0",
+    "total_iters", "warm_up_steps", "period", "periods", "every_steps", "val_every_steps", "save_every_steps",
+    "at_step",
+}  # fmt: skip
+SHRUNK = {"batch_size", "patch_size", "hr_patch_size"}  # what a budget makes smaller
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Of the last checkpoint, as it stood after the budget; else as composed, resolved as far as this process can."""
+    last = folder / "checkpoints" / "last.ckpt"
+    if last.is_file():
+        import torch  # which a run without a checkpoint does not need
+
+        with suppress(pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError):
+            # Mapped, not read: of a large model's file only the few pages that hold the config.
+            return torch.load(last, map_location="cpu", weights_only=True, mmap=True)["sr"]["config"]
+    composed = OmegaConf.load(folder / ".hydra" / "config.yaml")
+    assert isinstance(composed, DictConfig)
+    config: dict[str, Any] = _resolved(composed)
+    if config.get("choices") == {}:  # which train.py fills in only after Hydra has kept the config
+        config["choices"] = {group: chosen for group, chosen in hydras_choices(folder).items() if group in GROUPS}
+    return config
+
+
+def hydras_choices(folder: Path) -> dict[str, Any]:
+    """The option chosen from every config group, as Hydra keeps them; empty where it kept none."""
+    saved = folder / ".hydra" / "hydra.yaml"
+    found = OmegaConf.select(OmegaConf.load(saved), "hydra.runtime.choices") if saved.is_file() else None
+    return {str(group): found[group] for group in found} if isinstance(found, DictConfig) else {}
+
+
+def before_budget(folder: Path, config: dict[str, Any]) -> bool:
+    """Whether the counts in a config are still the recipe's, which its budget would have changed."""
+    budget = config.get("budget") or {}
+    changes = any(budget.get(key) for key in ("seconds", "steps", "max_batch", "smallest_patch"))
+    return changes and budget.get("factor") is None and not (folder / "checkpoints" / "last.ckpt").is_file()
+
+
+def _resolved(node: Any) -> Any:
+    """Plain values; an interpolation that cannot be resolved here stays as it is written."""
+    if isinstance(node, DictConfig):
+        return {str(key): _value(node, key) for key in node}
+    return [_value(node, i) for i in range(len(node))]
+
+
+def _value(node: DictConfig | ListConfig, key: Any) -> Any:
+    try:
+        value = node[key]
+    except OmegaConfBaseException:
+        value = OmegaConf.to_container(node, resolve=False)[key]  # type: ignore[index]
+    return _resolved(value) if isinstance(value, DictConfig | ListConfig) else value
