@@ -53,7 +53,7 @@ def cost_pictures(table: Table) -> list[CostPicture]:
     other_lr = set()
     for line in table.lines:
         price = line.row.price
-        if price is None and not line.row.baseline:
+        if (price is None and not line.row.baseline) or not line.row.final:
             continue
         macs, parameters = (price.counts.macs, price.parameters) if price else (None, None)
         for f in line.row.figures:

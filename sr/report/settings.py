@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sr.report.overrides import key_of
 from sr.report.runs import Run, differing, flat
 
 IMPLIED = ("scale", "model")  # columns of their own
@@ -14,11 +15,13 @@ def settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """For each run the settings in which the runs differ, by dotted key; all have the same keys.
 
     Where the option chosen from a config group tells all that differs within it, the option's name stands for its keys
-    (`loss: l1`). Keys that only repeat another one are left out (`data.patch_size` beside `patch_size`).
+    (`loss: l1`), and so does the name of an ablation's row, or of a recipe, for several keys that follow from it and
+    that nobody typed. Keys that only repeat another one are left out (`data.patch_size` beside `patch_size`).
     """
     configs = [flat(run.config) for run in runs]
     keys = differing(runs)
-    values = {key: [config.get(key) for config in configs] for key in keys}
+    # A node without keys says nothing that the missing of its keys does not say.
+    values = {key: [None if (v := config.get(key)) == {} else v for config in configs] for key in keys}
     named: dict[str, list[Any]] = {}
     for group in dict.fromkeys(group for run in runs for group in choices(run)):
         own = [key for key in keys if key.split(".")[0] == group]
@@ -26,6 +29,13 @@ def settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
         if own and all(_told_by(chosen, values[key]) for key in own):
             keys = [key for key in keys if key not in own]
             named[group] = chosen
+    typed = {key_of(override) for run in runs for override in run.overrides}
+    for whole in ("ablation", "recipe"):  # the row of an ablation tells more than the recipe that it chose
+        chosen = [choices(run).get(whole) for run in runs]
+        told = [key for key in keys if key not in typed and _told_by(chosen, values[key])]
+        if len(told) > 1 and _varies(chosen):
+            keys = [key for key in keys if key not in told]
+            named = {whole: chosen, **named}
     kept = {key: values[key] for key in keys if not _repeats(key, configs)}
     columns = {key: column for key, column in (named | kept).items() if key not in IMPLIED and _varies(column)}
     return [{key: column[i] for key, column in columns.items()} for i in range(len(runs))]
@@ -55,4 +65,4 @@ def _repeats(key: str, configs: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _varies(column: Sequence[Any]) -> bool:
-    return any(value != column[0] for value in column[1:])
+    return any(value != column[0] for value in column)

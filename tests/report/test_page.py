@@ -155,6 +155,9 @@ def test_curves_are_read_with_the_keyboard(browser, written):
     browser.run("document.querySelector('.legend input').click()")
     assert browser.run("document.querySelectorAll('#curves path').length") == 2
     assert browser.run("document.querySelectorAll('#cost circle.ours').length") == 3
+    names = browser.run("[...document.querySelectorAll('#cost text')].map((t) => t.textContent)")
+    assert sum("ecbsr_m4c8" in name for name in names) == 1  # three runs of one network, named once
+    assert any(name.startswith("ecbsr_m4c8") and name.endswith(" and 2 more") for name in names)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

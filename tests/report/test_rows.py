@@ -37,6 +37,25 @@ def test_an_option_stands_for_its_keys(made_up):
     assert [s["loss.terms.only"] for s in settings([*runs, changed.run])] == ["l1", "l2", "l3"]
 
 
+def test_a_recipe_stands_for_what_follows_from_it_and_was_not_typed(made_up):
+    told = {"edsr": {"batch_size": 16, "clip": 0, "period": 5}, "rlfn": {"batch_size": 64, "clip": 1, "period": 6}}
+    sources = [made_up(name, choices={"recipe": name}, **config) for name, config in told.items()]
+    runs = [source.run for source in sources]
+    assert settings(runs) == [{"recipe": "edsr"}, {"recipe": "rlfn"}]
+    runs[1].overrides.append("batch_size=64")
+    assert settings(runs) == [{"recipe": "edsr", "batch_size": 16}, {"recipe": "rlfn", "batch_size": 64}]
+    again = made_up("c", choices={"recipe": "rlfn"}, batch_size=64, clip=2, period=7).run  # not told by the recipe
+    assert [s["clip"] for s in settings([*runs, again])] == [0, 1, 2]
+    runs[1].config["clip"] = 0  # one key says more than a name
+    assert settings(runs) == [{"batch_size": 16, "period": 5}, {"batch_size": 64, "period": 6}]
+    runs[1].config["callbacks"] = {}
+    assert "callbacks" not in settings(runs)[1]
+    for run, row in zip(runs, ("x/a", "x/b"), strict=True):
+        run.overrides.clear()
+        run.config["choices"]["ablation"] = row
+    assert settings(runs) == [{"ablation": "x/a"}, {"ablation": "x/b"}]
+
+
 def test_rows_and_columns(made_up):
     found = table(made_up("a", loss="l1", psnr=30.0), made_up("b", loss="l2", psnr=31.0))
     assert titles(found) == [

@@ -43,15 +43,23 @@
       });
       draw(circle, "title", {}, told(p));
     }
-    for (const p of [...bubbles].sort((a, b) => a.paper - b.paper)) label(svg, p, radius(p), x(p.macs / 1e9), y(p.psnr), box, width, taken);
+    for (const p of [...bubbles].sort((a, b) => a.paper - b.paper)) {
+      const others = alike(p, bubbles);
+      if (others.some((q) => q.psnr > p.psnr || (q.psnr === p.psnr && bubbles.indexOf(q) < bubbles.indexOf(p)))) continue;
+      const text = others.length ? `${p.label} and ${others.length} more` : p.label;
+      label(svg, p, text, radius(p), x(p.macs / 1e9), y(p.psnr), box, width, taken);
+    }
   }
 
   const told = (p) => `${p.label}${p.paper ? " (published)" : ""}: ${p.psnr.toFixed(2)} dB, ` +
     `${short(p.macs / 1e9)} G multiply-adds, ${p.parameters.toLocaleString("en")} parameters`;
 
+  // Runs of one network stand above each other: the best is named for all of them, a bubble's own name is its tooltip.
+  const alike = (p, all) => all.filter((q) => q !== p && !p.paper && !q.paper && q.macs === p.macs && q.parameters === p.parameters);
+
   // Beside the bubble, where it covers the least of what is there; farther away with a line to it.
-  function label(svg, p, r, cx, cy, box, width, taken) {
-    const text = draw(svg, "text", { class: p.paper ? "faint" : "" }, p.label);
+  function label(svg, p, words, r, cx, cy, box, width, taken) {
+    const text = draw(svg, "text", { class: p.paper ? "faint" : "" }, words);
     const w = text.getComputedTextLength();
     const places = [[cx + r + 4, cy - 8, 0], [cx - r - 4 - w, cy - 8, 0]];
     for (const away of [4, 22, 40, 58, 76])
