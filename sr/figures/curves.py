@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from sr.errors import UserError
+from sr.report.curves import by_scale, scale_title
 from sr.report.runs import Run, differing, flat
 
 MOST = 3  # differing keys in a label; where more differ, classes alone are named
 
 
 def curve(run: Run, key: str | None = None) -> tuple[str, np.ndarray, np.ndarray]:
-    """One logged figure over the optimizer steps.
+    """One logged figure over the optimizer steps; a validation's only where the run's last scale was trained.
 
     Args:
         key: a column of metrics.csv; None: the first of the validation's PSNRs, over all scales.
@@ -23,14 +24,18 @@ def curve(run: Run, key: str | None = None) -> tuple[str, np.ndarray, np.ndarray
         The column, steps (n,) and values (n,).
 
     Raises:
-        UserError: the run did not log it.
+        UserError: the run did not log it, or not of its last scale.
     """
     logged = list(dict.fromkeys(k for row in run.curve for k in row if k != "step"))
     found = key or next((k for k in sorted(logged) if k.startswith("val/psnr")), None)
     if found not in logged:
         wanted = f"no {key}" if key else "no validation PSNR"
         raise UserError(f"{run.folder}/metrics.csv holds {wanted}, only {', '.join(sorted(logged)) or 'nothing'}")
-    points = [(row["step"], row[found]) for row in run.curve if found in row]
+    last = run.config.get("scale")  # stages of another scale validate on other images
+    rows = [row for row, scale in by_scale(run) if scale == last or not found.startswith("val/")]
+    points = [(row["step"], row[found]) for row in rows if found in row]
+    if not points:
+        raise UserError(f"{run.folder}/metrics.csv holds no {found} of the run's last scale, {scale_title(last)}")
     steps, values = np.asarray(points, np.float64).T
     return found, steps, values
 

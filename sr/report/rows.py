@@ -56,6 +56,11 @@ class Price:
     training_parameters: int
     counts: Cost
 
+    def eightfold(self) -> Price:
+        """The same network under x8 self-ensemble, which runs it eight times."""
+        counts = replace(self.counts, macs=8 * self.counts.macs, activations=8 * self.counts.activations)
+        return replace(self, counts=counts)
+
 
 @dataclass(frozen=True)
 class Row:
@@ -95,7 +100,8 @@ class Row:
         if self.source is None or not self.source.node:
             return None
         try:
-            return price(self.source.node, self.scale)
+            found = price(self.source.node, self.scale)
+            return found.eightfold() if self.ensemble else found
         except Exception as error:  # a run that failed for its settings, or cannot be counted, still has its row
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             _warn_once(f"warning: what {self.source.label} x{self.scale} costs is not told: {reason}")

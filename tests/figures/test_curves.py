@@ -20,6 +20,16 @@ def test_a_curve_is_one_column_over_its_own_steps(make_run):
         curve(run, "val/ssim")
 
 
+def test_of_stages_of_several_scales_the_last_one_is_drawn(make_run):
+    stages = {"x2": {"scale": 2}, "final": {}}
+    run = make_run("a", [34.0, 35.0, 28.0, 29.0], steps=20, stages=stages)
+    _, steps, values = curve(run)
+    assert steps.tolist() == [30, 40] and values.tolist() == [28.0, 29.0]
+    begun = make_run("b", [34.0], steps=20, stages=stages)
+    with pytest.raises(UserError, match="no val/psnr_y of the run's last scale, x4"):
+        curve(begun)
+
+
 def test_names_tell_what_is_different_and_seeds_share_one(make_run):
     runs = [make_run("0", optimizer=ADAM), make_run("1", optimizer=ADAM, seed=1), make_run("2", optimizer=SGD)]
     assert labels(runs) == ["Adam, lr=0.001", "Adam, lr=0.001", "SGD, lr=0.0001"]

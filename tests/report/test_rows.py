@@ -160,6 +160,8 @@ def test_published_opinions_stand_beside_srgan(made_up):
     }
     source.run.figures.append(Figure("srgan+", "Set5", 4, "y", 31.0, 0.8, 5))
     plus = next(line for line in table(source).lines if line.row.ensemble)
+    alone = next(line for line in table(source).lines if line.row.label == "srgan")
+    assert plus.values["macs"] == 8 * alone.values["macs"] and plus.values["parameters"] == alone.values["parameters"]
     assert plus.row.label == "srgan+" and not any(key.endswith("/mos") for key in plus.values)
     assert "Set5, MOS" in titles(found) and any("Nobody has rated" in note for note in found.notes)
     assert not any("MOS" in title for title in titles(table(made_up("a"))))
