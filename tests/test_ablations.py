@@ -128,7 +128,7 @@ def test_what_the_columns_promise_is_measured_and_published(compose, name):
 
 
 def test_the_tables_that_are_published_hold_the_papers_figures():
-    """Typed from FACTS of the papers (EDSR's table 2, SRGAN's tables 1 and 2), not from the files."""
+    """Typed from the papers (EDSR's table 2, SRGAN's tables 1 and 2), not from the files."""
     steps = find("edsr_steps")
     table = {row.label: [(cell.psnr, cell.ssim) for cell in row.paper.values()] for row in steps.rows.values()}
     assert table == {
