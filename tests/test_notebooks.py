@@ -89,6 +89,7 @@ def test_feature_differences(execute, tmp_path, photos):
     assert "VGG-19's layers are left out" in printed and "random conv2" in printed and "sigma 3.2, seed 1" in printed
 
 
+@pytest.mark.slow
 def test_batch_norm(execute, trained, tmp_path, photos):
     images = [str(p) for p in photos(tmp_path / "i", 2)]
     runs = [trained("a", "model=repsr_m4c16", "scale=2"), trained("b", "model=plain", "scale=2")]
@@ -104,6 +105,7 @@ def test_residual_scaling(execute):
     assert "8 channels, res_scale 0.1" in printed and "L1 in 0-255" in printed and "CHECKPOINTS" in printed
 
 
+@pytest.mark.slow
 def test_filters_and_convergence(execute, trained):
     shown = ["model=srcnn", "scale=3"]
     execute("05_srcnn_filters_and_convergence", RUNS=[trained("a", *shown, "recipe=srcnn_sgd"), trained("b", *shown)])

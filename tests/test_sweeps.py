@@ -258,17 +258,17 @@ def timed_for(folder: Path) -> int:
     return steps
 
 
-def needs(package: str, name: str, *more: str):
+def needs(package: str, name: str, more: str, *marks: pytest.MarkDecorator):
     absent = pytest.mark.skipif(not installed(package), reason=f"{package} is not installed")
-    return pytest.param(name, more, marks=absent, id=name)
+    return pytest.param(name, [more], marks=[absent, *marks], id=name)
 
 
 @pytest.mark.parametrize(
     ("launcher", "more"),
     [
         needs("hydra_joblib_launcher", "joblib", "hydra.launcher.n_jobs=2"),
-        needs("hydra_submitit_launcher", "submitit_local", "hydra.launcher.timeout_min=10"),
-        needs("hydra_ray_launcher", "ray", "+hydra.launcher.ray.init.include_dashboard=false"),
+        needs("hydra_submitit_launcher", "submitit_local", "hydra.launcher.timeout_min=10", pytest.mark.slow),
+        needs("hydra_ray_launcher", "ray", "+hydra.launcher.ray.init.include_dashboard=false", pytest.mark.slow),
     ],
 )
 def test_every_launcher_trains_two_rows_and_skips_them_again(div2k, tmp_path, launcher, more):
@@ -313,6 +313,7 @@ def test_a_search_without_a_set_to_measure_on_goes_by_the_validation(command, di
 SEVERAL = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
 
 
+@pytest.mark.slow
 def test_rows_of_several_processes_run_one_by_one_inside_a_sweep(div2k, tmp_path):
     """Within a job of Slurm's, too: its one task is the row's, not each process's."""
     folder, log = tmp_path / "sweep", tmp_path / "sweep.out"
@@ -326,6 +327,7 @@ def test_rows_of_several_processes_run_one_by_one_inside_a_sweep(div2k, tmp_path
     assert [r["n"] for r in table(folder) if r["line"] == "ecbsr_m4c8"] == ["2", "2"]
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_told_to_end_ends_its_row_of_several_processes(div2k, tmp_path):
     folder, log = tmp_path / "sweep", tmp_path / "sweep.out"
     process = sweep(folder, log, *SMALL, f"data.root={div2k}", "seed=0,1", "steps=100000", "save_every_steps=20",

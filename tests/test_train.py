@@ -30,7 +30,7 @@ def saved(folder: Path) -> dict:
 
 def tier(model: str):
     """Large networks go to the slow tier."""
-    return pytest.param(model, marks=pytest.mark.slow if model in ("edsr", "mdsr") else ())
+    return pytest.param(model, marks=pytest.mark.slow if model in ("edsr", "mdsr", "drcn") else ())
 
 
 @pytest.mark.parametrize("model", [tier(m) for m in MODELS])
@@ -108,8 +108,8 @@ def wait_for(condition, process: subprocess.Popen, seconds: float = 120) -> None
     "extra",
     [
         pytest.param([], id="plain"),
-        pytest.param(["callbacks=[ema]"], id="ema"),
-        pytest.param(["callbacks=[ema]", "accumulate=2"], id="ema-accumulated"),
+        pytest.param(["callbacks=[ema]"], id="ema", marks=pytest.mark.slow),
+        pytest.param(["callbacks=[ema]", "accumulate=2"], id="ema-accumulated", marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_run_resumes_to_the_weights_of_one_that_was_not(command, div2k, tmp_path, extra):
