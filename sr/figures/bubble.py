@@ -100,6 +100,17 @@ def area(parameters: float) -> float:
     return SMALLEST + PER_MILLION * parameters / 1e6
 
 
+def named(point: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> str:
+    """Of runs of one network, which stand above each other, the best is named for all of them; the others: ""."""
+    if point["kind"] != "ours":
+        return str(point["model"])
+    same = ("kind", "model", "macs_g", "parameters")
+    alike = [p for p in points if all(p[key] == point[key] for key in same)]
+    if point is not max(alike, key=lambda p: p["psnr"]):
+        return ""
+    return f"{point['model']} and {len(alike) - 1} more" if len(alike) > 1 else str(point["model"])
+
+
 def _draw(points: Sequence[Mapping[str, Any]], scale: int, dataset: str, protocols: Sequence[str]) -> Figure:
     from matplotlib.lines import Line2D
 
@@ -133,5 +144,6 @@ def _draw(points: Sequence[Mapping[str, Any]], scale: int, dataset: str, protoco
         mark = {"marker": "o", "linestyle": "", "markersize": diameter, "color": "#cccccc"}
         handles.append(Line2D([], [], label=f"{size / 1e6:g} M parameters", **mark))
     figure.legend(handles=handles, loc="outside right upper", labelspacing=1.6, handlelength=2.5, borderpad=1)
-    place_labels(ax, [(p["macs_g"], p["psnr"], area(p["parameters"] * shrink) ** 0.5 / 2, p["model"]) for p in ordered])
+    names = [(p["macs_g"], p["psnr"], area(p["parameters"] * shrink) ** 0.5 / 2, named(p, ordered)) for p in ordered]
+    place_labels(ax, [label for label in names if label[3]])
     return figure

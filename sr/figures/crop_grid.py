@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Cell = tuple[str, np.ndarray, str]  # name, crop, figures
+CHARACTER = 0.09  # inches of the title, at most
 
 
 @styled
@@ -90,5 +92,5 @@ def _draw(parts: Sequence[tuple[str, np.ndarray, Window, Sequence[Cell]]], lines
         box(ax, *window)
         for index, (label, pixels, below) in enumerate(cells):
             show(piece.add_subplot(grid[index // count, 1 + index % count]), pixels, "", f"{label}\n{below}")
-    figure.suptitle(title, fontsize=8)
+    figure.suptitle(textwrap.fill(title, int(width / CHARACTER)), fontsize=8)
     return figure

@@ -9,7 +9,8 @@ import numpy as np
 
 from sr.errors import UserError
 from sr.report.curves import by_scale, scale_title
-from sr.report.runs import Run, differing, flat
+from sr.report.runs import Run
+from sr.report.settings import settings
 
 MOST = 3  # differing keys in a label; where more differ, classes alone are named
 
@@ -54,20 +55,29 @@ def labels(runs: Sequence[Run], given: Sequence[str] | None = None) -> list[str]
         if len(given) != len(runs):
             raise UserError(f"labels: {len(given)} names for {len(runs)} runs; there must be as many")
         return [str(name) for name in given]
-    configs = [flat(run.config) for run in runs]
     named = [""] * len(runs)
     for name in dict.fromkeys(run.name for run in runs):
         places = [i for i, run in enumerate(runs) if run.name == name]
-        apart = [key for key in differing([runs[i] for i in places]) if key != "seed"]
-        told = apart if len(apart) <= MOST else [key for key in apart if key.endswith("._target_")][:MOST]
-        words = {i: [_word(key, configs[i].get(key)) for key in told] for i in places}
+        apart = _apart([runs[i] for i in places])
+        keys = list(apart[0])
+        told = keys if len(keys) <= MOST else [key for key in keys if key.endswith("._target_")][:MOST]
+        words = [[_word(key, own[key]) for key in told] for own in apart]
         alone = len(places) == len(runs) and bool(told)
-        full = {i: tuple(str(configs[i].get(key)) for key in apart) for i in places}
-        for i in places:
-            named[i] = ", ".join(words[i] if alone else [name, *words[i]])
-            if any(words[other] == words[i] and full[other] != full[i] for other in places):
+        for n, i in enumerate(places):
+            named[i] = ", ".join(words[n] if alone else [name, *words[n]])
+            if any(words[m] == words[n] and apart[m] != apart[n] for m in range(len(places))):
                 named[i] += f" ({runs[i].folder.name})"
     return named
+
+
+def _apart(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """For each run the settings that tell the runs apart, the seed left out."""
+    scales = [run.config.get("scale") for run in runs]
+    several = any(scale != scales[0] for scale in scales)
+    return [
+        ({"scale": scale} if several else {}) | {key: value for key, value in own.items() if key != "seed"}
+        for scale, own in zip(scales, settings(runs), strict=True)
+    ]
 
 
 def _word(key: str, value: Any) -> str:

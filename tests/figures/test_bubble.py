@@ -40,6 +40,12 @@ def test_it_is_drawn_with_runs_and_says_what_was_left_out(make_run, png):
     assert len(names) == len(drawing.rows) and "bsrn" in names
 
 
+def test_runs_of_one_network_are_named_once(make_run):
+    runs = [make_run(str(n), results=[row("srcnn", 30.0 + n)]) for n in range(3)]
+    names = [text.get_text() for text in bubble(runs, models=["vdsr"]).figure.axes[0].texts]
+    assert sorted(names) == ["srcnn and 2 more", "vdsr"]
+
+
 def test_a_choice_of_models_another_set_and_nothing_left():
     assert {r["model"] for r in bubble(scale=2, dataset="Urban100", models=["bsrn", "imdn"]).rows} == {"bsrn", "imdn"}
     with pytest.raises(UserError, match="no figure on Set6 x4"):

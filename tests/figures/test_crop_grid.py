@@ -26,6 +26,8 @@ def test_figures_are_the_protocols_of_the_whole_image(pictures, plain, png):
     assert png(drawing).std() > 10
     below = [ax.get_xlabel() for ax in drawing.figure.axes]
     assert f"ecbsr\n{float(psnr):.2f} / {float(ssim):.4f}" in below and "protocol y" in drawing.figure.get_suptitle()
+    title, page = drawing.figure._suptitle.get_window_extent(), drawing.figure.bbox
+    assert page.x0 <= title.x0 and title.x1 <= page.x1, "the title is cut off"
 
 
 def test_the_window_is_where_the_outputs_differ():

@@ -34,9 +34,18 @@ def test_names_tell_what_is_different_and_seeds_share_one(make_run):
     runs = [make_run("0", optimizer=ADAM), make_run("1", optimizer=ADAM, seed=1), make_run("2", optimizer=SGD)]
     assert labels(runs) == ["Adam, lr=0.001", "Adam, lr=0.001", "SGD, lr=0.0001"]
     assert {k: len(v) for k, v in groups(runs).items()} == {"Adam, lr=0.001": 2, "SGD, lr=0.0001": 1}
+    for run in runs:
+        run.config["data"] = {"seed": run.seed}  # as train.py composes it
+    assert labels(runs) == ["Adam, lr=0.001", "Adam, lr=0.001", "SGD, lr=0.0001"]
     assert labels(runs, ["a", "a", "b"]) == ["a", "a", "b"]
     with pytest.raises(UserError, match="2 names for 3 runs"):
         labels(runs, ["a", "b"])
+
+
+def test_an_option_names_a_run_and_scales_tell_runs_apart(make_run):
+    losses = [make_run(n, loss={"terms": {n: 1}}, choices={"model": "srcnn", "loss": n}) for n in ("l1", "l2")]
+    assert labels(losses) == ["loss=l1", "loss=l2"]
+    assert labels([make_run("a"), make_run("b", scale=2)]) == ["scale=4", "scale=2"]
 
 
 def test_models_are_named_and_runs_that_look_alike_by_their_folder(make_run):
