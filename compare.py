@@ -4,18 +4,18 @@ import sys
 
 from omegaconf import DictConfig
 
-from sr.entry.cli import main
+from sr.cli import main
 
 
 @main("compare")
 def run(cfg: DictConfig) -> None:
-    from sr.entry.compare import compare
+    from sr.comparison.compare import compare
 
     compare(cfg)
 
 
 if __name__ == "__main__":
-    from sr.entry.compare import spelt_out
+    from sr.comparison.compare import spelt_out
 
     sys.argv[1:] = spelt_out(sys.argv[1:])
     run()

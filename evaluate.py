@@ -2,12 +2,12 @@
 
 from omegaconf import DictConfig
 
-from sr.entry.cli import main
+from sr.cli import main
 
 
 @main("evaluate")
 def run(cfg: DictConfig) -> None:
-    from sr.entry.evaluate import evaluate
+    from sr.measuring.evaluate import evaluate
 
     evaluate(cfg)
 

@@ -2,12 +2,12 @@
 
 from omegaconf import DictConfig
 
-from sr.entry.cli import main
+from sr.cli import main
 
 
 @main("figure")
 def run(cfg: DictConfig) -> None:
-    from sr.entry.figure import figure
+    from sr.figures.figure import figure
 
     figure(cfg)
 

@@ -4,19 +4,19 @@ import sys
 
 from omegaconf import DictConfig
 
-from sr.entry.cli import main
+from sr.cli import main
 from sr.errors import UserError
 
 
 @main("measure")
 def run(cfg: DictConfig) -> None:
-    from sr.entry.measure import measure
+    from sr.measuring.measure import measure
 
     measure(cfg)
 
 
 if __name__ == "__main__":
-    from sr.entry.measure import spelt_out
+    from sr.measuring.measure import spelt_out
 
     try:
         sys.argv[1:] = spelt_out(sys.argv[1:])

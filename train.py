@@ -2,13 +2,13 @@
 
 from omegaconf import DictConfig
 
-from sr.entry.cli import main
+from sr.cli import main
 
 
 @main("train")
 def run(cfg: DictConfig) -> float | None:
-    from sr.entry.sweep_row import run_row
-    from sr.entry.train import train
+    from sr.sweeps.row import run_row
+    from sr.training.train import train
 
     return run_row(cfg, train)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import lightning.pytorch as L
 
-from sr.report import runs
+from sr.runs.record import record
 
 
 class Clock(L.Callback):
@@ -73,7 +73,7 @@ class Clock(L.Callback):
                 return  # the rank is not known to the trainer before it trains
             if self.seconds:  # else nothing was trained, as in a complete run that is only measured again
                 facts.update(seconds=round(self.seconds, 3), steps=trainer.global_step)
-            runs.record(folder, status, device=trainer.strategy.root_device.type, error=error, **facts)
+            record(folder, status, device=trainer.strategy.root_device.type, error=error, **facts)
 
         tell("running")
         try:

@@ -50,7 +50,7 @@ class Progress(TQDMProgressBar):
 
     def _begin(self, trainer: L.Trainer) -> None:
         bar = self.train_progress_bar
-        stage = getattr(trainer.lightning_module, "card", {}).get("stage")
+        stage = getattr(trainer.lightning_module, "metadata", {}).get("stage")
         done = getattr(trainer.lightning_module, "batches_seen", 0)
         bar.initial = 0
         bar.reset(self.batches)

@@ -6,15 +6,15 @@ import csv
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sr.checkpoint import construct
 from sr.errors import UserError
 from sr.figures.drawing import COLORS, Drawing, page, styled
-from sr.figures.placing import place_labels
+from sr.figures.label_placement import place_labels
+from sr.measuring.cost import cost, lr_size
+from sr.measuring.cost_table import TABLE
 from sr.metrics.protocol import get_protocol
-from sr.report.cost import cost, lr_size
-from sr.report.cost_table import TABLE
-from sr.report.published import published
-from sr.report.runs import Run
+from sr.runs.checkpoint import construct
+from sr.runs.folder import Run
+from sr.scores.published import published
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

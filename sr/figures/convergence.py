@@ -10,7 +10,7 @@ import numpy as np
 from sr.errors import UserError
 from sr.figures.curves import curve, groups
 from sr.figures.drawing import Drawing, color, marker, page, styled
-from sr.report.runs import Run
+from sr.runs.folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

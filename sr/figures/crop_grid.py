@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sr.evaluation import BASELINE, Entry
 from sr.figures.drawing import Drawing, box, page, show, stacked, styled
-from sr.figures.material import Photo, answer, as_array, common_scale, placed_window
+from sr.figures.inputs import Photo, answer, as_array, common_scale, placed_window
 from sr.imaging.panel import Window, crop, detail, disagreement, pick_crop
+from sr.measuring.scoring import BASELINE, Entry
 from sr.metrics.protocol import get_protocol
 from sr.models.bicubic import Bicubic
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from sr.errors import UserError
-from sr.report.curves import by_scale, scale_title
-from sr.report.runs import Run
-from sr.report.settings import settings
+from sr.runs.curves import by_scale, scale_title
+from sr.runs.differences import settings
+from sr.runs.folder import Run
 
 MOST = 3  # differing keys in a label; where more differ, classes alone are named
 

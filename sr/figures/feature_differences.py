@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from sr.degradation.base import Step
 from sr.errors import UserError
 from sr.figures.drawing import Drawing, page, show, styled
-from sr.figures.material import Photo
+from sr.figures.inputs import Photo
 from sr.losses import RandomFeatures, VGG19Features, find_vgg19
 from sr.losses.vgg import ADDRESS, FILE
 

@@ -10,8 +10,8 @@ import numpy as np
 from torch import nn
 
 from sr.errors import UserError
-from sr.evaluation import Entry
 from sr.figures.drawing import Drawing, page, show, styled
+from sr.measuring.scoring import Entry
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

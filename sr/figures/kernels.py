@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from sr.errors import UserError
-from sr.evaluation import Entry
 from sr.figures.drawing import Drawing, color, marker, page, styled
+from sr.measuring.scoring import Entry
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

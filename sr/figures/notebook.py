@@ -7,8 +7,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from sr.entry.resume import quoted
 from sr.errors import UserError
+from sr.runs.resume import quoted
 
 PROJECT = Path(__file__).resolve().parents[2]
 KEPT = 25  # lines of a failed command's output that are shown

@@ -9,12 +9,12 @@ import numpy as np
 from torch import Tensor
 
 from sr.errors import UserError
-from sr.evaluation import Entry
 from sr.figures.batch_norm import error_levels, window_psnr
 from sr.figures.drawing import Drawing, box, page, show, styled
-from sr.figures.material import Photo, answer, as_array, common_scale, placed_window, smooth_window
+from sr.figures.inputs import Photo, answer, as_array, common_scale, placed_window, smooth_window
 from sr.imaging.panel import Window, crop
 from sr.layers.statistics import batch_norms, with_own_statistics
+from sr.measuring.scoring import Entry
 from sr.models.base import SuperResolver
 
 if TYPE_CHECKING:

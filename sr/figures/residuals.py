@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sr.errors import UserError
-from sr.evaluation import Entry
 from sr.figures.drawing import Drawing, color, marker, page, styled
-from sr.figures.material import Photo, answer, common_scale
+from sr.figures.inputs import Photo, answer, common_scale
 from sr.layers.residual import ResBlock
+from sr.measuring.scoring import Entry
 from sr.models.base import SuperResolver
 from sr.models.edsr import EDSR
 from sr.models.srresnet import NormResBlock

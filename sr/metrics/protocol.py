@@ -59,7 +59,7 @@ class Protocol:
     border_scales: int = 1
     ssim: Callable[[Tensor, Tensor], Tensor] = ssim
 
-    makes_lr = False  # True: only LR from `lr` serves, stored LR files do not
+    defines_lr = False  # True: only LR from `lr` serves, stored LR files do not
 
     def shave(self, scale: int) -> int:
         """Pixels left out on each side of an image at this scale."""
@@ -133,7 +133,7 @@ class ClassicProtocol(Protocol):
     the model is given it with neutral chroma, and only the Y of its output is rounded.
     """
 
-    makes_lr = True
+    defines_lr = True
 
     def lr(self, hr: Tensor, scale: int, *, grey: bool = False, edge: str = "mirror") -> Tensor:
         """LR as `Protocol.lr`, but unrounded and without colour; a grey image may leave [0, 1] slightly."""

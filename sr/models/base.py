@@ -29,32 +29,32 @@ class SuperResolver(L.LightningModule):
     ``colors=1`` the network sees luma only and the base class carries the chroma by bicubic.
 
     Args:
-        scale: enlargement factor, one of `scales`; several for a network that serves them all (`serves`) and is
-            told with each batch which one is meant.
+        scale: enlargement factor, one of `supported_scales`; several for a network that serves them all
+            (`scales`) and is told with each batch which one is meant.
         colors: 3 for a network on RGB, 1 for one on Y (BT.601 studio range, divided by 255).
 
     Raises:
         UserError: the architecture is not defined for this scale or number of colours.
     """
 
-    scales: ClassVar[tuple[int, ...]] = (2, 3, 4, 8)
+    supported_scales: ClassVar[tuple[int, ...]] = (2, 3, 4, 8)
     protocols: ClassVar[tuple[str, ...]] = ("y", "rgb")  # under which the papers measure this kind of network
     min_patch: ClassVar[int] = 8  # smallest sensible training patch, LR pixels
     min_size: ClassVar[int] = 1  # smallest LR side that `network` survives; `forward` pads below it
 
     def __init__(self, scale: int | Sequence[int], colors: int = 3) -> None:
         super().__init__()
-        self.serves: tuple[int, ...] = tuple(scale) if isinstance(scale, Sequence) else (scale,)
-        if not self.serves or not set(self.serves) <= set(self.scales):
+        self.scales: tuple[int, ...] = tuple(scale) if isinstance(scale, Sequence) else (scale,)
+        if not self.scales or not set(self.scales) <= set(self.supported_scales):
             raise UserError(
                 f"{type(self).__name__} has no scale {scale!r}: it is defined for "
-                f"{', '.join(map(str, self.scales))}. Type for example scale={self.scales[0]}"
+                f"{', '.join(map(str, self.supported_scales))}. Type for example scale={self.supported_scales[0]}"
             )
         if colors not in (1, 3):
             raise UserError(f"colors={colors!r}: a network works on 3 colours (RGB) or on 1 (Y)")
         self.colors = colors
         self.batches_seen = 0  # micro-batches trained on: where the data stream goes on after a resume
-        self.card: dict[str, Any] = {}  # what a checkpoint tells about itself: plain values only
+        self.metadata: dict[str, Any] = {}  # what a checkpoint tells about itself: plain values only
         self.training_setup: Training | None = None
         self.kept: list[tuple[dict[str, Any], dict[str, Any] | None]] | None = None  # see `on_fit_start`
         self._frozen: set[str] = set()  # parameters that the present stage keeps from learning
@@ -76,12 +76,12 @@ class SuperResolver(L.LightningModule):
         Raises:
             UserError: the model does not serve it, or serves several and none was asked for.
         """
-        if asked is None and len(self.serves) == 1:
-            return self.serves[0]
-        if asked not in self.serves:
+        if asked is None and len(self.scales) == 1:
+            return self.scales[0]
+        if asked not in self.scales:
             raise UserError(
-                f"this {type(self).__name__} serves scale {', '.join(map(str, self.serves))}, asked was {asked}. "
-                f"Call it for example with scale={self.serves[0]}"
+                f"this {type(self).__name__} serves scale {', '.join(map(str, self.scales))}, asked was {asked}. "
+                f"Call it for example with scale={self.scales[0]}"
             )
         return asked
 
@@ -134,7 +134,7 @@ class SuperResolver(L.LightningModule):
         """Set, or replace at a new stage, what the model is trained with."""
         self.training_setup = setup
         self.loss = setup.loss
-        self.metrics = nn.ModuleDict({f"x{s}": ProtocolMetric(setup.protocol) for s in self.serves})
+        self.metrics = nn.ModuleDict({f"x{s}": ProtocolMetric(setup.protocol) for s in self.scales})
         self.automatic_optimization = self.adversary is None
         self._freeze(setup)
 
@@ -204,8 +204,8 @@ class SuperResolver(L.LightningModule):
         self.log("train/loss", total, prog_bar=True)
         if len(terms) > 1:
             self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
-        if "stage" in self.card:
-            self.log("stage", float(self.card["stage"]["number"]))
+        if "stage" in self.metadata:
+            self.log("stage", float(self.metadata["stage"]["number"]))
         return total
 
     def _alternate(self, batch: Any) -> Tensor:
@@ -236,7 +236,7 @@ class SuperResolver(L.LightningModule):
 
     def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
         protocol, lr = self.setup_or_error.protocol, batch.lr
-        if protocol.makes_lr:
+        if protocol.defines_lr:
             lr = protocol.lr((batch.hr * 255).round().to(torch.uint8), batch.scale, grey=batch.grey[0]).to(lr)
         with full_precision(lr.device):
             output = self(lr, batch.scale)
@@ -252,7 +252,7 @@ class SuperResolver(L.LightningModule):
         """Log the mean over images of each scale, and over the scales where there are several."""
         name = self.setup_or_error.protocol.name
         found = {}
-        for scale in self.serves:
+        for scale in self.scales:
             metric = self._metric(scale)
             # Every process must take part, so the choice is made by what all of them have: the sum of images.
             if int(self.trainer.strategy.reduce(metric.count.clone().float(), reduce_op="sum")):
@@ -326,7 +326,7 @@ class SuperResolver(L.LightningModule):
     # ---- checkpoint ---------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["sr"] = {**self.card, "batches_seen": self.batches_seen}
+        checkpoint["sr"] = {**self.metadata, "batches_seen": self.batches_seen}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.batches_seen = int(checkpoint["sr"]["batches_seen"])

@@ -17,7 +17,7 @@ class Bicubic(SuperResolver):
     No parameters: it cannot be trained, only measured.
     """
 
-    scales: ClassVar[tuple[int, ...]] = tuple(range(1, 33))
+    supported_scales: ClassVar[tuple[int, ...]] = tuple(range(1, 33))
     protocols: ClassVar[tuple[str, ...]] = ("y_classic", "y", "rgb")
 
     def __init__(self, scale: int) -> None:

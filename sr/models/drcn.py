@@ -32,7 +32,7 @@ class DRCN(SuperResolver):
         channels: C.
     """
 
-    scales: ClassVar[tuple[int, ...]] = tuple(range(2, 9))
+    supported_scales: ClassVar[tuple[int, ...]] = tuple(range(2, 9))
     protocols: ClassVar[tuple[str, ...]] = ("y_classic", "y")
 
     def __init__(self, scale: int | Sequence[int], num_recursions: int = 16, channels: int = 256) -> None:

@@ -33,7 +33,7 @@ class FSRCNN(SuperResolver):
         channel_slopes: PReLU with a slope per channel instead of the authors' one per layer.
     """
 
-    scales: ClassVar[tuple[int, ...]] = (2, 3, 4)
+    supported_scales: ClassVar[tuple[int, ...]] = (2, 3, 4)
     protocols: ClassVar[tuple[str, ...]] = ("y_classic", "y")
 
     def __init__(

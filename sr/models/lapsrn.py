@@ -61,7 +61,7 @@ class LapSRN(SuperResolver):
         depth: convolutions per level; None for the paper's 10, at x8 5.
     """
 
-    scales: ClassVar[tuple[int, ...]] = (2, 4, 8)
+    supported_scales: ClassVar[tuple[int, ...]] = (2, 4, 8)
     protocols: ClassVar[tuple[str, ...]] = ("y_float", "y")
 
     def __init__(self, scale: int, channels: int = 64, depth: int | None = None) -> None:

@@ -34,13 +34,13 @@ class MDSR(SuperResolver):
         super().__init__(scale)
         self.head = ShiftedConv(DIV2K_MEAN, 255, channels)
         self.entrances = nn.ModuleDict(
-            {f"x{s}": nn.Sequential(*(ResBlock(channels, kernel_size=5) for _ in range(2))) for s in self.serves}
+            {f"x{s}": nn.Sequential(*(ResBlock(channels, kernel_size=5) for _ in range(2))) for s in self.scales}
         )
         self.body = nn.Sequential(
             *(ResBlock(channels) for _ in range(num_blocks)),
             nn.Conv2d(channels, channels, 3, padding=1),
         )
-        self.upsamplers = nn.ModuleDict({f"x{s}": StagedUpsampler(channels, s) for s in self.serves})
+        self.upsamplers = nn.ModuleDict({f"x{s}": StagedUpsampler(channels, s) for s in self.scales})
         self.tail = UnshiftedConv(channels, DIV2K_MEAN, 255)
 
     def network(self, x: Tensor, scale: int) -> Tensor:

@@ -28,7 +28,7 @@ class SRCNN(SuperResolver):
         kernels: sizes f1, f2, f3, odd.
     """
 
-    scales: ClassVar[tuple[int, ...]] = tuple(range(2, 9))
+    supported_scales: ClassVar[tuple[int, ...]] = tuple(range(2, 9))
     protocols: ClassVar[tuple[str, ...]] = ("y_classic", "y")
 
     def __init__(

@@ -30,7 +30,7 @@ class VDSR(SuperResolver):
         residual: whether the enlarged luma is added; without it the network makes the whole image (section 4.2).
     """
 
-    scales: ClassVar[tuple[int, ...]] = tuple(range(2, 9))
+    supported_scales: ClassVar[tuple[int, ...]] = tuple(range(2, 9))
     protocols: ClassVar[tuple[str, ...]] = ("y_classic", "y")
 
     def __init__(

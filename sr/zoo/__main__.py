@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from sr.errors import UserError
-from sr.report.text import aligned
+from sr.scores.text import aligned
 from sr.zoo.entries import ENTRIES
 from sr.zoo.files import SUFFIXES
 from sr.zoo.load import load, save

@@ -11,9 +11,9 @@ from typing import Any
 from hydra.errors import HydraException
 from torch import Tensor
 
-from sr.checkpoint import construct
 from sr.errors import UserError
 from sr.models.base import SuperResolver
+from sr.runs.checkpoint import construct
 
 Tensors = Mapping[str, Tensor]
 
@@ -93,7 +93,7 @@ def build(family: Family, node: dict[str, Any], tensors: Tensors, source: object
     if missing or unknown or resized:
         lists = {"Missing": missing, "Unknown": unknown, "Other shape": resized}
         raise UserError(
-            f"{source} is refused: it looks like {family.name} (scale {model.serves}) but does not match it."
+            f"{source} is refused: it looks like {family.name} (scale {model.scales}) but does not match it."
             + "".join(f"\n  {label} ({len(keys)}): {some(keys, 12)}" for label, keys in lists.items() if keys)
         )
     model.load_state_dict(state)

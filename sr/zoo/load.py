@@ -27,7 +27,7 @@ class Loaded:
 
     Attributes:
         name: the zoo's, or the file's without its suffix.
-        model: in eval mode; its card makes it savable as a checkpoint.
+        model: in eval mode; its metadata makes it savable as a checkpoint.
         entry: of the zoo; None for a file that it does not list.
     """
 
@@ -66,7 +66,7 @@ def load(spec: str, folder: str | Path, scale: int | None = None, download: bool
         raise UserError(f"scale={scale}: {path} is of scale {node['scale']}; leave scale= out")
     model = build(family, node, tensors, path)
     name = entry.name if entry else path.stem
-    model.card = {"format": 1, "name": entry.model if entry else name, "model": node, "config": {}}
+    model.metadata = {"format": 1, "name": entry.model if entry else name, "model": node, "config": {}}
     return Loaded(name, model, path, entry)
 
 
@@ -79,7 +79,7 @@ def save(loaded: Loaded, path: Path) -> None:
     if path.exists():
         raise UserError(f"{path} is there already; remove it or give another name")
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"state_dict": loaded.model.deployed_state(), "sr": {**loaded.model.card, "batches_seen": 0}}
+    content = {"state_dict": loaded.model.deployed_state(), "sr": {**loaded.model.metadata, "batches_seen": 0}}
     partial = path.with_name(path.name + ".part")
     torch.save(content, partial)
     os.replace(partial, path)

@@ -7,7 +7,7 @@ import torch
 
 from sr.callbacks import clock as module
 from sr.callbacks.clock import Clock
-from sr.report.runs import recorded
+from sr.runs.folder import recorded
 
 FITTING = SimpleNamespace(
     state=SimpleNamespace(fn="fit"), sanity_checking=False, is_global_zero=True, global_step=7,

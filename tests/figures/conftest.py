@@ -10,11 +10,11 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from sr.evaluation import Entry
-from sr.figures.material import Photo, read_photos
+from sr.figures.inputs import Photo, read_photos
+from sr.measuring.scoring import Entry
 from sr.models.ecbsr import ECBSR
 from sr.models.srresnet import SRResNet
-from sr.report.runs import Run, read_run
+from sr.runs.folder import Run, read_run
 
 pytest.importorskip("matplotlib")
 

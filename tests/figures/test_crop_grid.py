@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sr.errors import UserError
-from sr.evaluation import Entry
 from sr.figures.crop_grid import crop_grid, telling_window
+from sr.measuring.scoring import Entry
 from sr.metrics.protocol import get_protocol
 from sr.models.bicubic import Bicubic
 from sr.models.espcn import ESPCN

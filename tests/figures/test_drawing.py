@@ -8,7 +8,7 @@ import pytest
 
 from sr.errors import UserError
 from sr.figures.drawing import COLORS, Drawing, page, styled
-from sr.figures.placing import overlap, place_labels, placed
+from sr.figures.label_placement import overlap, place_labels, placed
 
 
 @styled

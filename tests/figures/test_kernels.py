@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from sr.errors import UserError
-from sr.evaluation import Entry
 from sr.figures.filters import filters, first_filters, tiled
 from sr.figures.kernels import chance, dense_kernels, kernels, similarity
 from sr.figures.residuals import block_statistics, new_networks, residuals, train_briefly
 from sr.layers.blueprint import BSConvU
+from sr.measuring.scoring import Entry
 from sr.models.bicubic import Bicubic
 from sr.models.edsr import EDSR
 from sr.models.imdn import IMDN

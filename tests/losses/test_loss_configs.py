@@ -8,7 +8,7 @@ import torch
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from sr.entry.validate import check_targets
+from sr.compose.checks import check_targets
 from sr.errors import UserError
 from sr.losses import Hinge, LeastSquares, Relativistic, SRGANDiscriminator, Vanilla, VGGStyleDiscriminator
 

@@ -115,7 +115,7 @@ def test_lr_is_eight_bit_bicubic_except_in_the_classic_way(name):
     torch.testing.assert_close(protocol.lr(hr[0], 4), lr[0])
     torch.testing.assert_close(protocol.lr(hr.float() / 255, 4), lr)
     levels = lr * 255
-    if protocol.makes_lr:
+    if protocol.defines_lr:
         y = rgb_to_y(hr.double() / 255) * 255
         y = y if name == "y_float" else (y + 0.5).floor()
         torch.testing.assert_close(rgb_to_y(lr.double()) * 255, imresize(y, 1 / 4), rtol=0, atol=1e-4)

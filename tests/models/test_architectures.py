@@ -94,7 +94,11 @@ def build(name: str, scale: int, small: bool = False, **changes: Any) -> SuperRe
 
 def scales(name: str) -> list[int]:
     given = node(name)["scale"]
-    return given if isinstance(given, list) else [s for s in (2, 3, 4) if s in get_class(node(name)["_target_"]).scales]
+    return (
+        given
+        if isinstance(given, list)
+        else [s for s in (2, 3, 4) if s in get_class(node(name)["_target_"]).supported_scales]
+    )
 
 
 def distinct() -> list[str]:
@@ -136,7 +140,7 @@ def used(model: nn.Module) -> None:
             norm.bias.normal_(std=0.2)
         model.train()
         for _ in range(10 if norms else 0):
-            model(0.6 * torch.rand(2, 3, 9, 8) + 0.2, model.serves[-1])
+            model(0.6 * torch.rand(2, 3, 9, 8) + 0.2, model.scales[-1])
     model.eval()
 
 
@@ -169,7 +173,7 @@ def test_odd_size_and_gradients(name, small):
     (y - torch.rand_like(y)).abs().mean().backward()
     # A unit may be dead at the start, but a parameter that no path uses has no gradient at all.
     elsewhere = tuple(
-        f"{part}.x{other}" for part in ("entrances", "upsamplers") for other in model.serves if other != s
+        f"{part}.x{other}" for part in ("entrances", "upsamplers") for other in model.scales if other != s
     )
     for parameter_name, p in model.named_parameters():
         if not parameter_name.startswith(elsewhere):
@@ -227,7 +231,7 @@ def test_mixed_precision_trains(name, small):
 def test_merged_form_gives_the_same_image(name, small, dtype, tolerance):
     model = build(name, 2, small)
     used(model)
-    s = model.serves[-1]
+    s = model.scales[-1]
     x = torch.rand(1, 3, 11, 8, dtype=dtype)
     with torch.no_grad():
         model = model.to(dtype)

@@ -9,8 +9,8 @@ import pytest
 import scipy.io
 import torch
 
-from sr.checkpoint import construct
 from sr.models.base import SuperResolver
+from sr.runs.checkpoint import construct
 from sr.zoo.families import Family
 from sr.zoo.load import FAMILIES
 

@@ -31,7 +31,7 @@ def test_refusals_end_with_a_message(command, authors_file, tmp_path):
 
 
 def test_a_user_file_of_a_papers_size_is_told_its_paper(root):
-    from sr.entry.weights import published_name
+    from sr.measuring.entries import published_name
     from sr.models.bsrn import BSRNS
     from sr.zoo.families import recognise
     from sr.zoo.load import FAMILIES

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sr import checkpoint
 from sr.errors import UserError
+from sr.runs import checkpoint
 from sr.zoo import __main__ as zoo
 from sr.zoo.entries import ENTRIES, ZOO, get_entry
 from sr.zoo.files import read_tensors

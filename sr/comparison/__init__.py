@@ -1,0 +1,1 @@
+"""Runs, checkpoints and authors' files held beside each other: rows, columns, a page."""

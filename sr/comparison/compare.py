@@ -1,0 +1,153 @@
+"""The comparing run: rows from everything that was named, measured where something is missing, and written down."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from sr.comparison.columns import tabulate
+from sr.comparison.fill import Measuring
+from sr.comparison.formats import as_csv, as_latex, as_markdown
+from sr.comparison.page import page
+from sr.comparison.rows import Row, Source, labelled, rows
+from sr.comparison.select import conditions, order, select
+from sr.comparison.wandb_report import build, rows_of
+from sr.compose.words import listed, names
+from sr.errors import UserError
+from sr.measuring.entries import published_name, weights_entries
+from sr.metrics.lpips import ADDRESS, FILE
+from sr.models.base import SuperResolver
+from sr.runs import checkpoint
+from sr.runs.folder import Run, find_runs, is_run, read_run
+from sr.scores.text import aligned
+
+log = logging.getLogger(__name__)
+QUOTED = ("runs", "checkpoint", "weights", "filter", "sort")  # their words may hold what Hydra's grammar does not
+UNMEASURED = "No LPIPS: it is measured on the sets of data=[...], and none was named."
+NO_LPIPS = f"No LPIPS: it needs {FILE} ({ADDRESS}), as lpips=PATH or where torchvision keeps it, and data=[...]."
+
+
+def spelt_out(arguments: Sequence[str]) -> list[str]:
+    """Words that Hydra would read as signs of its own, as in filter=scale=4, in quotes."""
+    spelt = []
+    for argument in arguments:
+        key, sign, value = argument.partition("=")
+        if key in QUOTED and sign and value not in ("", "null") and not set(value) & set("'\"{$"):
+            words = value.strip().removeprefix("[").removesuffix("]").split(",")
+            argument = f"{key}=[{','.join(repr(word.strip()) for word in words if word.strip())}]"
+        spelt.append(argument)
+    return spelt
+
+
+def compare(cfg: DictConfig) -> None:
+    """Run a composed conf/compare.yaml: print the table, write table.md, .csv, .tex, then index.html with crops."""
+    run = HydraConfig.get()
+    typed = list(run.overrides.task)
+    sets, protocols = names("data", typed) or [], names("protocol", typed) or []
+    if cfg.wandb:
+        _place(cfg.wandb)
+    typed_scale = cfg.scale if any(t.split("=")[0] == "scale" for t in typed) else None
+    at_scale = [] if typed_scale is None else [f"scale={typed_scale}"]
+    wanted, by = conditions([*at_scale, *listed(cfg.filter)]), listed(cfg.sort)
+    table = tabulate(rows(labelled(sources(cfg, typed_scale))))
+
+    # What can be refused or left out before anything is measured.
+    order(table, [name for name in by if not _measured_later(name, sets)])
+    lines = select(table, [c for c in wanted if not _measured_later(c.key, sets)])
+    found = [line.row for line in lines]
+    measuring = Measuring(cfg, typed, protocols)
+    if sets:
+        found = measuring.missing(found, sets)
+
+    notes = [] if any(row.lpips for row in found) else [UNMEASURED if measuring.lpips else NO_LPIPS]
+    if sets and measuring.lr:
+        told = f"LR of {', '.join(sets)} as typed ({', '.join(measuring.lr)})"
+        notes.append(f"{told}: measured now, not taken from what is stored.")
+    chosen = [line.row for line in select(tabulate(found), wanted)]
+    table = tabulate(chosen, notes)  # again: columns that only a row left out had are gone
+    table = replace(table, lines=order(table, by))
+    folder = Path(run.runtime.output_dir)
+    log.info("\n" + aligned(table.cells()) + "\n" + "\n".join(table.notes) + "\n")
+    for name, write in {"table.md": as_markdown, "table.csv": as_csv, "table.tex": as_latex}.items():
+        _write(folder / name, write(table))  # each at once: what follows may take long, or fail
+    crops = measuring.crops([line.row for line in table.lines], sets) if cfg.crops else []
+    _write(folder / "index.html", page(table, _runs([line.row for line in table.lines]), crops))
+    if cfg.wandb:
+        log.info(str(build(rows_of(table), *_place(cfg.wandb), folder, table=as_markdown(table))))
+
+
+def _place(wandb: str) -> tuple[str, str]:
+    entity, _, project = wandb.partition("/")
+    if not entity or not project or "/" in project:
+        raise UserError(f"wandb={wandb}: type wandb=<entity>/<project>")
+    return entity, project
+
+
+def _measured_later(name: str, data: Sequence[str]) -> bool:
+    """Whether a column may yet come from measuring on the sets that were named."""
+    first = name.lstrip("-").lower().split("/")[0]
+    return bool(data) and (first in data or "/" in name or first.split("_")[0] in ("psnr", "ssim", "lpips"))
+
+
+def sources(cfg: DictConfig, scale: int | None) -> list[Source]:
+    """Everything that was named: runs, then checkpoints, then authors' files.
+
+    Args:
+        scale: what the user typed, or None.
+
+    Raises:
+        UserError: nothing was named, or something that is not there.
+    """
+    found = [_of_run(run) for folder in listed(cfg.runs) for run in find_runs(Path(folder))]
+    found += [_of_checkpoint(Path(path)) for path in listed(cfg.checkpoint)]
+    for entry in weights_entries(listed(cfg.weights), cfg.zoo, scale):
+        node, own = entry.model.metadata["model"], entry.model
+        found.append(Source(entry.name, Path("zoo"), node, partial(_same, own), None, entry.published))
+    if not found:
+        raise UserError(
+            "nothing to compare: type runs=[<run folder or sweep>,...], checkpoint=[...], weights=[<name in the zoo>] "
+            "or several of them. What is there: ls outputs outputs/sweeps; python -m sr.zoo list"
+        )
+    return found
+
+
+def _of_run(run: Run) -> Source:
+    has_weights = (run.folder / "checkpoints" / "last.ckpt").is_file()
+    load = partial(checkpoint.load, run.folder) if has_weights else None
+    node = run.config.get("model")
+    return Source(run.name, run.folder, node, load, run, published_name(node, run.name) if node else "")
+
+
+def _of_checkpoint(path: Path) -> Source:
+    """A run's last checkpoint is the run, with its figures; any other one has none yet."""
+    file = checkpoint.locate(path)
+    folder = file.resolve().parents[1]
+    if file.name == "last.ckpt" and is_run(folder):
+        return _of_run(read_run(folder))
+    metadata = checkpoint.read(file)["sr"]
+    config = metadata["config"]
+    run = Run(file, metadata["name"], config, [], [], [], None, 0, "finished", int(config.get("seed") or 0))
+    known = published_name(metadata["model"], metadata["name"])
+    return Source(metadata["name"], file, metadata["model"], partial(checkpoint.load, file), run, known)
+
+
+def _same(model: SuperResolver) -> SuperResolver:
+    return model
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    log.info(str(file))
+
+
+def _runs(found: Sequence[Row]) -> list[tuple[str, Run]]:
+    """Each run once, under its label."""
+    known = {row.source.label: row.source.run for row in found if row.source and row.source.run}
+    return list(known.items())

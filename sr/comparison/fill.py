@@ -1,0 +1,224 @@
+"""What a comparison lacks, measured: figures on the sets that were named, LPIPS, and crops of every model's output."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from sr.comparison.crops import CropGroup, add, crop_groups, within
+from sr.comparison.rows import Row, Source, lr_settings, with_baseline
+from sr.compose.image_sets import build_set, build_sets, refuse_missing
+from sr.data.module import SRDataModule
+from sr.errors import UserError
+from sr.measuring.scoring import BASELINE, Entry, Sample, measure, pick_device
+from sr.metrics.lpips import LPIPS, find_alexnet
+from sr.metrics.protocol import Protocol, get_protocol
+from sr.models.base import SuperResolver
+from sr.models.bicubic import Bicubic
+from sr.runs.resume import quoted
+from sr.scores.published import comparable
+from sr.scores.score import Figure, averages
+
+log = logging.getLogger(__name__)
+FALLBACK = "bundled"  # photos that are there without any download
+SEEN = "y"  # the protocol whose figure stands beside a crop, and under which LPIPS's pictures are made
+
+
+class FirstImages:
+    """A set's first images, to be measured like the set."""
+
+    def __init__(self, data: SRDataModule, images: int) -> None:
+        self._data, self._images = data, images
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._data, name)
+
+    def test_dataloader(self) -> list[Any]:
+        return list(islice(self._data.test_dataloader(), self._images))
+
+
+class Measuring:
+    """Measures the models of rows, of which it holds one at a time.
+
+    A model that cannot be loaded or run is told of and left out: what was measured before it is not lost.
+
+    Args:
+        cfg: the composed conf/compare.yaml.
+        typed: the command line's overrides.
+        protocols: the names that were typed; none for those under which the papers measure each model.
+
+    Attributes:
+        lr: those of the overrides that say how LR is made, or which LR is read.
+    """
+
+    def __init__(self, cfg: DictConfig, typed: Sequence[str], protocols: Sequence[str]) -> None:
+        self.typed, self.protocols = list(typed), list(protocols)
+        self.lr = lr_settings(typed)
+        self.device = pick_device(cfg.device)
+        self.images, self.size = int(cfg.crops), int(cfg.crop_size)
+        alexnet = find_alexnet(cfg.lpips)
+        self.lpips = LPIPS(alexnet).to(self.device) if alexnet else None
+        self._held: tuple[str, SuperResolver] | None = None
+        self._left_out: set[str] = set()
+
+    def missing(self, rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
+        """The rows with figures on all the named sets, and with LPIPS if there are weights for it.
+
+        Where LR was typed, nobody knows whether stored figures are of the same: they are replaced.
+        """
+        sets = {scale: build_sets(names, scale, self.typed) for scale in dict.fromkeys(row.scale for row in rows)}
+        for of_scale in sets.values():
+            refuse_missing(of_scale)
+        if self.lr:
+            rows = [_without(row, [data.name for data in sets[row.scale]]) for row in rows]
+        reference = [row for row in rows if row.baseline and row.figures]
+        found = []
+        for row in rows:
+            if row.source is not None:
+                for data in sets[row.scale] if row.final and row.source.load else ():
+                    row = self._measured(row, data)
+                found.append(row)
+        for scale, of_scale in sets.items():
+            for data in of_scale:
+                reference = self._reference(reference, scale, data, found)
+        return reference + found
+
+    def _measured(self, row: Row, data: SRDataModule, protocols: Sequence[str] = ()) -> Row:
+        """The row with what it lacks on a set; as it is where its model cannot be loaded or run."""
+        if (entry := self._entry(row)) is None:
+            return row
+        images = len(data.pairs("test"))
+        known = {f.protocol for f in row.figures if f.dataset == data.name and f.images == images}
+        wanted = [p for p in self._protocols(entry, data, protocols) if p.name not in known]
+        perceptual = self.lpips is not None and not row.baseline and data.name not in row.lpips
+        run = list(wanted)
+        if perceptual and all(p.defines_lr for p in run):
+            run.append(get_protocol(SEEN))
+        if not run:
+            return row
+        try:
+            figures, samples = measure(entry, data, run, self.device, entry.ensemble, images if perceptual else 0)
+            lpips = {data.name: self._perceptual(samples, row.scale)} if perceptual else {}
+        except RuntimeError as error:  # as where memory runs out
+            _warn(f"{row.label} is not measured on {data.name}", error)
+            return row
+        new = tuple(f for f in averages(figures) if f.protocol in {p.name for p in wanted})
+        other_lr = row.other_lr if comparable(data) else row.other_lr | {data.name}
+        return replace(row, figures=row.figures + new, lpips={**row.lpips, **lpips}, other_lr=other_lr)
+
+    def _reference(self, reference: list[Row], scale: int, data: SRDataModule, rows: Sequence[Row]) -> list[Row]:
+        """The baseline under every protocol under which the others were measured on a set."""
+        beside = [f.protocol for r in rows if r.scale == scale for f in r.figures if f.dataset == data.name]
+        if not beside:
+            return reference
+        row = next((r for r in reference if r.scale == scale), Row(BASELINE, scale))
+        done = self._measured(row, data, list(dict.fromkeys(beside)))
+        return with_baseline(reference, scale, [f for f in done.figures if f not in row.figures])
+
+    def _protocols(self, entry: Entry, data: SRDataModule, asked: Sequence[str]) -> list[Protocol]:
+        """Those asked for; without LR that a protocol makes itself where the set's is another."""
+        found = [get_protocol(name) for name in asked or self.protocols or entry.model.protocols]
+        return found if comparable(data) else [p for p in found if not p.defines_lr] or [get_protocol(SEEN)]
+
+    def _perceptual(self, samples: Sequence[Sample], scale: int) -> float:
+        """Mean LPIPS over images."""
+        assert self.lpips is not None
+        pairs = [[torch.from_numpy(x).movedim(-1, 0)[None].to(self.device) for x in (s.sr, s.hr)] for s in samples]
+        return sum(float(self.lpips(sr, hr, shave=scale)) for sr, hr in pairs) / len(pairs)
+
+    def _entry(self, row: Row) -> Entry | None:
+        """What the row is measured as; None where its model cannot be loaded."""
+        model = self._model(row.source) if row.source else Bicubic(row.scale).merged()
+        return Entry(row.label.removesuffix("+"), model, ensemble=row.ensemble) if model is not None else None
+
+    def _model(self, source: Source) -> SuperResolver | None:
+        """A source's model in its merged form, in place of the one that was held."""
+        if source.label in self._left_out:
+            return None
+        if self._held is None or self._held[0] != source.label:
+            self._held = None  # before the next one takes memory
+            assert source.load is not None
+            try:
+                self._held = source.label, source.load().merged()
+            except Exception as error:  # a torn file, a class that was renamed: whatever its code raises
+                self._left_out.add(source.label)
+                _warn(f"{source.label} is left out of what is measured and shown", error)
+                return None
+        return self._held[1]
+
+    # ---- crops ----------------------------------------------------------------------------------------------
+
+    def crops(self, rows: Sequence[Row], names: Sequence[str]) -> list[CropGroup]:
+        """The same crops of every model that has weights, beside the baseline.
+
+        Args:
+            names: of the sets; none for those on which the runs were measured, as far as they are here.
+        """
+        groups: list[CropGroup] = []
+        for scale in dict.fromkeys(row.scale for row in rows):
+            models = [r for r in rows if r.scale == scale and r.final and r.source and r.source.load]
+            if not models:
+                continue
+            sets = build_sets(names, scale, self.typed) if names else self._own_sets(models, scale)
+            of_sets = [self._crops(Row(BASELINE, scale), data) for data in sets]
+            for row in models:  # all sets with one model, so that it is loaded once
+                for of_set, data in zip(of_sets, sets, strict=True):
+                    add(of_set, self._crops(row, data))
+            groups += [group for of_set in of_sets for group in of_set]
+        if len(kept_groups := within(groups)) < len(groups):
+            log.warning(
+                f"the page shows {len(kept_groups)} of {len(groups)} crops, more would make it too large: "
+                "type crops=1, a smaller crop_size, or compare fewer models"
+            )
+        return kept_groups
+
+    def _crops(self, row: Row, data: SRDataModule) -> list[CropGroup]:
+        """Of one model alone; none where it cannot be loaded or run."""
+        if (entry := self._entry(row)) is None:
+            return []
+        first: Any = FirstImages(data, self.images)
+        try:
+            _, kept = measure(entry, first, [get_protocol(SEEN)], self.device, entry.ensemble, self.images)
+        except RuntimeError as error:  # as where memory runs out
+            _warn(f"there are no crops of {row.label} on {data.name}", error)
+            return []
+        return crop_groups(data.name, row.scale, {row.label: kept}, self.size)
+
+    def _own_sets(self, rows: Sequence[Row], scale: int) -> list[SRDataModule]:
+        """The sets of the first run that was measured on one that is still here; else the bundled photos."""
+        for row in rows:
+            if sets := _present(row.source, row.figures, scale, self.typed):
+                return sets
+        return [build_set(FALLBACK, scale, self.typed)]
+
+
+def _without(row: Row, sets: Sequence[str]) -> Row:
+    """The row without its figures on sets whose LR is another now; protocols that make LR themselves see no change."""
+    kept = tuple(f for f in row.figures if f.dataset not in sets or get_protocol(f.protocol).defines_lr)
+    return replace(row, figures=kept)
+
+
+def _warn(what: str, error: Exception) -> None:
+    log.warning(f"warning: {what}: {(str(error).splitlines() or [type(error).__name__])[0]}")
+
+
+def _present(source: Source | None, figures: Sequence[Figure], scale: int, typed: Sequence[str]) -> list[SRDataModule]:
+    if source is None or source.run is None:
+        return []
+    config = source.run.config
+    places = [f"{key}={quoted(config[key])}" for key in ("data_dir", "cache_dir") if key in config]
+    found = []
+    for name in dict.fromkeys(f.dataset.lower() for f in figures):
+        try:
+            data = build_set(name, scale, [*source.run.overrides, *places, *typed])
+            data.check("test")
+        except UserError:
+            continue  # moved, or a folder whose place the run alone knows
+        found.append(data)
+    return found

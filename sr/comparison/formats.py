@@ -1,0 +1,57 @@
+"""A comparison written down: Markdown to read, CSV to compute with, LaTeX to print."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+from sr.comparison.columns import Table
+from sr.scores.text import markdown
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': "''",  # \textquotedbl is not in LaTeX's default encoding
+    "±": r"$\pm$",
+}  # fmt: skip
+
+
+def as_markdown(table: Table) -> str:
+    """The table and its notes; the best figures in bold."""
+    head, *lines = [[_markdown(cell) for cell in line] for line in table.cells()]
+    for i, n in table.best():
+        lines[i][n] = f"**{lines[i][n]}**"
+    return "\n".join([markdown([head, *lines]), "", *(f"- {_markdown(note)}" for note in table.notes), ""])
+
+
+def _markdown(text: str) -> str:
+    text = re.sub(r"([\\|*`<>\[\]~#])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)  # inside a word it is only an underscore
+
+
+def as_csv(table: Table) -> str:
+    """Every value that a column shows, unrounded, and where each row comes from."""
+    keys = [key for column in table.columns for key in column.keys] + ["place"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(keys)
+    for line in table.lines:
+        writer.writerow("" if (value := line.values.get(key)) is None else value for key in keys)
+    return text.getvalue()
+
+
+def as_latex(table: Table) -> str:
+    r"""A `tabular` for \input, with the rules of the booktabs package; the notes are comments in it."""
+    head, *lines = [[_latex(cell) for cell in line] for line in table.cells()]
+    for i, n in table.best():
+        lines[i][n] = rf"\textbf{{{lines[i][n]}}}"
+    body = [" & ".join(line) + r" \\" for line in lines]
+    kinds = "".join("r" if table.numeric(n) else "l" for n in range(len(head)))
+    comments = [r"% needs \usepackage{booktabs}", *(f"% {' '.join(note.split())}" for note in table.notes)]
+    begin = [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", " & ".join(head) + r" \\", r"\midrule"]
+    return "\n".join([*comments, *begin, *body, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))

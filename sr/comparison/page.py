@@ -1,0 +1,91 @@
+"""A comparison as one web page that needs nothing else: no server, no network, no library."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from sr.comparison.columns import Table
+from sr.comparison.crops import CropGroup
+from sr.comparison.plots import cost_pictures, curves
+from sr.imaging.panel import ERROR_GAIN
+from sr.measuring.scoring import BASELINE
+from sr.runs.folder import Run
+
+WEB = Path(__file__).with_name("web")
+SCRIPTS = ("table.js", "chart.js", "curves.js", "cost.js", "crops.js")
+
+
+def page(table: Table, runs: Sequence[tuple[str, Run]] = (), crops: Sequence[CropGroup] = (), title: str = "") -> str:
+    """The page as HTML.
+
+    Args:
+        runs: labels and the runs whose curves are drawn.
+        crops: for the crop viewer.
+        title: of the page.
+    """
+    data = {
+        "labels": list(dict.fromkeys([label for label, _ in runs] + [line.row.label for line in table.lines])),
+        "curves": curves(runs),
+        "pictures": [{"title": p.title, "points": [asdict(point) for point in p.points]} for p in cost_pictures(table)],
+        "crops": [
+            {"title": g.title, "size": g.size, "pictures": g.pictures, "figures": g.figures, "first": _model(g)}
+            for g in crops
+        ],
+        "gain": ERROR_GAIN,
+    }
+    parts = {
+        "title": escape(title or "Comparison of super-resolution models"),
+        "made": escape(datetime.now().strftime("%Y-%m-%d %H:%M")),
+        "style": (WEB / "page.css").read_text(),
+        "script": "\n".join((WEB / name).read_text() for name in SCRIPTS),
+        "table": _table(table),
+        "notes": "\n".join(f"<li>{escape(note)}</li>" for note in table.notes),
+        "data": _json(data),
+    }
+    # In one pass, so that nothing that is put in is looked through again.
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], (WEB / "page.html").read_text())
+
+
+def _model(group: CropGroup) -> str:
+    """The one that the viewer shows first."""
+    models = [label for label in group.pictures if label not in ("HR", "LR", BASELINE)]
+    return next(iter(models), BASELINE)
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    """For a script element: nothing in it can end the element, and it stays what JSON.parse reads."""
+    text = json.dumps(data, allow_nan=False, default=str)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _table(table: Table) -> str:
+    head = "".join(
+        f'<th scope="col" class="{_mark(table, n)}" aria-sort="none" data-better="{column.better}">'
+        f'<button type="button">{escape(column.title)}<span aria-hidden="true"></span></button></th>'
+        for n, column in enumerate(table.columns)
+    )
+    best, body = table.best(), []
+    for i, line in enumerate(table.lines):
+        cells = []
+        for n, column in enumerate(table.columns):
+            value = line.values.get(column.keys[0])
+            kind = "th scope=row" if n == 0 else "td"
+            marks = f"{_mark(table, n)}{' best' if (i, n) in best else ''}"
+            # What is not finite is no number to the script, which would sort the whole column as text.
+            known = value is not None and not (isinstance(value, float) and not math.isfinite(value))
+            sort = escape(str(value)) if known else ""
+            cells.append(f'<{kind} class="{marks}" data-value="{sort}">{escape(line.cell(column))}</{kind.split()[0]}>')
+        body.append(f"<tr{' class=baseline' if line.row.baseline else ''}>{''.join(cells)}</tr>")
+    return f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(body) + "\n</tbody>"
+
+
+def _mark(table: Table, column: int) -> str:
+    return "number" if table.numeric(column) else ""

@@ -1,0 +1,190 @@
+"""The rows of a comparison: one for each model and scale, from runs, checkpoints and authors' files."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sr.measuring.cost import Price, price
+from sr.measuring.scoring import BASELINE
+from sr.models.base import SuperResolver
+from sr.runs.differences import settings
+from sr.runs.folder import Run
+from sr.scores.score import Figure
+
+log = logging.getLogger(__name__)
+# Keys of a command line that say how LR is made, or which LR is read.
+LR_KEYS = re.compile(r"[+~]*(degradation|data\.(.+\.)?(lr|val_lr|test_lr|track|degradation))([.=@]|$)")
+SAME = 0.005  # dB: figures of the baseline that differ by less are of the same images
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that rows are about.
+
+    Attributes:
+        name: as typed for training, or the zoo's.
+        place: the folder or file it comes from.
+        node: the settings of its architecture, with `_target_`; None where they are not known.
+        load: gives it with its weights; None where there are none.
+        run: the run it was trained in; without figures and curve where it is not the run's last state.
+        published: the name under which the paper's figures are listed; "" for none.
+        label: unique among sources; "" until `labelled`.
+    """
+
+    name: str
+    place: Path
+    node: Mapping[str, Any] | None = None
+    load: Callable[[], SuperResolver] | None = None
+    run: Run | None = None
+    published: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        label: of the source, with the stage or the self-ensemble's "+".
+        source: None for the baseline.
+        final: the source's last state, which can be loaded and measured; false for an earlier stage.
+        figures: averages over sets, at this scale only.
+        settings: in which the sources differ.
+        lpips: by name of the set.
+        other_lr: names of the sets that were measured now on LR that is not the papers' plain bicubic.
+    """
+
+    label: str
+    scale: int
+    source: Source | None = None
+    final: bool = True
+    figures: tuple[Figure, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    lpips: Mapping[str, float] = field(default_factory=dict)
+    other_lr: frozenset[str] = frozenset()
+
+    @property
+    def baseline(self) -> bool:
+        return self.source is None
+
+    @property
+    def ensemble(self) -> bool:
+        """Whether the figures are under x8 self-ensemble."""
+        return self.source is not None and self.label == f"{self.source.label}+"
+
+    @property
+    def price(self) -> Price | None:
+        """None where the architecture is not known here, and for the baseline."""
+        if self.source is None or not self.source.node:
+            return None
+        try:
+            found = price(self.source.node, self.scale)
+            return found.eightfold() if self.ensemble else found
+        except Exception as error:  # a run that failed for its settings, or cannot be counted, still has its row
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            _warn_once(f"warning: what {self.source.label} x{self.scale} costs is not told: {reason}")
+            return None
+
+
+@cache
+def _warn_once(text: str) -> None:
+    """Prices are asked for again with every table of a comparison."""
+    log.warning(text)
+
+
+def labelled(sources: Sequence[Source]) -> list[Source]:
+    """Each source under a label of its own: its name, with the settings that tell it from those of the same name."""
+    return [replace(source, label=label) for source, label in zip(sources, _labels(sources), strict=True)]
+
+
+def _labels(sources: Sequence[Source]) -> list[str]:
+    labels = [source.name for source in sources]
+    for name in dict.fromkeys(labels):
+        alike = [i for i, source in enumerate(sources) if source.name == name]
+        if len(alike) < 2:
+            continue
+        known = [run for i in alike if (run := sources[i].run)]
+        told = settings(known) if len(known) == len(alike) else []
+        for n, i in enumerate(alike):
+            own = [f"{key.rpartition('.')[2]}={value}" for key, value in told[n].items()] if told else []
+            labels[i] = " ".join([name, *own]) if 0 < len(own) <= 3 else f"{name}:{_short(sources[i].place)}"
+    # The same run given twice, or repeated with nothing changed: by its place, and by number where that is alike too.
+    placed = list(labels)
+    for i, label in enumerate(labels):
+        end = f":{_short(sources[i].place)}"
+        if labels.count(label) > 1 and not label.endswith(end):
+            placed[i] = label + end
+    return [f"{label}:{n}" if (n := placed[:i].count(label) + 1) > 1 else label for i, label in enumerate(placed)]
+
+
+def _short(place: Path) -> str:
+    return place.stem if place.is_file() else place.resolve().name
+
+
+def rows(sources: Sequence[Source]) -> list[Row]:
+    """Rows of all sources and, before them, those of the baseline; figures as they are stored.
+
+    Args:
+        sources: labelled.
+    """
+    runs = [source.run for source in sources if source.run]
+    differing = iter(settings(runs))
+    found: list[Row] = []
+    reference: list[Row] = []
+    for source in sources:
+        own = next(differing) if source.run else {}
+        stored = source.run.figures if source.run else []
+        for scale in _scales(source, stored):
+            here = [f for f in stored if f.scale == scale]
+            labels = dict.fromkeys([f.model for f in here if f.model.rstrip("+") != BASELINE] or [source.name])
+            for label in labels:
+                suffix = label.removeprefix(source.name)
+                found.append(
+                    Row(
+                        source.label + suffix,
+                        scale,
+                        source,
+                        final=suffix in ("", "+"),
+                        figures=tuple(f for f in here if f.model == label),
+                        settings=own,
+                    )
+                )
+            reference = with_baseline(reference, scale, [f for f in here if f.model == BASELINE])
+    return reference + found
+
+
+def _scales(source: Source, stored: Sequence[Figure]) -> list[int]:
+    """Those of the figures, else those that the architecture serves."""
+    scale = (source.node or {}).get("scale")
+    served = list(scale) if isinstance(scale, list | tuple) else [scale] if scale else []
+    return list(dict.fromkeys([f.scale for f in stored] or served))
+
+
+def with_baseline(reference: Sequence[Row], scale: int, figures: Sequence[Figure]) -> list[Row]:
+    """The baseline's rows with more of its figures: in the row of the same scale, if they are of the same images."""
+    if not figures:
+        return list(reference)
+    for i, row in enumerate(reference):
+        known = {figure_key(f): f.psnr for f in row.figures}
+        if row.scale == scale and all(abs(known.get(figure_key(f), f.psnr) - f.psnr) < SAME for f in figures):
+            new = tuple(f for f in figures if figure_key(f) not in known)
+            return [*reference[:i], replace(row, figures=row.figures + new), *reference[i + 1 :]]
+    number = sum(row.scale == scale for row in reference)
+    label = f"{BASELINE} ({number + 1})" if number else BASELINE
+    return [*reference, Row(label, scale, figures=tuple(figures))]
+
+
+def figure_key(f: Figure) -> tuple[str, str, int]:
+    """What two figures must share to stand in one column."""
+    return f.dataset, f.protocol, f.images
+
+
+def lr_settings(overrides: Sequence[str]) -> list[str]:
+    """Those of a command line's overrides that say how LR is made, or which LR is read."""
+    return [override for override in overrides if LR_KEYS.match(override)]

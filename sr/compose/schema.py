@@ -1,0 +1,182 @@
+"""The typed root of every composed config, and the rule that finds a model's recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from omegaconf import ListConfig, OmegaConf
+
+
+@dataclass
+class Common:
+    """Keys that training and evaluation share."""
+
+    scale: int = 4
+    seed: int = 0
+    data_dir: str = "data"  # one setting from which every data root follows
+    cache_dir: str = "${oc.env:SR_CACHE_DIR,data/.cache}"  # decoded pixels
+    patch_size: int = 48  # LR pixels
+    batch_size: int = 16  # images per optimizer step, over all processes
+    degradation: Any = None
+    model: Any = None
+    data: Any = None
+
+
+@dataclass
+class Budget:
+    """How much of a recipe is run; see conf/budget."""
+
+    name: str = "paper"
+    seconds: float | None = None  # wall-clock time that training should take
+    steps: int | None = None  # optimizer steps in all
+    max_batch: int | None = None
+    smallest_patch: bool = False
+    validations: int | None = None  # at most, in the whole run
+    factor: float | None = None  # of every step count; set when the budget is known
+
+
+@dataclass
+class TrainSchema(Common):
+    """Every plain key of conf/train.yaml, with its type and default. A recipe overrides the defaults."""
+
+    scale: Any = 4  # or a list, for one network that is trained on several
+    steps: int = 300_000  # optimizer steps
+    hr_patch_size: int | None = None  # HR pixels; where set, the LR patch is this over the scale
+    accumulate: int = 1  # micro-batches per optimizer step; batch_size is divided by it
+    val_every_steps: int = 5_000
+    save_every_steps: int | None = None  # also save last.ckpt every so many steps
+    save_every_minutes: float = 5.0
+    loss: Any = None
+    optimizer: Any = None
+    scheduler: Any = None
+    parameter_groups: dict[str, Any] = field(default_factory=dict)  # pattern -> lr_factor, optimizer options
+    frozen: list[str] = field(default_factory=list)  # patterns of parameters that do not learn
+    trained: list[str] | None = None  # patterns of those that alone learn; null: all
+    losses: dict[str, Any] = field(default_factory=dict)  # losses by name, for stages to choose from
+    stages: dict[str, Any] = field(default_factory=dict)  # name -> what changes in it; in order
+    optimizer_state: str = "fresh"  # of a stage: fresh, or kept from the one before
+    vgg_weights: str | None = None  # torchvision's vgg19-dcbb9e9d.pth; null: looked for where torchvision keeps it
+    protocol: Any = None  # of the validation figure
+    callbacks: Any = field(default_factory=dict)
+    trainer: Any = None
+    logger: Any = field(default_factory=dict)
+    budget: Budget = field(default_factory=Budget)
+    channels_last: bool = False
+    compile: bool = False
+    init_from: str | None = None  # a checkpoint or run folder whose weights training starts from
+    resume: str | None = None  # 'last' or a run folder
+    benchmarks: list[str] | None = None  # measured at the end; null: the data's own and those found in data_dir
+    self_ensemble: bool = False  # at the end the result is also measured under x8 self-ensemble
+    test_protocols: list[str] | None = None  # of it; null: those under which the papers measure the model
+    choices: dict[str, Any] = field(default_factory=dict)  # filled in: the names chosen from each group
+
+
+@dataclass
+class Zoo:
+    """Where authors' files are; see python -m sr.zoo list."""
+
+    dir: str = "data/weights"  # looked through at any depth, by file name and checksum
+    download: bool = True  # fetch what is not there, where its address is known
+
+
+@dataclass
+class EvaluateSchema(Common):
+    """Every plain key of conf/evaluate.yaml."""
+
+    checkpoint: Any = None  # a path, or a list of paths
+    weights: Any = None  # authors' files: a name of the zoo or a path, or a list of both
+    zoo: Zoo = field(default_factory=Zoo)
+    protocol: Any = None  # a name or a list of names; null: those under which the papers measure the model
+    self_ensemble: bool = False
+    statistics: Any = "population"  # of batch norm: population (running), image (each image's own), or a list of both
+    panels: int = 4  # images per set that are drawn
+    panel_size: int = 96  # HR pixels of a crop
+    panel_at: str = "detail"  # where the crops lie: most detail in HR, or the models' greatest 'disagreement'
+    device: str = "auto"
+    baseline: bool = True  # a bicubic row above the models
+
+
+@dataclass
+class MeasureSchema:
+    """Every plain key of conf/measure.yaml."""
+
+    scale: int = 4
+    model: Any = None
+    rounds: int = 7  # timed passes of each model; 0: no latency
+    size: list[int] = field(default_factory=lambda: [96, 96])  # LR pixels of the timed image: height, width
+    reference: str = "rlfn"  # the model whose time the others' are compared with
+    receptive_field: bool = True
+    device: str = "cpu"  # of the latency
+    results: Any = None  # results.csv files or run folders of evaluate.py, for the reproduced figures
+
+
+@dataclass
+class FigureSchema:
+    """Every plain key of conf/figure.yaml."""
+
+    figure: Any = None
+    checkpoint: Any = None  # run folders or checkpoints: a path, or a list
+    weights: Any = None  # authors' files: a name of the zoo or a path, or a list of both
+    zoo: Zoo = field(default_factory=Zoo)
+    runs: Any = None  # folders that hold runs: a path, or a list
+    images: Any = None  # files and folders of HR images; null: the bundled photos that are held out
+    scale: int | None = None  # needed where the models serve several
+    vgg_weights: str | None = None  # torchvision's vgg19-dcbb9e9d.pth; null: looked for where torchvision keeps it
+    device: str = "auto"
+    format: str = "png"  # or pdf, svg
+
+
+@dataclass
+class CompareSchema(Common):
+    """Every plain key of conf/compare.yaml."""
+
+    runs: Any = None  # run folders, sweeps, or folders that hold them: a path or a list of paths
+    checkpoint: Any = None  # a path, or a list of paths
+    weights: Any = None  # authors' files: a name of the zoo or a path, or a list of both
+    zoo: Zoo = field(default_factory=Zoo)
+    protocol: Any = None  # a name or a list of names; null: those under which the papers measure the model
+    sort: Any = None  # a column or a list of columns, the best first; -name turns the order
+    filter: Any = None  # a condition such as 'scale=4', or a list of conditions that must all hold
+    out: str = "outputs/compare/${now:%Y-%m-%d_%H-%M-%S}"  # the folder that is written
+    crops: int = 2  # images per set and scale in the page's viewer; 0: none
+    crop_size: int = 128  # HR pixels
+    wandb: str | None = None  # <entity>/<project>: also a W&B workspace and report of the same table
+    lpips: str | None = None  # torchvision's AlexNet file; null: used where torchvision keeps it
+    device: str = "auto"
+
+
+def recipe_of(model: str) -> str:
+    """The recipe of a model: its own, else its family's (`rlfn_s` -> `rlfn`), else `base`."""
+    loader = GlobalHydra.instance().config_loader()
+    recipes = set(loader.get_group_options("recipe", results_filter=ObjectType.CONFIG))
+    name = str(model)
+    while name not in recipes and "_" in name:
+        name = name.rpartition("_")[0]
+    return name if name in recipes else "base"
+
+
+def share(total: int, part: float) -> int:
+    """A part of a number of steps, 1 at least: ${share:${steps},0.9}."""
+    return max(1, int(total * part + 1e-6))
+
+
+def scale_name(scale: Any) -> str:
+    """How a folder's name tells the scale: 4 -> "4", [2, 3, 4] -> "2-3-4"."""
+    return "-".join(map(str, scale)) if isinstance(scale, list | ListConfig) else str(scale)
+
+
+def register() -> None:
+    """Make the schemas and the recipe rule known to Hydra; harmless when repeated."""
+    store = ConfigStore.instance()
+    store.store(name="train_schema", node=TrainSchema)
+    store.store(name="evaluate_schema", node=EvaluateSchema)
+    store.store(name="measure_schema", node=MeasureSchema)
+    store.store(name="compare_schema", node=CompareSchema)
+    store.store(name="figure_schema", node=FigureSchema)
+    OmegaConf.register_new_resolver("recipe_of", recipe_of, replace=True)
+    OmegaConf.register_new_resolver("scale_name", scale_name, replace=True)
+    OmegaConf.register_new_resolver("share", share, replace=True)

@@ -1,1 +1,0 @@
-"""What the entry scripts at the top level do: compose, check, build, run."""

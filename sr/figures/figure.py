@@ -1,0 +1,99 @@
+"""The figure run: gathers what a figure is made of, draws it, and writes the picture with its numbers."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from sr.compose.checks import check_targets
+from sr.compose.words import listed
+from sr.errors import UserError
+from sr.figures.drawing import Drawing
+from sr.figures.inputs import Photo, bundled_photos, read_photos
+from sr.measuring.entries import published_name, weights_entries
+from sr.measuring.scoring import Entry, pick_device
+from sr.runs import checkpoint
+from sr.runs.folder import Run, find_runs
+
+log = logging.getLogger(__name__)
+
+
+def figure(cfg: DictConfig) -> None:
+    """Run a composed conf/figure.yaml: a picture and a CSV of its numbers in the run folder."""
+    run = HydraConfig.get()
+    name = str(run.runtime.choices["figure"])
+    node = OmegaConf.to_container(cfg.figure, resolve=True)
+    check_targets({"figure": node})
+    draw: Callable[..., Drawing] = hydra.utils.instantiate(node, _convert_="all")
+    drawing = draw(**gathered(draw, name, cfg))
+    for note in drawing.notes:
+        log.info(f"note: {note}")
+    for path in drawing.save(Path(run.runtime.output_dir) / f"{name}.{cfg.format}"):
+        log.info(str(path))
+
+
+def gathered(draw: Callable[..., Any], name: str, cfg: DictConfig) -> dict[str, Any]:
+    """What a figure takes is told by the names of its arguments: `models`, `runs`, `images`.
+
+    Raises:
+        UserError: one that it needs was not given, or one was given that it does not take.
+    """
+    takes = inspect.signature(draw).parameters
+    typed = {argument: [k for k in keys if cfg[k] is not None] for argument, (keys, _, _) in SOURCES.items()}
+    for argument, given in typed.items():
+        if given and argument not in takes:
+            raise UserError(f"{given[0]}={cfg[given[0]]}: figure={name} takes no {argument}; leave {given[0]}= out")
+    found: dict[str, Any] = {}
+    for argument, (_, make, hint) in SOURCES.items():
+        if argument not in takes:
+            continue
+        if typed[argument] or argument == "images":
+            found[argument] = make(cfg)
+        elif takes[argument].default is inspect.Parameter.empty:
+            raise UserError(f"figure={name} is drawn from {argument}, and none was given: {hint}")
+    return found
+
+
+def _models(cfg: DictConfig) -> list[Entry]:
+    entries = weights_entries(listed(cfg.weights), cfg.zoo, None)
+    for path in listed(cfg.checkpoint):
+        content = checkpoint.read(path)
+        name, node = content["sr"]["name"], content["sr"]["model"]
+        folder = Path(path).resolve()
+        folder = folder.parents[1] if folder.is_file() else folder
+        entries.append(Entry(f"{name}:{folder.name}", checkpoint.build(content, path), published_name(node, name)))
+    # A run's folder stands behind its model's name only where two have the same.
+    short = [entry.name.split(":")[0] for entry in entries]
+    named = [s if short.count(s) == 1 else e.name for e, s in zip(entries, short, strict=True)]
+    if doubled := [n for n in named if named.count(n) > 1]:
+        raise UserError(f"{doubled[0]} was given twice; give each model once")
+    device = pick_device(cfg.device)
+    return [replace(e, name=n, model=e.model.to(device)) for e, n in zip(entries, named, strict=True)]
+
+
+def _runs(cfg: DictConfig) -> list[Run]:
+    return [run for folder in listed(cfg.runs) for run in find_runs(Path(folder))]
+
+
+def _images(cfg: DictConfig) -> list[Photo]:
+    return read_photos(listed(cfg.images)) if cfg.images is not None else bundled_photos()
+
+
+# Argument of a figure -> the keys that it is typed with, what makes it, what to type where it is missing.
+SOURCES: dict[str, tuple[tuple[str, ...], Callable[[DictConfig], Any], str]] = {
+    "models": (
+        ("weights", "checkpoint"),
+        _models,
+        "type weights=<name in the zoo or file> (python -m sr.zoo list) or checkpoint=<run folder>, or lists of them",
+    ),
+    "runs": (("runs",), _runs, "type runs=<run folder or a folder that holds several>, or a list of them"),
+    "images": (("images",), _images, "type images=<file or folder>"),
+}

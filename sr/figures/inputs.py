@@ -1,0 +1,134 @@
+"""What figures are made of: photos, their LR and a model's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sr.data.bundled import Bundled
+from sr.errors import UserError
+from sr.imaging.color import to_uint8
+from sr.imaging.files import list_images, read_image
+from sr.imaging.panel import Window, detail, pick_crop
+from sr.imaging.resize import imresize
+from sr.measuring.scoring import Entry
+from sr.models.base import SuperResolver
+from sr.precision import full_precision
+
+DARK = 8  # levels from black and from white at which a pixel says little about colours
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An HR image: (1, 3, H, W) uint8."""
+
+    name: str
+    pixels: Tensor
+    grey: bool = False
+
+    def cropped(self, multiple: int) -> Photo:
+        """With sides that are multiples of the scale; right and bottom are cut."""
+        h, w = ((side // multiple) * multiple for side in self.pixels.shape[-2:])
+        if not (h and w):
+            raise UserError(f"image {self.name} is smaller than the scale, {multiple}")
+        return Photo(self.name, self.pixels[..., :h, :w], self.grey)
+
+    @property
+    def floats(self) -> Tensor:
+        """(1, 3, H, W) in [0, 1]."""
+        return self.pixels.float() / 255
+
+    @property
+    def array(self) -> np.ndarray:
+        """(H, W, 3) uint8."""
+        return self.pixels[0].permute(1, 2, 0).numpy()
+
+    def lr(self, scale: int) -> Tensor:
+        """MATLAB's bicubic of the 8-bit image, rounded: (1, 3, H / scale, W / scale) in [0, 1]."""
+        return imresize(self.cropped(scale).pixels, 1 / scale).float() / 255
+
+
+def read_photos(paths: Sequence[str | Path]) -> list[Photo]:
+    """The images of files and folders, in the order given, those of a folder by name.
+
+    Raises:
+        UserError: a path that is not there, a folder without images, or a file that is no 8-bit image.
+    """
+    files: list[Path] = []
+    for path in map(Path, paths):
+        found = list_images(path) if path.is_dir() else [path]
+        if not found:
+            raise UserError(f"images={path}: there is no image in this folder")
+        files += found
+    return [_photo(path) for path in files]
+
+
+def bundled_photos() -> list[Photo]:
+    """The photos of scikit-image's wheel that `data=bundled` does not train on."""
+    return read_photos([pair.hr for pair in Bundled(scale=1).val_pairs()])
+
+
+def _photo(path: Path) -> Photo:
+    pixels, grey = read_image(path)
+    return Photo(path.stem, torch.from_numpy(pixels).permute(2, 0, 1)[None], grey)
+
+
+@torch.inference_mode()
+def answer(model: SuperResolver, lr: Tensor, scale: int) -> Tensor:
+    """The model's output in full precision, on the CPU: (B, 3, h, w) -> (B, 3, s*h, s*w), not clamped.
+
+    The model stays in the mode (training, eval) that it is in.
+    """
+    with full_precision(model.device):
+        return model(lr.to(model.device), scale).cpu()
+
+
+def as_array(image: Tensor) -> np.ndarray:
+    """(1, 3, H, W) in about [0, 1] -> (H, W, 3) uint8."""
+    return to_uint8(image)[0].permute(1, 2, 0).numpy()
+
+
+def smooth_window(image: np.ndarray, size: int, scale: int) -> Window:
+    """The window of (H, W, 3) uint8 with the least detail that is neither black nor white, where there is one."""
+    clipped = (image.min(2) <= DARK) | (image.max(2) >= 255 - DARK)
+    return pick_crop(-detail(image) - 255.0**2 * clipped, size, scale)
+
+
+def placed_window(image: np.ndarray, at: Sequence[int], size: int, scale: int) -> Window:
+    """The window whose top left corner is near `at`, inside the image, on the grid of LR pixels.
+
+    Raises:
+        UserError: the corner is not in the image.
+    """
+    if len(at) != 2 or not all(0 <= place < side for place, side in zip(at, image.shape, strict=False)):
+        size_now = f"{image.shape[0]} x {image.shape[1]}"
+        raise UserError(f"figure.at={list(at)}: wanted is [top, left] inside an image of {size_now} pixels")
+    height, width = (max(min(size, side) // scale, 1) * scale for side in image.shape[:2])
+    top, left = (
+        min(p, side - window) // scale * scale
+        for p, side, window in zip(at, image.shape, (height, width), strict=False)
+    )
+    return top, left, height, width
+
+
+def common_scale(models: Sequence[Entry], asked: int | None) -> int:
+    """The scale to work at: the one asked for, or the only one that all models serve.
+
+    Raises:
+        UserError: there is none, or more than one.
+    """
+    shared = set.intersection(*(set(entry.model.scales) for entry in models))
+    if asked in shared:
+        return int(asked)
+    if asked is None and len(shared) == 1:
+        return shared.pop()
+    told = "; ".join(f"{entry.name}: {', '.join(map(str, entry.model.scales))}" for entry in models)
+    if asked is None and shared:
+        raise UserError(f"these models serve several scales: type scale={min(shared)}, for example ({told})")
+    wanted = "one scale that all models serve" if asked is None else f"scale={asked}"
+    raise UserError(f"wanted is {wanted}, but the models serve {told}. Give models of one scale")

@@ -1,0 +1,162 @@
+"""MLflow: curves, parameters and pictures of all runs in one store."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
+from lightning.pytorch.utilities import rank_zero_only
+
+from sr.errors import UserError
+from sr.loggers.run_facts import About, code_version, told
+from sr.runs.folder import flat
+
+LOCAL = "sqlite:///"
+AT_ONCE = 100  # parameters that MLflow takes in one request
+LONGEST = 500  # characters of a parameter
+NOT_IN_NAMES = re.compile(r"[^\w/. -]")  # characters that MLflow refuses in names
+
+
+def mlflow_logger(
+    tracking_uri: str,
+    project: str = "sr",
+    tags: dict[str, str] | None = None,
+    about: dict[str, Any] | None = None,
+) -> MlflowRun:
+    """One MLflow run for a run folder, resumes included.
+
+    Args:
+        tracking_uri: of the store: a file (sqlite:///...) or a server.
+        project: MLflow's experiment.
+        tags: beside those of model, scale, recipe, sweep and commit.
+        about: see `sr.loggers.run_facts`; filled in by train.py.
+
+    Raises:
+        UserError: MLflow is not installed.
+    """
+    try:
+        import alembic  # noqa: F401 - a store in a file needs these two
+        import mlflow  # noqa: F401
+        import sqlalchemy  # noqa: F401
+    except ImportError as error:
+        raise UserError(f'logger=mlflow: {error}. Type: pip install "sr[mlflow]"') from error
+    if tracking_uri.startswith(LOCAL):  # MLflow knows a store by its address, wherever the process stands by then
+        tracking_uri = LOCAL + str(Path(tracking_uri.removeprefix(LOCAL)).resolve())
+    return MlflowRun(told(about), tracking_uri, project, tags or {})
+
+
+class MlflowRun(Logger):
+    """Steps are optimizer steps done. `mlflow_id.txt` in the run folder makes every resume the same MLflow run."""
+
+    def __init__(self, about: About, uri: str, project: str, tags: Mapping[str, str]) -> None:
+        super().__init__()
+        self.about = about
+        self.uri = uri
+        self.project = project
+        self.tags = tags
+        self._client: Any = None
+        self._id = ""
+        self._running = False
+
+    @property
+    def name(self) -> str:
+        return self.project
+
+    @property
+    def version(self) -> str:
+        return self._id
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The MlflowClient, with the run begun or gone on with."""
+        if self._client is None:
+            from mlflow import MlflowClient
+
+            for library in ("mlflow", "alembic"):
+                logging.getLogger(library).setLevel(logging.WARNING)
+            with _alone(self.uri):  # several processes must not lay out the same new store
+                self._client = MlflowClient(self.uri)
+                self._id = self._begin()
+        return self._client
+
+    def _begin(self) -> str:
+        file = Path(self.about["folder"]) / "mlflow_id.txt"
+        if file.is_file():
+            return file.read_text().strip()
+        known = self._client.get_experiment_by_name(self.project)
+        place = known.experiment_id if known else self._client.create_experiment(self.project, _pictures_of(self.uri))
+        tags = dict(tag.split(":", 1) for tag in self.about["tags"]) | dict(self.tags)
+        tags |= {"sweep": self.about["group"]} if self.about["group"] else {}
+        tags |= {f"code.{key}": str(value) for key, value in code_version().items()}
+        run = self._client.create_run(place, tags=tags, run_name=self.about["name"])
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(run.info.run_id)
+        return run.info.run_id
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """MLflow never changes a parameter; what a resume changed is a tag `resumed.<key>`."""
+        from mlflow.entities import Param
+
+        client = self.experiment
+        known = client.get_run(self._id).data.params
+        values = {_named(key): str(value)[:LONGEST] for key, value in flat(params).items()}
+        fresh = [Param(key, value) for key, value in values.items() if key not in known]
+        for begin in range(0, len(fresh), AT_ONCE):
+            client.log_batch(self._id, params=fresh[begin : begin + AT_ONCE])
+        for key, value in values.items():
+            if known.get(key, value) != value:
+                client.set_tag(self._id, f"resumed.{key}", value)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        from mlflow.entities import Metric
+
+        client, now = self.experiment, int(1000 * time.time())
+        done = int(step or 0) + 1  # Lightning numbers steps from 0
+        if not self._running:
+            client.update_run(self._id, status="RUNNING")
+            self._running = True
+        named = {_named(key): float(value) for key, value in metrics.items() if key != "epoch"}
+        client.log_batch(self._id, metrics=[Metric(key, value, now, done) for key, value in named.items()])
+
+    @rank_zero_only
+    def log_pictures(self, key: str, pictures: Sequence[np.ndarray], captions: Sequence[str], step: int) -> None:
+        for picture, caption in zip(pictures, captions, strict=True):
+            self.experiment.log_image(self._id, picture, f"{key}/{caption}_{step:07d}.png")
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        if self._client is not None:
+            self._client.set_terminated(self._id, "FINISHED" if status == "success" else "FAILED")
+            self._running = False
+
+
+def _named(key: str) -> str:
+    """`parameter_groups.*.bias` -> `parameter_groups._.bias`."""
+    return NOT_IN_NAMES.sub("_", key)
+
+
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    if not uri.startswith(LOCAL):
+        yield
+        return
+    file = Path(uri.removeprefix(LOCAL))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{file}.lock"):
+        yield
+
+
+def _pictures_of(uri: str) -> str | None:
+    """Beside a store in a file; a server knows its own place."""
+    return str(Path(uri.removeprefix(LOCAL)).parent / "mlflow") if uri.startswith(LOCAL) else None

@@ -1,0 +1,71 @@
+"""What the loggers are told about a run beside its config."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypedDict, cast
+
+import sr
+from sr.runs.sweep_record import RECORD
+
+SWEEP_FILES = (RECORD, "multirun.yaml")  # either stands in a sweep's folder
+
+
+class About(TypedDict):
+    """Of one run, in plain values.
+
+    Attributes:
+        folder: the run folder.
+        name: as it is shown.
+        group: name of the sweep that it belongs to, or None.
+        tags: `model:...`, `scale:x...`, `recipe:...`.
+    """
+
+    folder: str
+    name: str
+    group: str | None
+    tags: list[str]
+
+
+def about(folder: Path, name: str, choices: Mapping[str, Any], scale: str, sweep: Path | None) -> About:
+    """Describe a run.
+
+    Args:
+        choices: names chosen from the config groups.
+        scale: as in folder names: 2, or 2-3-4.
+        sweep: folder of the sweep that runs now, if one does; a row that is resumed alone is found in its folder.
+    """
+    around = (p for p in folder.resolve().parents[:2] if any((p / file).is_file() for file in SWEEP_FILES))
+    place = sweep or next(around, None)
+    tags = [f"model:{choices['model']}", f"scale:x{scale}", f"recipe:{choices['recipe']}"]
+    return About(folder=str(folder), name=name, group=place.name if place else None, tags=tags)
+
+
+def told(about: Mapping[str, Any] | None) -> About:
+    """What a logger was told; of one that is built outside a run, what serves instead."""
+    return cast(About, {"folder": ".", "name": "run", "group": None, "tags": [], **(about or {})})
+
+
+@cache
+def code_version() -> dict[str, Any]:
+    """Of this project: `version`, and where it runs from a git checkout, `commit` and `dirty` (changed since)."""
+    try:
+        installed = version("sr")
+    except PackageNotFoundError:
+        installed = None
+    root = Path(sr.__file__).parents[1]
+    commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None  # not a repository around it
+    changed = _git(root, "status", "--porcelain", "--untracked-files=no") if commit else None
+    return {"version": installed, "commit": commit, "dirty": None if changed is None else bool(changed)}
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,64 @@
+"""TensorBoard: curves, config and pictures as event files in the run folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from sr.errors import UserError
+from sr.loggers.run_facts import About, code_version, told
+
+
+def tensorboard_logger(about: dict[str, Any] | None = None) -> TensorBoardRun:
+    """Event files in `<run folder>/tensorboard`; a resume adds one.
+
+    Args:
+        about: see `sr.loggers.run_facts`; filled in by train.py.
+
+    Raises:
+        UserError: TensorBoard is not installed.
+    """
+    try:
+        import tensorboard  # noqa: F401
+    except ImportError as error:
+        raise UserError(f'logger=tensorboard: {error}. Type: pip install "sr[tensorboard]"') from error
+    return TensorBoardRun(told(about))
+
+
+class TensorBoardRun(TensorBoardLogger):
+    """Steps are optimizer steps done."""
+
+    def __init__(self, about: About) -> None:
+        super().__init__(Path(about["folder"]) / "tensorboard", name="", version="")
+        self.about = about
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """The composed config and the code's version as text."""
+        for key, value in {"config": params, "code": code_version(), "tags": self.about["tags"]}.items():
+            self.experiment.add_text(key, f"```json\n{json.dumps(value, indent=2, default=str)}\n```")
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        for key, value in metrics.items():
+            if key != "epoch":
+                self.experiment.add_scalar(key, value, int(step or 0) + 1)  # Lightning numbers steps from 0
+
+    @rank_zero_only
+    def log_pictures(self, key: str, pictures: Sequence[np.ndarray], captions: Sequence[str], step: int) -> None:
+        for picture, caption in zip(pictures, captions, strict=True):
+            self.experiment.add_image(f"{key}/{caption}", picture, step, dataformats="HWC")
+
+    @rank_zero_only
+    def save(self) -> None:
+        self.experiment.flush()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        self.experiment.flush()  # stages and the measurement at the end go on in the same file

@@ -1,0 +1,153 @@
+"""Weights & Biases: a logger that never prompts, never hangs and never loses a run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import numpy as np
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.utilities import rank_zero_only
+
+from sr.loggers.run_facts import code_version, told
+from sr.loggers.wandb_connection import connection
+from sr.loggers.wandb_stages import WandbStages
+
+log = logging.getLogger(__name__)
+INIT_SECONDS = 20.0  # until a server that does not answer is given up
+LOST_SECONDS = 2.0  # of records, at most, when the process is killed; W&B's own figure is 15
+STEP = "trainer/global_step"  # the axis of every curve: optimizer steps done
+
+
+def wandb_logger(
+    project: str = "sr",
+    tags: list[str] | None = None,
+    notes: str | None = None,
+    entity: str | None = None,
+    group: str | None = None,
+    name: str | None = None,
+    artifacts: bool = True,
+    artifact_mb: float = 200.0,
+    upload_minutes: float = 10.0,
+    about: dict[str, Any] | None = None,
+) -> WandbRun:
+    """One W&B run for a run folder, resumes included; what is not given follows from the run.
+
+    Args:
+        tags: beside those of model, scale and recipe.
+        group: instead of the sweep's name.
+        artifacts: whether checkpoints are kept in W&B; their lineage with them.
+        artifact_mb: a checkpoint larger than this many MB is only referred to.
+        upload_minutes: the wait at the end of a run, at most; the rest stays on disk for `wandb sync`.
+        about: see `sr.loggers.run_facts`; filled in by train.py.
+    """
+    run = told(about)
+    settings = {
+        "project": project, "entity": entity, "name": name or run["name"], "notes": notes,
+        "group": group or run["group"], "tags": list(dict.fromkeys([*run["tags"], *(tags or [])])),
+    }  # fmt: skip
+    return WandbRun(Path(run["folder"]), settings, artifact_mb if artifacts else None, 60 * upload_minutes)
+
+
+class WandbRun(WandbLogger):
+    """Online where that works without asking, otherwise in `<folder>/wandb` for `wandb sync`.
+
+    Args:
+        folder: the run folder; `wandb_id.txt` in it makes every resume the same W&B run.
+        settings: for `wandb.init`.
+        artifact_mb: checkpoints up to this size are uploaded; None: no artifacts.
+        upload_seconds: the wait at the end of a run, at most.
+    """
+
+    def __init__(
+        self, folder: Path, settings: Mapping[str, Any], artifact_mb: float | None, upload_seconds: float
+    ) -> None:
+        super().__init__(save_dir=folder, log_model=False, **settings)
+        self.folder = folder
+        self.settings = settings
+        self.upload_seconds = upload_seconds
+        self.callbacks: list[L.Callback] = [WandbStages(self, folder, artifact_mb)]
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        if self._experiment is None:
+            self._experiment = self._begin()
+            self._experiment.define_metric(STEP)
+            self._experiment.define_metric("*", step_metric=STEP, step_sync=True)
+        return self._experiment
+
+    def _begin(self) -> Any:
+        import wandb
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        given = {
+            **self.settings,
+            "id": run_id(self.folder),
+            "resume": "allow",
+            "dir": str(self.folder),
+            "reinit": "finish_previous",
+            "settings": self._wandb_settings(),
+        }
+        mode, why = connection()
+        if mode != "offline":
+            try:
+                run = wandb.init(**given, mode=mode)  # type: ignore[arg-type]
+                if mode == "online":
+                    log.info(f"W&B: {run.url}")
+                return run
+            except (wandb.Error, ValueError, OSError) as error:
+                why = f"the server did not take the run ({(str(error).splitlines() or [''])[0]})"
+                wandb.teardown()  # else the id of the run that did not begin stays in use
+        log.info(f"W&B: offline, {why}; later: wandb sync {self.folder / 'wandb'}/offline-run-*")
+        return wandb.init(**given, mode="offline")
+
+    def _wandb_settings(self) -> Any:
+        import wandb
+
+        quiet = os.environ.get("WANDB_SILENT", "true").lower() != "false"
+        settings = wandb.Settings(silent=quiet, init_timeout=INIT_SECONDS, finish_timeout=max(self.upload_seconds, 1.0))
+        if hasattr(settings, "x_transaction_log_flush_interval"):  # not a promised one
+            settings.x_transaction_log_flush_interval = LOST_SECONDS
+        return settings
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """The composed config, the code's version and the names of the stages."""
+        extra = {"code": code_version(), "stage_names": list(params.get("stages") or {})}
+        super().log_hyperparams({**params, **extra})
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        done = int(step or 0) + 1  # Lightning numbers steps from 0
+        self._log({k: v for k, v in metrics.items() if k != "epoch"}, done)
+
+    def _log(self, values: Mapping[str, Any], done: int) -> None:
+        # W&B's own step too is the run's: pictures of runs stand beside each other, and a resume does not count anew.
+        self.experiment.log({**values, STEP: done}, step=done)
+
+    @rank_zero_only
+    def log_pictures(self, key: str, pictures: Sequence[np.ndarray], captions: Sequence[str], step: int) -> None:
+        import wandb
+
+        shown = [wandb.Image(p, caption=c) for p, c in zip(pictures, captions, strict=True)]
+        self._log({key: shown}, step)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        if status != "success" and self._experiment is not None:
+            self._experiment.finish(exit_code=1)  # a finished run would hide that it failed
+
+
+def run_id(folder: Path) -> str:
+    """The id of a run folder's W&B run, made up at its first use."""
+    file = folder / "wandb_id.txt"
+    if not file.is_file():
+        file.write_text(secrets.token_hex(4))
+    return file.read_text().strip()

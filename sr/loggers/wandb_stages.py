@@ -1,0 +1,161 @@
+"""What W&B is told of a run's stages and checkpoints: what it left, and what it and each stage began from."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from sr.callbacks.checkpoints import Checkpoints
+from sr.loggers.csv_log import CsvLog
+from sr.measuring.cost import price
+
+log = logging.getLogger(__name__)
+FILE = "model.ckpt"  # within an artifact, so that the same checkpoint is the same artifact wherever it is logged
+
+
+class WandbStages(L.Callback):
+    """Tells the stage and what the model costs, and keeps checkpoints as versions of the artifact `model-<run id>`.
+
+    They are each stage's, the last and the best. Lineage: a run uses the checkpoint that it was initialised from, and
+    each stage the one that it began with; the metadata of every version names what it was trained from too. W&B takes
+    all this offline as well.
+
+    Args:
+        run: the logger.
+        folder: the run folder.
+        largest: MB of a checkpoint that is uploaded; a larger one is referred to by its path and checksum. None: no
+            artifacts; where the run and its stages began is told all the same.
+    """
+
+    def __init__(self, run: WandbLogger, folder: Path, largest: float | None) -> None:
+        self.run = run
+        self.folder = folder
+        self.largest = largest
+        self._begun_from: str | None = None
+
+    @rank_zero_only
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        metadata: dict[str, Any] = pl_module.metadata  # type: ignore[assignment]
+        stage = metadata.get("stage")
+        self.run.experiment.summary.update({"stage_name": stage["name"]} if stage else {})
+        self.run.experiment.summary.update(_costs(metadata["model"], pl_module.scales))  # type: ignore[arg-type]
+        source, aliases = _source(self.folder, metadata)
+        self._begun_from = None
+        if source is None or not source.is_file():
+            return
+        own = source.parent == self.folder / "checkpoints"
+        name = _collection(source) or f"model-{_digest(source)[:12]}"
+        self._begun_from = f"{name}:{aliases[0]}" if own else f"{name} ({source})"
+        if trainer.ckpt_path is None:  # a resumed stage told it when it began
+            if self.largest is not None:
+                self._log(source, name, aliases if own else [], {"stage": source.stem} if own else {}, used=True)
+            key = f"began_from/{stage['name']}" if stage else "began_from"
+            self.run.experiment.config.update({key: self._begun_from}, allow_val_change=True)
+
+    @rank_zero_only
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Repeat what was logged with the checkpoint that is gone on from: a killed process may not have sent it."""
+        for logger in trainer.loggers:
+            if isinstance(logger, CsvLog) and trainer.ckpt_path and (row := logger.rows.get(trainer.global_step)):
+                known = {key: float(value) for key, value in row.items() if key != "step"}
+                self.run.log_metrics(known, trainer.global_step - 1)
+
+    @rank_zero_only
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        metadata: dict[str, Any] = pl_module.metadata  # type: ignore[assignment]
+        stage = metadata.get("stage")
+        if self.largest is None or (stage and stage["number"] < stage["of"]):
+            return  # the next stage logs what it begins from
+        keeper = next(c for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
+        facts: dict[str, Any] = {"step": trainer.global_step, "began_from": self._begun_from, "monitor": keeper.monitor}
+        if stage:
+            facts["stage"] = stage
+        name = f"model-{self.run.experiment.id}"
+        last, best = keeper.last, keeper.folder / "best.ckpt"
+        for file, alias in ((last, "last"), (best, "best")):
+            if file.is_file():
+                figure = {"figure": keeper.best} if alias == "best" else {}
+                self._log(self._kept(file, trainer.global_step), name, [alias], facts | figure)
+
+    def _kept(self, file: Path, step: int) -> Path:
+        """The file under a name of its own, which a resume that goes on does not replace; no second copy on disk."""
+        place = self.folder / "wandb" / "checkpoints" / f"{file.stem}_{step}.ckpt"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)
+        try:
+            os.link(file, place)
+        except OSError:  # a file system without links
+            shutil.copy2(file, place)
+        return place
+
+    def _log(self, file: Path, name: str, aliases: list[str], metadata: dict[str, Any], used: bool = False) -> None:
+        import wandb
+
+        artifact = wandb.Artifact(name, type="model", metadata=metadata | {"file": file.name})
+        file = file.resolve()
+        if self.largest is not None and file.stat().st_size <= self.largest * 1e6:
+            artifact.add_file(str(file), name=FILE, policy="immutable", skip_cache=True)
+        else:
+            artifact.add_reference(file.as_uri(), name=FILE)
+        run = self.run.experiment
+        try:
+            if used and hasattr(run, "_log_artifact"):
+                # What run.use_artifact does, without its wait for the server, and offline too, which it refuses.
+                run._log_artifact(artifact, aliases=aliases, is_user_created=True, use_after_commit=True)
+            else:
+                run.log_artifact(artifact, aliases=aliases)
+        except (wandb.Error, ValueError, TypeError, OSError) as error:  # the checkpoint itself is safe on disk
+            log.warning(f"W&B: {file} is not kept as an artifact ({error})")
+
+
+def _costs(node: dict[str, Any], served: Sequence[int]) -> dict[str, int]:
+    """`cost/...` as in the tables: deployed, for an output of 1280x720."""
+    costs: dict[str, int] = {}
+    try:
+        with torch.random.fork_rng(devices=[]):  # what is logged must not change what is trained
+            for scale in served:
+                found = price(node, scale)
+                at = f"_x{scale}" if len(served) > 1 else ""
+                costs |= {"cost/parameters": found.parameters, f"cost/macs{at}": found.counts.macs}
+    except Exception as error:  # of an architecture that cannot be counted; it can be trained all the same
+        log.warning(f"W&B: what the model costs is not told ({error})")
+    return costs
+
+
+def _source(folder: Path, metadata: dict[str, Any]) -> tuple[Path | None, list[str]]:
+    """The checkpoint that a run or stage begins from, and the aliases that tell it among its run's."""
+    stage, config = metadata.get("stage"), metadata["config"]
+    overlay = (config.get("stages") or {}).get(stage["name"]) if stage else None
+    given = (overlay or {}).get("init_from")
+    if stage and stage["number"] > 1 and given in (None, "last", "best"):
+        former = f"stage{stage['number'] - 1}"
+        ending = "_best" if given == "best" else ""
+        found = [f for f in sorted((folder / "checkpoints").glob(f"{former}_*{ending}.ckpt"))]
+        found = [f for f in found if given == "best" or not f.stem.endswith("_best")]
+        return (found[0] if found else None), [f.stem for f in found[:1]]
+    given = given or config.get("init_from")
+    if not given:
+        return None, []
+    place = Path(given)
+    return (place / "checkpoints" / "last.ckpt" if place.is_dir() else place), [place.stem]
+
+
+def _collection(file: Path) -> str | None:
+    """The artifact that a checkpoint in a run folder was logged to."""
+    known = file.resolve().parents[1] / "wandb_id.txt"
+    return f"model-{known.read_text().strip()}" if known.is_file() else None
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()

@@ -1,0 +1,109 @@
+"""The table of models: what they cost beside what they reach, as Markdown and CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from pathlib import Path
+
+from sr.scores.published import published
+from sr.scores.text import markdown
+from sr.zoo.entries import ZOO
+
+TABLE = Path(__file__).parents[1] / "scores" / "published_cost.csv"
+SETS = ("Set5", "Set14", "B100", "Urban100")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model at one scale; empty cells are None."""
+
+    model: str
+    scale: int
+    parameters: int  # while training
+    merged_parameters: int
+    macs_720p: int
+    macs_256: int
+    activations_720p: int
+    activations_256: int
+    convolutions: int
+    receptive_field: int | str | None  # LR pixels a side, or "image"
+    peak_mib_720p: float
+    latency_ms: float | None
+    latency_spread_ms: float | None
+    latency_ratio: float | None
+    protocol: str
+    published_psnr: str  # dB on Set5 / Set14 / B100 / Urban100
+    reproduced_psnr: str
+    published_parameters: int | None
+    published_macs_g: float | None
+    note: str
+
+
+def known_cost(model: str, scale: int) -> dict[str, str]:
+    """Parameters, multiply-adds in G at 720p and a remark, as published; empty if there is no row."""
+    return _costs().get((model, scale), {})
+
+
+@cache
+def _costs() -> dict[tuple[str, int], dict[str, str]]:
+    with TABLE.open(newline="") as file:
+        return {(r["model"], int(r["scale"])): r for r in csv.DictReader(file)}
+
+
+def published_cells(model: str, scale: int, protocols: Sequence[str]) -> tuple[str, str]:
+    """The first of the protocols under which the paper has figures, and its PSNR on the four sets."""
+    for protocol in protocols:
+        found = [published(model, scale, name, protocol) for name in SETS]
+        if any(found):
+            return protocol, " / ".join(f"{p.psnr:.2f}" if p else "-" for p in found)
+    return protocols[0], ""
+
+
+def reproduced_cells(results: Sequence[dict[str, str]], model: str, scale: int, protocol: str) -> str:
+    """Our PSNR on the four sets from rows of results.csv; "" where nothing was measured."""
+    measured = {
+        r["dataset"]: float(r["psnr"])
+        for r in reversed(results)  # the first of several wins
+        if _architecture(r["model"]) == model and int(r["scale"]) == scale and r["protocol"] == protocol
+    }
+    cells = [f"{measured[name]:.2f}" if name in measured else "-" for name in SETS]
+    return " / ".join(cells) if measured else ""
+
+
+def _architecture(label: str) -> str:
+    """The name in conf/model behind a row's label: a zoo entry with the paper's weights, or a trained model."""
+    if label in ZOO:
+        return ZOO[label].model if ZOO[label].published else ""
+    return label.split(":")[0]
+
+
+def write_csv(rows: Sequence[Row], path: Path) -> None:
+    """Every number, unrounded."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [f.name for f in fields(Row)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """The table to read, with remarks below it."""
+    head = ["model", "scale", "parameters (merged)", "MACs 720p, G", "MACs 256x256, G", "activations 720p, M"]
+    head += ["convs", "receptive field", "peak 720p, MiB", "latency, ms", "ratio"]
+    head += ["protocol", "published PSNR", "reproduced PSNR"]
+    lines, remarks = [head], []
+    for r in rows:
+        merged = f" ({r.merged_parameters:,})" if r.merged_parameters != r.parameters else ""
+        latency = "" if r.latency_ms is None else f"{r.latency_ms:.1f} ± {r.latency_spread_ms:.1f}"
+        line = [r.model, f"x{r.scale}", f"{r.parameters:,}{merged}", f"{r.macs_720p / 1e9:.2f}"]
+        line += [f"{r.macs_256 / 1e9:.2f}", f"{r.activations_720p / 1e6:.1f}", str(r.convolutions)]
+        line += [str(r.receptive_field or ""), f"{r.peak_mib_720p:.0f}", latency]
+        line += ["" if r.latency_ratio is None else f"{r.latency_ratio:.2f}"]
+        lines.append([*line, r.protocol, r.published_psnr, r.reproduced_psnr])
+        differ = r.published_macs_g is not None and abs(r.macs_720p / 1e9 / r.published_macs_g - 1) > 0.005
+        if r.note or differ:
+            told = f" published {r.published_macs_g:g} G;" if differ else ""
+            remarks.append(f"- {r.model} x{r.scale}:{told} {r.note}".rstrip(" ;"))
+    return markdown(lines) + ("\n\n" + "\n".join(remarks) if remarks else "")

@@ -1,0 +1,44 @@
+"""Authors' files and the papers' figures, for the entry scripts: what `weights=` means, which paper a model is of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from sr.compose.suggestions import CONF
+from sr.measuring.scoring import Entry
+from sr.zoo.load import load
+
+
+def weights_entries(specs: Sequence[str], zoo: DictConfig, scale: int | None) -> list[Entry]:
+    """The models to measure of `weights=[...]`: names of the zoo and paths.
+
+    Args:
+        zoo: dir and download.
+        scale: what the user typed, or None.
+    """
+    entries: list[Entry] = []
+    for spec in specs:
+        loaded = load(spec, zoo.dir, scale, zoo.download)
+        known = loaded.entry.published if loaded.entry else published_name(loaded.model.metadata["model"])
+        taken = [e.name for e in entries]
+        name = loaded.name if loaded.name not in taken else f"{loaded.name}:{taken.count(loaded.name) + 1}"
+        entries.append(Entry(name, loaded.model, known))
+    return entries
+
+
+def published_name(node: Mapping[str, Any], name: str = "") -> str:
+    """The name in conf/model of exactly this architecture and size; `name` where several have it; "" if none."""
+    settings = _settings(node)
+    same = [p.stem for p in sorted((CONF / "model").glob("*.yaml")) if _settings(_plain(p)) == settings]
+    return name if name in same else next(iter(same), "")
+
+
+def _plain(path: Any) -> dict[str, Any]:
+    return OmegaConf.to_container(OmegaConf.load(path), resolve=False)  # type: ignore[return-value]
+
+
+def _settings(node: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in node.items() if k != "scale"}

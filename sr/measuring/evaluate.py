@@ -1,0 +1,136 @@
+"""The measuring run: models and checkpoints side by side on image sets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from sr.compose.checks import check_targets
+from sr.compose.image_sets import build_sets, refuse_missing
+from sr.compose.suggestions import CONF
+from sr.compose.words import listed, names
+from sr.data.module import SRDataModule
+from sr.errors import UserError
+from sr.layers.statistics import batch_norms, with_own_statistics
+from sr.measuring.entries import published_name, weights_entries
+from sr.measuring.scoring import BASELINE, Entry, compare, pick_device
+from sr.models.base import SuperResolver
+from sr.models.bicubic import Bicubic
+from sr.runs import checkpoint
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(cfg: DictConfig) -> None:
+    """Run a composed conf/evaluate.yaml: one table per scale over all models and sets."""
+    run = HydraConfig.get()
+    typed = list(run.overrides.task)
+    sets_wanted = _names("data", typed)
+    protocols = _names("protocol", typed) or None
+    device = pick_device(cfg.device)
+    by_scale: dict[int, list[Entry]] = {}
+    for entry in with_statistics(_entries(cfg, typed), listed(cfg.statistics)):
+        for scale in [cfg.scale] if _typed("scale", typed) else entry.model.scales:
+            by_scale.setdefault(scale, []).append(entry)
+    folder = Path(run.runtime.output_dir)
+    planned: list[tuple[Path, list[Entry], list[SRDataModule]]] = []
+    for scale, entries in by_scale.items():
+        sets = build_sets(sets_wanted, scale, typed)
+        refuse_missing(sets)
+        if cfg.baseline and all(e.name != BASELINE for e in entries):
+            entries = [Entry(BASELINE, Bicubic(scale)), *entries]
+        planned.append((folder / f"x{scale}" if len(by_scale) > 1 else folder, entries, sets))
+    for place, entries, sets in planned:
+        compare(entries, sets, place, device, protocols, cfg.self_ensemble, cfg.panels, cfg.panel_size, cfg.panel_at)
+
+
+def _entries(cfg: DictConfig, typed: Sequence[str]) -> list[Entry]:
+    paths, weights = listed(cfg.checkpoint), listed(cfg.weights)
+    scale_typed = _typed("scale", typed)
+    if not paths and not weights:
+        if cfg.model is None:
+            raise UserError(
+                "nothing to measure: type checkpoint=<file or run folder>, weights=<name in the zoo or file> (or lists "
+                "of them), or model=bicubic. The zoo: python -m sr.zoo list"
+            )
+        check_targets(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
+        model: SuperResolver = hydra.utils.instantiate(cfg.model)
+        if any(True for _ in model.parameters()):
+            raise UserError(
+                f"model={_chosen()} has weights that nobody trained: type checkpoint=<file or run folder> instead"
+            )
+        return [Entry(_chosen(), model)]
+    if weights and cfg.model is not None:
+        raise UserError(f"model={_chosen()}: leave model= out beside weights=, the files tell their architecture")
+    entries = weights_entries(weights, cfg.zoo, cfg.scale if scale_typed else None)
+    for path in paths:
+        content = checkpoint.read(path)
+        model = checkpoint.build(content, path)
+        if scale_typed and cfg.scale not in model.scales:
+            scales = ", ".join(map(str, model.scales))
+            raise UserError(f"scale={cfg.scale}: checkpoint {path} is of scale {scales}; leave scale= out")
+        if cfg.model is not None and cfg.model._target_ != content["sr"]["model"]["_target_"]:
+            raise UserError(
+                f"model={_chosen()}: checkpoint {path} is of {content['sr']['name']}; leave model= out, a checkpoint "
+                "knows its architecture"
+            )
+        name = _unique(content["sr"]["name"], path, [e.name for e in entries])
+        entries.append(Entry(name, model, published_name(content["sr"]["model"], content["sr"]["name"])))
+    return entries
+
+
+def with_statistics(entries: Sequence[Entry], kinds: Sequence[str]) -> list[Entry]:
+    """Each entry once for each kind of batch-norm statistics, `population` or `image`; the latter under its own name.
+
+    Raises:
+        UserError: none or another kind, or an entry without batch norm under its images' own statistics.
+    """
+    if not kinds or set(kinds) - set(STATISTICS):
+        raise UserError(
+            f"statistics=[{','.join(kinds)}]: type {', '.join(STATISTICS)}, or [{','.join(STATISTICS)}] for both"
+        )
+    return [STATISTICS[kind](entry) for entry in entries for kind in dict.fromkeys(kinds)]
+
+
+def _own_statistics(entry: Entry) -> Entry:
+    if not batch_norms(entry.model):
+        raise UserError(
+            f"statistics=image: {entry.name} ({type(entry.model).__name__}) has no batch norm, so there are no "
+            "statistics to choose. Leave statistics= out, or measure this model in a run of its own"
+        )
+    # No paper's figure is of this form, and merging would bring the population's statistics back.
+    return Entry(f"{entry.name} (own statistics)", with_own_statistics(entry.model), merge=False)
+
+
+STATISTICS: dict[str, Callable[[Entry], Entry]] = {"population": lambda entry: entry, "image": _own_statistics}
+
+
+def _typed(key: str, typed: Sequence[str]) -> bool:
+    return any(a.split("=")[0].lstrip("+~") == key for a in typed)
+
+
+def _chosen() -> str:
+    return str(HydraConfig.get().runtime.choices["model"])
+
+
+def _unique(name: str, path: str, taken: list[str]) -> str:
+    """The model's name; with the run's folder where two checkpoints share it."""
+    if name not in taken:
+        return name
+    run = Path(path).resolve()
+    run = run.parents[1] if run.is_file() else run
+    longer = f"{name}:{run.name}"
+    return longer if longer not in taken else f"{longer}:{len(taken) + 1}"
+
+
+def _names(group: str, typed: Sequence[str]) -> list[str]:
+    """Those that were typed, else those of conf/evaluate.yaml."""
+    if (given := names(group, typed)) is not None:
+        return given
+    defaults = OmegaConf.load(CONF / "evaluate.yaml").defaults
+    return [str(v) for entry in defaults if isinstance(entry, DictConfig) and group in entry for v in entry[group]]

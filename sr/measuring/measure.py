@@ -1,0 +1,180 @@
+"""The cost run: one row per architecture and size, without weights that anybody trained."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from sr.compose.checks import check_targets
+from sr.compose.suggestions import CONF, nearest
+from sr.errors import UserError
+from sr.measuring.cost import cost, lr_size
+from sr.measuring.cost_table import Row, as_markdown, known_cost, published_cells, reproduced_cells, write_csv
+from sr.measuring.latency import Latency, latencies
+from sr.measuring.receptive_field import receptive_field
+from sr.measuring.scoring import pick_device
+from sr.models.base import SuperResolver
+
+log = logging.getLogger(__name__)
+
+SMALL = (256, 256)  # LR pixels: the NTIRE challenges' input
+
+
+def all_models() -> list[str]:
+    """Every name in conf/model."""
+    return sorted(p.stem for p in (CONF / "model").glob("*.yaml"))
+
+
+def spelt_out(arguments: Sequence[str]) -> list[str]:
+    """`model=all` becomes the list of every model, and one name a list: models are a multiple choice."""
+    spelt = []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key == "model":
+            names = all_models() if value == "all" else [n.strip() for n in value.strip("[]'\" ").split(",")]
+            if unknown := [n for n in names if n not in all_models()]:
+                raise UserError(
+                    f"model={unknown[0]}: no such model.{nearest(unknown[0], all_models())} There are "
+                    f"{', '.join(all_models())}"
+                )
+            argument = f"model=[{','.join(names)}]"
+        spelt.append(argument)
+    return spelt
+
+
+def measure(cfg: DictConfig) -> None:
+    """Run a composed conf/measure.yaml: print a Markdown table, write models.md and models.csv."""
+    run = HydraConfig.get()
+    typed = list(run.overrides.task)
+    names = _chosen(typed)
+    models: dict[str, SuperResolver] = {}
+    for name in names:
+        try:
+            models[name] = _build(name, cfg.scale, typed)
+        except UserError as error:
+            if len(names) == 1:
+                raise
+            log.info(f"{name} left out: {error}")
+    if not models:
+        raise UserError(f"none of {', '.join(names)} is defined for scale={cfg.scale}")
+    parameters = {name: _count(model) for name, model in models.items()}
+    merged = {name: model.merged() for name, model in models.items()}
+    device = pick_device(cfg.device)
+    times: dict[str, Latency] = {}
+    if cfg.rounds:
+        timed = dict(merged)
+        if cfg.reference not in timed:
+            timed[cfg.reference] = _build(cfg.reference, cfg.scale, typed).merged()
+        times = latencies(timed, cfg.reference, cfg.size, cfg.scale, cfg.rounds, device)
+    results = _read(cfg.results)
+    rows = []
+    for name, model in merged.items():
+        log.info(f"counting {name}")
+        model = model.cpu()
+        rows.append(_row(name, model, parameters[name], cfg, times.get(name), results))
+    folder = Path(run.runtime.output_dir)
+    text = as_markdown(rows) + "\n\n" + _legend(cfg, device)
+    log.info("\n" + text + "\n")
+    (folder / "models.md").write_text(text + "\n")
+    write_csv(rows, folder / "models.csv")
+    log.info(f"{folder / 'models.md'}\n{folder / 'models.csv'}")
+
+
+def _row(
+    name: str,
+    model: SuperResolver,
+    parameters: int,
+    cfg: DictConfig,
+    time: Latency | None,
+    results: Sequence[dict[str, str]],
+) -> Row:
+    large, small = cost(model, lr_size(cfg.scale), cfg.scale), cost(model, SMALL, cfg.scale)
+    known = known_cost(name, cfg.scale)
+    protocol, figures = published_cells(name, cfg.scale, (*model.protocols, "y_uint8", "y"))
+    return Row(
+        model=name,
+        scale=cfg.scale,
+        parameters=parameters,
+        merged_parameters=_count(model),
+        macs_720p=large.macs,
+        macs_256=small.macs,
+        activations_720p=large.activations,
+        activations_256=small.activations,
+        convolutions=large.convolutions,
+        receptive_field=(receptive_field(model, cfg.scale) or "image") if cfg.receptive_field else None,
+        peak_mib_720p=large.peak_bytes / 2**20,
+        latency_ms=time.median if time else None,
+        latency_spread_ms=time.spread if time else None,
+        latency_ratio=time.ratio if time else None,
+        protocol=protocol,
+        published_psnr=figures,
+        reproduced_psnr=reproduced_cells(results, name, cfg.scale, protocol),
+        published_parameters=int(known["parameters"]) if known.get("parameters") else None,
+        published_macs_g=float(known["macs_g"]) if known.get("macs_g") else None,
+        note=known.get("note", ""),
+    )
+
+
+def _legend(cfg: DictConfig, device: torch.device) -> str:
+    height, width = lr_size(cfg.scale)
+    lines = [
+        f"720p: LR {width}x{height}, enlarged to 1280x720 or the next multiple; 256x256: LR. MACs: convolutions and",
+        "linear layers of the merged form. Activations: elements that convolutions put out (linear layers' are not",
+        "counted). Receptive field: LR pixels a side of one output pixel, measured by gradient. Peak: tensors alive",
+        "at once, without weights. PSNR in dB on Set5 / Set14 / B100 / Urban100.",
+    ]
+    if cfg.rounds:
+        threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+        lines.append(
+            f"Latency: merged form, {device.type}{threads}, float32, LR {cfg.size[1]}x{cfg.size[0]}, median of "
+            f"{cfg.rounds} rounds in which all models take turns ± half the distance of the quartiles; ratio: to "
+            f"{cfg.reference} in the same round."
+        )
+    return "\n".join(lines)
+
+
+def _build(name: str, scale: int, typed: Sequence[str]) -> SuperResolver:
+    own = [a for a in typed if a.split("=")[0].lstrip("+~").startswith("model.")]
+    cfg = hydra.compose("measure", overrides=[f"model=[{name}]", f"scale={scale}", *own])
+    node = OmegaConf.to_container(cfg.model, resolve=True)
+    check_targets({"model": node})
+    torch.manual_seed(0)
+    try:
+        return hydra.utils.instantiate(node)
+    except HydraException as error:
+        if isinstance(error.__cause__, UserError):  # Hydra wraps what a constructor raises
+            raise error.__cause__ from error
+        raise
+
+
+def _chosen(typed: Sequence[str]) -> list[str]:
+    for argument in reversed(typed):
+        if argument.startswith("model="):
+            return [n.strip() for n in argument.partition("=")[2].strip("[]").split(",") if n.strip()]
+    raise UserError("nothing to measure: type model=[bsrn,rlfn] or model=all")
+
+
+def _count(model: SuperResolver) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def _read(paths: object) -> list[dict[str, str]]:
+    """Rows of results.csv files, or of those in run folders."""
+    given = [paths] if isinstance(paths, str) else list(paths or ())  # type: ignore[call-overload]
+    rows = []
+    for path in map(Path, given):
+        files = sorted(path.rglob("results.csv")) if path.is_dir() else [path]
+        if not files or not files[0].is_file():
+            raise UserError(f"results={path}: no results.csv there. Make one: python evaluate.py weights=[...]")
+        for file in files:
+            with file.open(newline="") as f:
+                rows += list(csv.DictReader(f))
+    return rows

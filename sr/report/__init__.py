@@ -1,1 +1,0 @@
-"""Rows of figures and what is made of them."""

@@ -1,0 +1,1 @@
+"""Run folders: lock, checkpoint, resume, what is read back from them and in what they differ."""

@@ -1,0 +1,68 @@
+"""Only the configuration that differs: what tells runs apart, in as few columns as say it all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sr.compose.words import key_of
+from sr.runs.folder import Run, differing, flat
+
+IMPLIED = ("scale", "model")  # columns of their own
+
+
+def settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """For each run the settings in which the runs differ, by dotted key; all have the same keys.
+
+    Where the option chosen from a config group tells all that differs within it, the option's name stands for its keys
+    (`loss: l1`), and so does the name of an ablation's row, or of a recipe, for several keys that follow from it and
+    that nobody typed. Keys that only repeat another one are left out (`data.patch_size` beside `patch_size`).
+    """
+    configs = [flat(run.config) for run in runs]
+    keys = differing(runs)
+    # A node without keys says nothing that the missing of its keys does not say.
+    values = {key: [None if (v := config.get(key)) == {} else v for config in configs] for key in keys}
+    named: dict[str, list[Any]] = {}
+    for group in dict.fromkeys(group for run in runs for group in choices(run)):
+        own = [key for key in keys if key.split(".")[0] == group]
+        chosen = [choices(run).get(group) for run in runs]
+        if own and all(_told_by(chosen, values[key]) for key in own):
+            keys = [key for key in keys if key not in own]
+            named[group] = chosen
+    typed = {key_of(override) for run in runs for override in run.overrides}
+    for whole in ("ablation", "recipe"):  # the row of an ablation tells more than the recipe that it chose
+        chosen = [choices(run).get(whole) for run in runs]
+        told = [key for key in keys if key not in typed and _told_by(chosen, values[key])]
+        if len(told) > 1 and _varies(chosen):
+            keys = [key for key in keys if key not in told]
+            named = {whole: chosen, **named}
+    kept = {key: values[key] for key in keys if not _repeats(key, configs)}
+    columns = {key: column for key, column in (named | kept).items() if key not in IMPLIED and _varies(column)}
+    return [{key: column[i] for key, column in columns.items()} for i in range(len(runs))]
+
+
+def choices(run: Run) -> Mapping[str, Any]:
+    """The options chosen from the config groups, by group."""
+    return run.config.get("choices") or {}
+
+
+def _told_by(chosen: Sequence[Any], values: Sequence[Any]) -> bool:
+    """Whether a value follows from the option that was chosen."""
+    if any(option is None for option in chosen):
+        return False
+    known: dict[Any, Any] = {}
+    return all(known.setdefault(str(option), value) == value for option, value in zip(chosen, values, strict=True))
+
+
+def _repeats(key: str, configs: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the key without its first parts is a key too, with the same value everywhere."""
+    _, dot, tail = key.partition(".")
+    while dot:
+        if all(tail in config and config[tail] == config.get(key) for config in configs if key in config):
+            return True
+        _, dot, tail = tail.partition(".")
+    return False
+
+
+def _varies(column: Sequence[Any]) -> bool:
+    return any(value != column[0] for value in column)

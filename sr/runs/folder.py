@@ -1,0 +1,179 @@
+"""Runs read back from their folders: configuration, figures, curve, time."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from sr.errors import UserError
+from sr.runs.config import SHRUNK, STEP_KEYS, before_budget, hydras_choices, read_config
+from sr.runs.record import recorded
+from sr.scores.score import Figure
+
+# Keys of a config that say where and how something is kept and shown, not what is trained.
+BOOKKEEPING = (
+    "choices", "resume", "data_dir", "cache_dir", "logger", "callbacks.panels", "budget.factor", "save_every_steps",
+    "save_every_minutes", "vgg_weights", "trainer.enable_progress_bar", "trainer.default_root_dir", "ablation",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder of train.py.
+
+    Attributes:
+        folder: where it is.
+        name: the model's name as typed.
+        config: the composed config in plain values, as it stood after the budget where there is a checkpoint.
+        overrides: as typed, those of its sweep included.
+        figures: the averages of all its results.csv.
+        curve: the rows of metrics.csv; each holds `step` and the figures logged there.
+        seconds: of training, over all resumes; None where it was not recorded.
+        steps: optimizer steps done.
+        status: finished, failed or running (begun, and neither of these: it may have been interrupted).
+        seed: of the run.
+        error: what a failed run said.
+    """
+
+    folder: Path
+    name: str
+    config: dict[str, Any]
+    overrides: list[str]
+    figures: list[Figure]
+    curve: list[dict[str, float]]
+    seconds: float | None
+    steps: int
+    status: str
+    seed: int
+    error: str | None = None
+
+
+def is_run(folder: Path) -> bool:
+    """Whether train.py has begun a run in this folder."""
+    begun = (folder / "run.json").is_file() or (folder / "checkpoints").is_dir()
+    return begun and (folder / ".hydra" / "config.yaml").is_file()
+
+
+def read_run(folder: Path) -> Run:
+    """Read one run folder.
+
+    Raises:
+        UserError: it is none.
+    """
+    folder = Path(folder)
+    if not is_run(folder):
+        found = "it holds no run of train.py" if folder.is_dir() else "it does not exist"
+        raise UserError(f"{folder}: not a run folder: {found}. Give outputs/<model>_x<scale>/<time>, or a sweep's row")
+    facts, config = recorded(folder), read_config(folder)
+    files = [folder / "results.csv", *sorted(folder.glob("x*/results.csv"))]
+    figures = [figure for file in files if file.is_file() for figure in read_figures(file)]
+    curve = _curve(folder / "metrics.csv")
+    return Run(
+        folder=folder,
+        name=_name(folder, config),
+        config=config,
+        overrides=_overrides(folder),
+        figures=figures,
+        curve=curve,
+        seconds=facts.get("seconds"),
+        steps=int(facts.get("steps") or max((row["step"] for row in curve), default=0)),
+        status=facts.get("status") or ("finished" if figures else "running"),
+        seed=int(config.get("seed") or 0),
+        error=facts.get("error"),
+    )
+
+
+def find_runs(folder: Path) -> list[Run]:
+    """Every run in a folder: a run itself, a sweep, or any tree of them; in order of path, numbers as numbers.
+
+    Raises:
+        UserError: there is none.
+    """
+    folder = Path(folder)
+    places = {p.parents[1] for p in folder.glob("**/.hydra/config.yaml")} if folder.is_dir() else set()
+    found = sorted((p for p in places if is_run(p)), key=lambda p: _natural(str(p.relative_to(folder))))
+    if not found:
+        missing = "" if folder.is_dir() else " (there is no such folder)"
+        raise UserError(f"{folder}: no run was found in it{missing}. Give a run folder or one that holds runs: outputs")
+    return [read_run(p) for p in found]
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested config as dotted keys; lists stay whole."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def differing(runs: Sequence[Run]) -> list[str]:
+    """Dotted config keys whose values are not the same in all runs, bookkeeping left out.
+
+    What a budget changes is not known of a run that ended before its budget was applied: there such runs are held
+    only against each other.
+    """
+    configs = [flat(run.config) for run in runs]
+    early = [run.status != "finished" and before_budget(run.folder, run.config) for run in runs]
+    apart = [[config for config, e in zip(configs, early, strict=True) if e is which] for which in (False, True)]
+    missing = object()
+
+    def differs(key: str) -> bool:
+        held = apart if key.rpartition(".")[2] in STEP_KEYS | SHRUNK else [configs]
+        return any(c.get(key, missing) != group[0].get(key, missing) for group in held for c in group[1:])
+
+    return [
+        key
+        for key in dict.fromkeys(k for config in configs for k in config)
+        if not any(key == b or key.startswith(f"{b}.") for b in BOOKKEEPING) and differs(key)
+    ]
+
+
+def read_figures(file: Path) -> list[Figure]:
+    """The averages in a results.csv."""
+    with file.open(newline="", encoding="utf-8") as f:
+        return [
+            Figure(
+                row["model"],
+                row["dataset"],
+                int(row["scale"]),
+                row["protocol"],
+                float(row["psnr"]),
+                float(row["ssim"]),
+                int(row["images"]),
+            )
+            for row in csv.DictReader(f)
+        ]
+
+
+def _curve(file: Path) -> list[dict[str, float]]:
+    if not file.is_file():
+        return []
+    with file.open(newline="", encoding="utf-8") as f:
+        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(f)]
+
+
+def _name(folder: Path, config: Mapping[str, Any]) -> str:
+    name = (config.get("choices") or {}).get("model") or hydras_choices(folder).get("model")
+    return str(name or folder.name)
+
+
+def _overrides(folder: Path) -> list[str]:
+    saved = folder / ".hydra" / "overrides.yaml"
+    found = OmegaConf.to_container(OmegaConf.load(saved), resolve=False) if saved.is_file() else []
+    return [str(o) for o in found] if isinstance(found, list) else []
+
+
+def _natural(path: str) -> list[Any]:
+    """Sorts row 2 before row 10."""
+    parts: list[Any] = []
+    for word in path.replace("_", "/").split("/"):
+        parts.append((0, int(word), "") if word.isdigit() else (1, 0, word))
+    return parts

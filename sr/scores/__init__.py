@@ -1,0 +1,1 @@
+"""Scores of models on image sets, in tables, beside the published ones."""

@@ -1,0 +1,136 @@
+"""An ablation on the command line: its rows become options of the group `ablation`, which Hydra sweeps over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+
+from sr.compose.suggestions import CONF, nearest
+from sr.errors import UserError
+from sr.sweeps.ablation import Ablation, Row, read
+
+
+def with_rows(arguments: Sequence[str], sweeping: bool) -> tuple[list[str], Ablation | None, dict[str, str]]:
+    """`+ablation=<name>` becomes all of its rows, `ablation=<name>/<pattern>` those that are meant.
+
+    A row behaves like an experiment: its choices and settings win over a model's recipe, what is typed beside it wins
+    over them, and a budget scales its step counts.
+
+    Args:
+        sweeping: -m was typed.
+
+    Returns:
+        The arguments; the ablation, if one was typed; and why rows of it are left out, by name.
+    """
+    typed = [a for a in arguments if a.lstrip("+").startswith("ablation=")]
+    value = typed[-1].partition("=")[2].strip("'\"") if typed else ""
+    if value in ("", "null"):
+        return list(arguments), None, {}
+    patterns = [part.strip() for part in value.split(",")]
+    names = {p.partition("/")[0] for p in patterns}
+    if len(names) > 1:
+        raise UserError(f"ablation={value}: one ablation at a time, for each has a table of its own")
+    ablation = find(names.pop(), arguments)
+    for row in ablation.rows.values():
+        store(ablation, row)
+    chosen = _meant(ablation, patterns)
+    others = [a for a in arguments if a not in typed]
+    if not sweeping and len(chosen) > 1:
+        raise UserError(
+            f"ablation={value} is {len(chosen)} runs: type -m for all of them, or choose one: "
+            f"ablation={ablation.name}/{chosen[0].name}. There are {', '.join(r.name for r in chosen)}"
+        )
+    if (
+        any(a.lstrip("+").startswith("scale=") for a in others)
+        and len({str(r.settings.get("scale")) for r in chosen}) > 1
+    ):
+        some = next(r.name for r in chosen if isinstance(r.settings.get("scale"), int))
+        raise UserError(
+            f"ablation={ablation.name} has rows of several scales, which scale=... would all make the same. Choose "
+            f"rows instead, for example -m ablation='{ablation.name}/*_x{ablation.rows[some].settings['scale']}'"
+        )
+    absent = _without_vgg(arguments) if sweeping and any(r.needs_vgg for r in chosen) else ""
+    left_out = {r.name: absent for r in chosen if r.needs_vgg and absent}
+    kept = [f"{ablation.name}/{r.name}" for r in chosen if r.name not in left_out]
+    if not kept:
+        raise UserError(f"ablation={value}: none of these rows can run here: {absent}")
+    return [*others, f"ablation={','.join(kept)}"], ablation, left_out
+
+
+def find(name: str, arguments: Sequence[str] = ()) -> Ablation:
+    """The ablation of this name in conf/ablation, or in the --config-dir that is typed.
+
+    Raises:
+        UserError: there is none; names the nearest.
+    """
+    folders = [*_config_dirs(arguments), CONF]
+    files = {p.stem: p for folder in reversed(folders) for p in sorted((folder / "ablation").glob("*.yaml"))}
+    if name not in files:
+        raise UserError(
+            f"ablation={name}: there is no conf/ablation/{name}.yaml.{nearest(name, list(files))} "
+            f"There are {', '.join(files)}"
+        )
+    return read(files[name])
+
+
+def store(ablation: Ablation, row: Row) -> None:
+    """Make a row known to Hydra as the option `<ablation>/<row>` of the group `ablation`."""
+    body: dict[str, Any] = {}
+    added: list[Any] = []
+    chosen: list[Any] = []
+    for key, value in row.settings.items():
+        name = key.lstrip("+")
+        if (CONF / name.partition("@")[0]).is_dir() and not isinstance(value, dict):
+            if key.startswith("+"):
+                added.append({f"/{name}": value})
+            else:
+                chosen.append({f"override /{name}": value})
+            continue
+        *parents, last = key.split(".")
+        node = body
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = value
+    ConfigStore.instance().store(
+        group=f"ablation/{ablation.name}",
+        name=row.name,
+        node={"defaults": [*added, "_self_", *chosen], **body},
+        package="_global_",
+    )
+
+
+def _meant(ablation: Ablation, patterns: Sequence[str]) -> list[Row]:
+    chosen: dict[str, Row] = {}
+    for pattern in patterns:
+        wanted = pattern.partition("/")[2] or "*"
+        hits = {name: row for name, row in ablation.rows.items() if fnmatchcase(name, wanted)}
+        if not hits:
+            raise UserError(
+                f"ablation={pattern}: {ablation.name} has no row {wanted!r}.{nearest(wanted, list(ablation.rows))} "
+                f"There are {', '.join(ablation.rows)}"
+            )
+        chosen |= hits
+    return list(chosen.values())
+
+
+def _config_dirs(arguments: Sequence[str]) -> list[Path]:
+    found = [a.partition("=")[2] for a in arguments if a.startswith(("--config-dir=", "-cd="))]
+    found += [b for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")]
+    return [Path(f) for f in found]
+
+
+def _without_vgg(arguments: Sequence[str]) -> str:
+    """Why VGG-19's weights cannot be used; empty where they are there."""
+    from sr.losses.vgg import find_vgg19  # torch, for which nobody should wait who mistyped a name
+
+    typed = [a.partition("=")[2].strip("'\"") for a in arguments if a.lstrip("+").startswith("vgg_weights=")]
+    try:
+        find_vgg19(typed[-1] if typed and typed[-1] != "null" else None)
+    except UserError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,73 @@
+"""What stands below a sweep's table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sr.measuring.scoring import BASELINE
+from sr.metrics.protocol import get_protocol
+from sr.runs.folder import differing, flat
+from sr.scores.published import IMAGES
+from sr.sweeps.ablation import Ablation, Column
+from sr.sweeps.lines import PLUS, Line, has_paper
+
+NAMED = 3  # settings of one line that are named; of more there is only the number
+
+
+def notes(
+    lines: Sequence[Line], columns: Sequence[Column], ablation: Ablation | None, left_out: Mapping[str, str]
+) -> list[str]:
+    """Protocols and sources, and what a reader must know who holds the figures against each other.
+
+    Args:
+        left_out: rows of the ablation that could not run here, and why.
+    """
+    several = any(len(line.figures(c)) > 1 for line in lines if line.label != BASELINE for c in columns)
+    words = ["PSNR in dB / SSIM" + (": mean over seeds, ± sample standard deviation of PSNR" if several else "")]
+    words += [f"{name}: {get_protocol(name).description}" for name in dict.fromkeys(c.protocol for c in columns)]
+    sources = dict.fromkeys(cell.source for line in lines for cell in line.paper.values())
+    words += [f"paper: {source}" for source in sources]
+    if ablation and not sources:
+        words.append("paper: no published figure could be sourced")
+    if ablation and ablation.note:
+        words.append(f"note: {ablation.note}")
+    for reason in dict.fromkeys(left_out.values()):
+        words.append(f"not run: {', '.join(row for row, why in left_out.items() if why == reason)}: {reason}")
+    return words + _parts_of_sets(lines, columns) + _not_alike(lines)
+
+
+def _parts_of_sets(lines: Sequence[Line], columns: Sequence[Column]) -> list[str]:
+    """The sets of which fewer images were measured than stand behind the paper's figures beside them."""
+    words = []
+    for name in dict.fromkeys(c.dataset for c in columns if has_paper(c, lines) and c.dataset in IMAGES):
+        of_set = [c for c in columns if c.dataset == name]
+        counts = sorted({f.images for line in lines for c in of_set for f in line.figures(c)})
+        if counts and counts != [IMAGES[name]]:
+            here = " or ".join(map(str, counts)) + (" image" if counts == [1] else " images")
+            words.append(f"{name}: {here} here, the paper's figures are of {IMAGES[name]}")
+    return words
+
+
+def _not_alike(lines: Sequence[Line]) -> list[str]:
+    """The lines that average runs of different recipes: a finished row keeps what it was trained with."""
+    words = []
+    for line in lines:
+        if line.label == BASELINE or line.label.endswith(PLUS):
+            continue
+        found: dict[str, str] = {}
+        finished = [run for run in line.runs if run.status == "finished"]
+        for scale in dict.fromkeys(str(run.config.get("scale")) for run in finished):
+            runs = [run for run in finished if str(run.config.get("scale")) == scale]
+            configs = [flat(run.config) for run in runs]
+            for key in differing(runs):
+                if any(config.get(key) != config.get("seed") for config in configs):  # else it is the seed, or follows
+                    found[key] = " or ".join(dict.fromkeys(str(config.get(key)) for config in configs))
+        if found:
+            named = [f"{key} is {values}" for key, values in list(found.items())[:NAMED]]
+            rest = [f"{len(found) - NAMED} more"] if len(found) > NAMED else []
+            words.append(
+                f"note: the finished runs of {line.label} were not trained alike: {'; '.join([*named, *rest])}. They "
+                "keep what they were trained with: delete the folders of those that are out of date, and type the "
+                "command again"
+            )
+    return words

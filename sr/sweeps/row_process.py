@@ -1,0 +1,100 @@
+"""A row of several processes as a run of its own: started from within a sweep, each would run the whole sweep again."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from sr.compose.suggestions import CONF
+from sr.errors import UserError
+from sr.runs.lock import alone
+from sr.runs.record import recorded
+from sr.runs.resume import quoted
+from sr.training.timing import FACTOR, SWEEP
+
+log = logging.getLogger(__name__)
+# With these Lightning takes the process for one of those that Slurm started for the run; it is Slurm's for the row,
+# and starts the run's processes itself.
+TASKS = (
+    "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID",
+)  # fmt: skip
+
+
+def run_apart(cfg: DictConfig, folder: Path) -> Any:
+    """Run a row as a command of its own, which locks the row's folder itself, and outlives this process so protected.
+
+    Returns:
+        The row's objective.
+
+    Raises:
+        UserError: it failed.
+        BusyError: another process runs it.
+        SystemExit: this process was told to end (SIGTERM), and so was the row.
+    """
+    run = HydraConfig.get()
+    typed = [f"--config-dir={s.path}" for s in run.runtime.config_sources if s.provider == "command-line"]
+    typed += [*run.overrides.task, f"hydra.run.dir={quoted(folder)}"]
+    if cfg.resume:
+        typed.append(f"resume={quoted(folder)}")
+    log.info(f"{folder.name} needs several processes and runs as: python train.py {shlex.join(typed)}")
+    environment = surroundings(Path(run.sweep.dir), int(cfg.trainer.get("num_nodes") or 1))
+    code = _ended([sys.executable, str(CONF.parent / "train.py"), *typed], environment)
+    after = recorded(folder)
+    if code != 0 or after.get("status") != "finished":
+        with alone(folder):  # else it was refused, and what stands there is another process's
+            raise UserError(after.get("error") or f"its process ended with status {code}; see {folder / 'train.log'}")
+    return after.get("objective")
+
+
+def surroundings(sweep: Path, nodes: int) -> dict[str, str]:
+    """The environment of a row's own command.
+
+    Args:
+        sweep: the sweep's folder.
+        nodes: on which the row runs; on several of them Slurm starts its processes.
+    """
+    dropped = {FACTOR, *(TASKS if nodes == 1 else ())}
+    return {k: v for k, v in os.environ.items() if k not in dropped} | {SWEEP: str(sweep)}
+
+
+def _ended(command: Sequence[str], environment: dict[str, str]) -> int:
+    """The exit status of a command; SIGTERM is passed on to it, Ctrl-C it was sent too."""
+    process: subprocess.Popen[bytes] | None = None
+    told = False
+
+    def stop(*_: Any) -> None:
+        nonlocal told
+        told = True
+        if process is not None:
+            process.terminate()
+
+    first = threading.current_thread() is threading.main_thread()  # only there signals can be taken
+    former = signal.signal(signal.SIGTERM, stop) if first else None
+    try:
+        process = subprocess.Popen(command, env=environment)
+        if told:
+            process.terminate()
+        code = process.wait()
+    except KeyboardInterrupt:
+        if process is not None:
+            with suppress(KeyboardInterrupt):
+                process.wait()
+        raise
+    finally:
+        if first:
+            signal.signal(signal.SIGTERM, former or signal.SIG_DFL)
+    if told:
+        raise SystemExit(128 + signal.SIGTERM)
+    return code

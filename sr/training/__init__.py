@@ -1,0 +1,1 @@
+"""A training run: its stages, budget, schedules and trainer, and the scores that it ends with."""

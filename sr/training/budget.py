@@ -1,0 +1,136 @@
+"""Scale every step count of a recipe together, to a time or to a handful of steps."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from sr.models.base import SuperResolver, Training
+from sr.runs.config import STEP_KEYS
+from sr.training.stages import plan
+
+log = logging.getLogger(__name__)
+
+WARM_UP, TIMED = 2, 6  # steps run on copies to time a training step
+SHARE = 0.85  # of the seconds go to training steps, the rest to validation and start-up
+
+
+def shrink(cfg: DictConfig, model: type[SuperResolver], typed: set[str]) -> None:
+    """Apply what a budget says without measuring: a batch and a patch that are small, a number of steps.
+
+    Args:
+        typed: the keys that the user typed; they win over the budget. Whoever types `steps` has said how long.
+    """
+    budget = cfg.budget
+    for path, node in [("", cfg), *((f"stages.{name}.", stage) for name, stage in cfg.stages.items() if stage)]:
+        batch, patch, hr_patch = (node.get(key) for key in ("batch_size", "patch_size", "hr_patch_size"))
+        if budget.max_batch is not None and batch and batch > budget.max_batch and "batch_size" not in typed:
+            _change(cfg, f"{path}batch_size", budget.max_batch, "images")
+        if not budget.smallest_patch or "patch_size" in typed:
+            continue
+        if hr_patch and "hr_patch_size" not in typed:
+            log.info(f"budget={budget.name}: {path}hr_patch_size {hr_patch} -> null")
+            node.hr_patch_size = None
+        if patch and patch > model.min_patch:
+            _change(cfg, f"{path}patch_size", model.min_patch, "LR pixels")
+    if "steps" in typed:
+        budget.seconds = budget.steps = None
+    elif budget.factor is None and budget.steps is not None:
+        budget.factor = min(1.0, budget.steps / plan(cfg, typed)[-1].end)
+    if budget.factor is not None:
+        rescale(cfg, budget.factor, typed)
+
+
+def fit_seconds(cfg: DictConfig, stages: Sequence[tuple[int, float]], typed: set[str]) -> None:
+    """Set the budget's factor so that the whole run takes its seconds, and scale the recipe by it.
+
+    Args:
+        stages: (optimizer steps, measured seconds of one step) of each stage.
+    """
+    budget = cfg.budget
+    steps, seconds = sum(n for n, _ in stages), sum(n * s for n, s in stages)
+    budget.factor = min(1.0, max(2 * len(stages) / steps, SHARE * budget.seconds / seconds))
+    log.info(
+        f"budget={budget.name}: a step takes {seconds / steps:.3f} s here, so {budget.seconds:.0f} s hold "
+        f"{int(steps * budget.factor):,} steps of the recipe's {steps:,}"
+    )
+    rescale(cfg, budget.factor, typed)
+
+
+def step_seconds(model: SuperResolver, batch: Any, setup: Training, device: Any) -> float:
+    """Mean time of an optimizer step (all its updates and micro-batches) after a warm-up, on a copy of the model.
+
+    Args:
+        batch: a micro-batch as training gets it, on `device`, in float.
+    """
+    trial = copy.deepcopy(model)
+    trial.attach(copy.deepcopy(setup))
+    trial.to(device)
+    optimizers = trial.build_optimizers()
+    for n in range(WARM_UP + TIMED):
+        if n == WARM_UP:
+            start = time.perf_counter()
+        for player, terms in trial.updates(batch):
+            optimizers[player].zero_grad()
+            torch.stack(list(terms.values())).sum().backward()
+            optimizers[player].step()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+    return (time.perf_counter() - start) / TIMED * setup.accumulate
+
+
+def rescale(cfg: DictConfig, factor: float, typed: set[str]) -> None:
+    """Multiply every step count of the recipe by `factor` (at least 1 each), except typed ones; log what changed."""
+    if factor == 1:
+        return
+    for path, value in list(_step_counts(cfg)):
+        if path not in typed:
+            _change(cfg, path, _scaled(value, factor), "steps")
+    # Scaled with the rest, validation would take the same time as in the full run: longer than the training.
+    stages = plan(cfg, typed)
+    least = math.ceil(stages[-1].end / cfg.budget.validations) if cfg.budget.validations else 1
+    if "val_every_steps" not in typed:
+        shortest = min(stage.end - stage.begin for stage in stages)
+        _change(cfg, "val_every_steps", min(max(cfg.val_every_steps, least), shortest), "steps")
+
+
+def _scaled(value: Any, factor: float) -> Any:
+    if isinstance(value, int):
+        # Down, so that what happens late in a run still happens in a short one; 1e-6 is for rounding of the product.
+        return max(1, int(value * factor + 1e-6))
+    if any(later <= former for former, later in pairwise(value)):
+        return [_scaled(v, factor) for v in value]  # lengths of periods
+    scaled: list[int] = []
+    for v in value:  # milestones stay in order and apart
+        scaled.append(max(int(v * factor + 1e-6), scaled[-1] + 1 if scaled else 1))
+    return scaled
+
+
+def _step_counts(cfg: DictConfig) -> Any:
+    """(dotted path, value) of every step count, in stages and nested schedulers too."""
+    tree: Any = OmegaConf.to_container(cfg, resolve=False)  # an interpolation follows the count that it points to
+    stack: list[tuple[str, Any]] = [("", {k: v for k, v in tree.items() if k not in ("budget", "data")})]
+    while stack:
+        prefix, node = stack.pop()
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            path = f"{prefix}.{key}" if prefix else str(key)
+            counted = isinstance(value, int) or (isinstance(value, list) and all(isinstance(v, int) for v in value))
+            if key in STEP_KEYS and counted and not isinstance(value, bool):
+                yield path, value
+            elif isinstance(value, dict | list):
+                stack.append((path, value))
+
+
+def _change(cfg: DictConfig, path: str, value: Any, unit: str) -> None:
+    before = OmegaConf.select(cfg, path)
+    if before != value:
+        log.info(f"budget={cfg.budget.name}: {path} {before} -> {value} {unit}")
+        OmegaConf.update(cfg, path, value)

@@ -1,0 +1,147 @@
+"""What a training run is made of, built from its config: architecture, data, loss and optimizer, trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+import lightning.pytorch as L
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig, OmegaConf
+
+from sr.callbacks import Checkpoints, NanGuard, Progress
+from sr.compose.schema import scale_name
+from sr.data.loaders import Loaders
+from sr.data.multiscale import MultiScale
+from sr.errors import UserError
+from sr.loggers import CsvLog
+from sr.loggers.run_facts import about
+from sr.models.base import SuperResolver, Training
+from sr.training.stages import Stage, at_scale, scales
+
+
+def plain(cfg: Any) -> Any:
+    """A config's values without interpolations."""
+    return OmegaConf.to_container(cfg, resolve=True)
+
+
+def architecture(cfg: DictConfig, name: str) -> type[SuperResolver]:
+    """The class that `model._target_` names.
+
+    Raises:
+        UserError: there is none, or it is something else.
+    """
+    target = OmegaConf.select(cfg, "model._target_")
+    if target is None:
+        raise UserError(f"model={name}: conf/model/{name}.yaml has no _target_")
+    try:
+        found = hydra.utils.get_object(target)
+    except (ImportError, ValueError, hydra.errors.HydraException) as error:
+        raise UserError(f"model._target_={target}: there is no such class ({error})") from error
+    if not (isinstance(found, type) and issubclass(found, SuperResolver)):
+        raise UserError(f"model={name}: {target} is not a super-resolution model (sr.models.base.SuperResolver)")
+    return found
+
+
+def models(stages: Sequence[Stage]) -> list[SuperResolver]:
+    """One per stage; the same object as long as the architecture and its scale stay the same."""
+    built: list[SuperResolver] = []
+    for n, stage in enumerate(stages):
+        same = n > 0 and plain(stage.cfg.model) == plain(stages[n - 1].cfg.model)
+        built.append(built[-1] if same else hydra.utils.instantiate(stage.cfg.model))
+        if wrong := set(scales(stage.cfg)) - set(built[-1].scales):
+            served = ", ".join(map(str, built[-1].scales))
+            raise UserError(f"scale={stage.cfg.scale}: this model serves scale {served}, not {min(wrong)}")
+    return built
+
+
+def data_sets(stages: Sequence[Stage], typed: Collection[str]) -> list[Loaders]:
+    """What each stage trains on; the same object for stages that train on the same patches."""
+    built: dict[str, Loaders] = {}
+    found = []
+    for stage in stages:
+        of_scales = {s: at_scale(stage.cfg, s, typed).data for s in scales(stage.cfg)}
+        key = repr({s: plain(node) for s, node in of_scales.items()})
+        if key not in built:
+            modules = {s: hydra.utils.instantiate(node) for s, node in of_scales.items()}
+            built[key] = MultiScale(modules) if len(modules) > 1 else next(iter(modules.values()))
+            built[key].accumulate = stage.cfg.accumulate
+        found.append(built[key])
+    return found
+
+
+def training(cfg: DictConfig) -> Training:
+    """What a stage trains with."""
+    return Training(
+        loss=hydra.utils.instantiate(cfg.loss, _convert_="all"),
+        optimizer=hydra.utils.instantiate(cfg.optimizer, _convert_="all"),
+        scheduler=hydra.utils.instantiate(cfg.scheduler, _convert_="all"),
+        protocol=hydra.utils.instantiate(cfg.protocol),
+        groups=plain(cfg.parameter_groups),
+        frozen=plain(cfg.frozen),
+        trained=plain(cfg.trained) if cfg.trained is not None else None,
+        accumulate=cfg.accumulate,
+        clip=cfg.trainer.gradient_clip_val,
+    )
+
+
+def trainer(cfg: DictConfig, stages: Sequence[Stage], folder: Path, name: str, partial_updates: bool) -> L.Trainer:
+    """The trainer of the whole run.
+
+    Args:
+        name: of the run.
+        partial_updates: a step may leave parameters without a gradient.
+    """
+    monitor = f"val/psnr_{cfg.protocol.name}"
+    last = Checkpoints(folder / "checkpoints", monitor, cfg.save_every_minutes, cfg.save_every_steps)
+    callbacks: list[L.Callback] = [NanGuard(folder)]
+    if cfg.trainer.enable_progress_bar:
+        callbacks.append(Progress(stages[-1].end * cfg.accumulate))
+    for key, node in cfg.callbacks.items():
+        if node is not None:
+            extra = {"folder": str(folder / "panels")} if key == "panels" else {}
+            callbacks.append(hydra.utils.instantiate(node, **extra))
+    callbacks.append(last)  # after the others: an average of weights must have taken the step that is saved
+    loggers: list[Any] = [CsvLog(folder)]
+    known = {"about": about(folder, name, plain(cfg.choices), scale_name(cfg.scale), sweep_folder())}
+    for node in filter(None, cfg.logger.values()):
+        ours = str(node.get("_target_")).startswith("sr.")  # another library's takes what it takes
+        loggers.append(hydra.utils.instantiate(node, **(known if ours else {}), _convert_="all"))
+    callbacks += [hook for logger in loggers for hook in getattr(logger, "callbacks", [])]
+    strategy = (
+        {"strategy": "ddp_find_unused_parameters_true"} if partial_updates and cfg.trainer.strategy == "ddp" else {}
+    )
+    try:
+        return hydra.utils.instantiate(
+            cfg.trainer,
+            **strategy,
+            max_steps=stages[0].end,
+            max_epochs=-1,
+            callbacks=callbacks,
+            logger=loggers,
+            accumulate_grad_batches=cfg.accumulate,
+            val_check_interval=cfg.val_every_steps * cfg.accumulate,
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=1,
+            use_distributed_sampler=False,  # the data modules give each process its own images
+            enable_checkpointing=False,  # sr.callbacks.Checkpoints does it
+            enable_model_summary=False,
+            default_root_dir=str(folder),
+            _convert_="all",
+        )
+    except hydra.errors.InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, MisconfigurationException | ValueError | RuntimeError):
+            raise UserError(f"trainer: {cause} (trainer=auto takes what this machine has)") from error
+        raise
+
+
+def sweep_folder() -> Path | None:
+    """The folder of the sweep that this run is a row of."""
+    if not HydraConfig.initialized() or (run := HydraConfig.get()).mode != RunMode.MULTIRUN:
+        return None
+    return Path(run.sweep.dir)

@@ -1,0 +1,116 @@
+"""What a training run ends with: its table, beside bicubic and the paper, with a row for each stage."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+from omegaconf import DictConfig
+
+from sr.callbacks import Checkpoints
+from sr.compose.image_sets import build_set, found_benchmarks, refuse_missing
+from sr.data.loaders import Loaders
+from sr.data.module import SRDataModule
+from sr.data.multiscale import MultiScale
+from sr.measuring.entries import published_name
+from sr.measuring.scoring import BASELINE, Entry, compare
+from sr.models.base import SuperResolver
+from sr.models.bicubic import Bicubic
+from sr.runs import checkpoint
+from sr.runs.resume import quoted
+from sr.training.stages import Stage, scales
+
+log = logging.getLogger(__name__)
+
+
+def test_sets(
+    cfg: DictConfig, stages: Sequence[Stage], data: Sequence[Loaders], typed: list[str]
+) -> dict[int, list[SRDataModule]]:
+    """What is measured at the end, by scale, all of it looked at before the first step."""
+    about_sets = [a for a in typed if not a.lstrip("+~").startswith(("data.", "data_dir=", "cache_dir=", "scale="))]
+    about_sets += [f"{key}={quoted(cfg[key])}" for key in ("data_dir", "cache_dir")]
+    found: dict[int, list[SRDataModule]] = {}
+    for stage, trained_on in reversed(list(zip(stages, data, strict=True))):  # the last stage's scales come first
+        for scale in scales(stage.cfg):
+            if scale in found:
+                continue
+            if cfg.benchmarks is not None:
+                found[scale] = [build_set(name, scale, about_sets) for name in cfg.benchmarks]
+                refuse_missing(found[scale])
+                continue
+            own = trained_on.modules[scale] if isinstance(trained_on, MultiScale) else trained_on
+            assert isinstance(own, SRDataModule)
+            held_out = [own] if own.has("test") else []
+            refuse_missing(held_out)
+            found[scale] = held_out + found_benchmarks(scale, about_sets)
+    return found
+
+
+def measure(
+    cfg: DictConfig,
+    trainer: L.Trainer,
+    model: SuperResolver,
+    name: str,
+    stages: Sequence[Stage],
+    sets: Mapping[int, list[SRDataModule]],
+    folder: Path,
+) -> float | None:
+    """Measure the result, and the earlier stages beside it, on every set; log and write the figures.
+
+    Returns:
+        Mean PSNR of the result on the first set under the first protocol.
+    """
+    if not any(sets.values()):
+        log.info(
+            "no test set was found to measure the result on: type benchmarks=[set5] data_dir=<folder that holds it>"
+        )
+        return None
+    results = [*_earlier(stages, name, folder), Entry(name, model, published_name(model.metadata["model"], name))]
+    if cfg.self_ensemble:
+        results.append(replace(results[-1], ensemble=True))  # beside the plain result, from which it is told by a +
+    objective: float | None = None
+    for scale, measured in sets.items():
+        if not measured:
+            continue
+        for held_out in measured:
+            held_out.trainer = None  # this process measures every image, not its share
+        entries = [Entry(BASELINE, Bicubic(scale)), *(e for e in results if scale in e.model.scales)]
+        place = folder if len(sets) == 1 else folder / f"x{scale}"
+        means = compare(entries, measured, place, trainer.strategy.root_device, cfg.test_protocols)
+        ours = {e.name: [f for f in means if f.model.rstrip("+") == e.name] for e in entries[1:]}
+        if objective is None and ours.get(name):
+            objective = ours[name][0].psnr
+        figures: dict[str, float] = {}
+        for label, rows in ours.items():
+            prefix = "test" if label == name else f"test/{label[len(name) :].strip(' ()')}"
+            at = "" if len(sets) == 1 else f"_x{scale}"
+            for f in rows:
+                place_of = f"{prefix}/{f.dataset}{at}" + ("_ensemble" if f.model.endswith("+") else "")
+                figures |= {f"{place_of}/{kind}_{f.protocol}": getattr(f, kind) for kind in ("psnr", "ssim")}
+        for logger in trainer.loggers:
+            logger.log_metrics(figures, step=stages[-1].end - 1)
+    for logger in trainer.loggers:
+        logger.save()
+        logger.finalize("success")
+    return objective
+
+
+def validated(trainer: L.Trainer, resumed: Mapping[str, Any] | None) -> float | None:
+    """The best figure of the last stage's validations, dB; of a run that was complete already, its checkpoint's."""
+    keeper = next(c for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
+    kept = (resumed or {}).get("callbacks", {}).get(keeper.state_key, {})
+    return keeper.best if keeper.best is not None else kept.get("best")
+
+
+def _earlier(stages: Sequence[Stage], name: str, folder: Path) -> list[Entry]:
+    """The models as the stages before the last one left them."""
+    found = []
+    for stage in stages[:-1]:
+        file = folder / "checkpoints" / f"stage{stage.number}_{stage.name}.ckpt"
+        model = checkpoint.load(file)
+        found.append(Entry(f"{name} ({stage.name})", model, published_name(model.metadata["model"], name)))
+    return found

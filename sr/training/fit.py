@@ -1,0 +1,170 @@
+"""The stages of a run, one after the other, on one trainer."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+
+from sr.callbacks import Checkpoints
+from sr.data.loaders import Loaders
+from sr.errors import UserError
+from sr.loggers import CsvLog
+from sr.models.base import SuperResolver, Training
+from sr.runs import checkpoint
+from sr.training.build import plain
+from sr.training.stages import Stage
+
+log = logging.getLogger(__name__)
+
+
+def first_stage(stages: Sequence[Stage], resumed: dict[str, Any] | None) -> int:
+    """The index of the stage that a run begins or goes on with.
+
+    Raises:
+        UserError: the interrupted run had other stages.
+    """
+    if resumed is None or (tag := resumed["sr"].get("stage")) is None:
+        return 0
+    index = tag["number"] - 1
+    if index >= len(stages) or (stages[index].name, stages[index].begin) != (tag["name"], tag["begin"]):
+        raise UserError(
+            f"the run was in stage {tag['number']} ({tag['name']}), which began after {tag['begin']:,} steps; these "
+            "settings have no such stage. Leave out what changes the stages' steps"
+        )
+    return index
+
+
+def run_stages(
+    trainer: L.Trainer,
+    stages: Sequence[Stage],
+    models: Sequence[SuperResolver],
+    data: Sequence[Loaders],
+    setups: Sequence[Training],
+    metadata: Sequence[dict[str, Any]],
+    folder: Path,
+    resumed: dict[str, Any] | None,
+) -> None:
+    """Train every stage that is not done; each leaves `checkpoints/stage<n>_<name>.ckpt` where there are several."""
+    begin = first_stage(stages, resumed)
+    step = int(resumed["global_step"]) if resumed else 0
+    for logger in trainer.loggers:
+        if isinstance(logger, CsvLog) and resumed:
+            logger.resume_at(step)
+        elif not isinstance(logger, CsvLog):
+            logger.log_hyperparams(metadata[0]["config"])
+    if step >= stages[-1].end:
+        log.info(f"this run is complete: {step:,} steps.")
+        return
+    for index, stage in list(enumerate(stages))[begin:]:
+        model, going_on = models[index], resumed is not None and index == begin
+        if not going_on:
+            _warm_start(stage, model, models[index - 1] if index else None, folder)
+        _keep_optimizers(trainer, stages, index, model, going_on)
+        model.attach(setups[index])
+        model.metadata = metadata[index]
+        if stage.of > 1:
+            log.info(f"stage {stage.number}/{stage.of} {stage.name}: to step {stage.end:,}")
+        if going_on:
+            log.info(f"resuming at step {step:,} of {stages[-1].end:,}")
+        _enter(trainer, stage, model, setups[index], step if not going_on else None)
+        try:
+            trainer.fit(
+                model,
+                datamodule=data[index],
+                ckpt_path=checkpoint.locate(folder) if going_on else None,
+                weights_only=True,
+            )
+        except SystemExit as stop:  # interrupted: Lightning has shut down in order, on SIGTERM with no exit status
+            log.info(f"stopped at step {trainer.global_step:,}. Go on with: python train.py resume={folder}")
+            raise SystemExit(stop.code or 128 + signal.SIGTERM) from stop
+        if going_on and resumed is not None and step >= stage.end:
+            checkpoint.load_weights(
+                model, resumed["state_dict"], folder
+            )  # nothing was trained; a mean of weights counts
+        step = stage.end
+        if index + 1 < len(stages):
+            models[index + 1].batches_seen = model.batches_seen
+            _leave(trainer, stage, folder)
+
+
+def _warm_start(stage: Stage, model: SuperResolver, former: SuperResolver | None, folder: Path) -> None:
+    """Give a new stage its first weights."""
+    source = stage.cfg.init_from
+    node = plain(stage.cfg.model)
+    if source == "last" and former is model:
+        return
+    if source == "last":
+        assert former is not None
+        content = {"state_dict": former.deployed_state(), "sr": former.metadata}
+        source = f"stage {stage.number - 1}"
+    elif source == "best":
+        best = sorted((folder / "checkpoints").glob(f"stage{stage.number - 1}_*_best.ckpt"))
+        if not best:
+            raise UserError(
+                f"stages.{stage.name}.init_from=best: stage {stage.number - 1} was never validated. Type a smaller "
+                "val_every_steps, or init_from=last for this stage"
+            )
+        source = str(best[0])
+        content = checkpoint.read(source)
+    elif source:
+        content = checkpoint.read(source)
+    else:
+        return
+    log.info(checkpoint.warm_start(model, content, node, source))
+
+
+def _keep_optimizers(
+    trainer: L.Trainer, stages: Sequence[Stage], index: int, model: SuperResolver, going_on: bool
+) -> None:
+    """Hand the former stage's optimizer state over, where the stage says so; the place in the schedule with it
+    unless the stage has a schedule or a learning rate of its own."""
+    model.kept = None
+    if going_on or index == 0 or stages[index].cfg.optimizer_state == "fresh":
+        return
+    now, then = stages[index].cfg, stages[index - 1].cfg
+    same = all(plain(now[key]) == plain(then[key]) for key in ("optimizer", "scheduler", "parameter_groups"))
+    model.kept = [
+        (optimizer.state_dict(), config.scheduler.state_dict() if same else None)
+        for optimizer, config in zip(trainer.optimizers, trainer.lr_scheduler_configs, strict=True)
+    ]
+
+
+def _enter(trainer: L.Trainer, stage: Stage, model: SuperResolver, setup: Training, step: int | None) -> None:
+    """Set the trainer to a stage.
+
+    Args:
+        step: optimizer steps done in the whole run; None where a checkpoint will tell.
+    """
+    loop = trainer.fit_loop.epoch_loop
+    loop.max_steps = stage.end
+    manual = not model.automatic_optimization
+    # Lightning refuses both beside manual optimization, where the model does them itself.
+    trainer.accumulate_grad_batches = 1 if manual else setup.accumulate
+    trainer.gradient_clip_val = None if manual else setup.clip
+    if step is not None:
+        # Lightning counts the steps of automatic and manual optimization apart; the run has one count.
+        loop.automatic_optimization.optim_progress.optimizer.step.total.completed = step
+        loop.manual_optimization.optim_step_progress.total.completed = step
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Checkpoints):
+                callback.best = None  # figures of different losses and scales do not compare
+
+
+def _leave(trainer: L.Trainer, stage: Stage, folder: Path) -> None:
+    """Keep a finished stage's checkpoints under its name."""
+    if trainer.is_global_zero:
+        place = folder / "checkpoints"
+        name = f"stage{stage.number}_{stage.name}"
+        shutil.copy2(place / "last.ckpt", place / f"{name}.part")
+        os.replace(place / f"{name}.part", place / f"{name}.ckpt")
+        best = place / "best.ckpt"
+        if best.is_file() and checkpoint.read(best)["sr"]["stage"]["number"] == stage.number:
+            os.replace(best, place / f"{name}_best.ckpt")
+    trainer.strategy.barrier()

@@ -1,0 +1,121 @@
+"""A run as a list of stages: each is the composed config with some of its keys changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from sr.compose.suggestions import nearest
+from sr.errors import UserError
+
+# What a stage may change. Where its weights come from: init_from, `last` (the former stage's last, the default),
+# `best` (its best by the validation figure), or a checkpoint or run; optimizer_state: fresh or kept.
+KEYS = (
+    "steps", "scale", "patch_size", "hr_patch_size", "batch_size", "loss", "optimizer", "scheduler",
+    "parameter_groups", "frozen", "trained", "init_from", "optimizer_state",
+)  # fmt: skip
+
+
+OF_THE_RUN = ("init_from", "optimizer_state", "scale")  # typed at the root they mean the beginning, or the end
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One part of a run.
+
+    Attributes:
+        number: from 1.
+        of: how many there are.
+        name: as in the recipe; "" in a run of one stage without a name.
+        cfg: the config to build this stage from.
+        begin: optimizer steps of the whole run before it.
+        end: after it.
+    """
+
+    number: int
+    of: int
+    name: str
+    cfg: DictConfig
+    begin: int
+    end: int
+
+    @property
+    def tag(self) -> dict[str, Any]:
+        """What a checkpoint says about the stage that it was written in, in plain values."""
+        return {"number": self.number, "of": self.of, "name": self.name, "begin": self.begin, "end": self.end}
+
+
+def scales(cfg: DictConfig) -> tuple[int, ...]:
+    """The scales that a run, or a stage of it, trains: `scale` is a number or a list of them."""
+    given = OmegaConf.to_container(cfg.scale) if OmegaConf.is_list(cfg.scale) else [cfg.scale]
+    assert isinstance(given, list)
+    if not given or any(isinstance(s, bool) or not isinstance(s, int) or s < 1 for s in given):
+        raise UserError(f"scale={cfg.scale}: give a whole number (scale=4), or several of them (scale=[2,3,4])")
+    return tuple(given)
+
+
+def patches(cfg: DictConfig, typed: Collection[str]) -> dict[int, int]:
+    """Side of a training crop for each scale, LR pixels: `hr_patch_size` over the scale unless patch_size is typed."""
+    if cfg.hr_patch_size is None or "patch_size" in typed:
+        return dict.fromkeys(scales(cfg), int(cfg.patch_size))
+    return {s: max(1, int(cfg.hr_patch_size) // s) for s in scales(cfg)}
+
+
+def at_scale(cfg: DictConfig, scale: int, typed: Collection[str]) -> DictConfig:
+    """The config with one scale of several, from which that scale's data set and degradation are built."""
+    one = cfg.copy()
+    one.patch_size = patches(cfg, typed)[scale]
+    one.scale = scale
+    return one
+
+
+def plan(cfg: DictConfig, typed: Collection[str]) -> list[Stage]:
+    """The stages of a run, in order; one for a recipe without stages.
+
+    Args:
+        typed: the keys that the user typed at the root; they hold in every stage.
+
+    Raises:
+        UserError: a stage changes a key that it may not, or says something that does not exist.
+    """
+    nodes: Mapping[Any, Any] = cfg.stages or {"": {}}
+    begin, found = 0, []
+    for number, (name, node) in enumerate(nodes.items(), 1):
+        own = _overlaid(cfg, str(name), node or {}, typed, first=number == 1)
+        if own.steps < 1:
+            raise UserError(f"steps={own.steps}{f' in stage {name}' if name else ''}: train for 1 step or more")
+        found.append(Stage(number, len(nodes), str(name), own, begin, begin + own.steps))
+        begin += own.steps
+    return found
+
+
+def _overlaid(cfg: DictConfig, name: str, node: Any, typed: Collection[str], first: bool) -> DictConfig:
+    own = cfg.copy()
+    with open_dict(own):
+        own.stages = {}
+        if not first:
+            own.init_from = "last"
+        for key in node:
+            if key not in KEYS:
+                raise UserError(f"stages.{name}.{key}: a stage has no such key.{nearest(str(key), list(KEYS))}")
+            if key in typed and key not in OF_THE_RUN:
+                continue
+            # Copied with its interpolations, so that ${steps} in it means this stage's.
+            value = node[key]
+            value = OmegaConf.to_container(value, resolve=False) if OmegaConf.is_config(value) else value
+            if isinstance(value, dict) and "_target_" not in value and OmegaConf.is_dict(own[key]):
+                own[key] = OmegaConf.merge(own[key], value)
+            else:
+                own[key] = value
+        for path in typed:
+            top = path.partition(".")[0]
+            if "." in path and top in node and OmegaConf.select(own, path) is not None:
+                OmegaConf.update(own, path, OmegaConf.select(cfg, path))
+    if own.optimizer_state not in ("fresh", "kept"):
+        raise UserError(f"stages.{name}.optimizer_state={own.optimizer_state}: there are 'fresh' and 'kept'")
+    if first and own.init_from in ("last", "best"):
+        raise UserError(f"stages.{name}.init_from={own.init_from}: there is no stage before it; give a checkpoint")
+    return own

@@ -1,0 +1,238 @@
+"""compare.py as a user types it."""
+
+import csv
+import gc
+import json
+import re
+import weakref
+from collections import Counter
+
+import pytest
+import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from sr.comparison import fill as measured
+from sr.comparison.compare import spelt_out
+from sr.comparison.rows import Source
+from sr.measuring.scoring import measure
+from sr.models.ecbsr import ECBSR
+from sr.runs import checkpoint
+from sr.runs.folder import Run
+from sr.scores.score import Figure
+
+
+def table(done):
+    with (done.folder / "table.csv").open(newline="") as f:
+        return {row["entry"]: row for row in csv.DictReader(f)}
+
+
+def data(done):
+    html = (done.folder / "index.html").read_text()
+    return json.loads(re.search(r'id="data">(.*?)</script>', html, re.S)[1])
+
+
+@pytest.fixture
+def runs(command, tmp_path):
+    """Two small runs that differ in their loss."""
+    for loss in ("l1", "l2"):
+        typed = ["model=ecbsr_m4c8", "data=bundled", "scale=2", "budget=smoke", f"loss={loss}"]
+        done = command("train.py", *typed, folder=f"sweep/{loss}")
+        assert done.code == 0, done
+    return tmp_path / "sweep"
+
+
+def test_runs(command, runs, tmp_path):
+    done = command("compare.py", f"runs={runs}", "sort=psnr", "filter=scale=2", "crops=1", "crop_size=32")
+    assert done.code == 0, done
+    rows = table(done)
+    assert set(rows) == {"bicubic", "ecbsr_m4c8 loss=l1", "ecbsr_m4c8 loss=l2"}
+    psnrs = [float(row["Bundled/psnr_y"]) for row in rows.values()]
+    assert psnrs == sorted(psnrs, reverse=True)
+    assert [k for k in rows["bicubic"] if "loss" in k or "/" not in k][:3] == ["entry", "scale", "loss"]
+    assert rows["ecbsr_m4c8 loss=l1"]["parameters"] == "2748"
+    assert "| ecbsr_m4c8 loss=l1 | x2 | l1 |" in (done.folder / "table.md").read_text()
+    assert r"ecbsr\_m4c8 loss=l1 & x2 & l1 &" in (done.folder / "table.tex").read_text()
+    assert "No LPIPS: it needs alexnet" in done.out + done.err
+    shown = data(done)
+    assert next(iter(shown["curves"])) == "val/psnr_y"
+    assert [group["title"] for group in shown["crops"]] == ["Bundled x2: astronaut"]
+    assert list(shown["crops"][0]["pictures"])[:3] == ["HR", "LR", "bicubic"]
+
+    # A checkpoint that is not a run's last one is measured when a set is named; a run's stored figures stay.
+    best = runs / "l1" / "checkpoints" / "best.ckpt"
+    last = runs / "l2" / "checkpoints" / "last.ckpt"
+    done = command("compare.py", f"checkpoint={best}", "sort=psnr", "crops=0", folder="b")
+    assert done.code == 1 and "sort=psnr: there is no such column" in done.err
+    typed = [f"checkpoint=[{best},{last}]", "crops=0", "data=bundled", "protocol=[rgb]"]
+    done = command("compare.py", *typed, "sort=[-parameters,psnr_rgb]", "filter=[loss!=l3,psnr>1]", folder="b")
+    assert done.code == 0, done
+    rows = table(done)
+    assert all(row["Bundled/psnr_rgb"] for row in rows.values()) and len(rows) == 3
+    assert float(rows["ecbsr_m4c8 loss=l1"]["Bundled/psnr_rgb"]) > 10
+    assert rows["ecbsr_m4c8 loss=l2"]["Bundled/psnr_y"] and not rows["ecbsr_m4c8 loss=l1"]["Bundled/psnr_y"]
+    assert not data(done)["crops"]
+
+    # LPIPS where the weights are
+    state = {}
+    shapes = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
+    for number, (width, before, kernel) in shapes.items():
+        state[f"features.{number}.weight"] = torch.randn(width, before, kernel, kernel) * 0.05
+        state[f"features.{number}.bias"] = torch.zeros(width)
+    torch.save(state, tmp_path / "alexnet.pth")
+    typed = [f"runs=[{runs / 'l1'}]", "data=bundled", "lpips=alexnet.pth", "crops=0", "out=elsewhere", "sort=lpips"]
+    done = command("compare.py", *typed, "hydra.run.dir=${out}")
+    assert done.code == 0, done
+    done.folder = tmp_path / "elsewhere"
+    assert float(table(done)["ecbsr_m4c8"]["Bundled/lpips"]) > 0
+    assert "LPIPS: version 0.1" in (done.folder / "table.md").read_text()
+
+    for typed, told in {
+        "sort=paramters": "Did you mean parameters",
+        "filter=scal=2": "Did you mean scale",
+        "filter=scale=4": "scale is 2",
+        "filter=scale": "type a column",
+        "data=bundle": "Did you mean bundled",
+    }.items():
+        done = command("compare.py", f"runs={runs}", typed, folder="wrong")
+        assert done.code == 1 and told in done.err, done
+
+
+def test_self_ensemble_and_typed_lr(command, tmp_path):
+    typed = ["model=ecbsr_m4c8", "data=bundled", "scale=2", "budget=smoke", "self_ensemble=true"]
+    trained = command("train.py", *typed)
+    assert trained.code == 0, trained
+    run = f"runs=[{trained.folder}]"
+    plain, plus = "ecbsr_m4c8", "ecbsr_m4c8+"
+
+    # What is measured for the row of the self-ensemble is under it, and so is its crop.
+    done = command("compare.py", run, "data=bundled", "protocol=[y_classic]", "crops=1", "crop_size=32", folder="a")
+    assert done.code == 0, done
+    rows, group = table(done), data(done)["crops"][0]
+    stored = {name: float(row["Bundled/psnr_y"]) for name, row in rows.items()}
+    assert rows[plain]["Bundled/psnr_y_classic"] != rows[plus]["Bundled/psnr_y_classic"] != ""
+    assert group["pictures"][plain] != group["pictures"][plus] and group["figures"][plain] != group["figures"][plus]
+
+    # Figures on another LR than the stored ones take their place: no column holds both.
+    noisy = ["data=bundled", "degradation=bicubic_noise", "protocol=[y]", "crops=0"]
+    done = command("compare.py", run, *noisy, folder="b")
+    assert done.code == 0, done
+    rows = table(done)
+    assert set(rows) == {"bicubic", plain, plus} and "Bundled/psnr_rgb" not in rows[plain]
+    assert all(abs(float(row["Bundled/psnr_y"]) - stored[name]) > 0.01 for name, row in rows.items())
+    assert "as typed (degradation=bicubic_noise)" in (done.folder / "table.md").read_text()
+
+
+def test_a_model_that_cannot_be_loaded_or_run_is_left_out(command, runs, monkeypatch):
+    last = runs / "l2" / "checkpoints" / "last.ckpt"
+    content = torch.load(last, weights_only=True)
+    content["sr"]["model"]["_target_"] = "gone.Renamed"
+    torch.save(content, last)
+    typed = [f"runs={runs}", "crops=1", "crop_size=32"]
+    done = command("compare.py", *typed, "data=bundled", "protocol=[y,y_classic]")
+    assert done.code == 0, done
+    assert (done.out + done.err).count("loss=l2 is left out of what is measured and shown") == 1
+    rows = table(done)
+    assert rows["ecbsr_m4c8 loss=l1"]["Bundled/psnr_y_classic"] and rows["ecbsr_m4c8 loss=l2"]["Bundled/psnr_y"]
+    assert not rows["ecbsr_m4c8 loss=l2"]["Bundled/psnr_y_classic"]
+    assert [*data(done)["crops"][0]["pictures"]] == ["HR", "LR", "bicubic", "ecbsr_m4c8 loss=l1"]
+
+    def full(entry, *rest, **kept):
+        if entry.name.endswith("l1"):
+            raise RuntimeError("CUDA out of memory")
+        return measure(entry, *rest, **kept)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(measured, "measure", full)
+        done = command("compare.py", *typed, "data=bundled", "protocol=[y,y_classic]", folder="b")
+    assert done.code == 0 and "loss=l1 is not measured on Bundled: CUDA out of memory" in done.out + done.err, done
+    assert float(table(done)["ecbsr_m4c8 loss=l1"]["Bundled/psnr_y"]) > 1
+
+    # What is known is written before crops are made.
+    def torn(*_):
+        raise RuntimeError("no crops")
+
+    monkeypatch.setattr(measured.Measuring, "crops", torn)
+    done = command("compare.py", *typed, folder="c")
+    assert done.code == 1 and "no crops" in done.err, done
+    assert {f.name for f in done.folder.glob("*.*")} >= {"table.md", "table.csv", "table.tex"}
+
+
+def test_one_model_is_held_at_a_time(command, runs, monkeypatch):
+    loaded, alive, merged = Counter(), weakref.WeakSet(), ECBSR.merged
+
+    def load(folder):
+        gc.collect()
+        assert not alive  # nothing of the model before
+        loaded[folder.name] += 1
+        return checkpoint.build(checkpoint.read(folder), folder)
+
+    def kept(model):
+        alive.add(copy := merged(model))
+        return copy
+
+    monkeypatch.setattr(checkpoint, "load", load)
+    monkeypatch.setattr(ECBSR, "merged", kept)
+    done = command("compare.py", f"runs={runs}", "data=[bundled]", "protocol=[rgb,y_classic]", "crops=1")
+    assert done.code == 0 and loaded == {"l1": 2, "l2": 2}, done  # to measure, and for the crops
+
+
+def test_a_place_may_hold_an_apostrophe(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(measured, "build_set", lambda name, scale, typed: asked.extend(typed) or measured.FirstImages)
+    monkeypatch.setattr(measured.FirstImages, "check", lambda part: None, raising=False)
+    run = Run(tmp_path, "m", {"data_dir": "/home/o'brien/a b"}, [], [], [], None, 0, "finished", 0)
+    figures = [Figure("m", "Set5", 2, "y", 30.0, 0.9, 5)]
+    assert measured._present(Source("m", tmp_path, run=run), figures, 2, ["seed=1"])
+    parsed = OverridesParser.create().parse_overrides(asked)
+    assert [o.value() for o in parsed] == ["/home/o'brien/a b", 1]
+
+
+def test_what_cannot_be_compared(command, tmp_path):
+    done = command("compare.py")
+    assert done.code == 1 and "nothing to compare: type runs=" in done.err
+    done = command("compare.py", "runs=[nowhere]")
+    assert done.code == 1 and "nowhere: no run was found" in done.err
+    done = command("compare.py", "weights=[rlfn_x5]")
+    assert done.code == 1 and "neither a file nor an entry of the zoo" in done.err
+    done = command("compare.py", "chekpoint=x")
+    assert done.code == 1 and "Did you mean checkpoint" in done.err
+
+
+@pytest.mark.shared
+def test_authors_weights_on_set5(command, shared):
+    typed = ["weights=[rlfn_x4,bsrn_s_x4]", "data=[set5]", "protocol=[y]", "sort=parameters", "crops=1"]
+    places = [f"data_dir={shared / 'data'}", f"zoo.dir={shared / 'weights'}", "zoo.download=false"]
+    done = command("compare.py", *typed, *places)
+    assert done.code == 0, done
+    rows = table(done)
+    assert float(rows["rlfn_x4"]["Set5/psnr_y"]) == pytest.approx(32.24, abs=0.01)
+    picture = data(done)["pictures"][0]
+    assert picture["title"] == "Set5 x4, y"
+    assert {p["label"] for p in picture["points"] if p["paper"]} >= {"rlfn", "bsrn", "imdn"}
+
+
+def test_words_that_hydra_reads_as_signs():
+    for typed, spelt in {
+        "runs=a/lr=1,b": "runs=['a/lr=1','b']",
+        "filter=[scale=4,psnr>30]": "filter=['scale=4','psnr>30']",
+        "filter='x=1'": "filter='x=1'",
+        "sort=-psnr": "sort=['-psnr']",
+        "out=o": "out=o",
+        "runs=null": "runs=null",
+    }.items():
+        assert spelt_out([typed]) == [spelt]
+
+
+def test_a_w_and_b_report_is_written_without_a_network(command, monkeypatch, tmp_path):
+    pytest.importorskip("wandb_workspaces")
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    trained = command("train.py", "model=ecbsr_m4c8", "data=bundled", "budget=smoke", "scale=2", folder="trained")
+    assert trained.code == 0, trained
+    outcome = command("compare.py", f"runs=[{trained.folder}]", "wandb=us/sr", "crops=0", folder="compared")
+    assert outcome.code == 0, outcome
+    spec = json.loads((outcome.folder / "wandb_report.json").read_text())
+    assert "ecbsr_m4c8" in json.dumps(spec["report"]) and spec["urls"] == {}
+    refused = command("compare.py", f"runs=[{trained.folder}]", "wandb=us", folder="refused")
+    assert refused.code == 1 and "wandb=<entity>/<project>" in refused.err, refused

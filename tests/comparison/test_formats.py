@@ -1,0 +1,50 @@
+"""A comparison as Markdown, CSV and LaTeX."""
+
+import csv
+import dataclasses
+import io
+
+from sr.comparison.columns import tabulate
+from sr.comparison.formats import as_csv, as_latex, as_markdown
+from sr.comparison.rows import labelled, rows
+
+NASTY = r"a|b_c*d&50%<e>\f{g}#h~i^j$"
+
+
+def table(made_up):
+    sources = labelled([made_up("a", loss="l1"), made_up("b", loss="l2", psnr=31.0)])
+    return tabulate(rows([dataclasses.replace(sources[0], label=NASTY), sources[1]]), ["a note, 50% _long_"])
+
+
+def test_markdown(made_up):
+    text = as_markdown(table(made_up))
+    head, rule, *lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert head.startswith("| entry | scale | loss | Set5, y |") and rule.count("|") == head.count("|")
+    assert lines[1].startswith(r"| a\|b_c\*d&50%\<e\>\\f{g}\#h\~i^j$ | x2 | l1 |")
+    assert all(line.replace(r"\|", "").count("|") == head.count("|") for line in lines)
+    assert "**31.00 / 0.7750**" in lines[2] and r"- a note, 50% \_long\_" in text
+
+
+def test_csv(made_up):
+    found = list(csv.DictReader(io.StringIO(as_csv(table(made_up)))))
+    assert [row["entry"] for row in found] == ["bicubic", NASTY, "ecbsr_m4c8 loss=l2"]
+    assert found[2]["Set5/psnr_y"] == "31.0" and found[2]["parameters"] == "2748" and found[0]["loss"] == ""
+    assert found[1]["place"].endswith("a")
+
+
+def test_latex(made_up):
+    text = as_latex(table(made_up))
+    special = (
+        r"a\textbar{}b\_c*d\&50\%\textless{}e\textgreater{}\textbackslash{}f\{g\}\#h\textasciitilde{}i"
+        r"\textasciicircum{}j\$ & x2 & l1 &"
+    )
+    assert special in text
+    made = table(made_up)
+    quoted = dataclasses.replace(
+        made, lines=[dataclasses.replace(li, values={**li.values, "loss": ["flow"]}) for li in made.lines]
+    )
+    assert "& [''flow''] &" in as_latex(quoted)  # \\textquotedbl is an error in LaTeX's default encoding
+    assert r"\begin{tabular}{lrlrrrrrrrr}" in text and r"\textbf{31.00 / 0.7750}" in text
+    body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
+    assert {line.count(" & ") for line in body.splitlines() if " & " in line} == {10}
+    assert all(line.startswith("%") for line in text[: text.index(r"\begin")].splitlines())

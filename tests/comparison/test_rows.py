@@ -1,0 +1,171 @@
+"""Rows of a comparison: only the configuration that differs, figures that are never mixed, what a model costs."""
+
+import dataclasses
+import sys
+import types
+
+import pytest
+import torch
+
+from sr.comparison.columns import duration, tabulate
+from sr.comparison.rows import labelled, price, rows
+from sr.models.base import SuperResolver
+from sr.runs.differences import settings
+from sr.scores.score import Figure
+
+
+def table(*sources):
+    return tabulate(rows(labelled(sources)))
+
+
+def titles(found):
+    return [column.title for column in found.columns]
+
+
+def test_only_what_differs(made_up):
+    runs = [made_up("a").run, made_up("b", patch_size=24, seed=1).run]
+    # Not data.patch_size, which repeats patch_size, nor data_dir, which changes nothing
+    assert settings(runs) == [{"seed": 0, "patch_size": 16}, {"seed": 1, "patch_size": 24}]
+    assert settings(runs[:1]) == [{}]
+
+
+def test_an_option_stands_for_its_keys(made_up):
+    runs = [made_up("a", loss="l1").run, made_up("b", loss="l2").run]
+    assert settings(runs) == [{"loss": "l1"}, {"loss": "l2"}]
+    changed = made_up("c", loss="l2")
+    changed.run.config["loss"]["terms"] = {"only": "l3"}  # the option alone does not tell this apart
+    assert [s["loss.terms.only"] for s in settings([*runs, changed.run])] == ["l1", "l2", "l3"]
+
+
+def test_a_recipe_stands_for_what_follows_from_it_and_was_not_typed(made_up):
+    told = {"edsr": {"batch_size": 16, "clip": 0, "period": 5}, "rlfn": {"batch_size": 64, "clip": 1, "period": 6}}
+    sources = [made_up(name, choices={"recipe": name}, **config) for name, config in told.items()]
+    runs = [source.run for source in sources]
+    assert settings(runs) == [{"recipe": "edsr"}, {"recipe": "rlfn"}]
+    runs[1].overrides.append("batch_size=64")
+    assert settings(runs) == [{"recipe": "edsr", "batch_size": 16}, {"recipe": "rlfn", "batch_size": 64}]
+    again = made_up("c", choices={"recipe": "rlfn"}, batch_size=64, clip=2, period=7).run  # not told by the recipe
+    assert [s["clip"] for s in settings([*runs, again])] == [0, 1, 2]
+    runs[1].config["clip"] = 0  # one key says more than a name
+    assert settings(runs) == [{"batch_size": 16, "period": 5}, {"batch_size": 64, "period": 6}]
+    runs[1].config["callbacks"] = {}
+    assert "callbacks" not in settings(runs)[1]
+    for run, row in zip(runs, ("x/a", "x/b"), strict=True):
+        run.overrides.clear()
+        run.config["choices"]["ablation"] = row
+    assert settings(runs) == [{"ablation": "x/a"}, {"ablation": "x/b"}]
+
+
+def test_rows_and_columns(made_up):
+    found = table(made_up("a", loss="l1", psnr=30.0), made_up("b", loss="l2", psnr=31.0))
+    assert titles(found) == [
+        *("entry", "scale", "loss", "Set5, y", "Set5, rgb"),
+        *("parameters", "while training", "multiply-adds, G", "activations, M", "steps", "training time"),
+    ]
+    cells = found.cells()
+    assert cells[1][:4] == ["bicubic", "x2", "", "28.00 / 0.7000"]  # of both runs, once
+    assert cells[2][:4] == ["ecbsr_m4c8 loss=l1", "x2", "l1", "30.00 / 0.7500"]
+    assert cells[3][0] == "ecbsr_m4c8 loss=l2" and cells[3][-2:] == ["100", "1 min 01 s"]
+    assert found.best() == {(2, 3), (2, 4)}
+    assert any("y: Y unrounded" in note for note in found.notes)
+
+
+def test_labels_are_unique(made_up):
+    same = [made_up("a"), made_up("b"), made_up("a")]
+    labels = [source.label for source in labelled(same)]
+    assert labels == ["ecbsr_m4c8:a", "ecbsr_m4c8:b", "ecbsr_m4c8:a:a:2"] or len(set(labels)) == 3
+    assert [s.label for s in labelled([made_up("a"), made_up("b", name="other")])] == ["ecbsr_m4c8", "other"]
+    sweeps = [source.label for source in labelled([made_up(f"{sweep}/row_1") for sweep in "abc"])]
+    assert sweeps == ["ecbsr_m4c8:row_1", "ecbsr_m4c8:row_1:2", "ecbsr_m4c8:row_1:3"]
+
+
+def test_figures_are_never_mixed(made_up):
+    few = made_up("b", name="few")
+    part = [dataclasses.replace(f, images=2) for f in few.run.figures]
+    few = dataclasses.replace(few, run=dataclasses.replace(few.run, figures=part))
+    found = table(made_up("a"), few)
+    heads = [t for t in titles(found) if t.startswith("Set5")]
+    assert heads == [f"Set5 ({n} images), {p}" for n in (5, 2) for p in ("y", "rgb")]
+
+
+def test_another_degradation_has_a_baseline_of_its_own(made_up):
+    blurred = made_up("b", name="blurred")
+    blurred.run.figures[0] = dataclasses.replace(blurred.run.figures[0], psnr=25.0)
+    assert [line.row.label for line in table(made_up("a"), blurred).lines if line.row.baseline] == [
+        "bicubic",
+        "bicubic (2)",
+    ]
+
+
+def test_stages_and_scales(made_up):
+    source = made_up("a")
+    more = [
+        Figure("ecbsr_m4c8 (first)", "Set5", 2, "y", 29.0, 0.7, 5),
+        Figure("ecbsr_m4c8", "Set5", 3, "y", 27, 0.6, 5),
+    ]
+    source = dataclasses.replace(source, run=dataclasses.replace(source.run, figures=[*source.run.figures, *more]))
+    found = [(row.label, row.scale, row.final) for row in rows(labelled([source]))]
+    assert found == [
+        ("bicubic", 2, True),
+        ("ecbsr_m4c8", 2, True),
+        ("ecbsr_m4c8 (first)", 2, False),
+        ("ecbsr_m4c8", 3, True),
+    ]
+
+
+def test_a_run_that_was_not_measured(made_up):
+    found = table(dataclasses.replace(made_up("a", psnr=None), run=dataclasses.replace(made_up("a").run, figures=[])))
+    assert [line.row.label for line in found.lines] == ["ecbsr_m4c8"] and found.lines[0].row.scale == 2
+    failed = dataclasses.replace(made_up("a").run, status="failed")
+    assert "status" in titles(table(dataclasses.replace(made_up("a"), run=failed)))
+
+
+def test_costs_are_of_the_merged_form(made_up):
+    found = price(made_up("a").node, 2)
+    assert (found.parameters, found.training_parameters) == (2748, 10804)
+    assert found.counts.macs == pytest.approx(0.6137856e9)
+    assert price(made_up("a").node, 4).counts.macs < found.counts.macs  # LR is smaller
+
+
+class Reads(SuperResolver):
+    """A network that looks at a value: there is none where costs are counted."""
+
+    def __init__(self, scale: int) -> None:
+        super().__init__(scale=scale)
+        self.network = torch.nn.Identity()
+
+    def forward(self, lr, scale=None):
+        return lr * lr.mean().item()
+
+
+@pytest.mark.parametrize("settings", [{"channels": -8}, {"_target_": "reads.Reads"}])
+def test_a_model_that_cannot_be_counted_has_its_row(made_up, caplog, monkeypatch, settings):
+    monkeypatch.setitem(sys.modules, "reads", types.SimpleNamespace(Reads=Reads))
+    source = dataclasses.replace(made_up("a", name=f"odd_{next(iter(settings))}"))
+    kept = {k: v for k, v in source.node.items() if k in ("_target_", "scale") or "_target_" not in settings}
+    found = table(dataclasses.replace(source, node=kept | settings))
+    assert [line.row.price for line in found.lines] == [None, None] and found.lines[1].values["Set5/psnr_y"] == 30.0
+    told = [r.message for r in caplog.records if "costs is not told" in r.message]
+    assert len(told) == 1 and f"{source.name} x2" in told[0]
+
+
+def test_published_opinions_stand_beside_srgan(made_up):
+    source = dataclasses.replace(made_up("a", name="srgan", scale=4), published="srgan")
+    found = table(source)
+    line = next(line for line in found.lines if not line.row.baseline)
+    assert {k: v for k, v in line.values.items() if k.endswith("/mos")} == {
+        "Set5/mos": 3.58,
+        "Set14/mos": 3.72,
+        "B100/mos": 3.56,
+    }
+    source.run.figures.append(Figure("srgan+", "Set5", 4, "y", 31.0, 0.8, 5))
+    plus = next(line for line in table(source).lines if line.row.ensemble)
+    alone = next(line for line in table(source).lines if line.row.label == "srgan")
+    assert plus.values["macs"] == 8 * alone.values["macs"] and plus.values["parameters"] == alone.values["parameters"]
+    assert plus.row.label == "srgan+" and not any(key.endswith("/mos") for key in plus.values)
+    assert "Set5, MOS" in titles(found) and any("Nobody has rated" in note for note in found.notes)
+    assert not any("MOS" in title for title in titles(table(made_up("a"))))
+
+
+def test_durations():
+    assert [duration(s) for s in (5.4, 65, 3725)] == ["5 s", "1 min 05 s", "1 h 02 min"]

@@ -1,0 +1,186 @@
+"""The workspace and the report that a comparison becomes on W&B, checked by W&B's own packages."""
+
+import json
+
+import pytest
+
+pytest.importorskip("wandb_workspaces")
+
+import wandb_workspaces.reports.v2 as wr
+import wandb_workspaces.workspaces as ws
+from wandb_workspaces.reports.v2.internal import ReportViewspec
+from wandb_workspaces.workspaces.internal import View
+
+from sr.comparison import wandb_report
+from sr.comparison.columns import tabulate
+from sr.comparison.rows import Row, Source
+from sr.errors import UserError
+from sr.runs.folder import Run
+from sr.scores.score import Figure
+
+ROWS = [
+    {
+        "name": "bsrn lr=0.001", "scale": 2, "run": "aaaa1111", "parameters": 332_000, "macs": 73_000_000_000,
+        "config": {"optimizer.lr": 1e-3, "seed": 0}, "figures": {"Set5/psnr_y": 38.1, "Set5/ssim_y": 0.961},
+    },
+    {
+        "name": "bsrn | lr=0.0005", "scale": 2, "run": "bbbb2222", "parameters": 332_000, "macs": 73_000_000_000,
+        "config": {"optimizer.lr": 5e-4, "seed": 1}, "figures": {"Set5/psnr_y": 38.0, "B100/psnr_y": 32.2},
+    },
+    {"name": "bicubic", "scale": 2, "figures": {"Set5/psnr_y": 33.66}},
+]  # fmt: skip
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Nothing may open a connection, or ask for a key."""
+
+    def refuse(*_, **__):
+        pytest.fail("something wanted the network")
+
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_IDENTITY_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setattr("wandb.Api", refuse)
+    monkeypatch.setattr("socket.create_connection", refuse)
+
+
+@pytest.fixture
+def spec(no_network, tmp_path):
+    file = wandb_report.build(ROWS, "lab", "sr", tmp_path / "compared")
+    assert file == tmp_path / "compared" / "wandb_report.json"
+    return json.loads(file.read_text())
+
+
+def test_the_specification_is_what_wandb_would_read_back(spec):
+    report = wr.Report._from_model(ReportViewspec.model_validate(spec["report"]))
+    assert (report.entity, report.project) == ("lab", "sr")
+    assert not any(type(b).__name__ == "UnknownBlock" for b in report.blocks)
+    grids = [b for b in report.blocks if isinstance(b, wr.PanelGrid)]
+    assert [b.text for b in report.blocks if isinstance(b, wr.H2)] == [
+        "Table", "Validation", "Test sets", "PSNR and cost", "Pictures", "Settings"
+    ]  # fmt: skip
+    panels = [p for g in grids for p in g.panels]
+    assert not any(type(p).__name__ == "UnknownPanel" for p in panels)
+    assert [type(p).__name__ for p in panels] == [
+        "LinePlot", "LinePlot", "BarPlot", "BarPlot", "BarPlot", "ScatterPlot", "ScatterPlot", "MediaBrowser",
+        "RunComparer",
+    ]  # fmt: skip
+    bars = [p.metrics[0].name for p in panels if isinstance(p, wr.BarPlot)]
+    assert bars == ["test/Set5/psnr_y", "test/B100/psnr_y", "test/Set5/ssim_y"]
+    scatter = next(p for p in panels if isinstance(p, wr.ScatterPlot))
+    assert (scatter.x.name, scatter.y.name, scatter.log_x) == ("cost/macs", "test/Set5/psnr_y", True)
+    assert {grid.runsets[0].filters for grid in grids} == {"Metric(\"ID\") in ['aaaa1111', 'bbbb2222']"}
+    assert "config:optimizer.value.lr" in grids[0].runsets[0].pinned_columns
+    places = [(p.layout.x, p.layout.y) for p in grids[1].panels]
+    assert len(set(places)) == len(places)  # none on top of another
+
+
+def test_the_workspace_has_the_same_panels(spec):
+    given = spec["workspace"]
+    workspace = ws.Workspace._from_model(View.model_validate(given))
+    assert (workspace.entity, workspace.project) == ("lab", "sr")
+    assert [s.name for s in workspace.sections] == [
+        "Validation", "Test sets", "PSNR and cost", "Pictures", "Settings"
+    ]  # fmt: skip
+    assert workspace.settings.x_axis == "trainer/global_step"
+    assert "aaaa1111" in workspace.runset_settings.filters and "bbbb2222" in workspace.runset_settings.filters
+    assert "summary:test/Set5/psnr_y" in workspace.runset_settings.pinned_columns
+    again = json.loads(workspace._to_model().model_dump_json(by_alias=True, exclude_none=True))
+    assert (
+        again["spec"]["section"]["panelBankConfig"]["sections"]
+        == given["spec"]["section"]["panelBankConfig"]["sections"]
+    )
+
+
+def test_the_table_is_that_of_the_rows_or_the_one_given(spec, no_network, tmp_path):
+    text = table_of(spec)
+    assert "| bsrn lr=0.001 | x2 | 0.001 | 0 | 38.10 | 0.9610 |  | 332,000 | 73.00 |" in text
+    assert r"bsrn \| lr=0.0005" in text and "| bicubic | x2 |  |  | 33.66 |" in text
+    given = wandb_report.build(ROWS, "lab", "sr", tmp_path, table="| mine |\n|---|")
+    assert table_of(json.loads(given.read_text())) == "| mine |\n|---|"
+
+
+def table_of(spec):
+    report = wr.Report._from_model(ReportViewspec.model_validate(spec["report"]))
+    return next(b.text for b in report.blocks if isinstance(b, wr.MarkdownBlock))
+
+
+def test_the_rows_of_a_comparison_name_their_runs_and_the_keys_that_these_logged(tmp_path):
+    (tmp_path / "wandb_id.txt").write_text("cafe0123\n")
+    figures = [Figure("vdsr", "Set5", 2, "y", 37.5, 0.95, 5), Figure("vdsr+", "Set5", 2, "y", 37.6, 0.951, 5)]
+    run = Run(tmp_path, "vdsr", {"seed": 3}, [], figures, [], 60.0, 100, "finished", 3)
+    node = {"_target_": "sr.models.vdsr.VDSR", "scale": 2}
+    source = Source("vdsr", tmp_path, node, None, run, label="vdsr")
+    lines = [Row("vdsr", 2, source, figures=(figures[0],)), Row("vdsr+", 2, source, figures=(figures[1],))]
+    one, two = wandb_report.rows_of(tabulate(lines))
+    assert one["run"] == "cafe0123" and one["parameters"] > 600_000 and one["macs"] > 1e9
+    assert one["figures"] == {"Set5/psnr_y": 37.5, "Set5/ssim_y": 0.95}
+    assert two["figures"] == {"Set5_ensemble/psnr_y": 37.6, "Set5_ensemble/ssim_y": 0.951}
+
+
+@pytest.mark.parametrize(("served", "measured", "keys"), [(4, (4, 2), {"Set5_x4"}), ([2, 3, 4], (4,), {"Set5"})])
+def test_keys_tell_the_scale_where_a_run_measured_several(tmp_path, served, measured, keys):
+    """Of recipe=edsr_x2_first, whose model serves one scale, and of MDSR trained on one."""
+    figures = [Figure("m" if s == 4 else "m (x2)", "Set5", s, "y", 30.0, 0.9, 5) for s in measured]
+    run = Run(tmp_path, "m", {}, [], figures, [], 60.0, 100, "finished", 3)
+    source = Source("m", tmp_path, {"scale": served}, None, run, label="m")
+    (row,) = wandb_report.rows_of(tabulate([Row("m", 4, source, figures=(figures[0],))]))
+    assert {key.partition("/")[0] for key in row["figures"]} == keys
+
+
+def test_what_wandb_refuses_is_kept(monkeypatch, tmp_path):
+    def refuse(*_):
+        raise ConnectionError("no room")
+
+    monkeypatch.setattr(wandb_report, "_save", refuse)
+    with pytest.raises(UserError, match=r"did not take the report, which is kept in .*wandb_report.json: no room"):
+        wandb_report.build(ROWS, "lab", "sr", tmp_path, online=True)
+    assert json.loads((tmp_path / "wandb_report.json").read_text())["urls"] == {}
+
+
+def test_switched_off_it_says_so(monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    with caplog.at_level("INFO"):
+        wandb_report.build(ROWS, "lab", "sr", tmp_path)
+    assert "W&B: disabled, as WANDB_MODE=disabled; the workspace" in caplog.text
+
+
+def test_rows_without_runs_or_figures_still_make_a_report(no_network, tmp_path):
+    spec = json.loads(wandb_report.build([{"name": "zoo:bsrn"}], "lab", "sr", tmp_path).read_text())
+    assert "zoo:bsrn" in table_of(spec) and spec["urls"] == {}
+    with pytest.raises(UserError, match="no rows"):
+        wandb_report.build([], "lab", "sr", tmp_path)
+
+
+def test_online_both_are_saved_and_the_addresses_kept(monkeypatch, tmp_path):
+    sent = []
+
+    def answer(api, query, variables=None):
+        sent.append(variables)
+        now = "2020-01-01T00:00:00Z"
+        view = {
+            "id": "Vmlldzox", "type": "runs", "name": "x", "displayName": "x", "description": "", "viewCount": 0,
+            "project": {"name": "sr", "entityName": "lab"}, "createdAt": now, "updatedAt": now,
+            "user": {"name": "a", "username": "a", "userInfo": {}}, "spec": (variables or {}).get("spec"),
+        }  # fmt: skip
+        return {"upsertView": {"view": view, "inserted": True}}
+
+    class Api:
+        class client:  # noqa: N801 - as W&B names it
+            app_url = "https://wandb.example"
+
+        def projects(self, entity):
+            return []
+
+        def create_project(self, name, entity):
+            sent.append(("project", entity, name))
+
+    monkeypatch.setattr("wandb.Api", Api)
+    for module in ("wandb_workspaces.workspaces.internal", "wandb_workspaces.reports.v2.interface"):
+        monkeypatch.setattr(f"{module}.execute_graphql", answer)
+    spec = json.loads(wandb_report.build(ROWS, "lab", "sr", tmp_path, online=True).read_text())
+    assert ("project", "lab", "sr") in sent
+    kinds = {v["type"]: json.loads(v["spec"]) for v in sent if isinstance(v, dict)}
+    assert set(kinds) == {"runs", "project-view"}
+    assert all(url.startswith("https://wandb.example/lab/sr") for url in spec["urls"].values())

@@ -1,0 +1,64 @@
+"""metrics.csv on disk after every save, new columns, resumes."""
+
+import csv
+from pathlib import Path
+
+from sr.loggers import CsvLog
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open(newline="") as f:
+        return list(csv.DictReader(f))
+
+
+def test_rows_are_on_disk_after_save_and_count_steps_done(tmp_path):
+    log = CsvLog(tmp_path)
+    for step in range(3):
+        log.log_metrics({"loss": step / 10}, step)
+        log.save()
+        assert [r["step"] for r in rows(tmp_path)] == [str(s + 1) for s in range(step + 1)]
+    assert rows(tmp_path)[2]["loss"] == "0.2"
+
+
+def test_one_step_is_one_row_whatever_comes_when(tmp_path):
+    log = CsvLog(tmp_path)
+    log.log_metrics({"loss": 1.0}, 0)
+    log.save()
+    log.log_metrics({"loss": 2.0}, 1)
+    log.save()
+    log.log_metrics({"psnr": 30.0}, 1)  # a new column
+    log.save()
+    log.log_metrics({"psnr": 31.0}, 1)  # the newest row changes
+    log.log_metrics({"loss": 3.0}, 2)
+    log.save()
+    log.log_metrics({"loss": 9.0}, 0)  # an older row changes
+    log.save()
+    assert rows(tmp_path) == [
+        {"step": "1", "loss": "9.0", "psnr": ""},
+        {"step": "2", "loss": "2.0", "psnr": "31.0"},
+        {"step": "3", "loss": "3.0", "psnr": ""},
+    ]
+
+
+def test_a_resume_keeps_what_was_and_measures_the_rest_again(tmp_path):
+    log = CsvLog(tmp_path)
+    for step in range(5):
+        log.log_metrics({"loss": float(step)}, step)
+    log.save()
+    again = CsvLog(tmp_path)
+    again.resume_at(3)
+    again.log_metrics({"loss": 30.0, "psnr": 1.0}, 3)
+    again.save()
+    assert [(r["step"], r["loss"]) for r in rows(tmp_path)] == [("1", "0.0"), ("2", "1.0"), ("3", "2.0"), ("4", "30.0")]
+
+
+def test_appending_does_not_read_or_write_the_rest(tmp_path):
+    """The cost of a row does not grow with the file."""
+    log = CsvLog(tmp_path)
+    for step in range(3):
+        log.log_metrics({"loss": float(step)}, step)
+        log.save()
+    before = (tmp_path / "metrics.csv").stat().st_ino
+    log.log_metrics({"loss": 9.0}, 3)
+    log.save()
+    assert (tmp_path / "metrics.csv").stat().st_ino == before and len(rows(tmp_path)) == 4

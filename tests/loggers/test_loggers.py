@@ -1,0 +1,103 @@
+"""Each choice of `logger=`, with real runs whose figures are read back. W&B's own are in callbacks/test_wandb.py."""
+
+import csv
+import sys
+from pathlib import Path
+
+import pytest
+
+SMALL = ["model=ecbsr_m4c8", "scale=2", "batch_size=2", "patch_size=8", "loss=l1", "steps=4", "val_every_steps=2"]
+
+
+@pytest.fixture
+def typed(div2k: Path) -> list[str]:
+    return [*SMALL, "data=div2k", f"data.root={div2k}"]
+
+
+def validated(folder: Path) -> dict[int, float]:
+    """Steps and figures of metrics.csv."""
+    with (folder / "metrics.csv").open(newline="") as f:
+        return {int(r["step"]): float(r["val/psnr_y"]) for r in csv.DictReader(f) if r["val/psnr_y"]}
+
+
+def test_tensorboard_has_curves_pictures_and_config_over_a_resume(command, typed):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    first = command("train.py", *typed, "logger=tensorboard")
+    assert first.code == 0, first
+    again = command("train.py", f"resume={first.folder}", "steps=6")
+    assert again.code == 0, again
+    events = accumulator.EventAccumulator(str(first.folder / "tensorboard"), {"images": 0, "tensors": 0})
+    events.Reload()
+    scalars = {e.step: e.value for e in events.Scalars("val/psnr_y")}
+    assert scalars == pytest.approx(validated(first.folder), abs=1e-3) and sorted(scalars) == [2, 4, 6]
+    assert events.Scalars("test/DIV2K/psnr_y")[-1].step == 6
+    pictures = events.Images("val/panels/0801")
+    assert [p.step for p in pictures] == [2, 4, 6] and pictures[0].encoded_image_string.startswith(b"\x89PNG")
+    assert b'"steps": 4' in events.Tensors("config/text_summary")[0].tensor_proto.string_val[0]
+
+
+def test_mlflow_has_curves_pictures_and_parameters_in_one_run_over_a_resume(command, typed, tmp_path):
+    mlflow = pytest.importorskip("mlflow")
+    pytest.importorskip("sqlalchemy")
+    store = f"sqlite:///{tmp_path}/outputs/mlflow.db"
+    first = command("train.py", *typed, "logger=mlflow")
+    assert first.code == 0, first
+    again = command("train.py", f"resume={first.folder}", "steps=6")
+    assert again.code == 0, again
+    client = mlflow.MlflowClient(store)
+    (run,) = client.search_runs([client.get_experiment_by_name("sr").experiment_id])
+    assert run.info.status == "FINISHED" and run.info.run_name == "ecbsr_m4c8_x2"
+    curve = {m.step: m.value for m in client.get_metric_history(run.info.run_id, "val/psnr_y")}
+    assert curve == pytest.approx(validated(first.folder), abs=1e-3) and sorted(curve) == [2, 4, 6]
+    assert 5 < run.data.metrics["test/DIV2K/psnr_y"] < 60
+    assert run.data.params["steps"] == "4" and run.data.params["model.channels"] == "8"
+    assert run.data.tags["resumed.steps"] == "6" and run.data.tags["model"] == "ecbsr_m4c8"
+    kept = [f.path for f in client.list_artifacts(run.info.run_id, "val/panels")]
+    assert "val/panels/0801_0000002.png" in kept and Path(run.info.artifact_uri).is_relative_to(tmp_path / "outputs")
+
+
+def test_a_failed_run_is_failed_in_mlflow_too(command, typed, tmp_path):
+    mlflow = pytest.importorskip("mlflow")
+    pytest.importorskip("sqlalchemy")
+    outcome = command("train.py", *typed, "logger=mlflow", "optimizer.lr=1e30", "callbacks=[]")
+    assert outcome.code == 1 and "Usual remedies" in outcome.err, outcome
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/outputs/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("sr").experiment_id])
+    assert run.info.status == "FAILED"
+
+
+def test_mlflow_takes_parameters_whose_names_it_refuses(command, div2k, tmp_path):
+    mlflow = pytest.importorskip("mlflow")
+    pytest.importorskip("sqlalchemy")
+    typed = ["model=fsrcnn", "scale=2", "budget=smoke", "benchmarks=[]", "callbacks=[]", "logger=mlflow"]
+    outcome = command("train.py", *typed, "data=div2k", f"data.root={div2k}")
+    assert outcome.code == 0, outcome
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/outputs/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("sr").experiment_id])
+    assert any(key.startswith("parameter_groups._.") for key in run.data.params), run.data.params
+
+
+def test_a_run_that_fails_while_it_is_measured_is_failed_in_mlflow_too(command, typed, tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    pytest.importorskip("sqlalchemy")
+    monkeypatch.setattr("sr.training.final_scores.compare", lambda *_: 1 / 0)
+    assert command("train.py", *typed, "logger=mlflow", "callbacks=[]").code == 1
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/outputs/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("sr").experiment_id])
+    assert run.info.status == "FAILED"
+
+
+def test_several_loggers_at_once_and_none(command, typed):
+    both = command("train.py", *typed, "logger=[csv,tensorboard]", "callbacks=[]", folder="both")
+    assert both.code == 0 and list((both.folder / "tensorboard").glob("events*")), both
+    alone = command("train.py", *typed, "logger=csv", "callbacks=[]", folder="alone")
+    assert alone.code == 0 and validated(alone.folder) == validated(both.folder)  # a logger changes no result
+    assert not {"wandb", "tensorboard"} & {p.name for p in alone.folder.iterdir()}
+
+
+@pytest.mark.parametrize("name", ["mlflow", "tensorboard"])
+def test_a_logger_that_is_not_installed_says_what_to_install(command, typed, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, None)
+    outcome = command("train.py", *typed, f"logger={name}", "callbacks=[]")
+    assert outcome.code == 1 and f'pip install "sr[{name}]"' in outcome.err, outcome
+    assert "Traceback" not in outcome.err and not (outcome.folder / "metrics.csv").exists()

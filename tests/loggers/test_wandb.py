@@ -1,0 +1,250 @@
+"""What W&B is given, read back from the files of offline runs."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sr.comparison.rows import price
+from sr.loggers import wandb_connection, wandb_log, wandb_logger
+from sr.loggers.run_facts import about, code_version
+
+SMALL = ["model=ecbsr_m4c8", "scale=2", "batch_size=2", "patch_size=8", "loss=l1", "benchmarks=null", "logger=wandb"]
+
+COST = price({"_target_": "sr.models.ecbsr.ECBSR", "scale": 2, "colors": 1, "num_blocks": 4, "channels": 8}, 2)
+
+
+@pytest.fixture
+def typed(div2k: Path, alone: None) -> list[str]:
+    return [*SMALL, "data=div2k", f"data.root={div2k}", "steps=4", "val_every_steps=2", "callbacks=[panels]"]
+
+
+def test_a_run_tells_config_code_figures_pictures_and_checkpoints(command, typed, kept):
+    outcome = command("train.py", *typed, "logger.wandb.tags=[mine]")
+    assert outcome.code == 0, outcome
+    assert "W&B: offline, this machine is not logged in" in outcome.out
+    (file,) = kept(outcome.folder)
+    assert file.run.project == "sr" and file.run.display_name == "ecbsr_m4c8_x2" and file.run.run_group == ""
+    assert list(file.run.tags) == ["model:ecbsr_m4c8", "scale:x2", "recipe:ecbsr", "mine"]
+    assert file.config["steps"] == 4 and file.config["model"]["_target_"].endswith("ECBSR")
+    assert file.config["code"] == code_version()
+    # curves by optimizer steps done, as in metrics.csv; the figures of each set as the summary
+    curve = {r["trainer/global_step"]: r["val/psnr_y"] for r in file.history if "val/psnr_y" in r}
+    assert sorted(curve) == [2, 4]
+    assert all(r["_step"] == r["trainer/global_step"] for r in file.history)
+    results = (outcome.folder / "results.csv").read_text()
+    assert "ecbsr_m4c8,DIV2K,2,y," in results
+    assert file.summary["test/DIV2K/psnr_y"] == pytest.approx(figure(outcome.folder), abs=1e-4)
+    shown = [r for r in file.history if "val/panels.captions" in r]
+    assert [r["trainer/global_step"] for r in shown] == [2, 4]
+    assert shown[0]["val/panels.captions"] == ["0801", "0802", "0803"]
+    for name in shown[1]["val/panels.filenames"]:
+        assert (file.folder / "files" / name).stat().st_size > 100
+    assert file.summary["cost/parameters"] == COST.parameters and file.summary["cost/macs"] == COST.counts.macs
+    assert {"stats", "environment"} <= file.kinds and file.exit == 0  # system metrics
+
+
+def figure(folder: Path) -> float:
+    rows = [r.split(",") for r in (folder / "results.csv").read_text().splitlines()]
+    return float(next(r[4] for r in rows if r[:4] == ["ecbsr_m4c8", "DIV2K", "2", "y"]))
+
+
+def versions(file) -> list[tuple[str, set[str], bool]]:
+    """Name, aliases (W&B adds `latest` to all) and whether the run uses it, of each artifact that was logged."""
+    return [(a.name, set(a.aliases) - {"latest"}, a.use_after_commit) for a in file.artifacts]
+
+
+def test_checkpoints_are_artifacts_with_their_origin(command, typed, kept):
+    first = command("train.py", *typed, folder="first")
+    assert first.code == 0, first
+    (file,) = kept(first.folder)
+    own = f"model-{file.run.run_id}"
+    assert versions(file) == [(own, {"last"}, False), (own, {"best"}, False)]
+    assert {a.type for a in file.artifacts} == {"model"}
+    facts = json.loads(file.artifacts[1].metadata)
+    assert facts["monitor"] == "val/psnr_y" and facts["figure"] > 5 and facts["step"] == 4
+    for artifact in file.artifacts:
+        (entry,) = artifact.manifest.contents
+        assert entry.path == "model.ckpt" and Path(entry.local_path).stat().st_size == entry.size
+    # stages: each begins from the one before; the first from another run's checkpoint
+    stages = "+stages={warm: {steps: 2}, long: {steps: 3}, end: {steps: 1, init_from: best}}"
+    second = command(
+        "train.py",
+        *typed,
+        stages,
+        f"init_from={first.folder}",
+        "val_every_steps=1",
+        "trainer.log_every_n_steps=1",
+        folder="second",
+    )
+    assert second.code == 0, second
+    (file,) = kept(second.folder)
+    mine = f"model-{file.run.run_id}"
+    assert versions(file) == [
+        (own, set(), True), (mine, {"stage1_warm"}, True), (mine, {"stage2_long_best"}, True), (mine, {"last"}, False),
+        (mine, {"best"}, False),
+    ]  # fmt: skip
+    assert file.summary["stage_name"] == "end" and file.config["stage_names"] == ["warm", "long", "end"]
+    assert file.config["began_from/long"] == f"{mine}:stage1_warm"
+    assert json.loads(file.artifacts[3].metadata)["began_from"] == f"{mine}:stage2_long_best"
+    (there,) = kept(first.folder)
+    assert file.artifacts[0].digest == there.artifacts[0].digest  # W&B knows it as the first run's
+    assert [r["stage"] for r in file.history if "stage" in r][-1] == 3
+
+
+def test_artifacts_can_be_left_out_or_referred_to(command, typed, kept):
+    outcome = command("train.py", *typed, "logger.wandb.artifacts=false", folder="none")
+    assert outcome.code == 0 and not kept(outcome.folder)[0].artifacts
+    outcome = command("train.py", *typed, "logger.wandb.artifact_mb=0.001", folder="referred")
+    assert outcome.code == 0, outcome
+    (entry,) = kept(outcome.folder)[0].artifacts[0].manifest.contents
+    assert entry.ref.startswith("file://") and entry.ref.endswith("last_4.ckpt")
+
+
+def test_a_run_resumed_offline_is_one_run(command, typed, kept):
+    first = command("train.py", *typed)
+    assert first.code == 0, first
+    again = command("train.py", f"resume={first.folder}", "steps=6")
+    assert again.code == 0, again
+    begin, end = kept(first.folder)
+    assert begin.run.run_id == end.run.run_id and begin.run.resume and end.run.resume
+    assert [sorted(r["trainer/global_step"] for r in f.history if "val/psnr_y" in r) for f in (begin, end)] == [
+        [2, 4],
+        [4, 6],  # what a killed part may not have kept is repeated
+    ]
+    for entry in (c for f in (begin, end) for a in f.artifacts for c in a.manifest.contents):
+        assert Path(entry.local_path).stat().st_size == entry.size  # what the first part logged is still there
+
+
+def test_a_killed_process_keeps_what_it_logged(alone, tmp_path, kept):
+    lines = (
+        "import os, signal, time, sr.loggers",
+        f"log = sr.loggers.wandb_logger(about={{'folder': {str(tmp_path / 'run')!r}}})",
+        "log.log_metrics({'val/psnr_y': 30.0}, step=9)",
+        "log.log_metrics({'val/psnr_y': 31.0}, step=19)",
+        f"time.sleep({2 * wandb_log.LOST_SECONDS})",
+        "os.kill(os.getpid(), signal.SIGKILL)",
+    )
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], timeout=120)
+    (file,) = kept(tmp_path / "run")
+    assert file.history[0]["val/psnr_y"] == 30.0 and file.history[0]["_step"] == 10 and file.exit is None
+
+
+def test_a_sweep_is_a_group_and_a_row_resumed_alone_stays_in_it(command, typed, kept):
+    sweep = command("train.py", "-m", *typed, "seed=1,2", folder="my_sweep")
+    assert sweep.code == 0, sweep
+    rows = sorted(p.parent for p in sweep.folder.glob("*/wandb"))
+    files = [kept(row)[0] for row in rows]
+    assert [f.run.run_group for f in files] == ["my_sweep"] * 2
+    assert len({f.run.run_id for f in files}) == 2
+    assert command("train.py", f"resume={rows[0]}", "steps=6").code == 0
+    assert kept(rows[0])[1].run.run_group == "my_sweep"
+
+
+def test_a_failed_run_does_not_look_finished(command, typed, kept):
+    outcome = command("train.py", *typed, "optimizer.lr=1e30", "callbacks=[]")
+    assert outcome.code == 1, outcome
+    assert kept(outcome.folder)[0].exit == 1
+
+
+def test_nor_does_one_that_failed_after_its_training(command, typed, kept, monkeypatch):
+    monkeypatch.setattr("sr.training.final_scores.compare", lambda *_: 1 / 0)
+    outcome = command("train.py", *typed, "callbacks=[]")
+    assert outcome.code == 1 and "ZeroDivisionError" in outcome.err, outcome
+    assert kept(outcome.folder)[0].exit == 1
+
+
+# ---- nothing prompts, nothing hangs --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def silent_server():
+    """Takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.listen()  # the system takes the connections; nobody reads from them
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_server_that_never_answers_does_not_hold_the_run_up(
+    alone, silent_server, monkeypatch, tmp_path, kept, caplog
+):
+    monkeypatch.setenv("WANDB_BASE_URL", silent_server)
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setattr(wandb_log, "INIT_SECONDS", 2.0)
+    began = time.monotonic()
+    with caplog.at_level("INFO"):
+        logger = wandb_logger(about={"folder": str(tmp_path / "run")})
+        logger.log_metrics({"val/psnr_y": 30.0}, step=9)
+        logger.experiment.finish()
+    assert time.monotonic() - began < 60
+    assert "did not take the run" in caplog.text
+    assert kept(tmp_path / "run")[-1].history[0]["val/psnr_y"] == 30.0
+
+
+def test_the_mode_follows_from_environment_key_and_server(alone, monkeypatch, tmp_path):
+    mode = wandb_connection.connection
+    assert mode() == ("offline", "this machine is not logged in (wandb login)")
+    monkeypatch.setenv("WANDB_MODE", "online")  # without a key W&B would ask for one
+    assert mode()[0] == "offline"
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert mode()[0] == "disabled"
+    monkeypatch.delenv("WANDB_MODE")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{port}")
+        (tmp_path / ".netrc").write_text(f"machine 127.0.0.1:{port} login user password {'0' * 40}\n")
+        assert mode()[0] == "online"
+        monkeypatch.setenv("WANDB_MODE", "offline")
+        assert mode()[0] == "offline"
+        monkeypatch.delenv("WANDB_MODE")
+    assert mode() == ("offline", "127.0.0.1 does not answer")
+
+
+def test_a_key_that_is_none_is_told(alone, monkeypatch, tmp_path, kept, caplog):
+    with socket.create_server(("127.0.0.1", 0)) as server, caplog.at_level("INFO"):
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        monkeypatch.setenv("WANDB_API_KEY", "too short")
+        logger = wandb_logger(about={"folder": str(tmp_path / "run")})
+        logger.log_pictures("val/panels", [np.zeros((4, 4, 3), np.uint8)], ["a"], 3)
+        logger.experiment.finish()
+    assert "did not take the run" in caplog.text and kept(tmp_path / "run")[0].history
+
+
+# ---- what a logger is told -----------------------------------------------------------------------------------
+
+
+def test_the_group_is_the_sweep_around_the_run(tmp_path):
+    choices = {"model": "bsrn", "recipe": "bsrn"}
+    row = tmp_path / "my_sweep" / "0_bsrn"
+    row.mkdir(parents=True)
+    assert about(row, "bsrn_x2", choices, "2", None)["group"] is None
+    assert about(row, "bsrn_x2", choices, "2", tmp_path / "other")["group"] == "other"
+    (tmp_path / "my_sweep" / "sweep.json").write_text("{}")
+    assert about(row, "bsrn_x2", choices, "2", None)["group"] == "my_sweep"
+
+
+def test_the_code_version_works_with_and_without_git(monkeypatch, tmp_path):
+    (tmp_path / "sr").mkdir()
+    monkeypatch.setattr("sr.__file__", str(tmp_path / "sr/__init__.py"))
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+
+    def version():
+        code_version.cache_clear()
+        return code_version()
+
+    assert version()["commit"] is None and version()["dirty"] is None and version()["version"]
+    (tmp_path / "a.txt").write_text("a")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "a"]):
+        subprocess.run([*git, *words], check=True)
+    clean = version()
+    assert len(clean["commit"]) == 40 and clean["dirty"] is False
+    (tmp_path / "a.txt").write_text("b")
+    assert version() == clean | {"dirty": True}
+    monkeypatch.setenv("PATH", "")
+    assert version()["commit"] is None
+    code_version.cache_clear()

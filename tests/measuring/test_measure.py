@@ -1,0 +1,61 @@
+"""measure.py as a user types it."""
+
+import csv
+
+
+def table(folder):
+    with (folder / "models.csv").open(newline="") as f:
+        return {r["model"]: r for r in csv.DictReader(f)}
+
+
+def test_two_models(command, tmp_path):
+    results = tmp_path / "results.csv"
+    results.write_text("model,dataset,scale,protocol,psnr\nespcn,Set5,2,y_classic,36.5\n")
+    done = command(
+        "measure.py",
+        "model=[espcn,ecbsr_m4c16]",
+        "scale=2",
+        "size=[16,16]",
+        "rounds=2",
+        "reference=bicubic",
+        f"results={results}",
+    )
+    assert done.code == 0, done
+    rows = table(done.folder)
+    assert list(rows) == ["espcn", "ecbsr_m4c16"]
+    assert rows["espcn"]["parameters"] == "21284" and rows["espcn"]["published_macs_g"] == "4.88"
+    assert rows["ecbsr_m4c16"]["parameters"] == "39956" and rows["ecbsr_m4c16"]["merged_parameters"] == "10100"
+    assert rows["espcn"]["reproduced_psnr"].startswith("36.50 /")
+    assert rows["espcn"]["published_psnr"].startswith("36.83 /")
+    text = (done.folder / "models.md").read_text()
+    assert "| espcn | x2 |" in text and "to bicubic in the same round" in text and "threads" in text
+
+
+def test_a_model_of_another_size(command):
+    done = command("measure.py", "model=espcn", "model.channels=[8,4]", "rounds=0", "receptive_field=false")
+    assert done.code == 0, done
+    assert int(table(done.folder)["espcn"]["parameters"]) < 3000
+
+
+def test_models_without_this_scale(command):
+    done = command("measure.py", "model=[espcn,lapsrn]", "scale=3", "rounds=0", "receptive_field=false")
+    assert done.code == 0, done
+    assert list(table(done.folder)) == ["espcn"] and "lapsrn left out" in done.out + done.err
+    done = command("measure.py", "model=lapsrn", "scale=3", "rounds=0", folder="b")
+    assert done.code == 1 and "no scale 3" in done.err
+
+
+def test_what_cannot_be_measured(command):
+    done = command("measure.py", "model=rlfm")
+    assert done.code == 1 and "Did you mean rlfn" in done.err
+    done = command("measure.py")
+    assert done.code == 1 and "model=all" in done.err
+    done = command("measure.py", "model=espcn", "results=nowhere", "rounds=0")
+    assert done.code == 1 and "no results.csv" in done.err
+
+
+def test_all_is_every_model(root):
+    from sr.measuring.measure import spelt_out
+
+    (argument,) = spelt_out(["model=all"])
+    assert argument.count(",") + 1 == len(list((root / "conf/model").glob("*.yaml")))

@@ -1,0 +1,68 @@
+"""One process at a time in a run folder, and rows that run as commands of their own."""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from sr.runs.lock import BusyError, alone
+from sr.sweeps.row_process import _ended, surroundings
+
+
+def test_a_folder_is_one_processes_and_free_again_afterwards(tmp_path):
+    told = "run is being run by another process.*resume="
+    with alone(tmp_path / "run"), pytest.raises(BusyError, match=told), alone(tmp_path / "run"):
+        pass
+    with pytest.raises(ValueError), alone(tmp_path / "run"):
+        raise ValueError
+    with alone(tmp_path / "run"):
+        pass
+
+
+@pytest.mark.parametrize("rank", ["LOCAL_RANK", "RANK", "SLURM_PROCID"])
+def test_the_other_processes_of_a_run_go_with_the_first(tmp_path, monkeypatch, rank):
+    with alone(tmp_path):
+        monkeypatch.setenv(rank, "1")
+        with alone(tmp_path):
+            pass
+
+
+def test_a_row_on_one_node_does_not_take_itself_for_one_of_slurms_tasks(tmp_path, monkeypatch):
+    from lightning.pytorch.plugins.environments import SLURMEnvironment
+
+    for name, value in {"NTASKS": "1", "NTASKS_PER_NODE": "1", "PROCID": "0", "JOB_ID": "7"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    monkeypatch.setenv("SR_BUDGET_FACTOR", "0.5")
+    assert SLURMEnvironment.detect()
+    here, there = surroundings(tmp_path, 1), surroundings(tmp_path, 2)
+    assert here["SR_SWEEP"] == str(tmp_path) and "SR_BUDGET_FACTOR" not in here and here["SLURM_JOB_ID"] == "7"
+    assert there["SLURM_NTASKS"] == "1"
+    for name in set(os.environ) - set(here):
+        monkeypatch.delenv(name)
+    assert not SLURMEnvironment.detect()
+
+
+def test_who_is_told_to_end_tells_the_row(tmp_path):
+    """The row ends in its own way first, here by writing a file."""
+    ready, ended = tmp_path / "ready", tmp_path / "ended"
+    script = (
+        "import pathlib, signal, sys, time\n"
+        "def end(*_): pathlib.Path(sys.argv[2]).touch(); sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, end); pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"
+    )
+
+    def tell():
+        while not ready.exists():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    former = signal.getsignal(signal.SIGTERM)
+    threading.Thread(target=tell, daemon=True).start()
+    with pytest.raises(SystemExit) as stop:
+        _ended([sys.executable, "-c", script, str(ready), str(ended)], dict(os.environ))
+    assert stop.value.code == 128 + signal.SIGTERM and ended.exists()
+    assert signal.getsignal(signal.SIGTERM) == former
+    assert _ended([sys.executable, "-c", "raise SystemExit(3)"], dict(os.environ)) == 3

@@ -1,0 +1,95 @@
+"""The papers' figures: whole, sourced, and only held against what is comparable."""
+
+import csv
+
+import pytest
+
+from sr.data.benchmarks import Set5
+from sr.degradation import Degradation, GaussianNoise, MatlabBicubic
+from sr.measuring import cost_table
+from sr.metrics.protocol import PROTOCOLS
+from sr.scores import score as figures
+from sr.scores.published import IMAGES, TABLE, comparable, published
+from sr.scores.score import Figure, beside
+
+
+def rows() -> list[dict[str, str]]:
+    with TABLE.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_row_has_a_source_and_a_known_protocol(root):
+    models = {p.stem for p in (root / "conf/model").glob("*.yaml")} | {"srgan"}
+    seen = set()
+    for row in rows():
+        assert row["source"] and row["source_kind"] in ("page", "readme", "code", "memory") and row["stated_protocol"]
+        assert row["protocol"] in ("", *PROTOCOLS)
+        assert row["model"].rstrip("+") in models and row["dataset"] in IMAGES
+        assert 15 < float(row["psnr"]) < 45 and (not row["ssim"] or 0.5 < float(row["ssim"]) < 1)
+        if row["protocol"]:
+            key = tuple(row[k] for k in ("model", "scale", "dataset", "protocol"))
+            assert key not in seen, f"two figures for {key}"
+            seen.add(key)
+
+
+@pytest.mark.parametrize(
+    ("model", "scale", "dataset", "protocol", "psnr"),
+    [
+        ("rlfn", 4, "Set5", "y", 32.24),
+        ("bsrn", 4, "B100", "y", 27.65),
+        ("edsr+", 2, "Urban100", "y_uint8", 33.10),
+        ("vdsr", 3, "Set5", "y_classic", 33.66),
+        ("bicubic", 4, "Set14", "y_classic", 26.00),
+        ("edsr", 2, "DIV2K", "edsr_div2k", 35.03),
+        ("rlfn_ntire", 4, "DIV2K", "ntire22", 29.00),
+    ],
+)
+def test_known_figures(model, scale, dataset, protocol, psnr):
+    found = published(model, scale, dataset, protocol)
+    assert found is not None and found.psnr == psnr
+
+
+def test_rows_are_not_compared_across_protocols_or_for_parts_of_a_set():
+    assert published("rlfn", 4, "Set5", "rgb") is None
+    assert published("edsr", 2, "Set5", "y") is None
+    assert published("rlfn", 4, "Set5", "y", images=4) is None
+    assert published("rlfn", 4, "Set5", "y", images=5) is not None
+    assert published("", 4, "Set5", "y") is None
+
+
+def test_only_plain_bicubic_lr_is_comparable(tmp_path):
+    noisy = Degradation(2, [MatlabBicubic(2), GaussianNoise(5)])
+    assert comparable(Set5(data_dir=tmp_path, scale=2))
+    assert comparable(Set5(data_dir=tmp_path, scale=2, lr="LR_bicubic_old"))
+    assert not comparable(Set5(data_dir=tmp_path, scale=2, lr="LR_mine"))
+    assert not comparable(Set5(data_dir=tmp_path, scale=2, degradation=noisy))
+
+
+def test_difference_in_the_table_and_in_the_csv(tmp_path):
+    ours = Figure("mine", "Set5", 4, "y", 32.30, 0.8960, 5)
+    paper = published("rlfn", 4, "Set5", "y")
+    assert paper is not None
+    text = beside([(ours, paper)])
+    assert "32.24 / 0.8952" in text and "+0.06 / +0.0008" in text and paper.source in text
+    each = [Figure("mine", "Set5", 4, "y", 32.30, 0.8960, 1, "baby")]
+    means = figures.averages(each)
+    file, _ = figures.write(each, tmp_path, {means[0]: paper})
+    with file.open(newline="") as f:
+        (row,) = csv.DictReader(f)
+    assert row["paper_psnr"] == "32.24" and float(row["psnr_difference"]) == pytest.approx(0.06)
+    assert row["paper_source"] == paper.source
+
+
+def test_reproduced_figures_come_from_results_csv():
+    def row(model: str, dataset: str, psnr: float) -> dict[str, str]:
+        return {"model": model, "dataset": dataset, "scale": "4", "protocol": "y", "psnr": str(psnr)}
+
+    results = [row("rlfn_x4", "Set5", 32.238), row("bsrn:run", "Set14", 28.7), row("rlfn_s_x4", "Set5", 1.0)]
+    assert cost_table.reproduced_cells(results, "rlfn", 4, "y") == "32.24 / - / - / -"
+    assert cost_table.reproduced_cells(results, "bsrn", 4, "y") == "- / 28.70 / - / -"
+    assert cost_table.reproduced_cells(results, "imdn", 4, "y") == ""
+
+
+def test_published_costs_name_models(root):
+    for name, scale in cost_table._costs():
+        assert (root / f"conf/model/{name}.yaml").is_file() and scale in (2, 3, 4)

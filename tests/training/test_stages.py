@@ -1,0 +1,86 @@
+"""A recipe's stages as configs of their own."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from sr.errors import UserError
+from sr.training.stages import patches, plan, scales
+
+ROOT = {
+    "steps": 100,
+    "scale": 4,
+    "patch_size": 48,
+    "hr_patch_size": None,
+    "batch_size": 16,
+    "loss": {"_target_": "a", "value_range": 255.0, "terms": {"l1": {"weight": 1.0}}},
+    "losses": {"other": {"_target_": "b", "rate": "${optimizer.lr}"}},
+    "optimizer": {"_target_": "adam", "lr": 1e-3, "eps": 1e-8},
+    "scheduler": {"_target_": "cosine", "T_max": "${steps}"},
+    "parameter_groups": {},
+    "frozen": [],
+    "trained": None,
+    "init_from": None,
+    "optimizer_state": "fresh",
+    "stages": {},
+}
+
+
+def config(**changes):
+    return OmegaConf.merge(OmegaConf.create(ROOT), changes)
+
+
+def test_a_recipe_without_stages_is_one():
+    (only,) = plan(config(), set())
+    assert (only.number, only.of, only.name, only.begin, only.end) == (1, 1, "", 0, 100)
+
+
+def test_stages_come_in_order_with_their_own_steps_and_follow_interpolations():
+    cfg = config(stages={"b": {"steps": 30}, "a": {}, "c": {"optimizer": {"lr": 1e-4}, "loss": "${losses.other}"}})
+    first, second, third = plan(cfg, set())
+    assert [(s.name, s.begin, s.end) for s in (first, second, third)] == [("b", 0, 30), ("a", 30, 130), ("c", 130, 230)]
+    assert first.cfg.scheduler.T_max == 30 and second.cfg.scheduler.T_max == 100
+    assert third.cfg.optimizer == {"_target_": "adam", "lr": 1e-4, "eps": 1e-8}  # merged
+    assert third.cfg.loss == {"_target_": "b", "rate": 1e-4}  # replaced, and the stage's own rate in it
+    assert second.cfg.loss == ROOT["loss"] and cfg.optimizer.lr == 1e-3
+    assert (first.cfg.init_from, second.cfg.init_from) == (None, "last")
+
+
+def test_what_is_typed_at_the_root_holds_in_every_stage():
+    cfg = config(steps=7, stages={"a": {"steps": 30, "optimizer": {"lr": 1e-4, "eps": 1.0}}, "b": {"loss": None}})
+    first, second = plan(cfg, {"steps", "optimizer.lr", "loss"})
+    assert first.end == 7 and second.end == 14
+    assert first.cfg.optimizer.lr == 1e-3 and first.cfg.optimizer.eps == 1.0
+    assert second.cfg.loss == ROOT["loss"]
+
+
+def test_init_from_at_the_root_is_the_beginning_of_the_run():
+    cfg = config(init_from="x.ckpt", stages={"a": {}, "b": {"init_from": "best"}, "c": {}})
+    assert [s.cfg.init_from for s in plan(cfg, {"init_from"})] == ["x.ckpt", "best", "last"]
+
+
+@pytest.mark.parametrize(
+    "node, told",
+    [
+        ({"step": 3}, "stages.a.step: a stage has no such key. Did you mean steps"),
+        ({"steps": 0}, "steps=0 in stage a"),
+        ({"optimizer_state": "old"}, "'fresh' and 'kept'"),
+        ({"init_from": "best"}, "there is no stage before it"),
+    ],
+)
+def test_a_wrong_stage_is_refused(node, told):
+    with pytest.raises(UserError, match=told):
+        plan(config(stages={"a": node}), set())
+
+
+@pytest.mark.parametrize("scale", [0, 2.5, "four", [], [2, "x"], True])
+def test_a_scale_is_a_number_or_several(scale):
+    with pytest.raises(UserError, match=r"scale=\[2,3,4\]"):
+        scales(OmegaConf.create({"scale": scale}))
+
+
+def test_hr_patches_are_divided_by_each_scale_unless_lr_patches_are_typed():
+    cfg = OmegaConf.create({"scale": [2, 3, 4], "patch_size": 48, "hr_patch_size": 96})
+    assert patches(cfg, set()) == {2: 48, 3: 32, 4: 24}
+    assert patches(cfg, {"patch_size"}) == {2: 48, 3: 48, 4: 48}
+    cfg.hr_patch_size = None
+    assert patches(cfg, set()) == {2: 48, 3: 48, 4: 48}

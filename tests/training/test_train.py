@@ -1,0 +1,473 @@
+"""train.py as users type it, on small real runs."""
+
+import csv
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = sorted(p.stem for p in (ROOT / "conf/model").glob("*.yaml") if p.stem != "bicubic")
+SMALL = ["model=ecbsr_m4c8", "scale=2", "batch_size=2", "patch_size=8", "loss=l1", "benchmarks=[]", "callbacks=[]"]
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open(newline="") as f:
+        return list(csv.DictReader(f))
+
+
+def saved(folder: Path) -> dict:
+    return torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
+
+
+def tier(model: str):
+    """Large networks go to the slow tier."""
+    return pytest.param(model, marks=pytest.mark.slow if model in ("edsr", "mdsr", "drcn") else ())
+
+
+@pytest.mark.parametrize("model", [tier(m) for m in MODELS])
+def test_every_model_takes_real_steps_under_its_recipe(command, div2k, model, request):
+    vgg = [f"vgg_weights={request.getfixturevalue('vgg_file')}"] if model.startswith("srgan") else []
+    outcome = command(
+        "train.py", f"model={model}", "data=div2k", f"data.root={div2k}", "budget=smoke", "benchmarks=[]", *vgg
+    )
+    assert outcome.code == 0, outcome
+    content = saved(outcome.folder)
+    stages = content["sr"]["config"]["stages"]
+    assert content["global_step"] == (content["sr"]["stage"]["end"] if stages else 4) >= max(2, len(stages))
+    assert (outcome.folder / "checkpoints/best.ckpt").is_file()
+    assert all(math.isfinite(float(v)) for row in rows(outcome.folder) for k, v in row.items() if v and "loss" in k)
+    assert content["sr"]["name"] == model
+
+
+def test_a_run_folder_holds_config_metrics_checkpoints_panels_and_log(command, div2k):
+    outcome = command(
+        "train.py", "model=bsrn", "data=div2k", f"data.root={div2k}", "budget=smoke", "scale=2", "model.num_blocks=1"
+    )
+    assert outcome.code == 0, outcome
+    folder = outcome.folder
+    for name in (
+        ".hydra/config.yaml", "train.log", "metrics.csv", "checkpoints/last.ckpt", "checkpoints/best.ckpt",
+        "results.csv", "results_per_image.csv", "panels/step_0000004.png", "panels/DIV2K_x2.png",
+    ):  # fmt: skip
+        assert (folder / name).is_file(), name
+    with (folder / "results.csv").open() as f:
+        figures = list(csv.DictReader(f))
+    assert {(f["model"], f["protocol"]) for f in figures} == {
+        ("bicubic", "y"), ("bicubic", "rgb"), ("bsrn", "y"), ("bsrn", "rgb")
+    }  # fmt: skip
+    assert all(f["images"] == "3" and 5 < float(f["psnr"]) < 60 for f in figures)
+    assert "budget=smoke: steps 1000000 -> 4 steps" in outcome.out
+    assert float(rows(folder)[-1]["val/psnr_y"]) > 5
+    # the checkpoint alone is enough to measure
+    again = command("evaluate.py", f"checkpoint={folder}", "data=[div2k]", f"data.root={div2k}", folder="measured")
+    assert again.code == 0, again
+    with (again.folder / "results.csv").open() as f:
+        assert list(csv.DictReader(f)) == figures
+
+
+def test_training_raises_the_validation_figure(command, div2k):
+    outcome = command("train.py", *SMALL, "data=div2k", f"data.root={div2k}", "steps=60", "val_every_steps=20",
+                      "optimizer.lr=3e-3")  # fmt: skip
+    assert outcome.code == 0, outcome
+    figures = [float(r["val/psnr_y"]) for r in rows(outcome.folder) if r["val/psnr_y"]]
+    assert figures[-1] > figures[0] + 1
+
+
+def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen:
+    typed = [sys.executable, str(ROOT / "train.py"), f"hydra.run.dir={folder}", "logger=csv", *arguments]
+    log = (folder.parent / f"{folder.name}.out").open("w")
+    return subprocess.Popen(
+        typed, cwd=folder.parent, stdout=log, stderr=log,
+        env={**os.environ, "SR_CACHE_DIR": str(folder.parent / "cache"), **environment},
+    )  # fmt: skip
+
+
+def figures(folder: Path, without: int) -> list[dict[str, str]]:
+    """All rows less timings, and less the step at which the run was killed: its row may not have been written."""
+    kept = [r for r in rows(folder) if int(r["step"]) != without]
+    return [{k: v for k, v in r.items() if k != "train/data_wait"} for r in kept]
+
+
+def wait_for(condition, process: subprocess.Popen, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None and time.monotonic() < end, "the run ended or hangs before it was interrupted"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        pytest.param([], id="plain"),
+        pytest.param(["callbacks=[ema]"], id="ema", marks=pytest.mark.slow),
+        pytest.param(["callbacks=[ema]", "accumulate=2"], id="ema-accumulated", marks=pytest.mark.slow),
+    ],
+)
+def test_a_killed_run_resumes_to_the_weights_of_one_that_was_not(command, div2k, tmp_path, extra):
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "steps=400", "val_every_steps=150", "save_every_steps=20",
+             "scheduler=cosine", *extra]  # fmt: skip
+    whole = command("train.py", *typed, folder="whole")
+    assert whole.code == 0, whole
+    cut = tmp_path / "cut"
+    process = start(cut, *typed)
+    wait_for((cut / "checkpoints/last.ckpt").is_file, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    reached = saved(cut)["global_step"]
+    assert 0 < reached < 400
+    resumed = command("train.py", f"resume={cut}")
+    assert resumed.code == 0 and f"resuming at step {reached}" in resumed.out, resumed
+    a, b = saved(whole.folder), saved(cut)
+    assert a["global_step"] == b["global_step"] == 400
+    assert a["state_dict"].keys() == b["state_dict"].keys()
+    assert all(torch.equal(v, b["state_dict"][k]) for k, v in a["state_dict"].items())
+    if "callbacks=[ema]" in extra:  # the average is what is saved; here are the weights that were trained
+        assert all(torch.equal(v, b["current_model_state"][k]) for k, v in a["current_model_state"].items())
+        assert a["averaging_state"]["n_averaged"] == b["averaging_state"]["n_averaged"] == 400
+    assert figures(whole.folder, without=reached) == figures(cut, without=reached)
+    again = command("train.py", f"resume={cut}")
+    assert again.code == 0 and "this run is complete" in again.out
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_loses_nothing_and_says_how_to_go_on(div2k, tmp_path, how):
+    folder = tmp_path / "run"
+    process = start(folder, *SMALL, "data=div2k", f"data.root={div2k}", "steps=100000", "save_every_steps=50")
+    wait_for((folder / "checkpoints/last.ckpt").is_file, process)
+    process.send_signal(how)
+    assert process.wait(60) != 0
+    printed = (tmp_path / "run.out").read_text()
+    assert f"Go on with: python train.py resume={folder}" in printed
+    stopped = int(re.search(r"stopped at step ([\d,]+)", printed)[1].replace(",", ""))
+    assert saved(folder)["global_step"] == saved(folder)["sr"]["batches_seen"] == stopped
+
+
+def test_ctrl_c_in_the_last_validation_of_a_stage_stops_before_the_next(command, div2k, monkeypatch, tmp_path):
+    from sr.callbacks import Checkpoints
+
+    def interrupted(self, trainer, *_):
+        if not trainer.sanity_checking and trainer.global_step == at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "steps=2", "val_every_steps=2", "+stages={a: {}, b: {}}"]
+    for at in (2, 4):  # the step after which Ctrl-C is pressed: of the first stage's end, of the whole run's
+        with monkeypatch.context() as patch:
+            patch.setattr(Checkpoints, "on_validation_start", interrupted)
+            cut = command("train.py", *(typed if at == 2 else [f"resume={tmp_path / 'run'}"]))
+        assert cut.code != 0 and f"stopped at step {at}. Go on with" in cut.out, cut
+        assert saved(tmp_path / "run")["global_step"] == at
+    end = command("train.py", f"resume={tmp_path / 'run'}")
+    assert end.code == 0 and "this run is complete: 4 steps" in end.out, end
+
+
+def test_resume_last_finds_the_newest_run(command, div2k, tmp_path):
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke"]
+    assert command("train.py", *typed, folder="outputs/a").code == 0
+    assert command("train.py", *typed, "seed=1", folder="outputs/b").code == 0
+    outcome = command("train.py", "resume=last", "steps=6")
+    assert outcome.code == 0, outcome
+    assert saved(tmp_path / "outputs/b")["global_step"] == 6
+    assert saved(tmp_path / "outputs/a")["global_step"] == 4
+
+
+def test_a_seconds_budget_keeps_its_factor_across_a_resume(command, div2k, tmp_path, monkeypatch):
+    from sr.training import budget
+
+    monkeypatch.setattr(budget, "step_seconds", lambda *_: 30.0)
+    typed = ["model=ecbsr_m4c8", "data=div2k", f"data.root={div2k}", "scale=2", "budget=minutes", "benchmarks=[]",
+             "callbacks=[]", "patch_size=8", "batch_size=2"]  # fmt: skip
+    first = command("train.py", *typed)
+    assert first.code == 0, first
+    steps = saved(first.folder)["global_step"]
+    assert steps == int(budget.SHARE * 300 / 30)
+    monkeypatch.setattr(budget, "step_seconds", lambda *_: pytest.fail("timed again"))
+    again = command("train.py", f"resume={first.folder}")
+    assert again.code == 0 and f"this run is complete: {steps} steps" in again.out, again
+
+
+def test_each_run_of_a_sweep_is_timed_for_itself(command, div2k, monkeypatch):
+    from sr.training import budget
+
+    seconds = iter([30.0, 15.0])
+    monkeypatch.setattr(budget, "step_seconds", lambda *_: next(seconds))
+    outcome = command("train.py", "-m", "model=ecbsr_m4c8,ecbsr_m4c16", "data=div2k", f"data.root={div2k}", "scale=2",
+                      "budget=minutes", "benchmarks=[]", "callbacks=[]", "patch_size=8", "batch_size=2")  # fmt: skip
+    assert outcome.code == 0, outcome
+    steps = [saved(next(outcome.folder.glob(f"{model}_????????")))["global_step"] for model in
+             ("ecbsr_m4c8", "ecbsr_m4c16")]  # fmt: skip
+    assert steps == [int(budget.SHARE * 300 / s) for s in (30, 15)]
+
+
+@pytest.mark.slow
+def test_the_timed_budget_ends_near_its_time(command, div2k):
+    began = time.monotonic()
+    outcome = command("train.py", "model=ecbsr_m4c8", "data=div2k", f"data.root={div2k}", "scale=2", "budget=minutes",
+                      "budget.seconds=30", "benchmarks=[]", "callbacks=[]", "patch_size=32")  # fmt: skip
+    assert outcome.code == 0, outcome
+    assert 15 < time.monotonic() - began < 90
+
+
+def test_two_processes_measure_as_one_does(command, div2k, tmp_path):
+    """Three validation images on two processes: nobody is counted twice, nobody is left out at the end."""
+    folder = tmp_path / "two"
+    process = start(
+        folder, *[a for a in SMALL if a != "benchmarks=[]"], "data=div2k", f"data.root={div2k}", "steps=6",
+        "val_every_steps=6", "trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", OMP_NUM_THREADS="1",
+    )  # fmt: skip
+    assert process.wait(240) == 0, (tmp_path / "two.out").read_text()
+    assert len(list(tmp_path.glob("two*/checkpoints"))) == 1
+    one = command("evaluate.py", f"checkpoint={folder}", "data=[div2k]", f"data.root={div2k}", "protocol=y")
+    assert one.code == 0, one
+    with (one.folder / "results.csv").open() as f:
+        mine = next(r for r in csv.DictReader(f) if r["model"] == "ecbsr_m4c8")
+    with (folder / "results.csv").open(newline="") as f:
+        final = next(r for r in csv.DictReader(f) if r["model"] == "ecbsr_m4c8" and r["protocol"] == "y")
+    assert (final["images"], final["psnr"]) == ("3", mine["psnr"])
+    theirs = rows(folder)[-1]
+    assert float(theirs["val/psnr_y"]) == pytest.approx(float(mine["psnr"]), abs=1e-4)
+    assert float(theirs["val/ssim_y"]) == pytest.approx(float(mine["ssim"]), abs=1e-6)
+
+
+def test_processes_share_the_batch_of_one(command, div2k, tmp_path):
+    """The same images in the same steps: two processes end where one does, up to rounding."""
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "steps=5", "val_every_steps=5", "batch_size=4"]
+    one = command("train.py", *typed, folder="one")
+    assert one.code == 0, one
+    process = start(tmp_path / "two", *typed, "trainer=ddp", "trainer.accelerator=cpu", OMP_NUM_THREADS="1")
+    assert process.wait(240) == 0, (tmp_path / "two.out").read_text()
+    a, b = saved(one.folder)["state_dict"], saved(tmp_path / "two")["state_dict"]
+    assert max(float((a[k] - b[k]).abs().max()) for k in a) < 1e-4
+
+
+def test_accumulation_changes_memory_not_the_result(command, div2k):
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "steps=5", "val_every_steps=5", "batch_size=4"]
+    whole = command("train.py", *typed, folder="whole")
+    parts = command("train.py", *typed, "accumulate=2", folder="parts")
+    assert whole.code == 0 and parts.code == 0, parts
+    a, b = saved(whole.folder)["state_dict"], saved(parts.folder)["state_dict"]
+    assert max(float((a[k] - b[k]).abs().max()) for k in a) < 1e-4
+
+
+def test_a_sweep_leaves_a_folder_a_run(command, div2k):
+    outcome = command(
+        "train.py", "-m", "model=srcnn,ecbsr", "budget=smoke", "data=div2k", f"data.root={div2k}", "benchmarks=[]"
+    )
+    assert outcome.code == 0, outcome
+    folders = [p.parent.parent.name for p in outcome.folder.glob("*/checkpoints/last.ckpt")]
+    assert sorted(name.rpartition("_")[0] for name in folders) == ["ecbsr", "srcnn"]
+
+
+@pytest.mark.parametrize(
+    "typed", [["channels_last=true"], ["trainer.precision=bf16-mixed"], ["data=bundled"], ["callbacks=[panels,ema]"]]
+)
+def test_options_run(command, div2k, typed):
+    arguments = [*SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke", *typed]
+    if typed == ["data=bundled"]:
+        arguments.remove(f"data.root={div2k}")
+        arguments.remove("data=div2k")
+    outcome = command("train.py", *arguments)
+    assert outcome.code == 0, outcome
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["model=edsr_baseline", "model.num_blocks=1", "model.channels=4", "loss=l2", "scheduler=cosine"],
+        ["model=espcn", "recipe=espcn_sgd", "optimizer=adam"],
+        ["model=bsrn", "model.num_blocks=1", "optimizer=sgd", "scheduler=halve", "loss=charbonnier"],
+        ["model=srcnn", "recipe=srcnn_sgd", "loss=l1"],
+        ["model=rlfn", "model.num_blocks=1", "scheduler=cyclical", "scheduler.period=2", "scale=2"],
+        ["model=fsrcnn", "scheduler=warm_up", "scheduler@scheduler.then=cosine"],
+    ],
+)
+def test_another_loss_optimizer_or_schedule_replaces_the_recipes(command, div2k, typed):
+    outcome = command("train.py", *typed, "data=div2k", f"data.root={div2k}", "budget=smoke", "benchmarks=[]")
+    assert outcome.code == 0, outcome
+
+
+def test_a_key_that_the_user_typed_is_never_left_out(command, div2k):
+    outcome = command(
+        "train.py", *SMALL, "data=div2k", f"data.root={div2k}", "scheduler=cosine", "+scheduler.gamma=0.1"
+    )
+    assert outcome.code == 1 and "scheduler.gamma: torch.optim" in outcome.err, outcome
+
+
+@pytest.mark.slow
+def test_compiled_training_gives_a_checkpoint_like_any_other(command, div2k):
+    outcome = command("train.py", *SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke", "compile=true")
+    assert outcome.code == 0, outcome
+    again = command("evaluate.py", f"checkpoint={outcome.folder}", "data=[div2k]", f"data.root={div2k}", folder="m")
+    assert again.code == 0, again
+
+
+def test_init_from_starts_from_another_runs_weights(command, div2k):
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke"]
+    first = command("train.py", *typed, folder="first")
+    second = command("train.py", *typed, f"init_from={first.folder}", "optimizer.lr=0.0", folder="second")
+    assert second.code == 0, second
+    a, b = saved(first.folder)["state_dict"], saved(second.folder)["state_dict"]
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_an_exploding_run_stops_with_the_batch_that_did_it(command, div2k):
+    outcome = command(
+        "train.py", *SMALL, "data=div2k", f"data.root={div2k}", "steps=50", "val_every_steps=50", "optimizer=sgd",
+        "optimizer.lr=1e30", "save_every_steps=1",
+    )  # fmt: skip
+    assert outcome.code == 1 and "the loss became" in outcome.err and "Traceback" not in outcome.err, outcome
+    kept = torch.load(outcome.folder / "nan_batch.pt", weights_only=True)
+    assert kept["lr"].shape == (2, 3, 8, 8) and kept["hr"].shape == (2, 3, 16, 16) and len(kept["name"]) == 2
+    assert all(v.isfinite().all() for v in saved(outcome.folder)["state_dict"].values())
+
+
+def test_wandb_is_offline_without_a_key_and_one_run_after_a_resume(command, div2k, monkeypatch, tmp_path):
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke", "logger=wandb", "callbacks=[panels]"]
+    began = time.monotonic()
+    first = command("train.py", *typed)
+    assert first.code == 0 and "W&B: offline" in first.out, first
+    again = command("train.py", f"resume={first.folder}", "steps=6")
+    assert again.code == 0, again
+    assert time.monotonic() - began < 120
+    runs = list((first.folder / "wandb").glob("offline-run-*"))
+    assert len(runs) == 2 and len({r.name.rpartition("-")[2] for r in runs}) == 1  # two parts of one run
+    assert list(first.folder.glob("wandb/*/files/media/images/val/*.png"))
+
+
+def test_a_run_is_never_written_over(command, div2k):
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke"]
+    assert command("train.py", *typed, "data.root=nowhere").code == 1  # nothing began: the folder is still free
+    assert command("train.py", *typed).code == 0
+    outcome = command("train.py", *typed, "seed=1")
+    assert outcome.code == 1 and "holds a run already" in outcome.err and "resume=" in outcome.err, outcome
+
+
+@pytest.mark.parametrize("typed", ["optimizer.lr=0.5", "seed=3", "batch_size=4", "scheduler=cosine", "budget=paper"])
+def test_a_resume_refuses_what_cannot_change_within_a_run(command, div2k, typed):
+    first = command("train.py", *SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke", "scheduler=halve")
+    assert first.code == 0, first
+    again = command("train.py", f"resume={first.folder}", "steps=8", typed)
+    assert again.code == 1 and "goes on with what it was begun with" in again.err, again
+    assert "init_from=" in again.err and saved(first.folder)["global_step"] == 4
+
+
+def test_a_resume_remembers_interpolations_and_the_config_dir(command, div2k, tmp_path):
+    (tmp_path / "more/model").mkdir(parents=True)
+    source = (ROOT / "conf/model/ecbsr_m4c8.yaml").read_text()
+    (tmp_path / "more/model/mine.yaml").write_text(source)
+    first = command(
+        "train.py", "--config-dir", str(tmp_path / "more"), *SMALL[1:], "model=mine", "data=div2k",
+        f"data.root={div2k}", "steps=4", "val_every_steps=${steps}",
+    )  # fmt: skip
+    assert first.code == 0, first
+    again = command("train.py", f"resume={first.folder}", "steps=6")
+    assert again.code == 0 and saved(first.folder)["global_step"] == 6, again
+
+
+def test_a_path_with_an_apostrophe_is_a_path(command, div2k, monkeypatch, tmp_path):
+    monkeypatch.setenv("SR_CACHE_DIR", str(tmp_path / "o'clock"))
+    typed = [a for a in SMALL if a != "benchmarks=[]"]
+    outcome = command("train.py", *typed, "data=div2k", f"data.root={div2k}", "budget=smoke")
+    assert outcome.code == 0 and (tmp_path / "o'clock").is_dir(), outcome
+
+
+def test_validation_under_a_protocol_that_makes_its_lr(command, div2k):
+    first = command("train.py", *SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke", "protocol=y_classic")
+    assert first.code == 0, first
+    one = command("evaluate.py", f"checkpoint={first.folder}", "data=[div2k]", f"data.root={div2k}",
+                  "protocol=y_classic", folder="m")  # fmt: skip
+    with (one.folder / "results.csv").open(newline="") as f:
+        mine = next(r for r in csv.DictReader(f) if r["model"] == "ecbsr_m4c8")
+    assert float(rows(first.folder)[-1]["val/psnr_y_classic"]) == pytest.approx(float(mine["psnr"]), abs=1e-4)
+
+
+# ---- wrong input, refused before step 1 ---------------------------------------------------------------------
+
+
+def refused(command, *typed: str) -> str:
+    outcome = command("train.py", "model=ecbsr_m4c8", "scale=2", "budget=smoke", "benchmarks=[]", *typed)
+    assert outcome.code == 1 and "error: " in outcome.err and "Traceback" not in outcome.err, outcome
+    assert not (outcome.folder / "metrics.csv").exists(), "it had begun"
+    return outcome.err
+
+
+def test_a_missing_root_says_what_was_looked_for_and_what_to_type(command, tmp_path):
+    err = refused(command, "data=div2k", f"data.root={tmp_path}/nowhere")
+    assert "nowhere" in err and "DIV2K_train_HR" in err and "data.root=" in err and "data.download=true" in err
+
+
+def test_an_empty_root_is_refused(command, tmp_path):
+    (tmp_path / "DIV2K/DIV2K_train_HR").mkdir(parents=True)
+    assert "DIV2K_train_HR" in refused(command, "data=div2k", f"data.root={tmp_path}/DIV2K")
+
+
+def test_lr_of_another_size_is_refused(command, div2k):
+    folder = div2k / "DIV2K_train_LR_bicubic/X2"
+    folder.mkdir(parents=True)
+    for path in sorted((div2k / "DIV2K_train_HR").iterdir()):
+        Image.open(path).resize((30, 30)).save(folder / f"{path.stem}x2.png")
+    err = refused(command, "data=div2k", f"data.root={div2k}")
+    assert "0001x2.png" in err and "30x30" in err.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("damage", "word"),
+    [
+        (lambda p: p.write_bytes(p.read_bytes()[:400]), "truncated"),
+        (lambda p: Image.open(p).convert("P").save(p), "palette"),
+        (lambda p: Image.new("I;16", (96, 72)).save(p), "16"),
+        (lambda p: p.write_text("not an image"), "0002.png"),
+    ],
+    ids=["truncated", "palette", "16-bit", "text"],
+)
+def test_a_bad_image_is_refused_by_name(command, div2k, damage, word):
+    path = div2k / "DIV2K_train_HR/0002.png"
+    damage(path)
+    err = refused(command, "data=div2k", f"data.root={div2k}")
+    assert "0002.png" in err and word in err
+
+
+def test_an_image_smaller_than_the_patch_is_refused(command, div2k):
+    err = refused(command, "data=div2k", f"data.root={div2k}", "patch_size=48")
+    assert "smaller than the patch" in err and "patch_size=36" in err
+
+
+def test_a_scale_that_the_model_lacks_is_refused(command, div2k):
+    err = refused(command, "data=div2k", f"data.root={div2k}", "scale=7")
+    assert "has no scale 7" in err
+
+
+def test_a_model_without_parameters_is_not_trained(command, div2k):
+    err = refused(command, "model=bicubic", "data=div2k", f"data.root={div2k}")
+    assert "no parameters to train" in err
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(command, div2k):
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke"]
+    first = command("train.py", *typed, folder="first")
+    assert first.code == 0, first
+    err = refused(command, "model=edsr_baseline", "data=div2k", f"data.root={div2k}", f"init_from={first.folder}")
+    assert "does not fit EDSR" in err and "Missing" in err
+
+
+def test_a_training_image_in_the_test_set_is_refused(command, div2k):
+    source = div2k / "DIV2K_train_HR/0002.png"
+    Image.open(source).save(div2k / "DIV2K_valid_HR/0802.png")
+    err = refused(command, "data=div2k", f"data.root={div2k}")
+    assert "0002.png" in err and "0802.png" in err and "check_leaks=false" in err
+
+
+def test_an_absent_benchmark_is_refused_before_training(command, div2k):
+    err = refused(command, "data=div2k", f"data.root={div2k}", "benchmarks=[set5]")
+    assert "Set5" in err
