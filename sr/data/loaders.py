@@ -107,7 +107,7 @@ class Loaders(L.LightningDataModule):
             return 0
         return min(4, max(1, (os.cpu_count() or 1) - 1))
 
-    def _loader(self, dataset: Any, sampler: Any) -> DataLoader:
+    def _loader(self, dataset: Any, sampler: Any) -> DataLoader[Batch]:
         self._own_sampler()
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
         return DataLoader(
@@ -126,22 +126,22 @@ class Loaders(L.LightningDataModule):
         if self._world[0] > 1 and getattr(connector, "use_distributed_sampler", False):
             raise UserError("the data modules share out images themselves: type trainer.use_distributed_sampler=false")
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[Batch]:
         """Endless micro-batches (uint8), from where the model left off: after `batches_seen` micro-batches."""
         world, rank = self._world
         module = None if self.trainer is None else self.trainer.lightning_module
         start = int(getattr(module, "batches_seen", 0))
         return self._loader(self.patches(), SampleNumbers(self.micro_batch, world, rank, start))
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> DataLoader[Batch]:
         """Whole validation images, one at a time; this process's share."""
         return self._whole_loader("val")
 
-    def test_dataloader(self) -> DataLoader:
+    def test_dataloader(self) -> DataLoader[Batch]:
         """Whole images of all test pairs, one at a time; this process's share."""
         return self._whole_loader("test")
 
-    def _whole_loader(self, part: str) -> DataLoader:
+    def _whole_loader(self, part: str) -> DataLoader[Batch]:
         images, (world, rank) = self.whole(part), self._world
         if len(images) < world:
             # A process without an image would skip the loop and leave the others waiting for its sums.

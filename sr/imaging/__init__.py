@@ -1,0 +1,1 @@
+"""Images: files, colours, MATLAB's resize, panels."""

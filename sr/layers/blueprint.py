@@ -77,9 +77,9 @@ class BSConvS(nn.Module):
 
 
 class DepthwiseSeparable(nn.Module):
-    """k x k within each channel, then 1x1 across them, as in MobileNets (https://arxiv.org/abs/1704.04861), without
-    their batch norm and activation between the two.
+    """k x k within each channel, then 1x1 across them.
 
+    As in MobileNets (https://arxiv.org/abs/1704.04861), without their batch norm and activation between the two.
     Parameters: in*k*k + (in + 1)*out; a bias of the first part would be part of the second's.
 
     Args:

@@ -76,7 +76,7 @@ class _Memory(TorchDispatchMode):
     """Follows which tensors are alive."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.alive: dict[int, int] = {}
         self.now = self.peak = 0
 
