@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sr.compose.keys import declared
+from sr.compose.words import key_of
 from sr.measuring.cost import Price, price
 from sr.measuring.scoring import BASELINE
 from sr.models.base import SuperResolver
@@ -18,8 +19,6 @@ from sr.runs.folder import Run
 from sr.scores.score import Figure
 
 log = logging.getLogger(__name__)
-# Keys of a command line that say how LR is made, or which LR is read.
-LR_KEYS = re.compile(r"[+~]*(degradation|data\.(.+\.)?(lr|val_lr|test_lr|track|degradation))([.=@]|$)")
 SAME = 0.005  # dB: figures of the baseline that differ by less are of the same images
 
 
@@ -187,4 +186,4 @@ def figure_key(f: Figure) -> tuple[str, str, int]:
 
 def lr_settings(overrides: Sequence[str]) -> list[str]:
     """Those of a command line's overrides that say how LR is made, or which LR is read."""
-    return [override for override in overrides if LR_KEYS.match(override)]
+    return [override for override in overrides if declared(key_of(override)).makes_lr]

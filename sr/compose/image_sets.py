@@ -11,12 +11,12 @@ from hydra.core.object_type import ObjectType
 from omegaconf import OmegaConf
 
 from sr.compose.checks import check_targets
+from sr.compose.keys import declared
 from sr.compose.suggestions import nearest
 from sr.data.module import SRDataModule
 from sr.errors import UserError
 
 BENCHMARKS = ("set5", "set14", "b100", "urban100")  # the papers' table columns, in their order
-SHARED_KEYS = ("scale", "data_dir", "cache_dir", "degradation", "seed", "data")  # of a command line
 
 
 def build_set(name: str, scale: int, typed: Sequence[str]) -> SRDataModule:
@@ -28,7 +28,7 @@ def build_set(name: str, scale: int, typed: Sequence[str]) -> SRDataModule:
     known = GlobalHydra.instance().config_loader().get_group_options("data", results_filter=ObjectType.CONFIG)
     if name not in known:
         raise UserError(f"data={name}: no such set.{nearest(name, known)} There are {', '.join(known)}")
-    about_data = [a for a in typed if _key(a).split(".")[0] in SHARED_KEYS and _key(a) not in ("data", "scale")]
+    about_data = [a for a in typed if declared(_key(a)).sets and _key(a) not in ("data", "scale")]
     own = hydra.compose("evaluate", overrides=[f"data=[{name}]"]).data
     about_data = [a for a in about_data if not _key(a).startswith("data.") or _key(a).split(".")[1] in own]
     cfg = hydra.compose("evaluate", overrides=[f"data=[{name}]", f"scale={scale}", *about_data])

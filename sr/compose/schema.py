@@ -1,4 +1,4 @@
-"""The typed root of every composed config, and the rule that finds a model's recipe."""
+"""The typed root of every composed config, with every key declared, and the rule that finds a model's recipe."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from omegaconf import ListConfig, OmegaConf
 
+from sr.compose.key import key
+
 
 @dataclass
 class Common:
     """Keys that training and evaluation share."""
 
-    scale: int = 4
-    seed: int = 0
-    data_dir: str = "data"  # one setting from which every data root follows
-    cache_dir: str = "${oc.env:SR_CACHE_DIR,data/.cache}"  # decoded pixels
-    patch_size: int = 48  # LR pixels
-    batch_size: int = 16  # images per optimizer step, over all processes
-    degradation: Any = None
-    model: Any = None
-    data: Any = None
+    scale: int = key(4, sets=True)
+    seed: int = key(0, sets=True, one_line=True, grows=True)
+    data_dir: str = key("data", sets=True, result=False)  # one setting from which every data root follows
+    # decoded pixels
+    cache_dir: str = key("${oc.env:SR_CACHE_DIR,data/.cache}", sets=True, result=False, named=False)
+    patch_size: int = key(48, unit="LR pixels", stage=True, budget="size")
+    batch_size: int = key(16, unit="images per optimizer step, over all processes", stage=True, budget="size")
+    degradation: Any = key(sets=True, makes_lr=True)
+    model: Any = key(own_column=True)
+    data: Any = key(sets=True)
 
 
 @dataclass
@@ -41,38 +44,45 @@ class Budget:
 
 @dataclass
 class TrainSchema(Common):
-    """Every plain key of conf/train.yaml, with its type and default. A recipe overrides the defaults."""
+    """Every plain key of conf/train.yaml, declared. A recipe overrides the defaults."""
 
-    scale: Any = 4  # or a list, for one network that is trained on several
-    steps: int = 300_000  # optimizer steps
-    hr_patch_size: int | None = None  # HR pixels; where set, the LR patch is this over the scale
-    accumulate: int = 1  # micro-batches per optimizer step; batch_size is divided by it
-    val_every_steps: int = 5_000
-    save_every_steps: int | None = None  # also save last.ckpt every so many steps
-    save_every_minutes: float = 5.0
-    loss: Any = None
-    optimizer: Any = None
-    scheduler: Any = None
-    parameter_groups: dict[str, Any] = field(default_factory=dict)  # pattern -> lr_factor, optimizer options
-    frozen: list[str] = field(default_factory=list)  # patterns of parameters that do not learn
-    trained: list[str] | None = None  # patterns of those that alone learn; null: all
-    losses: dict[str, Any] = field(default_factory=dict)  # losses by name, for stages to choose from
-    stages: dict[str, Any] = field(default_factory=dict)  # name -> what changes in it; in order
-    optimizer_state: str = "fresh"  # of a stage: fresh, or kept from the one before
-    vgg_weights: str | None = None  # torchvision's vgg19-dcbb9e9d.pth; null: looked for where torchvision keeps it
-    protocol: Any = None  # of the validation figure
-    callbacks: Any = field(default_factory=dict)
-    trainer: Any = None
-    logger: Any = field(default_factory=dict)
-    budget: Budget = field(default_factory=Budget)
-    channels_last: bool = False
-    compile: bool = False
-    init_from: str | None = None  # a checkpoint or run folder whose weights training starts from
-    resume: str | None = None  # 'last' or a run folder
-    benchmarks: list[str] | None = None  # measured at the end; null: the data's own and those found in data_dir
-    self_ensemble: bool = False  # at the end the result is also measured under x8 self-ensemble
-    test_protocols: list[str] | None = None  # of it; null: those under which the papers measure the model
-    choices: dict[str, Any] = field(default_factory=dict)  # filled in: the names chosen from each group
+    # or a list, for one network that is trained on several
+    scale: Any = key(4, sets=True, stage=True, whole_run=True, one_line=True, own_column=True)
+    steps: int = key(300_000, unit="optimizer steps", stage=True, resume=True, budget="steps", timing=False)
+    # where set, the LR patch is this over the scale
+    hr_patch_size: int | None = key(unit="HR pixels", stage=True, budget="size")
+    accumulate: int = key(1, unit="micro-batches per optimizer step")  # batch_size is divided by it
+    val_every_steps: int = key(5_000, unit="optimizer steps", resume=True, budget="steps")
+    # also save last.ckpt every so many steps
+    save_every_steps: int | None = key(unit="optimizer steps", result=False, named=False, budget="steps")
+    save_every_minutes: float = key(5.0, unit="minutes", result=False, named=False)
+    loss: Any = key(stage=True)
+    optimizer: Any = key(stage=True)
+    scheduler: Any = key(stage=True, timing=False)
+    parameter_groups: dict[str, Any] = key(dict, stage=True)  # pattern -> lr_factor, optimizer options
+    frozen: list[str] = key(list, stage=True)  # patterns of parameters that do not learn
+    trained: list[str] | None = key(stage=True)  # patterns of those that alone learn; null: all
+    losses: dict[str, Any] = key(dict, timing=False)  # losses by name, for stages to choose from
+    stages: dict[str, Any] = key(dict, timing=False)  # name -> what changes in it; in order
+    optimizer_state: str = key("fresh", stage=True, whole_run=True, timing=False)  # of a stage: fresh, or kept
+    # torchvision's vgg19-dcbb9e9d.pth; null: looked for where torchvision keeps it
+    vgg_weights: str | None = key(result=False)
+    protocol: Any = key()  # of the validation figure
+    callbacks: Any = key(dict)
+    trainer: Any = key(resume=True)  # the group; its keys are declared each for itself
+    logger: Any = key(dict, result=False, named=False)
+    budget: Budget = key(Budget)
+    channels_last: bool = key(False)
+    compile: bool = key(False)
+    # a checkpoint or run folder whose weights training starts from
+    init_from: str | None = key(stage=True, whole_run=True, timing=False)
+    resume: str | None = key(result=False)  # 'last' or a run folder
+    # measured at the end; null: the data's own and those found in data_dir
+    benchmarks: list[str] | None = key(resume=True)
+    self_ensemble: bool = key(False, resume=True)  # at the end the result is also measured under x8 self-ensemble
+    # of it; null: those under which the papers measure the model
+    test_protocols: list[str] | None = key(resume=True)
+    choices: dict[str, Any] = key(dict, result=False, timing=False)  # filled in: the names chosen from each group
 
 
 @dataclass

@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import ListConfig
 
-# What is typed with these does not change a run's result: neither a sweep's folder nor a line of its table.
-PASSING = ("hydra", "logger", "cache_dir", "save_every_steps", "save_every_minutes", "trainer.enable_progress_bar")
-
 
 def listed(value: object) -> list[str]:
     """A key that takes one thing or several: null -> [], a -> ["a"], [a, b] -> ["a", "b"]."""
@@ -29,8 +26,3 @@ def names(group: str, typed: Sequence[str]) -> list[str] | None:
 def key_of(override: str) -> str:
     """`+model.channels=8` -> `model.channels`."""
     return override.partition("=")[0].lstrip("+~")
-
-
-def passing(key: str) -> bool:
-    """Whether a key, or the group or node that it lies in, does not change a result."""
-    return any(key == p or key.startswith((f"{p}.", f"{p}/")) for p in PASSING)

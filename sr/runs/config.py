@@ -10,18 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-# The groups whose chosen options stand under `choices`.
-GROUPS = (
-    "model", "recipe", "data", "degradation", "loss", "optimizer", "scheduler", "budget", "experiment", "ablation",
-)  # fmt: skip
-# Last words of the keys that a budget scales: of torch's schedulers and of recipes, in optimizer steps. `T_0` and the
-# like are torch's names.
-STEP_KEYS = {
-    "steps", "total_steps", "step_size", "step_size_up", "step_size_down", "milestones", "T_max", "T_0",
-    "total_iters", "warm_up_steps", "period", "periods", "every_steps", "val_every_steps", "save_every_steps",
-    "at_step",
-}  # fmt: skip
-SHRUNK = {"batch_size", "patch_size", "hr_patch_size"}  # what a budget makes smaller
+from sr.compose.keys import recorded_choices
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -37,7 +26,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     assert isinstance(composed, DictConfig)
     config: dict[str, Any] = _resolved(composed)
     if config.get("choices") == {}:  # which train.py fills in only after Hydra has kept the config
-        config["choices"] = {group: chosen for group, chosen in hydras_choices(folder).items() if group in GROUPS}
+        config["choices"] = recorded_choices(hydras_choices(folder))
     return config
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sr.compose.keys import declared
 from sr.compose.words import key_of
 from sr.runs.folder import Run, differing, flat
-
-IMPLIED = ("scale", "model")  # columns of their own
 
 
 def settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -37,7 +36,9 @@ def settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
             keys = [key for key in keys if key not in told]
             named = {whole: chosen, **named}
     kept = {key: values[key] for key in keys if not _repeats(key, configs)}
-    columns = {key: column for key, column in (named | kept).items() if key not in IMPLIED and _varies(column)}
+    columns = {
+        key: column for key, column in (named | kept).items() if not declared(key).own_column and _varies(column)
+    }
     return [{key: column[i] for key, column in columns.items()} for i in range(len(runs))]
 
 

@@ -10,16 +10,11 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from sr.compose.keys import declared
 from sr.errors import UserError
-from sr.runs.config import SHRUNK, STEP_KEYS, before_budget, hydras_choices, read_config
+from sr.runs.config import before_budget, hydras_choices, read_config
 from sr.runs.record import recorded
 from sr.scores.score import Figure
-
-# Keys of a config that say where and how something is kept and shown, not what is trained.
-BOOKKEEPING = (
-    "choices", "resume", "data_dir", "cache_dir", "logger", "callbacks.panels", "budget.factor", "save_every_steps",
-    "save_every_minutes", "vgg_weights", "trainer.enable_progress_bar", "trainer.default_root_dir", "ablation",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -115,7 +110,7 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def differing(runs: Sequence[Run]) -> list[str]:
-    """Dotted config keys whose values are not the same in all runs, bookkeeping left out.
+    """Dotted config keys on which the result depends, whose values are not the same in all runs.
 
     What a budget changes is not known of a run that ended before its budget was applied: there such runs are held
     only against each other.
@@ -126,13 +121,11 @@ def differing(runs: Sequence[Run]) -> list[str]:
     missing = object()
 
     def differs(key: str) -> bool:
-        held = apart if key.rpartition(".")[2] in STEP_KEYS | SHRUNK else [configs]
+        held = apart if declared(key).budget else [configs]
         return any(c.get(key, missing) != group[0].get(key, missing) for group in held for c in group[1:])
 
     return [
-        key
-        for key in dict.fromkeys(k for config in configs for k in config)
-        if not any(key == b or key.startswith(f"{b}.") for b in BOOKKEEPING) and differs(key)
+        key for key in dict.fromkeys(k for config in configs for k in config) if declared(key).result and differs(key)
     ]
 
 

@@ -19,8 +19,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from sr.compose.keys import declared
 from sr.compose.suggestions import CONF
-from sr.compose.words import key_of, passing
+from sr.compose.words import key_of
 from sr.errors import UserError
 from sr.runs.resume import quoted
 from sr.runs.sweep_record import RECORD, record
@@ -29,7 +30,6 @@ from sr.sweeps.ablation_rows import with_rows
 from sr.sweeps.launchers import refuse_missing
 
 log = logging.getLogger(__name__)
-GROWING = ("ablation", "seed")  # one row or seed today, more of them tomorrow in the same folder
 SEED = "seed=0"  # where none is typed
 
 
@@ -148,7 +148,7 @@ def row_folder(*swept: str) -> str:
     folder it keeps the one that it has, whichever keys were swept over then.
     """
     run = HydraConfig.get()
-    typed = [o for o in run.overrides.task if not passing(key_of(o))]
+    typed = [o for o in run.overrides.task if declared(key_of(o)).named]
     values = {key_of(o): o.partition("=")[2] for o in typed}
     words = []
     for key in swept:
@@ -186,13 +186,13 @@ def _swept(overrides: Sequence[str]) -> list[str]:
     except HydraException:
         return []  # Hydra will say what is wrong with it
     keys = [(key_of(p.get_key_element()), p.is_sweep_override()) for p in parsed]
-    return sorted((key for key, several in keys if several or key in GROWING), key=lambda key: key != "ablation")
+    return sorted((key for key, several in keys if several or declared(key).grows), key=lambda key: key != "ablation")
 
 
 def _name(overrides: Sequence[str], swept: Sequence[str], ablation: Ablation | None) -> str:
     values = {key_of(o): o.partition("=")[2] for o in overrides}
     growing = {*swept, "seed"}
-    fixed = [o for o in overrides if key_of(o) not in growing and not passing(key_of(o))]
+    fixed = [o for o in overrides if key_of(o) not in growing and declared(key_of(o)).named]
     named = [values[k] for k in ("model", "experiment") if k in values and k not in swept]
     name = ablation.name if ablation else (named or ["sweep"])[0]
     return f"{re.sub(r'[^-.+_a-zA-Z0-9]+', '-', name)}_{_hash([*fixed, *(f'{key}*' for key in growing)])}"

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sr.compose.words import passing
+from sr.compose.keys import declared
 from sr.measuring.scoring import BASELINE
 from sr.runs.folder import Run
 from sr.scores.published import published
 from sr.scores.score import Figure
 from sr.sweeps.ablation import Ablation, Cell, Column, Row
 
-DIMENSIONS = ("seed", "scale", "ablation")  # of a line: averaged over, its columns, its name
 PLUS = " +"  # the line of a model under self-ensemble
 
 
@@ -40,7 +39,7 @@ def table_lines(runs: Sequence[Run], ablation: Ablation | None, left_out: Mappin
     """Bicubic, then the ablation's lines in its order, or one for each setting that was swept over."""
     typed = {run.folder: _typed(run) for run in runs}
     every = {key for settings in typed.values() for key in settings}
-    told = sorted(key for key in every - set(DIMENSIONS) if not passing(key))
+    told = sorted(key for key in every if declared(key).named and not declared(key).one_line)
     varied = [k for k in told if len({str(s.get(k)) for s in typed.values()}) > 1]
     lines: dict[str, Line] = {}
     ensembles: dict[str, dict[Column, Cell]] = {}

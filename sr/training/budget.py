@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from sr.compose.keys import declared
 from sr.models.base import SuperResolver, Training
-from sr.runs.config import STEP_KEYS
 from sr.training.stages import plan
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ def _step_counts(cfg: DictConfig) -> Any:
         for key, value in node.items() if isinstance(node, dict) else enumerate(node):
             path = f"{prefix}.{key}" if prefix else str(key)
             counted = isinstance(value, int) or (isinstance(value, list) and all(isinstance(v, int) for v in value))
-            if key in STEP_KEYS and counted and not isinstance(value, bool):
+            if declared(path).budget == "steps" and counted and not isinstance(value, bool):
                 yield path, value
             elif isinstance(value, dict | list):
                 stack.append((path, value))

@@ -8,18 +8,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from sr.compose.keys import declared, stage_keys
 from sr.compose.suggestions import nearest
 from sr.errors import UserError
-
-# What a stage may change. Where its weights come from: init_from, `last` (the former stage's last, the default),
-# `best` (its best by the validation figure), or a checkpoint or run; optimizer_state: fresh or kept.
-KEYS = (
-    "steps", "scale", "patch_size", "hr_patch_size", "batch_size", "loss", "optimizer", "scheduler",
-    "parameter_groups", "frozen", "trained", "init_from", "optimizer_state",
-)  # fmt: skip
-
-
-OF_THE_RUN = ("init_from", "optimizer_state", "scale")  # typed at the root they mean the beginning, or the end
 
 
 @dataclass(frozen=True)
@@ -99,9 +90,9 @@ def _overlaid(cfg: DictConfig, name: str, node: Any, typed: Collection[str], fir
         if not first:
             own.init_from = "last"
         for key in node:
-            if key not in KEYS:
-                raise UserError(f"stages.{name}.{key}: a stage has no such key.{nearest(str(key), list(KEYS))}")
-            if key in typed and key not in OF_THE_RUN:
+            if not declared(key).stage:
+                raise UserError(f"stages.{name}.{key}: a stage has no such key.{nearest(str(key), stage_keys())}")
+            if key in typed and not declared(key).whole_run:
                 continue
             # Copied with its interpolations, so that ${steps} in it means this stage's.
             value = node[key]

@@ -15,7 +15,8 @@ from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from sr.compose.words import key_of, passing
+from sr.compose.keys import declared
+from sr.compose.words import key_of
 from sr.data.loaders import Loaders
 from sr.errors import UserError
 from sr.models.base import SuperResolver
@@ -26,8 +27,6 @@ from sr.training.stages import Stage
 log = logging.getLogger(__name__)
 FACTOR = "SR_BUDGET_FACTOR"  # in the environment: for the processes that this one starts
 SWEEP = "SR_SWEEP"  # in the environment of a row that runs as a command of its own: the sweep's folder
-# Of a config: what the time of a step does not depend on.
-UNTIMED = ("steps", "scheduler", "init_from", "optimizer_state", "stages", "losses", "choices")
 
 
 def calibrate(
@@ -98,7 +97,7 @@ def comparable(typed: Sequence[str]) -> str:
         key, value = key_of(override), override.partition("=")[2]
         if key == "ablation":
             words.append(f"{key}={value.partition('/')[0]}")
-        elif key not in ("seed", "resume") and not passing(key):
+        elif key not in ("seed", "resume") and declared(key).named:
             words.append(override)
     return " ".join(sorted(words))
 
@@ -117,7 +116,7 @@ def _times(
     known: dict[str, float] = {}
     times = []
     for stage, model, module in zip(stages, models, data, strict=True):
-        key = repr({k: v for k, v in plain(stage.cfg).items() if k not in UNTIMED})
+        key = repr({k: v for k, v in plain(stage.cfg).items() if declared(k).timing})
         if key not in known:
             batch = module.to_float(module.sample_batch(max(1, stage.cfg.batch_size // share)), device)
             with probe.precision_plugin.train_step_context():

@@ -15,12 +15,12 @@ from omegaconf import DictConfig
 
 from sr.callbacks.clock import Clock
 from sr.compose.checks import check_targets, drop_leftovers
+from sr.compose.keys import recorded_choices
 from sr.compose.schema import scale_name
 from sr.data.leaks import refuse_leaks
 from sr.data.loaders import Loaders
 from sr.models.base import SuperResolver, Training
 from sr.runs import checkpoint
-from sr.runs.config import GROUPS
 from sr.runs.resume import claim, refuse_another_recipe
 from sr.training import budget, build, final_scores
 from sr.training.build import plain
@@ -44,7 +44,7 @@ def train(cfg: DictConfig) -> float | None:
         logging.getLogger().setLevel(logging.WARNING)
     typed = list(run.overrides.task)
     resumed = checkpoint.read(folder) if cfg.resume else None
-    cfg.choices = {g: run.runtime.choices.get(g) for g in GROUPS}
+    cfg.choices = recorded_choices(run.runtime.choices)
     name = str(cfg.choices.model)
 
     architecture = build.architecture(cfg, name)

@@ -11,9 +11,9 @@ from hydra.utils import get_class
 
 from sr.compose import schema as config
 from sr.compose.checks import check_targets, drop_leftovers
+from sr.compose.keys import declared
 from sr.compose.suggestions import CONF
 from sr.errors import UserError
-from sr.runs.config import STEP_KEYS
 from sr.runs.folder import find_runs, flat
 from sr.scores.published import published
 from sr.sweeps.ablation import read
@@ -89,7 +89,8 @@ def test_every_row_composes_and_all_of_its_schedule_follows_the_steps(compose, n
             late = {
                 key: value
                 for key, value in flat(plain(stage.cfg)).items()
-                if key.rpartition(".")[2] in STEP_KEYS - {"save_every_steps"}
+                if declared(key).budget == "steps"
+                and key != "save_every_steps"
                 and key.startswith(("scheduler.", "callbacks.", "loss.", "val_every"))
                 and max(value if isinstance(value, list) else [value or 0]) > stages[-1].end
             }
