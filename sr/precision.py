@@ -1,9 +1,15 @@
-"""Full float32 for figures, whatever training runs in."""
+"""Full float32 where a number is wanted that does not depend on how training ran."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
+
+
+def widened(x: Tensor) -> Tensor:
+    """Half precision in float32, to be summed or rounded in; every other type as it is."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import lightning.pytorch as L
 from lightning.pytorch.utilities import rank_zero_only
 
 from sr.callbacks.pictures import log_pictures
-from sr.imaging.color import to_uint8
+from sr.imaging.color import to_array
 from sr.imaging.files import write_image
 from sr.imaging.panel import comparison, draw_panel
 from sr.imaging.resize import imresize
@@ -40,9 +40,7 @@ class Panels(L.Callback):
         if trainer.sanity_checking or len(self._rows) >= self.images:
             return
         enlarged = imresize(batch.lr, batch.scale)
-        lr, bicubic, sr, hr = (
-            to_uint8(x)[0].permute(1, 2, 0).cpu().numpy() for x in (batch.lr, enlarged, outputs, batch.hr)
-        )
+        lr, bicubic, sr, hr = (to_array(x[:1]) for x in (batch.lr, enlarged, outputs, batch.hr))
         cells = comparison(lr, [("bicubic", bicubic), ("SR", sr)], hr, batch.scale, self.size)
         self._rows.append((batch.name[0], cells))
 

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from sr.errors import UserError
 from sr.figures.drawing import Drawing, box, page, show, stacked, styled
-from sr.figures.inputs import Photo, answer, as_array, common_scale, placed_window, smooth_window
-from sr.imaging.panel import Window, crop
+from sr.figures.inputs import Photo, answer, common_scale, placed_window, smooth_window
+from sr.imaging.color import to_array
+from sr.imaging.panel import Window, crop, error_levels
 from sr.layers.statistics import batch_norms, with_own_statistics
 from sr.measuring.scoring import Entry
 from sr.metrics.psnr import psnr
@@ -41,6 +42,7 @@ def mini_batch(lr: Tensor, window: Window, others: Sequence[Tensor], size: int, 
         window: of LR pixels, inside the patch.
         others: LR images (1, 3, h', w'), one random patch of each.
         size: side of a patch, LR pixels, at most the images' sides.
+        seed: of the places of the random patches.
 
     Returns:
         (1 + len(others), 3, size, size).
@@ -63,24 +65,9 @@ def patch_corner(lr: Tensor, window: Window, size: int) -> tuple[int, int]:
 
 
 def window_psnr(sr: np.ndarray, hr: np.ndarray) -> float:
-    """PSNR in dB of two 8-bit RGB arrays (H, W, 3), all channels, nothing shaved."""
-    a, b = (torch.from_numpy(x.copy()).permute(2, 0, 1)[None] for x in (sr, hr))
+    """PSNR in dB of the same 8-bit RGB pixels (..., 3) of two images; nan where there are none."""
+    a, b = (torch.from_numpy(x.copy())[None] for x in (sr, hr))
     return float(psnr(a, b))
-
-
-def error_levels(sr: np.ndarray, hr: np.ndarray) -> np.ndarray:
-    """|SR - HR| of two 8-bit RGB arrays (H, W, 3), the mean of the channels: (H, W) in levels."""
-    return np.abs(sr.astype(np.float64) - hr.astype(np.float64)).mean(2)
-
-
-def normed(models: Sequence[Entry], figure: str) -> None:
-    """Refuse models without batch norm, by name."""
-    for entry in models:
-        if not batch_norms(entry.model):
-            raise UserError(
-                f"{entry.name} ({type(entry.model).__name__}) has no batch norm, which {figure} is about. Give a "
-                "network trained with it, as srresnet, repsr, plain_repvgg, plain_acnet or plain_dbb are"
-            )
 
 
 @styled
@@ -100,7 +87,9 @@ def batch_norm(
     smooth regions are there under the population's statistics and go with the image's own.
 
     Args:
-        scale: for models that serve several.
+        models: with batch norm, one line of pictures for each image.
+        images: HR.
+        scale: for models of several scales.
         size: of the window, HR pixels.
         at: [top, left] of the window in HR pixels; None: the smoothest one of each image.
         patch: side of the mini-batch's patches, LR pixels; smaller where an image is.
@@ -108,9 +97,14 @@ def batch_norm(
         seed: of the patches.
 
     Raises:
-        UserError: a model without batch norm; no scale that all serve.
+        UserError: a model without batch norm; no scale that all are made for.
     """
-    normed(models, "figure=batch_norm")
+    for entry in models:
+        if not batch_norms(entry.model):
+            raise UserError(
+                f"{entry.name} ({type(entry.model).__name__}) has no batch norm, whose statistics figure=batch_norm "
+                "compares. Give a network trained with it, as srresnet, repsr, plain_repvgg, plain_acnet or plain_dbb"
+            )
     scale = common_scale(models, scale)
     if batch < 1 or patch < 1:
         raise UserError(f"batch={batch}, patch={patch}: both are 1 or more")
@@ -129,17 +123,17 @@ def batch_norm(
             patches = answer(training, mini_batch(lr, small, others, side, seed), scale)[:1]
             top, left = (scale * v for v in patch_corner(lr, small, side))
             inside = (window[0] - top, window[1] - left, *window[2:])
-            whole = as_array(answer(entry.model.eval(), lr, scale))
+            whole = to_array(answer(entry.model.eval(), lr, scale))
             outputs = {
                 "population": crop(whole, window),
-                "mini-batch": crop(as_array(patches), inside),
-                "image's own": crop(as_array(answer(own, lr, scale)), window),
+                "mini-batch": crop(to_array(patches), inside),
+                "image's own": crop(to_array(answer(own, lr, scale)), window),
             }
             true = crop(hr, window)
             for kind, output in outputs.items():
-                about = {"model": entry.name, "image": photo.name, "statistics": kind, "top": window[0]}
-                about |= {"left": window[1], "height": window[2], "width": window[3]}
-                rows.append({**about, "psnr_rgb_window": window_psnr(output, true)})
+                row: dict[str, Any] = {"model": entry.name, "image": photo.name, "statistics": kind}
+                row |= dict(zip(("top", "left", "height", "width"), window, strict=True))
+                rows.append({**row, "psnr_rgb_window": window_psnr(output, true)})
             lines.append((f"{entry.name} x{scale}", photo.name, whole, window, true, outputs))
     return Drawing(_draw(lines, rows), rows)
 
@@ -157,9 +151,9 @@ def _draw(lines: Sequence[Line], rows: Sequence[Mapping[str, Any]]) -> Figure:
         most = max(float(np.quantile(error, 0.999)) for error in errors.values()) or 1.0
         blank = part.add_subplot(grid[1, 1])
         blank.set_axis_off()
-        place = f"{window[2]} x {window[3]} pixels\nat {window[0]}, {window[1]}"
-        told = f"|SR - HR|\nblack: 0, white: {most:.1f}\nof 255 levels\n\n{place}"
-        blank.text(0.5, 0.5, told, ha="center", va="center", fontsize=8, transform=blank.transAxes)
+        where = f"{window[2]} x {window[3]} pixels\nat {window[0]}, {window[1]}"
+        legend = f"|SR - HR|\nblack: 0, white: {most:.1f}\nof 255 levels\n\n{where}"
+        blank.text(0.5, 0.5, legend, ha="center", va="center", fontsize=8, transform=blank.transAxes)
         for column, (kind, output) in enumerate(outputs.items(), 2):
             row = next(values)
             show(part.add_subplot(grid[0, column]), output, kind, f"{row['psnr_rgb_window']:.2f} dB")

@@ -32,9 +32,8 @@ def published_points(scale: int, dataset: str, protocols: Sequence[str]) -> list
         figures = [published(row["model"], scale, dataset, protocol) for protocol in protocols]
         if found := next((f for f in figures if f), None):
             kind = "recalled" if found.source_kind == "memory" else "published"
-            size = {"parameters": int(row["parameters"]), "macs_g": float(row["macs_g"])}
-            about = {"protocol": found.protocol, "kind": kind, "source": found.source}
-            points.append({"model": row["model"], **size, "psnr": found.psnr, **about})
+            point = {"model": row["model"], "parameters": int(row["parameters"]), "macs_g": float(row["macs_g"])}
+            points.append(point | _reached(found.psnr, found.protocol, kind, found.source))
     return points
 
 
@@ -52,11 +51,13 @@ def run_points(runs: Sequence[Run], scale: int, dataset: str, protocols: Sequenc
             continue
         model = construct(run.config["model"], run.folder).merged()
         macs = cost(model, lr_size(scale), scale).macs / 1e9
-        about = {"model": run.name, "parameters": sum(p.numel() for p in model.parameters()), "macs_g": macs}
-        points.append(
-            {**about, "psnr": found[-1].psnr, "protocol": found[-1].protocol, "kind": "ours", "source": str(run.folder)}
-        )
+        point = {"model": run.name, "parameters": sum(p.numel() for p in model.parameters()), "macs_g": macs}
+        points.append(point | _reached(found[-1].psnr, found[-1].protocol, "ours", str(run.folder)))
     return points
+
+
+def _reached(psnr: float, protocol: str, kind: str, source: str) -> dict[str, Any]:
+    return {"psnr": psnr, "protocol": protocol, "kind": kind, "source": source}
 
 
 @styled

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def first_reached(at: np.ndarray, values: np.ndarray, level: float) -> float:
-    """The first place at which a curve is at `level` or above; nan where it never is."""
+    """The first step at which a curve is at `level` or above; nan where it never is."""
     return float(at[values >= level][0]) if (values >= level).any() else float("nan")
 
 
@@ -43,6 +43,7 @@ def convergence(
     recipe=srcnn_sgd and one of recipe=srcnn.
 
     Args:
+        runs: those of one name are seeds of one kind.
         key: column of metrics.csv; None: the validation's PSNR.
         by_images: over the patches seen instead of the optimizer steps, which is fair where batches differ in size.
         log_steps: a logarithmic axis, as in SRCNN's paper.
@@ -65,19 +66,11 @@ def convergence(
             )
         lines.append((label, steps * factor, mean, spread))
     level = min(float(mean.max()) for _, _, mean, _ in lines)
-    rows: list[dict[str, Any]] = [
-        {
-            "label": label,
-            "runs": len(members[label]),
-            "column": column,
-            "last": float(mean[-1]),
-            "best": float(mean.max()),
-            "deviation_at_the_end": float(spread[-1]),
-            "level": level,
-            "level_reached_at": first_reached(at, mean, level),
-        }
-        for label, at, mean, spread in lines
-    ]
+    rows: list[dict[str, Any]] = []
+    for label, at, mean, spread in lines:
+        row = {"label": label, "runs": len(members[label]), "column": column, "last": float(mean[-1])}
+        row |= {"best": float(mean.max()), "deviation_at_the_end": float(spread[-1]), "level": level}
+        rows.append({**row, "level_reached_at": first_reached(at, mean, level)})
     return Drawing(_draw(lines, column, level, by_images, log_steps), rows)
 
 
@@ -96,10 +89,10 @@ def _draw(
             ax.fill_between(at, mean - spread, mean + spread, color=color(number), alpha=0.2, linewidth=0)
     if len(lines) > 1:
         ax.axhline(level, color="#555555", linewidth=0.8, linestyle="--")
-        told = f"{level:.2f} dB, which all reach"
+        text = f"{level:.2f} dB, which all reach"
         paper = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1}
         style: Any = {"fontsize": 7, "color": "#555555", "bbox": paper, "textcoords": "offset points"}
-        ax.annotate(told, (0.01, level), xycoords=("axes fraction", "data"), xytext=(0, 3), **style)
+        ax.annotate(text, (0.01, level), xycoords=("axes fraction", "data"), xytext=(0, 3), **style)
     if log_steps:
         ax.set_xscale("log")
     ax.set(xlabel="training patches seen" if by_images else "optimizer steps", ylabel=f"{column}, dB")

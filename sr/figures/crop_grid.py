@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sr.figures.drawing import Drawing, box, page, show, stacked, styled
-from sr.figures.inputs import Photo, answer, as_array, common_scale, placed_window
+from sr.figures.inputs import Photo, answer, common_scale, placed_window
+from sr.imaging.color import to_array
 from sr.imaging.panel import Window, crop, detail, disagreement, pick_crop
 from sr.measuring.scoring import BASELINE, Entry
 from sr.metrics.protocol import get_protocol
@@ -36,15 +37,17 @@ def crop_grid(
     """For each image: the whole with a box, and crops of HR, bicubic and every model with PSNR and SSIM below.
 
     Args:
-        scale: for models that serve several.
-        protocol: of the figures, which are the whole image's.
+        models: in the order in which their crops stand; bicubic is always among them.
+        images: HR.
+        scale: for models of several scales.
+        protocol: of PSNR and SSIM, which are the whole image's.
         size: of the crop, HR pixels.
         at: [top, left] of the crop in HR pixels; None: where the models differ most, weighed by the detail that is
             there.
         lines: in which the crops stand.
 
     Raises:
-        UserError: no scale that all models serve, an unknown protocol, a corner outside of the image.
+        UserError: no scale that all models are made for, an unknown protocol, a corner outside of the image.
     """
     scale = common_scale(models, scale)
     rule = get_protocol(protocol)
@@ -59,10 +62,10 @@ def crop_grid(
         for name, model in [(BASELINE, Bicubic(scale)), *((e.name, e.model) for e in entries)]:
             output = answer(model.eval(), lr, scale)
             psnr, ssim = (float(v) for v in rule.compare(output, photo.pixels, scale, photo.grey))
-            outputs[name], figures[name] = as_array(output), f"{psnr:.2f} / {ssim:.4f}"
+            outputs[name], figures[name] = to_array(output), f"{psnr:.2f} / {ssim:.4f}"
             rows.append({"model": name, "image": photo.name, "scale": scale, "protocol": rule.name, "psnr": psnr})
             rows[-1]["ssim"] = ssim
-        window = placed_window(hr, at, size, scale) if at else telling_window(hr, list(outputs.values()), size, scale)
+        window = placed_window(hr, at, size, scale) if at else differing_window(hr, list(outputs.values()), size, scale)
         cells: list[Cell] = [("HR", crop(hr, window), "PSNR / SSIM")]
         cells += [(name, crop(output, window), figures[name]) for name, output in outputs.items()]
         parts.append((photo.name, hr, window, cells))
@@ -70,7 +73,7 @@ def crop_grid(
     return Drawing(_draw(parts, lines, title), rows)
 
 
-def telling_window(hr: np.ndarray, outputs: Sequence[np.ndarray], size: int, scale: int) -> Window:
+def differing_window(hr: np.ndarray, outputs: Sequence[np.ndarray], size: int, scale: int) -> Window:
     """Where the outputs (H, W, 3) differ most, each pixel weighed by HR's detail around it."""
     return pick_crop(disagreement(outputs) * np.sqrt(detail(hr) + 1), size, scale)
 

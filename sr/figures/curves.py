@@ -16,9 +16,10 @@ MOST = 3  # differing keys in a label; where more differ, classes alone are name
 
 
 def curve(run: Run, key: str | None = None) -> tuple[str, np.ndarray, np.ndarray]:
-    """One logged figure over the optimizer steps; a validation's only where the run's last scale was trained.
+    """One logged value over the optimizer steps; a validation's only where the run's last scale was trained.
 
     Args:
+        run: with a metrics.csv.
         key: a column of metrics.csv; None: the first of the validation's PSNRs, over all scales.
 
     Returns:
@@ -45,6 +46,7 @@ def labels(runs: Sequence[Run], given: Sequence[str] | None = None) -> list[str]
     """A name for each run; runs that differ in their seed alone share one.
 
     Args:
+        runs: to be told apart.
         given: names in the order of the runs, which are then used as they are; the same name for several runs means
             that they belong together.
 
@@ -57,21 +59,22 @@ def labels(runs: Sequence[Run], given: Sequence[str] | None = None) -> list[str]
         return [str(name) for name in given]
     named = [""] * len(runs)
     for name in dict.fromkeys(run.name for run in runs):
-        places = [i for i, run in enumerate(runs) if run.name == name]
-        apart = _apart([runs[i] for i in places])
-        keys = list(apart[0])
-        told = keys if len(keys) <= MOST else [key for key in keys if key.endswith("._target_")][:MOST]
-        words = [[_word(key, own[key]) for key in told] for own in apart]
-        alone = len(places) == len(runs) and bool(told)
-        for n, i in enumerate(places):
-            named[i] = ", ".join(words[n] if alone else [name, *words[n]])
-            if any(words[m] == words[n] and apart[m] != apart[n] for m in range(len(places))):
+        indices = [i for i, run in enumerate(runs) if run.name == name]
+        differing = _differing([runs[i] for i in indices])
+        keys = list(differing[0])
+        if len(keys) > MOST:
+            keys = [key for key in keys if key.endswith("._target_")][:MOST]
+        words = [[_word(key, own[key]) for key in keys] for own in differing]
+        one_network = len(indices) == len(runs)
+        for n, i in enumerate(indices):
+            named[i] = ", ".join(words[n] if one_network and keys else [name, *words[n]])
+            if any(other == words[n] and own != differing[n] for other, own in zip(words, differing, strict=True)):
                 named[i] += f" ({runs[i].folder.name})"
     return named
 
 
-def _apart(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """For each run the settings that tell the runs apart, the seed left out."""
+def _differing(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """For each run its values of the settings that differ among the runs, the seed left out."""
     scales = [run.config.get("scale") for run in runs]
     several = any(scale != scales[0] for scale in scales)
     return [

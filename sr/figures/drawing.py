@@ -112,8 +112,10 @@ def box(ax: Axes, top: int, left: int, height: int, width: int, color: str = COL
 
 
 def color(index: int) -> str:
+    """Of the line number `index`, from 0."""
     return COLORS[index % len(COLORS)]
 
 
 def marker(index: int) -> str:
+    """Of the line number `index`, from 0."""
     return MARKERS[index % len(MARKERS)]

@@ -32,6 +32,8 @@ def difference_maps(extractor: nn.Module, first: Tensor, second: Tensor) -> dict
 
     Args:
         extractor: (1, 3, H, W) in [0, 1] -> {layer: (1, C, h, w)}.
+        first: (1, 3, H, W) in [0, 1].
+        second: as `first`.
 
     Returns:
         layer -> (h, w).
@@ -40,7 +42,7 @@ def difference_maps(extractor: nn.Module, first: Tensor, second: Tensor) -> dict
     return {name: (seen[name] - other[name]).abs().mean(1)[0].double().numpy() for name in seen}
 
 
-def likeness(features: np.ndarray, pixels: np.ndarray) -> float:
+def correlation(features: np.ndarray, pixels: np.ndarray) -> float:
     """Pearson's correlation of a feature map (h, w), enlarged bilinearly, with the pixels' difference (H, W).
 
     1: the map is where the pixels differ; 0: it has nothing to do with it. nan where one of them is constant.
@@ -67,9 +69,12 @@ def feature_differences(
     The random extractor is always drawn; VGG-19's layers where its weights are at hand.
 
     Args:
+        images: one line of pictures each.
         degrade: makes the second image from the first, of the same size; the paper blurs.
         layers: of VGG-19; the default are convolutions 1, 3, 5, 9 and 13 as in AECR-Net and CSD.
-        random_layers: of `RandomFeatures`, with its `width` and `seed`.
+        random_layers: of `RandomFeatures`.
+        width: channels of `RandomFeatures`.
+        seed: of its weights.
         normalize: bring images to ImageNet's mean first (AECR-Net's code does not).
         vgg_weights: torchvision's weight file; None: looked for where torchvision keeps it.
 
@@ -96,16 +101,9 @@ def feature_differences(
         pixels = (first - second).abs().mean(1)[0].double().numpy()
         maps = {prefix + k: v for prefix, e in extractors for k, v in difference_maps(e, first, second).items()}
         for name, found in maps.items():
-            rows.append(
-                {
-                    "image": photo.name,
-                    "layer": name,
-                    "height": found.shape[0],
-                    "width": found.shape[1],
-                    "mean_difference": float(found.mean()),
-                    "correlation_with_pixels": likeness(found, pixels),
-                }
-            )
+            row = {"image": photo.name, "layer": name, "height": found.shape[0], "width": found.shape[1]}
+            row |= {"mean_difference": float(found.mean()), "correlation_with_pixels": correlation(found, pixels)}
+            rows.append(row)
         pictures.append((photo, second, {"pixels": pixels, **maps}))
     return Drawing(_draw(pictures, rows), rows, notes)
 

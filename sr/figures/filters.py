@@ -55,6 +55,7 @@ def filters(models: Sequence[Entry], columns: int = 8) -> Drawing:
     """The filters of each model's first convolution, by variance, each in its own contrast.
 
     Args:
+        models: one picture each.
         columns: filters side by side.
 
     Raises:
@@ -73,8 +74,8 @@ def filters(models: Sequence[Entry], columns: int = 8) -> Drawing:
         ]
         picture = tiled(weights, min(columns, len(weights)))
         share = variances[: max(len(variances) // 4, 1)].sum() / max(variances.sum(), 1e-300)
-        told = f"{len(weights)} filters of {weights.shape[2]} x {weights.shape[3]} ({name})\n"
-        pictures.append((entry.name, picture, told + f"first quarter: {share:.0%} of the variance"))
+        below = f"{len(weights)} filters of {weights.shape[2]} x {weights.shape[3]} ({name})\n"
+        pictures.append((entry.name, picture, below + f"first quarter: {share:.0%} of the variance"))
     return Drawing(_draw(pictures), rows)
 
 

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from sr.data.bundled import Bundled
 from sr.errors import UserError
-from sr.imaging.color import to_uint8
 from sr.imaging.files import list_images, read_image
 from sr.imaging.panel import Window, detail, pick_crop
 from sr.imaging.resize import imresize
@@ -88,11 +87,6 @@ def answer(model: SuperResolver, lr: Tensor, scale: int) -> Tensor:
         return model(lr.to(model.device), scale).cpu()
 
 
-def as_array(image: Tensor) -> np.ndarray:
-    """(1, 3, H, W) in about [0, 1] -> (H, W, 3) uint8."""
-    return to_uint8(image)[0].permute(1, 2, 0).numpy()
-
-
 def smooth_window(image: np.ndarray, size: int, scale: int) -> Window:
     """The window of (H, W, 3) uint8 with the least detail that is neither black nor white, where there is one."""
     clipped = (image.min(2) <= DARK) | (image.max(2) >= 255 - DARK)
@@ -117,7 +111,7 @@ def placed_window(image: np.ndarray, at: Sequence[int], size: int, scale: int) -
 
 
 def common_scale(models: Sequence[Entry], asked: int | None) -> int:
-    """The scale to work at: the one asked for, or the only one that all models serve.
+    """The scale to work at: the one asked for, or the only one that all models are made for.
 
     Raises:
         UserError: there is none, or more than one.
@@ -127,8 +121,8 @@ def common_scale(models: Sequence[Entry], asked: int | None) -> int:
         return int(asked)
     if asked is None and len(shared) == 1:
         return shared.pop()
-    told = "; ".join(f"{entry.name}: {', '.join(map(str, entry.model.scales))}" for entry in models)
+    scales = "; ".join(f"{entry.name}: {', '.join(map(str, entry.model.scales))}" for entry in models)
     if asked is None and shared:
-        raise UserError(f"these models serve several scales: type scale={min(shared)}, for example ({told})")
-    wanted = "one scale that all models serve" if asked is None else f"scale={asked}"
-    raise UserError(f"wanted is {wanted}, but the models serve {told}. Give models of one scale")
+        raise UserError(f"these models are of several scales: type scale={min(shared)}, for example ({scales})")
+    wanted = "one scale that all models are made for" if asked is None else f"scale={asked}"
+    raise UserError(f"wanted is {wanted}, but the models have {scales}. Give models of one scale")

@@ -37,6 +37,7 @@ def jitter(
     down until the population's statistics are used in training too.
 
     Args:
+        runs: one curve and one bar each.
         key: column of metrics.csv; None: the validation's PSNR.
         share: of the curve that is measured, from its end, above 0 and at most 1.
         labels: names of the runs, in order; None: what tells them apart.
@@ -51,8 +52,8 @@ def jitter(
     for number, (label, members) in enumerate(groups(runs, labels).items()):
         for run in members:
             column, steps, values = curve(run, key)
-            about = {"label": label, "run": str(run.folder), "seed": run.seed, "column": column}
-            rows.append({**about, "values": len(values), "jitter": jitter_of(values, share), "last": float(values[-1])})
+            row = {"label": label, "run": str(run.folder), "seed": run.seed, "column": column, "values": len(values)}
+            rows.append({**row, "jitter": jitter_of(values, share), "last": float(values[-1])})
             lines.append((number, label, steps, values))
     return Drawing(_draw(lines, rows, share), rows)
 
@@ -72,14 +73,14 @@ def _draw(
         left.set_ylim(lowest - 0.05 * (highest - lowest), highest + 0.05 * (highest - lowest))
     if len(seen) > 1:
         left.legend(loc="lower right")
-    places = np.arange(len(rows))[::-1]
-    right.barh(places, [row["jitter"] for row in rows], color=[color(line[0]) for line in lines], height=0.6)
+    heights = np.arange(len(rows))[::-1]
+    right.barh(heights, [row["jitter"] for row in rows], color=[color(line[0]) for line in lines], height=0.6)
     several = len(rows) > len(seen)
     names = [f"{row['label']}, seed {row['seed']}" if several else row["label"] for row in rows]
-    right.set_yticks(places, [textwrap.fill(name, 24) for name in names])
-    for place, row in zip(places, rows, strict=True):
+    right.set_yticks(heights, [textwrap.fill(name, 24) for name in names])
+    for height, row in zip(heights, rows, strict=True):
         if np.isfinite(row["jitter"]):
-            right.annotate(f" {row['jitter']:.3f}", (row["jitter"], place), va="center", fontsize=8)
+            right.annotate(f" {row['jitter']:.3f}", (row["jitter"], height), va="center", fontsize=8)
     right.margins(x=0.2)
     right.grid(axis="y", visible=False)
     right.set(xlabel=f"jitter in the last {share:.0%} of the run, dB")

@@ -63,6 +63,7 @@ def kernels(models: Sequence[Entry], layer: str | None = None) -> Drawing:
     Blocks that merge are looked at in their merged form. Depthwise and 1x1 convolutions have no such kernels.
 
     Args:
+        models: one line each in the diagram.
         layer: of the first model, whose kernels are shown; None: the one with the median similarity.
 
     Raises:
@@ -80,10 +81,10 @@ def kernels(models: Sequence[Entry], layer: str | None = None) -> Drawing:
         for number, (name, weight) in enumerate(found.items(), 1):
             shares = similarity(weight)
             low, middle, high = np.nanquantile(shares, (0.1, 0.5, 0.9))
-            about = {"model": entry.name, "layer": name, "number": number, "kernels": weight.shape[0]}
-            about |= {"in_channels": weight.shape[1], "size": weight.shape[2]}
-            by_chance = chance(weight.shape[1], weight.shape[2])
-            rows.append({**about, "p10": low, "median": middle, "p90": high, "chance": by_chance})
+            out_channels, in_channels, size, _ = weight.shape
+            row = {"model": entry.name, "layer": name, "number": number, "kernels": out_channels}
+            row |= {"in_channels": in_channels, "size": size, "p10": low, "median": middle, "p90": high}
+            rows.append({**row, "chance": chance(in_channels, size)})
     first = weights[models[0].name]
     if layer is not None and layer not in first:
         raise UserError(f"figure.layer={layer}: {models[0].name} has the layers {', '.join(first)}")

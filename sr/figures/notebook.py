@@ -11,7 +11,7 @@ from sr.errors import UserError
 from sr.runs.resume import quoted
 
 PROJECT = Path(__file__).resolve().parents[2]
-KEPT = 25  # lines of a failed command's output that are shown
+OUTPUT_LINES = 25  # lines of a failed command's output that are shown
 
 
 def run(script: str, *arguments: str, outputs: str | Path | None = None) -> Path:
@@ -29,13 +29,13 @@ def run(script: str, *arguments: str, outputs: str | Path | None = None) -> Path
         UserError: it failed; with the end of its output.
     """
     name = f"{Path(script).stem}_{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
-    place = (Path(outputs or PROJECT / "outputs" / "notebooks") / name).resolve()
-    place.mkdir(parents=True, exist_ok=True)
-    typed = [sys.executable, str(PROJECT / script), *arguments, f"hydra.run.dir={quoted(place)}"]
-    told = place / "output.txt"
-    with told.open("w") as file:
+    folder = (Path(outputs or PROJECT / "outputs" / "notebooks") / name).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    typed = [sys.executable, str(PROJECT / script), *arguments, f"hydra.run.dir={quoted(folder)}"]
+    printed = folder / "output.txt"
+    with printed.open("w") as file:
         code = subprocess.run(typed, stdout=file, stderr=subprocess.STDOUT, cwd=PROJECT, check=False).returncode
     if code:
-        end = "\n".join(told.read_text().splitlines()[-KEPT:])
-        raise UserError(f"python {script} {' '.join(arguments)} ended with status {code}. The end of {told}:\n{end}")
-    return place
+        end = "\n".join(printed.read_text().splitlines()[-OUTPUT_LINES:])
+        raise UserError(f"python {script} {' '.join(arguments)} ended with status {code}. The end of {printed}:\n{end}")
+    return folder

@@ -9,10 +9,11 @@ import numpy as np
 from torch import Tensor
 
 from sr.errors import UserError
-from sr.figures.batch_norm import error_levels, window_psnr
+from sr.figures.batch_norm import window_psnr
 from sr.figures.drawing import Drawing, box, page, show, styled
-from sr.figures.inputs import Photo, answer, as_array, common_scale, placed_window, smooth_window
-from sr.imaging.panel import Window, crop
+from sr.figures.inputs import Photo, answer, common_scale, placed_window, smooth_window
+from sr.imaging.color import to_array
+from sr.imaging.panel import Window, crop, error_levels
 from sr.layers.statistics import batch_norms, with_own_statistics
 from sr.measuring.scoring import Entry
 from sr.models.base import SuperResolver
@@ -45,10 +46,7 @@ def outside_psnr(sr: np.ndarray, hr: np.ndarray, window: Window, margin: int) ->
     top, left, height, width = window
     keep = np.ones(sr.shape[:2], bool)
     keep[max(top - margin, 0) : top + height + margin, max(left - margin, 0) : left + width + margin] = False
-    error = ((sr.astype(np.float64) - hr.astype(np.float64)) ** 2)[keep]
-    if not error.size:
-        return float("nan")
-    return float(10 * np.log10(255**2 / error.mean())) if error.any() else float("inf")
+    return window_psnr(sr[keep], hr[keep])
 
 
 @styled
@@ -67,8 +65,9 @@ def pasted_patch(
     with batch norm is drawn under each image's own statistics too, where the surroundings do count.
 
     Args:
+        models: with batch norm or without.
         images: the patch's, then the host's; further ones are not used.
-        scale: for models that serve several.
+        scale: for models of several scales.
         size: of the patch, HR pixels.
         at: [top, left] of the patch in HR pixels; None: the smoothest.
         margin: HR pixels around the seam, inside and outside, that are not measured: a network looks across it.
@@ -86,26 +85,26 @@ def pasted_patch(
     if min(window[2:]) <= 2 * margin:
         raise UserError(f"figure.margin={margin} leaves nothing of a patch of {window[2]} x {window[3]} HR pixels")
     lr, ground = source.lr(scale), host.lr(scale)
-    both, place = pasted(ground, lr, tuple(v // scale for v in window))  # type: ignore[arg-type]
-    there = times(place, scale)
+    both, place_lr = pasted(ground, lr, tuple(v // scale for v in window))  # type: ignore[arg-type]
+    there = times(place_lr, scale)
     true = host.array.copy()
     true[there[0] : there[0] + there[2], there[1] : there[1] + there[3]] = crop(source.array, window)
     rows: list[dict[str, Any]] = []
     lines = []
     for entry in models:
         for kind, model in _forms(entry):
-            alone, clean, mixed = (as_array(answer(model, x, scale)) for x in (lr, ground, both))
+            at_home, clean, mixed = (to_array(answer(model, x, scale)) for x in (lr, ground, both))
             inner, inner_there = _inner(window, margin), _inner(there, margin)
             row = {
                 "model": entry.name,
                 "statistics": kind,
-                "patch_at_home": window_psnr(crop(alone, inner), crop(source.array, inner)),
+                "patch_at_home": window_psnr(crop(at_home, inner), crop(source.array, inner)),
                 "patch_pasted": window_psnr(crop(mixed, inner_there), crop(source.array, inner)),
                 "host_alone": outside_psnr(clean, host.array, there, margin),
                 "host_with_patch": outside_psnr(mixed, host.array, there, margin),
             }
             rows.append(row)
-            lines.append((row, crop(alone, window), clean, mixed))
+            lines.append((row, crop(at_home, window), clean, mixed))
     return Drawing(_draw(lines, crop(source.array, window), true, there, (source.name, host.name)), rows)
 
 
@@ -130,11 +129,11 @@ def _draw(
     ratio = true.shape[0] / true.shape[1]
     figure = page(11, len(lines) * (2.9 * ratio + 0.6) + 0.3)
     axes = figure.subplots(len(lines), 5, squeeze=False, width_ratios=[1, 1, 1.8, 1.8, 1])
-    for line, (row, alone, clean, mixed) in zip(axes, lines, strict=True):
+    for line, (row, at_home, clean, mixed) in zip(axes, lines, strict=True):
         kind = "" if row["statistics"] == "none" else f"\n{row['statistics']} statistics"
         show(line[0], patch, f"patch of {names[0]}, HR")
         line[0].set_ylabel(f"{row['model']}{kind}")
-        show(line[1], alone, "SR in its own image", f"{row['patch_at_home']:.2f} dB")
+        show(line[1], at_home, "SR in its own image", f"{row['patch_at_home']:.2f} dB")
         show(line[2], clean, f"SR of {names[1]}", f"around the place: {row['host_alone']:.2f} dB")
         show(line[3], mixed, f"SR of {names[1]} with the patch", f"around the patch: {row['host_with_patch']:.2f} dB")
         box(line[3], *there)

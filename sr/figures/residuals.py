@@ -29,6 +29,7 @@ def block_statistics(model: SuperResolver, lr: Tensor, scale: int) -> list[dict[
     Args:
         model: with blocks ``x + f(x)`` (ResBlock, or SRResNet's).
         lr: (B, 3, h, w) in [0, 1].
+        scale: to enlarge by.
 
     Returns:
         For each block its number from 1, `features`, the deviation over all values of what it puts out, and `branch`,
@@ -114,8 +115,10 @@ def residuals(
     Args:
         images: the first one is what the networks see, and what the brief training is on.
         models: trained ones.
-        scale: for models that serve several; 2 for new networks where it is None.
-        channels, res_scales, num_blocks: of the new networks.
+        scale: for models of several scales; 2 for new networks where it is None.
+        channels: of the new networks, a network for each.
+        res_scales: of the new networks, a network for each.
+        num_blocks: of each new network.
         steps: of their training; 0: none.
         patch: LR pixels: side of the middle of the image that is looked at, and half of it the training's.
         seed: of weights and patches.
@@ -163,7 +166,7 @@ def _draw(rows: Sequence[Mapping[str, Any]], fresh: bool) -> Figure:
         ax.set_xlabel("residual block")
     left.set(title="features after each block", ylabel="standard deviation")
     right.set(title="what each block adds, over what it is given", ylabel="ratio of standard deviations")
-    told = f"new EDSRs (dotted) and after {last} steps of Adam (solid)" if last else "new EDSRs"
-    figure.suptitle(f"Features along the residual blocks: {told if fresh else 'trained models'}")
+    networks = f"new EDSRs (dotted) and after {last} steps of Adam (solid)" if last else "new EDSRs"
+    figure.suptitle(f"Features along the residual blocks: {networks if fresh else 'trained models'}")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sr.errors import UserError
+from sr.precision import widened
 
 # Rows Y, Cb, Cr on the 8-bit scale for R, G, B in [0, 1].
 _FORWARD = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
@@ -22,8 +23,7 @@ _TO_RGB: tuple[Rows, list[float]] = (_INVERSE.tolist(), (-_INVERSE @ _OFFSET).to
 
 def _affine(x: Tensor, rows: Rows, offsets: list[float]) -> Tensor:
     """Channels (dimension -3) times a constant matrix plus an offset; half precision in float32."""
-    wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-    a, b, c = wide.unbind(-3)
+    a, b, c = widened(x).unbind(-3)
     out = [r[0] * a + r[1] * b + r[2] * c + offset for r, offset in zip(rows, offsets, strict=True)]
     return torch.stack(out, -3).to(x.dtype)
 
@@ -50,5 +50,9 @@ def to_uint8(x: Tensor) -> Tensor:
             f"an image of shape {tuple(x.shape)} holds {int(x.isnan().sum())} NaN values; if the model "
             "ran in half precision try trainer.precision=32-true, otherwise its weights have diverged"
         )
-    wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-    return (wide.clamp(0, 1) * 255 + 0.5).floor().to(torch.uint8)
+    return (widened(x).clamp(0, 1) * 255 + 0.5).floor().to(torch.uint8)
+
+
+def to_array(image: Tensor) -> np.ndarray:
+    """One image (1, C, H, W) in about [0, 1], on any device -> (H, W, C) uint8, as `to_uint8` rounds."""
+    return to_uint8(image)[0].permute(1, 2, 0).cpu().numpy()

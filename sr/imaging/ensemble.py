@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from sr.precision import widened
+
 
 def self_ensemble(fn: Callable[[Tensor], Tensor], lr: Tensor) -> Tensor:
     """Mean of `fn` over the eight flips and quarter turns of its input, each turned back.
@@ -23,14 +25,11 @@ def self_ensemble(fn: Callable[[Tensor], Tensor], lr: Tensor) -> Tensor:
     section 3.4.
     """
     total: Tensor | None = None
-    dtype = lr.dtype
     for flip in (False, True):
         for turns in range(4):
             view = torch.rot90(lr.flip(-1) if flip else lr, turns, (-2, -1))
             out = torch.rot90(fn(view), -turns, (-2, -1))
-            out = out.flip(-1) if flip else out
-            dtype = out.dtype
-            wide = out.float() if dtype in (torch.float16, torch.bfloat16) else out
-            total = wide if total is None else total + wide
+            upright = widened(out.flip(-1) if flip else out)
+            total = upright if total is None else total + upright
     assert total is not None
-    return (total / 8).to(dtype)
+    return (total / 8).to(out.dtype)

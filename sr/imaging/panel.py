@@ -61,10 +61,15 @@ def enlarge(image: np.ndarray, factor: int) -> np.ndarray:
     return image.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
+def error_levels(sr: np.ndarray, hr: np.ndarray) -> np.ndarray:
+    """|SR - HR| of two (H, W, 3) uint8 images, the mean of the channels: (H, W) in levels, 0 to 255."""
+    return np.abs(sr.astype(np.float64) - hr.astype(np.float64)).mean(2)
+
+
 def error_map(sr: np.ndarray, hr: np.ndarray) -> np.ndarray:
-    """|SR - HR|, mean of the channels, times `ERROR_GAIN`, as a grey (H, W, 3) uint8 image."""
-    difference = np.abs(sr.astype(np.float64) - hr.astype(np.float64)).mean(2) * ERROR_GAIN
-    return np.repeat(difference.clip(0, 255).round().astype(np.uint8)[..., None], 3, axis=2)
+    """`error_levels` times `ERROR_GAIN`, as a grey (H, W, 3) uint8 image."""
+    levels = (error_levels(sr, hr) * ERROR_GAIN).clip(0, 255).round().astype(np.uint8)
+    return levels[..., None].repeat(3, axis=2)
 
 
 def comparison(
@@ -133,14 +138,8 @@ def draw_panel(
         widths = [max(image.shape[1], int(text) + 1) for (_, image), text in zip(images, longest, strict=True)]
         head = (line if title else 0) + line * max(len(lines) for lines in labels) + _GAP
         width = sum(widths) + _GAP * (len(widths) + 1)
-        strip = Image.new(
-            "RGB",
-            (
-                max(width, int(font.getlength(title)) + 2 * _GAP),
-                head + max(i.shape[0] for _, i in images) + _GAP,
-            ),
-            _WHITE,
-        )
+        size = max(width, int(font.getlength(title)) + 2 * _GAP), head + max(i.shape[0] for _, i in images) + _GAP
+        strip = Image.new("RGB", size, _WHITE)
         pen = ImageDraw.Draw(strip)
         pen.text((_GAP, 2), title, _BLACK, font)
         left = _GAP

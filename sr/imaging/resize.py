@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sr.errors import UserError
+from sr.precision import widened
 
 # Above this period a loop over phases stops being cheaper than gathering every tap by index.
 MAX_PERIOD = 16
@@ -169,8 +170,7 @@ def imresize(
         passes.sort(key=lambda item: item[0])  # stable: vertical first when equal
 
     eight_bit = x.dtype == torch.uint8
-    half = x.dtype in (torch.float16, torch.bfloat16)
-    y = x.to(torch.float64 if eight_bit else torch.float32) if eight_bit or half else x
+    y = x.double() if eight_bit else widened(x)
     for number, (factor, dim, out) in enumerate(passes):
         ratio = _ratio(factor)
         if ratio is None:

@@ -5,15 +5,9 @@ import pytest
 import torch
 
 from sr.errors import UserError
-from sr.figures.batch_norm import (
-    batch_norm,
-    error_levels,
-    mini_batch,
-    patch_corner,
-    window_psnr,
-    with_batch_statistics,
-)
+from sr.figures.batch_norm import batch_norm, mini_batch, patch_corner, window_psnr, with_batch_statistics
 from sr.figures.pasted_patch import outside_psnr, pasted, pasted_patch
+from sr.imaging.panel import error_levels
 from sr.layers.statistics import batch_norms, with_own_statistics
 
 

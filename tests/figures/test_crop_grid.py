@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sr.errors import UserError
-from sr.figures.crop_grid import crop_grid, telling_window
+from sr.figures.crop_grid import crop_grid, differing_window
 from sr.measuring.scoring import Entry
 from sr.metrics.protocol import get_protocol
 from sr.models.bicubic import Bicubic
@@ -34,7 +34,7 @@ def test_the_window_is_where_the_outputs_differ():
     hr = np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8)
     one, other = hr.copy(), hr.copy()
     other[16:24, 40:48] //= 4
-    top, left, height, width = telling_window(hr, [one, other], 16, 2)
+    top, left, height, width = differing_window(hr, [one, other], 16, 2)
     assert (height, width) == (16, 16) and top <= 16 <= top + 8 and left <= 40 <= left + 8
 
 

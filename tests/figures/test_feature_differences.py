@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from sr.degradation import GaussianBlur
 from sr.degradation.resize import MatlabBicubic
 from sr.errors import UserError
-from sr.figures.feature_differences import difference_maps, feature_differences, likeness
+from sr.figures.feature_differences import correlation, difference_maps, feature_differences
 from sr.losses import RandomFeatures
 
 
@@ -22,14 +22,14 @@ def test_maps_are_the_mean_over_channels_of_the_absolute_difference():
     assert maps["conv2"].shape == (12, 9)
 
 
-def test_likeness_is_pearsons_correlation():
+def test_the_correlation_is_pearsons_correlation():
     rng = np.random.default_rng(0)
     pixels = rng.random((6, 8))
     other = rng.random((6, 8))
-    assert likeness(3 * pixels + 1, pixels) == pytest.approx(1)
-    assert likeness(other, pixels) == pytest.approx(np.corrcoef(other.ravel(), pixels.ravel())[0, 1])
-    assert np.isnan(likeness(np.ones((3, 4)), pixels))
-    assert likeness(pixels[::2, ::2], pixels) < 1
+    assert correlation(3 * pixels + 1, pixels) == pytest.approx(1)
+    assert correlation(other, pixels) == pytest.approx(np.corrcoef(other.ravel(), pixels.ravel())[0, 1])
+    assert np.isnan(correlation(np.ones((3, 4)), pixels))
+    assert correlation(pixels[::2, ::2], pixels) < 1
 
 
 def test_the_random_extractor_is_drawn_where_there_is_no_vgg(pictures, png, monkeypatch, tmp_path):

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from sr.errors import UserError
-from sr.figures.inputs import answer, as_array, common_scale, placed_window, read_photos, smooth_window
+from sr.figures.inputs import answer, common_scale, placed_window, read_photos, smooth_window
+from sr.imaging.color import to_array
 from sr.imaging.resize import imresize
 from sr.measuring.scoring import Entry
 from sr.models.bicubic import Bicubic
@@ -28,7 +29,7 @@ def test_lr_is_matlabs_of_the_cropped_image(pictures):
     assert photo.cropped(5).pixels.shape[-2:] == (70, 95)
     wanted = imresize(photo.pixels[..., :70, :95], 1 / 5).float() / 255
     assert torch.equal(photo.lr(5), wanted)
-    assert np.array_equal(as_array(photo.floats), photo.array)
+    assert np.array_equal(to_array(photo.floats), photo.array)
     with pytest.raises(UserError, match="smaller than the scale"):
         photo.cropped(100)
 
@@ -56,7 +57,7 @@ def test_common_scale():
     assert common_scale([many], 3) == 3
     with pytest.raises(UserError, match=r"type scale=2.*many: 2, 3, 4"):
         common_scale([many], None)
-    with pytest.raises(UserError, match=r"one scale that all models serve.*two: 2; four: 4"):
+    with pytest.raises(UserError, match=r"one scale that all models are made for.*two: 2; four: 4"):
         common_scale([two, four], None)
     with pytest.raises(UserError, match="scale=3, but"):
         common_scale([two], 3)
