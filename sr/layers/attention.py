@@ -8,10 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-def conv3x3(in_channels: int, out_channels: int) -> nn.Module:
-    """A plain 3x3 convolution with bias that keeps the size."""
-    return nn.Conv2d(in_channels, out_channels, 3, padding=1)
+from sr.layers.convolution import conv3x3
 
 
 class ESA(nn.Module):

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
+from sr.layers.convolution import conv3x3
+
 
 class BSConvU(nn.Module):
     """Unconstrained blueprint separable convolution: 1x1 across channels, then k x k within each channel.
@@ -101,14 +103,9 @@ class DepthwiseSeparable(nn.Module):
         return self.pointwise(self.depthwise(x))
 
 
-def plain(in_channels: int, out_channels: int) -> nn.Module:
-    """A whole 3x3 convolution."""
-    return nn.Conv2d(in_channels, out_channels, 3, padding=1)
-
-
 # 3x3 convolutions by name, each made from (C, C').
 DECOMPOSITIONS: Mapping[str, Callable[[int, int], nn.Module]] = {
-    "plain": plain,
+    "plain": conv3x3,
     "depthwise": DepthwiseSeparable,
     "bsconv_s": BSConvS,
     "bsconv_u": BSConvU,

@@ -47,6 +47,12 @@ def chained(first: Kernel, second: Kernel) -> Kernel:
     return torch.einsum("omyx,mi->oiyx", w1, w0[:, :, 0, 0]), b1 + w1.sum(dim=(2, 3)) @ b0
 
 
+def added(*kernels: Kernel) -> Kernel:
+    """Convolutions on the same input, of 3x3 or smaller odd sizes, summed."""
+    weights = [F.pad(w, 2 * (1 - w.shape[3] // 2,) + 2 * (1 - w.shape[2] // 2,)) for w, _ in kernels]
+    return torch.stack(weights).sum(0), torch.stack([b for _, b in kernels]).sum(0)
+
+
 class ExpandBranch(nn.Module):
     """1x1 to `mid` channels, then 3x3: the paper's "expanding-and-squeezing convolution".
 
@@ -125,10 +131,8 @@ class ECB(Reparameterized):
 
     def kernel(self) -> Kernel:
         assert self.plain.bias is not None
-        kernels = [(self.plain.weight, self.plain.bias)]
-        kernels += [b.kernel() for b in (self.expand, self.sobel_x, self.sobel_y, self.laplacian)]
-        weight = torch.stack([w for w, _ in kernels]).sum(0)
-        bias = torch.stack([b for _, b in kernels]).sum(0)
+        branches = (self.expand, self.sobel_x, self.sobel_y, self.laplacian)
+        weight, bias = added((self.plain.weight, self.plain.bias), *(branch.kernel() for branch in branches))
         if self.with_identity:
             weight = weight + identity_kernel(weight)
         return weight, bias

@@ -1,8 +1,9 @@
-"""The residual block without batch norm."""
+"""The residual block without batch norm, and chains of blocks."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Self
 
 import torch
@@ -43,3 +44,12 @@ class ResBlock(nn.Module):
             p.mul_(self.res_scale)
         merged.res_scale = 1.0
         return merged
+
+
+def all_outputs(blocks: Iterable[nn.Module], x: Tensor) -> Tensor:
+    """What each of n blocks in a row makes of the one before it: (B, C, H, W) -> (B, n * C, H, W)."""
+    outputs = []
+    for block in blocks:
+        x = block(x)
+        outputs.append(x)
+    return torch.cat(outputs, dim=1)

@@ -18,10 +18,7 @@ class PixelShuffleTail(nn.Sequential):
     """
 
     def __init__(self, in_channels: int, out_channels: int, scale: int) -> None:
-        super().__init__(
-            nn.Conv2d(in_channels, out_channels * scale**2, 3, padding=1),
-            nn.PixelShuffle(scale),
-        )
+        super().__init__(nn.Conv2d(in_channels, out_channels * scale**2, 3, padding=1), nn.PixelShuffle(scale))
 
 
 class StagedUpsampler(nn.Sequential):

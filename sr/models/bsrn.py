@@ -12,16 +12,14 @@ from torch import Tensor, nn
 from sr.errors import UserError
 from sr.layers.attention import CCA, ESA
 from sr.layers.blueprint import BSConvU
+from sr.layers.residual import all_outputs
 from sr.layers.upsample import PixelShuffleTail
 from sr.models.base import SuperResolver
+from sr.models.rfdn import Distillation
 
 
-class ESDB(nn.Module):
-    """Efficient separable distillation block of the paper.
-
-    Three stages each keep half of the channels (1x1, "distilled") and refine all of them (BSConv-U with a
-    residual); a fourth BSConv-U refines to half. The four halves are fused by a 1x1, attended, and added to
-    the input. GELU after every distillation and refinement.
+class ESDB(Distillation):
+    """Efficient separable distillation block of the paper: BSConv-U and GELU, then attention, added to the input.
 
     Args:
         channels: C.
@@ -32,23 +30,11 @@ class ESDB(nn.Module):
     """
 
     def __init__(self, channels: int, attention: nn.Module, pointwise_bias: bool = False) -> None:
-        super().__init__()
-        half = channels // 2
-        conv = partial(BSConvU, pointwise_bias=pointwise_bias)
-        self.distill = nn.ModuleList(nn.Conv2d(channels, half, 1) for _ in range(3))
-        self.refine = nn.ModuleList(conv(channels, channels) for _ in range(3))
-        self.last = conv(channels, half)
-        self.act = nn.GELU()
-        self.fuse = nn.Conv2d(4 * half, channels, 1)
+        super().__init__(channels, partial(BSConvU, pointwise_bias=pointwise_bias), nn.GELU())
         self.attention = attention
 
     def forward(self, x: Tensor) -> Tensor:
-        kept, y = [], x
-        for distill, refine in zip(self.distill, self.refine, strict=True):
-            kept.append(self.act(distill(y)))
-            y = self.act(refine(y) + y)
-        kept.append(self.act(self.last(y)))
-        return self.attention(self.fuse(torch.cat(kept, dim=1))) + x
+        return self.attention(super().forward(x)) + x
 
 
 class ChannelScale(nn.Module):
@@ -121,11 +107,7 @@ class BSRN(SuperResolver):
 
     def network(self, x: Tensor, scale: int) -> Tensor:
         head = self.head(torch.cat([x, x, x, x], dim=1))
-        outputs, y = [], head
-        for block in self.blocks:
-            y = block(y)
-            outputs.append(y)
-        return self.tail(self.fuse(torch.cat(outputs, dim=1)) + head)
+        return self.tail(self.fuse(all_outputs(self.blocks, head)) + head)
 
 
 class BSRNS(BSRN):

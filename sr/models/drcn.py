@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from sr.imaging.resize import imresize
+from sr.layers.convolution import conv3x3, initialised
 from sr.models.base import SuperResolver
 
 
@@ -78,8 +80,4 @@ class DRCN(SuperResolver):
 
 
 def _conv(in_channels: int, out_channels: int) -> nn.Conv2d:
-    conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-    nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-    assert conv.bias is not None
-    nn.init.zeros_(conv.bias)
-    return conv
+    return initialised(conv3x3(in_channels, out_channels), partial(nn.init.kaiming_normal_, nonlinearity="relu"))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sr.layers.convolution import edge_padded, initialised
 from sr.models.base import SuperResolver
 
 
@@ -49,23 +51,13 @@ class FSRCNN(SuperResolver):
         layers: list[nn.Module] = []
         sizes = [(colors, channels, 5), (channels, mid_channels, 1)]
         sizes += num_blocks * [(mid_channels, mid_channels, 3)] + [(mid_channels, channels, 1)]
+        he = partial(nn.init.kaiming_normal_, mode="fan_out", nonlinearity="relu")
         for inputs, outputs, kernel in sizes:
-            conv = nn.Conv2d(
-                inputs,
-                outputs,
-                kernel,
-                padding=kernel // 2,
-                padding_mode="replicate" if kernel > 1 else "zeros",  # spares a 1x1 a copy of its input
-            )
-            nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-            assert conv.bias is not None
-            nn.init.zeros_(conv.bias)
+            conv = initialised(edge_padded(inputs, outputs, kernel), he)
             layers += [conv, nn.PReLU(outputs if channel_slopes else 1)]
         self.features = nn.Sequential(*layers)
-        self.deconv = nn.ConvTranspose2d(channels, colors, 9, stride=scale)
-        nn.init.normal_(self.deconv.weight, std=1e-3)
-        assert self.deconv.bias is not None
-        nn.init.zeros_(self.deconv.bias)
+        deconv = nn.ConvTranspose2d(channels, colors, 9, stride=scale)
+        self.deconv = initialised(deconv, partial(nn.init.normal_, std=1e-3))
 
     def network(self, x: Tensor, scale: int) -> Tensor:
         reach = 4 // scale + 1  # LR pixels beyond the border that the kernel can see

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sr.layers.attention import CCA
+from sr.layers.residual import all_outputs
 from sr.layers.upsample import PixelShuffleTail
 from sr.models.base import SuperResolver
 
@@ -26,12 +27,12 @@ class IMDB(nn.Module):
 
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
-        kept = channels // 4
-        self.sizes = [kept, channels - kept]
+        quarter = channels // 4
+        self.sizes = [quarter, channels - quarter]
         self.refine = nn.ModuleList(
             nn.Conv2d(inputs, channels, 3, padding=1) for inputs in (channels, self.sizes[1], self.sizes[1])
         )
-        self.last = nn.Conv2d(self.sizes[1], kept, 3, padding=1)
+        self.last = nn.Conv2d(self.sizes[1], quarter, 3, padding=1)
         self.act = nn.LeakyReLU(0.05)
         self.cca = CCA(channels, reduction)
         self.fuse = nn.Conv2d(channels, channels, 1)
@@ -64,17 +65,10 @@ class IMDN(SuperResolver):
         super().__init__(scale)
         self.head = nn.Conv2d(3, channels, 3, padding=1)
         self.blocks = nn.ModuleList(IMDB(channels, reduction) for _ in range(num_blocks))
-        self.fuse = nn.Sequential(
-            nn.Conv2d(num_blocks * channels, channels, 1),
-            nn.LeakyReLU(0.05),
-        )
+        self.fuse = nn.Sequential(nn.Conv2d(num_blocks * channels, channels, 1), nn.LeakyReLU(0.05))
         self.smooth = nn.Conv2d(channels, channels, 3, padding=1)
         self.tail = PixelShuffleTail(channels, 3, scale)
 
     def network(self, x: Tensor, scale: int) -> Tensor:
         head = self.head(x)
-        outputs, y = [], head
-        for block in self.blocks:
-            y = block(y)
-            outputs.append(y)
-        return self.tail(self.smooth(self.fuse(torch.cat(outputs, dim=1))) + head)
+        return self.tail(self.smooth(self.fuse(all_outputs(self.blocks, head))) + head)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeVar
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from sr.imaging.resize import imresize
+from sr.layers.convolution import initialised
 from sr.models.base import SuperResolver
 
-Conv = TypeVar("Conv", nn.Conv2d, nn.ConvTranspose2d)
+he = partial(nn.init.kaiming_normal_, a=0.2)
 
 
 class PyramidLevel(nn.Module):
@@ -27,11 +29,11 @@ class PyramidLevel(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for _ in range(depth):
-            layers += [_started(nn.Conv2d(channels, channels, 3, padding=1)), nn.LeakyReLU(0.2)]
+            layers += [initialised(nn.Conv2d(channels, channels, 3, padding=1), he), nn.LeakyReLU(0.2)]
         self.features = nn.Sequential(*layers)
-        self.enlarge = _started(nn.ConvTranspose2d(channels, channels, 3, stride=2))
+        self.enlarge = initialised(nn.ConvTranspose2d(channels, channels, 3, stride=2), he)
         self.act = nn.LeakyReLU(0.2)
-        self.residual = _started(nn.Conv2d(channels, 1, 3, padding=1))
+        self.residual = initialised(nn.Conv2d(channels, 1, 3, padding=1), he)
         self.enlarge_image = nn.ConvTranspose2d(1, 1, 4, stride=2, padding=1, bias=False)
         hat = torch.tensor([0.25, 0.75, 0.75, 0.25])
         with torch.no_grad():
@@ -67,7 +69,7 @@ class LapSRN(SuperResolver):
     def __init__(self, scale: int, channels: int = 64, depth: int | None = None) -> None:
         super().__init__(scale, colors=1)
         depth = depth or (5 if scale == 8 else 10)
-        self.head = nn.Sequential(_started(nn.Conv2d(1, channels, 3, padding=1)), nn.LeakyReLU(0.2))
+        self.head = nn.Sequential(initialised(nn.Conv2d(1, channels, 3, padding=1), he), nn.LeakyReLU(0.2))
         nn.init.normal_(self.head[0].weight, std=1e-3)  # type: ignore[arg-type]
         self.levels = nn.ModuleList(PyramidLevel(channels, depth) for _ in range(scale.bit_length() - 1))
 
@@ -89,10 +91,3 @@ class LapSRN(SuperResolver):
         targets = [imresize(hr, 2 ** (n + 1) / batch.scale) for n in range(len(images))]
         each = [loss(image, target, lr) for image, target in zip(images, targets, strict=True)]
         return {name: torch.stack([terms[name] for terms in each]).sum() for name in each[0]}
-
-
-def _started(conv: Conv) -> Conv:
-    nn.init.kaiming_normal_(conv.weight, a=0.2)
-    assert conv.bias is not None
-    nn.init.zeros_(conv.bias)
-    return conv

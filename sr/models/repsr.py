@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from sr.layers.reparam_norm import RepSRBlock
+from sr.layers.repsr import RepSRBlock
 from sr.models.vgg import PlainVGG
 
 

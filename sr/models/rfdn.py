@@ -10,18 +10,48 @@ from torch import Tensor, nn
 
 from sr.errors import UserError
 from sr.layers.attention import ESA
-from sr.layers.blueprint import DECOMPOSITIONS, plain
+from sr.layers.blueprint import DECOMPOSITIONS
+from sr.layers.convolution import conv3x3
+from sr.layers.residual import all_outputs
 from sr.layers.upsample import PixelShuffleTail
 from sr.models.base import SuperResolver
 
 
-class RFDB(nn.Module):
-    """Residual feature distillation block.
+class Distillation(nn.Module):
+    """What RFDN's and BSRN's blocks have in common.
 
-    Three stages each keep half of the channels (1x1, "distilled") and refine all of them (shallow residual
-    block: 3x3 plus its input); a fourth 3x3 refines to half. The four halves are fused by a 1x1 and attended
-    by ESA. LeakyReLU 0.05 after every distillation and refinement; the released block adds no input at the
-    end.
+    Three stages each keep half of the channels (1x1, "distilled") and refine all of them (a 3x3 plus its input); a
+    fourth 3x3 refines to half. The four halves are fused by a 1x1. An activation after every distillation and
+    refinement.
+
+    Args:
+        channels: C.
+        conv: makes each 3x3, ``conv(C, C')``.
+        act: the activation.
+
+    Shapes: (B, C, H, W) -> (B, C, H, W).
+    """
+
+    def __init__(self, channels: int, conv: Callable[[int, int], nn.Module], act: nn.Module) -> None:
+        super().__init__()
+        half = channels // 2
+        self.distill = nn.ModuleList(nn.Conv2d(channels, half, 1) for _ in range(3))
+        self.refine = nn.ModuleList(conv(channels, channels) for _ in range(3))
+        self.last = conv(channels, half)
+        self.act = act
+        self.fuse = nn.Conv2d(4 * half, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        halves = []
+        for distill, refine in zip(self.distill, self.refine, strict=True):
+            halves.append(self.act(distill(x)))
+            x = self.act(refine(x) + x)
+        halves.append(self.act(self.last(x)))
+        return self.fuse(torch.cat(halves, dim=1))
+
+
+class RFDB(Distillation):
+    """Residual feature distillation block: LeakyReLU 0.05, then ESA; the released block adds no input at the end.
 
     Args:
         channels: C.
@@ -33,24 +63,13 @@ class RFDB(nn.Module):
     """
 
     def __init__(
-        self, channels: int, esa_channels: int, esa_groups: int, conv: Callable[[int, int], nn.Module] = plain
+        self, channels: int, esa_channels: int, esa_groups: int, conv: Callable[[int, int], nn.Module] = conv3x3
     ) -> None:
-        super().__init__()
-        half = channels // 2
-        self.distill = nn.ModuleList(nn.Conv2d(channels, half, 1) for _ in range(3))
-        self.refine = nn.ModuleList(conv(channels, channels) for _ in range(3))
-        self.last = conv(channels, half)
-        self.act = nn.LeakyReLU(0.05)
-        self.fuse = nn.Conv2d(4 * half, channels, 1)
+        super().__init__(channels, conv, nn.LeakyReLU(0.05))
         self.esa = ESA(channels, esa_channels, esa_groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        kept = []
-        for distill, refine in zip(self.distill, self.refine, strict=True):
-            kept.append(self.act(distill(x)))
-            x = self.act(refine(x) + x)
-        kept.append(self.act(self.last(x)))
-        return self.esa(self.fuse(torch.cat(kept, dim=1)))
+        return self.esa(super().forward(x))
 
 
 class RFDN(SuperResolver):
@@ -92,17 +111,10 @@ class RFDN(SuperResolver):
         made = DECOMPOSITIONS[conv]
         self.head = nn.Conv2d(3, channels, 3, padding=1)
         self.blocks = nn.ModuleList(RFDB(channels, esa_channels, esa_groups, made) for _ in range(num_blocks))
-        self.fuse = nn.Sequential(
-            nn.Conv2d(num_blocks * channels, channels, 1),
-            nn.LeakyReLU(0.05),
-        )
+        self.fuse = nn.Sequential(nn.Conv2d(num_blocks * channels, channels, 1), nn.LeakyReLU(0.05))
         self.smooth = nn.Conv2d(channels, channels, 3, padding=1)
         self.tail = PixelShuffleTail(channels, 3, scale)
 
     def network(self, x: Tensor, scale: int) -> Tensor:
         head = self.head(x * 255)
-        outputs, y = [], head
-        for block in self.blocks:
-            y = block(y)
-            outputs.append(y)
-        return self.tail(self.smooth(self.fuse(torch.cat(outputs, dim=1))) + head) / 255
+        return self.tail(self.smooth(self.fuse(all_outputs(self.blocks, head))) + head) / 255

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -138,8 +139,5 @@ class RFDNR(RLFN):
         distillation: bool = False,
     ) -> None:
         SuperResolver.__init__(self, scale)
-        made = (
-            RFDB(channels, esa_channels, 1) if distillation else RFDBR(channels, esa_channels)
-            for _ in range(num_blocks)
-        )
-        self._build(channels, made)
+        kind = partial(RFDB, esa_groups=1) if distillation else RFDBR
+        self._build(channels, (kind(channels, esa_channels) for _ in range(num_blocks)))

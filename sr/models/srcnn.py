@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from sr.imaging.resize import imresize
+from sr.layers.convolution import edge_padded, initialised
 from sr.models.base import SuperResolver
 
 
@@ -52,14 +54,4 @@ class SRCNN(SuperResolver):
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int) -> nn.Conv2d:
-    conv = nn.Conv2d(
-        in_channels,
-        out_channels,
-        kernel,
-        padding=kernel // 2,
-        padding_mode="replicate" if kernel > 1 else "zeros",  # spares a 1x1 a copy of its input
-    )
-    nn.init.normal_(conv.weight, std=1e-3)
-    assert conv.bias is not None
-    nn.init.zeros_(conv.bias)
-    return conv
+    return initialised(edge_padded(in_channels, out_channels, kernel), partial(nn.init.normal_, std=1e-3))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sr.layers.convolution import conv3x3, initialised
 from sr.layers.residual import ResBlock
 from sr.layers.upsample import PixelShuffleTail, stages
 from sr.models.base import SuperResolver
@@ -24,13 +25,8 @@ class NormResBlock(nn.Module):
 
     def __init__(self, channels: int, norm: Callable[[int], nn.Module] = nn.BatchNorm2d) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1),
-            norm(channels),
-            nn.PReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            norm(channels),
-        )
+        first, second = conv3x3(channels, channels), conv3x3(channels, channels)
+        self.body = nn.Sequential(first, norm(channels), nn.PReLU(), second, norm(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)
@@ -61,7 +57,7 @@ class SRResNet(SuperResolver):
         self.head = nn.Sequential(nn.Conv2d(3, channels, 9, padding=4), nn.PReLU())
         self.body = nn.Sequential(
             *(NormResBlock(channels, made) for _ in range(num_blocks)),
-            nn.Conv2d(channels, channels, 3, padding=1),
+            conv3x3(channels, channels),
             made(channels),
         )
         steps: list[nn.Module] = []
@@ -100,17 +96,10 @@ class MSRResNet(SuperResolver):
         for factor in stages(scale):
             steps += [PixelShuffleTail(channels, channels, factor), nn.LeakyReLU(0.1)]
         self.upsampler = nn.Sequential(*steps)
-        self.tail = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.LeakyReLU(0.1),
-            nn.Conv2d(channels, 3, 3, padding=1),
-        )
+        self.tail = nn.Sequential(conv3x3(channels, channels), nn.LeakyReLU(0.1), conv3x3(channels, 3))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight)
-                module.weight.data.mul_(0.1)
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
+                initialised(module, nn.init.kaiming_normal_).weight.data.mul_(0.1)
 
     def network(self, x: Tensor, scale: int) -> Tensor:
         residual = self.tail(self.upsampler(self.body(self.head(x))))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from sr.imaging.resize import imresize
+from sr.layers.convolution import initialised
 from sr.models.base import SuperResolver
 
 
@@ -47,10 +49,7 @@ class VDSR(SuperResolver):
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(widths):
             conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
-            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-            if conv.bias is not None:
-                nn.init.zeros_(conv.bias)
-            layers += [conv, nn.ReLU()]
+            layers += [initialised(conv, partial(nn.init.kaiming_normal_, nonlinearity="relu")), nn.ReLU()]
         self.residual = nn.Sequential(*layers[:-1])
 
     def network(self, x: Tensor, scale: int) -> Tensor:

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from sr.layers.reparam import ECB
-from sr.layers.reparam_norm import ACBlock, DiverseBranchBlock, RepSRBlock, RepVGGBlock
+from sr.layers.reparam_norm import ACBlock, DiverseBranchBlock, RepVGGBlock
+from sr.layers.repsr import RepSRBlock
 
 
 def randomised(block: nn.Module) -> nn.Module:

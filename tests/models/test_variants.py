@@ -9,7 +9,7 @@ from torch import nn
 from sr.errors import UserError
 from sr.imaging.resize import imresize
 from sr.layers.blueprint import DECOMPOSITIONS, BSConvS
-from sr.layers.reparam_norm import RepSRBlock
+from sr.layers.repsr import RepSRBlock
 from sr.models.bsrn import BSRN
 from sr.models.repsr import RepSR
 from sr.models.rfdn import RFDN
