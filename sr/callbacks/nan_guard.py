@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sr.errors import UserError
+from sr.models.base import SuperResolver
 
 REMEDIES = "Usual remedies: a smaller optimizer.lr, trainer.gradient_clip_val=0.1, or trainer.precision=32-true"
 
@@ -45,7 +46,9 @@ class NanGuard(L.Callback):
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         self._look()
         # A finite loss can have gradients that are not: such weights must not replace good ones.
-        broken = [k for k, v in pl_module.state_dict().items() if v.is_floating_point() and not v.isfinite().all()]
+        assert isinstance(pl_module, SuperResolver)
+        state = pl_module.state_dict() | pl_module.loss.state_dict(prefix="loss.")
+        broken = [k for k, v in state.items() if v.is_floating_point() and not v.isfinite().all()]
         if broken:
             raise UserError(
                 f"weights are no longer finite at step {trainer.global_step} ({', '.join(broken[:3])}); the last good "

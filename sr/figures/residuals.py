@@ -46,8 +46,7 @@ def block_statistics(model: SuperResolver, lr: Tensor, scale: int) -> list[dict[
         branch = float((output - inputs[0]).double().std())
         rows.append({"block": len(rows), "features": float(output.double().std()), "branch": branch})
 
-    modules = model.named_modules()
-    blocks = [m for name, m in modules if isinstance(m, ResBlock | NormResBlock) and not name.startswith("loss.")]
+    blocks = [m for m in model.modules() if isinstance(m, ResBlock | NormResBlock)]
     handles = [m.register_forward_hook(look) for m in blocks]
     try:
         answer(model.eval(), lr, scale)

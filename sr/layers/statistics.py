@@ -13,9 +13,8 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def batch_norms(model: nn.Module) -> dict[str, _BatchNorm]:
-    """The batch norms of a network by name, those of a loss network (`loss.`) left out."""
-    modules = model.named_modules()
-    return {name: m for name, m in modules if isinstance(m, _BatchNorm) and not name.startswith("loss.")}
+    """The batch norms of a network by name."""
+    return {name: m for name, m in model.named_modules() if isinstance(m, _BatchNorm)}
 
 
 def with_own_statistics(model: Model) -> Model:

@@ -45,6 +45,23 @@ class Training:
     accumulate: int = 1
     clip: float | None = None
 
+    @property
+    def adversary(self) -> Any:
+        """The adversarial term of the loss (sr.losses.Adversarial), or None."""
+        return getattr(self.loss, "adversary", None)
+
+    def build_optimizers(self, parameters: Named) -> list[torch.optim.Optimizer]:
+        """The network's, then the discriminator's if there is one.
+
+        Args:
+            parameters: all that learn in some stage. Those that are frozen now are given to the optimizer too, without
+                gradients, so that its state fits a later stage.
+        """
+        built = [self.optimizer(self.grouped(parameters))]
+        if self.adversary is not None:
+            built.append(self.adversary.optimizer(self.adversary.discriminator.parameters()))
+        return built
+
     def learning(self, names: Iterable[str]) -> set[str]:
         """Those of the names that this training changes.
 

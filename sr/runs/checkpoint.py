@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from hydra.errors import HydraException
 from hydra.utils import get_object
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from sr.errors import UserError
 from sr.models.base import SuperResolver
@@ -74,7 +75,27 @@ def read(path: str | Path) -> dict[str, Any]:
         and isinstance(metadata.get("config"), dict)
     ):
         raise UserError(f"checkpoint {file} does not describe its model as this version of the project does")
+    return upgrade_state(content)
+
+
+def upgrade_state(content: dict[str, Any]) -> dict[str, Any]:
+    """Bring content to the present format: the first one held the networks of a loss in the model's state."""
+    if "loss_state_dict" not in content:
+        for key in ("state_dict", "current_model_state"):  # the second: what trains, where the first is an average
+            if key in content:
+                state: dict[str, torch.Tensor] = {}
+                loss: dict[str, torch.Tensor] = {}
+                for name, value in content[key].items():
+                    (loss if name.startswith("loss.") else state)[name.removeprefix("loss.")] = value
+                content |= {key: state, "loss_state_dict": loss}
     return content
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Lets Lightning read a checkpoint as everything else does (`read`)."""
+
+    def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
+        return read(path)
 
 
 def build(content: dict[str, Any], source: str | Path) -> SuperResolver:
@@ -96,13 +117,13 @@ def load_weights(model: SuperResolver, state: dict[str, torch.Tensor], source: s
     Raises:
         UserError: with the keys that differ.
     """
-    model.load_state_dict(_same_network(model, state, source), strict=False)
+    _same_network(model, state, source)
+    model.load_state_dict(state)
 
 
-def _same_network(model: SuperResolver, state: dict[str, torch.Tensor], source: str | Path) -> dict[str, torch.Tensor]:
-    """The network's part of a state, which must be all of it and nothing else."""
-    theirs = {k: v for k, v in state.items() if not k.startswith("loss.")}
-    ours = model.deployed_state()
+def _same_network(model: SuperResolver, theirs: dict[str, torch.Tensor], source: str | Path) -> None:
+    """Refuse a state that is not of the model's architecture and size."""
+    ours = model.state_dict()
     missing = sorted(ours.keys() - theirs.keys())
     unknown = sorted(theirs.keys() - ours.keys())
     resized = [
@@ -116,7 +137,6 @@ def _same_network(model: SuperResolver, state: dict[str, torch.Tensor], source: 
             f"{source} does not fit {type(model).__name__} x{'/'.join(map(str, model.scales))}; it is of another "
             f"architecture, size or scale.{differing}"
         )
-    return theirs
 
 
 def fitting(
@@ -136,8 +156,9 @@ def fitting(
     """
     theirs, state = content["sr"]["model"], content["state_dict"]
     if {**theirs, "scale": None} != {**node, "scale": None} or theirs.get("scale") == node.get("scale"):
-        return _same_network(model, state, source)
-    ours = model.deployed_state()
+        _same_network(model, state, source)
+        return state
+    ours = model.state_dict()
     return {k: state[k] for k, v in ours.items() if k in state and state[k].shape == v.shape}
 
 
@@ -147,7 +168,7 @@ def warm_start(model: SuperResolver, content: dict[str, Any], node: dict[str, An
     Returns:
         What was taken and what was left fresh, for the log.
     """
-    fits, ours = fitting(model, content, node, source), model.deployed_state()
+    fits, ours = fitting(model, content, node, source), model.state_dict()
     model.load_state_dict(fits, strict=False)
     if not (fresh := [k for k in ours if k not in fits]):
         return f"weights from {source}"

@@ -71,10 +71,10 @@ def step_seconds(model: SuperResolver, batch: Any, setup: Training, device: Any)
     Args:
         batch: a micro-batch as training gets it, on `device`, in float.
     """
-    trial = copy.deepcopy(model)
-    trial.attach(copy.deepcopy(setup))
+    trial, setup = copy.deepcopy(model), copy.deepcopy(setup)
+    trial.attach(setup)
     trial.to(device)
-    optimizers = trial.build_optimizers()
+    optimizers = setup.build_optimizers(trial.learnable())
     for n in range(WARM_UP + TIMED):
         if n == WARM_UP:
             start = time.perf_counter()

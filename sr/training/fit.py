@@ -59,6 +59,7 @@ def run_stages(
             logger.resume_at(step)
         elif not isinstance(logger, CsvLog):
             logger.log_hyperparams(metadata[0]["config"])
+    trainer.strategy.checkpoint_io = checkpoint.CheckpointFiles()
     if step >= stages[-1].end:
         log.info(f"this run is complete: {step:,} steps.")
         return
@@ -102,7 +103,7 @@ def _warm_start(stage: Stage, model: SuperResolver, former: SuperResolver | None
         return
     if source == "last":
         assert former is not None
-        content = {"state_dict": former.deployed_state(), "sr": former.metadata}
+        content = {"state_dict": former.state_dict(), "sr": former.metadata}
         source = f"stage {stage.number - 1}"
     elif source == "best":
         best = sorted((folder / "checkpoints").glob(f"stage{stage.number - 1}_*_best.ckpt"))
@@ -125,12 +126,12 @@ def _keep_optimizers(
 ) -> None:
     """Hand the former stage's optimizer state over, where the stage says so; the place in the schedule with it
     unless the stage has a schedule or a learning rate of its own."""
-    model.kept = None
+    model.former_optimizers = None
     if going_on or index == 0 or stages[index].cfg.optimizer_state == "fresh":
         return
     now, then = stages[index].cfg, stages[index - 1].cfg
     same = all(plain(now[key]) == plain(then[key]) for key in ("optimizer", "scheduler", "parameter_groups"))
-    model.kept = [
+    model.former_optimizers = [
         (optimizer.state_dict(), config.scheduler.state_dict() if same else None)
         for optimizer, config in zip(trainer.optimizers, trainer.lr_scheduler_configs, strict=True)
     ]

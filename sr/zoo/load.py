@@ -79,7 +79,7 @@ def save(loaded: Loaded, path: Path) -> None:
     if path.exists():
         raise UserError(f"{path} is there already; remove it or give another name")
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"state_dict": loaded.model.deployed_state(), "sr": {**loaded.model.metadata, "batches_seen": 0}}
+    content = {"state_dict": loaded.model.state_dict(), "sr": {**loaded.model.metadata, "batches_seen": 0}}
     partial = path.with_name(path.name + ".part")
     torch.save(content, partial)
     os.replace(partial, path)

@@ -1,5 +1,7 @@
 """What every architecture gets from the base class."""
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -55,8 +57,8 @@ def test_a_luma_network_leaves_the_chroma_to_bicubic():
 
 def test_a_luma_network_is_trained_on_luma():
     batch = Batch(torch.rand(1, 3, 6, 6), torch.rand(1, 3, 12, 12), 2, ["a"], [False])
-    sr, hr = Nearest(2, colors=1).training_pair(batch)
-    assert sr.shape == hr.shape == (1, 1, 12, 12)
+    sr, hr, lr = Nearest(2, colors=1).training_images(batch)
+    assert sr.shape == hr.shape == (1, 1, 12, 12) and lr.shape == (1, 1, 6, 6)
     assert torch.allclose(hr, rgb_to_ycbcr(batch.hr)[:, :1])
 
 
@@ -66,7 +68,7 @@ def test_wrong_scale_or_colours_are_refused(arguments, word):
         Nearest(*arguments)
 
 
-def test_loss_networks_are_not_trained_and_not_deployed():
+def test_loss_networks_are_apart_from_the_model_but_follow_it():
     class Learned(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -76,12 +78,13 @@ def test_loss_networks_are_not_trained_and_not_deployed():
             return ((sr - hr) * self.weight).abs().mean()
 
     model = EDSR(2, num_blocks=1, channels=4)
-    network = set(model.state_dict())
-    model.attach(training(Learned()))
-    assert any(k.startswith("loss.") for k in model.state_dict())
-    assert set(model.deployed_state()) == network
-    trained = {id(p) for p in model.trained_parameters()}
-    assert not trained & {id(p) for p in model.loss.parameters()}
+    network, parameters = set(model.state_dict()), len(list(model.parameters()))
+    model.attach(training(learned := Learned()))
+    assert set(model.state_dict()) == network and len(list(model.parameters())) == parameters
+    model.double().to("meta")
+    assert (learned.weight.dtype, learned.weight.device.type) == (torch.float64, "meta")
+    with pytest.raises(UserError, match="nothing to train with"):
+        _ = copy.deepcopy(model).loss
 
 
 def test_a_stage_replaces_what_the_model_is_trained_with():
@@ -106,4 +109,4 @@ def test_merging_replaces_blocks_in_a_copy():
 
 def test_bicubic_has_nothing_to_train():
     with pytest.raises(UserError, match="no parameters to train"):
-        Bicubic(2).trained_parameters()
+        Bicubic(2).learnable()

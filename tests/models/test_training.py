@@ -26,7 +26,7 @@ def training(terms=None, **changes) -> Training:
 def test_srcnn_s_last_layer_learns_ten_times_slower():
     model = SRCNN(scale=3)
     model.attach(training(groups={"reconstruct": {"lr_factor": 0.1}}))
-    (optimizer,) = model.build_optimizers()
+    (optimizer,) = model.training_setup.build_optimizers(model.learnable())
     rest, last = optimizer.param_groups
     assert (rest["lr"], last["lr"]) == (1e-3, pytest.approx(1e-4))
     assert {id(p) for p in last["params"]} == {id(p) for p in model.reconstruct.parameters()}
@@ -36,7 +36,7 @@ def test_srcnn_s_last_layer_learns_ten_times_slower():
 def test_fsrcnn_s_deconvolution_has_options_of_its_own():
     model = FSRCNN(scale=2)
     model.attach(training(groups={"deconv": {"lr_factor": 0.1}, "features.0": {"weight_decay": 0.5}}))
-    groups = model.build_optimizers()[0].param_groups
+    groups = model.training_setup.build_optimizers(model.learnable())[0].param_groups
     assert [g["weight_decay"] for g in groups] == [0.0, 0.0, 0.5]
     assert {id(p) for p in groups[1]["params"]} == {id(p) for p in model.deconv.parameters()}
 
@@ -45,8 +45,8 @@ def test_a_stage_freezes_and_the_next_one_frees():
     model = SRCNN(scale=2)
     model.attach(training(frozen=["extract", "*.bias"]))
     assert [n for n, p in model.named_parameters() if p.requires_grad] == ["map.weight", "reconstruct.weight"]
-    assert len(model.trained_parameters()) == 2 and len(model.learnable()) == 6
-    assert sum(len(g["params"]) for g in model.build_optimizers()[0].param_groups) == 6
+    (optimizer,) = model.training_setup.build_optimizers(model.learnable())
+    assert sum(len(g["params"]) for g in optimizer.param_groups) == 6
     model.attach(training(trained=["reconstruct"]))
     assert [n for n, p in model.named_parameters() if p.requires_grad] == ["reconstruct.weight", "reconstruct.bias"]
     model.attach(training())
@@ -80,21 +80,22 @@ def test_each_player_s_update_reaches_its_own_parameters_only():
     discriminator = SRGANDiscriminator(channels=4, pooled=1, dense=4)
     adversary = Adversarial(discriminator, Vanilla(), partial(torch.optim.Adam, lr=1e-3), CONSTANT)
     model.attach(training({"adversarial": {"weight": 1e-3, "loss": adversary}}))
-    assert not model.automatic_optimization and len(model.build_optimizers()) == 2
+    optimizers = model.training_setup.build_optimizers(model.learnable())
+    assert not model.automatic_optimization and len(optimizers) == 2
     batch = Batch(torch.rand(2, 3, 8, 8), torch.rand(2, 3, 16, 16), 2, ["a", "b"], [False, False])
     generator = dict(model.learnable())
-    assert not any(n.startswith("loss.") for n in generator)
+    assert not {id(p) for p in model.parameters()} & {id(p) for p in discriminator.parameters()}
 
     def moved(parameters):
         return [p.grad is not None and bool(p.grad.any()) for p in parameters]
 
     for player, terms in model.updates(batch):
-        model.zero_grad()
+        for optimizer in optimizers:
+            optimizer.zero_grad()
         torch.stack(list(terms.values())).sum().backward()
         if player == 1:
             assert any(moved(discriminator.parameters())) and not any(moved(generator.values()))
         else:
             assert any(moved(generator.values())) and not any(moved(discriminator.parameters()))
     deployed = model.merged()
-    assert deployed.loss is None and not any("discriminator" in k for k in model.deployed_state())
     assert sum(p.numel() for p in deployed.parameters()) == sum(p.numel() for p in generator.values())

@@ -1,0 +1,31 @@
+"""What DistributedDataParallel does for the network it wraps, for a network that a loss owns."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import distributed, nn
+
+
+def broadcast_state(module: nn.Module) -> None:
+    """Give every process the first one's parameters and buffers; nothing where there is one process."""
+    if distributed.is_available() and distributed.is_initialized():
+        for tensor in itertools.chain(module.parameters(), module.buffers()):
+            distributed.broadcast(tensor.detach(), 0)
+
+
+def average_gradients(module: nn.Module) -> None:
+    """Give every process the mean of all gradients, and the first one's buffers; nothing where there is one process.
+
+    All parameters must have a gradient.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return
+    gradients = [p.grad for p in module.parameters() if p.grad is not None]
+    mean = torch.cat([g.flatten() for g in gradients]) * (1 / distributed.get_world_size())
+    distributed.all_reduce(mean)
+    for gradient, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
+    for buffer in module.buffers():
+        distributed.broadcast(buffer, 0)

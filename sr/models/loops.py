@@ -1,0 +1,238 @@
+"""The loops that every architecture shares: optimizers, an adversary beside the network, validation, checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor, nn
+
+from sr.errors import UserError
+from sr.losses.distributed import average_gradients, broadcast_state
+from sr.metrics.metric import ProtocolMetric
+from sr.models.training import Training
+from sr.precision import full_precision
+
+
+class TrainingLoops(L.LightningModule):
+    """Trains and validates a network with what `attach` gives it.
+
+    The networks of the loss (VGG's features, a discriminator) are no part of the model: its state, its parameters and
+    its copies are the network's alone. They follow it to its device and number format, and checkpoints hold their
+    state as `loss_state_dict`, beside the network's.
+
+    Attributes:
+        scales: the enlargement factors of the network.
+        batches_seen: micro-batches trained on: where the data stream goes on after a resume.
+        metadata: what a checkpoint tells about itself, plain values only.
+        former_optimizers: state of each optimizer of the stage before, and of its schedule or None to begin it; set
+            where a stage goes on with them.
+    """
+
+    scales: tuple[int, ...]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches_seen = 0
+        self.metadata: dict[str, Any] = {}
+        self.former_optimizers: list[tuple[dict[str, Any], dict[str, Any] | None]] | None = None
+        self._training_setup: Training | None = None
+        self._frozen: set[str] = set()  # parameters that the present stage keeps from learning
+
+    def attach(self, setup: Training) -> None:
+        """Set, or replace at a new stage, what the model is trained with."""
+        self._training_setup = setup
+        self.metrics = nn.ModuleDict({f"x{s}": ProtocolMetric(setup.protocol) for s in self.scales})
+        self.automatic_optimization = setup.adversary is None
+        setup.loss.train()
+        self.train()
+        learnable = self.learnable()
+        self._frozen = learnable.keys() - setup.learning(learnable)
+        for name, parameter in learnable.items():
+            parameter.requires_grad_(name not in self._frozen)
+        for module in self.modules() if self._frozen else ():
+            # A frozen part's batch statistics stay as they are too.
+            if any(True for _ in module.parameters()) and not any(p.requires_grad for p in module.parameters()):
+                module.eval()
+
+    @property
+    def training_setup(self) -> Training:
+        """What `attach` was given.
+
+        Raises:
+            UserError: nothing yet.
+        """
+        if self._training_setup is None:
+            raise UserError("nothing to train with is attached: call attach(Training(...)) first")
+        return self._training_setup
+
+    @property
+    def loss(self) -> nn.Module:
+        """The loss of the present stage, with the networks that it owns."""
+        return self.training_setup.loss
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        """Change device or number format (torch's `to`, `half`, `cuda` end here), of the loss's networks too."""
+        if self._training_setup is not None:
+            self._training_setup.loss._apply(fn, recurse)
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy of the model is one of the network, without what it is trained with."""
+        return super().__getstate__() | {"_training_setup": None, "former_optimizers": None}
+
+    def learnable(self) -> dict[str, nn.Parameter]:
+        """Every parameter of the network that learns in some stage, by name.
+
+        Raises:
+            UserError: there is none.
+        """
+        found = {n: p for n, p in self.named_parameters() if p.requires_grad or n in self._frozen}
+        if not found:
+            raise UserError(
+                f"{type(self).__name__} has no parameters to train. Measure it instead: "
+                "python evaluate.py model=bicubic data=[bundled]"
+            )
+        return found
+
+    def training_images(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Output, target and input in the network's own colours, (B, colors, H, W) each."""
+        raise NotImplementedError
+
+    def training_terms(self, batch: Any, loss: nn.Module) -> dict[str, Tensor]:
+        """The weighted terms of `loss` on a batch; overridden where the paper's loss sees more than the output."""
+        return loss(*self.training_images(batch))
+
+    def updates(self, batch: Any) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        """The updates that one batch makes, in order: (number of the optimizer, loss terms to minimise by it).
+
+        Beside an adversary the discriminator (optimizer 1) goes first, then the network (optimizer 0) against the
+        updated discriminator, on the same output, once each (Goodfellow et al., 2014, algorithm 1 with k = 1).
+        """
+        adversary = self.training_setup.adversary
+        if adversary is None:
+            yield 0, self.training_terms(batch, self.loss)
+            return
+        sr, hr, lr = self.training_images(batch)
+        yield 1, {"discriminator": adversary.discriminator_loss(sr, hr)}
+        yield 0, self.loss(sr, hr, lr)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        self.batches_seen += 1
+        if not self.automatic_optimization:
+            return self._alternate(batch)
+        ((_, terms),) = self.updates(batch)
+        return self._logged(terms)
+
+    def _logged(self, terms: dict[str, Tensor]) -> Tensor:
+        """The sum of the network's loss terms."""
+        total = torch.stack(list(terms.values())).sum()
+        self.log("train/loss", total, prog_bar=True)
+        if len(terms) > 1:
+            self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
+        if "stage" in self.metadata:
+            self.log("stage", float(self.metadata["stage"]["number"]))
+        return total
+
+    def _alternate(self, batch: Any) -> Tensor:
+        """Both players' updates; of several micro-batches the last one takes the steps."""
+        setup, optimizers = self.training_setup, self.optimizers()
+        step_now = self.batches_seen % setup.accumulate == 0
+        total = batch.hr.new_zeros(())
+        for player, terms in self.updates(batch):
+            if player == 0:
+                total = self._logged(terms)
+            else:
+                self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
+            self.manual_backward(torch.stack(list(terms.values())).sum() / setup.accumulate)
+            if player != 0:
+                average_gradients(setup.adversary.discriminator)
+            if not step_now:
+                continue
+            optimizer: Any = optimizers[player]  # type: ignore[index]
+            if setup.clip is not None:
+                self.clip_gradients(optimizer, gradient_clip_val=setup.clip, gradient_clip_algorithm="norm")
+            if player != 0:
+                # Lightning would count this as a step of the run, which is one of the network's.
+                optimizer._on_before_step = optimizer._on_after_step = _nothing
+            optimizer.step()
+            optimizer.zero_grad()
+        if step_now:
+            for scheduler in self.lr_schedulers():  # type: ignore[union-attr]
+                scheduler.step()
+        return total.detach()
+
+    def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
+        protocol, lr = self.training_setup.protocol, batch.lr
+        if protocol.defines_lr:
+            lr = protocol.lr((batch.hr * 255).round().to(torch.uint8), batch.scale, grey=batch.grey[0]).to(lr)
+        with full_precision(lr.device):
+            output = self(lr, batch.scale)
+        self._metric(batch.scale).update(output, batch.hr, scale=batch.scale, grey=batch.grey)
+        return output
+
+    def _metric(self, scale: int) -> ProtocolMetric:
+        metric = self.metrics[f"x{scale}"]
+        assert isinstance(metric, ProtocolMetric)
+        return metric
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean over images of each scale, and over the scales where there are several."""
+        name = self.training_setup.protocol.name
+        found = {}
+        for scale in self.scales:
+            metric = self._metric(scale)
+            # Every process must take part, so the choice is made by what all of them have: the sum of images.
+            if int(self.trainer.strategy.reduce(metric.count.clone().float(), reduce_op="sum")):
+                found[scale] = metric.compute()
+            metric.reset()
+        for kind in ("psnr", "ssim"):
+            mean = torch.stack([figures[kind] for figures in found.values()]).mean()
+            # The same on all processes; sync_dist only spares a warning of Lightning's.
+            self.log(f"val/{kind}_{name}", mean, prog_bar=kind == "psnr", sync_dist=True)
+            if len(found) > 1:
+                each = {f"val/x{s}/{kind}_{name}": figures[kind] for s, figures in found.items()}
+                self.log_dict(each, sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        setup = self.training_setup
+        schedules = [setup.scheduler] + ([setup.adversary.scheduler] if setup.adversary else [])
+        return [
+            {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule(optimizer), "interval": "step"}}
+            for optimizer, schedule in zip(setup.build_optimizers(self.learnable()), schedules, strict=True)
+        ]
+
+    def on_fit_start(self) -> None:
+        """Let all processes start from the same loss networks, and go on with `former_optimizers`."""
+        broadcast_state(self.loss)
+        if self.former_optimizers is None:
+            return
+        for optimizer, config, (state, schedule) in zip(
+            self.trainer.optimizers, self.trainer.lr_scheduler_configs, self.former_optimizers, strict=True
+        ):
+            groups = optimizer.state_dict()["param_groups"] if schedule is None else state["param_groups"]
+            try:
+                optimizer.load_state_dict({"state": state["state"], "param_groups": groups})
+            except ValueError as error:
+                raise UserError(f"optimizer_state=kept: the stage's parameter groups are others ({error})") from error
+            if schedule is not None:
+                config.scheduler.load_state_dict(schedule)
+
+    def on_train_start(self) -> None:
+        if not self.automatic_optimization:
+            # Set only now, as Lightning would refuse it: its count of steps in the logs is then that of updates.
+            self.trainer.accumulate_grad_batches = self.training_setup.accumulate
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["sr"] = {**self.metadata, "batches_seen": self.batches_seen}
+        checkpoint["loss_state_dict"] = self.loss.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.batches_seen = int(checkpoint["sr"]["batches_seen"])
+        self.loss.load_state_dict(checkpoint["loss_state_dict"])
+
+
+def _nothing() -> None:
+    """Stands in for a hook."""
