@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,15 @@ def same(a: object, b: object) -> bool:
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
     return a == b
+
+
+def write_in_format_1(file: Path) -> None:
+    """Put the loss's networks back into the model's state, where they were at first."""
+    content = torch.load(file, weights_only=True)
+    loss = {f"loss.{k}": v for k, v in content.pop("loss_state_dict").items()}
+    for key in {"state_dict", "current_model_state"} & content.keys():
+        content[key] |= loss
+    torch.save(content, file)
 
 
 SMALL = ["model=ecbsr_m4c8", "scale=2", "recipe=ecbsr"]
@@ -131,9 +141,13 @@ def test_srgan_pretrains_then_plays_and_resumes_within_the_game(train, vgg_file,
     assert train(*typed, folder="cut", kill_at=5).code == 1
     cut = whole.folder.parent / "cut"
     assert saved(cut)["global_step"] == 5 and saved(cut)["sr"]["stage"]["name"] == "adversarial"
-    resumed = train(f"resume={cut}")
-    assert resumed.code == 0, resumed
-    a, b = saved(whole.folder), saved(cut)
+    old = shutil.copytree(cut, cut.with_name("old"))
+    write_in_format_1(old / "checkpoints/last.ckpt")
+    for folder in (cut, old):
+        resumed = train(f"resume={folder}")
+        assert resumed.code == 0, resumed
+    a, b, c = saved(whole.folder), saved(cut), saved(old)
+    assert same(c["state_dict"], a["state_dict"]) and same(c["loss_state_dict"], a["loss_state_dict"])
     assert a["global_step"] == b["global_step"] == 6  # the discriminator's steps do not count
     assert len(a["optimizer_states"]) == len(a["lr_schedulers"]) == 2
     assert same(a["state_dict"], b["state_dict"]) and same(a["optimizer_states"], b["optimizer_states"])
