@@ -1,4 +1,8 @@
-"""The one exception that means "the user can mend this"."""
+"""The one exception that means "the user can mend this", and lists in its message."""
+
+from collections.abc import Collection
+
+LINES = "\n  "  # between items that stand on a line each
 
 
 class UserError(ValueError):
@@ -14,3 +18,9 @@ def user_error(error: BaseException | None) -> UserError | None:
     while error is not None and not isinstance(error, UserError):
         error = error.__cause__
     return error
+
+
+def some(items: Collection[object], most: int = 5, between: str = ", ") -> str:
+    """The first items, and how many more there are."""
+    first = between.join(str(item) for item, _ in zip(items, range(most), strict=False))
+    return first + (f"{between.strip(',')}and {len(items) - most} more" if len(items) > most else "")

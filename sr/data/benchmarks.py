@@ -55,9 +55,8 @@ class Benchmark(SRDataModule):
         hr = self._hr()
         if not hr:
             looked = [f for f in self.folders() if f.exists()] or self.folders()[::3]
-            archives, place = self.archives()
             setting = "data_dir=<the folder that holds benchmarks/>"
-            raise missing(f"{self.name}'s images", looked, setting=setting, archives=archives, place=place)
+            raise missing(f"{self.name}'s images", looked, setting=setting, source=self.archives())
         return pair_by_name(hr, self._lr(hr[0].parent), self.scale)
 
     def _lr(self, hr: Path) -> list[Path] | None:

@@ -23,6 +23,7 @@ TRACKS = {
     "wild": (4,),
 }
 FIRST_VALID, LAST_VALID = 801, 900
+SETTING = "data.root=<the folder that holds DIV2K_train_HR>"
 
 
 class Div2k(SRDataModule):
@@ -97,19 +98,15 @@ class Div2k(SRDataModule):
         if self.track == "bicubic":
             return None
         name = f"DIV2K's LR images of track {self.track}, x{self.scale} ({part})"
-        raise missing(name, folders[:1], **self._mending())
+        raise missing(name, folders[:1], setting=SETTING, source=self.archives())
 
     def _pairs(self, part: str) -> list[ImagePair]:
         hr = self._hr(part)
         if not hr:
             what = "training" if part == "train" else "validation"
-            raise missing(f"DIV2K's {what} images", [self.root / f"DIV2K_{part}_HR"], **self._mending())
+            looked = [self.root / f"DIV2K_{part}_HR"]
+            raise missing(f"DIV2K's {what} images", looked, setting=SETTING, source=self.archives())
         return pair_by_name(hr, self._lr(part, hr), self.scale)
-
-    def _mending(self) -> dict[str, Any]:
-        wanted, place = self.archives()
-        setting = "data.root=<the folder that holds DIV2K_train_HR>"
-        return {"setting": setting, "archives": wanted, "place": place}
 
     def archives(self) -> tuple[list[archives.Archive], Path]:
         """HR, and LR where the track needs it (bicubic LR is made from HR, bit for bit the same)."""

@@ -159,11 +159,11 @@ def _inside(folder: Path, name: str) -> bool:
 def _move(source: Path, target: Path) -> None:
     """Move the tree into place; files that are there already are kept as they are."""
     for item in source.iterdir():
-        place = target / item.name
-        if not place.exists():
-            os.replace(item, place)
-        elif item.is_dir() and place.is_dir():
-            _move(item, place)
+        moved = target / item.name
+        if not moved.exists():
+            os.replace(item, moved)
+        elif item.is_dir() and moved.is_dir():
+            _move(item, moved)
 
 
 def fetch_all(archives: list[Archive], folder: str | Path) -> None:

@@ -36,13 +36,9 @@ class Flickr2k(SplitModule):
     def _all(self) -> list[ImagePair]:
         hr = images_in(self.root / "Flickr2K_HR")
         if not hr:
-            raise missing(
-                "Flickr2K's images",
-                [self.root / "Flickr2K_HR"],
-                setting="data.root=<the folder that holds Flickr2K_HR>",
-                archives=[FLICKR2K],
-                place=self._root,
-            )
+            setting = "data.root=<the folder that holds Flickr2K_HR>"
+            looked = [self.root / "Flickr2K_HR"]
+            raise missing("Flickr2K's images", looked, setting=setting, source=self.archives())
         plain = self.degradation.key == matlab_bicubic(self.scale).key
         lr = images_in(self.root / "Flickr2K_LR_bicubic" / f"X{self.scale}") if plain else []
         return pair_by_name(hr, lr or None, self.scale)

@@ -116,7 +116,6 @@ def _distinct(groups: list[list[ImagePair]]) -> list[ImagePair]:
     def named(pair: ImagePair) -> ImagePair:
         if count[pair.name] == 1:
             return pair
-        place = pair.hr.parent.absolute().relative_to(common)
-        return replace(pair, name="_".join((*place.parts, pair.name)))
+        return replace(pair, name="_".join((*pair.hr.parent.absolute().relative_to(common).parts, pair.name)))
 
     return [named(pair) for group in groups for pair in group]

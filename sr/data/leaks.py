@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from sr.data.images import Images
-from sr.errors import UserError
+from sr.data.loaders import Loaders
+from sr.errors import LINES, UserError, some
 
 # Between 16x16 grey thumbnails. Measured on 390 training and 219 test photos: the closest two different photos are
 # 12.5 levels apart; re-encoding a photo as JPEG of quality 30 moves it by 1.5 at most, of quality 10 by 3.9.
 NEAR = 3.0  # RMS difference, 8-bit levels
 FLAT = 4.0  # standard deviation of a thumbnail, 8-bit levels: below it all skies look alike
-SHOWN = 10
-
-
-class Module(Protocol):
-    """The part of a data module that is needed here."""
-
-    check_leaks: bool
-
-    def images(self, part: str) -> dict[str, Images]: ...
 
 
 def find_leaks(train: Images, held_out: Images) -> list[tuple[Path, Path]]:
@@ -52,23 +43,21 @@ def refuse_shared(train: Mapping[str, Images], held_out: Mapping[str, Images]) -
     Raises:
         UserError: names the files that show the same image and how to go on all the same.
     """
-    lines, count = [], 0
-    for name, images in train.items():
-        for other, tested in held_out.items():
-            leaks = find_leaks(images, tested)
-            count += len(leaks)
-            lines += [f"{a} ({name}) is {b} ({other})" for a, b in leaks]
-    if count:
-        more = f"\n  and {count - SHOWN} more" if count > SHOWN else ""
+    lines = [
+        f"{a} ({name}) is {b} ({other})"
+        for name, images in train.items()
+        for other, tested in held_out.items()
+        for a, b in find_leaks(images, tested)
+    ]
+    if lines:
         raise UserError(
-            f"{count} training images are also in the data to measure on, which would flatter the result:\n  "
-            + "\n  ".join(lines[:SHOWN])
-            + more
-            + "\n  Take them out of one of the two, or type data.check_leaks=false to go on all the same"
+            f"{len(lines)} training images are also in the data to measure on, which would flatter the result:\n  "
+            f"{some(lines, 10, LINES)}\n  "
+            "Take them out of one of the two, or type data.check_leaks=false to go on all the same"
         )
 
 
-def refuse_leaks(data: Module, measured_on: Iterable[Module]) -> None:
+def refuse_leaks(data: Loaders, measured_on: Iterable[Loaders]) -> None:
     """Compare what `data` trains on with what each module measures on, unless `data.check_leaks` is off.
 
     Raises:

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sr.data.archives import Archive
-from sr.errors import UserError
+from sr.errors import UserError, some
 from sr.imaging.files import IMAGE_SUFFIXES, list_images
-
-SHOWN = 8  # entries listed
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -18,12 +16,7 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def missing(
-    what: str,
-    looked: Sequence[Path],
-    *,
-    setting: str,
-    archives: Sequence[Archive] = (),
-    place: Path | None = None,
+    what: str, looked: Sequence[Path], *, setting: str, source: tuple[Sequence[Archive], Path] | None = None
 ) -> UserError:
     """Build the error.
 
@@ -31,17 +24,17 @@ def missing(
         what: what is missing, as in "DIV2K's training images".
         looked: folders that were tried.
         setting: what to type to point elsewhere, as in "data.root=<folder>".
-        archives: where it is distributed.
-        place: where the archives or their contents belong.
+        source: the archives in which it is distributed, and the folder where they or their contents belong.
     """
+    archives, folder = source or ((), Path())
     lines = [f"{what} not found."]
     lines += [f"  looked in {path.absolute()}: {_found(path)}" for path in looked]
     if archives:
-        unpacked = [a.file for a in archives if place is not None and (place / a.file).is_file()]
+        packed = [a.file for a in archives if (folder / a.file).is_file()]
         lines.append("  To mend it, either place the unpacked files there; they are distributed as")
         lines += [f"    {archive}" for archive in archives]
-        if unpacked:
-            lines.append(f"    ({', '.join(unpacked)} lies in {place} but is not unpacked)")
+        if packed:
+            lines.append(f"    ({', '.join(packed)} lies in {folder} but is not unpacked)")
         lines.append("  or type data.download=true to download, check and unpack them,")
         lines.append(f"  or type {setting} if you have them elsewhere")
     else:
@@ -58,6 +51,5 @@ def _found(path: Path) -> str:
     entries = sorted(p.name + ("/" if p.is_dir() else "") for p in path.iterdir() if not p.name.startswith("."))
     if not entries:
         return "the folder is empty"
-    more = f" and {len(entries) - SHOWN} more" if len(entries) > SHOWN else ""
     images = "" if list_images(path) else f"no image ({' '.join(sorted(IMAGE_SUFFIXES))}) in it, only "
-    return f"{images}{', '.join(entries[:SHOWN])}{more}"
+    return f"{images}{some(entries, 8)}"

@@ -15,11 +15,11 @@ from sr.data.download import fetch_all
 from sr.data.images import Images
 from sr.data.leaks import refuse_shared
 from sr.data.loaders import Loaders
-from sr.data.pairs import ImagePair, shown
+from sr.data.pairs import ImagePair
 from sr.data.pairset import Pairs, PairSet
 from sr.data.sampling import TrainPatches, WholeImages
 from sr.degradation import Degradation, matlab_bicubic
-from sr.errors import UserError
+from sr.errors import UserError, some
 
 log = logging.getLogger(__name__)
 PARTS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
@@ -188,7 +188,7 @@ class SRDataModule(Loaders):
             raise UserError(
                 f"{len(small)} of {len(pairs)} training images are smaller than the patch, {patch_size} LR pixels "
                 f"({patch_size * s} of HR at scale {s}): the first is {w}x{h} LR pixels ({w * s}x{h * s} of HR).\n  "
-                f"{shown([pairs.paths[i] for i in small])}\n  "
+                f"{some([pairs.paths[i] for i in small])}\n  "
                 f"Remove them, or type patch_size={fits} (the largest that all allow) or less"
             )
 

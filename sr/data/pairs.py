@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sr.errors import UserError
+from sr.errors import LINES, UserError, some
 from sr.imaging.files import read_size
-
-SHOWN = 5  # files named in an error
 
 
 @dataclass(frozen=True)
@@ -55,13 +53,13 @@ def pair_by_name(hr: Sequence[Path], lr: Sequence[Path] | None, scale: int) -> l
     if lr is None:
         return [ImagePair(stem, path) for stem, path in by_stem.items()]
     partners: dict[str, list[Path]] = defaultdict(list)
-    strangers = []
+    no_hr = []
     for path in lr:
         stem = next((s for s in lr_stems(path, scale) if s in by_stem), None)
-        strangers.append(path) if stem is None else partners[stem].append(path)
-    alone = [path for stem, path in by_stem.items() if stem not in partners]
-    if alone or strangers:
-        raise UserError(_unpaired(alone, strangers, hr, lr, scale))
+        no_hr.append(path) if stem is None else partners[stem].append(path)
+    no_lr = [path for stem, path in by_stem.items() if stem not in partners]
+    if no_lr or no_hr:
+        raise UserError(_unpaired(no_lr, no_hr, hr, lr, scale))
     pairs = []
     for stem, path in by_stem.items():
         found = partners[stem]
@@ -76,15 +74,15 @@ def pair_by_name(hr: Sequence[Path], lr: Sequence[Path] | None, scale: int) -> l
     return pairs
 
 
-def _unpaired(alone: list[Path], strangers: list[Path], hr: Sequence[Path], lr: Sequence[Path], scale: int) -> str:
+def _unpaired(no_lr: list[Path], no_hr: list[Path], hr: Sequence[Path], lr: Sequence[Path], scale: int) -> str:
     lines = [f"HR and LR files do not pair up by name ({len(hr)} HR, {len(lr)} LR, scale {scale})."]
-    if alone:
+    if no_lr:
         where = lr[0].parent if lr else "an empty LR folder"
-        expected = f"{hr_stem(alone[0])}x{scale}.png"
-        lines.append(f"{len(alone)} HR without LR, looked for in {where} as {expected}: {shown(alone)}")
-    if strangers:
+        expected = f"{hr_stem(no_lr[0])}x{scale}.png"
+        lines.append(f"{len(no_lr)} HR without LR, looked for in {where} as {expected}: {some(no_lr)}")
+    if no_hr:
         where = hr[0].parent if hr else "an empty HR folder"
-        lines.append(f"{len(strangers)} LR without HR, looked for in {where}: {shown(strangers)}")
+        lines.append(f"{len(no_hr)} LR without HR, looked for in {where}: {some(no_hr)}")
     lines.append("Add the missing files, remove their partners, or let LR be made from HR (leave out the LR folder)")
     return "\n  ".join(lines)
 
@@ -109,16 +107,7 @@ def check_sizes(pairs: Sequence[ImagePair], scale: int) -> None:
                 f"for scale {scale} of {pair.hr}, which is {high[1]}x{high[0]}"
             )
     if wrong:
-        more = f"\n  and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         raise UserError(
-            f"{len(wrong)} of {len(pairs)} images have sizes that do not match:\n  "
-            + "\n  ".join(wrong[:SHOWN])
-            + more
-            + "\n  Check `scale=` and that both folders come from the same release"
+            f"{len(wrong)} of {len(pairs)} images have sizes that do not match:\n  {some(wrong, between=LINES)}\n  "
+            "Check `scale=` and that both folders come from the same release"
         )
-
-
-def shown(paths: Sequence[Path]) -> str:
-    """The first few, and how many more."""
-    rest = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
-    return ", ".join(str(p) for p in paths[:SHOWN]) + rest

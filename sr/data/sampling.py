@@ -95,8 +95,8 @@ class TrainPatches(Dataset[Batch]):
         names, greys = [], []
         for row, sample in enumerate(samples):
             rng = sample_rng(self.seed, sample)
-            epoch, place = divmod(sample, len(self.pairs))
-            index = int(epoch_order(self.seed, epoch, len(self.pairs))[place])
+            epoch, position = divmod(sample, len(self.pairs))
+            index = int(epoch_order(self.seed, epoch, len(self.pairs))[position])
             h, w = self.pairs.grids[index]
             y, x = int(rng.integers(h - p + 1)), int(rng.integers(w - p + 1))
             small, large, grey = self.pairs.crop(index, y, x, p, rng)

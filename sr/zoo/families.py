@@ -11,7 +11,7 @@ from typing import Any
 from hydra.errors import HydraException
 from torch import Tensor
 
-from sr.errors import UserError
+from sr.errors import UserError, some
 from sr.models.base import SuperResolver
 from sr.runs.checkpoint import construct
 
@@ -98,12 +98,6 @@ def build(family: Family, node: dict[str, Any], tensors: Tensors, source: object
         )
     model.load_state_dict(state)
     return model.eval()
-
-
-def some(keys: Sequence[str] | Tensors, most: int = 5) -> str:
-    """The first keys, and how many more there are."""
-    shown = list(keys)
-    return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "")
 
 
 def count(tensors: Tensors, pattern: str) -> int:
