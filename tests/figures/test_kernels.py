@@ -46,7 +46,7 @@ def test_only_ordinary_kernels_are_looked_at():
     net = nn.ModuleDict(
         {
             "dense": nn.Conv2d(4, 4, 3), "depthwise": nn.Conv2d(4, 4, 3, groups=4), "point": nn.Conv2d(4, 4, 1),
-            "grey": nn.Conv2d(1, 4, 3), "loss": nn.ModuleDict({"vgg": nn.Conv2d(4, 4, 3)}),
+            "grey": nn.Conv2d(1, 4, 3),
         }
     )  # fmt: skip
     assert list(dense_kernels(net)) == ["dense"]
