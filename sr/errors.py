@@ -20,6 +20,11 @@ def user_error(error: BaseException | None) -> UserError | None:
     return error
 
 
+def reason(error: BaseException) -> str:
+    """The first line of an error of another library, or its type where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def some(items: Collection[object], most: int = 5, between: str = ", ") -> str:
     """The first items, and how many more there are."""
     first = between.join(str(item) for item, _ in zip(items, range(most), strict=False))

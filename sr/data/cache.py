@@ -132,19 +132,11 @@ class ImageStore(Images):
             images, offset = [], 0
             with unfinished[0].open("wb") as file:
                 bar = tqdm(_ordered(source), f"decoding {self.label}", len(source), unit="image", delay=1)
-                for picture, mark in bar:
-                    shape = list(picture.pixels.shape[:2])
-                    thumbnail = mark.thumbnail.tobytes().hex()
-                    entry = {"shape": shape, "offset": offset, "grey": picture.grey}
-                    images.append({**entry, "digest": mark.digest, "thumbnail": thumbnail})
+                for picture, (digest, thumbnail) in bar:
+                    entry = {"shape": list(picture.pixels.shape[:2]), "offset": offset, "grey": picture.grey}
+                    images.append({**entry, "digest": digest, "thumbnail": thumbnail.tobytes().hex()})
                     offset += file.write(np.ascontiguousarray(picture.pixels).data)
-            index = {
-                "layout": LAYOUT,
-                "files": state,
-                "pixels": pixels.name,
-                "bytes": offset,
-                "images": images,
-            }
+            index = {"layout": LAYOUT, "files": state, "pixels": pixels.name, "bytes": offset, "images": images}
             unfinished[1].write_text(json.dumps(index))
             os.replace(unfinished[0], pixels)
             os.replace(unfinished[1], self.index_path)

@@ -16,6 +16,8 @@ from sr.data.images import DerivedImages, Images, LazyImages
 from sr.data.pairs import ImagePair, check_sizes
 from sr.degradation import Degradation
 
+Pixels = tuple[np.ndarray, np.ndarray, bool]  # LR, HR and whether HR is stored as grey
+
 
 class Pairs:
     """A sequence of LR-HR pairs, cropped at the top left to the same multiple of the scale.
@@ -33,13 +35,11 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.names)
 
-    def whole(self, index: int) -> tuple[np.ndarray, np.ndarray, bool]:
-        """LR (h, w, 3), HR (s*h, s*w, 3), both uint8, and whether HR is stored as grey."""
+    def whole(self, index: int) -> Pixels:
+        """LR (h, w, 3) and HR (s*h, s*w, 3), both uint8."""
         raise NotImplementedError
 
-    def crop(
-        self, index: int, y: int, x: int, size: int, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, bool]:
+    def crop(self, index: int, y: int, x: int, size: int, rng: np.random.Generator) -> Pixels:
         """As `whole`, for the square of `size` LR pixels at row y, column x; random degradations draw from rng."""
         raise NotImplementedError
 
@@ -74,19 +74,19 @@ class PairSet(Pairs):
         unique = {path: i for i, path in enumerate(dict.fromkeys(self.paths))}
         self._hr_of = [unique[p] for p in self.paths]  # several LR may share one HR
 
-        def kept(images: Images, name: str) -> Images:
+        def cached(images: Images, name: str) -> Images:
             return images if cache_dir is None else ImageStore(images, cache_dir, f"{label} {name}")
 
-        self.hr = kept(LazyImages(list(unique)), "HR")
+        self.hr = cached(LazyImages(list(unique)), "HR")
         self.lr: Images | None = None
         self._lr_of = list(self._hr_of)
         files = [p.lr for p in pairs if p.lr is not None]
         if files:
-            self.lr = kept(LazyImages(files), f"LR x{scale}")
+            self.lr = cached(LazyImages(files), f"LR x{scale}")
             self._lr_of = list(range(len(files)))
         elif fixed or degradation.deterministic:
             made = DerivedImages(self.hr, self._degrade, f"{degradation.key} x{scale}", scale)
-            self.lr = kept(made, f"LR x{scale}")
+            self.lr = cached(made, f"LR x{scale}")
         self.grids = [self._grid(i) for i in range(len(self))]
 
     def _grid(self, index: int) -> tuple[int, int]:
@@ -108,7 +108,7 @@ class PairSet(Pairs):
         hr = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)).copy())
         return np.ascontiguousarray(self.degradation(hr, generator).numpy().transpose(1, 2, 0))
 
-    def whole(self, index: int) -> tuple[np.ndarray, np.ndarray, bool]:
+    def whole(self, index: int) -> Pixels:
         (h, w), s = self.grids[index], self.scale
         hr, grey = self.hr.picture(self._hr_of[index])
         if isinstance(self.lr, DerivedImages):
@@ -118,9 +118,7 @@ class PairSet(Pairs):
             lr = self.lr[self._lr_of[index]]
         return lr[:h, :w], hr[: h * s, : w * s], grey
 
-    def crop(
-        self, index: int, y: int, x: int, size: int, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, bool]:
+    def crop(self, index: int, y: int, x: int, size: int, rng: np.random.Generator) -> Pixels:
         s = self.scale
         hr, grey = self.hr.picture(self._hr_of[index])
         if self.lr is not None:
@@ -154,12 +152,10 @@ class JoinedPairs(Pairs):
         part = bisect_right(self._ends, index)
         return self.parts[part], index - (self._ends[part - 1] if part else 0)
 
-    def whole(self, index: int) -> tuple[np.ndarray, np.ndarray, bool]:
+    def whole(self, index: int) -> Pixels:
         pairs, i = self._find(index)
         return pairs.whole(i)
 
-    def crop(
-        self, index: int, y: int, x: int, size: int, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, bool]:
+    def crop(self, index: int, y: int, x: int, size: int, rng: np.random.Generator) -> Pixels:
         pairs, i = self._find(index)
         return pairs.crop(i, y, x, size, rng)

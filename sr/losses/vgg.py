@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sr.errors import UserError
+from sr.errors import UserError, reason
 from sr.losses.frozen import Frozen, as_rgb
 
 FILE = "vgg19-dcbb9e9d.pth"
@@ -31,14 +31,14 @@ def find_vgg19(weights: str | Path | None = None) -> Path:
     Raises:
         UserError: it is not there; says where it was looked for, where to get it and what to type.
     """
-    kept = Path(torch.hub.get_dir()) / "checkpoints" / FILE
-    place = kept if weights is None else Path(weights).expanduser()
-    if place.is_file():
-        return place
-    looked = f"{kept} (torchvision's place; no path was given)" if weights is None else f"{place} (vgg_weights)"
+    torchvisions = Path(torch.hub.get_dir()) / "checkpoints" / FILE
+    path = torchvisions if weights is None else Path(weights).expanduser()
+    if path.is_file():
+        return path
+    looked = f"{path} (torchvision's place; no path was given)" if weights is None else f"{path} (vgg_weights)"
     raise UserError(
         f"VGG-19's weights ({FILE}) were looked for at {looked}; there is no such file. This loss needs the real ones: "
-        f"get them from {ADDRESS} (575 MB) and type vgg_weights=PATH, or put the file at {kept}"
+        f"get them from {ADDRESS} (575 MB) and type vgg_weights=PATH, or put the file at {torchvisions}"
     )
 
 
@@ -47,8 +47,7 @@ def _read(file: Path, depth: int) -> dict[str, Tensor]:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{file} is no weight file ({reason}); wanted is {FILE} from {ADDRESS}") from error
+        raise UserError(f"{file} is no weight file ({reason(error)}); wanted is {FILE} from {ADDRESS}") from error
     found, index, before = {}, 0, 3
     for n, (place, width) in enumerate(CONVS):
         if place.endswith("_1") and n > 0:

@@ -46,9 +46,9 @@ def listing(folder: Path) -> str:
     here = {checksum(p): str(p) for p in files}
     lines = [["name", "model", "scale", "Set5 dB", "protocol", "format", "sha256", "licence", "origin", "file"]]
     for e in ENTRIES:
-        place = here.get(e.sha256) or ("can be fetched" if e.url else "-")
+        file = here.get(e.sha256) or ("can be fetched" if e.url else "-")
         row = [e.name, e.model, f"x{e.scale}", f"{e.psnr:.2f}", e.protocol, e.format, e.sha256[:12]]
-        lines.append([*row, e.origin.licence, e.origin.name, place])
+        lines.append([*row, e.origin.licence, e.origin.name, file])
     return "\n".join(
         [aligned(lines), f"Set5 dB: to be reached with LR made here. Files are looked for below {folder} (--dir)."]
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
+from sr.compose.suggestions import nearest
 from sr.errors import UserError
 
 TABLE = Path(__file__).with_name("entries.csv")
@@ -111,8 +111,7 @@ def by_checksum(digest: str, scale: int | None = None) -> ZooEntry | None:
 def get_entry(name: str) -> ZooEntry:
     """The entry of that name; a UserError naming the nearest ones for an unknown name."""
     if name not in ZOO:
-        near = difflib.get_close_matches(name, ZOO, n=3, cutoff=0.5)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        hint = nearest(name, list(ZOO))
         raise UserError(
             f"weights={name}: neither a file nor an entry of the zoo.{hint} List the zoo: python -m sr.zoo list"
         )

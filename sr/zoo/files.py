@@ -14,7 +14,7 @@ import scipy.io
 import torch
 from torch import Tensor
 
-from sr.errors import UserError
+from sr.errors import UserError, reason, some
 
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")  # the first of them that is there wins
 PREFIXES = ("module.", "_orig_mod.", "netG.", "model.")  # that DataParallel, torch.compile and trainers put before keys
@@ -48,20 +48,17 @@ def _torch(path: Path) -> dict[str, Tensor]:
             raise UserError(f"{path} is neither a PyTorch nor a MATLAB file") from error
         raise UserError(
             f"{path} is refused: it holds more than tensors and plain values, and loading it would run code from the "
-            f"file ({_said(error)}). Ask its author for torch.save(model.state_dict(), ...)"
+            f"file ({reason(error)}). Ask its author for torch.save(model.state_dict(), ...)"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError) as error:
-        raise UserError(f"{path} cannot be read as weights ({_said(error)}). Is it complete?") from error
+        raise UserError(f"{path} cannot be read as weights ({reason(error)}). Is it complete?") from error
     if isinstance(content, Mapping) and "sr" in content:
         raise UserError(f"{path} is a checkpoint of this project, not an author's file: type checkpoint={path}")
     state = _unwrapped(content)
     if not state:
-        raise UserError(f"{path} holds no tensors by name: {_shown(content)} is not a state dict")
+        kind = f"a {type(content).__name__}{f' of {some(content)}' if isinstance(content, Mapping) else ''}"
+        raise UserError(f"{path} holds no tensors by name: {kind} is not a state dict")
     return state
-
-
-def _said(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _pickled(path: Path) -> bool:
@@ -79,11 +76,6 @@ def _unwrapped(content: Any) -> dict[str, Tensor]:
     while shared := [p for p in PREFIXES if state and all(k.startswith(p) for k in state)]:
         state = {k.removeprefix(shared[0]): v for k, v in state.items()}
     return state
-
-
-def _shown(content: Any) -> str:
-    kind = type(content).__name__
-    return f"a {kind} of {', '.join(map(str, list(content)[:5]))}" if isinstance(content, Mapping) else f"a {kind}"
 
 
 def _matlab(path: Path) -> dict[str, Tensor]:

@@ -43,7 +43,8 @@ def load(spec: str, folder: str | Path, scale: int | None = None, download: bool
     Args:
         spec: a name of the zoo, or the path of a file under any name.
         folder: where the zoo's files are looked for.
-        scale: what the user typed; needed for a file that serves every scale and that the zoo does not list.
+        scale: what was typed; needed for a file that serves every scale and that the zoo does not list.
+        download: whether a file that is not there may be fetched.
 
     Raises:
         UserError: no such name or file, another checksum, keys that do not fit, or another scale than typed.

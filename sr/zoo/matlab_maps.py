@@ -79,11 +79,11 @@ def _fsrcnn(t: Tensors) -> dict[str, Any]:
 
 def _fsrcnn_name(key: str, model: SuperResolver) -> str:
     if key.startswith("deconv"):
-        place, slope = len(model.features) // 2, 0  # type: ignore[arg-type]
+        layer, slope = len(model.features) // 2, 0  # type: ignore[arg-type]
     else:  # convolutions and slopes take turns
-        place, slope = divmod(int(key.split(".")[1]), 2)
+        layer, slope = divmod(int(key.split(".")[1]), 2)
     kind = "prelu" if slope else {"weight": "weights", "bias": "biases"}[key.rsplit(".", 1)[1]]
-    return f"{kind}_conv.{place}"
+    return f"{kind}_conv.{layer}"
 
 
 def _vdsr(t: Tensors) -> dict[str, Any]:
@@ -96,8 +96,8 @@ def _vdsr(t: Tensors) -> dict[str, Any]:
 
 
 def _vdsr_name(key: str, model: SuperResolver) -> str:
-    _, place, kind = key.split(".")
-    return f"model.{kind}.{int(place) // 2}"  # the odd places are activations
+    _, position, kind = key.split(".")
+    return f"model.{kind}.{int(position) // 2}"  # the odd ones are activations
 
 
 def _lapsrn(t: Tensors) -> dict[str, Any]:

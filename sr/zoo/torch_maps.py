@@ -58,51 +58,40 @@ def _reshaped(theirs: Tensor, ours: Tensor) -> Tensor:
     return theirs.reshape(ours.shape)
 
 
+def _sizes(
+    t: Tensors, target: str, block: str, head: str = "fea_conv.weight", tail: str = "upsampler.0.weight"
+) -> dict[str, Any]:
+    """What all these networks have, told by the number of blocks and the first and last convolution."""
+    scale = shuffle_scale(len(t[tail]), 3)
+    return {"_target_": f"sr.models.{target}", "scale": scale, "num_blocks": count(t, block), "channels": len(t[head])}
+
+
 def _imdn(t: Tensors) -> dict[str, Any]:
-    return {
-        "_target_": "sr.models.imdn.IMDN",
-        "scale": shuffle_scale(len(t["upsampler.0.weight"]), 3),
-        "num_blocks": count(t, r"IMDB(\d+)\."),
-        "channels": len(t["fea_conv.weight"]),
-        "reduction": len(t["fea_conv.weight"]) // len(t["IMDB1.cca.conv_du.0.weight"]),
-    }
+    node = _sizes(t, "imdn.IMDN", r"IMDB(\d+)\.")
+    return node | {"reduction": node["channels"] // len(t["IMDB1.cca.conv_du.0.weight"])}
 
 
 def _rfdn(t: Tensors) -> dict[str, Any]:
-    return {
-        "_target_": "sr.models.rfdn.RFDN",
-        "scale": shuffle_scale(len(t["upsampler.0.weight"]), 3),
-        "num_blocks": count(t, r"B(\d+)\."),
-        "channels": len(t["fea_conv.weight"]),
-        "esa_channels": len(t["B1.esa.conv1.weight"]),
-        "esa_groups": 3,
-    }
+    node = _sizes(t, "rfdn.RFDN", r"B(\d+)\.")
+    return node | {"esa_channels": len(t["B1.esa.conv1.weight"]), "esa_groups": 3}
 
 
 def _rlfn(t: Tensors) -> dict[str, Any]:
-    return {
-        "_target_": "sr.models.rlfn.RLFN",
-        "scale": shuffle_scale(len(t["upsampler.0.weight"]), 3),
-        "num_blocks": count(t, r"block_(\d+)\."),
-        "channels": len(t["conv_1.weight"]),
-        "mid_channels": len(t["block_1.c1_r.weight"]),
-        "esa_channels": len(t["block_1.esa.conv1.weight"]),
-    }
+    node = _sizes(t, "rlfn.RLFN", r"block_(\d+)\.", head="conv_1.weight")
+    node["mid_channels"] = len(t["block_1.c1_r.weight"])
+    return node | {"esa_channels": len(t["block_1.esa.conv1.weight"])}
 
 
 def _bsrn_s(t: Tensors) -> dict[str, Any]:
-    return {
-        "_target_": "sr.models.bsrn.BSRNS",
-        "scale": shuffle_scale(len(t["upsampler.upsampleOneStep.0.weight"]), 3),
-        "num_blocks": count(t, r"B(\d+)\."),
-        "channels": t["c1.weight"].shape[0],
-        "esa_channels": len(t["B1.esa.conv1.weight"]),
-    }
+    tail = "upsampler.upsampleOneStep.0.weight"
+    node = _sizes(t, "bsrn.BSRNS", r"B(\d+)\.", head="c1.weight", tail=tail)
+    return node | {"esa_channels": len(t["B1.esa.conv1.weight"])}
 
 
 def _bsrn(t: Tensors) -> dict[str, Any]:
-    reduction = t["c1.weight"].shape[0] // len(t["B1.cca.conv_du.0.weight"])
-    return _bsrn_s(t) | {"_target_": "sr.models.bsrn.BSRN", "reduction": reduction}
+    node = _bsrn_s(t)
+    reduction = node["channels"] // len(t["B1.cca.conv_du.0.weight"])
+    return node | {"_target_": "sr.models.bsrn.BSRN", "reduction": reduction}
 
 
 TORCH_FAMILIES = (
