@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from hydra import compose
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
-from omegaconf import ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sr.compose.key import key
 
@@ -59,6 +60,7 @@ class TrainSchema(Common):
     loss: Any = key(stage=True)
     optimizer: Any = key(stage=True)
     scheduler: Any = key(stage=True, timing=False)
+    paper_data: str | None = key(result=False, timing=False)  # the set that a recipe's paper trained on: data=paper
     parameter_groups: dict[str, Any] = key(dict, stage=True)  # pattern -> lr_factor, optimizer options
     frozen: list[str] = key(list, stage=True)  # patterns of parameters that do not learn
     trained: list[str] | None = key(stage=True)  # patterns of those that alone learn; null: all
@@ -169,6 +171,16 @@ def recipe_of(model: str) -> str:
     return name if name in recipes else "base"
 
 
+def paper_data(_root_: DictConfig) -> str:
+    """The set that the chosen recipe's paper trained on; where it names none "paper", which no set is called.
+
+    Args:
+        _root_: the options chosen so far, as Hydra's defaults list has them.
+    """
+    recipe = _root_.get("recipe") or recipe_of(_root_.model)  # the former where it is typed
+    return compose(f"recipe/{recipe}").get("paper_data") or "paper"
+
+
 def share(total: int, part: float) -> int:
     """A part of a number of steps, 1 at least: ${share:${steps},0.9}."""
     return max(1, int(total * part + 1e-6))
@@ -180,7 +192,7 @@ def scale_name(scale: Any) -> str:
 
 
 def register() -> None:
-    """Make the schemas and the recipe rule known to Hydra; harmless when repeated."""
+    """Make the schemas and the rules known to Hydra; harmless when repeated."""
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainSchema)
     store.store(name="evaluate_schema", node=EvaluateSchema)
@@ -188,5 +200,6 @@ def register() -> None:
     store.store(name="compare_schema", node=CompareSchema)
     store.store(name="figure_schema", node=FigureSchema)
     OmegaConf.register_new_resolver("recipe_of", recipe_of, replace=True)
+    OmegaConf.register_new_resolver("paper_data", paper_data, replace=True)
     OmegaConf.register_new_resolver("scale_name", scale_name, replace=True)
     OmegaConf.register_new_resolver("share", share, replace=True)

@@ -26,14 +26,31 @@ def suggestion(error: Exception, config_name: str, arguments: list[str]) -> str:
     text = f"{error}\n{error.__cause__ or ''}"
     if option := re.search(r"Could not find '([\w/]+)/([^'/]+)'", text):
         group, name = option.groups()
-        folder = CONF / group
-        options = sorted(p.stem for p in folder.glob("*.yaml")) if folder.is_dir() else []
-        return nearest(name, options).strip()
+        return _instead(group, name) or nearest(name, _options(group)).strip()
     if key := re.search(r"(?:Could not override|Key) '([^']+)'", text):
         full = re.search(r"full_key: (\S+)", text)
         name = full.group(1) if full else key.group(1)
         return _nearest_key(name, _valid_keys(config_name, arguments, name))
     return ""
+
+
+def _options(group: str) -> list[str]:
+    return sorted(p.stem for p in (CONF / group).glob("*.yaml"))
+
+
+def _instead(group: str, name: str) -> str:
+    """What to type for a name that stands for several; empty where it stands for nothing."""
+    if (group, name) == ("data", "paper"):
+        return "data=paper is the set that the recipe names (paper_data), and this one names none: type data=div2k"
+    if group != "experiment":
+        return ""
+    model, _, scale = name.partition("_x")
+    known = [kind for kind in ("model", "recipe") if model in _options(kind)]
+    others = [r for r in _options("recipe") if r.startswith(f"{model}_") and r not in _options("model")]
+    if not known:
+        return ""
+    typed = " ".join([f"{known[0]}={model}", *([f"scale={scale}"] if scale else []), "data=paper"])
+    return f"Type {typed}{f' (other recipes of it: {chr(44).join(others)})' if others else ''}"
 
 
 def _nearest_key(name: str, valid: list[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from sr.compose.keys import declared
+from sr.compose.words import as_typed
 from sr.errors import UserError
 from sr.runs.config import before_budget, hydras_choices, read_config
 from sr.runs.record import recorded
@@ -161,7 +162,7 @@ def _name(folder: Path, config: Mapping[str, Any]) -> str:
 def _overrides(folder: Path) -> list[str]:
     saved = folder / ".hydra" / "overrides.yaml"
     found = OmegaConf.to_container(OmegaConf.load(saved), resolve=False) if saved.is_file() else []
-    return [str(o) for o in found] if isinstance(found, list) else []
+    return [as_typed(str(o)) for o in found] if isinstance(found, list) else []
 
 
 def _natural(path: str) -> list[Any]:

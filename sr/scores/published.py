@@ -8,6 +8,7 @@ tables), readme (a repository's page or picture, or another paper's table), code
 from __future__ import annotations
 
 import csv
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -66,6 +67,37 @@ def published(model: str, scale: int, dataset: str, protocol: str, images: int |
     if images is not None and images != IMAGES.get(dataset):
         return None
     return _table().get((model, scale, dataset, protocol))
+
+
+def goals(model: str, scales: Collection[int], protocols: Collection[str]) -> str:
+    """What a training run has to reach: the papers' figures of its model, a line for each protocol and source.
+
+    Args:
+        model: the name in conf/model; "" has no figures.
+        scales: that are trained.
+        protocols: under which the run is measured at its end; figures under others are said to need their own.
+
+    Returns:
+        Lines; empty where no figure is known.
+    """
+    lines: dict[tuple[int, str, str], list[str]] = {}
+    for row in _table().values():
+        if row.model == model and row.scale in scales:
+            recalled = ", not checked against the paper" if row.source_kind == "memory" else ""
+            cell = f"{row.dataset} {row.psnr:.2f}" + (f" / {row.ssim:.4f}" if row.ssim is not None else "")
+            lines.setdefault((row.scale, row.protocol, row.source + recalled), []).append(cell)
+    if not lines:
+        return ""
+    others = ",".join(dict.fromkeys(protocol for _, protocol, _ in lines if protocol not in protocols))
+    told = [
+        f"  x{scale} {protocol}: {', '.join(cells)} ({source})" for (scale, protocol, source), cells in lines.items()
+    ]
+    hint = (
+        [f"  to be measured under {others} too, type test_protocols=[{','.join([*protocols, others])}]"]
+        if others
+        else []
+    )
+    return "\n".join(["published, PSNR in dB / SSIM:", *told, *hint])
 
 
 def comparable(data: SRDataModule) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 
 from sr.compose.suggestions import CONF, nearest
+from sr.compose.words import PAPER_DATA
 from sr.errors import UserError
 from sr.sweeps.ablation import Ablation, Row, read
 
@@ -89,7 +90,7 @@ def store(ablation: Ablation, row: Row) -> None:
             if key.startswith("+"):
                 added.append({f"/{name}": value})
             else:
-                chosen.append({f"override /{name}": value})
+                chosen.append({f"override /{name}": PAPER_DATA if (name, value) == ("data", "paper") else value})
             continue
         *parents, last = key.split(".")
         node = body

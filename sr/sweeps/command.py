@@ -21,7 +21,7 @@ from hydra.errors import HydraException
 
 from sr.compose.keys import declared
 from sr.compose.suggestions import CONF
-from sr.compose.words import key_of
+from sr.compose.words import as_typed, key_of, spelled
 from sr.errors import UserError
 from sr.runs.resume import quoted
 from sr.runs.sweep_record import RECORD, record
@@ -126,7 +126,7 @@ def prepared(arguments: Sequence[str]) -> Sweep:
     sweeping = any(a in ("-m", "--multirun", "hydra.mode=MULTIRUN") for a in arguments)
     expanded, ablation, left_out = with_rows(arguments, sweeping)
     if not sweeping:
-        return Sweep(list(arguments), expanded)
+        return Sweep(list(arguments), [spelled(a) for a in expanded])
     overrides = [a for a in expanded if not a.startswith("-") and ("=" in a or a.startswith("~"))]
     refuse_missing(overrides)
     swept = _swept(overrides)
@@ -138,7 +138,7 @@ def prepared(arguments: Sequence[str]) -> Sweep:
     kept.append(f"hydra.sweep.dir={quoted(folder.resolve())}")
     if not any(a.startswith("hydra.sweep.subdir=") for a in kept):
         kept.append(f"hydra.sweep.subdir=${{row_folder:{','.join(quoted(key) for key in swept)}}}")
-    return Sweep(list(arguments), kept, folder.resolve(), ablation, left_out)
+    return Sweep(list(arguments), [spelled(a) for a in kept], folder.resolve(), ablation, left_out)
 
 
 def row_folder(*swept: str) -> str:
@@ -148,7 +148,7 @@ def row_folder(*swept: str) -> str:
     folder it keeps the one that it has, whichever keys were swept over then.
     """
     run = HydraConfig.get()
-    typed = [o for o in run.overrides.task if declared(key_of(o)).named]
+    typed = [as_typed(o) for o in run.overrides.task if declared(key_of(o)).named]
     values = {key_of(o): o.partition("=")[2] for o in typed}
     words = []
     for key in swept:

@@ -19,9 +19,11 @@ from sr.compose.keys import recorded_choices
 from sr.compose.schema import scale_name
 from sr.data.leaks import refuse_leaks
 from sr.data.loaders import Loaders
+from sr.measuring.entries import published_name
 from sr.models.base import SuperResolver, Training
 from sr.runs import checkpoint
 from sr.runs.resume import claim, refuse_another_recipe
+from sr.scores.published import goals
 from sr.training import budget, build, final_scores
 from sr.training.build import plain
 from sr.training.fit import first_stage, run_stages
@@ -164,3 +166,6 @@ def _introduce(
         patch = " or ".join(f"{p}x{p}" for p in dict.fromkeys(patches(stage.cfg, typed).values()))
         told += f"{label}{stage.end - stage.begin:,} steps of {stage.cfg.batch_size} LR patches of {patch}"
     log.info(f"{told} from {data[-1].describe()}\nrun folder: {folder}")
+    paper = published_name(plain(last.model), name)
+    if reach := goals(paper, scales(last), cfg.test_protocols or model.protocols):
+        log.info(reach)

@@ -11,7 +11,7 @@ from hydra.utils import get_class
 
 from sr.compose import schema as config
 from sr.compose.checks import check_targets, drop_leftovers
-from sr.compose.keys import declared
+from sr.compose.keys import declared, root
 from sr.compose.suggestions import CONF
 from sr.errors import UserError
 from sr.runs.folder import find_runs, flat
@@ -64,7 +64,7 @@ DIFFERENCES = {
 
 def settings(cfg) -> list[dict]:
     """Of each stage, every key of its config with its value."""
-    left_out = ("choices", "losses", "stages")
+    left_out = ("losses", "stages", *(key for key, known in root().items() if not known.result))
     stages = plan(cfg, set())
     return [
         {"stages": len(stages), **flat({k: v for k, v in plain(stage.cfg).items() if k not in left_out})}

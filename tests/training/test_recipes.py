@@ -1,4 +1,4 @@
-"""Every file of conf/recipe and conf/experiment: complete, consistent, and true to the table of published figures."""
+"""The recipes: each composes and fits its model, has the numbers of its paper, and names the paper's data."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
@@ -17,15 +16,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sr.compose.checks import check_targets
 from sr.compose.schema import recipe_of, register
-from sr.scores.published import published
-from sr.training.stages import at_scale, plan, scales
+from sr.compose.words import as_typed, spelled
+from sr.training.stages import at_scale, patches, plan, scales
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 MODELS = sorted(p.stem for p in (CONF / "model").glob("*.yaml"))
 RECIPES = sorted(p.stem for p in (CONF / "recipe").glob("*.yaml"))
-EXPERIMENTS = sorted(p.stem for p in (CONF / "experiment").glob("*.yaml"))
-MODEL_OF = {"base": "edsr_baseline", "msrgan": "msrresnet"}  # others: the recipe's name or its beginning
-MUST_REACH = re.compile(r"# must reach: (\w+) x(\d) (\d\d\.\d+) dB(?: / (0\.\d+))? \((\w+)\)")
 
 
 @contextmanager
@@ -40,7 +36,8 @@ def composing() -> Iterator[None]:
 def composed(*typed: str) -> tuple[DictConfig, dict[str, Any]]:
     """The config as train.py sees it, and the names chosen from each group; both shared between tests."""
     with composing():
-        cfg = compose("train", [*typed, "logger=csv"], return_hydra_config=True)
+        words = [spelled(word) for word in (*typed, "logger=csv")]
+        cfg = compose("train", words, return_hydra_config=True)
         choices = OmegaConf.to_container(cfg.hydra.runtime.choices)
         with open_dict(cfg):
             del cfg["hydra"]
@@ -49,14 +46,13 @@ def composed(*typed: str) -> tuple[DictConfig, dict[str, Any]]:
 
 
 def model_of(recipe: str) -> str:
-    name = MODEL_OF.get(recipe, recipe)
-    while name not in MODELS:
+    """The model that a recipe's first lines tell one to type, else the one that it is named for."""
+    if told := re.search(r"^#.*\bmodel=(\w+)", (CONF / f"recipe/{recipe}.yaml").read_text(), re.M):
+        return told[1]
+    name = recipe
+    while name not in MODELS and "_" in name:
         name = name.rpartition("_")[0]
-    return name
-
-
-def comments(file: Path) -> list[str]:
-    return [line for line in file.read_text().splitlines() if line.startswith("#")]
+    return name if name in MODELS else "edsr_baseline"
 
 
 def check(cfg: DictConfig) -> None:
@@ -80,51 +76,119 @@ def check(cfg: DictConfig) -> None:
         assert 0 < node.get("at_step", 1) <= total
 
 
-@pytest.mark.parametrize("model", [m for m in MODELS if m != "bicubic"])
-def test_every_model_has_a_recipe_of_its_own_or_of_its_family(model):
-    with composing():
-        assert recipe_of(model) != "base"
+# What the papers tell (conf/recipe says what they do not): the training data, or what stands in for it, the length of
+# all stages, the LR patch by scale, the batch and the first learning rate. None where only a guess is there.
+PAPERS = [
+    ("bsrn scale=2", "df2k", 1_000_000, {2: 48}, 64, 1e-3),
+    ("bsrn scale=3", "df2k", 1_000_000, {3: 48}, 64, 1e-3),
+    ("bsrn scale=4", "df2k", 1_000_000, {4: 48}, 64, 1e-3),
+    ("bsrn_s scale=4", "df2k", 1_500_000, {4: 64}, 256, 2e-3),
+    ("drcn scale=3", "t91", None, {3: 13}, 64, 1e-2),
+    ("ecbsr_m4c16 scale=2", "div2k", 1_600_000, {2: 64}, 32, 5e-4),
+    ("ecbsr_m16c64 scale=4", "div2k", 1_600_000, {4: 64}, 32, 5e-4),
+    ("edsr scale=2", "div2k", 1_000_000, {2: 48}, 16, 1e-4),
+    ("edsr recipe=edsr_x2_first scale=4", "div2k", 2_000_000, {4: 48}, 16, 1e-4),
+    ("edsr_baseline scale=2", "div2k", 300_000, {2: 48}, 16, 1e-4),
+    ("edsr_baseline recipe=edsr_baseline_x2_first scale=3", "div2k", 600_000, {3: 48}, 16, 1e-4),
+    ("espcn scale=3", "t91", None, {3: 17}, None, None),
+    ("fsrcnn scale=3", "t91_general100", None, {3: 11}, 128, 1e-3),
+    ("imdn scale=2", "div2k", 1_000_000, {2: 96}, 16, 2e-4),
+    ("imdn scale=4", "div2k", 1_000_000, {4: 48}, 16, 2e-4),
+    ("lapsrn scale=4", "t91_bsd200", 100_000, {4: 19}, 64, 1e-5),
+    ("mdsr", "div2k", 1_000_000, {2: 48, 3: 48, 4: 48}, 16, 1e-4),
+    ("mdsr_baseline", "div2k", 300_000, {2: 48, 3: 48, 4: 48}, 16, 1e-4),
+    ("msrresnet scale=4", "div2k", 1_000_000, {4: 32}, 16, 2e-4),
+    ("msrresnet recipe=msrgan scale=4", "div2k", 1_400_000, {4: 32}, 16, 2e-4),
+    ("repsr_m4c16 scale=2", "div2k", None, {2: 64}, 32, 4e-4),
+    ("repsr_m16c64 scale=4", "div2k", None, {4: 48}, 32, 2e-4),
+    ("rfdn scale=3", "div2k", 1_000_000, {3: 64}, 64, 5e-4),
+    ("rfdn_aim scale=4", "div2k", 1_000_000, {4: 64}, 64, 5e-4),
+    ("rlfn scale=2", "div2k", 3_000_000, {2: 128}, 64, 5e-4),
+    ("rlfn_s scale=4", "div2k", 3_000_000, {4: 64}, 64, 5e-4),
+    ("rlfn_ntire scale=4", "div2k", 3_000_000, {4: 64}, 64, 5e-4),
+    ("srcnn scale=3", "t91", None, None, None, None),
+    ("srcnn recipe=srcnn_sgd scale=3", "t91", 15_000_000, {3: 11}, 128, 1e-4),
+    ("srcnn_955 scale=4", "div2k", None, None, None, None),
+    ("srgan scale=4", "df2k", 1_200_000, {4: 24}, 16, 1e-4),
+    ("srresnet scale=4", "df2k", 1_000_000, {4: 24}, 16, 1e-4),
+    ("vdsr", "t91_bsd200", 9_960, {2: 20, 3: 13, 4: 10}, 64, 0.1),
+]
+
+
+@pytest.mark.parametrize(("typed", "data", "steps", "patch", "batch", "rate"), PAPERS)
+def test_data_paper_is_the_run_of_the_paper(typed, data, steps, patch, batch, rate):
+    cfg, choices = composed(*f"model={typed} data=paper".split())
+    assert choices["data"] == cfg.paper_data == data and choices["recipe"] != "base"
+    stages = plan(cfg, ())
+    seen = (stages[-1].end, patches(stages[-1].cfg, ()), cfg.batch_size, cfg.optimizer.lr)
+    for value, told in zip(seen, (steps, patch, batch, rate), strict=True):
+        assert told is None or value == told
+
+
+def test_the_papers_data_is_found_for_each_row(command, tmp_path):
+    """Where it is typed, where a row of an ablation says so, and in each row of a sweep."""
+    (tmp_path / "more/ablation").mkdir(parents=True)
+    (tmp_path / "more/ablation/sizes.yaml").write_text(
+        "title: sizes\ncommon: {data: paper, scale: 3}\n"
+        "rows: {small: {set: {model: srcnn}}, large: {set: {model: srcnn_955}}}"
+    )
+    more = ("--config-dir", str(tmp_path / "more"), "data_dir=D")
+    for row, root in (("small", "- D/train/T91"), ("large", "root: D/DIV2K")):
+        outcome = command("train.py", *more, f"ablation=sizes/{row}", "--cfg", "job", "--resolve")
+        assert outcome.code == 0 and root in outcome.out, outcome
+    swept = command("train.py", "-m", "model=srcnn,srcnn_955", "data=paper,div2k", "scale=3", "data_dir=D", folder="s")
+    assert swept.code == 1 and "D/train/T91: no such folder" in swept.err and "D/DIV2K/DIV2K_train_HR" in swept.err
+    chosen = {
+        p.parents[1].name: OmegaConf.load(p).hydra.runtime.choices for p in swept.folder.glob("*/.hydra/hydra.yaml")
+    }
+    assert {name.rpartition("_")[0]: c.data for name, c in chosen.items()} == {
+        "srcnn_paper": "t91", "srcnn_div2k": "div2k", "srcnn_955_paper": "div2k", "srcnn_955_div2k": "div2k",
+    }  # fmt: skip
+    assert "data=paper, model=srcnn" in swept.out
+
+
+def test_words_are_spelled_for_hydra_and_back():
+    for typed in ("data=paper", "data=paper,div2k", "+data=choice(div2k,paper)"):
+        assert "${" in spelled(typed) and as_typed(spelled(typed)) == typed
+    for typed in ("data=paper_like", "data=my-paper", "data.root=paper", "budget=paper", "model=bsrn"):
+        assert spelled(typed) == typed
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["recipe=base", "data=paper"], "type data=div2k"),
+        (["experiment=bsrn_x4"], "Type model=bsrn scale=4 data=paper"),
+        (
+            ["experiment=edsr_baseline_x3"],
+            "Type model=edsr_baseline scale=3 data=paper (other recipes of it: edsr_base",
+        ),
+        (["experiment=msrgan_x4"], "Type recipe=msrgan scale=4 data=paper"),
+        (["experiment=vdsr"], "Type model=vdsr data=paper"),
+    ],
+)
+def test_what_to_type_instead(command, typed, told):
+    outcome = command("train.py", *typed)
+    assert outcome.code == 1 and told in outcome.err, outcome
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_composes_and_fits_its_model(recipe):
-    cfg, choices = composed(f"model={model_of(recipe)}", f"recipe={recipe}")
+    typed = [f"model={model_of(recipe)}", f"recipe={recipe}"]
+    cfg, choices = composed(*typed)
     assert choices["recipe"] == recipe
+    if cfg.paper_data:
+        assert composed(*typed, "data=paper")[1]["data"] == cfg.paper_data
     check(cfg)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_a_recipe_says_whose_it_is_and_leaves_model_and_data_alone(recipe):
-    file = CONF / f"recipe/{recipe}.yaml"
-    content = yaml.safe_load(file.read_text())
-    assert len(comments(file)) > 1 and comments(file)[0] == "# @package _global_"
-    assert not {"model", "data", "trainer", "logger", "budget"} & set(content)
-    assert not any(str(d).lstrip("{'").startswith(("/model", "/data")) for d in content["defaults"])
+def test_a_size_without_a_recipe_takes_its_familys_and_a_new_model_the_base_one():
+    with composing():
+        assert [recipe_of(m) for m in ("rlfn_s", "srcnn_935", "tiny_x", "tiny")] == ["rlfn", "srcnn", "base", "base"]
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_an_experiment_composes(experiment):
-    cfg, choices = composed(f"experiment={experiment}")
-    assert choices["recipe"] != "base"
-    check(cfg)
-
-
-@pytest.mark.parametrize("experiment", [e for e in EXPERIMENTS if e != "demo"])
-def test_what_an_experiment_must_reach_is_in_the_published_table(experiment):
-    said = [c for c in comments(CONF / f"experiment/{experiment}.yaml") if "must reach" in c]
-    if said == ["# must reach: no published figure"]:
-        return
-    cfg, choices = composed(f"experiment={experiment}")
-    seen = set()
-    for line in said:
-        parts = MUST_REACH.fullmatch(line)
-        assert parts, f"{experiment}: {line!r} is not of the form '# must reach: Set5 x4 32.24 dB / 0.8952 (y)'"
-        dataset, scale, psnr, ssim, protocol = parts.groups()
-        figure = published(choices["model"], int(scale), dataset, protocol)
-        assert figure is not None, f"{experiment}: {line!r} is not in sr/scores/published.csv"
-        assert (float(psnr), float(ssim) if ssim else None) == (figure.psnr, figure.ssim), line
-        seen.add(int(scale))
-    assert seen == set(scales(cfg))
+def test_the_demo_composes():
+    check(composed("experiment=demo")[0])
 
 
 @pytest.mark.parametrize(
@@ -193,8 +257,6 @@ def test_batch_norm_switches_at_nine_tenths_and_only_where_there_is_batch_norm()
 
 
 def test_published_lengths_in_hr_pixels_become_lr_patches():
-    from sr.training.stages import patches
-
     assert patches(composed("model=rlfn", "scale=2")[0], ()) == {2: 128}
     assert patches(composed("model=vdsr")[0], ()) == {2: 20, 3: 13, 4: 10}
     assert patches(composed("model=bsrn_s")[0], ()) == {4: 64}
