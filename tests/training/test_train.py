@@ -48,6 +48,18 @@ def test_every_model_takes_real_steps_under_its_recipe(command, div2k, model, re
     assert content["sr"]["name"] == model
 
 
+@pytest.mark.shared
+def test_a_run_begins_with_the_papers_figures_and_ends_beside_them(command, div2k, shared):
+    outcome = command(
+        "train.py", "model=srcnn", "scale=3", "data=div2k", f"data.root={div2k}", "budget=smoke", "benchmarks=[set5]",
+        f"data_dir={shared}/data",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome
+    begin, _, end = outcome.out.partition("Beside the published figures:")
+    assert "x3 y_classic: Set5 32.39 (github:Lornatang/SRCNN-PyTorch README" in begin
+    assert re.search(r"srcnn +Set5 x3 +y_classic .* 32\.39 +-\d+\.\d\d +github:Lornatang", end), end
+
+
 def test_a_run_folder_holds_config_metrics_checkpoints_panels_and_log(command, div2k):
     outcome = command(
         "train.py", "model=bsrn", "data=div2k", f"data.root={div2k}", "budget=smoke", "scale=2", "model.num_blocks=1"
