@@ -1,4 +1,4 @@
-"""last.ckpt often enough that an interruption costs minutes, best.ckpt by the validation figure."""
+"""last.ckpt often enough that an interruption costs minutes, best.ckpt by a validation score."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Checkpoints(L.Callback):
 
     Args:
         folder: where the files go.
-        monitor: the logged figure, higher is better, by which `best.ckpt` is chosen.
+        monitor: the logged score, higher is better, by which `best.ckpt` is chosen.
         minutes: wall-clock time between two writes of `last.ckpt`.
         every_steps: optimizer steps between two writes, or None.
     """
@@ -38,7 +38,7 @@ class Checkpoints(L.Callback):
         self._written_step = -1
         self._settled = False  # between two optimizer steps
         self._asked = False
-        self._former: Any = None
+        self._previous_handler: Any = None
 
     @property
     def last(self) -> Path:
@@ -55,7 +55,7 @@ class Checkpoints(L.Callback):
         self._written_step = trainer.global_step
         self._asked = False
         if threading.current_thread() is threading.main_thread():
-            self._former = signal.signal(signal.SIGINT, self._ask)
+            self._previous_handler = signal.signal(signal.SIGINT, self._ask)
 
     def _ask(self, *_: Any) -> None:
         """The first Ctrl-C stops after the step, where a checkpoint is exact; the second one stops at once."""
@@ -65,9 +65,9 @@ class Checkpoints(L.Callback):
         log.info("\nstopping after this step; Ctrl-C again to stop at once")
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        if self._former is not None:
-            signal.signal(signal.SIGINT, self._former)
-            self._former = None
+        if self._previous_handler is not None:
+            signal.signal(signal.SIGINT, self._previous_handler)
+            self._previous_handler = None
 
     def on_train_batch_start(self, *_: Any) -> None:
         self._settled = False
@@ -93,9 +93,9 @@ class Checkpoints(L.Callback):
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         self._settled = True
-        figure = trainer.callback_metrics.get(self.monitor)
-        if figure is not None and (self.best is None or float(figure) > self.best):
-            self.best = float(figure)
+        score = trainer.callback_metrics.get(self.monitor)
+        if score is not None and (self.best is None or float(score) > self.best):
+            self.best = float(score)
             self._write(trainer, self.folder / "best.ckpt")
         self._write_last(trainer)
 

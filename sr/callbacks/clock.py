@@ -68,20 +68,20 @@ class Clock(L.Callback):
         """
         facts: dict[str, Any] = {}
 
-        def tell(status: str, error: str | None = None) -> None:
+        def write(status: str, error: str | None = None) -> None:
             if not trainer.is_global_zero or int(os.environ.get("LOCAL_RANK", 0)) > 0:
                 return  # the rank is not known to the trainer before it trains
             if self.seconds:  # else nothing was trained, as in a complete run that is only measured again
                 facts.update(seconds=round(self.seconds, 3), steps=trainer.global_step)
             record(folder, status, device=trainer.strategy.root_device.type, error=error, **facts)
 
-        tell("running")
+        write("running")
         try:
             yield facts
         except Exception as error:
-            tell("failed", f"{type(error).__name__}: {error}")
+            write("failed", f"{type(error).__name__}: {error}")
             raise
         except BaseException:
-            tell("running")
+            write("running")
             raise
-        tell("finished")
+        write("finished")

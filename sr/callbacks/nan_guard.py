@@ -63,16 +63,8 @@ class NanGuard(L.Callback):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / "nan_batch.pt"
-        torch.save(
-            {
-                "lr": batch.lr.cpu(),
-                "hr": batch.hr.cpu(),
-                "name": list(batch.name),
-                "step": step,
-                "loss": float(loss),
-            },
-            file,
-        )
+        images = {"lr": batch.lr.cpu(), "hr": batch.hr.cpu(), "name": list(batch.name)}
+        torch.save({**images, "step": step, "loss": float(loss)}, file)
         raise UserError(
             f"the loss became {float(loss)} at step {step}, on {', '.join(batch.name[:4])}. The batch is kept in "
             f"{file}; the last good weights in {self.folder / 'checkpoints'}. {REMEDIES}"

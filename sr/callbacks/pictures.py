@@ -22,7 +22,10 @@ def log_pictures(
     """The same pictures under the same key in every logger that takes pictures.
 
     Args:
+        loggers: of the run.
+        key: under which each logger shows them.
         pictures: each (H, W, 3), uint8.
+        captions: one a picture.
         step: optimizer steps done.
     """
     for logger in loggers:

@@ -35,7 +35,7 @@ class PopulationStatistics(L.Callback):
 
     def __init__(self, at_step: int | None) -> None:
         self.at_step = at_step
-        self._told = False
+        self._announced = False
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if stage == "fit" and self.at_step is not None and not batch_norms(pl_module):
@@ -45,7 +45,7 @@ class PopulationStatistics(L.Callback):
             )
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._told = False
+        self._announced = False
         self._norms = list(batch_norms(pl_module).values())
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
@@ -54,11 +54,11 @@ class PopulationStatistics(L.Callback):
             return
         for norm in self._norms:
             norm.eval()
-        if not self._told:
-            self._told = True
-            _tell(trainer.global_step, len(self._norms))
+        if not self._announced:
+            self._announced = True
+            _announce(trainer.global_step, len(self._norms))
 
 
 @rank_zero_only
-def _tell(step: int, norms: int) -> None:
+def _announce(step: int, norms: int) -> None:
     log.info(f"\nstep {step:,}: {norms} batch norms use the population's statistics from here on")

@@ -1,4 +1,4 @@
-"""metrics.csv: every logged figure, one row a step, kept across resumes."""
+"""metrics.csv: every logged value, one row a step, kept across resumes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any, TextIO
 
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
+
+from sr.loggers.run_facts import at_step
 
 
 class CsvLog(Logger):
@@ -54,10 +56,9 @@ class CsvLog(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        at = int(step or 0) + 1  # Lightning numbers steps from 0
-        kept = {key: value for key, value in metrics.items() if key != "epoch"}  # the data has no epochs
-        self.rows.setdefault(at, {"step": at}).update(kept)
-        self._unwritten.add(at)
+        done, values = at_step(metrics, step)
+        self.rows.setdefault(done, {"step": done}).update(values)
+        self._unwritten.add(done)
 
     @rank_zero_only
     def save(self) -> None:

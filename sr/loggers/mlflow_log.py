@@ -16,7 +16,7 @@ from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
 from sr.errors import UserError
-from sr.loggers.run_facts import About, code_version, told
+from sr.loggers.run_facts import RunFacts, at_step, code_version, completed
 from sr.runs.folder import flat
 
 LOCAL = "sqlite:///"
@@ -29,7 +29,7 @@ def mlflow_logger(
     tracking_uri: str,
     project: str = "sr",
     tags: dict[str, str] | None = None,
-    about: dict[str, Any] | None = None,
+    facts: dict[str, Any] | None = None,
 ) -> MlflowRun:
     """One MLflow run for a run folder, resumes included.
 
@@ -37,7 +37,7 @@ def mlflow_logger(
         tracking_uri: of the store: a file (sqlite:///...) or a server.
         project: MLflow's experiment.
         tags: beside those of model, scale, recipe, sweep and commit.
-        about: see `sr.loggers.run_facts`; filled in by train.py.
+        facts: see `sr.loggers.run_facts`; filled in by train.py.
 
     Raises:
         UserError: MLflow is not installed.
@@ -50,15 +50,15 @@ def mlflow_logger(
         raise UserError(f'logger=mlflow: {error}. Type: pip install "sr[mlflow]"') from error
     if tracking_uri.startswith(LOCAL):  # MLflow knows a store by its address, wherever the process stands by then
         tracking_uri = LOCAL + str(Path(tracking_uri.removeprefix(LOCAL)).resolve())
-    return MlflowRun(told(about), tracking_uri, project, tags or {})
+    return MlflowRun(completed(facts), tracking_uri, project, tags or {})
 
 
 class MlflowRun(Logger):
     """Steps are optimizer steps done. `mlflow_id.txt` in the run folder makes every resume the same MLflow run."""
 
-    def __init__(self, about: About, uri: str, project: str, tags: Mapping[str, str]) -> None:
+    def __init__(self, facts: RunFacts, uri: str, project: str, tags: Mapping[str, str]) -> None:
         super().__init__()
-        self.about = about
+        self.facts = facts
         self.uri = uri
         self.project = project
         self.tags = tags
@@ -83,21 +83,21 @@ class MlflowRun(Logger):
 
             for library in ("mlflow", "alembic"):
                 logging.getLogger(library).setLevel(logging.WARNING)
-            with _alone(self.uri):  # several processes must not lay out the same new store
+            with _locked(self.uri):  # several processes must not lay out the same new store
                 self._client = MlflowClient(self.uri)
                 self._id = self._begin()
         return self._client
 
     def _begin(self) -> str:
-        file = Path(self.about["folder"]) / "mlflow_id.txt"
+        file = Path(self.facts["folder"]) / "mlflow_id.txt"
         if file.is_file():
             return file.read_text().strip()
         known = self._client.get_experiment_by_name(self.project)
-        place = known.experiment_id if known else self._client.create_experiment(self.project, _pictures_of(self.uri))
-        tags = dict(tag.split(":", 1) for tag in self.about["tags"]) | dict(self.tags)
-        tags |= {"sweep": self.about["group"]} if self.about["group"] else {}
+        parent = known.experiment_id if known else self._client.create_experiment(self.project, _artifacts_of(self.uri))
+        tags = dict(tag.split(":", 1) for tag in self.facts["tags"]) | dict(self.tags)
+        tags |= {"sweep": self.facts["group"]} if self.facts["group"] else {}
         tags |= {f"code.{key}": str(value) for key, value in code_version().items()}
-        run = self._client.create_run(place, tags=tags, run_name=self.about["name"])
+        run = self._client.create_run(parent, tags=tags, run_name=self.facts["name"])
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(run.info.run_id)
         return run.info.run_id
@@ -122,12 +122,11 @@ class MlflowRun(Logger):
         from mlflow.entities import Metric
 
         client, now = self.experiment, int(1000 * time.time())
-        done = int(step or 0) + 1  # Lightning numbers steps from 0
+        done, values = at_step(metrics, step)
         if not self._running:
             client.update_run(self._id, status="RUNNING")
             self._running = True
-        named = {_named(key): float(value) for key, value in metrics.items() if key != "epoch"}
-        client.log_batch(self._id, metrics=[Metric(key, value, now, done) for key, value in named.items()])
+        client.log_batch(self._id, metrics=[Metric(_named(key), float(v), now, done) for key, v in values.items()])
 
     @rank_zero_only
     def log_pictures(self, key: str, pictures: Sequence[np.ndarray], captions: Sequence[str], step: int) -> None:
@@ -147,7 +146,7 @@ def _named(key: str) -> str:
 
 
 @contextmanager
-def _alone(uri: str) -> Iterator[None]:
+def _locked(uri: str) -> Iterator[None]:
     if not uri.startswith(LOCAL):
         yield
         return
@@ -157,6 +156,6 @@ def _alone(uri: str) -> Iterator[None]:
         yield
 
 
-def _pictures_of(uri: str) -> str | None:
+def _artifacts_of(uri: str) -> str | None:
     """Beside a store in a file; a server knows its own place."""
     return str(Path(uri.removeprefix(LOCAL)).parent / "mlflow") if uri.startswith(LOCAL) else None

@@ -15,7 +15,7 @@ from sr.runs.sweep_record import RECORD
 SWEEP_FILES = (RECORD, "multirun.yaml")  # either stands in a sweep's folder
 
 
-class About(TypedDict):
+class RunFacts(TypedDict):
     """Of one run, in plain values.
 
     Attributes:
@@ -31,23 +31,30 @@ class About(TypedDict):
     tags: list[str]
 
 
-def about(folder: Path, name: str, choices: Mapping[str, Any], scale: str, sweep: Path | None) -> About:
-    """Describe a run.
+def run_facts(folder: Path, name: str, choices: Mapping[str, Any], scale: str, sweep: Path | None) -> RunFacts:
+    """What loggers show of a run.
 
     Args:
+        folder: the run folder.
+        name: as it is shown.
         choices: names chosen from the config groups.
         scale: as in folder names: 2, or 2-3-4.
         sweep: folder of the sweep that runs now, if one does; a row that is resumed alone is found in its folder.
     """
     around = (p for p in folder.resolve().parents[:2] if any((p / file).is_file() for file in SWEEP_FILES))
-    place = sweep or next(around, None)
+    group = sweep or next(around, None)
     tags = [f"model:{choices['model']}", f"scale:x{scale}", f"recipe:{choices['recipe']}"]
-    return About(folder=str(folder), name=name, group=place.name if place else None, tags=tags)
+    return RunFacts(folder=str(folder), name=name, group=group.name if group else None, tags=tags)
 
 
-def told(about: Mapping[str, Any] | None) -> About:
-    """What a logger was told; of one that is built outside a run, what serves instead."""
-    return cast(About, {"folder": ".", "name": "run", "group": None, "tags": [], **(about or {})})
+def completed(facts: Mapping[str, Any] | None) -> RunFacts:
+    """The facts that a logger was given, with the defaults of one that is built outside a run."""
+    return cast(RunFacts, {"folder": ".", "name": "run", "group": None, "tags": [], **(facts or {})})
+
+
+def at_step(metrics: Mapping[str, float], step: int | None) -> tuple[int, dict[str, float]]:
+    """Optimizer steps done (Lightning numbers steps from 0), and the values without `epoch`, which no data here has."""
+    return int(step or 0) + 1, {key: value for key, value in metrics.items() if key != "epoch"}
 
 
 @cache

@@ -12,14 +12,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from sr.errors import UserError
-from sr.loggers.run_facts import About, code_version, told
+from sr.loggers.run_facts import RunFacts, at_step, code_version, completed
 
 
-def tensorboard_logger(about: dict[str, Any] | None = None) -> TensorBoardRun:
+def tensorboard_logger(facts: dict[str, Any] | None = None) -> TensorBoardRun:
     """Event files in `<run folder>/tensorboard`; a resume adds one.
 
     Args:
-        about: see `sr.loggers.run_facts`; filled in by train.py.
+        facts: see `sr.loggers.run_facts`; filled in by train.py.
 
     Raises:
         UserError: TensorBoard is not installed.
@@ -28,27 +28,27 @@ def tensorboard_logger(about: dict[str, Any] | None = None) -> TensorBoardRun:
         import tensorboard  # noqa: F401
     except ImportError as error:
         raise UserError(f'logger=tensorboard: {error}. Type: pip install "sr[tensorboard]"') from error
-    return TensorBoardRun(told(about))
+    return TensorBoardRun(completed(facts))
 
 
 class TensorBoardRun(TensorBoardLogger):
     """Steps are optimizer steps done."""
 
-    def __init__(self, about: About) -> None:
-        super().__init__(Path(about["folder"]) / "tensorboard", name="", version="")
-        self.about = about
+    def __init__(self, facts: RunFacts) -> None:
+        super().__init__(Path(facts["folder"]) / "tensorboard", name="", version="")
+        self.facts = facts
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """The composed config and the code's version as text."""
-        for key, value in {"config": params, "code": code_version(), "tags": self.about["tags"]}.items():
+        for key, value in {"config": params, "code": code_version(), "tags": self.facts["tags"]}.items():
             self.experiment.add_text(key, f"```json\n{json.dumps(value, indent=2, default=str)}\n```")
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        for key, value in metrics.items():
-            if key != "epoch":
-                self.experiment.add_scalar(key, value, int(step or 0) + 1)  # Lightning numbers steps from 0
+        done, values = at_step(metrics, step)
+        for key, value in values.items():
+            self.experiment.add_scalar(key, value, done)
 
     @rank_zero_only
     def log_pictures(self, key: str, pictures: Sequence[np.ndarray], captions: Sequence[str], step: int) -> None:

@@ -15,7 +15,8 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
-from sr.loggers.run_facts import code_version, told
+from sr.errors import reason
+from sr.loggers.run_facts import at_step, code_version, completed
 from sr.loggers.wandb_connection import connection
 from sr.loggers.wandb_stages import WandbStages
 
@@ -35,19 +36,23 @@ def wandb_logger(
     artifacts: bool = True,
     artifact_mb: float = 200.0,
     upload_minutes: float = 10.0,
-    about: dict[str, Any] | None = None,
+    facts: dict[str, Any] | None = None,
 ) -> WandbRun:
     """One W&B run for a run folder, resumes included; what is not given follows from the run.
 
     Args:
+        project: W&B's.
         tags: beside those of model, scale and recipe.
+        notes: about the run.
+        entity: user or team; None: the one that is logged in.
         group: instead of the sweep's name.
+        name: instead of <model>_x<scale>.
         artifacts: whether checkpoints are kept in W&B; their lineage with them.
         artifact_mb: a checkpoint larger than this many MB is only referred to.
         upload_minutes: the wait at the end of a run, at most; the rest stays on disk for `wandb sync`.
-        about: see `sr.loggers.run_facts`; filled in by train.py.
+        facts: see `sr.loggers.run_facts`; filled in by train.py.
     """
-    run = told(about)
+    run = completed(facts)
     settings = {
         "project": project, "entity": entity, "name": name or run["name"], "notes": notes,
         "group": group or run["group"], "tags": list(dict.fromkeys([*run["tags"], *(tags or [])])),
@@ -87,14 +92,8 @@ class WandbRun(WandbLogger):
         import wandb
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        given = {
-            **self.settings,
-            "id": run_id(self.folder),
-            "resume": "allow",
-            "dir": str(self.folder),
-            "reinit": "finish_previous",
-            "settings": self._wandb_settings(),
-        }
+        given = {**self.settings, "id": run_id(self.folder), "dir": str(self.folder), "resume": "allow"}
+        given |= {"reinit": "finish_previous", "settings": self._wandb_settings()}
         mode, why = connection()
         if mode != "offline":
             try:
@@ -103,7 +102,7 @@ class WandbRun(WandbLogger):
                     log.info(f"W&B: {run.url}")
                 return run
             except (wandb.Error, ValueError, OSError) as error:
-                why = f"the server did not take the run ({(str(error).splitlines() or [''])[0]})"
+                why = f"the server did not take the run ({reason(error)})"
                 wandb.teardown()  # else the id of the run that did not begin stays in use
         log.info(f"W&B: offline, {why}; later: wandb sync {self.folder / 'wandb'}/offline-run-*")
         return wandb.init(**given, mode="offline")
@@ -125,8 +124,8 @@ class WandbRun(WandbLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        done = int(step or 0) + 1  # Lightning numbers steps from 0
-        self._log({k: v for k, v in metrics.items() if k != "epoch"}, done)
+        done, values = at_step(metrics, step)
+        self._log(values, done)
 
     def _log(self, values: Mapping[str, Any], done: int) -> None:
         # W&B's own step too is the run's: pictures of runs stand beside each other, and a resume does not count anew.

@@ -1,8 +1,7 @@
-"""What W&B is told of a run's stages and checkpoints: what it left, and what it and each stage began from."""
+"""A run's stages and checkpoints in W&B: what the run left, and what it and each stage began from."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import shutil
@@ -18,6 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from sr.callbacks.checkpoints import Checkpoints
 from sr.loggers.csv_log import CsvLog
 from sr.measuring.cost import price
+from sr.zoo.locate import checksum
 
 log = logging.getLogger(__name__)
 FILE = "model.ckpt"  # within an artifact, so that the same checkpoint is the same artifact wherever it is logged
@@ -34,7 +34,7 @@ class WandbStages(L.Callback):
         run: the logger.
         folder: the run folder.
         largest: MB of a checkpoint that is uploaded; a larger one is referred to by its path and checksum. None: no
-            artifacts; where the run and its stages began is told all the same.
+            artifacts; where the run and its stages began is written all the same.
     """
 
     def __init__(self, run: WandbLogger, folder: Path, largest: float | None) -> None:
@@ -54,9 +54,9 @@ class WandbStages(L.Callback):
         if source is None or not source.is_file():
             return
         own = source.parent == self.folder / "checkpoints"
-        name = _collection(source) or f"model-{_digest(source)[:12]}"
+        name = _collection(source) or f"model-{checksum(source)[:12]}"
         self._begun_from = f"{name}:{aliases[0]}" if own else f"{name} ({source})"
-        if trainer.ckpt_path is None:  # a resumed stage told it when it began
+        if trainer.ckpt_path is None:  # a resumed stage wrote it when it began
             if self.largest is not None:
                 self._log(source, name, aliases if own else [], {"stage": source.stem} if own else {}, used=True)
             key = f"began_from/{stage['name']}" if stage else "began_from"
@@ -76,27 +76,27 @@ class WandbStages(L.Callback):
         stage = metadata.get("stage")
         if self.largest is None or (stage and stage["number"] < stage["of"]):
             return  # the next stage logs what it begins from
-        keeper = next(c for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
-        facts: dict[str, Any] = {"step": trainer.global_step, "began_from": self._begun_from, "monitor": keeper.monitor}
+        writer = next(c for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
+        facts: dict[str, Any] = {"step": trainer.global_step, "began_from": self._begun_from, "monitor": writer.monitor}
         if stage:
             facts["stage"] = stage
         name = f"model-{self.run.experiment.id}"
-        last, best = keeper.last, keeper.folder / "best.ckpt"
+        last, best = writer.last, writer.folder / "best.ckpt"
         for file, alias in ((last, "last"), (best, "best")):
             if file.is_file():
-                figure = {"figure": keeper.best} if alias == "best" else {}
-                self._log(self._kept(file, trainer.global_step), name, [alias], facts | figure)
+                figure = {"figure": writer.best} if alias == "best" else {}
+                self._log(self._linked(file, trainer.global_step), name, [alias], facts | figure)
 
-    def _kept(self, file: Path, step: int) -> Path:
+    def _linked(self, file: Path, step: int) -> Path:
         """The file under a name of its own, which a resume that goes on does not replace; no second copy on disk."""
-        place = self.folder / "wandb" / "checkpoints" / f"{file.stem}_{step}.ckpt"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.unlink(missing_ok=True)
+        own = self.folder / "wandb" / "checkpoints" / f"{file.stem}_{step}.ckpt"
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.unlink(missing_ok=True)
         try:
-            os.link(file, place)
+            os.link(file, own)
         except OSError:  # a file system without links
-            shutil.copy2(file, place)
-        return place
+            shutil.copy2(file, own)
+        return own
 
     def _log(self, file: Path, name: str, aliases: list[str], metadata: dict[str, Any], used: bool = False) -> None:
         import wandb
@@ -118,17 +118,17 @@ class WandbStages(L.Callback):
             log.warning(f"W&B: {file} is not kept as an artifact ({error})")
 
 
-def _costs(node: dict[str, Any], served: Sequence[int]) -> dict[str, int]:
+def _costs(node: dict[str, Any], scales: Sequence[int]) -> dict[str, int]:
     """`cost/...` as in the tables: deployed, for an output of 1280x720."""
     costs: dict[str, int] = {}
     try:
         with torch.random.fork_rng(devices=[]):  # what is logged must not change what is trained
-            for scale in served:
+            for scale in scales:
                 found = price(node, scale)
-                at = f"_x{scale}" if len(served) > 1 else ""
+                at = f"_x{scale}" if len(scales) > 1 else ""
                 costs |= {"cost/parameters": found.parameters, f"cost/macs{at}": found.counts.macs}
     except Exception as error:  # of an architecture that cannot be counted; it can be trained all the same
-        log.warning(f"W&B: what the model costs is not told ({error})")
+        log.warning(f"W&B: what the model costs is not logged ({error})")
     return costs
 
 
@@ -146,16 +146,11 @@ def _source(folder: Path, metadata: dict[str, Any]) -> tuple[Path | None, list[s
     given = given or config.get("init_from")
     if not given:
         return None, []
-    place = Path(given)
-    return (place / "checkpoints" / "last.ckpt" if place.is_dir() else place), [place.stem]
+    path = Path(given)
+    return (path / "checkpoints" / "last.ckpt" if path.is_dir() else path), [path.stem]
 
 
 def _collection(file: Path) -> str | None:
     """The artifact that a checkpoint in a run folder was logged to."""
     known = file.resolve().parents[1] / "wandb_id.txt"
     return f"model-{known.read_text().strip()}" if known.is_file() else None
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()

@@ -53,13 +53,7 @@ class SRGANDiscriminator(nn.Module):
             layers.append(nn.LeakyReLU(0.2))
             before = width
         self.features = nn.Sequential(*layers)
-        self.classify = nn.Sequential(
-            nn.AdaptiveAvgPool2d(pooled),
-            nn.Flatten(),
-            nn.Linear(before * pooled**2, dense),
-            nn.LeakyReLU(0.2),
-            nn.Linear(dense, 1),
-        )
+        self.classify = _classifier(before, pooled, dense)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.classify(self.features(2 * images - 1 if self.signed else images))
@@ -93,13 +87,13 @@ class VGGStyleDiscriminator(nn.Module):
             layers += [nn.BatchNorm2d(width), nn.LeakyReLU(0.2)]
             before = width
         self.features = nn.Sequential(*layers)
-        self.classify = nn.Sequential(
-            nn.AdaptiveAvgPool2d(4),
-            nn.Flatten(),
-            nn.Linear(before * 16, 100),
-            nn.LeakyReLU(0.2),
-            nn.Linear(100, 1),
-        )
+        self.classify = _classifier(before, 4, 100)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.classify(self.features(images))
+
+
+def _classifier(channels: int, side: int, width: int) -> nn.Sequential:
+    """(B, channels, H, W) averaged to `side` x `side`, then two dense layers -> (B, 1)."""
+    dense = nn.Linear(channels * side**2, width)
+    return nn.Sequential(nn.AdaptiveAvgPool2d(side), nn.Flatten(), dense, nn.LeakyReLU(0.2), nn.Linear(width, 1))

@@ -19,7 +19,7 @@ ADDRESS = f"https://download.pytorch.org/models/{FILE}"
 # Channels of the convolutions of each block; a 2x2 max-pooling stands between two blocks.
 BLOCKS = ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4)
 CONVS = tuple((f"{b}_{n}", width) for b, block in enumerate(BLOCKS, 1) for n, width in enumerate(block, 1))
-NAMES = tuple(f"{kind}{place}" for place, _ in CONVS for kind in ("conv", "relu"))
+NAMES = tuple(f"{kind}{number}" for number, _ in CONVS for kind in ("conv", "relu"))
 
 # ImageNet's mean and deviation of RGB in [0, 1], with which torchvision trained these weights.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -49,8 +49,8 @@ def _read(file: Path, depth: int) -> dict[str, Tensor]:
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise UserError(f"{file} is no weight file ({reason(error)}); wanted is {FILE} from {ADDRESS}") from error
     found, index, before = {}, 0, 3
-    for n, (place, width) in enumerate(CONVS):
-        if place.endswith("_1") and n > 0:
+    for n, (number, width) in enumerate(CONVS):
+        if number.endswith("_1") and n > 0:
             index += 1  # the pooling between two blocks has a number too
         for kind, shape in (("weight", (width, before, 3, 3)), ("bias", (width,))):
             key = f"features.{index}.{kind}"
@@ -62,7 +62,7 @@ def _read(file: Path, depth: int) -> dict[str, Tensor]:
                     f"is torchvision's {FILE} from {ADDRESS} (not VGG-16, nor VGG-19 with batch norm)"
                 )
             if n < depth:
-                found[f"{place}.{kind}"] = value.float()
+                found[f"{number}.{kind}"] = value.float()
         index, before = index + 2, width
     return found
 
@@ -111,13 +111,13 @@ class VGG19Features(Frozen):
         if self.normalize:
             x = (x - self.mean) / self.std
         found = {}
-        for place, _ in self.convs:
-            if place.endswith("_1") and place != "1_1":
+        for number, _ in self.convs:
+            if number.endswith("_1") and number != "1_1":
                 x = F.max_pool2d(x, 2)
-            x = F.conv2d(x, getattr(self, f"conv{place}_weight"), getattr(self, f"conv{place}_bias"), padding=1)
-            if f"conv{place}" in self.layers:
-                found[f"conv{place}"] = x
+            x = F.conv2d(x, getattr(self, f"conv{number}_weight"), getattr(self, f"conv{number}_bias"), padding=1)
+            if f"conv{number}" in self.layers:
+                found[f"conv{number}"] = x
             x = F.relu(x)
-            if f"relu{place}" in self.layers:
-                found[f"relu{place}"] = x
+            if f"relu{number}" in self.layers:
+                found[f"relu{number}"] = x
         return found

@@ -19,7 +19,7 @@ from sr.data.loaders import Loaders
 from sr.data.multiscale import MultiScale
 from sr.errors import UserError
 from sr.loggers import CsvLog
-from sr.loggers.run_facts import about
+from sr.loggers.run_facts import run_facts
 from sr.models.base import SuperResolver, Training
 from sr.training.stages import Stage, at_scale, scales
 
@@ -107,7 +107,7 @@ def trainer(cfg: DictConfig, stages: Sequence[Stage], folder: Path, name: str, p
             callbacks.append(hydra.utils.instantiate(node, **extra))
     callbacks.append(last)  # after the others: an average of weights must have taken the step that is saved
     loggers: list[Any] = [CsvLog(folder)]
-    known = {"about": about(folder, name, plain(cfg.choices), scale_name(cfg.scale), sweep_folder())}
+    known = {"facts": run_facts(folder, name, plain(cfg.choices), scale_name(cfg.scale), sweep_folder())}
     for node in filter(None, cfg.logger.values()):
         ours = str(node.get("_target_")).startswith("sr.")  # another library's takes what it takes
         loggers.append(hydra.utils.instantiate(node, **(known if ours else {}), _convert_="all"))

@@ -12,7 +12,7 @@ import pytest
 
 from sr.comparison.rows import price
 from sr.loggers import wandb_connection, wandb_log, wandb_logger
-from sr.loggers.run_facts import about, code_version
+from sr.loggers.run_facts import code_version, run_facts
 
 SMALL = ["model=ecbsr_m4c8", "scale=2", "batch_size=2", "patch_size=8", "loss=l1", "benchmarks=null", "logger=wandb"]
 
@@ -124,7 +124,7 @@ def test_a_run_resumed_offline_is_one_run(command, typed, kept):
 def test_a_killed_process_keeps_what_it_logged(alone, tmp_path, kept):
     lines = (
         "import os, signal, time, sr.loggers",
-        f"log = sr.loggers.wandb_logger(about={{'folder': {str(tmp_path / 'run')!r}}})",
+        f"log = sr.loggers.wandb_logger(facts={{'folder': {str(tmp_path / 'run')!r}}})",
         "log.log_metrics({'val/psnr_y': 30.0}, step=9)",
         "log.log_metrics({'val/psnr_y': 31.0}, step=19)",
         f"time.sleep({2 * wandb_log.LOST_SECONDS})",
@@ -178,7 +178,7 @@ def test_a_server_that_never_answers_does_not_hold_the_run_up(
     monkeypatch.setattr(wandb_log, "INIT_SECONDS", 2.0)
     began = time.monotonic()
     with caplog.at_level("INFO"):
-        logger = wandb_logger(about={"folder": str(tmp_path / "run")})
+        logger = wandb_logger(facts={"folder": str(tmp_path / "run")})
         logger.log_metrics({"val/psnr_y": 30.0}, step=9)
         logger.experiment.finish()
     assert time.monotonic() - began < 60
@@ -209,7 +209,7 @@ def test_a_key_that_is_none_is_told(alone, monkeypatch, tmp_path, kept, caplog):
     with socket.create_server(("127.0.0.1", 0)) as server, caplog.at_level("INFO"):
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
         monkeypatch.setenv("WANDB_API_KEY", "too short")
-        logger = wandb_logger(about={"folder": str(tmp_path / "run")})
+        logger = wandb_logger(facts={"folder": str(tmp_path / "run")})
         logger.log_pictures("val/panels", [np.zeros((4, 4, 3), np.uint8)], ["a"], 3)
         logger.experiment.finish()
     assert "did not take the run" in caplog.text and kept(tmp_path / "run")[0].history
@@ -222,10 +222,10 @@ def test_the_group_is_the_sweep_around_the_run(tmp_path):
     choices = {"model": "bsrn", "recipe": "bsrn"}
     row = tmp_path / "my_sweep" / "0_bsrn"
     row.mkdir(parents=True)
-    assert about(row, "bsrn_x2", choices, "2", None)["group"] is None
-    assert about(row, "bsrn_x2", choices, "2", tmp_path / "other")["group"] == "other"
+    assert run_facts(row, "bsrn_x2", choices, "2", None)["group"] is None
+    assert run_facts(row, "bsrn_x2", choices, "2", tmp_path / "other")["group"] == "other"
     (tmp_path / "my_sweep" / "sweep.json").write_text("{}")
-    assert about(row, "bsrn_x2", choices, "2", None)["group"] == "my_sweep"
+    assert run_facts(row, "bsrn_x2", choices, "2", None)["group"] == "my_sweep"
 
 
 def test_the_code_version_works_with_and_without_git(monkeypatch, tmp_path):
