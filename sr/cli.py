@@ -1,59 +1,121 @@
-"""What every entry script shares: Hydra's main, with errors that say what to type."""
+"""The commands: `sr train ...`, or python train.py ..., runs one through Hydra, with errors that say what to type."""
 
 from __future__ import annotations
 
 import os
 import sys
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray, where it is the launcher, reports home otherwise
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 
 from sr.compose import schema
-from sr.compose.suggestions import CONF, suggestion
+from sr.compose.conf import CONF
+from sr.compose.spelling import SPELLING, flags_first
+from sr.compose.suggestions import nearest, suggestion
 from sr.errors import UserError, user_error
 from sr.runs.resume import with_resumed_run
 from sr.sweeps.command import Sweep, prepared, row_folder
 from sr.training.allocator import keep_freed_memory
 
+# What a command runs is imported when it runs: nobody should wait for torch who asks for help or mistyped a name.
 
-def main(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
-    """Turn task(cfg) into the main function of an entry script that composes conf/<config_name>.yaml."""
 
-    def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
-        def entry() -> None:
-            arguments = sys.argv[1:]
-            try:
-                guarded = Guarded(task)
-                typed = with_resumed_run(arguments)
-                sweep = prepared(typed) if config_name == "train" else Sweep(typed, typed)
-                sys.argv[1:] = flags_first(sweep.arguments)
-                with sweep.concluding():
-                    hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded)()
-            except UserError as error:
-                sys.exit(f"error: {error}")
-            except SystemExit as stop:
-                cause = stop.__context__
-                if isinstance(cause, Exception) and (hint := suggestion(cause, config_name, arguments)):
-                    print(hint, file=sys.stderr)
-                raise
+def train(cfg: DictConfig) -> float | None:
+    """Train a super-resolution model as its paper did, then measure it."""
+    from sr.sweeps.row import run_row
+    from sr.training.train import train
 
-        return entry
+    return run_row(cfg, train)
 
-    return decorate
+
+def evaluate(cfg: DictConfig) -> None:
+    """Measure models and checkpoints on image sets under the papers' protocols."""
+    from sr.measuring.evaluate import evaluate
+
+    evaluate(cfg)
+
+
+def measure(cfg: DictConfig) -> None:
+    """Count and time architectures, one row each."""
+    from sr.measuring.measure import measure
+
+    measure(cfg)
+
+
+def compare(cfg: DictConfig) -> None:
+    """Hold runs, checkpoints and authors' weights beside each other, as a table and a page."""
+    from sr.comparison.compare import compare
+
+    compare(cfg)
+
+
+def figure(cfg: DictConfig) -> None:
+    """Draw a paper's figure from models, runs and images."""
+    from sr.figures.figure import figure
+
+    figure(cfg)
+
+
+TASKS = {task.__name__: task for task in (train, evaluate, measure, compare, figure)}
+ZOO = "List the authors' weights; save one of them as a checkpoint."
+
+
+def entry() -> None:
+    """`sr <command> ...`, or python -m sr <command> ..."""
+    command, *words = sys.argv[1:] or ["--help"]
+    if command not in TASKS and "LOCAL_RANK" in os.environ:
+        command, words = "train", sys.argv[1:]  # Lightning starts a run's other processes with Hydra's words alone
+    sys.argv[1:] = words
+    if command in TASKS:
+        main(command)
+    elif command == "zoo":
+        from sr.zoo.__main__ import main as zoo
+
+        zoo()
+    elif command in ("-h", "--help"):
+        described = {name: str(task.__doc__) for name, task in TASKS.items()} | {"zoo": ZOO}
+        print("Usage: sr <command> ...   Each command explains itself: sr <command> --help\n")
+        print("\n".join(f"  {name:10}{told}" for name, told in described.items()))
+    else:
+        known = [*TASKS, "zoo"]
+        sys.exit(f"error: sr {command}: no such command.{nearest(command, known)} There are {', '.join(known)}")
+
+
+def main(command: str) -> None:
+    """Run one of TASKS with the words behind sys.argv[0]: compose conf/<command>.yaml and call the task with it."""
+    try:
+        task, arguments = Guarded(command), SPELLING.get(command, list)(sys.argv[1:])
+        sweep = _prepared(command, arguments)
+        sys.argv[1:] = flags_first(sweep.arguments)
+        with sweep.concluding():
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=command)(task)()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except SystemExit as stop:
+        cause = stop.__context__
+        if isinstance(cause, Exception) and (hint := suggestion(cause, command, arguments)):
+            print(hint, file=sys.stderr)
+        raise
+
+
+def _prepared(command: str, arguments: list[str]) -> Sweep:
+    """What Hydra is given for what was typed."""
+    typed = with_resumed_run(arguments)
+    return prepared(typed) if command == "train" else Sweep(typed, typed)
 
 
 class Guarded:
     """A task as Hydra calls it, in this process or in another one of a sweep: ready to compose, with short errors."""
 
-    def __init__(self, task: Callable[[DictConfig], Any]) -> None:
-        self.task = task
+    def __init__(self, command: str) -> None:
+        self.task = TASKS[command]
         _set_up()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -71,6 +133,9 @@ class Guarded:
 
 
 def _set_up() -> None:
+    # Hydra copies its sources, and this store of schemas with them, at every look at a group: 132 times for --help,
+    # three quarters of its time. Nothing is stored after this, so one store serves all.
+    ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
     schema.register()
     OmegaConf.register_new_resolver("row_folder", row_folder, replace=True)
     keep_freed_memory()
@@ -78,9 +143,3 @@ def _set_up() -> None:
     warnings.filterwarnings("ignore", module=r"lightning\.pytorch\.utilities\._pytree")
     # Loss networks and batch norms that stay as they are, on purpose.
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
-
-
-def flags_first(arguments: list[str]) -> list[str]:
-    """Hydra's parser wants all overrides in one run; people type flags between them."""
-    overrides = [a for a in arguments if not a.startswith("-") and ("=" in a or a.startswith("~"))]
-    return [a for a in arguments if a not in overrides] + overrides

@@ -28,21 +28,8 @@ from sr.runs.folder import Run, find_runs, is_run, read_run
 from sr.scores.text import aligned
 
 log = logging.getLogger(__name__)
-QUOTED = ("runs", "checkpoint", "weights", "filter", "sort")  # their words may hold what Hydra's grammar does not
 UNMEASURED = "No LPIPS: it is measured on the sets of data=[...], and none was named."
 NO_LPIPS = f"No LPIPS: it needs {FILE} ({ADDRESS}), as lpips=PATH or where torchvision keeps it, and data=[...]."
-
-
-def spelt_out(arguments: Sequence[str]) -> list[str]:
-    """Words that Hydra would read as signs of its own, as in filter=scale=4, in quotes."""
-    spelt = []
-    for argument in arguments:
-        key, sign, value = argument.partition("=")
-        if key in QUOTED and sign and value not in ("", "null") and not set(value) & set("'\"{$"):
-            words = value.strip().removeprefix("[").removesuffix("]").split(",")
-            argument = f"{key}=[{','.join(repr(word.strip()) for word in words if word.strip())}]"
-        spelt.append(argument)
-    return spelt
 
 
 def compare(cfg: DictConfig) -> None:

@@ -48,7 +48,7 @@ def build(
     try:
         import wandb_workspaces.workspaces  # noqa: F401
     except ImportError as error:
-        raise UserError(f'wandb=: {error}. Type: pip install "sr[wandb-workspaces]"') from error
+        raise UserError(f'wandb=: {error}. Type: pip install "sr-lab[wandb-workspaces]"') from error
     from sr.loggers.wandb_connection import connection
 
     workspace = _workspace(rows, entity, project, title)

@@ -1,10 +1,9 @@
-"""The names that can be typed: where they stand, and the nearest one to a name that does not exist."""
+"""The nearest of the names that can be typed to one that does not exist."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -12,7 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+from sr.compose.conf import CONF
 
 
 def nearest(name: str, valid: list[str]) -> str:

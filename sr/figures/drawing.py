@@ -74,7 +74,7 @@ def styled(draw: Callable[P, Drawing]) -> Callable[P, Drawing]:
         try:
             import matplotlib
         except ImportError as error:
-            raise UserError('figures need matplotlib: pip install "sr[figures]"') from error
+            raise UserError('figures need matplotlib: pip install "sr-lab[figures]"') from error
         with matplotlib.rc_context(STYLE):
             return draw(*args, **kwargs)
 

@@ -1,4 +1,4 @@
-"""For notebooks: a run of train.py or evaluate.py as it would be typed, in a folder of its own."""
+"""For notebooks: a command as it would be typed, in a folder of its own."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+from sr.compose.conf import CONF
 from sr.errors import UserError
 from sr.runs.resume import quoted
 
-PROJECT = Path(__file__).resolve().parents[2]
+# The checkout that the notebooks lie in; without one, where the user stands.
+PROJECT = CONF.parent if (CONF.parent / "notebooks").is_dir() else Path()
 OUTPUT_LINES = 25  # lines of a failed command's output that are shown
 
 
-def run(script: str, *arguments: str, outputs: str | Path | None = None) -> Path:
-    """Run an entry script in the project's folder, to which paths in its arguments are relative, and wait for it.
+def run(command: str, *arguments: str, outputs: str | Path | None = None) -> Path:
+    """Run a command in the project's folder, to which paths in its arguments are relative, and wait for it.
 
     Args:
-        script: train.py, for example.
+        command: train, for example.
         arguments: as typed.
         outputs: where its run folder is made; None: outputs/notebooks of the project.
 
@@ -28,14 +30,14 @@ def run(script: str, *arguments: str, outputs: str | Path | None = None) -> Path
     Raises:
         UserError: it failed; with the end of its output.
     """
-    name = f"{Path(script).stem}_{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
+    name = f"{command}_{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
     folder = (Path(outputs or PROJECT / "outputs" / "notebooks") / name).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    typed = [sys.executable, str(PROJECT / script), *arguments, f"hydra.run.dir={quoted(folder)}"]
+    typed = [sys.executable, "-m", "sr", command, *arguments, f"hydra.run.dir={quoted(folder)}"]
     printed = folder / "output.txt"
     with printed.open("w") as file:
         code = subprocess.run(typed, stdout=file, stderr=subprocess.STDOUT, cwd=PROJECT, check=False).returncode
     if code:
         end = "\n".join(printed.read_text().splitlines()[-OUTPUT_LINES:])
-        raise UserError(f"python {script} {' '.join(arguments)} ended with status {code}. The end of {printed}:\n{end}")
+        raise UserError(f"sr {command} {' '.join(arguments)} ended with status {code}. The end of {printed}:\n{end}")
     return folder

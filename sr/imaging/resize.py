@@ -146,6 +146,13 @@ def imresize(
     Raises:
         UserError: for a factor or size that is not positive, both or neither given, an empty image, an
             unknown edge rule, or a type that is neither uint8 nor floating.
+
+    Example:
+        >>> import sr, torch
+        >>> hr = torch.arange(0, 160, 10, dtype=torch.uint8).reshape(1, 4, 4)
+        >>> sr.imresize(hr, 1 / 2)
+        tensor([[[ 23,  43],
+                 [107, 127]]], dtype=torch.uint8)
     """
     if (scale is None) == (size is None):
         raise UserError(f"imresize takes either scale or size, got scale={scale} and size={size}")

@@ -47,7 +47,7 @@ def mlflow_logger(
         import mlflow  # noqa: F401
         import sqlalchemy  # noqa: F401
     except ImportError as error:
-        raise UserError(f'logger=mlflow: {error}. Type: pip install "sr[mlflow]"') from error
+        raise UserError(f'logger=mlflow: {error}. Type: pip install "sr-lab[mlflow]"') from error
     if tracking_uri.startswith(LOCAL):  # MLflow knows a store by its address, wherever the process stands by then
         tracking_uri = LOCAL + str(Path(tracking_uri.removeprefix(LOCAL)).resolve())
     return MlflowRun(completed(facts), tracking_uri, project, tags or {})

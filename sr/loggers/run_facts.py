@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
@@ -60,14 +59,10 @@ def at_step(metrics: Mapping[str, float], step: int | None) -> tuple[int, dict[s
 @cache
 def code_version() -> dict[str, Any]:
     """Of this project: `version`, and where it runs from a git checkout, `commit` and `dirty` (changed since)."""
-    try:
-        installed = version("sr")
-    except PackageNotFoundError:
-        installed = None
     root = Path(sr.__file__).parents[1]
     commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None  # not a repository around it
     changed = _git(root, "status", "--porcelain", "--untracked-files=no") if commit else None
-    return {"version": installed, "commit": commit, "dirty": None if changed is None else bool(changed)}
+    return {"version": sr.__version__, "commit": commit, "dirty": None if changed is None else bool(changed)}
 
 
 def _git(root: Path, *arguments: str) -> str | None:

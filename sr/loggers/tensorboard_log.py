@@ -27,7 +27,7 @@ def tensorboard_logger(facts: dict[str, Any] | None = None) -> TensorBoardRun:
     try:
         import tensorboard  # noqa: F401
     except ImportError as error:
-        raise UserError(f'logger=tensorboard: {error}. Type: pip install "sr[tensorboard]"') from error
+        raise UserError(f'logger=tensorboard: {error}. Type: pip install "sr-lab[tensorboard]"') from error
     return TensorBoardRun(completed(facts))
 
 

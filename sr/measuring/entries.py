@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from sr.compose.suggestions import CONF
+from sr.compose.conf import CONF
 from sr.measuring.scoring import Entry
 from sr.zoo.load import load
 

@@ -11,8 +11,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.checks import check_targets
+from sr.compose.conf import CONF
 from sr.compose.image_sets import build_sets, refuse_missing
-from sr.compose.suggestions import CONF
 from sr.compose.words import listed, names
 from sr.data.module import SRDataModule
 from sr.errors import UserError

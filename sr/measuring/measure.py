@@ -14,7 +14,6 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.checks import check_targets
-from sr.compose.suggestions import CONF, nearest
 from sr.errors import UserError
 from sr.measuring.cost import cost, lr_size
 from sr.measuring.cost_table import Row, as_markdown, known_cost, published_cells, reproduced_cells, write_csv
@@ -26,28 +25,6 @@ from sr.models.base import SuperResolver
 log = logging.getLogger(__name__)
 
 SMALL = (256, 256)  # LR pixels: the NTIRE challenges' input
-
-
-def all_models() -> list[str]:
-    """Every name in conf/model."""
-    return sorted(p.stem for p in (CONF / "model").glob("*.yaml"))
-
-
-def spelt_out(arguments: Sequence[str]) -> list[str]:
-    """`model=all` becomes the list of every model, and one name a list: models are a multiple choice."""
-    spelt = []
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key == "model":
-            names = all_models() if value == "all" else [n.strip() for n in value.strip("[]'\" ").split(",")]
-            if unknown := [n for n in names if n not in all_models()]:
-                raise UserError(
-                    f"model={unknown[0]}: no such model.{nearest(unknown[0], all_models())} There are "
-                    f"{', '.join(all_models())}"
-                )
-            argument = f"model=[{','.join(names)}]"
-        spelt.append(argument)
-    return spelt
 
 
 def measure(cfg: DictConfig) -> None:

@@ -17,9 +17,11 @@ class ProtocolMetric(Metric):
     each process was given. A set that holds an identical pair has an infinite mean PSNR.
 
     Example:
-        >>> metric = ProtocolMetric(get_protocol("y"))
-        >>> metric.update(sr, hr, scale=4, grey=[False, True])  # sr, hr: (2, 3, H, W)
-        >>> metric.compute()  # {"psnr": tensor(28.4), "ssim": tensor(0.81)}
+        >>> metric = ProtocolMetric(Protocol("y", "Y, shave = scale"))
+        >>> hr = torch.full((2, 3, 48, 48), 0.5)
+        >>> metric.update(hr + 0.02, hr, scale=4, grey=[False, True])
+        >>> metric.compute()
+        {'psnr': tensor(35.4733), 'ssim': tensor(0.9994)}
     """
 
     is_differentiable = False

@@ -50,6 +50,14 @@ class Protocol:
         border: pixels shaved off each side, besides `border_scales` times the scale.
         border_scales: see `border`.
         ssim: (B, C, H, W) twice, 0..255, to (B,).
+
+    Example:
+        >>> import sr, torch
+        >>> mine = sr.Protocol("mine", "Y, 8 pixels left out on each side", border=8, border_scales=0)
+        >>> hr = torch.full((1, 3, 48, 48), 0.5)
+        >>> psnr, ssim = mine.compare(hr + 0.02, hr, scale=4)
+        >>> psnr
+        tensor([35.4733], dtype=torch.float64)
     """
 
     name: str

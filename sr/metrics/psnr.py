@@ -16,6 +16,12 @@ def psnr(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
 
     Returns:
         (B,) float64; inf where the two images are identical.
+
+    Example:
+        >>> import sr, torch
+        >>> hr = torch.full((1, 3, 32, 32), 200.0)
+        >>> sr.psnr(hr + 5, hr)
+        tensor([34.1514], dtype=torch.float64)
     """
     if a.shape != b.shape:
         raise ValueError(f"psnr compares images of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")

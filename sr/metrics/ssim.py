@@ -76,6 +76,12 @@ def ssim(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
 
     Returns:
         (B,) float64, at most 1.
+
+    Example:
+        >>> import sr, torch
+        >>> hr = torch.full((1, 3, 32, 32), 200.0)
+        >>> sr.ssim(hr + 5, hr)
+        tensor([0.9997], dtype=torch.float64)
     """
     _check(a, b)
     if min(a.shape[-2:]) < WINDOW:

@@ -33,7 +33,7 @@ def draw(groups: Mapping[str, Sequence[Run]], file: Path) -> bool:
     try:
         from matplotlib.figure import Figure  # takes a second; no display is needed
     except ImportError:
-        log.warning('no picture of the curves: it needs matplotlib, pip install "sr[figures]"')
+        log.warning('no picture of the curves: it needs matplotlib, pip install "sr-lab[figures]"')
         return False
 
     picture = Figure(figsize=(6.4 * len(curves), 4.4), dpi=150, layout="constrained")

@@ -10,7 +10,8 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
-from sr.compose.suggestions import CONF, nearest
+from sr.compose.conf import CONF
+from sr.compose.suggestions import nearest
 from sr.compose.words import PAPER_DATA
 from sr.errors import UserError
 from sr.sweeps.ablation import Ablation, Row, read

@@ -19,8 +19,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from sr.compose.conf import CONF
 from sr.compose.keys import declared
-from sr.compose.suggestions import CONF
 from sr.compose.words import as_typed, key_of, spelled
 from sr.errors import UserError
 from sr.runs.resume import quoted

@@ -22,7 +22,7 @@ def refuse_missing(overrides: Sequence[str]) -> None:
         key, _, name = override.partition("=")
         for word, (package, extra) in EXTRAS.items():
             if key in ("hydra/launcher", "hydra/sweeper") and name.startswith(word) and not _installed(package):
-                raise UserError(f'{override} needs a package that is not installed: pip install "sr[{extra}]"')
+                raise UserError(f'{override} needs a package that is not installed: pip install "sr-lab[{extra}]"')
 
 
 def _installed(package: str) -> bool:

@@ -17,7 +17,6 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from sr.compose.suggestions import CONF
 from sr.errors import UserError
 from sr.runs.lock import alone
 from sr.runs.record import recorded
@@ -50,7 +49,7 @@ def run_apart(cfg: DictConfig, folder: Path) -> Any:
         typed.append(f"resume={quoted(folder)}")
     log.info(f"{folder.name} needs several processes and runs as: python train.py {shlex.join(typed)}")
     environment = surroundings(Path(run.sweep.dir), int(cfg.trainer.get("num_nodes") or 1))
-    code = _ended([sys.executable, str(CONF.parent / "train.py"), *typed], environment)
+    code = _ended([sys.executable, "-m", "sr", "train", *typed], environment)
     after = recorded(folder)
     if code != 0 or after.get("status") != "finished":
         with alone(folder):  # else it was refused, and what stands there is another process's

@@ -1,4 +1,4 @@
-"""The zoo's command: python -m sr.zoo list; python -m sr.zoo save rlfn_x4 rlfn_x4.ckpt."""
+"""Authors' weights: sr zoo list; sr zoo save rlfn_x4 rlfn_x4.ckpt (or python -m sr.zoo ...)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import sys
 from pathlib import Path
 
+from sr.compose.schema import Zoo
 from sr.errors import UserError
 from sr.scores.text import aligned
 from sr.zoo.entries import ENTRIES
@@ -14,12 +15,12 @@ from sr.zoo.files import SUFFIXES
 from sr.zoo.load import load, save
 from sr.zoo.locate import checksum
 
-FOLDER = "data/weights"  # as zoo.dir of the entry scripts
+FOLDER = Zoo.dir
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse and run; errors that the user can mend end with status 1 and no traceback."""
-    parser = argparse.ArgumentParser(prog="python -m sr.zoo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="sr zoo", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     lists = commands.add_parser("list", help="the authors' files, what they reach, and which are here")
     saves = commands.add_parser("save", help="an author's file as a checkpoint of this project")

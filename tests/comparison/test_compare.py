@@ -12,8 +12,8 @@ import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from sr.comparison import fill as measured
-from sr.comparison.compare import spelt_out
 from sr.comparison.rows import Source
+from sr.compose.spelling import conditions_quoted
 from sr.measuring.scoring import measure
 from sr.models.ecbsr import ECBSR
 from sr.runs import checkpoint
@@ -220,7 +220,7 @@ def test_words_that_hydra_reads_as_signs():
         "out=o": "out=o",
         "runs=null": "runs=null",
     }.items():
-        assert spelt_out([typed]) == [spelt]
+        assert conditions_quoted([typed]) == [spelt]
 
 
 def test_a_w_and_b_report_is_written_without_a_network(command, monkeypatch, tmp_path):

@@ -11,8 +11,8 @@ from hydra.utils import get_class
 
 from sr.compose import schema as config
 from sr.compose.checks import check_targets, drop_leftovers
+from sr.compose.conf import CONF
 from sr.compose.keys import declared, root
-from sr.compose.suggestions import CONF
 from sr.errors import UserError
 from sr.runs.folder import find_runs, flat
 from sr.scores.published import published

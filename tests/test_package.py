@@ -1,0 +1,152 @@
+"""The package as it is installed: built from its source distribution and used from an empty folder elsewhere."""
+
+import doctest
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import venv
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+
+from sr.models.ecbsr import ECBSR
+from sr.runs.checkpoint import describe
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ("sr", "conf", "tests", "docs", "notebooks", "benchmarks", ".ci")
+SHOWN = [p for p in sorted((ROOT / "sr").rglob("*.py")) if ">>>" in p.read_text()]
+BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, f'build_{sys.argv[1]}')(sys.argv[2])"
+
+
+def done(*typed: object, cwd: Path, **environment: str) -> str:
+    """What a process printed, which must end well; nothing of this checkout is on its path."""
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | environment
+    ended = subprocess.run([*map(str, typed)], cwd=cwd, env=env, capture_output=True, text=True)
+    assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
+    return ended.stdout
+
+
+def files_below(folder: Path) -> set[str]:
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a source distribution and of the wheel that is built from it."""
+    copy, place = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("dist")
+    for name in SOURCES:
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ROOT.iterdir():
+        if file.is_file() and not file.name.startswith("."):
+            shutil.copy(file, copy)
+    done(sys.executable, "-c", BUILD, "sdist", place, cwd=copy)
+    with tarfile.open(next(place.glob("*.tar.gz"))) as archive:
+        archive.extractall(place, filter="data")
+    done(sys.executable, "-c", BUILD, "wheel", place, cwd=next(place.glob("sr_lab-*/")))
+    return place
+
+
+@pytest.fixture(scope="module")
+def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """installed("train", ...) -> what `sr train ...` of the wheel prints, in a folder that was empty."""
+    site, folder = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("elsewhere")
+    wheel = next(dist.glob("*.whl"))
+    done(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", site, wheel, cwd=folder)
+
+    def run(*typed: str) -> str:
+        return done(sys.executable, *(typed if "-c" in typed else ("-m", "sr", *typed)), cwd=folder,
+                    PYTHONPATH=str(site), OMP_NUM_THREADS="1")  # fmt: skip
+
+    run.folder, run.site = folder, site
+    return run
+
+
+def test_the_wheel_holds_the_package_and_the_configs_and_nothing_else(dist, installed):
+    site = installed.site
+    assert {p.name.split("-")[0] for p in site.iterdir()} == {"sr", "sr_lab", "bin"}
+    assert files_below(site / "sr" / "conf") == files_below(ROOT / "conf")
+    assert files_below(site / "sr") - {f"conf/{name}" for name in files_below(ROOT / "conf")} == files_below(
+        ROOT / "sr"
+    )
+    assert (site / "sr" / "py.typed").is_file() and (site / "bin" / "sr").is_file()
+
+
+def test_the_source_distribution_is_complete(dist):
+    source = next(dist.glob("sr_lab-*/"))
+    for name in SOURCES:
+        assert files_below(ROOT / name) <= files_below(source / name)
+    assert all((source / p.name).is_file() for p in ROOT.iterdir() if p.suffix in (".py", ".toml", ".txt", ".md"))
+
+
+def test_what_is_installed_trains_measures_and_loads_where_the_user_stands(installed):
+    tiny = ["experiment=demo", "budget=smoke", "steps=4", "logger=csv", "trainer=cpu", "benchmarks=[]"]
+    installed("train", *tiny, "hydra.run.dir=demo")
+    assert "bicubic" in installed("evaluate", "model=bicubic", "data=[bundled]", "scale=2", "protocol=y", "panels=0")
+    loaded = "import sr; print(sr.__file__, sr.load('demo').scales, sr.load('demo/checkpoints/last.ckpt').scales)"
+    file, *scales = installed("-c", loaded).replace("(2,)", "x2").split()
+    assert Path(file).parent == installed.site / "sr" and scales == ["x2", "x2"]
+    assert {p.name for p in installed.folder.iterdir()} == {"demo", "outputs", "data"}  # data/.cache: decoded pixels
+    assert not {p.name for p in installed.site.iterdir()} & {"outputs", "data"}
+
+
+def test_the_command_explains_itself(installed):
+    from sr.cli import TASKS
+
+    told = installed()
+    assert all(name in told for name in (*TASKS, "zoo")) and installed("--help") == told
+    for name in ("train", "figure"):
+        assert "== Often used ==" in installed(name, "--help")
+    assert "rlfn_x4" in installed("zoo", "list")
+
+
+def test_help_and_the_package_wait_for_nothing_heavy(installed):
+    """Torch alone takes a second, and Hydra's copies of its schemas for --help took another one."""
+    script = "import sys, sr; assert set(sr.__all__) <= set(dir(sr)); print(*sys.modules)"
+    assert not {"torch", "lightning", "hydra", "numpy"} & set(installed("-c", script).split())
+    script = (
+        "import copy, sys; from hydra.core.config_store import ConfigStore; from sr.cli import entry\n"
+        "sys.argv = ['sr', 'train', '--help']\n"
+        "try: entry()\n"
+        "except SystemExit: print('modules:', *sys.modules)\n"
+        "assert copy.deepcopy(ConfigStore.instance()) is ConfigStore.instance()"
+    )
+    modules = installed("-c", script).split("modules:")[1].split()
+    assert not {"torch", "lightning", "numpy", "wandb", "sr.models", "sr.training.train"} & set(modules)
+
+
+def test_an_unknown_command_is_told_the_nearest(monkeypatch):
+    from sr.cli import entry
+
+    monkeypatch.setattr(sys, "argv", ["sr", "trian"])
+    with pytest.raises(SystemExit, match=r"Did you mean train\? There are train, evaluate"):
+        entry()
+
+
+@pytest.mark.parametrize("file", SHOWN, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_examples_of_docstrings_run(file, tmp_path, monkeypatch):
+    """In a folder with a run in it."""
+    monkeypatch.chdir(tmp_path)
+    node = {"_target_": "sr.models.ecbsr.ECBSR", "scale": 2}
+    content = {"state_dict": ECBSR(scale=2).state_dict(), "sr": describe(node, "ecbsr", {})}
+    Path("outputs/ecbsr_m4c16_x2/demo/checkpoints").mkdir(parents=True)
+    torch.save(content, "outputs/ecbsr_m4c16_x2/demo/checkpoints/last.ckpt")
+    module = import_module(".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
+    result = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert result.attempted and not result.failed
+
+
+@pytest.mark.slow
+def test_the_wheel_installs_with_what_it_needs_into_a_fresh_environment(dist, tmp_path):
+    venv.create(tmp_path / "venv", with_pip=True)
+    bin, wheel = tmp_path / "venv" / "bin", next(dist.glob("*.whl"))
+    done(bin / "python", "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", wheel, cwd=tmp_path)
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    done(bin / "sr", "train", "experiment=demo", "budget=smoke", "logger=csv", "hydra.run.dir=demo", cwd=folder)
+    done(bin / "sr", "evaluate", "model=bicubic", "data=[bundled]", cwd=folder)
+    assert "ECBSR" in done(bin / "python", "-c", "import sr; print(sr.load('demo'))", cwd=folder)
