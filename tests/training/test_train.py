@@ -249,15 +249,24 @@ def test_two_processes_measure_as_one_does(command, div2k, tmp_path):
     assert float(theirs["val/ssim_y"]) == pytest.approx(float(mine["ssim"]), abs=1e-6)
 
 
-def test_processes_share_the_batch_of_one(command, div2k, tmp_path):
+ADVERSARY = (
+    "+loss.terms.adversarial={weight: 0.1, loss: {_target_: sr.losses.Adversarial, "
+    "discriminator: {_target_: torch.nn.Conv2d, in_channels: 1, out_channels: 1, kernel_size: 4}, "
+    "criterion: {_target_: sr.losses.Vanilla}, optimizer: {_target_: torch.optim.SGD, _partial_: true, lr: 0.1}, "
+    "scheduler: ${scheduler}}}"
+)
+
+
+@pytest.mark.parametrize("extra", [[], [ADVERSARY]], ids=["a loss alone", "a discriminator beside the network"])
+def test_processes_share_the_batch_of_one(command, div2k, tmp_path, extra):
     """The same images in the same steps: two processes end where one does, up to rounding."""
-    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "steps=5", "val_every_steps=5", "batch_size=4"]
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "steps=5", "val_every_steps=5", "batch_size=4", *extra]
     one = command("train.py", *typed, folder="one")
     assert one.code == 0, one
     process = start(tmp_path / "two", *typed, "trainer=ddp", "trainer.accelerator=cpu", OMP_NUM_THREADS="1")
     assert process.wait(240) == 0, (tmp_path / "two.out").read_text()
-    a, b = saved(one.folder)["state_dict"], saved(tmp_path / "two")["state_dict"]
-    assert max(float((a[k] - b[k]).abs().max()) for k in a) < 1e-4
+    a, b = (saved(f)["state_dict"] | saved(f)["loss_state_dict"] for f in (one.folder, tmp_path / "two"))
+    assert len(a) == len(b) and max(float((a[k] - b[k]).abs().max()) for k in a) < 1e-4
 
 
 def test_accumulation_changes_memory_not_the_result(command, div2k):
