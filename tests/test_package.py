@@ -99,8 +99,7 @@ def test_the_command_explains_itself(installed):
 
     told = installed()
     assert all(name in told for name in (*TASKS, "zoo")) and installed("--help") == told
-    for name in ("train", "figure"):
-        assert "== Often used ==" in installed(name, "--help")
+    assert "sr train experiment=demo" in installed("train", "--help")
     assert "rlfn_x4" in installed("zoo", "list")
 
 

@@ -99,7 +99,7 @@ def sources(cfg: DictConfig, scale: int | None) -> list[Source]:
     if not found:
         raise UserError(
             "nothing to compare: type runs=[<run folder or sweep>,...], checkpoint=[...], weights=[<name in the zoo>] "
-            "or several of them. What is there: ls outputs outputs/sweeps; python -m sr.zoo list"
+            "or several of them. What is there: ls outputs outputs/sweeps; sr zoo list"
         )
     return found
 

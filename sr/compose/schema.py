@@ -89,7 +89,7 @@ class TrainSchema(Common):
 
 @dataclass
 class Zoo:
-    """Where authors' files are; see python -m sr.zoo list."""
+    """Where authors' files are; see sr zoo list."""
 
     dir: str = "data/weights"  # looked through at any depth, by file name and checksum
     download: bool = True  # fetch what is not there, where its address is known

@@ -1,1 +1,1 @@
-"""The papers' figures, each by one function and one command: python figure.py figure=<name>."""
+"""The papers' figures, each by one function and one command: sr figure figure=<name>."""

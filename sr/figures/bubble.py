@@ -91,7 +91,7 @@ def bubble(
     if not points:
         raise UserError(
             f"no figure on {dataset} x{scale} under {', '.join(known)}: try figure.dataset=Set5 scale=4, or measure a "
-            f"run on it: python evaluate.py checkpoint=RUN data=[{dataset.lower()}]"
+            f"run on it: sr evaluate checkpoint=RUN data=[{dataset.lower()}]"
         )
     return Drawing(_draw(points, scale, dataset, known), points, notes)
 

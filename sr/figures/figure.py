@@ -92,7 +92,7 @@ SOURCES: dict[str, tuple[tuple[str, ...], Callable[[DictConfig], Any], str]] = {
     "models": (
         ("weights", "checkpoint"),
         _models,
-        "type weights=<name in the zoo or file> (python -m sr.zoo list) or checkpoint=<run folder>, or lists of them",
+        "type weights=<name in the zoo or file> (sr zoo list) or checkpoint=<run folder>, or lists of them",
     ),
     "runs": (("runs",), _runs, "type runs=<run folder or a folder that holds several>, or a list of them"),
     "images": (("images",), _images, "type images=<file or folder>"),

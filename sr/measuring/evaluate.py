@@ -56,7 +56,7 @@ def _entries(cfg: DictConfig, typed: Sequence[str]) -> list[Entry]:
         if cfg.model is None:
             raise UserError(
                 "nothing to measure: type checkpoint=<file or run folder>, weights=<name in the zoo or file> (or lists "
-                "of them), or model=bicubic. The zoo: python -m sr.zoo list"
+                "of them), or model=bicubic. The zoo: sr zoo list"
             )
         check_targets(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
         model: SuperResolver = hydra.utils.instantiate(cfg.model)

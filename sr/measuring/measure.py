@@ -150,7 +150,7 @@ def _read(paths: object) -> list[dict[str, str]]:
     for path in map(Path, given):
         files = sorted(path.rglob("results.csv")) if path.is_dir() else [path]
         if not files or not files[0].is_file():
-            raise UserError(f"results={path}: no results.csv there. Make one: python evaluate.py weights=[...]")
+            raise UserError(f"results={path}: no results.csv there. Make one: sr evaluate weights=[...]")
         for file in files:
             with file.open(newline="") as f:
                 rows += list(csv.DictReader(f))

@@ -63,7 +63,7 @@ def read_run(folder: Path) -> Run:
     """
     folder = Path(folder)
     if not is_run(folder):
-        found = "it holds no run of train.py" if folder.is_dir() else "it does not exist"
+        found = "it holds no training run" if folder.is_dir() else "it does not exist"
         raise UserError(f"{folder}: not a run folder: {found}. Give outputs/<model>_x<scale>/<time>, or a sweep's row")
     facts, config = recorded(folder), read_config(folder)
     files = [folder / "results.csv", *sorted(folder.glob("x*/results.csv"))]

@@ -75,7 +75,7 @@ class Sweep:
 
     @property
     def _again(self) -> str:
-        return f"python train.py {shlex.join(self.typed)}"
+        return f"sr train {shlex.join(self.typed)}"
 
     def _conclude(self, new: bool, whole: bool) -> bool:
         """Print and write the table; tell what failed and how to go on. Whether every row is finished.

@@ -47,7 +47,7 @@ def run_apart(cfg: DictConfig, folder: Path) -> Any:
     typed += [*run.overrides.task, f"hydra.run.dir={quoted(folder)}"]
     if cfg.resume:
         typed.append(f"resume={quoted(folder)}")
-    log.info(f"{folder.name} needs several processes and runs as: python train.py {shlex.join(typed)}")
+    log.info(f"{folder.name} needs several processes and runs as: sr train {shlex.join(typed)}")
     environment = surroundings(Path(run.sweep.dir), int(cfg.trainer.get("num_nodes") or 1))
     code = _ended([sys.executable, "-m", "sr", "train", *typed], environment)
     after = recorded(folder)

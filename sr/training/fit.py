@@ -83,7 +83,7 @@ def run_stages(
                 weights_only=True,
             )
         except SystemExit as stop:  # interrupted: Lightning has shut down in order, on SIGTERM with no exit status
-            log.info(f"stopped at step {trainer.global_step:,}. Go on with: python train.py resume={folder}")
+            log.info(f"stopped at step {trainer.global_step:,}. Go on with: sr train resume={folder}")
             raise SystemExit(stop.code or 128 + signal.SIGTERM) from stop
         if going_on and resumed is not None and step >= stage.end:
             checkpoint.load_weights(

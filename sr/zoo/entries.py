@@ -112,7 +112,5 @@ def get_entry(name: str) -> ZooEntry:
     """The entry of that name; a UserError naming the nearest ones for an unknown name."""
     if name not in ZOO:
         hint = nearest(name, list(ZOO))
-        raise UserError(
-            f"weights={name}: neither a file nor an entry of the zoo.{hint} List the zoo: python -m sr.zoo list"
-        )
+        raise UserError(f"weights={name}: neither a file nor an entry of the zoo.{hint} List the zoo: sr zoo list")
     return ZOO[name]

@@ -58,7 +58,7 @@ def load(spec: str, folder: str | Path, scale: int | None = None, download: bool
         path = find(entry, Path(folder).expanduser(), download)
     else:
         if not path.is_file():
-            raise UserError(f"weights={spec}: there is no such file. List the zoo's names: python -m sr.zoo list")
+            raise UserError(f"weights={spec}: there is no such file. List the zoo's names: sr zoo list")
         entry = by_checksum(checksum(path), scale)
     tensors = read_tensors(path)
     family, node = recognise(tensors, FAMILIES, path)

@@ -74,7 +74,7 @@ def test_a_record_keeps_what_is_not_told_again_but_no_old_error(tmp_path):
 def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(UserError, match="it does not exist"):
         read_run(tmp_path / "nothing")
-    with pytest.raises(UserError, match="holds no run"):
+    with pytest.raises(UserError, match="holds no training run"):
         read_run(tmp_path)
     with pytest.raises(UserError, match="no run was found"):
         find_runs(tmp_path)

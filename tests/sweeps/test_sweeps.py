@@ -70,7 +70,7 @@ def test_seeds_may_be_added_whether_or_not_one_was_typed_before():
 def test_a_row_knows_its_sweep_from_the_start_and_a_refused_command_leaves_nothing(tmp_path, capsys):
     sweep = Sweep(["-m", "seed=0,1"], [], tmp_path / "sweeps/one")
     with pytest.raises(SystemExit), sweep.concluding():
-        assert json.loads((tmp_path / "sweeps/one/sweep.json").read_text())["command"] == "python train.py -m seed=0,1"
+        assert json.loads((tmp_path / "sweeps/one/sweep.json").read_text())["command"] == "sr train -m seed=0,1"
     assert not (tmp_path / "sweeps/one").exists()
     kept = tmp_path / "sweeps/one/sweep.json"
     kept.parent.mkdir()
@@ -89,7 +89,7 @@ def test_a_table_that_cannot_be_written_hides_neither_error_nor_hint(tmp_path, m
     with pytest.raises(ValueError, match="the real one"), Sweep(["-m", "seed=0"], [], tmp_path).concluding():
         raise ValueError("the real one")
     assert "the sweep's table could not be written" in caplog.text and "FileNotFoundError" in caplog.text
-    assert "go on with: python train.py -m seed=0" in capsys.readouterr().err
+    assert "go on with: sr train -m seed=0" in capsys.readouterr().err
 
 
 def test_a_single_run_is_left_as_it_is_typed():
@@ -113,7 +113,7 @@ def test_a_failed_row_stops_no_other_and_is_told_at_the_end(command, div2k):
     good, bad = sorted(find_runs(outcome.folder), key=lambda run: run.status, reverse=True)
     assert (good.status, bad.status) == ("finished", "failed") and good.figures and good.steps == 4
     assert good.folder.name.startswith("lr0.001_") and "TypeError" in bad.error
-    assert f"failed: {bad.folder.name}: {bad.error}" in outcome.err and "go on with: python train.py" in outcome.err
+    assert f"failed: {bad.folder.name}: {bad.error}" in outcome.err and "go on with: sr train" in outcome.err
     assert "0, 1 failed" in outcome.out and "optimizer.lr=0.001" in outcome.out
     first = table(outcome.folder)
     again = command("train.py", *typed)
@@ -151,7 +151,7 @@ def test_a_killed_sweep_typed_again_ends_with_the_same_table(div2k, tmp_path):
     told = (tmp_path / "again.out").read_text()
     assert "is finished and is skipped" in told and "resuming at step" in told
     assert table(cut) == table(whole)
-    assert json.loads((cut / "sweep.json").read_text())["command"].startswith("python train.py")
+    assert json.loads((cut / "sweep.json").read_text())["command"].startswith("sr train")
     assert recorded(second)["steps"] == 150 and recorded(second)["seconds"] > 0
 
 
@@ -166,7 +166,7 @@ def test_an_interrupted_sweep_stops_and_says_how_to_go_on(div2k, tmp_path):
     process.send_signal(signal.SIGINT)
     assert process.wait(120) != 0
     told = log.read_text()
-    assert "not finished: seed0_" in told and "go on with: python train.py -m" in told
+    assert "not finished: seed0_" in told and "go on with: sr train -m" in told
     assert not list(folder.glob("seed1_*/checkpoints"))
 
 
@@ -324,7 +324,7 @@ def test_rows_of_several_processes_run_one_by_one_inside_a_sweep(div2k, tmp_path
     assert sweep(folder, log, *typed, **slurm).wait(300) == 0, log.read_text()
     first, second = find_runs(folder)
     assert first.status == second.status == "finished" and first.steps == second.steps == timed_for(folder)
-    assert log.read_text().count("needs several processes and runs as: python train.py") == 2
+    assert log.read_text().count("needs several processes and runs as: sr train") == 2
     assert [r["n"] for r in table(folder) if r["line"] == "ecbsr_m4c8"] == ["2", "2"]
 
 
@@ -343,5 +343,5 @@ def test_a_sweep_that_is_told_to_end_ends_its_row_of_several_processes(div2k, tm
     with FileLock(row / ".lock", timeout=0):  # which the row's own process held
         pass
     told = log.read_text()
-    assert "not finished: seed0_" in told and "go on with: python train.py -m" in told
+    assert "not finished: seed0_" in told and "go on with: sr train -m" in told
     assert recorded(row)["status"] == "running" and not list(folder.glob("seed1_*/checkpoints"))

@@ -33,7 +33,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 def test_seeds_are_averaged_and_settings_make_the_lines(tmp_path):
     runs = [run(tmp_path, 30.0 + seed + 5 * (lr == "0.1"), seed, optimizer__lr=lr, model="edsr")
             for lr in ("0.1", "0.2") for seed in (0, 1)]  # fmt: skip
-    text = write(runs, tmp_path, None, {}, "python train.py -m ...")
+    text = write(runs, tmp_path, None, {}, "sr train -m ...")
     base, first, second = rows(tmp_path)
     assert (base["line"], base["psnr"], base["n"]) == ("bicubic", "33.66", "4")
     assert (first["line"], first["n"], first["psnr"]) == ("optimizer.lr=0.1", "2", "35.5")

@@ -163,7 +163,7 @@ def test_an_interrupted_run_loses_nothing_and_says_how_to_go_on(div2k, tmp_path,
     process.send_signal(how)
     assert process.wait(60) != 0
     printed = (tmp_path / "run.out").read_text()
-    assert f"Go on with: python train.py resume={folder}" in printed
+    assert f"Go on with: sr train resume={folder}" in printed
     stopped = int(re.search(r"stopped at step ([\d,]+)", printed)[1].replace(",", ""))
     assert saved(folder)["global_step"] == saved(folder)["sr"]["batches_seen"] == stopped
 
