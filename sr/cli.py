@@ -17,10 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from sr.compose import schema
 from sr.compose.conf import CONF
-from sr.compose.spelling import SPELLING, flags_first
+from sr.compose.spelling import SPELLING
 from sr.compose.suggestions import nearest, suggestion
+from sr.compose.words import split
 from sr.errors import UserError, user_error
-from sr.runs.resume import with_resumed_run
 from sr.sweeps.command import Sweep, prepared, row_folder
 from sr.training.allocator import keep_freed_memory
 
@@ -92,8 +92,9 @@ def main(command: str) -> None:
     """Run one of TASKS with the words behind sys.argv[0]: compose conf/<command>.yaml and call the task with it."""
     try:
         task, arguments = Guarded(command), SPELLING.get(command, list)(sys.argv[1:])
-        sweep = _prepared(command, arguments)
-        sys.argv[1:] = flags_first(sweep.arguments)
+        flags, words = split(arguments)
+        sweep = prepared(arguments) if command == "train" else Sweep(arguments, [*flags, *words.texts])
+        sys.argv[1:] = sweep.arguments
         with sweep.concluding():
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=command)(task)()
     except UserError as error:
@@ -103,12 +104,6 @@ def main(command: str) -> None:
         if isinstance(cause, Exception) and (hint := suggestion(cause, command, arguments)):
             print(hint, file=sys.stderr)
         raise
-
-
-def _prepared(command: str, arguments: list[str]) -> Sweep:
-    """What Hydra is given for what was typed."""
-    typed = with_resumed_run(arguments)
-    return prepared(typed) if command == "train" else Sweep(typed, typed)
 
 
 class Guarded:

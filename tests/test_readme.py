@@ -34,6 +34,12 @@ def test_every_option_in_the_tables_composes(command):
         assert outcome.code == 0, outcome
 
 
+@pytest.mark.parametrize("group", ["data", "protocol", "degradation", "loss", "scheduler", "ablation", "figure"])
+def test_every_option_of_a_group_is_named(group):
+    missing = [p.stem for p in (ROOT / "conf" / group).glob("*.yaml") if f"`{p.stem}`" not in README]
+    assert not missing
+
+
 def test_the_two_files_of_a_new_architecture_train(command, div2k, tmp_path, monkeypatch):
     """The README's example, word for word, outside the project: no other edit is needed."""
     code = re.search(r"```python\n(.*?)```", README, re.S)

@@ -9,8 +9,8 @@ from typing import Any
 
 from sr.comparison.rows import Row, figure_key
 from sr.metrics.protocol import get_protocol
+from sr.runs.config import flat
 from sr.runs.differences import choices
-from sr.runs.folder import flat
 from sr.scores.mos import NOTE as MOS_NOTE
 from sr.scores.mos import opinions
 

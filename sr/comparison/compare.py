@@ -18,7 +18,7 @@ from sr.comparison.page import page
 from sr.comparison.rows import Row, Source, labelled, rows
 from sr.comparison.select import conditions, order, select
 from sr.comparison.wandb_report import build, rows_of
-from sr.compose.words import listed, names
+from sr.compose.words import Words, listed
 from sr.errors import UserError
 from sr.measuring.entries import published_name, weights_entries
 from sr.metrics.lpips import ADDRESS, FILE
@@ -36,7 +36,7 @@ def compare(cfg: DictConfig) -> None:
     """Run a composed conf/compare.yaml: print the table, write table.md, .csv, .tex, then index.html with crops."""
     run = HydraConfig.get()
     typed = list(run.overrides.task)
-    sets, protocols = names("data", typed) or [], names("protocol", typed) or []
+    sets, protocols = Words(typed).names("data") or [], Words(typed).names("protocol") or []
     if cfg.wandb:
         _place(cfg.wandb)
     typed_scale = cfg.scale if any(t.split("=")[0] == "scale" for t in typed) else None

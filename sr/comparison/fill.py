@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from sr.comparison.crops import CropGroup, add, crop_groups, within
 from sr.comparison.rows import Row, Source, lr_settings, with_baseline
 from sr.compose.image_sets import build_set, build_sets, refuse_missing
+from sr.compose.words import quoted
 from sr.data.module import SRDataModule
 from sr.errors import UserError
 from sr.measuring.scoring import BASELINE, Entry, Sample, measure, pick_device
@@ -21,7 +22,6 @@ from sr.metrics.lpips import LPIPS, find_alexnet
 from sr.metrics.protocol import Protocol, get_protocol
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
-from sr.runs.resume import quoted
 from sr.scores.published import comparable
 from sr.scores.score import Figure, averages
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sr.compose.keys import declared
-from sr.compose.words import key_of
+from sr.compose.words import Word
 from sr.measuring.cost import Price, price
 from sr.measuring.scoring import BASELINE
 from sr.models.base import SuperResolver
@@ -186,4 +186,4 @@ def figure_key(f: Figure) -> tuple[str, str, int]:
 
 def lr_settings(overrides: Sequence[str]) -> list[str]:
     """Those of a command line's overrides that say how LR is made, or which LR is read."""
-    return [override for override in overrides if declared(key_of(override)).makes_lr]
+    return [override for override in overrides if declared(Word(override).key).makes_lr]

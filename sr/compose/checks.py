@@ -30,8 +30,8 @@ def check_targets(cfg: dict[str, Any]) -> None:
         _check(path, node)
 
 
-def drop_leftovers(cfg: DictConfig, typed: Collection[str]) -> None:
-    """Take out what a recipe said about its own loss, optimizer or schedule where another one was chosen.
+def without_leftovers(cfg: DictConfig, typed: Collection[str]) -> DictConfig:
+    """The config without what a recipe said about its own loss, optimizer or schedule where another one was chosen.
 
     A recipe's keys are merged into whatever stands there: `scheduler=cosine` would get the `step_size` of its `halve`.
     Chosen by the user, or by an experiment or a row of an ablation, of which only their presence is known here.
@@ -39,6 +39,7 @@ def drop_leftovers(cfg: DictConfig, typed: Collection[str]) -> None:
     Args:
         typed: what the user typed: names of groups and dotted keys.
     """
+    cfg = cfg.copy()
     chosen_by_file = any(cfg.choices.get(key) for key in ("experiment", "ablation"))
     for group in ("loss", "optimizer", "scheduler"):
         if group not in typed and not chosen_by_file:
@@ -58,6 +59,7 @@ def drop_leftovers(cfg: DictConfig, typed: Collection[str]) -> None:
             with open_dict(cfg):
                 del OmegaConf.select(cfg, parent)[last]
             log.info(f"{path} is the recipe's and does not apply to {group}={node._target_}: left out")
+    return cfg
 
 
 def _taken(target: str) -> list[str] | None:

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from sr.compose.checks import check_targets
 from sr.compose.keys import declared
 from sr.compose.suggestions import nearest
+from sr.compose.words import Words
 from sr.data.module import SRDataModule
 from sr.errors import UserError
 
@@ -28,10 +29,14 @@ def build_set(name: str, scale: int, typed: Sequence[str]) -> SRDataModule:
     known = GlobalHydra.instance().config_loader().get_group_options("data", results_filter=ObjectType.CONFIG)
     if name not in known:
         raise UserError(f"data={name}: no such set.{nearest(name, known)} There are {', '.join(known)}")
-    about_data = [a for a in typed if declared(_key(a)).sets and _key(a) not in ("data", "scale")]
     own = hydra.compose("evaluate", overrides=[f"data=[{name}]"]).data
-    about_data = [a for a in about_data if not _key(a).startswith("data.") or _key(a).split(".")[1] in own]
-    cfg = hydra.compose("evaluate", overrides=[f"data=[{name}]", f"scale={scale}", *about_data])
+
+    def meant(key: str) -> bool:
+        inside = not key.startswith("data.") or key.split(".")[1] in own
+        return declared(key).sets and key not in ("data", "scale") and inside
+
+    about_data = Words(typed).only(meant)
+    cfg = hydra.compose("evaluate", overrides=[f"data=[{name}]", f"scale={scale}", *about_data.texts])
     node: Any = OmegaConf.to_container(cfg, resolve=True)
     check_targets({"data": node["data"]})
     return hydra.utils.instantiate(node["data"])
@@ -45,17 +50,13 @@ def build_sets(names: Sequence[str], scale: int, typed: Sequence[str]) -> list[S
     """
     sets = [build_set(name, scale, typed) for name in names]
     keys = {key for name in names for key in hydra.compose("evaluate", overrides=[f"data=[{name}]"]).data}
-    for override in typed:
-        if _key(override).startswith("data.") and (key := _key(override).split(".")[1]) not in keys:
+    for word in Words(typed):
+        if word.key.startswith("data.") and (key := word.key.split(".")[1]) not in keys:
             raise UserError(
                 f"data.{key}: none of {', '.join(names)} has this key.{nearest(key, sorted(keys))} "
                 f"There are {', '.join(sorted(keys))}"
             )
     return sets
-
-
-def _key(override: str) -> str:
-    return override.split("=")[0].lstrip("+~")
 
 
 def found_benchmarks(scale: int, typed: Sequence[str]) -> list[SRDataModule]:

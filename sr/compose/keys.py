@@ -57,7 +57,7 @@ def declared(path: str) -> Key:
         if fnmatchcase(path, pattern):
             return known
     first, *rest = re.split(r"[./@]", path)
-    if rest and rest[-1] in COUNTS and first not in ("data", "budget"):
+    if rest and rest[-1] in COUNTS and first not in ("data", "degradation", "budget"):
         return COUNTED
     known = root().get(first, Key())
     return known.of_contents if rest else known

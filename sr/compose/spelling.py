@@ -11,12 +11,6 @@ from sr.errors import UserError
 QUOTED = ("runs", "checkpoint", "weights", "filter", "sort")  # their words may hold what Hydra's grammar does not
 
 
-def flags_first(arguments: Sequence[str]) -> list[str]:
-    """Hydra's parser wants all overrides in one run; people type flags between them."""
-    overrides = [a for a in arguments if not a.startswith("-") and ("=" in a or a.startswith("~"))]
-    return [a for a in arguments if a not in overrides] + overrides
-
-
 def models_listed(arguments: Sequence[str]) -> list[str]:
     """`model=all` becomes the list of every model, and one name a list: models are a multiple choice of measure."""
     known = sorted(p.stem for p in (CONF / "model").glob("*.yaml"))

@@ -1,14 +1,124 @@
-"""The words of a command line."""
+"""The words of a command line: parsed here, and nowhere else."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import ListConfig
 
 PAPER_DATA = "${paper_data:}"  # schema.paper_data, which knows the recipe
+
+
+@dataclass(frozen=True)
+class Word:
+    """One override as Hydra takes it: `+model.channels=8`, `model=bsrn,rlfn`, `~callbacks.ema`."""
+
+    text: str
+
+    @property
+    def key(self) -> str:
+        """`+model.channels=8` -> `model.channels`."""
+        return self.text.partition("=")[0].lstrip("+~")
+
+    @property
+    def value(self) -> str:
+        """As typed, less quotes around it."""
+        return self.text.partition("=")[2].strip("'\"")
+
+    @property
+    def several(self) -> bool:
+        """Whether it names several values, or a range of them, to sweep over."""
+        return bool(OverridesParser.create().parse_override(self.text).is_sweep_override())
+
+    @property
+    def parsed(self) -> Any:
+        """The value as Hydra reads it: a number, a list, a dict, a word."""
+        return OverridesParser.create().parse_override(self.text).value()
+
+
+class Words:
+    """The overrides of one command line, in order."""
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self._words = tuple(Word(as_typed(str(text))) for text in texts)
+
+    def __iter__(self) -> Iterator[Word]:
+        return iter(self._words)
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def __contains__(self, key: object) -> bool:
+        return any(word.key == key for word in self._words)
+
+    @property
+    def texts(self) -> list[str]:
+        """As typed."""
+        return [word.text for word in self._words]
+
+    @property
+    def keys(self) -> set[str]:
+        """What was typed: names of groups and dotted keys."""
+        return {word.key for word in self._words}
+
+    def last(self, key: str) -> Word | None:
+        """The word that counts of those with a key."""
+        return next((word for word in reversed(self._words) if word.key == key), None)
+
+    def value(self, key: str) -> str | None:
+        """What was typed for a key, without quotes; None where it was not typed, or typed as null or nothing."""
+        word = self.last(key)
+        return None if word is None or word.value in ("", "null") else word.value
+
+    def only(self, wanted: Callable[[str], bool]) -> Words:
+        """The words whose key is wanted."""
+        return Words(word.text for word in self._words if wanted(word.key))
+
+    def without(self, *keys: str) -> Words:
+        """The words with other keys."""
+        return self.only(lambda key: key not in keys)
+
+    def names(self, group: str) -> list[str] | None:
+        """The names in `data=[...]`, which Hydra keeps nowhere else; None where it was not typed."""
+        word = self.last(group)
+        return None if word is None else listed(word.parsed)
+
+
+def spelled(text: str) -> str:
+    """`data=paper` as Hydra composes it: as the set that the recipe names, in a sweep that each row's does."""
+    key, equals, value = text.partition("=")
+    if key.lstrip("+") != "data":
+        return text
+    return key + equals + re.sub(r"(?<![\w-])paper(?![\w-])", PAPER_DATA, value)
+
+
+def as_typed(text: str) -> str:
+    """What `spelled` was given, of what Hydra has kept."""
+    return re.sub(r"\$\\?\{paper_data\\?:\\?\}", "paper", text)
+
+
+def split(arguments: Sequence[str]) -> tuple[list[str], Words]:
+    """A command line as (flags and what stands behind them, overrides); people type flags between overrides."""
+    overrides = [a for a in arguments if not a.startswith("-") and ("=" in a or a.startswith("~"))]
+    return [a for a in arguments if a not in overrides], Words(overrides)
+
+
+def sweeping(flags: Sequence[str], words: Words) -> bool:
+    """Whether a command line is a sweep."""
+    return bool({"-m", "--multirun"} & set(flags)) or words.value("hydra.mode") == "MULTIRUN"
+
+
+def config_dirs(flags: Sequence[str]) -> list[Path]:
+    """The folders of --config-dir."""
+    names = ("--config-dir", "-cd")
+    found = [f.partition("=")[2] for f in flags if f.startswith(tuple(f"{name}=" for name in names))]
+    return [Path(f) for f in (*found, *(after for flag, after in pairwise(flags) if flag in names))]
 
 
 def listed(value: object) -> list[str]:
@@ -18,27 +128,6 @@ def listed(value: object) -> list[str]:
     return [str(v) for v in value] if isinstance(value, ListConfig | list) else [str(value)]
 
 
-def names(group: str, typed: Sequence[str]) -> list[str] | None:
-    """The names in `data=[...]` or `protocol=[...]`, which Hydra keeps nowhere else; None where it was not typed."""
-    for override in OverridesParser.create().parse_overrides(list(typed)):
-        if override.key_or_group == group:
-            return listed(override.value())
-    return None
-
-
-def spelled(override: str) -> str:
-    """`data=paper` as Hydra composes it: as the set that the recipe names, in a sweep that each row's does."""
-    key, equals, value = override.partition("=")
-    if key.lstrip("+") != "data":
-        return override
-    return key + equals + re.sub(r"(?<![\w-])paper(?![\w-])", PAPER_DATA, value)
-
-
-def as_typed(override: str) -> str:
-    """What `spelled` was given, of what Hydra has kept."""
-    return re.sub(r"\$\\?\{paper_data\\?:\\?\}", "paper", override)
-
-
-def key_of(override: str) -> str:
-    """`+model.channels=8` -> `model.channels`."""
-    return override.partition("=")[0].lstrip("+~")
+def quoted(value: str | Path) -> str:
+    """For Hydra's grammar: a folder may hold spaces, commas or a drive's colon."""
+    return "'{}'".format(str(value).replace("'", "\\'"))

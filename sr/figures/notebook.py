@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from sr.compose.conf import CONF
+from sr.compose.words import quoted
 from sr.errors import UserError
-from sr.runs.resume import quoted
 
 # The checkout that the notebooks lie in; without one, where the user stands.
 PROJECT = CONF.parent if (CONF.parent / "notebooks").is_dir() else Path()

@@ -17,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from sr.errors import UserError
 from sr.loggers.run_facts import RunFacts, at_step, code_version, completed
-from sr.runs.folder import flat
+from sr.runs.config import flat
 
 LOCAL = "sqlite:///"
 AT_ONCE = 100  # parameters that MLflow takes in one request

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from sr.compose.checks import check_targets
 from sr.compose.conf import CONF
 from sr.compose.image_sets import build_sets, refuse_missing
-from sr.compose.words import listed, names
+from sr.compose.words import Words, listed
 from sr.data.module import SRDataModule
 from sr.errors import UserError
 from sr.layers.statistics import batch_norms, with_own_statistics
@@ -130,7 +130,7 @@ def _unique(name: str, path: str, taken: list[str]) -> str:
 
 def _names(group: str, typed: Sequence[str]) -> list[str]:
     """Those that were typed, else those of conf/evaluate.yaml."""
-    if (given := names(group, typed)) is not None:
+    if (given := Words(typed).names(group)) is not None:
         return given
     defaults = OmegaConf.load(CONF / "evaluate.yaml").defaults
     return [str(v) for entry in defaults if isinstance(entry, DictConfig) and group in entry for v in entry[group]]

@@ -13,8 +13,9 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from sr.errors import UserError
 from sr.models.base import SuperResolver
+from sr.runs.upgrade import upgraded
 
-FORMAT = 1
+FORMAT = 2  # 1: configs named what has moved since, the networks of a loss stood in the model's state
 
 
 def describe(model: dict[str, Any], name: str, config: dict[str, Any]) -> dict[str, Any]:
@@ -75,6 +76,9 @@ def read(path: str | Path) -> dict[str, Any]:
         and isinstance(metadata.get("config"), dict)
     ):
         raise UserError(f"checkpoint {file} does not describe its model as this version of the project does")
+    if int(metadata.get("format", 1)) > FORMAT:
+        raise UserError(f"checkpoint {file} is of format {metadata['format']}, which a newer version wrote")
+    metadata["config"] = upgraded(metadata["config"])
     return upgrade_state(content)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sr.compose.keys import recorded_choices
+from sr.compose.words import Words
+from sr.runs.upgrade import upgraded
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -21,13 +24,31 @@ def read_config(folder: Path) -> dict[str, Any]:
 
         with suppress(pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError):
             # Mapped, not read: of a large model's file only the few pages that hold the config.
-            return torch.load(last, map_location="cpu", weights_only=True, mmap=True)["sr"]["config"]
+            return upgraded(torch.load(last, map_location="cpu", weights_only=True, mmap=True)["sr"]["config"])
     composed = OmegaConf.load(folder / ".hydra" / "config.yaml")
     assert isinstance(composed, DictConfig)
     config: dict[str, Any] = _resolved(composed)
     if config.get("choices") == {}:  # which train.py fills in only after Hydra has kept the config
         config["choices"] = recorded_choices(hydras_choices(folder))
-    return config
+    return upgraded(config)
+
+
+def typed_words(folder: Path) -> Words:
+    """What was typed for a run, as Hydra kept it."""
+    saved = folder / ".hydra" / "overrides.yaml"
+    found = OmegaConf.to_container(OmegaConf.load(saved), resolve=False) if saved.is_file() else []
+    return Words(str(word) for word in found) if isinstance(found, list) else Words()
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested config as dotted keys; lists stay whole."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
 
 
 def hydras_choices(folder: Path) -> dict[str, Any]:

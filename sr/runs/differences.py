@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sr.compose.keys import declared
-from sr.compose.words import key_of
-from sr.runs.folder import Run, differing, flat
+from sr.compose.words import Words
+from sr.runs.config import flat
+from sr.runs.folder import Run, differing
 
 
 def settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -28,7 +29,7 @@ def settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
         if own and all(_told_by(chosen, values[key]) for key in own):
             keys = [key for key in keys if key not in own]
             named[group] = chosen
-    typed = {key_of(override) for run in runs for override in run.overrides}
+    typed = {key for run in runs for key in Words(run.overrides).keys}
     for whole in ("ablation", "recipe"):  # the row of an ablation tells more than the recipe that it chose
         chosen = [choices(run).get(whole) for run in runs]
         told = [key for key in keys if key not in typed and _told_by(chosen, values[key])]

@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from sr.compose.keys import declared
-from sr.compose.words import as_typed
 from sr.errors import UserError
-from sr.runs.config import before_budget, hydras_choices, read_config
+from sr.runs.config import before_budget, flat, hydras_choices, read_config, typed_words
 from sr.runs.record import recorded
 from sr.scores.score import Figure
 
@@ -73,7 +70,7 @@ def read_run(folder: Path) -> Run:
         folder=folder,
         name=_name(folder, config),
         config=config,
-        overrides=_overrides(folder),
+        overrides=typed_words(folder).texts,
         figures=figures,
         curve=curve,
         seconds=facts.get("seconds"),
@@ -97,17 +94,6 @@ def find_runs(folder: Path) -> list[Run]:
         missing = "" if folder.is_dir() else " (there is no such folder)"
         raise UserError(f"{folder}: no run was found in it{missing}. Give a run folder or one that holds runs: outputs")
     return [read_run(p) for p in found]
-
-
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested config as dotted keys; lists stay whole."""
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
 
 
 def differing(runs: Sequence[Run]) -> list[str]:
@@ -157,12 +143,6 @@ def _curve(file: Path) -> list[dict[str, float]]:
 def _name(folder: Path, config: Mapping[str, Any]) -> str:
     name = (config.get("choices") or {}).get("model") or hydras_choices(folder).get("model")
     return str(name or folder.name)
-
-
-def _overrides(folder: Path) -> list[str]:
-    saved = folder / ".hydra" / "overrides.yaml"
-    found = OmegaConf.to_container(OmegaConf.load(saved), resolve=False) if saved.is_file() else []
-    return [as_typed(str(o)) for o in found] if isinstance(found, list) else []
 
 
 def _natural(path: str) -> list[Any]:

@@ -42,3 +42,17 @@ def alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def claim(folder: Path) -> None:
+    """A new run gets a folder of its own; what another one wrote is never overwritten."""
+    if int(os.environ.get("LOCAL_RANK", 0)) > 0:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / ".run").touch(exist_ok=False)
+    except FileExistsError as error:
+        raise UserError(
+            f"{folder} holds a run already. Go on with it: resume={folder}. Or give the new one another folder: "
+            "hydra.run.dir=PATH"
+        ) from error

@@ -1,49 +1,39 @@
-"""One run, one folder: going on in it, and never writing over another's."""
+"""Going on with a run: where it is, and what of a command line may change in it."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Any
 
 from omegaconf import OmegaConf
 
+from sr.compose.keys import declared
+from sr.compose.words import Words, quoted
 from sr.errors import UserError
+from sr.runs import composed
 
 
-def with_resumed_run(arguments: list[str]) -> list[str]:
-    """`resume=last` or `resume=<run folder>` becomes the run's own arguments, in its own folder.
+def with_resumed_run(words: Words) -> Words:
+    """`resume=last` or `resume=<run folder>` becomes a command in the run's own folder, with what may change in it.
 
-    What is typed beside it wins over what was typed then (train.py refuses what cannot change within a run).
+    Raises:
+        UserError: there is no such run, or what was typed beside it changes what the run was begun with.
     """
-    asked = [a for a in arguments if a.lstrip("+").startswith("resume=")]
-    if not asked or any(a.startswith("hydra.run.dir=") for a in arguments):
-        return arguments
-    value = asked[-1].partition("=")[2].strip("'\"")
-    if value in ("", "null"):
-        return arguments
-    run = last_run(Path("outputs")) if value == "last" else run_folder(Path(value))
-    saved = run / ".hydra" / "overrides.yaml"
-    then: Any = OmegaConf.to_container(OmegaConf.load(saved), resolve=False) if saved.is_file() else []
-    typed = [a for a in arguments if a not in asked]
-    replaced = {a.split("=")[0].lstrip("+~") for a in typed}
-    kept = [a for a in then if a.split("=")[0].lstrip("+~") not in {*replaced, "resume"}]
-    place = quoted(run.resolve())
-    return [*_config_dir(run, typed), *kept, *typed, f"resume={place}", f"hydra.run.dir={place}"]
-
-
-def quoted(value: str | Path) -> str:
-    """For Hydra's grammar: a folder may hold spaces, commas or a drive's colon."""
-    return "'{}'".format(str(value).replace("'", "\\'"))
-
-
-def _config_dir(run: Path, typed: list[str]) -> list[str]:
-    """The --config-dir that the run was begun with, unless another one is typed."""
-    saved = run / ".hydra" / "hydra.yaml"
-    if any(a.startswith(("--config-dir", "-cd")) for a in typed) or not saved.is_file():
-        return []
-    sources = OmegaConf.select(OmegaConf.load(saved), "hydra.runtime.config_sources") or []
-    return [f"--config-dir={s.path}" for s in sources if s.provider == "command-line"]
+    value = words.value("resume")
+    if value is None or "hydra.run.dir" in words:
+        return words
+    folder = (last_run(Path("outputs")) if value == "last" else run_folder(Path(value))).resolve()
+    run = composed.read(folder)
+    kept = []
+    for word in words.without("resume"):
+        if not declared(word.key).fixed:
+            # Hydra composes with another model and data set than the run's, which may not have this key.
+            add = "." in word.key and not word.key.startswith("hydra") and word.text[0] not in "+~"
+            kept.append(f"++{word.text}" if add else word.text)
+        elif not run.has(word):
+            then = OmegaConf.select(run.config, f"choices.{word.key}") or OmegaConf.select(run.config, word.key)
+            raise run.refusal(word.key, then, word.value, words)
+    place = quoted(folder)
+    return Words([*kept, f"resume={place}", f"hydra.run.dir={place}", "hydra.output_subdir=null"])
 
 
 def run_folder(path: Path) -> Path:
@@ -67,33 +57,3 @@ def last_run(outputs: Path) -> Path:
             "folder are found with resume=<run folder>"
         )
     return max(found, key=lambda p: p.stat().st_mtime).parents[1]
-
-
-def claim(folder: Path) -> None:
-    """A new run gets a folder of its own; what another one wrote is never overwritten."""
-    if int(os.environ.get("LOCAL_RANK", 0)) > 0:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        (folder / ".run").touch(exist_ok=False)
-    except FileExistsError as error:
-        raise UserError(
-            f"{folder} holds a run already. Go on with it: resume={folder}. Or give the new one another folder: "
-            "hydra.run.dir=PATH"
-        ) from error
-
-
-FIXED = (
-    "model", "scale", "seed", "batch_size", "accumulate", "patch_size", "hr_patch_size", "loss", "losses", "optimizer",
-    "scheduler", "parameter_groups", "frozen", "trained", "optimizer_state", "stages",
-)  # fmt: skip
-
-
-def refuse_another_recipe(now: dict[str, Any], then: dict[str, Any]) -> None:
-    """What the saved optimizer, schedule and data order were made with cannot change in the middle of a run."""
-    if changed := [key for key in FIXED if now[key] != then.get(key)]:
-        told = "; ".join(f"{key} was {then.get(key)}, is {now[key]}" for key in changed)
-        raise UserError(
-            f"a run goes on with what it was begun with, but {told}. Leave that out, or begin a new run from its "
-            "weights: init_from=<its folder>"
-        )

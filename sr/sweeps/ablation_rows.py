@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,66 +11,61 @@ from hydra.core.config_store import ConfigStore
 
 from sr.compose.conf import CONF
 from sr.compose.suggestions import nearest
-from sr.compose.words import PAPER_DATA
+from sr.compose.words import PAPER_DATA, Words
 from sr.errors import UserError
 from sr.sweeps.ablation import Ablation, Row, read
 
 
-def with_rows(arguments: Sequence[str], sweeping: bool) -> tuple[list[str], Ablation | None, dict[str, str]]:
+def with_rows(words: Words, folders: Sequence[Path], sweeping: bool) -> tuple[Words, Ablation | None, dict[str, str]]:
     """`+ablation=<name>` becomes all of its rows, `ablation=<name>/<pattern>` those that are meant.
 
     A row behaves like an experiment: its choices and settings win over a model's recipe, what is typed beside it wins
     over them, and a budget scales its step counts.
 
     Args:
+        folders: of --config-dir.
         sweeping: -m was typed.
 
     Returns:
-        The arguments; the ablation, if one was typed; and why rows of it are left out, by name.
+        The words; the ablation, if one was typed; and why rows of it are left out, by name.
     """
-    typed = [a for a in arguments if a.lstrip("+").startswith("ablation=")]
-    value = typed[-1].partition("=")[2].strip("'\"") if typed else ""
-    if value in ("", "null"):
-        return list(arguments), None, {}
+    if (value := words.value("ablation")) is None:
+        return words, None, {}
     patterns = [part.strip() for part in value.split(",")]
     names = {p.partition("/")[0] for p in patterns}
     if len(names) > 1:
         raise UserError(f"ablation={value}: one ablation at a time, for each has a table of its own")
-    ablation = find(names.pop(), arguments)
+    ablation = find(names.pop(), folders)
     for row in ablation.rows.values():
         store(ablation, row)
     chosen = _meant(ablation, patterns)
-    others = [a for a in arguments if a not in typed]
+    others = words.without("ablation")
     if not sweeping and len(chosen) > 1:
         raise UserError(
             f"ablation={value} is {len(chosen)} runs: type -m for all of them, or choose one: "
             f"ablation={ablation.name}/{chosen[0].name}. There are {', '.join(r.name for r in chosen)}"
         )
-    if (
-        any(a.lstrip("+").startswith("scale=") for a in others)
-        and len({str(r.settings.get("scale")) for r in chosen}) > 1
-    ):
+    if "scale" in words and len({str(r.settings.get("scale")) for r in chosen}) > 1:
         some = next(r.name for r in chosen if isinstance(r.settings.get("scale"), int))
         raise UserError(
             f"ablation={ablation.name} has rows of several scales, which scale=... would all make the same. Choose "
             f"rows instead, for example -m ablation='{ablation.name}/*_x{ablation.rows[some].settings['scale']}'"
         )
-    absent = _without_vgg(arguments) if sweeping and any(r.needs_vgg for r in chosen) else ""
+    absent = _without_vgg(words.value("vgg_weights")) if sweeping and any(r.needs_vgg for r in chosen) else ""
     left_out = {r.name: absent for r in chosen if r.needs_vgg and absent}
     kept = [f"{ablation.name}/{r.name}" for r in chosen if r.name not in left_out]
     if not kept:
         raise UserError(f"ablation={value}: none of these rows can run here: {absent}")
-    return [*others, f"ablation={','.join(kept)}"], ablation, left_out
+    return Words([*others.texts, f"ablation={','.join(kept)}"]), ablation, left_out
 
 
-def find(name: str, arguments: Sequence[str] = ()) -> Ablation:
-    """The ablation of this name in conf/ablation, or in the --config-dir that is typed.
+def find(name: str, folders: Sequence[Path] = ()) -> Ablation:
+    """The ablation of this name in conf/ablation, or in the folders of --config-dir.
 
     Raises:
         UserError: there is none; names the nearest.
     """
-    folders = [*_config_dirs(arguments), CONF]
-    files = {p.stem: p for folder in reversed(folders) for p in sorted((folder / "ablation").glob("*.yaml"))}
+    files = {p.stem: p for folder in (CONF, *reversed(folders)) for p in sorted((folder / "ablation").glob("*.yaml"))}
     if name not in files:
         raise UserError(
             f"ablation={name}: there is no conf/ablation/{name}.yaml.{nearest(name, list(files))} "
@@ -120,19 +114,12 @@ def _meant(ablation: Ablation, patterns: Sequence[str]) -> list[Row]:
     return list(chosen.values())
 
 
-def _config_dirs(arguments: Sequence[str]) -> list[Path]:
-    found = [a.partition("=")[2] for a in arguments if a.startswith(("--config-dir=", "-cd="))]
-    found += [b for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")]
-    return [Path(f) for f in found]
-
-
-def _without_vgg(arguments: Sequence[str]) -> str:
+def _without_vgg(weights: str | None) -> str:
     """Why VGG-19's weights cannot be used; empty where they are there."""
     from sr.losses.vgg import find_vgg19  # torch, for which nobody should wait who mistyped a name
 
-    typed = [a.partition("=")[2].strip("'\"") for a in arguments if a.lstrip("+").startswith("vgg_weights=")]
     try:
-        find_vgg19(typed[-1] if typed and typed[-1] != "null" else None)
+        find_vgg19(weights)
     except UserError as error:
         return str(error)
     return ""

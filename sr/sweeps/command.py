@@ -15,15 +15,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from sr.compose.conf import CONF
+from sr.compose.job import Job
 from sr.compose.keys import declared
-from sr.compose.words import as_typed, key_of, spelled
+from sr.compose.words import Word, Words, config_dirs, quoted, spelled, split, sweeping
 from sr.errors import UserError
-from sr.runs.resume import quoted
+from sr.runs.resume import with_resumed_run
 from sr.runs.sweep_record import RECORD, record
 from sr.sweeps.ablation import Ablation
 from sr.sweeps.ablation_rows import with_rows
@@ -123,22 +122,22 @@ def prepared(arguments: Sequence[str]) -> Sweep:
     of those, and the finished rows are still there. Another folder begins with any other change: a key more or less,
     another value of a key that has one, and a key that had one value and gets several.
     """
-    sweeping = any(a in ("-m", "--multirun", "hydra.mode=MULTIRUN") for a in arguments)
-    expanded, ablation, left_out = with_rows(arguments, sweeping)
-    if not sweeping:
-        return Sweep(list(arguments), [spelled(a) for a in expanded])
-    overrides = [a for a in expanded if not a.startswith("-") and ("=" in a or a.startswith("~"))]
-    refuse_missing(overrides)
-    swept = _swept(overrides)
-    places = [a.partition("=")[2].strip("'\"") for a in overrides if a.startswith("hydra.sweep.dir=")]
-    folder = Path(places[-1]) if places else Path("outputs/sweeps") / _name(overrides, swept, ablation)
-    kept = [a for a in expanded if not a.startswith("hydra.sweep.dir=")]
+    flags, typed = split(arguments)
+    several = sweeping(flags, typed)
+    words, ablation, left_out = with_rows(with_resumed_run(typed), config_dirs(flags), several)
+    if not several:
+        return Sweep(list(arguments), [*flags, *map(spelled, words.texts)])
+    refuse_missing(words)
+    swept = _swept(words)
+    place = words.value("hydra.sweep.dir")
+    folder = Path(place) if place else Path("outputs/sweeps") / _name(words, swept, ablation)
+    texts = words.without("hydra.sweep.dir").texts
     if any((CONF / key).is_dir() for key in swept):
-        kept = [_left_to_the_rows(a, swept) for a in kept]
-    kept.append(f"hydra.sweep.dir={quoted(folder.resolve())}")
-    if not any(a.startswith("hydra.sweep.subdir=") for a in kept):
-        kept.append(f"hydra.sweep.subdir=${{row_folder:{','.join(quoted(key) for key in swept)}}}")
-    return Sweep(list(arguments), [spelled(a) for a in kept], folder.resolve(), ablation, left_out)
+        texts = [_left_to_the_rows(Word(text), swept) for text in texts]
+    texts.append(f"hydra.sweep.dir={quoted(folder.resolve())}")
+    if "hydra.sweep.subdir" not in words:
+        texts.append(f"hydra.sweep.subdir=${{row_folder:{','.join(quoted(key) for key in swept)}}}")
+    return Sweep(list(arguments), [*flags, *map(spelled, texts)], folder.resolve(), ablation, left_out)
 
 
 def row_folder(*swept: str) -> str:
@@ -147,52 +146,50 @@ def row_folder(*swept: str) -> str:
     A resolver, ${row_folder:<keys that are swept over>}; the same row has the same name in every sweep. In a sweep's
     folder it keeps the one that it has, whichever keys were swept over then.
     """
-    run = HydraConfig.get()
-    typed = [as_typed(o) for o in run.overrides.task if declared(key_of(o)).named]
-    values = {key_of(o): o.partition("=")[2] for o in typed}
-    words = []
+    job = Job.current()
+    typed = job.words.only(lambda key: declared(key).named)
+    parts = []
     for key in swept:
-        value = values.get(key, "").strip("'\"")
+        word = typed.last(key)
+        value = word.value if word else ""
         if key == "ablation":
-            words.append(value.rpartition("/")[2])
+            parts.append(value.rpartition("/")[2])
         elif (CONF / key).is_dir():
-            words.append(value)
+            parts.append(value)
         else:
-            words.append(key.rpartition(".")[2] + value)
-    name = re.sub(r"[^\w.+-]+", "-", "_".join(words)).strip("-")[:80]
-    known = _hash(typed if "seed" in values else [*typed, SEED])
-    if found := sorted(Path(run.sweep.dir).glob(f"*{known}")):
+            parts.append(key.rpartition(".")[2] + value)
+    name = re.sub(r"[^\w.+-]+", "-", "_".join(parts)).strip("-")[:80]
+    known = _hash(typed.texts if "seed" in typed else [*typed.texts, SEED])
+    if job.sweep is not None and (found := sorted(job.sweep.glob(f"*{known}"))):
         return found[0].name
     return f"{name}_{known}" if name else known
 
 
-def _left_to_the_rows(argument: str, swept: Sequence[str]) -> str:
+def _left_to_the_rows(word: Word, swept: Sequence[str]) -> str:
     """Hydra sets what is typed once in a config of its own, without what is swept over: there `model` may be one that
     has no such key. A choice of one value is left to the rows."""
-    key, _, value = argument.partition("=")
-    inside = "." in key and value != "" and not key.startswith(("-", "~", "hydra"))
-    return f"{key}=choice({value})" if inside and key_of(argument) not in swept else argument
+    key, _, value = word.text.partition("=")
+    inside = "." in key and value != "" and not key.startswith(("~", "hydra"))
+    return f"{key}=choice({value})" if inside and word.key not in swept else word.text
 
 
-def _hash(words: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(words)).encode()).hexdigest()[:8]
+def _hash(texts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(texts)).encode()).hexdigest()[:8]
 
 
-def _swept(overrides: Sequence[str]) -> list[str]:
+def _swept(words: Words) -> list[str]:
     """The keys that have several values or a range, or that may get more another time; a row's name goes first."""
-    plain = [o for o in overrides if not key_of(o).startswith("hydra")]
+    plain = words.only(lambda key: not key.startswith("hydra"))
     try:
-        parsed = OverridesParser.create().parse_overrides(plain)
+        keys = [(word.key, word.several) for word in plain]
     except HydraException:
         return []  # Hydra will say what is wrong with it
-    keys = [(key_of(p.get_key_element()), p.is_sweep_override()) for p in parsed]
     return sorted((key for key, several in keys if several or declared(key).grows), key=lambda key: key != "ablation")
 
 
-def _name(overrides: Sequence[str], swept: Sequence[str], ablation: Ablation | None) -> str:
-    values = {key_of(o): o.partition("=")[2] for o in overrides}
+def _name(words: Words, swept: Sequence[str], ablation: Ablation | None) -> str:
     growing = {*swept, "seed"}
-    fixed = [o for o in overrides if key_of(o) not in growing and declared(key_of(o)).named]
-    named = [values[k] for k in ("model", "experiment") if k in values and k not in swept]
+    fixed = words.only(lambda key: key not in growing and declared(key).named)
+    named = [word.value for k in ("model", "experiment") if k not in swept and (word := words.last(k))]
     name = ablation.name if ablation else (named or ["sweep"])[0]
-    return f"{re.sub(r'[^-.+_a-zA-Z0-9]+', '-', name)}_{_hash([*fixed, *(f'{key}*' for key in growing)])}"
+    return f"{re.sub(r'[^-.+_a-zA-Z0-9]+', '-', name)}_{_hash([*fixed.texts, *(f'{key}*' for key in growing)])}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.util import find_spec
 
+from sr.compose.words import Words
 from sr.errors import UserError
 
 EXTRAS = {  # what a launcher's or sweeper's name begins with -> its package, and the extra that brings it
@@ -16,13 +16,12 @@ EXTRAS = {  # what a launcher's or sweeper's name begins with -> its package, an
 }
 
 
-def refuse_missing(overrides: Sequence[str]) -> None:
+def refuse_missing(words: Words) -> None:
     """Raises a UserError where a launcher or sweeper was typed that is not installed."""
-    for override in overrides:
-        key, _, name = override.partition("=")
-        for word, (package, extra) in EXTRAS.items():
-            if key in ("hydra/launcher", "hydra/sweeper") and name.startswith(word) and not _installed(package):
-                raise UserError(f'{override} needs a package that is not installed: pip install "sr-lab[{extra}]"')
+    for word in words.only(lambda key: key in ("hydra/launcher", "hydra/sweeper")):
+        for name, (package, extra) in EXTRAS.items():
+            if word.value.startswith(name) and not _installed(package):
+                raise UserError(f'{word.text} needs a package that is not installed: pip install "sr-lab[{extra}]"')
 
 
 def _installed(package: str) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from sr.measuring.scoring import BASELINE
 from sr.metrics.protocol import get_protocol
-from sr.runs.folder import differing, flat
+from sr.runs.config import flat
+from sr.runs.folder import differing
 from sr.scores.published import IMAGES
 from sr.sweeps.ablation import Ablation, Column
 from sr.sweeps.lines import PLUS, Line, has_paper

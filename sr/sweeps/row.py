@@ -7,10 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from sr.compose.job import Job
 from sr.errors import user_error
 from sr.runs.lock import BusyError, alone
 from sr.runs.record import record, recorded
@@ -19,30 +18,32 @@ from sr.sweeps.row_process import run_apart
 log = logging.getLogger(__name__)
 
 
-def run_row(cfg: DictConfig, task: Callable[[DictConfig], Any]) -> Any:
+def run_row(cfg: DictConfig, task: Callable[[DictConfig, Job, Path | None], Any]) -> Any:
     """Run the task; of a sweep's rows only those that are not finished, and those with a checkpoint from there.
+
+    Args:
+        task: takes the config, the job and the folder of the run that it goes on with, or None.
 
     Raises:
         BusyError: another process runs it.
     """
-    run = HydraConfig.get()
-    folder = Path(run.runtime.output_dir)
-    if run.mode != RunMode.MULTIRUN:
+    job = Job.current()
+    folder = job.folder
+    if job.sweep is None:
         with alone(folder):
-            return task(cfg)
+            return task(cfg, job, Path(cfg.resume) if cfg.resume else None)
     before = recorded(folder)
     if before.get("status") == "finished":
         log.info(f"{folder.name} is finished and is skipped")
         return before.get("objective")
     try:
         with alone(folder):
-            if (folder / "checkpoints" / "last.ckpt").is_file():
-                cfg.resume = str(folder)
-            else:
+            resume = folder if (folder / "checkpoints" / "last.ckpt").is_file() else None
+            if resume is None:
                 _clear(folder)
             if cfg.trainer.strategy == "auto" and cfg.trainer.devices == 1:
-                return task(cfg)
-        return run_apart(cfg, folder)
+                return task(cfg, job, resume)
+        return run_apart(cfg, job, resume)
     except BusyError:
         raise  # what it is recorded to be is the other process's
     except Exception as error:

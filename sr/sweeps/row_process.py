@@ -14,13 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from sr.compose.job import Job
+from sr.compose.words import quoted, spelled
 from sr.errors import UserError
 from sr.runs.lock import alone
 from sr.runs.record import recorded
-from sr.runs.resume import quoted
 from sr.training.timing import FACTOR, SWEEP
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ TASKS = (
 )  # fmt: skip
 
 
-def run_apart(cfg: DictConfig, folder: Path) -> Any:
+def run_apart(cfg: DictConfig, job: Job, resume: Path | None) -> Any:
     """Run a row as a command of its own, which locks the row's folder itself, and outlives this process so protected.
 
     Returns:
@@ -42,13 +42,17 @@ def run_apart(cfg: DictConfig, folder: Path) -> Any:
         BusyError: another process runs it.
         SystemExit: this process was told to end (SIGTERM), and so was the row.
     """
-    run = HydraConfig.get()
-    typed = [f"--config-dir={s.path}" for s in run.runtime.config_sources if s.provider == "command-line"]
-    typed += [*run.overrides.task, f"hydra.run.dir={quoted(folder)}"]
-    if cfg.resume:
+    folder = job.folder
+    assert job.sweep is not None
+    typed = [
+        *(f"--config-dir={path}" for path in job.config_dirs),
+        *map(spelled, job.words.texts),
+        f"hydra.run.dir={quoted(folder)}",
+    ]
+    if resume is not None:
         typed.append(f"resume={quoted(folder)}")
     log.info(f"{folder.name} needs several processes and runs as: sr train {shlex.join(typed)}")
-    environment = surroundings(Path(run.sweep.dir), int(cfg.trainer.get("num_nodes") or 1))
+    environment = surroundings(job.sweep, int(cfg.trainer.get("num_nodes") or 1))
     code = _ended([sys.executable, "-m", "sr", "train", *typed], environment)
     after = recorded(folder)
     if code != 0 or after.get("status") != "finished":

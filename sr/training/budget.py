@@ -6,7 +6,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.keys import declared
 from sr.models.base import SuperResolver, Training
-from sr.training.stages import plan
+from sr.training.stage_configs import stage_configs
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +23,13 @@ WARM_UP, TIMED = 2, 6  # steps run on copies to time a training step
 SHARE = 0.85  # of the seconds go to training steps, the rest to validation and start-up
 
 
-def shrink(cfg: DictConfig, model: type[SuperResolver], typed: set[str]) -> None:
-    """Apply what a budget says without measuring: a batch and a patch that are small, a number of steps.
+def shrunk(cfg: DictConfig, model: type[SuperResolver], typed: Collection[str]) -> DictConfig:
+    """The config after what a budget says without measuring: a batch and a patch that are small, a number of steps.
 
     Args:
         typed: the keys that the user typed; they win over the budget. Whoever types `steps` has said how long.
     """
+    cfg = cfg.copy()
     budget = cfg.budget
     for path, node in [("", cfg), *((f"stages.{name}.", stage) for name, stage in cfg.stages.items() if stage)]:
         batch, patch, hr_patch = (node.get(key) for key in ("batch_size", "patch_size", "hr_patch_size"))
@@ -44,25 +45,23 @@ def shrink(cfg: DictConfig, model: type[SuperResolver], typed: set[str]) -> None
     if "steps" in typed:
         budget.seconds = budget.steps = None
     elif budget.factor is None and budget.steps is not None:
-        budget.factor = min(1.0, budget.steps / plan(cfg, typed)[-1].end)
-    if budget.factor is not None:
-        rescale(cfg, budget.factor, typed)
+        budget.factor = min(1.0, budget.steps / stage_configs(cfg, typed)[-1].end)
+    return cfg if budget.factor is None else rescaled(cfg, budget.factor, typed)
 
 
-def fit_seconds(cfg: DictConfig, stages: Sequence[tuple[int, float]], typed: set[str]) -> None:
-    """Set the budget's factor so that the whole run takes its seconds, and scale the recipe by it.
+def factor_of_seconds(budget: DictConfig, stages: Sequence[tuple[int, float]]) -> float:
+    """The factor with which the whole run takes the budget's seconds.
 
     Args:
         stages: (optimizer steps, measured seconds of one step) of each stage.
     """
-    budget = cfg.budget
     steps, seconds = sum(n for n, _ in stages), sum(n * s for n, s in stages)
-    budget.factor = min(1.0, max(2 * len(stages) / steps, SHARE * budget.seconds / seconds))
+    factor = min(1.0, max(2 * len(stages) / steps, SHARE * budget.seconds / seconds))
     log.info(
         f"budget={budget.name}: a step takes {seconds / steps:.3f} s here, so {budget.seconds:.0f} s hold "
-        f"{int(steps * budget.factor):,} steps of the recipe's {steps:,}"
+        f"{int(steps * factor):,} steps of the recipe's {steps:,}"
     )
-    rescale(cfg, budget.factor, typed)
+    return factor
 
 
 def step_seconds(model: SuperResolver, batch: Any, setup: Training, device: Any) -> float:
@@ -87,19 +86,22 @@ def step_seconds(model: SuperResolver, batch: Any, setup: Training, device: Any)
     return (time.perf_counter() - start) / TIMED * setup.accumulate
 
 
-def rescale(cfg: DictConfig, factor: float, typed: set[str]) -> None:
-    """Multiply every step count of the recipe by `factor` (at least 1 each), except typed ones; log what changed."""
+def rescaled(cfg: DictConfig, factor: float, typed: Collection[str]) -> DictConfig:
+    """The config with every step count of the recipe times `factor` (at least 1 each), except typed ones."""
+    cfg = cfg.copy()
+    cfg.budget.factor = factor
     if factor == 1:
-        return
+        return cfg
     for path, value in list(_step_counts(cfg)):
         if path not in typed:
             _change(cfg, path, _scaled(value, factor), "steps")
     # Scaled with the rest, validation would take the same time as in the full run: longer than the training.
-    stages = plan(cfg, typed)
+    stages = stage_configs(cfg, typed)
     least = math.ceil(stages[-1].end / cfg.budget.validations) if cfg.budget.validations else 1
     if "val_every_steps" not in typed:
         shortest = min(stage.end - stage.begin for stage in stages)
         _change(cfg, "val_every_steps", min(max(cfg.val_every_steps, least), shortest), "steps")
+    return cfg
 
 
 def _scaled(value: Any, factor: float) -> Any:

@@ -8,8 +8,7 @@ from typing import Any
 
 import hydra
 import lightning.pytorch as L
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
+import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
@@ -21,7 +20,7 @@ from sr.errors import UserError
 from sr.loggers import CsvLog
 from sr.loggers.run_facts import run_facts
 from sr.models.base import SuperResolver, Training
-from sr.training.stages import Stage, at_scale, scales
+from sr.training.stage_configs import StageConfig, at_scale, scales
 
 
 def plain(cfg: Any) -> Any:
@@ -29,13 +28,13 @@ def plain(cfg: Any) -> Any:
     return OmegaConf.to_container(cfg, resolve=True)
 
 
-def architecture(cfg: DictConfig, name: str) -> type[SuperResolver]:
+def architecture(cfg: DictConfig) -> type[SuperResolver]:
     """The class that `model._target_` names.
 
     Raises:
         UserError: there is none, or it is something else.
     """
-    target = OmegaConf.select(cfg, "model._target_")
+    name, target = cfg.choices.model, OmegaConf.select(cfg, "model._target_")
     if target is None:
         raise UserError(f"model={name}: conf/model/{name}.yaml has no _target_")
     try:
@@ -47,7 +46,7 @@ def architecture(cfg: DictConfig, name: str) -> type[SuperResolver]:
     return found
 
 
-def models(stages: Sequence[Stage]) -> list[SuperResolver]:
+def models(stages: Sequence[StageConfig]) -> list[SuperResolver]:
     """One per stage; the same object as long as the architecture and its scale stay the same."""
     built: list[SuperResolver] = []
     for n, stage in enumerate(stages):
@@ -59,7 +58,7 @@ def models(stages: Sequence[Stage]) -> list[SuperResolver]:
     return built
 
 
-def data_sets(stages: Sequence[Stage], typed: Collection[str]) -> list[Loaders]:
+def data_sets(stages: Sequence[StageConfig], typed: Collection[str]) -> list[Loaders]:
     """What each stage trains on; the same object for stages that train on the same patches."""
     built: dict[str, Loaders] = {}
     found = []
@@ -89,25 +88,39 @@ def training(cfg: DictConfig) -> Training:
     )
 
 
-def trainer(cfg: DictConfig, stages: Sequence[Stage], folder: Path, name: str, partial_updates: bool) -> L.Trainer:
+def setups(cfg: DictConfig, stages: Sequence[StageConfig], models: Sequence[SuperResolver]) -> list[Training]:
+    """What each stage trains with, all of it built now: a missing file of a late stage is told at once."""
+    torch.manual_seed(cfg.seed)  # a discriminator starts the same whatever was timed before
+    built = [training(stage.cfg) for stage in stages]
+    for setup, model in zip(built, models, strict=True):
+        setup.learning(model.learnable())
+        setup.grouped(model.learnable())
+    return built
+
+
+def trainer(
+    cfg: DictConfig, steps: Sequence[int], folder: Path, name: str, partial_updates: bool, sweep: Path | None
+) -> L.Trainer:
     """The trainer of the whole run.
 
     Args:
+        steps: optimizer steps at the end of each stage, of the whole run.
         name: of the run.
         partial_updates: a step may leave parameters without a gradient.
+        sweep: folder of the sweep that the run is a row of, or None.
     """
     monitor = f"val/psnr_{cfg.protocol.name}"
     last = Checkpoints(folder / "checkpoints", monitor, cfg.save_every_minutes, cfg.save_every_steps)
     callbacks: list[L.Callback] = [NanGuard(folder)]
     if cfg.trainer.enable_progress_bar:
-        callbacks.append(Progress(stages[-1].end * cfg.accumulate))
+        callbacks.append(Progress(steps[-1] * cfg.accumulate))
     for key, node in cfg.callbacks.items():
         if node is not None:
             extra = {"folder": str(folder / "panels")} if key == "panels" else {}
             callbacks.append(hydra.utils.instantiate(node, **extra))
     callbacks.append(last)  # after the others: an average of weights must have taken the step that is saved
     loggers: list[Any] = [CsvLog(folder)]
-    known = {"facts": run_facts(folder, name, plain(cfg.choices), scale_name(cfg.scale), sweep_folder())}
+    known = {"facts": run_facts(folder, name, plain(cfg.choices), scale_name(cfg.scale), sweep)}
     for node in filter(None, cfg.logger.values()):
         ours = str(node.get("_target_")).startswith("sr.")  # another library's takes what it takes
         loggers.append(hydra.utils.instantiate(node, **(known if ours else {}), _convert_="all"))
@@ -119,7 +132,7 @@ def trainer(cfg: DictConfig, stages: Sequence[Stage], folder: Path, name: str, p
         return hydra.utils.instantiate(
             cfg.trainer,
             **strategy,
-            max_steps=stages[0].end,
+            max_steps=steps[0],
             max_epochs=-1,
             callbacks=callbacks,
             logger=loggers,
@@ -138,10 +151,3 @@ def trainer(cfg: DictConfig, stages: Sequence[Stage], folder: Path, name: str, p
         if isinstance(cause, MisconfigurationException | ValueError | RuntimeError):
             raise UserError(f"trainer: {cause} (trainer=auto takes what this machine has)") from error
         raise
-
-
-def sweep_folder() -> Path | None:
-    """The folder of the sweep that this run is a row of."""
-    if not HydraConfig.initialized() or (run := HydraConfig.get()).mode != RunMode.MULTIRUN:
-        return None
-    return Path(run.sweep.dir)

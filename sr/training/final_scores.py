@@ -9,61 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
-from omegaconf import DictConfig
 
 from sr.callbacks import Checkpoints
-from sr.compose.image_sets import build_set, found_benchmarks, refuse_missing
-from sr.data.loaders import Loaders
-from sr.data.module import SRDataModule
-from sr.data.multiscale import MultiScale
 from sr.measuring.entries import published_name
 from sr.measuring.scoring import BASELINE, Entry, compare
-from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
 from sr.runs import checkpoint
-from sr.runs.resume import quoted
-from sr.training.stages import Stage, scales
+from sr.training.plan import Plan
+from sr.training.stage_configs import StageConfig
 
 log = logging.getLogger(__name__)
 
 
-def test_sets(
-    cfg: DictConfig, stages: Sequence[Stage], data: Sequence[Loaders], typed: list[str]
-) -> dict[int, list[SRDataModule]]:
-    """What is measured at the end, by scale, all of it looked at before the first step."""
-    about_sets = [a for a in typed if not a.lstrip("+~").startswith(("data.", "data_dir=", "cache_dir=", "scale="))]
-    about_sets += [f"{key}={quoted(cfg[key])}" for key in ("data_dir", "cache_dir")]
-    found: dict[int, list[SRDataModule]] = {}
-    for stage, trained_on in reversed(list(zip(stages, data, strict=True))):  # the last stage's scales come first
-        for scale in scales(stage.cfg):
-            if scale in found:
-                continue
-            if cfg.benchmarks is not None:
-                found[scale] = [build_set(name, scale, about_sets) for name in cfg.benchmarks]
-                refuse_missing(found[scale])
-                continue
-            own = trained_on.modules[scale] if isinstance(trained_on, MultiScale) else trained_on
-            assert isinstance(own, SRDataModule)
-            held_out = [own] if own.has("test") else []
-            refuse_missing(held_out)
-            found[scale] = held_out + found_benchmarks(scale, about_sets)
-    return found
-
-
-def measure(
-    cfg: DictConfig,
-    trainer: L.Trainer,
-    model: SuperResolver,
-    name: str,
-    stages: Sequence[Stage],
-    sets: Mapping[int, list[SRDataModule]],
-    folder: Path,
-) -> float | None:
+def measure(plan: Plan, trainer: L.Trainer, folder: Path) -> float | None:
     """Measure the result, and the earlier stages beside it, on every set; log and write the figures.
 
     Returns:
         Mean PSNR of the result on the first set under the first protocol.
     """
+    cfg, model, name, stages, sets = plan.cfg, plan.model, plan.name, plan.stages, plan.test_sets
     if not any(sets.values()):
         log.info(
             "no test set was found to measure the result on: type benchmarks=[set5] data_dir=<folder that holds it>"
@@ -106,7 +70,7 @@ def validated(trainer: L.Trainer, resumed: Mapping[str, Any] | None) -> float | 
     return keeper.best if keeper.best is not None else kept.get("best")
 
 
-def _earlier(stages: Sequence[Stage], name: str, folder: Path) -> list[Entry]:
+def _earlier(stages: Sequence[StageConfig], name: str, folder: Path) -> list[Entry]:
     """The models as the stages before the last one left them."""
     found = []
     for stage in stages[:-1]:

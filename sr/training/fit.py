@@ -6,25 +6,46 @@ import logging
 import os
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+import torch
 
 from sr.callbacks import Checkpoints
-from sr.data.loaders import Loaders
 from sr.errors import UserError
 from sr.loggers import CsvLog
-from sr.models.base import SuperResolver, Training
 from sr.runs import checkpoint
 from sr.training.build import plain
-from sr.training.stages import Stage
+from sr.training.plan import Plan, Stage
 
 log = logging.getLogger(__name__)
+Content = Mapping[str, Any]  # of the checkpoint that a run goes on from
 
 
-def first_stage(stages: Sequence[Stage], resumed: dict[str, Any] | None) -> int:
+def ready(plan: Plan, resumed: Content | None, folder: Path) -> None:
+    """Bring the models into the form that they train in.
+
+    Raises:
+        UserError: a checkpoint does not fit the stage that begins from it; the interrupted run had other stages.
+    """
+    if plan.cfg.channels_last:
+        for stage in plan.stages:
+            stage.model.to(memory_format=torch.channels_last)
+    first = plan.stages[first_stage(plan.stages, resumed)]
+    if resumed is not None:
+        checkpoint.load_weights(first.model, resumed["state_dict"], folder)
+    for stage in plan.stages:  # of a late stage too, which would fail after hours
+        source = stage.cfg.init_from
+        if source and source not in ("last", "best") and resumed is None:
+            checkpoint.fitting(stage.model, checkpoint.read(source), plain(stage.cfg.model), source)
+    if plan.cfg.compile:
+        for model in dict.fromkeys(stage.model for stage in plan.stages):
+            model.network = torch.compile(model.network)  # type: ignore[method-assign]
+
+
+def first_stage(stages: Sequence[Stage], resumed: Content | None) -> int:
     """The index of the stage that a run begins or goes on with.
 
     Raises:
@@ -32,7 +53,7 @@ def first_stage(stages: Sequence[Stage], resumed: dict[str, Any] | None) -> int:
     """
     if resumed is None or (tag := resumed["sr"].get("stage")) is None:
         return 0
-    index = tag["number"] - 1
+    index = int(tag["number"]) - 1
     if index >= len(stages) or (stages[index].name, stages[index].begin) != (tag["name"], tag["begin"]):
         raise UserError(
             f"the run was in stage {tag['number']} ({tag['name']}), which began after {tag['begin']:,} steps; these "
@@ -41,44 +62,37 @@ def first_stage(stages: Sequence[Stage], resumed: dict[str, Any] | None) -> int:
     return index
 
 
-def run_stages(
-    trainer: L.Trainer,
-    stages: Sequence[Stage],
-    models: Sequence[SuperResolver],
-    data: Sequence[Loaders],
-    setups: Sequence[Training],
-    metadata: Sequence[dict[str, Any]],
-    folder: Path,
-    resumed: dict[str, Any] | None,
-) -> None:
+def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -> None:
     """Train every stage that is not done; each leaves `checkpoints/stage<n>_<name>.ckpt` where there are several."""
+    stages = plan.stages
     begin = first_stage(stages, resumed)
     step = int(resumed["global_step"]) if resumed else 0
     for logger in trainer.loggers:
         if isinstance(logger, CsvLog) and resumed:
             logger.resume_at(step)
         elif not isinstance(logger, CsvLog):
-            logger.log_hyperparams(metadata[0]["config"])
+            logger.log_hyperparams(stages[0].metadata["config"])
     trainer.strategy.checkpoint_io = checkpoint.CheckpointFiles()
     if step >= stages[-1].end:
         log.info(f"this run is complete: {step:,} steps.")
         return
     for index, stage in list(enumerate(stages))[begin:]:
-        model, going_on = models[index], resumed is not None and index == begin
+        model, going_on = stage.model, resumed is not None and index == begin
+        former = stages[index - 1] if index else None
         if not going_on:
-            _warm_start(stage, model, models[index - 1] if index else None, folder)
-        _keep_optimizers(trainer, stages, index, model, going_on)
-        model.attach(setups[index])
-        model.metadata = metadata[index]
+            _warm_start(stage, former, folder)
+        _keep_optimizers(trainer, stage, former, going_on)
+        model.attach(stage.setup)
+        model.metadata = dict(stage.metadata)
         if stage.of > 1:
             log.info(f"stage {stage.number}/{stage.of} {stage.name}: to step {stage.end:,}")
         if going_on:
             log.info(f"resuming at step {step:,} of {stages[-1].end:,}")
-        _enter(trainer, stage, model, setups[index], step if not going_on else None)
+        _enter(trainer, stage, step if not going_on else None)
         try:
             trainer.fit(
                 model,
-                datamodule=data[index],
+                datamodule=stage.data,
                 ckpt_path=checkpoint.locate(folder) if going_on else None,
                 weights_only=True,
             )
@@ -91,20 +105,19 @@ def run_stages(
             )  # nothing was trained; a mean of weights counts
         step = stage.end
         if index + 1 < len(stages):
-            models[index + 1].batches_seen = model.batches_seen
+            stages[index + 1].model.batches_seen = model.batches_seen
             _leave(trainer, stage, folder)
 
 
-def _warm_start(stage: Stage, model: SuperResolver, former: SuperResolver | None, folder: Path) -> None:
+def _warm_start(stage: Stage, former: Stage | None, folder: Path) -> None:
     """Give a new stage its first weights."""
     source = stage.cfg.init_from
-    node = plain(stage.cfg.model)
-    if source == "last" and former is model:
+    if source == "last" and former is not None and former.model is stage.model:
         return
     if source == "last":
         assert former is not None
-        content = {"state_dict": former.state_dict(), "sr": former.metadata}
-        source = f"stage {stage.number - 1}"
+        content = {"state_dict": former.model.state_dict(), "sr": former.model.metadata}
+        source = f"stage {former.number}"
     elif source == "best":
         best = sorted((folder / "checkpoints").glob(f"stage{stage.number - 1}_*_best.ckpt"))
         if not best:
@@ -118,26 +131,24 @@ def _warm_start(stage: Stage, model: SuperResolver, former: SuperResolver | None
         content = checkpoint.read(source)
     else:
         return
-    log.info(checkpoint.warm_start(model, content, node, source))
+    log.info(checkpoint.warm_start(stage.model, content, plain(stage.cfg.model), source))
 
 
-def _keep_optimizers(
-    trainer: L.Trainer, stages: Sequence[Stage], index: int, model: SuperResolver, going_on: bool
-) -> None:
+def _keep_optimizers(trainer: L.Trainer, stage: Stage, former: Stage | None, going_on: bool) -> None:
     """Hand the former stage's optimizer state over, where the stage says so; the place in the schedule with it
     unless the stage has a schedule or a learning rate of its own."""
-    model.former_optimizers = None
-    if going_on or index == 0 or stages[index].cfg.optimizer_state == "fresh":
+    stage.model.former_optimizers = None
+    if going_on or former is None or stage.cfg.optimizer_state == "fresh":
         return
-    now, then = stages[index].cfg, stages[index - 1].cfg
+    now, then = stage.cfg, former.cfg
     same = all(plain(now[key]) == plain(then[key]) for key in ("optimizer", "scheduler", "parameter_groups"))
-    model.former_optimizers = [
+    stage.model.former_optimizers = [
         (optimizer.state_dict(), config.scheduler.state_dict() if same else None)
         for optimizer, config in zip(trainer.optimizers, trainer.lr_scheduler_configs, strict=True)
     ]
 
 
-def _enter(trainer: L.Trainer, stage: Stage, model: SuperResolver, setup: Training, step: int | None) -> None:
+def _enter(trainer: L.Trainer, stage: Stage, step: int | None) -> None:
     """Set the trainer to a stage.
 
     Args:
@@ -145,10 +156,10 @@ def _enter(trainer: L.Trainer, stage: Stage, model: SuperResolver, setup: Traini
     """
     loop = trainer.fit_loop.epoch_loop
     loop.max_steps = stage.end
-    manual = not model.automatic_optimization
+    manual = not stage.model.automatic_optimization
     # Lightning refuses both beside manual optimization, where the model does them itself.
-    trainer.accumulate_grad_batches = 1 if manual else setup.accumulate
-    trainer.gradient_clip_val = None if manual else setup.clip
+    trainer.accumulate_grad_batches = 1 if manual else stage.setup.accumulate
+    trainer.gradient_clip_val = None if manual else stage.setup.clip
     if step is not None:
         # Lightning counts the steps of automatic and manual optimization apart; the run has one count.
         loop.automatic_optimization.optim_progress.optimizer.step.total.completed = step

@@ -5,109 +5,93 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
 import lightning.pytorch as L
 from filelock import FileLock
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from sr.compose.job import Job
 from sr.compose.keys import declared
-from sr.compose.words import key_of
+from sr.compose.words import Words
 from sr.data.loaders import Loaders
 from sr.errors import UserError
 from sr.models.base import SuperResolver
 from sr.training import budget, build
 from sr.training.build import plain
-from sr.training.stages import Stage
+from sr.training.stage_configs import StageConfig
 
 log = logging.getLogger(__name__)
 FACTOR = "SR_BUDGET_FACTOR"  # in the environment: for the processes that this one starts
 SWEEP = "SR_SWEEP"  # in the environment of a row that runs as a command of its own: the sweep's folder
 
 
-def calibrate(
-    cfg: DictConfig,
-    stages: Sequence[Stage],
-    models: Sequence[SuperResolver],
-    data: Sequence[Loaders],
-    keys: Collection[str],
-) -> None:
-    """Scale a recipe to a budget in seconds; every process of a run, and comparable rows of a sweep, in the same way.
+def budget_factor(
+    cfg: DictConfig, stages: Sequence[StageConfig], models: Sequence[SuperResolver], data: Sequence[Loaders], job: Job
+) -> float:
+    """What a recipe's step counts are multiplied by to take the budget's seconds.
 
-    Rows that differ only in the seed, and all rows of an ablation, take the factor of the first of them that is timed;
-    it stands in the sweep's `budget.json`.
-
-    Args:
-        keys: that were typed.
+    Every process of a run, and comparable rows of a sweep, take the same: rows that differ only in the seed, and all
+    rows of an ablation, that of the first of them that is timed; it stands in the sweep's `budget.json`.
     """
-    if cfg.budget.seconds is None or cfg.budget.factor is not None:
-        return
     if int(os.environ.get("LOCAL_RANK", 0)) > 0 and (known := os.environ.get(FACTOR)):
-        cfg.budget.factor = float(known)  # found by the process that started this one
-        budget.rescale(cfg, cfg.budget.factor, set(keys))
-        return
+        return float(known)  # found by the process that started this one
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 or int(os.environ.get("SLURM_NTASKS", 1)) > 1:
         raise UserError(
             f"budget={cfg.budget.name} times the first steps, which several processes that were started apart "
             "would each do differently. Type the factor of the step counts instead: budget.factor=0.01"
         )
-    sweep = build.sweep_folder() or os.environ.get(SWEEP)
+    sweep = job.sweep or os.environ.get(SWEEP)
     if sweep is None:
-        budget.fit_seconds(cfg, _times(cfg, stages, models, data), set(keys))
+        factor = budget.factor_of_seconds(cfg.budget, _times(cfg, stages, models, data))
     else:
-        _as_the_first(cfg, Path(sweep), stages, models, data, keys)
-    os.environ[FACTOR] = str(cfg.budget.factor)
+        factor = _as_the_first(cfg, Path(sweep), stages, models, data, job)
+    os.environ[FACTOR] = str(factor)
+    return factor
 
 
 def _as_the_first(
     cfg: DictConfig,
     sweep: Path,
-    stages: Sequence[Stage],
+    stages: Sequence[StageConfig],
     models: Sequence[SuperResolver],
     data: Sequence[Loaders],
-    keys: Collection[str],
-) -> None:
-    run = HydraConfig.get()
-    rows, file = comparable(run.overrides.task), sweep / "budget.json"
+    job: Job,
+) -> float:
+    rows, file = comparable(job.words), sweep / "budget.json"
     with FileLock(sweep / ".budget.lock"):  # the others wait for the first one, and do not disturb its timing
-        known = _read(file)
+        known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         if rows in known:
-            cfg.budget.factor = float(known[rows]["factor"])
+            factor = float(known[rows]["factor"])
             log.info(
-                f"budget={cfg.budget.name}: {cfg.budget.factor:.3g} of the recipe's steps, as {known[rows]['row']} was "
+                f"budget={cfg.budget.name}: {factor:.3g} of the recipe's steps, as {known[rows]['row']} was "
                 f"timed for ({file})"
             )
-            budget.rescale(cfg, cfg.budget.factor, set(keys))
-            return
-        budget.fit_seconds(cfg, _times(cfg, stages, models, data), set(keys))
-        known[rows] = {"factor": cfg.budget.factor, "row": Path(run.runtime.output_dir).name}
+            return factor
+        factor = budget.factor_of_seconds(cfg.budget, _times(cfg, stages, models, data))
+        known[rows] = {"factor": factor, "row": job.folder.name}
         part = file.with_suffix(".part")
         part.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
         os.replace(part, file)
+        return factor
 
 
-def comparable(typed: Sequence[str]) -> str:
+def comparable(words: Words) -> str:
     """What rows have in common that are to be trained for as many steps: all that was typed but seed and row."""
-    words = []
-    for override in typed:
-        key, value = key_of(override), override.partition("=")[2]
-        if key == "ablation":
-            words.append(f"{key}={value.partition('/')[0]}")
-        elif key not in ("seed", "resume") and declared(key).named:
-            words.append(override)
-    return " ".join(sorted(words))
-
-
-def _read(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    common = []
+    for word in words:
+        if word.key == "ablation":
+            common.append(f"ablation={word.value.partition('/')[0]}")
+        elif word.key not in ("seed", "resume") and declared(word.key).named:
+            common.append(word.text)
+    return " ".join(sorted(common))
 
 
 def _times(
-    cfg: DictConfig, stages: Sequence[Stage], models: Sequence[SuperResolver], data: Sequence[Loaders]
+    cfg: DictConfig, stages: Sequence[StageConfig], models: Sequence[SuperResolver], data: Sequence[Loaders]
 ) -> list[tuple[int, float]]:
     """(optimizer steps, measured seconds of one step) of each stage."""
     probe: L.Trainer = hydra.utils.instantiate(cfg.trainer, logger=False, enable_checkpointing=False)

@@ -8,8 +8,9 @@ import torch
 import yaml
 
 from sr.errors import UserError
+from sr.runs.config import flat
 from sr.runs.differences import settings
-from sr.runs.folder import differing, find_runs, flat, read_run
+from sr.runs.folder import differing, find_runs, read_run
 from sr.runs.record import record, recorded
 
 

@@ -10,16 +10,18 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import get_class
 
 from sr.compose import schema as config
-from sr.compose.checks import check_targets, drop_leftovers
+from sr.compose.checks import check_targets, without_leftovers
 from sr.compose.conf import CONF
 from sr.compose.keys import declared, root
+from sr.compose.words import Words
 from sr.errors import UserError
-from sr.runs.folder import find_runs, flat
+from sr.runs.config import flat
+from sr.runs.folder import find_runs
 from sr.scores.published import published
 from sr.sweeps.ablation import read
 from sr.sweeps.ablation_rows import find, store, with_rows
 from sr.training.build import plain
-from sr.training.stages import at_scale, plan, scales
+from sr.training.stage_configs import at_scale, scales, stage_configs
 
 NAMES = sorted(p.stem for p in (CONF / "ablation").glob("*.yaml"))
 TINY = ["budget=smoke", "logger=csv", "callbacks=[]", "trainer.enable_progress_bar=false"]
@@ -65,7 +67,7 @@ DIFFERENCES = {
 def settings(cfg) -> list[dict]:
     """Of each stage, every key of its config with its value."""
     left_out = ("losses", "stages", *(key for key, known in root().items() if not known.result))
-    stages = plan(cfg, set())
+    stages = stage_configs(cfg, set())
     return [
         {"stages": len(stages), **flat({k: v for k, v in plain(stage.cfg).items() if k not in left_out})}
         for stage in stages
@@ -80,11 +82,11 @@ def test_every_row_composes_and_all_of_its_schedule_follows_the_steps(compose, n
         store(ablation, row)
         cfg = compose(f"ablation={name}/{row.name}", "steps=40")
         cfg.choices = {"ablation": row.name}
-        drop_leftovers(cfg, {"steps"})
+        cfg = without_leftovers(cfg, {"steps"})
         for scale in scales(cfg):
             one = at_scale(cfg, scale, ())
             check_targets(plain(cfg) | {key: plain(one[key]) for key in ("data", "degradation")})
-        stages = plan(cfg, {"steps"})
+        stages = stage_configs(cfg, {"steps"})
         for stage in stages:
             late = {
                 key: value
@@ -94,11 +96,11 @@ def test_every_row_composes_and_all_of_its_schedule_follows_the_steps(compose, n
                 and key.startswith(("scheduler.", "callbacks.", "loss.", "val_every"))
                 and max(value if isinstance(value, list) else [value or 0]) > stages[-1].end
             }
-            assert not late or name not in DIFFERENCES, f"{row.name}: a short run never gets there"
-        assert cfg.val_every_steps < 40 or name not in DIFFERENCES, "a short run is validated too"
+            assert not late, f"{row.name}: a short run never gets there"
+        assert cfg.val_every_steps < 40, "a short run is validated too"
 
 
-@pytest.mark.parametrize("name", DIFFERENCES)
+@pytest.mark.parametrize("name", NAMES)
 def test_rows_differ_in_what_the_table_is_about_and_in_nothing_else(compose, name):
     ablation = find(name)
     runs = {}
@@ -154,7 +156,7 @@ def test_the_arms_of_the_warm_start_halve_when_the_paper_says(compose):
     found = {}
     for row in ablation.rows.values():
         store(ablation, row)
-        stages = plan(compose(f"ablation=rlfn_warm_start/{row.name}"), set())
+        stages = stage_configs(compose(f"ablation=rlfn_warm_start/{row.name}"), set())
         schedules = {(stage.cfg.scheduler.step_size, stage.cfg.scheduler.get("period")) for stage in stages}
         found[row.name] = (stages[-1].end, *schedules)
     assert found == {
@@ -172,11 +174,12 @@ def test_what_is_typed_wins_over_a_row(compose):
 
 
 def test_a_name_becomes_all_rows_and_a_pattern_some(tmp_path):
-    typed, ablation, left_out = with_rows(["-m", "+ablation=edsr_steps", "seed=0,1"], sweeping=True)
+    typed, ablation, left_out = with_rows(Words(["+ablation=edsr_steps", "seed=0,1"]), (), sweeping=True)
     assert ablation.name == "edsr_steps" and not left_out
-    assert typed[:2] == ["-m", "seed=0,1"] and typed[2].startswith("ablation=edsr_steps/l2_x2,edsr_steps/l2_x3,")
-    typed, _, _ = with_rows(["-m", "ablation='edsr_steps/*_x4,edsr_steps/multi'"], sweeping=True)
-    assert typed[-1] == "ablation=edsr_steps/l2_x4,edsr_steps/l1_x4,edsr_steps/baseline_x4,edsr_steps/multi"
+    assert typed.texts[0] == "seed=0,1"
+    assert typed.texts[1].startswith("ablation=edsr_steps/l2_x2,edsr_steps/l2_x3,")
+    typed, _, _ = with_rows(Words(["ablation='edsr_steps/*_x4,edsr_steps/multi'"]), (), sweeping=True)
+    assert typed.texts[-1] == "ablation=edsr_steps/l2_x4,edsr_steps/l1_x4,edsr_steps/baseline_x4,edsr_steps/multi"
 
 
 @pytest.mark.parametrize(
@@ -190,12 +193,12 @@ def test_a_name_becomes_all_rows_and_a_pattern_some(tmp_path):
 )
 def test_a_wrong_ablation_is_refused_with_the_right_word(typed, sweeping, hint):
     with pytest.raises(UserError, match=hint):
-        with_rows([typed], sweeping)
+        with_rows(Words([typed]), (), sweeping)
 
 
 def test_a_scale_typed_over_rows_of_several_scales_is_refused():
     with pytest.raises(UserError, match=r"edsr_steps/\*_x2"):
-        with_rows(["-m", "+ablation=edsr_steps", "scale=2"], sweeping=True)
+        with_rows(Words(["+ablation=edsr_steps", "scale=2"]), (), sweeping=True)
 
 
 @pytest.mark.parametrize(
@@ -216,12 +219,13 @@ def test_a_file_that_is_no_ablation_is_refused(tmp_path, text, hint):
 
 def test_rows_without_their_weights_are_not_run_and_say_why(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    typed, _, left_out = with_rows(["-m", "+ablation=rlfn_contrastive"], sweeping=True)
-    assert typed[-1] == "ablation=rlfn_contrastive/none,rlfn_contrastive/random"
+    typed, _, left_out = with_rows(Words(["+ablation=rlfn_contrastive"]), (), sweeping=True)
+    assert typed.texts[-1] == "ablation=rlfn_contrastive/none,rlfn_contrastive/random"
     assert set(left_out) == {"vgg", "vgg_shallow", "vgg_deep"} and "vgg_weights=PATH" in left_out["vgg"]
     (tmp_path / "some.pth").touch()
-    typed, _, left_out = with_rows(["+ablation=rlfn_contrastive", f"vgg_weights={tmp_path}/some.pth"], sweeping=True)
-    assert not left_out and "vgg_deep" in typed[-1]
+    words = ["+ablation=rlfn_contrastive", f"vgg_weights={tmp_path}/some.pth"]
+    typed, _, left_out = with_rows(Words(words), (), sweeping=True)
+    assert not left_out and "vgg_deep" in typed.texts[-1]
 
 
 def table(folder: Path) -> list[dict[str, str]]:

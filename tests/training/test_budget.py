@@ -42,7 +42,7 @@ TWO = {
 
 def test_every_step_count_is_scaled_together():
     cfg = recipe(stages=TWO)
-    budget.rescale(cfg, 0.1, typed=set())
+    cfg = budget.rescaled(cfg, 0.1, typed=set())
     assert (cfg.steps, cfg.val_every_steps, cfg.scheduler.T_max) == (100, 10, 100)
     assert list(cfg.scheduler.milestones) == [25, 50, 75]
     assert [s.steps for s in cfg.stages.values()] == [40, 60]
@@ -52,7 +52,7 @@ def test_every_step_count_is_scaled_together():
 
 def test_counts_stay_positive_and_milestones_apart():
     cfg = recipe()
-    budget.rescale(cfg, 0.001, typed=set())
+    cfg = budget.rescaled(cfg, 0.001, typed=set())
     assert cfg.steps == 1 and cfg.val_every_steps == 1
     assert list(cfg.scheduler.milestones) == [1, 2, 3]
 
@@ -60,59 +60,59 @@ def test_counts_stay_positive_and_milestones_apart():
 def test_smoke_shrinks_batch_and_patch_and_says_so(caplog):
     cfg = recipe(budget={"steps": 4, "max_batch": 2, "smallest_patch": True})
     with caplog.at_level(logging.INFO):
-        budget.shrink(cfg, EDSR, typed=set())
+        cfg = budget.shrunk(cfg, EDSR, typed=set())
     assert (cfg.steps, cfg.batch_size, cfg.patch_size) == (4, 2, EDSR.min_patch)
     assert "batch_size 16 -> 2" in caplog.text and "steps 1000 -> 4" in caplog.text
 
 
 def test_a_budget_is_of_all_stages_together_and_reaches_into_them():
     cfg = recipe(stages=TWO, budget={"steps": 10, "max_batch": 2, "smallest_patch": True})
-    budget.shrink(cfg, EDSR, typed=set())
+    cfg = budget.shrunk(cfg, EDSR, typed=set())
     assert [s.steps for s in cfg.stages.values()] == [4, 6] and cfg.val_every_steps == 1
     assert (cfg.stages.first.batch_size, cfg.stages.second.patch_size) == (2, EDSR.min_patch)
 
 
 def test_a_short_run_validates_a_few_times_not_as_often_as_the_full_one():
     cfg = recipe(steps=100_000, val_every_steps=100, budget={"validations": 10})
-    budget.rescale(cfg, 0.01, typed=set())
+    cfg = budget.rescaled(cfg, 0.01, typed=set())
     assert (cfg.steps, cfg.val_every_steps) == (1000, 100)
     cfg = recipe(steps=100_000, val_every_steps=100, budget={"validations": 10})
-    budget.rescale(cfg, 0.01, typed={"val_every_steps"})
+    cfg = budget.rescaled(cfg, 0.01, typed={"val_every_steps"})
     assert cfg.val_every_steps == 100
 
 
 def test_typed_keys_win_over_the_budget():
     cfg = recipe(budget={"steps": 4, "max_batch": 2, "smallest_patch": True})
-    budget.shrink(cfg, EDSR, typed={"steps", "batch_size"})
+    cfg = budget.shrunk(cfg, EDSR, typed={"steps", "batch_size"})
     assert (cfg.steps, cfg.batch_size, cfg.patch_size) == (1000, 16, EDSR.min_patch)
     assert list(cfg.scheduler.milestones) == [250, 500, 750]
 
 
 def test_a_known_factor_is_used_again_without_timing():
     first = recipe(budget={"steps": 100})
-    budget.shrink(first, EDSR, typed=set())
+    first = budget.shrunk(first, EDSR, typed=set())
     again = recipe(budget={"steps": 100, "factor": first.budget.factor})
-    budget.shrink(again, EDSR, typed=set())
+    again = budget.shrunk(again, EDSR, typed=set())
     assert again.steps == first.steps == 100
 
 
 def test_a_budget_in_seconds_is_set_from_timed_steps():
     cfg = recipe(budget={"seconds": 60})
-    budget.fit_seconds(cfg, [(1000, 0.5)], typed=set())
+    cfg = budget.rescaled(cfg, budget.factor_of_seconds(cfg.budget, [(1000, 0.5)]), typed=set())
     assert cfg.steps == int(budget.SHARE * 60 / 0.5)
     assert int(cfg.budget.factor * 1000) == cfg.steps
 
 
 def test_stages_that_take_longer_count_for_more():
     cfg = recipe(stages=TWO, budget={"seconds": 100})
-    budget.fit_seconds(cfg, [(400, 0.1), (600, 0.4)], typed=set())
+    cfg = budget.rescaled(cfg, budget.factor_of_seconds(cfg.budget, [(400, 0.1), (600, 0.4)]), typed=set())
     taken = cfg.stages.first.steps * 0.1 + cfg.stages.second.steps * 0.4
     assert 100 * budget.SHARE - 0.5 < taken <= 100 * budget.SHARE
 
 
 def test_a_fast_machine_never_trains_longer_than_the_paper():
     cfg = recipe(budget={"seconds": 60})
-    budget.fit_seconds(cfg, [(1000, 1e-4)], typed=set())
+    cfg = budget.rescaled(cfg, budget.factor_of_seconds(cfg.budget, [(1000, 1e-4)]), typed=set())
     assert cfg.steps == 1000 and cfg.budget.factor == 1
 
 

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from sr.compose.checks import check_targets
 from sr.compose.schema import recipe_of, register
 from sr.compose.words import as_typed, spelled
-from sr.training.stages import at_scale, patches, plan, scales
+from sr.training.stage_configs import at_scale, patches, scales, stage_configs
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 MODELS = sorted(p.stem for p in (CONF / "model").glob("*.yaml"))
@@ -45,20 +45,20 @@ def composed(*typed: str) -> tuple[DictConfig, dict[str, Any]]:
     return cfg, {str(group): name for group, name in choices.items()}
 
 
-def model_of(recipe: str) -> str | None:
-    """The model that a recipe's first lines tell one to type, else the one that it is named for, if there is one."""
+def model_of(recipe: str) -> str:
+    """The model that a recipe's first lines tell one to type, else the one that it is named for."""
     if told := re.search(r"^#.*\bmodel=(\w+)", (CONF / f"recipe/{recipe}.yaml").read_text(), re.M):
         return told[1]
     name = recipe
     while name not in MODELS and "_" in name:
         name = name.rpartition("_")[0]
-    return name if name in MODELS else None
+    return name if name in MODELS else "edsr_baseline"
 
 
 def check(cfg: DictConfig) -> None:
     """Every stage at every scale has arguments that its classes take, and counts of steps that fit each other."""
-    total = plan(cfg, ())[-1].end
-    for stage in plan(cfg, ()):
+    total = stage_configs(cfg, ())[-1].end
+    for stage in stage_configs(cfg, ()):
         for scale in scales(stage.cfg):
             check_targets(OmegaConf.to_container(at_scale(stage.cfg, scale, ()), resolve=True))  # type: ignore[arg-type]
         with torch.device("meta"):
@@ -119,7 +119,7 @@ PAPERS = [
 def test_data_paper_is_the_run_of_the_paper(typed, data, steps, patch, batch, rate):
     cfg, choices = composed(*f"model={typed} data=paper".split())
     assert choices["data"] == cfg.paper_data == data and choices["recipe"] != "base"
-    stages = plan(cfg, ())
+    stages = stage_configs(cfg, ())
     seen = (stages[-1].end, patches(stages[-1].cfg, ()), cfg.batch_size, cfg.optimizer.lr)
     for value, told in zip(seen, (steps, patch, batch, rate), strict=True):
         assert told is None or value == told
@@ -174,14 +174,12 @@ def test_what_to_type_instead(command, typed, told):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_composes_and_fits_its_model(recipe):
-    model = model_of(recipe)
-    typed = [f"model={model or 'edsr_baseline'}", f"recipe={recipe}"]
+    typed = [f"model={model_of(recipe)}", f"recipe={recipe}"]
     cfg, choices = composed(*typed)
     assert choices["recipe"] == recipe
     if cfg.paper_data:
         assert composed(*typed, "data=paper")[1]["data"] == cfg.paper_data
-    if model or recipe == "base":
-        check(cfg)
+    check(cfg)
 
 
 def test_a_size_without_a_recipe_takes_its_familys_and_a_new_model_the_base_one():
@@ -207,22 +205,22 @@ def test_the_demo_composes():
     ],
 )
 def test_stages(typed, stages):
-    assert [stage.name for stage in plan(composed(*typed)[0], ())] == stages
+    assert [stage.name for stage in stage_configs(composed(*typed)[0], ())] == stages
 
 
 def test_only_the_last_stage_of_rlfn_is_contrastive_and_the_ablation_is_of_equal_length():
-    stages = plan(composed("model=rlfn")[0], ())
+    stages = stage_configs(composed("model=rlfn")[0], ())
     assert [sorted(stage.cfg.loss.terms) for stage in stages] == [["l1"], ["l1"], ["contrastive", "l1"]]
     assert [stage.end - stage.begin for stage in stages] == [1_000_000] * 3
     assert {stage.cfg.scheduler.step_size for stage in stages} == {200_000}
     for arm in ("rlfn_ws1", "rlfn_long", "rlfn_cyclical"):
-        assert plan(composed("model=rlfn_s", f"recipe={arm}")[0], ())[-1].end == 2_000_000
+        assert stage_configs(composed("model=rlfn_s", f"recipe={arm}")[0], ())[-1].end == 2_000_000
 
 
 def test_rates_of_rlfns_cyclical_schedule_are_those_of_its_two_stages():
     def rates(recipe: str) -> list[float]:
         found = []
-        for stage in plan(composed("model=rlfn_s", f"recipe={recipe}")[0], ()):
+        for stage in stage_configs(composed("model=rlfn_s", f"recipe={recipe}")[0], ()):
             weight = torch.nn.Parameter(torch.zeros(1))
             optimizer = instantiate(stage.cfg.optimizer, _convert_="all")([weight])
             node = stage.cfg.scheduler.copy()
@@ -240,13 +238,13 @@ def test_rates_of_rlfns_cyclical_schedule_are_those_of_its_two_stages():
 
 
 def test_srgan_goes_from_squared_error_to_an_adversary_at_a_tenth_of_the_rate_in_its_second_half():
-    pretrain, adversarial = plan(composed("model=srgan")[0], ())
+    pretrain, adversarial = stage_configs(composed("model=srgan")[0], ())
     assert pretrain.cfg.loss.value_range == 2.0 and "adversarial" not in pretrain.cfg.loss.terms
     assert "adversarial" in adversarial.cfg.loss.terms and adversarial.end - adversarial.begin == 200_000
     discriminator = adversarial.cfg.loss.terms.adversarial.loss
     for schedule in (adversarial.cfg.scheduler, discriminator.scheduler):
         assert list(schedule.milestones) == [100_000] and schedule.gamma == 0.1
-    (_, other) = plan(composed("model=srgan", "loss@losses.adversarial=srgan_mse")[0], ())
+    (_, other) = stage_configs(composed("model=srgan", "loss@losses.adversarial=srgan_mse")[0], ())
     assert "l2" in other.cfg.loss.terms and "vgg" not in other.cfg.loss.terms
 
 

@@ -1,12 +1,22 @@
 """Which rows of a sweep share the factor of their budget; sweeps that do it are in tests/test_sweeps.py."""
 
+from sr.compose.words import Words
 from sr.training.timing import comparable
 
 
 def test_rows_that_differ_in_seed_or_are_of_one_ablation_are_comparable():
-    one = comparable(["model=srcnn", "budget=hour", "seed=0"])
-    assert one == comparable(["seed=1", "budget=hour", "model=srcnn", "logger=csv", "resume='/a'"])
-    assert one == comparable(["model=srcnn", "budget=hour"])
-    assert len({one, comparable(["model=edsr", "budget=hour"]), comparable(["model=srcnn", "budget=minutes"])}) == 3
-    rows = {comparable([f"ablation=l1_l2/{row}", "budget=hour", "scale=2"]) for row in ("l1", "l2")}
-    assert len(rows) == 1 and rows != {comparable(["ablation=l1_l2/l1", "budget=hour", "scale=3"])}
+    one = comparable(Words(["model=srcnn", "budget=hour", "seed=0"]))
+    assert one == comparable(Words(["seed=1", "budget=hour", "model=srcnn", "logger=csv", "resume='/a'"]))
+    assert one == comparable(Words(["model=srcnn", "budget=hour"]))
+    assert (
+        len(
+            {
+                one,
+                comparable(Words(["model=edsr", "budget=hour"])),
+                comparable(Words(["model=srcnn", "budget=minutes"])),
+            }
+        )
+        == 3
+    )
+    rows = {comparable(Words([f"ablation=l1_l2/{row}", "budget=hour", "scale=2"])) for row in ("l1", "l2")}
+    assert len(rows) == 1 and rows != {comparable(Words(["ablation=l1_l2/l1", "budget=hour", "scale=3"]))}

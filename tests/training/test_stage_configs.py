@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from sr.errors import UserError
-from sr.training.stages import patches, plan, scales
+from sr.training.stage_configs import patches, scales, stage_configs
 
 ROOT = {
     "steps": 100,
@@ -30,13 +30,13 @@ def config(**changes):
 
 
 def test_a_recipe_without_stages_is_one():
-    (only,) = plan(config(), set())
+    (only,) = stage_configs(config(), set())
     assert (only.number, only.of, only.name, only.begin, only.end) == (1, 1, "", 0, 100)
 
 
 def test_stages_come_in_order_with_their_own_steps_and_follow_interpolations():
     cfg = config(stages={"b": {"steps": 30}, "a": {}, "c": {"optimizer": {"lr": 1e-4}, "loss": "${losses.other}"}})
-    first, second, third = plan(cfg, set())
+    first, second, third = stage_configs(cfg, set())
     assert [(s.name, s.begin, s.end) for s in (first, second, third)] == [("b", 0, 30), ("a", 30, 130), ("c", 130, 230)]
     assert first.cfg.scheduler.T_max == 30 and second.cfg.scheduler.T_max == 100
     assert third.cfg.optimizer == {"_target_": "adam", "lr": 1e-4, "eps": 1e-8}  # merged
@@ -47,7 +47,7 @@ def test_stages_come_in_order_with_their_own_steps_and_follow_interpolations():
 
 def test_what_is_typed_at_the_root_holds_in_every_stage():
     cfg = config(steps=7, stages={"a": {"steps": 30, "optimizer": {"lr": 1e-4, "eps": 1.0}}, "b": {"loss": None}})
-    first, second = plan(cfg, {"steps", "optimizer.lr", "loss"})
+    first, second = stage_configs(cfg, {"steps", "optimizer.lr", "loss"})
     assert first.end == 7 and second.end == 14
     assert first.cfg.optimizer.lr == 1e-3 and first.cfg.optimizer.eps == 1.0
     assert second.cfg.loss == ROOT["loss"]
@@ -55,7 +55,7 @@ def test_what_is_typed_at_the_root_holds_in_every_stage():
 
 def test_init_from_at_the_root_is_the_beginning_of_the_run():
     cfg = config(init_from="x.ckpt", stages={"a": {}, "b": {"init_from": "best"}, "c": {}})
-    assert [s.cfg.init_from for s in plan(cfg, {"init_from"})] == ["x.ckpt", "best", "last"]
+    assert [s.cfg.init_from for s in stage_configs(cfg, {"init_from"})] == ["x.ckpt", "best", "last"]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_init_from_at_the_root_is_the_beginning_of_the_run():
 )
 def test_a_wrong_stage_is_refused(node, told):
     with pytest.raises(UserError, match=told):
-        plan(config(stages={"a": node}), set())
+        stage_configs(config(stages={"a": node}), set())
 
 
 @pytest.mark.parametrize("scale", [0, 2.5, "four", [], [2, "x"], True])

@@ -14,8 +14,8 @@ from sr.errors import UserError
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One part of a run.
+class StageConfig:
+    """The settings of one part of a run.
 
     Attributes:
         number: from 1.
@@ -63,7 +63,7 @@ def at_scale(cfg: DictConfig, scale: int, typed: Collection[str]) -> DictConfig:
     return one
 
 
-def plan(cfg: DictConfig, typed: Collection[str]) -> list[Stage]:
+def stage_configs(cfg: DictConfig, typed: Collection[str]) -> list[StageConfig]:
     """The stages of a run, in order; one for a recipe without stages.
 
     Args:
@@ -78,7 +78,7 @@ def plan(cfg: DictConfig, typed: Collection[str]) -> list[Stage]:
         own = _overlaid(cfg, str(name), node or {}, typed, first=number == 1)
         if own.steps < 1:
             raise UserError(f"steps={own.steps}{f' in stage {name}' if name else ''}: train for 1 step or more")
-        found.append(Stage(number, len(nodes), str(name), own, begin, begin + own.steps))
+        found.append(StageConfig(number, len(nodes), str(name), own, begin, begin + own.steps))
         begin += own.steps
     return found
 

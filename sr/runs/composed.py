@@ -1,0 +1,151 @@
+"""What a run was composed of, kept in its folder from its first step on: a resume reads this, not the words typed then.
+
+`composed.yaml` is written once, by the run itself. Folders of format 1 have none: there Hydra's own record and the last
+checkpoint tell.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from sr.compose.keys import declared, recorded_choices
+from sr.compose.schema import TrainSchema
+from sr.compose.words import Word, Words
+from sr.errors import UserError
+from sr.runs.config import flat, hydras_choices, read_config, typed_words
+from sr.runs.upgrade import upgraded
+
+FILE = "composed.yaml"
+FORMAT = 2
+PURE = {"share", "scale_name"}  # resolvers that a stored config may use: they compute with what stands in it
+
+
+@dataclass(frozen=True)
+class Composed:
+    """Of one run.
+
+    Attributes:
+        folder: of the run.
+        config: as it was composed, with interpolations, before its budget was applied but with the budget's factor.
+        words: that were typed.
+    """
+
+    folder: Path
+    config: DictConfig
+    words: Words
+
+    def has(self, word: Word) -> bool:
+        """Whether a word says what the run has anyway."""
+        if word.text.startswith("~"):
+            return OmegaConf.select(self.config, word.key) is None
+        if word.key in self.config.choices:
+            return self.config.choices[word.key] == word.value
+        return _plain(OmegaConf.select(self.config, word.key)) == word.parsed
+
+    def changed(self, words: Words, cfg: DictConfig) -> DictConfig:
+        """The config with what a resume may change.
+
+        Args:
+            words: typed for the resume; those about what a run keeps are passed over.
+            cfg: composed with them, for the config groups among them.
+
+        Raises:
+            UserError: a word changes what the run was begun with.
+        """
+        config = self.config.copy()
+        for word in words.only(lambda key: not declared(key).fixed and not key.startswith(("hydra", "resume"))):
+            parent, _, last = word.key.rpartition(".")
+            node = OmegaConf.select(config, parent) if parent else config
+            if word.text.startswith("~"):
+                if node is not None:
+                    node.pop(last, None)
+            elif OmegaConf.is_config(chosen := OmegaConf.select(cfg, word.key)) and not parent:
+                config[word.key] = OmegaConf.to_container(chosen, resolve=False)
+            else:
+                OmegaConf.update(config, word.key, word.parsed, force_add=True)
+        then, now = flat(_plain(self.config)), flat(_plain(config))
+        for key in dict.fromkeys([*then, *now]):
+            if then.get(key) != now.get(key) and declared(key).fixed:
+                raise self.refusal(key, then.get(key), now.get(key), words)
+        return config
+
+    def refusal(self, key: str, then: Any, now: Any, words: Words) -> UserError:
+        """What to say where a resume would change a key."""
+        begun = self.words.only(lambda k: k not in words and not k.startswith(("hydra.", "resume")))
+        again = shlex.join([*begun.texts, *words.without("resume").texts, f"init_from={self.folder}"])
+        return UserError(
+            f"a run goes on with what it was begun with, but {key} was {then}, is {now}. Leave that out, or begin a "
+            f"new run from its weights: sr train {again}"
+        )
+
+
+def keep(folder: Path, config: DictConfig, words: Words) -> None:
+    """Write `composed.yaml`, whole or not at all."""
+    content = {"format": FORMAT, "words": words.texts, "config": _without_impure(config)}
+    part = folder / f"{FILE}.part"
+    part.write_text(OmegaConf.to_yaml(OmegaConf.create(content, flags={"allow_objects": False})), encoding="utf-8")
+    os.replace(part, folder / FILE)
+
+
+def read(folder: Path) -> Composed:
+    """What the run in a folder was composed of.
+
+    Raises:
+        UserError: nothing tells it, a newer version wrote it, or it asks for more than to be read.
+    """
+    file = folder / FILE
+    if file.is_file():
+        content: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+        if content.get("format", 0) > FORMAT:
+            raise UserError(f"{file} was written by a newer version of this project (format {content['format']})")
+        raw, words, pure = content["config"], Words(content["words"]), PURE
+    else:
+        raw, words, pure = _of_format_1(folder), typed_words(folder), PURE | {"oc.env"}
+    for value in flat(raw).values():
+        for resolver in re.findall(r"\$\{\s*([\w.]+)\s*:", str(value)):
+            if resolver not in pure:
+                raise UserError(f"{file} is refused: it holds ${{{resolver}:...}}, which reads more than the config")
+    config = OmegaConf.merge(OmegaConf.structured(TrainSchema), upgraded(raw))
+    assert isinstance(config, DictConfig)
+    return Composed(folder, config, words.without("resume"))
+
+
+def _of_format_1(folder: Path) -> dict[str, Any]:
+    file = folder / ".hydra" / "config.yaml"
+    if not file.is_file():
+        raise UserError(f"{folder} cannot be gone on with: neither {FILE} nor .hydra/config.yaml is in it")
+    raw: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    raw["choices"] = raw.get("choices") or recorded_choices(hydras_choices(folder))
+    then = read_config(folder).get("budget") or {}
+    if raw["budget"]["factor"] is None and then.get("name") == raw["budget"]["name"]:
+        raw["budget"]["factor"] = then.get("factor")
+    raw["resume"] = None
+    return raw
+
+
+def _without_impure(config: DictConfig) -> dict[str, Any]:
+    """In plain values; interpolations stay but for those that read the environment or the like, which are resolved."""
+
+    def walk(node: Any, path: str) -> Any:
+        if isinstance(node, Mapping):
+            return {key: walk(value, f"{path}.{key}" if path else str(key)) for key, value in node.items()}
+        if isinstance(node, list):
+            return [walk(value, f"{path}[{i}]") for i, value in enumerate(node)]
+        if isinstance(node, str) and set(re.findall(r"\$\{\s*([\w.]+)\s*:", node)) - PURE:
+            return OmegaConf.select(config, path)
+        return node
+
+    found: dict[str, Any] = walk(OmegaConf.to_container(config, resolve=False), "")
+    return found
+
+
+def _plain(node: Any) -> Any:
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node

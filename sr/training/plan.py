@@ -1,0 +1,134 @@
+"""A training run resolved once: every stage with its config, model, data and what it trains with, all of it frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from sr.compose.checks import check_targets, without_leftovers
+from sr.compose.job import Job
+from sr.compose.keys import recorded_choices
+from sr.compose.words import Words
+from sr.data.leaks import refuse_leaks
+from sr.data.loaders import Loaders
+from sr.data.module import SRDataModule
+from sr.models.base import SuperResolver, Training
+from sr.runs import checkpoint
+from sr.training import budget, build
+from sr.training.build import plain
+from sr.training.stage_configs import StageConfig, at_scale, scales, stage_configs
+from sr.training.test_sets import find_test_sets
+from sr.training.timing import budget_factor
+
+
+@dataclass(frozen=True)
+class Stage(StageConfig):
+    """One part of a run with all that it needs.
+
+    Attributes:
+        model: the same object as the former stage's while the architecture and its scale stay the same.
+        data: what it trains and validates on.
+        setup: what the model trains with.
+        metadata: what its checkpoints say about themselves.
+    """
+
+    model: SuperResolver
+    data: Loaders
+    setup: Training
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, checked and built; nothing of it changes any more.
+
+    Attributes:
+        name: the model's name as typed.
+        composed: the config as it was composed, with interpolations, and with its budget's factor.
+        cfg: the config that the budget was applied to.
+        words: that were typed.
+        stages: in order.
+        test_sets: what is measured at the end, by scale.
+    """
+
+    name: str
+    composed: DictConfig
+    cfg: DictConfig
+    words: Words
+    stages: tuple[Stage, ...]
+    test_sets: Mapping[int, Sequence[SRDataModule]]
+
+    @property
+    def model(self) -> SuperResolver:
+        """As the run ends with it."""
+        return self.stages[-1].model
+
+    @property
+    def data(self) -> list[Loaders]:
+        """Each data set once."""
+        return list(dict.fromkeys(stage.data for stage in self.stages))
+
+    @property
+    def partial_updates(self) -> bool:
+        """Whether a step may leave parameters without a gradient."""
+        return any(len(stage.model.scales) > 1 for stage in self.stages) or any(
+            s.frozen or s.trained is not None or getattr(s.loss, "adversary", None) is not None
+            for s in (stage.setup for stage in self.stages)
+        )
+
+
+def checked(cfg: DictConfig, job: Job) -> DictConfig:
+    """The composed config with the names that were chosen, without what does not apply, every target looked at."""
+    cfg = cfg.copy()
+    cfg.choices = cfg.choices or recorded_choices(job.choices)
+    cfg = without_leftovers(cfg, job.words.keys)
+    build.architecture(cfg)
+    for scale in scales(cfg):
+        one = at_scale(cfg, scale, job.words.keys)
+        check_targets(plain(cfg) | {key: plain(one[key]) for key in ("data", "degradation")})
+    return cfg
+
+
+def planned(composed: DictConfig, job: Job) -> Plan:
+    """Everything that a run is made of, built from its checked config; all that can be wrong is told here.
+
+    Raises:
+        UserError: a file, an image, a name or a number is not what the run needs.
+    """
+    words, typed = job.words, job.words.keys
+    composed = composed.copy()
+    cfg = budget.shrunk(composed, build.architecture(composed), typed)
+    configs = stage_configs(cfg, typed)
+
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    torch.set_float32_matmul_precision("high")
+    models = build.models(configs)
+    models[0].learnable()
+    data = build.data_sets(configs, typed)
+    modules = list(dict.fromkeys(data))
+    for module in modules:
+        module.check("fit")
+    test_sets = find_test_sets(cfg, configs, data, words)
+    for module in modules:
+        refuse_leaks(module, [held_out for of_scale in test_sets.values() for held_out in of_scale])
+
+    if cfg.budget.seconds is not None and cfg.budget.factor is None:
+        cfg = budget.rescaled(cfg, budget_factor(cfg, configs, models, data, job), typed)
+        configs = stage_configs(cfg, typed)
+    composed.budget.factor = cfg.budget.factor
+    setups = build.setups(cfg, configs, models)
+    name, config = str(cfg.choices.model), plain(cfg)
+    stages = []
+    for own, model, module, setup in zip(configs, models, data, setups, strict=True):
+        metadata = checkpoint.describe(plain(own.cfg.model), name, config)
+        if own.of > 1:
+            metadata["stage"] = own.tag
+        stages.append(Stage(**vars(own), model=model, data=module, setup=setup, metadata=metadata))
+    for each in (composed, cfg, *(stage.cfg for stage in stages)):
+        OmegaConf.set_readonly(each, True)
+    return Plan(name, composed, cfg, words, tuple(stages), test_sets)

@@ -1,0 +1,90 @@
+"""Keys are declared once, and the safest kind is the one that nobody said anything about."""
+
+from dataclasses import dataclass, fields
+
+import pytest
+from omegaconf import OmegaConf
+
+from sr.compose import schema
+from sr.compose.key import Key, key
+from sr.compose.keys import declared, recorded_choices, root, stage_keys
+from sr.compose.words import Words
+from sr.errors import UserError
+from sr.runs import composed
+from sr.training import budget
+from sr.training.stage_configs import stage_configs
+
+
+@pytest.fixture
+def extended(monkeypatch):
+    """The training schema with a key of which nothing but type and default is said."""
+
+    @dataclass
+    class Extended(schema.TrainSchema):
+        brand_new: int = 1000
+        told: int = key(7, result=False)
+
+    monkeypatch.setattr(schema, "TrainSchema", Extended)
+    monkeypatch.setattr(composed, "TrainSchema", Extended)
+    cfg = OmegaConf.structured(Extended)
+    cfg.choices = {"model": "edsr", "budget": "paper"}
+    return cfg
+
+
+def test_a_key_without_a_word_is_kept_by_a_run_a_stage_and_a_budget(extended, tmp_path):
+    assert declared("brand_new") == Key() and declared("brand_new.within") == Key()
+    run = composed.Composed(tmp_path, extended, Words(["model=edsr"]))
+    assert not run.has(*Words(["brand_new=5"])) and run.has(*Words(["brand_new=1000"]))
+    with pytest.raises(UserError, match=r"brand_new was 1000, is 5.*sr train model=edsr brand_new=5 init_from="):
+        raise run.refusal("brand_new", 1000, "5", Words(["brand_new=5"]))
+    assert run.changed(Words(["told=8"]), extended).told == 8
+    extended.stages = {"first": {"brand_new": 3}}
+    with pytest.raises(UserError, match=r"stages.first.brand_new: a stage has no such key"):
+        stage_configs(extended, set())
+    extended.stages = {}
+    assert budget.rescaled(extended, 0.1, ()).brand_new == 1000 and extended.steps == 300_000
+
+
+def test_every_field_of_the_training_schema_is_declared():
+    assert [f.name for f in fields(schema.TrainSchema) if "key" not in f.metadata] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("logger.wandb.project", {"result": False, "named": False}),
+        ("data.num_workers", {"result": False}),
+        ("data.sets.div2k.num_workers", {"result": False}),
+        ("data.dihedral", {"result": True, "resume": False, "budget": ""}),
+        ("data.lr", {"makes_lr": True}),
+        ("degradation.sigma", {"makes_lr": True, "sets": True}),
+        ("trainer.devices", {"result": False}),
+        ("trainer.precision", {"result": True, "resume": False}),
+        ("callbacks.panels.size", {"result": False}),
+        ("callbacks.population_statistics.at_step", {"budget": "steps", "resume": False}),
+        ("loss.terms.gan.scheduler.milestones", {"budget": "steps"}),
+        ("stages.last.scheduler.periods", {"budget": "steps"}),
+        ("stages.last.batch_size", {"budget": "size", "stage": True}),
+        ("data.steps", {"budget": ""}),
+        ("model", {"own_column": True}),
+        ("model.channels", {"own_column": False, "resume": False}),
+        ("loss@losses.adversarial", {"resume": False}),
+        ("hydra/launcher", {"result": False, "named": False}),
+        ("seed", {"grows": True, "one_line": True, "resume": False}),
+    ],
+)
+def test_what_is_known_of_a_key(path, expected):
+    found = declared(path)
+    assert {name: getattr(found, name) for name in expected} == expected
+
+
+def test_the_lists_follow():
+    assert set(stage_keys()) == {
+        "steps", "scale", "patch_size", "hr_patch_size", "batch_size", "loss", "optimizer", "scheduler",
+        "parameter_groups", "frozen", "trained", "init_from", "optimizer_state",
+    }  # fmt: skip
+    resumable = {name for name, known in root().items() if not known.fixed}
+    assert {"steps", "val_every_steps", "logger", "data_dir", "benchmarks"} <= resumable
+    assert not {"model", "data", "degradation", "callbacks", "loss", "optimizer", "protocol", "seed"} & resumable
+    choices = {"model": "edsr", "logger": "csv", "hydra/launcher": "basic", "loss@losses.x": "l1", "experiment": None}
+    assert recorded_choices(choices) == {"model": "edsr", "experiment": None}
