@@ -13,6 +13,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray, where it is the la
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.errors import CompactHydraException
+from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
 from sr.compose import schema
@@ -24,46 +25,14 @@ from sr.errors import UserError, user_error
 from sr.sweeps.command import Sweep, prepared, row_folder
 from sr.training.allocator import keep_freed_memory
 
-# What a command runs is imported when it runs: nobody should wait for torch who asks for help or mistyped a name.
-
-
-def train(cfg: DictConfig) -> float | None:
-    """Train a super-resolution model as its paper did, then measure it."""
-    from sr.sweeps.row import run_row
-    from sr.training.train import train
-
-    return run_row(cfg, train)
-
-
-def evaluate(cfg: DictConfig) -> None:
-    """Measure models and checkpoints on image sets under the papers' protocols."""
-    from sr.measuring.evaluate import evaluate
-
-    evaluate(cfg)
-
-
-def measure(cfg: DictConfig) -> None:
-    """Count and time architectures, one row each."""
-    from sr.measuring.measure import measure
-
-    measure(cfg)
-
-
-def compare(cfg: DictConfig) -> None:
-    """Hold runs, checkpoints and authors' weights beside each other, as a table and a page."""
-    from sr.comparison.compare import compare
-
-    compare(cfg)
-
-
-def figure(cfg: DictConfig) -> None:
-    """Draw a paper's figure from models, runs and images."""
-    from sr.figures.figure import figure
-
-    figure(cfg)
-
-
-TASKS = {task.__name__: task for task in (train, evaluate, measure, compare, figure)}
+TASKS = {  # what a command runs, imported when it runs: nobody waits for torch who asks for help or mistyped a name
+    "train": "sr.training.train.train",
+    "evaluate": "sr.measuring.evaluate.evaluate",
+    "measure": "sr.measuring.measure.measure",
+    "compare": "sr.comparison.compare.compare",
+    "figure": "sr.figures.figure.figure",
+}
+USAGE = "Usage: sr <command> ...   Each command explains itself: sr <command> --help\n"
 ZOO = "List the authors' weights; save one of them as a checkpoint."
 
 
@@ -80,9 +49,8 @@ def entry() -> None:
 
         zoo()
     elif command in ("-h", "--help"):
-        described = {name: str(task.__doc__) for name, task in TASKS.items()} | {"zoo": ZOO}
-        print("Usage: sr <command> ...   Each command explains itself: sr <command> --help\n")
-        print("\n".join(f"  {name:10}{told}" for name, told in described.items()))
+        headers = {name: OmegaConf.load(CONF / "hydra" / "help" / f"{name}.yaml").header for name in TASKS}
+        print("\n".join([USAGE, *(f"  {name:10}{header}" for name, header in {**headers, "zoo": ZOO}.items())]))
     else:
         known = [*TASKS, "zoo"]
         sys.exit(f"error: sr {command}: no such command.{nearest(command, known)} There are {', '.join(known)}")
@@ -107,10 +75,10 @@ def main(command: str) -> None:
 
 
 class Guarded:
-    """A task as Hydra calls it, in this process or in another one of a sweep: ready to compose, with short errors."""
+    """A command as Hydra calls it, in this process or in another one of a sweep: set up, with short errors."""
 
     def __init__(self, command: str) -> None:
-        self.task = TASKS[command]
+        self.command = command
         _set_up()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -119,7 +87,12 @@ class Guarded:
 
     def __call__(self, cfg: DictConfig) -> Any:
         try:
-            return self.task(cfg)
+            task = get_method(TASKS[self.command])
+            if self.command != "train":
+                return task(cfg)
+            from sr.sweeps.row import run_row
+
+            return run_row(cfg, task)
         except Exception as error:
             if (wrong := user_error(error)) is None:
                 raise

@@ -140,6 +140,7 @@ def test_the_examples_of_docstrings_run(file, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # torch and all else is fetched
 def test_the_wheel_installs_with_what_it_needs_into_a_fresh_environment(dist, tmp_path):
     venv.create(tmp_path / "venv", with_pip=True)
     bin, wheel = tmp_path / "venv" / "bin", next(dist.glob("*.whl"))

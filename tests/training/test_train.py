@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -94,8 +95,11 @@ def test_training_raises_the_validation_figure(command, div2k):
     assert figures[-1] > figures[0] + 1
 
 
-def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen:
-    typed = [sys.executable, str(ROOT / "train.py"), f"hydra.run.dir={folder}", "logger=csv", *arguments]
+SCRIPT, PACKAGE = (str(ROOT / "train.py"),), ("-m", "sr", "train")
+
+
+def start(folder: Path, *arguments: str, by: Sequence[str] = SCRIPT, **environment: str) -> subprocess.Popen:
+    typed = [sys.executable, *by, f"hydra.run.dir={folder}", "logger=csv", *arguments]
     log = (folder.parent / f"{folder.name}.out").open("w")
     return subprocess.Popen(
         typed, cwd=folder.parent, stdout=log, stderr=log,
@@ -263,7 +267,8 @@ def test_processes_share_the_batch_of_one(command, div2k, tmp_path, extra):
     typed = [*SMALL, "data=div2k", f"data.root={div2k}", "steps=5", "val_every_steps=5", "batch_size=4", *extra]
     one = command("train.py", *typed, folder="one")
     assert one.code == 0, one
-    process = start(tmp_path / "two", *typed, "trainer=ddp", "trainer.accelerator=cpu", OMP_NUM_THREADS="1")
+    ddp = ["trainer=ddp", "trainer.accelerator=cpu"]
+    process = start(tmp_path / "two", *typed, *ddp, by=PACKAGE, OMP_NUM_THREADS="1")
     assert process.wait(240) == 0, (tmp_path / "two.out").read_text()
     a, b = (saved(f)["state_dict"] | saved(f)["loss_state_dict"] for f in (one.folder, tmp_path / "two"))
     assert len(a) == len(b) and max(float((a[k] - b[k]).abs().max()) for k in a) < 1e-4
