@@ -18,7 +18,7 @@ from sr.models.ecbsr import ECBSR
 from sr.runs.checkpoint import describe
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = ("sr", "conf", "tests", "docs", "notebooks", "benchmarks", ".ci")
+SOURCES = ("sr", "conf", "tests", "docs", "notebooks", "results", ".ci")
 SHOWN = [p for p in sorted((ROOT / "sr").rglob("*.py")) if ">>>" in p.read_text()]
 BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, f'build_{sys.argv[1]}')(sys.argv[2])"
 

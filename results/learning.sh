@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The runs of learning.md, one after the other, or those named: SR_SHARED=PATH benchmarks/learning.sh [FOLDER [NAME...]]
+# The runs of learning.md, one after the other, or those named: SR_SHARED=PATH results/learning.sh [FOLDER [NAME...]]
 # One core each; at most 10 minutes each on the machine that learning.md names. A run that is there is gone on with.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The sweeps of ablations.md, one after the other, or those named: SR_SHARED=PATH benchmarks/ablations.sh [FOLDER [NAME...]]
+# The sweeps of ablations.md, one after the other, or those named: SR_SHARED=PATH results/ablations.sh [FOLDER [NAME...]]
 # About 5 minutes of training a row on one core of the machine that ablations.md names. Typed again it goes on.
 set -uo pipefail
 cd "$(dirname "$0")/.."
