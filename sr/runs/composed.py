@@ -71,7 +71,8 @@ class Composed:
                 config[word.key] = OmegaConf.to_container(chosen, resolve=False)
             else:
                 OmegaConf.update(config, word.key, word.parsed, force_add=True)
-        then, now = flat(_plain(self.config)), flat(_plain(config))
+        # A node without keys says nothing that the missing of its keys does not say.
+        then, now = ({k: v for k, v in flat(_plain(c)).items() if v != {}} for c in (self.config, config))
         for key in dict.fromkeys([*then, *now]):
             if then.get(key) != now.get(key) and declared(key).fixed:
                 raise self.refusal(key, then.get(key), now.get(key), words)

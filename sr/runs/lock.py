@@ -20,7 +20,7 @@ class BusyError(UserError):
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold a run folder's lock; of a run's several processes the first one does. A process that dies lets it go.
 
     Raises:

@@ -11,9 +11,9 @@ from omegaconf import DictConfig
 
 from sr.compose.job import Job
 from sr.errors import user_error
-from sr.runs.lock import BusyError, alone
+from sr.runs.lock import BusyError, locked
 from sr.runs.record import record, recorded
-from sr.sweeps.row_process import run_apart
+from sr.sweeps.row_process import run_as_command
 
 log = logging.getLogger(__name__)
 
@@ -30,20 +30,20 @@ def run_row(cfg: DictConfig, task: Callable[[DictConfig, Job, Path | None], Any]
     job = Job.current()
     folder = job.folder
     if job.sweep is None:
-        with alone(folder):
+        with locked(folder):
             return task(cfg, job, Path(cfg.resume) if cfg.resume else None)
     before = recorded(folder)
     if before.get("status") == "finished":
         log.info(f"{folder.name} is finished and is skipped")
         return before.get("objective")
     try:
-        with alone(folder):
+        with locked(folder):
             resume = folder if (folder / "checkpoints" / "last.ckpt").is_file() else None
             if resume is None:
                 _clear(folder)
             if cfg.trainer.strategy == "auto" and cfg.trainer.devices == 1:
                 return task(cfg, job, resume)
-        return run_apart(cfg, job, resume)
+        return run_as_command(cfg, job, resume)
     except BusyError:
         raise  # what it is recorded to be is the other process's
     except Exception as error:

@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from sr.compose.job import Job
 from sr.compose.words import quoted, spelled
 from sr.errors import UserError
-from sr.runs.lock import alone
+from sr.runs.lock import locked
 from sr.runs.record import recorded
 from sr.training.timing import FACTOR, SWEEP
 
@@ -31,7 +31,7 @@ TASKS = (
 )  # fmt: skip
 
 
-def run_apart(cfg: DictConfig, job: Job, resume: Path | None) -> Any:
+def run_as_command(cfg: DictConfig, job: Job, resume: Path | None) -> Any:
     """Run a row as a command of its own, which locks the row's folder itself, and outlives this process so protected.
 
     Returns:
@@ -56,7 +56,7 @@ def run_apart(cfg: DictConfig, job: Job, resume: Path | None) -> Any:
     code = _ended([sys.executable, "-m", "sr", "train", *typed], environment)
     after = recorded(folder)
     if code != 0 or after.get("status") != "finished":
-        with alone(folder):  # else it was refused, and what stands there is another process's
+        with locked(folder):  # else it was refused, and what stands there is another process's
             raise UserError(after.get("error") or f"its process ended with status {code}; see {folder / 'train.log'}")
     return after.get("objective")
 

@@ -8,25 +8,25 @@ import time
 
 import pytest
 
-from sr.runs.lock import BusyError, alone
+from sr.runs.lock import BusyError, locked
 from sr.sweeps.row_process import _ended, surroundings
 
 
 def test_a_folder_is_one_processes_and_free_again_afterwards(tmp_path):
     told = "run is being run by another process.*resume="
-    with alone(tmp_path / "run"), pytest.raises(BusyError, match=told), alone(tmp_path / "run"):
+    with locked(tmp_path / "run"), pytest.raises(BusyError, match=told), locked(tmp_path / "run"):
         pass
-    with pytest.raises(ValueError), alone(tmp_path / "run"):
+    with pytest.raises(ValueError), locked(tmp_path / "run"):
         raise ValueError
-    with alone(tmp_path / "run"):
+    with locked(tmp_path / "run"):
         pass
 
 
 @pytest.mark.parametrize("rank", ["LOCAL_RANK", "RANK", "SLURM_PROCID"])
 def test_the_other_processes_of_a_run_go_with_the_first(tmp_path, monkeypatch, rank):
-    with alone(tmp_path):
+    with locked(tmp_path):
         monkeypatch.setenv(rank, "1")
-        with alone(tmp_path):
+        with locked(tmp_path):
             pass
 
 

@@ -1,0 +1,112 @@
+"""A resume reads what the run was composed of, and changes nothing that a run keeps."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from omegaconf import OmegaConf
+
+from sr.compose.words import Words
+from sr.errors import UserError
+from sr.runs import composed
+from sr.runs.resume import with_resumed_run
+
+TINY = ["model=ecbsr_m4c8", "scale=2", "data=div2k", "batch_size=2", "patch_size=8", "callbacks=[panels]",
+        "benchmarks=[]", "steps=4", "val_every_steps=2"]  # fmt: skip
+
+
+@pytest.fixture
+def run(command, div2k) -> Path:
+    outcome = command("train.py", *TINY, f"data.root={div2k}", "protocol=y_classic")
+    assert outcome.code == 0, outcome
+    return outcome.folder
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+
+
+def test_what_a_run_keeps_is_refused_by_name_with_the_command_that_would_do_it(run, command):
+    before = {p: p.stat().st_mtime_ns for p in run.rglob("*")}
+    for typed, key in (
+        ("degradation=blur_bicubic", "degradation"),
+        ("data.dihedral=false", "data.dihedral"),
+        ("data.train=OTHER", "data.train"),
+        ("callbacks=[ema]", "callbacks"),
+        ("trainer.gradient_clip_val=0.1", "trainer.gradient_clip_val"),
+        ("trainer.precision=bf16-mixed", "trainer.precision"),
+        ("protocol=rgb", "protocol"),
+        ("optimizer.lr=0.5", "optimizer.lr"),
+        ("seed=3", "seed"),
+        ("model.channels=4", "model.channels"),
+        ("+model.nonsense=4", "model.nonsense"),
+    ):
+        again = command("train.py", f"resume={run}", "steps=8", typed)
+        assert again.code == 1 and f"but {key} was " in again.err and "Traceback" not in again.err, again
+        assert f"init_from={run}" in again.err and typed.split("=")[0] in again.err.split("sr train")[1], again
+    assert before == {p: p.stat().st_mtime_ns for p in run.rglob("*")}, "a refused command changed the run"
+
+
+def test_a_group_may_be_chosen_again_for_what_is_harmless_in_it(run):
+    resumed = composed.read(run)
+    other = OmegaConf.create({"trainer": OmegaConf.to_container(resumed.config.trainer)})
+    other.trainer.devices = 2
+    assert resumed.changed(Words(["trainer=ddp"]), other).trainer.devices == 2
+    other.trainer.precision = "bf16-mixed"
+    with pytest.raises(UserError, match=r"trainer.precision was 32-true, is bf16-mixed"):
+        resumed.changed(Words(["trainer=gpu"]), other)
+
+
+def test_what_the_run_has_anyway_and_what_is_harmless_may_be_typed(run, command):
+    typed = ["model=ecbsr_m4c8", "seed=0", "data.num_workers=0",
+             "logger=csv", "~callbacks.panels", "steps=6", "data.download=true"]  # fmt: skip
+    again = command("train.py", f"resume={run}", *typed)
+    assert again.code == 0 and "resuming at step 4 of 6" in again.out, again
+
+
+def test_a_run_of_format_1_is_gone_on_with(run, command, div2k, tmp_path):
+    """As f6015b2 left it: no record of its own, an experiment and a protocol's group typed, loggers among callbacks."""
+    old = tmp_path / "old"
+    shutil.copytree(run, old)
+    (old / composed.FILE).unlink()
+    record = old / ".hydra/config.yaml"
+    config = yaml.safe_load(record.read_text())
+    config["protocol"] = {"_target_": "sr.metrics.protocol.get_protocol", "name": "y_classic"}
+    config["logger"] = {"tensorboard": {"_target_": "sr.callbacks.tensorboard_logger"}}
+    config["test_protocols"] = config.pop("protocols", None)
+    for name in ("metrics", "paper_data"):
+        config.pop(name, None)
+    record.write_text(yaml.safe_dump(config))
+    words = old / ".hydra/overrides.yaml"
+    words.write_text(yaml.safe_dump(["experiment=gone", "logger=tensorboard", *yaml.safe_load(words.read_text())]))
+    last = old / "checkpoints/last.ckpt"
+    content = torch.load(last, weights_only=True)
+    content["sr"] |= {"format": 1, "config": config | {"choices": content["sr"]["config"]["choices"]}}
+    content.pop("loss_state_dict", None)
+    torch.save(content, last)
+    for folder in (run, old):
+        again = command("train.py", f"resume={folder}", "steps=8")
+        assert again.code == 0 and "resuming at step 4 of 8" in again.out, again
+    assert all(torch.equal(value, weights(old)[key]) for key, value in weights(run).items())
+    assert list(old.glob("**/events.out.tfevents*"))
+
+
+@pytest.mark.parametrize("value", ["${oc.env:HOME}", "${oc.decode:'{}'}", "${ hydra:runtime.cwd}"])
+def test_a_record_that_reads_more_than_itself_is_refused(tmp_path, value):
+    content = {"format": 2, "words": [], "config": {"data_dir": value, "choices": {}}}
+    (tmp_path / composed.FILE).write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match="is refused"):
+        composed.read(tmp_path)
+
+
+def test_a_record_of_a_newer_version_is_refused(tmp_path):
+    (tmp_path / composed.FILE).write_text(yaml.safe_dump({"format": 99, "words": [], "config": {}}))
+    with pytest.raises(UserError, match="newer version"):
+        composed.read(tmp_path)
+
+
+def test_where_nothing_is_to_be_resumed_words_stay_as_they_are():
+    words = Words(["model=edsr", "resume=null"])
+    assert with_resumed_run(words) is words
