@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sr.compose import schema
 from sr.compose.conf import CONF
-from sr.compose.spelling import SPELLING
+from sr.compose.spelling import spelled_out
 from sr.compose.suggestions import nearest, suggestion
 from sr.compose.words import split
 from sr.errors import UserError, user_error
@@ -59,7 +59,7 @@ def entry() -> None:
 def main(command: str) -> None:
     """Run one of TASKS with the words behind sys.argv[0]: compose conf/<command>.yaml and call the task with it."""
     try:
-        task, arguments = Guarded(command), SPELLING.get(command, list)(sys.argv[1:])
+        task, arguments = Guarded(command), spelled_out(command, sys.argv[1:])
         flags, words = split(arguments)
         sweep = prepared(arguments) if command == "train" else Sweep(arguments, [*flags, *words.texts])
         sys.argv[1:] = sweep.arguments

@@ -25,7 +25,7 @@ def suggestion(error: Exception, config_name: str, arguments: list[str]) -> str:
     text = f"{error}\n{error.__cause__ or ''}"
     if option := re.search(r"Could not find '([\w/]+)/([^'/]+)'", text):
         group, name = option.groups()
-        return _instead(group, name) or nearest(name, _options(group)).strip()
+        return _instead(group, name) or nearest(name, options(group)).strip()
     if key := re.search(r"(?:Could not override|Key) '([^']+)'", text):
         full = re.search(r"full_key: (\S+)", text)
         name = full.group(1) if full else key.group(1)
@@ -33,7 +33,8 @@ def suggestion(error: Exception, config_name: str, arguments: list[str]) -> str:
     return ""
 
 
-def _options(group: str) -> list[str]:
+def options(group: str) -> list[str]:
+    """The names in a config group, in order."""
     return sorted(p.stem for p in (CONF / group).glob("*.yaml"))
 
 
@@ -44,8 +45,8 @@ def _instead(group: str, name: str) -> str:
     if group != "experiment":
         return ""
     model, _, scale = name.partition("_x")
-    known = [kind for kind in ("model", "recipe") if model in _options(kind)]
-    others = [r for r in _options("recipe") if r.startswith(f"{model}_") and r not in _options("model")]
+    known = [kind for kind in ("model", "recipe") if model in options(kind)]
+    others = [r for r in options("recipe") if r.startswith(f"{model}_") and r not in options("model")]
     if not known:
         return ""
     typed = " ".join([f"{known[0]}={model}", *([f"scale={scale}"] if scale else []), "data=paper"])

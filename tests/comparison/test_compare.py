@@ -220,7 +220,7 @@ def test_words_that_hydra_reads_as_signs():
         "out=o": "out=o",
         "runs=null": "runs=null",
     }.items():
-        assert conditions_quoted([typed]) == [spelt]
+        assert conditions_quoted(typed) == spelt
 
 
 def test_a_w_and_b_report_is_written_without_a_network(command, monkeypatch, tmp_path):
