@@ -37,6 +37,7 @@ def without_leftovers(cfg: DictConfig, typed: Collection[str]) -> DictConfig:
     Chosen by the user, or by an experiment or a row of an ablation, of which only their presence is known here.
 
     Args:
+        cfg: as composed; a copy is changed.
         typed: what the user typed: names of groups and dotted keys.
     """
     cfg = cfg.copy()

@@ -21,11 +21,7 @@ BENCHMARKS = ("set5", "set14", "b100", "urban100")  # the papers' table columns,
 
 
 def build_set(name: str, scale: int, typed: Sequence[str]) -> SRDataModule:
-    """The data module conf/data/<name>.yaml, with what the user typed about data.
-
-    Args:
-        typed: the command line's overrides; those about data are applied to this set too.
-    """
+    """The data module conf/data/<name>.yaml at a scale, with those of the typed overrides that are about data."""
     known = GlobalHydra.instance().config_loader().get_group_options("data", results_filter=ObjectType.CONFIG)
     if name not in known:
         raise UserError(f"data={name}: no such set.{nearest(name, known)} There are {', '.join(known)}")

@@ -152,8 +152,10 @@ def fitting(
     those that depend on the scale stay as they are initialised.
 
     Args:
+        model: that is to start from it.
         content: of the checkpoint.
         node: the settings of `model`, as composed.
+        source: the checkpoint, for messages.
 
     Raises:
         UserError: it is of another architecture or size.

@@ -23,6 +23,7 @@ def with_rows(words: Words, folders: Sequence[Path], sweeping: bool) -> tuple[Wo
     over them, and a budget scales its step counts.
 
     Args:
+        words: as typed.
         folders: of --config-dir.
         sweeping: -m was typed.
 

@@ -166,8 +166,10 @@ def row_folder(*swept: str) -> str:
 
 
 def _left_to_the_rows(word: Word, swept: Sequence[str]) -> str:
-    """Hydra sets what is typed once in a config of its own, without what is swept over: there `model` may be one that
-    has no such key. A choice of one value is left to the rows."""
+    """A choice of one value, which is left to the rows.
+
+    Hydra sets what is typed once in a config of its own, without what is swept over: there `model` may lack the key.
+    """
     key, _, value = word.text.partition("=")
     inside = "." in key and value != "" and not key.startswith(("~", "hydra"))
     return f"{key}=choice({value})" if inside and word.key not in swept else word.text

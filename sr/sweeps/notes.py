@@ -20,8 +20,7 @@ def notes(
 ) -> list[str]:
     """Protocols and sources, and what a reader must know who holds the figures against each other.
 
-    Args:
-        left_out: rows of the ablation that could not run here, and why.
+    Rows of the ablation that could not run here are in `left_out`, with the reason.
     """
     several = any(len(line.figures(c)) > 1 for line in lines if line.label != BASELINE for c in columns)
     words = ["PSNR in dB / SSIM" + (": mean over seeds, ± sample standard deviation of PSNR" if several else "")]

@@ -22,6 +22,7 @@ def run_row(cfg: DictConfig, task: Callable[[DictConfig, Job, Path | None], Any]
     """Run the task; of a sweep's rows only those that are not finished, and those with a checkpoint from there.
 
     Args:
+        cfg: of the row.
         task: takes the config, the job and the folder of the run that it goes on with, or None.
 
     Raises:

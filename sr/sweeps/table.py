@@ -28,6 +28,9 @@ def write(
     """Write `table.md`, `table.csv`, `curves.png` and `sweep.json` into the sweep's folder.
 
     Args:
+        runs: of the sweep.
+        folder: of the sweep.
+        ablation: whose rows they are, if it has one.
         left_out: rows of the ablation that could not run here, and why.
         command: that the sweep was started with.
 

@@ -26,8 +26,7 @@ SHARE = 0.85  # of the seconds go to training steps, the rest to validation and 
 def shrunk(cfg: DictConfig, model: type[SuperResolver], typed: Collection[str]) -> DictConfig:
     """The config after what a budget says without measuring: a batch and a patch that are small, a number of steps.
 
-    Args:
-        typed: the keys that the user typed; they win over the budget. Whoever types `steps` has said how long.
+    Keys that the user `typed` win over the budget. Whoever types `steps` has said how long.
     """
     cfg = cfg.copy()
     budget = cfg.budget
@@ -53,6 +52,7 @@ def factor_of_seconds(budget: DictConfig, stages: Sequence[tuple[int, float]]) -
     """The factor with which the whole run takes the budget's seconds.
 
     Args:
+        budget: with the `seconds` that training may take.
         stages: (optimizer steps, measured seconds of one step) of each stage.
     """
     steps, seconds = sum(n for n, _ in stages), sum(n * s for n, s in stages)
@@ -67,8 +67,7 @@ def factor_of_seconds(budget: DictConfig, stages: Sequence[tuple[int, float]]) -
 def step_seconds(model: SuperResolver, batch: Any, setup: Training, device: Any) -> float:
     """Mean time of an optimizer step (all its updates and micro-batches) after a warm-up, on a copy of the model.
 
-    Args:
-        batch: a micro-batch as training gets it, on `device`, in float.
+    `batch` is a micro-batch as training gets it, on `device`, in float.
     """
     trial, setup = copy.deepcopy(model), copy.deepcopy(setup)
     trial.attach(setup)

@@ -104,7 +104,9 @@ def trainer(
     """The trainer of the whole run.
 
     Args:
+        cfg: of the run, as composed.
         steps: optimizer steps at the end of each stage, of the whole run.
+        folder: of the run.
         name: of the run.
         partial_updates: a step may leave parameters without a gradient.
         sweep: folder of the sweep that the run is a row of, or None.

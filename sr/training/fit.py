@@ -135,8 +135,10 @@ def _warm_start(stage: Stage, former: Stage | None, folder: Path) -> None:
 
 
 def _keep_optimizers(trainer: L.Trainer, stage: Stage, former: Stage | None, going_on: bool) -> None:
-    """Hand the former stage's optimizer state over, where the stage says so; the place in the schedule with it
-    unless the stage has a schedule or a learning rate of its own."""
+    """Hand the former stage's optimizer state over, where the stage says so.
+
+    The position in the schedule goes with it unless the stage has a schedule or a learning rate of its own.
+    """
     stage.model.former_optimizers = None
     if going_on or former is None or stage.cfg.optimizer_state == "fresh":
         return
@@ -149,11 +151,7 @@ def _keep_optimizers(trainer: L.Trainer, stage: Stage, former: Stage | None, goi
 
 
 def _enter(trainer: L.Trainer, stage: Stage, step: int | None) -> None:
-    """Set the trainer to a stage.
-
-    Args:
-        step: optimizer steps done in the whole run; None where a checkpoint will tell.
-    """
+    """Set the trainer to a stage, `step` optimizer steps into the whole run; None where a checkpoint will tell."""
     loop = trainer.fit_loop.epoch_loop
     loop.max_steps = stage.end
     manual = not stage.model.automatic_optimization

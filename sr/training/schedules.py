@@ -100,6 +100,7 @@ def warm_up(
     """A straight line from `start_factor` times the full rate to the full rate, then another schedule.
 
     Args:
+        optimizer: whose learning rates change.
         then: makes the schedule that begins, with its step 0, after the warm-up.
         warm_up_steps: steps before the full rate is reached; 0 for `then` alone.
         start_factor: of the first step, above 0 and up to 1.

@@ -67,6 +67,7 @@ def stage_configs(cfg: DictConfig, typed: Collection[str]) -> list[StageConfig]:
     """The stages of a run, in order; one for a recipe without stages.
 
     Args:
+        cfg: of the run, as composed.
         typed: the keys that the user typed at the root; they hold in every stage.
 
     Raises:

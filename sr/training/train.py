@@ -29,6 +29,7 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
     """Run a composed conf/train.yaml.
 
     Args:
+        cfg: as composed.
         job: what was typed, and the folder that the run writes into.
         resume: the same folder, where a run is gone on with; what it was composed of then counts, not `cfg`.
 
