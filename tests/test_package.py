@@ -80,7 +80,9 @@ def test_the_source_distribution_is_complete(dist):
     source = next(dist.glob("sr_lab-*/"))
     for name in SOURCES:
         assert files_below(ROOT / name) <= files_below(source / name)
-    assert all((source / p.name).is_file() for p in ROOT.iterdir() if p.suffix in (".py", ".toml", ".txt", ".md"))
+    assert all(
+        (source / p.name).is_file() for p in ROOT.iterdir() if p.suffix in (".py", ".toml", ".txt", ".md", ".cff")
+    )
 
 
 def test_what_is_installed_trains_measures_and_loads_where_the_user_stands(installed):
