@@ -23,16 +23,28 @@ class Checkpoints(L.Callback):
 
     Args:
         folder: where the files go.
-        monitor: the logged score, higher is better, by which `best.ckpt` is chosen.
+        monitor: the logged score by which `best.ckpt` is chosen.
         minutes: wall-clock time between two writes of `last.ckpt`.
         every_steps: optimizer steps between two writes, or None.
+        better: 1 where more is better, -1 where less is.
+
+    Attributes:
+        best: of the validations so far, times `better`.
     """
 
-    def __init__(self, folder: str | Path, monitor: str, minutes: float = 5.0, every_steps: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        monitor: str,
+        minutes: float = 5.0,
+        every_steps: int | None = None,
+        better: int = 1,
+    ) -> None:
         self.folder = Path(folder)
         self.monitor = monitor
         self.minutes = minutes
         self.every_steps = every_steps
+        self.better = better
         self.best: float | None = None
         self._written_at = time.monotonic()
         self._written_step = -1
@@ -45,10 +57,11 @@ class Checkpoints(L.Callback):
         return self.folder / "last.ckpt"
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best}
+        return {"best": self.best, "monitor": self.monitor}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best = state_dict["best"]
+        if state_dict.get("monitor", self.monitor) == self.monitor:  # another metric's best says nothing of this one
+            self.best = state_dict["best"]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._written_at = time.monotonic()
@@ -94,8 +107,8 @@ class Checkpoints(L.Callback):
             return
         self._settled = True
         score = trainer.callback_metrics.get(self.monitor)
-        if score is not None and (self.best is None or float(score) > self.best):
-            self.best = float(score)
+        if score is not None and (self.best is None or self.better * float(score) > self.best):
+            self.best = self.better * float(score)
             self._write(trainer, self.folder / "best.ckpt")
         self._write_last(trainer)
 

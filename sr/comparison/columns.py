@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from sr.comparison.rows import Row, figure_key
+from sr.comparison.rows import Row
+from sr.metrics.metric import Metric, declared
 from sr.metrics.protocol import get_protocol
 from sr.runs.config import flat
 from sr.runs.differences import choices
 from sr.scores.mos import NOTE as MOS_NOTE
 from sr.scores.mos import opinions
+from sr.scores.published import METRICS
+from sr.scores.score import Score, metrics_of, pivot
+from sr.scores.text import legend
 
 COST_NOTE = (
     "Parameters of the merged form; multiply-adds and activations (elements that convolutions put out) of one image "
     "enlarged to 1280x720; eight times as many under self-ensemble (+)."
 )
 TIME_NOTE = "Training time: over all resumes, without validation, on the machine that each run had."
-LPIPS_NOTE = "LPIPS: version 0.1 on AlexNet, of 8-bit RGB without `scale` pixels on each side; smaller is better."
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Table:
         return all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in values)
 
     def best(self) -> set[tuple[int, int]]:
-        """(line, column) of the best figures: of every set and scale, where models compete."""
+        """(line, column) of the best scores: of every set and scale, where models compete."""
         found = set()
         for n, column in enumerate(self.columns):
             for scale in {line.row.scale for line in self.lines} if "/" in column.keys[0] and column.better else ():
@@ -85,49 +89,56 @@ def tabulate(rows: Sequence[Row], notes: Sequence[str] = ()) -> Table:
     """All rows with the columns that any of them has.
 
     Args:
+        rows: of the table, in this order.
         notes: to stand below, besides those that explain the columns.
     """
-    titles = _set_titles(rows)
+    scores = [score for row in rows for score in row.scores]
+    titles = _set_titles(scores)
     lines = [Line(row, _values(row, titles)) for row in rows]
     columns = [Column(("entry",), "entry"), Column(("scale",), "scale", lambda scale: f"x{scale}")]
     columns += [Column((key,), key, _short) for key in dict.fromkeys(key for row in rows for key in row.settings)]
-    used = dict.fromkeys(figure_key(f) for row in rows for f in row.figures)
-    for kind in used:
-        keys = tuple(f"{titles[kind]}/{measure}_{kind[1]}" for measure in ("psnr", "ssim"))
-        columns.append(Column(keys, f"{titles[kind]}, {kind[1]}", lambda p, s: f"{p:.2f} / {s:.4f}", 1))
-    columns += [
-        Column((f"{name}/lpips",), f"{name}, LPIPS", lambda v: f"{v:.4f}", -1)
-        for name in dict.fromkeys(name for row in rows for name in row.lpips)
-    ]
+    columns += _score_columns(scores, titles)
     rated = dict.fromkeys(key for line in lines for key in line.values if key.endswith("/mos"))
     columns += [Column((key,), key.replace("/mos", ", MOS"), lambda v: f"{v:.2f}") for key in rated]
     columns += [column for column in COSTS if any(line.values.get(column.keys[0]) for line in lines)]
     if any(line.values.get("status") not in (None, "finished") for line in lines):
         columns.append(Column(("status",), "status"))
+    metrics = metrics_of(scores)
     explained = [
-        f"PSNR in dB / SSIM; {name}: {get_protocol(name).description}, mean over images."
-        for name in dict.fromkeys(kind[1] for kind in used)
+        f"{legend(metrics)}; {name}: {get_protocol(name).description}, mean over images."
+        for name in dict.fromkeys(s.protocol for s in scores)
     ]
     timed = any(line.values.get("seconds") for line in lines)
-    explained += [
-        COST_NOTE,
-        *([TIME_NOTE] if timed else []),
-        *([MOS_NOTE] if rated else []),
-        *([LPIPS_NOTE] if any(r.lpips for r in rows) else []),
-    ]
+    explained += [COST_NOTE, *([TIME_NOTE] if timed else []), *([MOS_NOTE] if rated else [])]
+    explained += [note for m in metrics if (note := declared(m).note)]
     return Table(columns, lines, [*explained, *notes])
 
 
-def _values(row: Row, titles: Mapping[tuple[str, str, int], str]) -> dict[str, Any]:
+def _score_columns(scores: Sequence[Score], titles: Mapping[tuple[str, int], str]) -> list[Column]:
+    """PSNR and SSIM in one column, as papers print them, and one for each other metric."""
+    columns = []
+    for (dataset, images, protocol), measured in pivot(scores, "dataset", "images", "protocol").items():
+        papers = [m for m in METRICS if m in measured]
+        for names in ([papers] if papers else []) + [[m] for m in measured if m not in METRICS]:
+            metrics = [declared(m) for m in names]
+            title = f"{titles[dataset, images]}, {protocol}"
+            title += "" if names == list(METRICS) else f", {' / '.join(m.title for m in metrics)}"
+            keys = tuple(f"{titles[dataset, images]}/{m}_{protocol}" for m in names)
+            columns.append(Column(keys, title, partial(_texts, metrics), metrics[0].better))
+    return columns
+
+
+def _texts(metrics: Sequence[Metric], *values: float | None) -> str:
+    return " / ".join("-" if v is None else m.text(v) for m, v in zip(metrics, values, strict=True))
+
+
+def _values(row: Row, titles: Mapping[tuple[str, int], str]) -> dict[str, Any]:
     run = row.source.run if row.source else None
     values: dict[str, Any] = dict(choices(run)) | flat(run.config) if run else {}
     values |= {**row.settings, "entry": row.label, "scale": row.scale}
     if row.source:
         values |= {"model": row.source.name, "place": str(row.source.place)}
-    for f in row.figures:
-        name = titles[figure_key(f)]
-        values |= {f"{name}/psnr_{f.protocol}": f.psnr, f"{name}/ssim_{f.protocol}": f.ssim}
-    values |= {f"{name}/lpips": value for name, value in row.lpips.items()}
+    values |= {f"{titles[s.dataset, s.images]}/{s.metric}_{s.protocol}": s.value for s in row.scores}
     if row.source and row.final and not row.ensemble:  # nobody rated self-ensembled pictures
         rated = opinions().get((row.source.published, row.scale), {})
         values |= {f"{name}/mos": value for name, value in rated.items()}
@@ -141,13 +152,11 @@ def _values(row: Row, titles: Mapping[tuple[str, str, int], str]) -> dict[str, A
     return values
 
 
-def _set_titles(rows: Sequence[Row]) -> dict[tuple[str, str, int], str]:
-    """A set's name for each kind of figure, with the number of images where it differs."""
-    kinds = dict.fromkeys(figure_key(f) for row in rows for f in row.figures)
-    sizes: dict[str, set[int]] = {}
-    for dataset, _, images in kinds:
-        sizes.setdefault(dataset, set()).add(images)
-    return {kind: kind[0] if len(sizes[kind[0]]) == 1 else f"{kind[0]} ({kind[2]} images)" for kind in kinds}
+def _set_titles(scores: Sequence[Score]) -> dict[tuple[str, int], str]:
+    """A set's name for each number of images on which it was measured, with the number where there are several."""
+    sizes = dict.fromkeys((s.dataset, s.images) for s in scores)
+    names = [dataset for dataset, _ in sizes]
+    return {(name, n): name if names.count(name) == 1 else f"{name} ({n} images)" for name, n in sizes}
 
 
 def _short(value: Any) -> str:

@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from sr.comparison.columns import tabulate
-from sr.comparison.fill import Measuring
+from sr.comparison.fill import Filler
 from sr.comparison.formats import as_csv, as_latex, as_markdown
 from sr.comparison.page import page
 from sr.comparison.rows import Row, Source, labelled, rows
@@ -21,10 +21,12 @@ from sr.comparison.wandb_report import build, rows_of
 from sr.compose.words import Words, listed
 from sr.errors import UserError
 from sr.measuring.entries import published_name, weights_entries
-from sr.metrics.lpips import ADDRESS, FILE
+from sr.metrics.lpips import ADDRESS, FILE, find_alexnet, lpips_of
+from sr.metrics.metric import Metric, get_metrics
 from sr.models.base import SuperResolver
 from sr.runs import checkpoint
 from sr.runs.folder import Run, find_runs, is_run, read_run
+from sr.scores.score import metrics_of
 from sr.scores.text import aligned
 
 log = logging.getLogger(__name__)
@@ -42,20 +44,25 @@ def compare(cfg: DictConfig) -> None:
     typed_scale = cfg.scale if any(t.split("=")[0] == "scale" for t in typed) else None
     at_scale = [] if typed_scale is None else [f"scale={typed_scale}"]
     wanted, by = conditions([*at_scale, *listed(cfg.filter)]), listed(cfg.sort)
+    metrics = _metrics(cfg)
     table = tabulate(rows(labelled(sources(cfg, typed_scale))))
 
     # What can be refused or left out before anything is measured.
-    order(table, [name for name in by if not _measured_later(name, sets)])
-    lines = select(table, [c for c in wanted if not _measured_later(c.key, sets)])
+    order(table, [name for name in by if not _measured_later(name, sets, metrics)])
+    lines = select(table, [c for c in wanted if not _measured_later(c.key, sets, metrics)])
     found = [line.row for line in lines]
-    measuring = Measuring(cfg, typed, protocols)
+    filler = Filler(cfg, typed, protocols, metrics)
     if sets:
-        found = measuring.missing(found, sets)
+        found = filler.missing(found, sets)
 
-    notes = [] if any(row.lpips for row in found) else [UNMEASURED if measuring.lpips else NO_LPIPS]
-    if sets and measuring.lr:
-        told = f"LR of {', '.join(sets)} as typed ({', '.join(measuring.lr)})"
-        notes.append(f"{told}: measured now, not taken from what is stored.")
+    notes = (
+        []
+        if "lpips" in metrics_of(s for row in found for s in row.scores)
+        else [UNMEASURED if any(m.name == "lpips" for m in metrics) else NO_LPIPS]
+    )
+    if sets and filler.lr:
+        lr = f"LR of {', '.join(sets)} as typed ({', '.join(filler.lr)})"
+        notes.append(f"{lr}: measured now, not taken from what is stored.")
     chosen = [line.row for line in select(tabulate(found), wanted)]
     table = tabulate(chosen, notes)  # again: columns that only a row left out had are gone
     table = replace(table, lines=order(table, by))
@@ -63,7 +70,7 @@ def compare(cfg: DictConfig) -> None:
     log.info("\n" + aligned(table.cells()) + "\n" + "\n".join(table.notes) + "\n")
     for name, write in {"table.md": as_markdown, "table.csv": as_csv, "table.tex": as_latex}.items():
         _write(folder / name, write(table))  # each at once: what follows may take long, or fail
-    crops = measuring.crops([line.row for line in table.lines], sets) if cfg.crops else []
+    crops = filler.crops([line.row for line in table.lines], sets) if cfg.crops else []
     _write(folder / "index.html", page(table, _runs([line.row for line in table.lines]), crops))
     if cfg.wandb:
         log.info(str(build(rows_of(table), *_place(cfg.wandb), folder, table=as_markdown(table))))
@@ -76,10 +83,18 @@ def _place(wandb: str) -> tuple[str, str]:
     return entity, project
 
 
-def _measured_later(name: str, data: Sequence[str]) -> bool:
+def _metrics(cfg: DictConfig) -> tuple[Metric, ...]:
+    """Those that were named, and LPIPS where its weights are."""
+    if (alexnet := find_alexnet(cfg.lpips)) is None:
+        return get_metrics(cfg.metrics)
+    others = [word for word in cfg.metrics if word != "lpips"]
+    return (*(get_metrics(others) if others else ()), lpips_of(alexnet))
+
+
+def _measured_later(name: str, data: Sequence[str], metrics: Sequence[Metric]) -> bool:
     """Whether a column may yet come from measuring on the sets that were named."""
     first = name.lstrip("-").lower().split("/")[0]
-    return bool(data) and (first in data or "/" in name or first.split("_")[0] in ("psnr", "ssim", "lpips"))
+    return bool(data) and (first in data or "/" in name or any(f"{first}_".startswith(f"{m.name}_") for m in metrics))
 
 
 def sources(cfg: DictConfig, scale: int | None) -> list[Source]:

@@ -24,13 +24,13 @@ class CropGroup:
         title: "Set5 x4: baby".
         size: (width, height) in HR pixels.
         pictures: data URIs by label: "LR", "HR", the baseline and the models.
-        figures: "28.42 dB (y)" by label.
+        captions: "28.42 dB (y)" by label.
     """
 
     title: str
     size: tuple[int, int]
     pictures: dict[str, str] = field(default_factory=dict)
-    figures: dict[str, str] = field(default_factory=dict)
+    captions: dict[str, str] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
@@ -53,7 +53,7 @@ def crop_groups(dataset: str, scale: int, samples: Mapping[str, Sequence[Sample]
         group.pictures["LR"] = data_uri(enlarge(crop(lr, window, scale), scale))
         for label, sample in zip(samples, shown, strict=True):
             group.pictures[label] = data_uri(crop(sample.sr, window))
-            group.figures[label] = sample.psnr
+            group.captions[label] = sample.score
         groups.append(group)
     return groups
 
@@ -62,7 +62,7 @@ def add(groups: Sequence[CropGroup], more: Sequence[CropGroup]) -> None:
     """Put another model's pictures of the same crops, if there are any, beside those that are there."""
     for group, other in zip(groups, more, strict=False):
         group.pictures.update(other.pictures)
-        group.figures.update(other.figures)
+        group.captions.update(other.captions)
 
 
 def within(groups: Sequence[CropGroup], largest: int = LARGEST) -> list[CropGroup]:

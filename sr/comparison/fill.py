@@ -1,4 +1,4 @@
-"""What a comparison lacks, measured: figures on the sets that were named, LPIPS, and crops of every model's output."""
+"""What a comparison lacks: scores on the sets that were named, and crops of every model's output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 
 from sr.comparison.crops import CropGroup, add, crop_groups, within
@@ -17,17 +16,17 @@ from sr.compose.image_sets import build_set, build_sets, refuse_missing
 from sr.compose.words import quoted
 from sr.data.module import SRDataModule
 from sr.errors import UserError
-from sr.measuring.scoring import BASELINE, Entry, Sample, measure, pick_device
-from sr.metrics.lpips import LPIPS, find_alexnet
+from sr.measuring.scoring import BASELINE, Entry, pick_device, score_set
+from sr.metrics.metric import Metric
 from sr.metrics.protocol import Protocol, get_protocol
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
 from sr.scores.published import comparable
-from sr.scores.score import Figure, averages
+from sr.scores.score import Score, averages
 
 log = logging.getLogger(__name__)
 FALLBACK = "bundled"  # photos that are there without any download
-SEEN = "y"  # the protocol whose figure stands beside a crop, and under which LPIPS's pictures are made
+SEEN = "y"  # the protocol whose score stands beside a crop
 
 
 class FirstImages:
@@ -43,8 +42,8 @@ class FirstImages:
         return list(islice(self._data.test_dataloader(), self._images))
 
 
-class Measuring:
-    """Measures the models of rows, of which it holds one at a time.
+class Filler:
+    """Fills rows with what they lack, with one model in memory at a time.
 
     A model that cannot be loaded or run is told of and left out: what was measured before it is not lost.
 
@@ -52,85 +51,79 @@ class Measuring:
         cfg: the composed conf/compare.yaml.
         typed: the command line's overrides.
         protocols: the names that were typed; none for those under which the papers measure each model.
+        metrics: what is measured.
 
     Attributes:
         lr: those of the overrides that say how LR is made, or which LR is read.
     """
 
-    def __init__(self, cfg: DictConfig, typed: Sequence[str], protocols: Sequence[str]) -> None:
-        self.typed, self.protocols = list(typed), list(protocols)
+    def __init__(
+        self, cfg: DictConfig, typed: Sequence[str], protocols: Sequence[str], metrics: Sequence[Metric]
+    ) -> None:
+        self.typed, self.protocols, self.metrics = list(typed), list(protocols), metrics
         self.lr = lr_settings(typed)
         self.device = pick_device(cfg.device)
         self.images, self.size = int(cfg.crops), int(cfg.crop_size)
-        alexnet = find_alexnet(cfg.lpips)
-        self.lpips = LPIPS(alexnet).to(self.device) if alexnet else None
         self._held: tuple[str, SuperResolver] | None = None
         self._left_out: set[str] = set()
 
     def missing(self, rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
-        """The rows with figures on all the named sets, and with LPIPS if there are weights for it.
+        """The rows with scores on all the named sets.
 
-        Where LR was typed, nobody knows whether stored figures are of the same: they are replaced.
+        Where LR was typed, nobody knows whether stored scores are of the same: they are replaced.
         """
         sets = {scale: build_sets(names, scale, self.typed) for scale in dict.fromkeys(row.scale for row in rows)}
         for of_scale in sets.values():
             refuse_missing(of_scale)
         if self.lr:
             rows = [_without(row, [data.name for data in sets[row.scale]]) for row in rows]
-        reference = [row for row in rows if row.baseline and row.figures]
+        reference = [row for row in rows if row.baseline and row.scores]
         found = []
         for row in rows:
             if row.source is not None:
                 for data in sets[row.scale] if row.final and row.source.load else ():
-                    row = self._measured(row, data)
+                    row = self._filled(row, data)
                 found.append(row)
         for scale, of_scale in sets.items():
             for data in of_scale:
                 reference = self._reference(reference, scale, data, found)
         return reference + found
 
-    def _measured(self, row: Row, data: SRDataModule, protocols: Sequence[str] = ()) -> Row:
+    def _filled(self, row: Row, data: SRDataModule, protocols: Sequence[str] = ()) -> Row:
         """The row with what it lacks on a set; as it is where its model cannot be loaded or run."""
         if (entry := self._entry(row)) is None:
             return row
         images = len(data.pairs("test"))
-        known = {f.protocol for f in row.figures if f.dataset == data.name and f.images == images}
-        wanted = [p for p in self._protocols(entry, data, protocols) if p.name not in known]
-        perceptual = self.lpips is not None and not row.baseline and data.name not in row.lpips
-        run = list(wanted)
-        if perceptual and all(p.defines_lr for p in run):
-            run.append(get_protocol(SEEN))
-        if not run:
+        known = {(s.protocol, s.metric) for s in row.scores if (s.dataset, s.images) == (data.name, images)}
+        wanted = [
+            protocol
+            for protocol in self._protocols(entry, data, protocols)
+            if any(protocol.gives(m) and (protocol.name, m.name) not in known for m in self.metrics)
+        ]
+        if not wanted:
             return row
         try:
-            figures, samples = measure(entry, data, run, self.device, entry.ensemble, images if perceptual else 0)
-            lpips = {data.name: self._perceptual(samples, row.scale)} if perceptual else {}
+            scores, _ = score_set(entry, data, wanted, self.device, entry.ensemble, metrics=self.metrics)
         except RuntimeError as error:  # as where memory runs out
             _warn(f"{row.label} is not measured on {data.name}", error)
             return row
-        new = tuple(f for f in averages(figures) if f.protocol in {p.name for p in wanted})
+        new = tuple(s for s in averages(scores) if (s.protocol, s.metric) not in known)
         other_lr = row.other_lr if comparable(data) else row.other_lr | {data.name}
-        return replace(row, figures=row.figures + new, lpips={**row.lpips, **lpips}, other_lr=other_lr)
+        return replace(row, scores=row.scores + new, other_lr=other_lr)
 
     def _reference(self, reference: list[Row], scale: int, data: SRDataModule, rows: Sequence[Row]) -> list[Row]:
         """The baseline under every protocol under which the others were measured on a set."""
-        beside = [f.protocol for r in rows if r.scale == scale for f in r.figures if f.dataset == data.name]
+        beside = [s.protocol for r in rows if r.scale == scale for s in r.scores if s.dataset == data.name]
         if not beside:
             return reference
         row = next((r for r in reference if r.scale == scale), Row(BASELINE, scale))
-        done = self._measured(row, data, list(dict.fromkeys(beside)))
-        return with_baseline(reference, scale, [f for f in done.figures if f not in row.figures])
+        done = self._filled(row, data, list(dict.fromkeys(beside)))
+        return with_baseline(reference, scale, [s for s in done.scores if s not in row.scores])
 
     def _protocols(self, entry: Entry, data: SRDataModule, asked: Sequence[str]) -> list[Protocol]:
         """Those asked for; without LR that a protocol makes itself where the set's is another."""
         found = [get_protocol(name) for name in asked or self.protocols or entry.model.protocols]
         return found if comparable(data) else [p for p in found if not p.defines_lr] or [get_protocol(SEEN)]
-
-    def _perceptual(self, samples: Sequence[Sample], scale: int) -> float:
-        """Mean LPIPS over images."""
-        assert self.lpips is not None
-        pairs = [[torch.from_numpy(x).movedim(-1, 0)[None].to(self.device) for x in (s.sr, s.hr)] for s in samples]
-        return sum(float(self.lpips(sr, hr, shave=scale)) for sr, hr in pairs) / len(pairs)
 
     def _entry(self, row: Row) -> Entry | None:
         """What the row is measured as; None where its model cannot be loaded."""
@@ -184,7 +177,8 @@ class Measuring:
             return []
         first: Any = FirstImages(data, self.images)
         try:
-            _, kept = measure(entry, first, [get_protocol(SEEN)], self.device, entry.ensemble, self.images)
+            seen = [get_protocol(SEEN)]
+            _, kept = score_set(entry, first, seen, self.device, entry.ensemble, self.images, self.metrics[:1])
         except RuntimeError as error:  # as where memory runs out
             _warn(f"there are no crops of {row.label} on {data.name}", error)
             return []
@@ -193,28 +187,28 @@ class Measuring:
     def _own_sets(self, rows: Sequence[Row], scale: int) -> list[SRDataModule]:
         """The sets of the first run that was measured on one that is still here; else the bundled photos."""
         for row in rows:
-            if sets := _present(row.source, row.figures, scale, self.typed):
+            if sets := _present(row.source, row.scores, scale, self.typed):
                 return sets
         return [build_set(FALLBACK, scale, self.typed)]
 
 
 def _without(row: Row, sets: Sequence[str]) -> Row:
-    """The row without its figures on sets whose LR is another now; protocols that make LR themselves see no change."""
-    kept = tuple(f for f in row.figures if f.dataset not in sets or get_protocol(f.protocol).defines_lr)
-    return replace(row, figures=kept)
+    """The row without its scores on sets whose LR is another now; protocols that make LR themselves see no change."""
+    kept = tuple(s for s in row.scores if s.dataset not in sets or get_protocol(s.protocol).defines_lr)
+    return replace(row, scores=kept)
 
 
 def _warn(what: str, error: Exception) -> None:
     log.warning(f"warning: {what}: {(str(error).splitlines() or [type(error).__name__])[0]}")
 
 
-def _present(source: Source | None, figures: Sequence[Figure], scale: int, typed: Sequence[str]) -> list[SRDataModule]:
+def _present(source: Source | None, scores: Sequence[Score], scale: int, typed: Sequence[str]) -> list[SRDataModule]:
     if source is None or source.run is None:
         return []
     config = source.run.config
     places = [f"{key}={quoted(config[key])}" for key in ("data_dir", "cache_dir") if key in config]
     found = []
-    for name in dict.fromkeys(f.dataset.lower() for f in figures):
+    for name in dict.fromkeys(s.dataset.lower() for s in scores):
         try:
             data = build_set(name, scale, [*source.run.overrides, *places, *typed])
             data.check("test")

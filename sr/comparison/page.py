@@ -36,7 +36,7 @@ def page(table: Table, runs: Sequence[tuple[str, Run]] = (), crops: Sequence[Cro
         "curves": curves(runs),
         "pictures": [{"title": p.title, "points": [asdict(point) for point in p.points]} for p in cost_pictures(table)],
         "crops": [
-            {"title": g.title, "size": g.size, "pictures": g.pictures, "figures": g.figures, "first": _model(g)}
+            {"title": g.title, "size": g.size, "pictures": g.pictures, "captions": g.captions, "first": _model(g)}
             for g in crops
         ],
         "gain": ERROR_GAIN,

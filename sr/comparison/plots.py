@@ -15,7 +15,7 @@ from sr.metrics.protocol import get_protocol
 from sr.runs.curves import by_scale, scale_title
 from sr.runs.folder import Run
 from sr.scores.published import published
-from sr.scores.score import Figure
+from sr.scores.score import Score
 
 POINTS = 400  # of a curve, at most
 NOT_DRAWN = ("step", "epoch", "stage")
@@ -56,11 +56,11 @@ def cost_pictures(table: Table) -> list[CostPicture]:
         if (price is None and not line.row.baseline) or not line.row.final:
             continue
         macs, parameters = (price.counts.macs, price.parameters) if price else (None, None)
-        for f in line.row.figures:
-            kind = f.dataset, f.scale, f.protocol, f.images
-            if math.isfinite(f.psnr):
-                found.setdefault(kind, []).append(Point(line.row.label, f.psnr, macs, parameters, paper=False))
-            if _of_other_lr(line.row, f):
+        for s in line.row.scores:
+            kind = s.dataset, s.scale, s.protocol, s.images
+            if s.metric == "psnr" and math.isfinite(s.value):
+                found.setdefault(kind, []).append(Point(line.row.label, s.value, macs, parameters, paper=False))
+            if _of_other_lr(line.row, s):
                 other_lr.add(kind)
     pictures = []
     for kind, ours in found.items():
@@ -71,13 +71,13 @@ def cost_pictures(table: Table) -> list[CostPicture]:
     return sorted(pictures, key=lambda picture: -sum(not point.paper for point in picture.points))
 
 
-def _of_other_lr(row: Row, f: Figure) -> bool:
-    """Whether a figure, as far as is known, is on LR that is not the papers' plain bicubic."""
-    if get_protocol(f.protocol).defines_lr:
+def _of_other_lr(row: Row, s: Score) -> bool:
+    """Whether a score, as far as is known, is on LR that is not the papers' plain bicubic."""
+    if get_protocol(s.protocol).defines_lr:
         return False
     run = row.source.run if row.source else None
     values = [setting.partition("=")[2].strip("'\"") for setting in lr_settings(run.overrides if run else ())]
-    return f.dataset in row.other_lr or any(value not in PLAIN for value in values)
+    return s.dataset in row.other_lr or any(value not in PLAIN for value in values)
 
 
 def paper_points(dataset: str, scale: int, protocol: str, images: int) -> list[Point]:
@@ -85,7 +85,7 @@ def paper_points(dataset: str, scale: int, protocol: str, images: int) -> list[P
     found = []
     for model, at, parameters, macs in _published_costs():
         if at == scale and (paper := published(model, scale, dataset, protocol, images)):
-            found.append(Point(model, paper.psnr, macs, parameters, paper=True))
+            found.append(Point(model, paper.values["psnr"], macs, parameters, paper=True))
     return found
 
 
@@ -100,9 +100,9 @@ def _published_costs() -> tuple[tuple[str, int, int, int], ...]:
 
 
 def curves(runs: Sequence[tuple[str, Run]]) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    """(step, value) by logged figure and label, thinned out evenly; validation figures first.
+    """(step, value) by logged name and label, thinned out evenly; validation first.
 
-    Of a run whose stages train different scales, each figure stands for itself: `val/psnr_y, x2`. What is not finite
+    Of a run whose stages train different scales, each curve stands for itself: `val/psnr_y, x2`. What is not finite
     is left out.
     """
     found: dict[str, dict[str, list[tuple[float, float]]]] = {}

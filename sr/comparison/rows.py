@@ -13,13 +13,13 @@ from sr.compose.keys import declared
 from sr.compose.words import Word
 from sr.measuring.cost import Price, price
 from sr.measuring.scoring import BASELINE
+from sr.metrics import metric
 from sr.models.base import SuperResolver
 from sr.runs.differences import settings
 from sr.runs.folder import Run
-from sr.scores.score import Figure
+from sr.scores.score import Score
 
 log = logging.getLogger(__name__)
-SAME = 0.005  # dB: figures of the baseline that differ by less are of the same images
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,8 @@ class Row:
         label: of the source, with the stage or the self-ensemble's "+".
         source: None for the baseline.
         final: the source's last state, which can be loaded and measured; false for an earlier stage.
-        figures: averages over sets, at this scale only.
+        scores: averages over sets, at this scale only.
         settings: in which the sources differ.
-        lpips: by name of the set.
         other_lr: names of the sets that were measured now on LR that is not the papers' plain bicubic.
     """
 
@@ -63,9 +62,8 @@ class Row:
     scale: int
     source: Source | None = None
     final: bool = True
-    figures: tuple[Figure, ...] = ()
+    scores: tuple[Score, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
-    lpips: Mapping[str, float] = field(default_factory=dict)
     other_lr: frozenset[str] = frozenset()
 
     @property
@@ -74,7 +72,7 @@ class Row:
 
     @property
     def ensemble(self) -> bool:
-        """Whether the figures are under x8 self-ensemble."""
+        """Whether the scores are under x8 self-ensemble."""
         return self.source is not None and self.label == f"{self.source.label}+"
 
     @property
@@ -127,7 +125,7 @@ def _short(place: Path) -> str:
 
 
 def rows(sources: Sequence[Source]) -> list[Row]:
-    """Rows of all sources and, before them, those of the baseline; figures as they are stored.
+    """Rows of all sources and, before them, those of the baseline; scores as they are stored.
 
     Args:
         sources: labelled.
@@ -138,10 +136,10 @@ def rows(sources: Sequence[Source]) -> list[Row]:
     reference: list[Row] = []
     for source in sources:
         own = next(differing) if source.run else {}
-        stored = source.run.figures if source.run else []
+        stored = source.run.scores if source.run else []
         for scale in _scales(source, stored):
-            here = [f for f in stored if f.scale == scale]
-            labels = dict.fromkeys([f.model for f in here if f.model.rstrip("+") != BASELINE] or [source.name])
+            here = [s for s in stored if s.scale == scale]
+            labels = dict.fromkeys([s.model for s in here if s.model.rstrip("+") != BASELINE] or [source.name])
             for label in labels:
                 suffix = label.removeprefix(source.name)
                 found.append(
@@ -150,38 +148,43 @@ def rows(sources: Sequence[Source]) -> list[Row]:
                         scale,
                         source,
                         final=suffix in ("", "+"),
-                        figures=tuple(f for f in here if f.model == label),
+                        scores=tuple(s for s in here if s.model == label),
                         settings=own,
                     )
                 )
-            reference = with_baseline(reference, scale, [f for f in here if f.model == BASELINE])
+            reference = with_baseline(reference, scale, [s for s in here if s.model == BASELINE])
     return reference + found
 
 
-def _scales(source: Source, stored: Sequence[Figure]) -> list[int]:
-    """Those of the figures, else those that the architecture serves."""
+def _scales(source: Source, stored: Sequence[Score]) -> list[int]:
+    """Those of the scores, else those that the architecture serves."""
     scale = (source.node or {}).get("scale")
     served = list(scale) if isinstance(scale, list | tuple) else [scale] if scale else []
-    return list(dict.fromkeys([f.scale for f in stored] or served))
+    return list(dict.fromkeys([s.scale for s in stored] or served))
 
 
-def with_baseline(reference: Sequence[Row], scale: int, figures: Sequence[Figure]) -> list[Row]:
-    """The baseline's rows with more of its figures: in the row of the same scale, if they are of the same images."""
-    if not figures:
+def with_baseline(reference: Sequence[Row], scale: int, scores: Sequence[Score]) -> list[Row]:
+    """The baseline's rows with more of its scores: in the row of the same scale, if they are of the same images."""
+    if not scores:
         return list(reference)
     for i, row in enumerate(reference):
-        known = {figure_key(f): f.psnr for f in row.figures}
-        if row.scale == scale and all(abs(known.get(figure_key(f), f.psnr) - f.psnr) < SAME for f in figures):
-            new = tuple(f for f in figures if figure_key(f) not in known)
-            return [*reference[:i], replace(row, figures=row.figures + new), *reference[i + 1 :]]
+        known = {_place_of(s): s.value for s in row.scores}
+        if row.scale == scale and all(_same(known.get(_place_of(s), s.value), s) for s in scores):
+            new = tuple(s for s in scores if _place_of(s) not in known)
+            return [*reference[:i], replace(row, scores=row.scores + new), *reference[i + 1 :]]
     number = sum(row.scale == scale for row in reference)
     label = f"{BASELINE} ({number + 1})" if number else BASELINE
-    return [*reference, Row(label, scale, figures=tuple(figures))]
+    return [*reference, Row(label, scale, scores=tuple(scores))]
 
 
-def figure_key(f: Figure) -> tuple[str, str, int]:
-    """What two figures must share to stand in one column."""
-    return f.dataset, f.protocol, f.images
+def _place_of(s: Score) -> tuple[str, str, str, int]:
+    """What two scores must share to stand in one column."""
+    return s.dataset, s.protocol, s.metric, s.images
+
+
+def _same(value: float, s: Score) -> bool:
+    """Whether the baseline's value is that of the same images: half of the last digit that is printed."""
+    return abs(value - s.value) < 0.5 * 10 ** -metric.declared(s.metric).digits
 
 
 def lr_settings(overrides: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sr.errors import UserError
-from sr.scores.text import markdown
+from sr.scores.text import legend
 
 if TYPE_CHECKING:
     from sr.comparison.columns import Table
@@ -24,7 +24,7 @@ def build(
     entity: str,
     project: str,
     out: Path,
-    table: str | None = None,
+    table: str,
     title: str = "Comparison of super-resolution models",
     online: bool | None = None,
 ) -> Path:
@@ -32,9 +32,8 @@ def build(
 
     Args:
         rows: each with `name` and, where they are known, `scale`, `config` (dotted key -> value, of those that
-            differ), `figures` ("<set>/psnr_<protocol>", "<set>/ssim_<protocol>" -> value), `parameters`, `macs` (of
-            a 1280x720 output) and `run` (id of the W&B run that it is).
-        table: in Markdown; None: made from the rows.
+            differ), `scores` ({metric: {"<set>/<metric>_<protocol>": value}}) and `run` (id of the W&B run that it is).
+        table: in Markdown.
         online: None: found out.
 
     Returns:
@@ -52,7 +51,7 @@ def build(
     from sr.loggers.wandb_connection import connection
 
     workspace = _workspace(rows, entity, project, title)
-    report = _report(rows, entity, project, table or _table(rows), title)
+    report = _report(rows, entity, project, table, title)
     mode, why = connection() if online is None else ("online" if online else "offline", "as asked")
     spec: dict[str, Any] = {"workspace": _plain(workspace), "report": _plain(report), "urls": {}}
     file = out / FILE
@@ -78,29 +77,24 @@ def _keep(spec: Mapping[str, Any], file: Path) -> None:
 
 
 def rows_of(table: Table) -> list[dict[str, Any]]:
-    """The rows of a comparison as `build` takes them; figures under the names that the runs logged them with."""
+    """The rows of a comparison as `build` takes them; scores under the names that the runs logged them with."""
     found = []
     for line in table.lines:
         row, run = line.row, line.row.source.run if line.row.source else None
         known = run.folder / "wandb_id.txt" if run else None
-        several = run is not None and len({f.scale for f in run.figures}) > 1  # as final_scores names them
+        several = run is not None and len({s.scale for s in run.scores}) > 1  # as final_scores names them
         at = f"_x{row.scale}" if several else ""
         ensemble = "_ensemble" if row.ensemble else ""
-        figures = {
-            f"{f.dataset}{at}{ensemble}/{kind}_{f.protocol}": getattr(f, kind)
-            for f in row.figures
-            if row.final
-            for kind in ("psnr", "ssim")
-        }
+        scores: dict[str, dict[str, float]] = {}
+        for s in row.scores if row.final else ():
+            scores.setdefault(s.metric, {})[f"{s.dataset}{at}{ensemble}/{s.metric}_{s.protocol}"] = s.value
         found.append(
             {
                 "name": row.label,
                 "scale": row.scale,
                 "run": known.read_text().strip() if known and known.is_file() else None,
                 "config": dict(row.settings),
-                "figures": figures,
-                "parameters": line.values.get("parameters"),
-                "macs": line.values.get("macs"),
+                "scores": scores,
             }
         )
     return found
@@ -118,10 +112,15 @@ def _plain(thing: Any) -> dict[str, Any]:
     return json.loads(model.model_dump_json(by_alias=True, exclude_none=True))
 
 
-def _keys(rows: Sequence[Mapping[str, Any]], kind: str) -> list[str]:
-    """The runs' summary keys of all figures of one kind."""
-    named = dict.fromkeys(key for row in rows for key in row.get("figures") or {})
-    return [f"test/{key}" for key in named if key.rpartition("/")[2].startswith(kind)]
+def _metrics(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """All that was measured."""
+    return list(dict.fromkeys(metric for row in rows for metric in row.get("scores") or {}))
+
+
+def _keys(rows: Sequence[Mapping[str, Any]], metric: str) -> list[str]:
+    """The runs' summary keys of all scores by one metric."""
+    named = dict.fromkeys(key for row in rows for key in (row.get("scores") or {}).get(metric, {}))
+    return [f"test/{key}" for key in named]
 
 
 def _settings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -147,10 +146,15 @@ def _panels(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     psnr = _keys(rows, "psnr")
     return {
         "Validation": [
-            wr.LinePlot(title="PSNR, dB", x=STEP, metric_regex="^val/psnr_.*", title_x="optimizer steps"),
+            *(
+                wr.LinePlot(title=legend([m]), x=STEP, metric_regex=f"^val/{m}_.*", title_x="optimizer steps")
+                for m in dict.fromkeys(["psnr", *_metrics(rows)])  # runs that are not measured yet have curves
+            ),
             wr.LinePlot(title="Loss", x=STEP, y=["train/loss"], log_y=True, title_x="optimizer steps"),
         ],
-        "Test sets": [wr.BarPlot(title=key, metrics=[wr.SummaryMetric(key)]) for key in psnr + _keys(rows, "ssim")],
+        "Test sets": [
+            wr.BarPlot(title=key, metrics=[wr.SummaryMetric(key)]) for m in _metrics(rows) for key in _keys(rows, m)
+        ],
         "PSNR and cost": [
             wr.ScatterPlot(
                 title=f"{key} over multiply-adds", x=wr.SummaryMetric("cost/macs"), y=wr.SummaryMetric(key),
@@ -203,20 +207,3 @@ def _laid_out(panels: Sequence[Any]) -> list[Any]:
     for n, panel in enumerate(panels):
         panel.layout = wr.Layout(x=width * (n % 2), y=8 * (n // 2), w=width, h=8)
     return list(panels)
-
-
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    figures = list(dict.fromkeys(key for row in rows for key in row.get("figures") or {}))
-    settings = _settings(rows)
-    lines = [["entry", "scale", *settings, *figures, "parameters", "multiply-adds, G"]]
-    for row in rows:
-        shown = [f"x{row['scale']}" if row.get("scale") else ""]
-        shown += [str(value) if (value := (row.get("config") or {}).get(key)) is not None else "" for key in settings]
-        for key in figures:
-            value = (row.get("figures") or {}).get(key)
-            digits = 2 if key.rpartition("/")[2].startswith("psnr") else 4
-            shown.append("" if value is None else f"{value:.{digits}f}")
-        shown.append(f"{row['parameters']:,}" if row.get("parameters") else "")
-        shown.append(f"{row['macs'] / 1e9:.2f}" if row.get("macs") else "")
-        lines.append([str(row["name"]), *shown])
-    return markdown([[cell.replace("|", r"\|") for cell in line] for line in lines])

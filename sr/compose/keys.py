@@ -12,7 +12,7 @@ from sr.compose import schema
 from sr.compose.key import Key
 
 HARMLESS = Key(result=False)
-LR = Key(makes_lr=True)
+LR = Key(makes_lr=True, sets=True)
 
 # Within config groups, whose contents no schema types; the first pattern that fits is meant.
 WITHIN: dict[str, Key] = {
@@ -25,7 +25,7 @@ WITHIN: dict[str, Key] = {
     "budget.factor": HARMLESS,
     **dict.fromkeys((f"data.*{name}" for name in (
         "num_workers", "data_dir", "cache_dir", "download", "check_leaks",
-    )), HARMLESS),
+    )), Key(result=False, sets=True)),
     **dict.fromkeys(("data.lr", "data.*.lr", "data.*val_lr", "data.*test_lr", "data.*track", "data.*degradation*"), LR),
 }  # fmt: skip
 # Step counts in schedules, callbacks and losses by their last word: torch's names and ours.

@@ -84,6 +84,8 @@ class TrainSchema(Common):
     self_ensemble: bool = key(False, resume=True)  # at the end the result is also measured under x8 self-ensemble
     # of it; null: those under which the papers measure the model
     test_protocols: list[str] | None = key(resume=True)
+    # of validation and at the end: names, files; best.ckpt is chosen by the first one
+    metrics: list[str] = key(lambda: ["psnr", "ssim"], resume=True, timing=False)
     choices: dict[str, Any] = key(dict, result=False, timing=False)  # filled in: the names chosen from each group
 
 
@@ -103,6 +105,7 @@ class EvaluateSchema(Common):
     weights: Any = None  # authors' files: a name of the zoo or a path, or a list of both
     zoo: Zoo = field(default_factory=Zoo)
     protocol: Any = None  # a name or a list of names; null: those under which the papers measure the model
+    metrics: list[str] = field(default_factory=lambda: ["psnr", "ssim"])  # names, and files with one of your own
     self_ensemble: bool = False
     statistics: Any = "population"  # of batch norm: population (running), image (each image's own), or a list of both
     panels: int = 4  # images per set that are drawn
@@ -151,6 +154,7 @@ class CompareSchema(Common):
     weights: Any = None  # authors' files: a name of the zoo or a path, or a list of both
     zoo: Zoo = field(default_factory=Zoo)
     protocol: Any = None  # a name or a list of names; null: those under which the papers measure the model
+    metrics: list[str] = field(default_factory=lambda: ["psnr", "ssim"])  # names, and files with one of your own
     sort: Any = None  # a column or a list of columns, the best first; -name turns the order
     filter: Any = None  # a condition such as 'scale=4', or a list of conditions that must all hold
     out: str = "outputs/compare/${now:%Y-%m-%d_%H-%M-%S}"  # the folder that is written

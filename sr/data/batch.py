@@ -10,7 +10,7 @@ class Batch(NamedTuple):
 
     Attributes:
         lr: (B, 3, h, w) RGB; uint8 from a loader, float in [0, 1] once it is on the device.
-        hr: (B, 3, scale*h, scale*w) RGB, same type.
+        hr: (B, 3, scale*h, scale*w) RGB, same type; where something is measured uint8 as it is in its file.
         scale: enlargement factor.
         name: one name per image.
         grey: True where the HR file stores one channel (its three channels are then equal).

@@ -148,13 +148,21 @@ class Loaders(L.LightningDataModule):
             raise UserError(f"{self.name} has {len(images)} images to measure on, fewer than the {world} processes")
         return self._loader(images, Share(len(images), world, rank))
 
-    def to_float(self, batch: Batch, device: torch.device | str = "cpu") -> Batch:
-        """Move a batch to the device as float32 in [0, 1]: what Lightning does between loader and step."""
-        return batch._replace(lr=_unit(batch.lr.to(device)), hr=_unit(batch.hr.to(device)))
+    def to_float(self, batch: Batch, device: torch.device | str = "cpu", measuring: bool = False) -> Batch:
+        """Move a batch to the device as float32 in [0, 1]: what Lightning does between loader and step.
+
+        Args:
+            batch: uint8, from a loader.
+            device: where to.
+            measuring: HR stays in bytes, which is what metrics compare with.
+        """
+        hr = batch.hr.to(device)
+        return batch._replace(lr=_unit(batch.lr.to(device)), hr=hr.contiguous() if measuring else _unit(hr))
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """uint8 -> float32 in [0, 1], on the device: a quarter of the bytes travel."""
-        return self.to_float(batch, batch.lr.device) if isinstance(batch, Batch) else batch
+        """uint8 -> float32 in [0, 1], on the device: a quarter of the bytes travel. HR to measure with stays uint8."""
+        measuring = self.trainer is not None and not self.trainer.training
+        return self.to_float(batch, batch.lr.device, measuring) if isinstance(batch, Batch) else batch
 
 
 def _unit(x: Tensor) -> Tensor:

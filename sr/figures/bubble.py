@@ -29,11 +29,11 @@ def published_points(scale: int, dataset: str, protocols: Sequence[str]) -> list
         table = [r for r in csv.DictReader(file) if int(r["scale"]) == scale and r["macs_g"] and r["parameters"]]
     points = []
     for row in table:
-        figures = [published(row["model"], scale, dataset, protocol) for protocol in protocols]
-        if found := next((f for f in figures if f), None):
+        papers = (published(row["model"], scale, dataset, protocol) for protocol in protocols)
+        if found := next(filter(None, papers), None):
             kind = "recalled" if found.source_kind == "memory" else "published"
             point = {"model": row["model"], "parameters": int(row["parameters"]), "macs_g": float(row["macs_g"])}
-            points.append(point | _reached(found.psnr, found.protocol, kind, found.source))
+            points.append(point | _reached(found.values["psnr"], found.protocol, kind, found.source))
     return points
 
 
@@ -42,17 +42,17 @@ def run_points(runs: Sequence[Run], scale: int, dataset: str, protocols: Sequenc
     points = []
     for run in runs:
         found = [
-            f
+            s
             for protocol in protocols
-            for f in run.figures
-            if (f.dataset, f.scale, f.protocol) == (dataset, scale, protocol) and f.model == run.name
+            for s in run.scores
+            if (s.dataset, s.scale, s.protocol, s.metric, s.model) == (dataset, scale, protocol, "psnr", run.name)
         ]
         if not found:
             continue
         model = construct(run.config["model"], run.folder).merged()
         macs = cost(model, lr_size(scale), scale).macs / 1e9
         point = {"model": run.name, "parameters": sum(p.numel() for p in model.parameters()), "macs_g": macs}
-        points.append(point | _reached(found[-1].psnr, found[-1].protocol, "ours", str(run.folder)))
+        points.append(point | _reached(found[-1].value, found[-1].protocol, "ours", str(run.folder)))
     return points
 
 

@@ -16,6 +16,7 @@ from sr.imaging.panel import Window, crop, detail, disagreement, pick_crop
 from sr.measuring.scoring import BASELINE, Entry
 from sr.metrics.protocol import get_protocol
 from sr.models.bicubic import Bicubic
+from sr.scores.text import shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,16 +59,15 @@ def crop_grid(
         lr = rule.lr(photo.pixels, scale, grey=photo.grey)
         hr = photo.array
         outputs: dict[str, np.ndarray] = {}
-        figures: dict[str, str] = {}
+        below: dict[str, str] = {}
         for name, model in [(BASELINE, Bicubic(scale)), *((e.name, e.model) for e in entries)]:
             output = answer(model.eval(), lr, scale)
-            psnr, ssim = (float(v) for v in rule.compare(output, photo.pixels, scale, photo.grey))
-            outputs[name], figures[name] = to_array(output), f"{psnr:.2f} / {ssim:.4f}"
-            rows.append({"model": name, "image": photo.name, "scale": scale, "protocol": rule.name, "psnr": psnr})
-            rows[-1]["ssim"] = ssim
+            values = {m: float(v) for m, v in rule.compare(output, photo.pixels, scale, photo.grey).items()}
+            outputs[name], below[name] = to_array(output), shown(values, list(values))
+            rows.append({"model": name, "image": photo.name, "scale": scale, "protocol": rule.name, **values})
         window = placed_window(hr, at, size, scale) if at else differing_window(hr, list(outputs.values()), size, scale)
         cells: list[Cell] = [("HR", crop(hr, window), "PSNR / SSIM")]
-        cells += [(name, crop(output, window), figures[name]) for name, output in outputs.items()]
+        cells += [(name, crop(output, window), below[name]) for name, output in outputs.items()]
         parts.append((photo.name, hr, window, cells))
     title = f"x{scale}; PSNR in dB / SSIM of the whole image, protocol {rule.name}: {rule.description}"
     return Drawing(_draw(parts, lines, title), rows)

@@ -44,7 +44,9 @@ def rgb_to_y(rgb: Tensor) -> Tensor:
 
 
 def to_uint8(x: Tensor) -> Tensor:
-    """Floats in [0, 1] to uint8: clipped, then rounded half up. NaN is a UserError, never 0."""
+    """Floats in [0, 1] to uint8: clipped, then rounded half up; uint8 as it is. NaN is a UserError, never 0."""
+    if x.dtype == torch.uint8:
+        return x
     if x.isnan().any():
         raise UserError(
             f"an image of shape {tuple(x.shape)} holds {int(x.isnan().sum())} NaN values; if the model "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +17,7 @@ SETS = ("Set5", "Set14", "B100", "Urban100")
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelCost:
     """One model at one scale; empty cells are None."""
 
     model: str
@@ -58,7 +58,7 @@ def published_cells(model: str, scale: int, protocols: Sequence[str]) -> tuple[s
     for protocol in protocols:
         found = [published(model, scale, name, protocol) for name in SETS]
         if any(found):
-            return protocol, " / ".join(f"{p.psnr:.2f}" if p else "-" for p in found)
+            return protocol, " / ".join(f"{p.values['psnr']:.2f}" if p else "-" for p in found)
     return protocols[0], ""
 
 
@@ -80,15 +80,7 @@ def _architecture(label: str) -> str:
     return label.split(":")[0]
 
 
-def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """Every number, unrounded."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [f.name for f in fields(Row)])
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-
-
-def as_markdown(rows: Sequence[Row]) -> str:
+def as_markdown(rows: Sequence[ModelCost]) -> str:
     """The table to read, with remarks below it."""
     head = ["model", "scale", "parameters (merged)", "MACs 720p, G", "MACs 256x256, G", "activations 720p, M"]
     head += ["convs", "receptive field", "peak 720p, MiB", "latency, ms", "ratio"]

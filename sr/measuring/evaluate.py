@@ -18,7 +18,8 @@ from sr.data.module import SRDataModule
 from sr.errors import UserError
 from sr.layers.statistics import batch_norms, with_own_statistics
 from sr.measuring.entries import published_name, weights_entries
-from sr.measuring.scoring import BASELINE, Entry, compare, pick_device
+from sr.measuring.scoring import BASELINE, Entry, pick_device, score_all
+from sr.metrics.metric import get_metrics
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
 from sr.runs import checkpoint
@@ -32,7 +33,7 @@ def evaluate(cfg: DictConfig) -> None:
     typed = list(run.overrides.task)
     sets_wanted = _names("data", typed)
     protocols = _names("protocol", typed) or None
-    device = pick_device(cfg.device)
+    device, metrics = pick_device(cfg.device), get_metrics(cfg.metrics)
     by_scale: dict[int, list[Entry]] = {}
     for entry in with_statistics(_entries(cfg, typed), listed(cfg.statistics)):
         for scale in [cfg.scale] if _typed("scale", typed) else entry.model.scales:
@@ -46,7 +47,8 @@ def evaluate(cfg: DictConfig) -> None:
             entries = [Entry(BASELINE, Bicubic(scale)), *entries]
         planned.append((folder / f"x{scale}" if len(by_scale) > 1 else folder, entries, sets))
     for place, entries, sets in planned:
-        compare(entries, sets, place, device, protocols, cfg.self_ensemble, cfg.panels, cfg.panel_size, cfg.panel_at)
+        drawn = cfg.panels, cfg.panel_size, cfg.panel_at
+        score_all(entries, sets, place, device, protocols, metrics, cfg.self_ensemble, *drawn)
 
 
 def _entries(cfg: DictConfig, typed: Sequence[str]) -> list[Entry]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import hydra
@@ -16,11 +17,12 @@ from omegaconf import DictConfig, OmegaConf
 from sr.compose.checks import check_targets
 from sr.errors import UserError
 from sr.measuring.cost import cost, lr_size
-from sr.measuring.cost_table import Row, as_markdown, known_cost, published_cells, reproduced_cells, write_csv
+from sr.measuring.cost_table import ModelCost, as_markdown, known_cost, published_cells, reproduced_cells
 from sr.measuring.latency import Latency, latencies
 from sr.measuring.receptive_field import receptive_field
 from sr.measuring.scoring import pick_device
 from sr.models.base import SuperResolver
+from sr.scores.text import write_csv
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ def measure(cfg: DictConfig) -> None:
     text = as_markdown(rows) + "\n\n" + _legend(cfg, device)
     log.info("\n" + text + "\n")
     (folder / "models.md").write_text(text + "\n")
-    write_csv(rows, folder / "models.csv")
+    write_csv(folder / "models.csv", [f.name for f in fields(ModelCost)], map(asdict, rows))
     log.info(f"{folder / 'models.md'}\n{folder / 'models.csv'}")
 
 
@@ -72,11 +74,11 @@ def _row(
     cfg: DictConfig,
     time: Latency | None,
     results: Sequence[dict[str, str]],
-) -> Row:
+) -> ModelCost:
     large, small = cost(model, lr_size(cfg.scale), cfg.scale), cost(model, SMALL, cfg.scale)
     known = known_cost(name, cfg.scale)
     protocol, figures = published_cells(name, cfg.scale, (*model.protocols, "y_uint8", "y"))
-    return Row(
+    return ModelCost(
         model=name,
         scale=cfg.scale,
         parameters=parameters,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,15 +14,16 @@ from tqdm import tqdm
 
 from sr.data.module import SRDataModule
 from sr.errors import UserError
-from sr.imaging.color import to_uint8
+from sr.imaging.color import to_array
 from sr.imaging.ensemble import self_ensemble
 from sr.imaging.files import write_image
 from sr.imaging.panel import comparison, disagreement, draw_panel, pick_crop
-from sr.metrics.protocol import Protocol, get_protocol
+from sr.metrics.metric import Metric
+from sr.metrics.protocol import DEFAULT, Protocol, get_protocol
 from sr.models.base import SuperResolver
 from sr.precision import full_precision
 from sr.scores.published import Published, comparable, published
-from sr.scores.score import Figure, averages, beside, table, write
+from sr.scores.score import KEY, Key, Score, averages, beside, pivot, scores_of, table, write
 
 log = logging.getLogger(__name__)
 
@@ -48,54 +49,64 @@ class Sample:
     lr: np.ndarray
     sr: np.ndarray
     hr: np.ndarray
-    psnr: str  # with its protocol
+    score: str  # by the first metric, with its protocol: "28.42 dB (y)"
 
 
 @torch.inference_mode()
-def measure(
+def score_set(
     entry: Entry,
     data: SRDataModule,
     protocols: Sequence[Protocol],
     device: torch.device,
     ensemble: bool = False,
     keep: int = 0,
-) -> tuple[list[Figure], list[Sample]]:
-    """Figures of one model on the test images of one set, image by image.
+    metrics: Sequence[Metric] = DEFAULT,
+) -> tuple[list[Score], list[Sample]]:
+    """Scores of one model on the test images of one set, image by image.
 
     Args:
+        entry: the model.
+        data: the set, checked.
+        protocols: under which it is measured.
+        device: where the model runs.
         ensemble: average over the eight flips and rotations of LR (Lim et al., EDSR, section 3.4).
         keep: of how many images (the first ones) the output is returned, for panels.
+        metrics: what is measured.
 
     Returns:
-        A figure per image and protocol, and the kept images with their PSNR under the first protocol.
+        A score per image, protocol and metric, and the kept images with their score under the first protocol.
     """
     model = entry.model.to(device).eval()
     label = entry.name + ("+" if ensemble else "")
-    figures: list[Figure] = []
+    scores: list[Score] = []
     kept: list[Sample] = []
     images = data.test_dataloader()
     for batch in tqdm(images, desc=f"{label} on {data.name}", unit="image", leave=False, dynamic_ncols=True):
-        batch = data.to_float(batch, device)
+        batch = data.to_float(batch, device, measuring=True)
         # Protocols that make LR in the same way share one pass through the network.
         for source in dict.fromkeys(_lr_source(p) for p in protocols):
             group = [p for p in protocols if _lr_source(p) == source]
             own = group[0].defines_lr
-            lr = group[0].lr(_bytes(batch.hr), batch.scale, grey=batch.grey[0]).to(device) if own else batch.lr
+            lr = group[0].lr(batch.hr, batch.scale, grey=batch.grey[0]).to(device) if own else batch.lr
             output = _upscale(model, lr, batch.scale, ensemble)
-            for protocol in group:
-                psnr, ssim = protocol.compare(output, batch.hr, batch.scale, batch.grey)
-                figures.append(
-                    Figure(label, data.name, batch.scale, protocol.name, float(psnr), float(ssim), 1, batch.name[0])
-                )
+            found = [p.compare(output, batch.hr, batch.scale, batch.grey, metrics) for p in group]
+            for protocol, values in zip(group, found, strict=True):
+                scores += scores_of(label, data.name, batch.scale, protocol.name, values, 1, batch.name[0])
             # Pictures are of the data's own LR where a protocol uses it: the others know no colour.
             shown = source == "data" or all(p.defines_lr for p in protocols)
             if shown and len(kept) < keep and batch.name[0] not in [s.name for s in kept]:
-                small, large, true = _array(lr), _array(output), _array(batch.hr)
-                first = figures[-len(group)]
-                kept.append(Sample(batch.name[0], small, large, true, f"{first.psnr:.2f} dB ({first.protocol})"))
-    if not figures:
-        raise UserError(f"data={data.name}: there is no image to measure")
-    return figures, kept
+                small, large, true = to_array(lr), to_array(output), to_array(batch.hr)
+                kept.append(Sample(batch.name[0], small, large, true, _caption(group[0], metrics, found[0])))
+    if not scores:
+        raise UserError(
+            f"data={data.name}: there is no image to measure, or no metric for {[p.name for p in protocols]}"
+        )
+    return scores, kept
+
+
+def _caption(protocol: Protocol, metrics: Sequence[Metric], values: Mapping[str, Tensor]) -> str:
+    first = next((m for m in metrics if m.name in values), None)
+    return f"{first.text(float(values[first.name]))} {first.unit} ({protocol.name})" if first else ""
 
 
 def _lr_source(protocol: Protocol) -> str:
@@ -111,32 +122,31 @@ def _upscale(model: SuperResolver, lr: Tensor, scale: int, ensemble: bool) -> Te
         return self_ensemble(once, lr) if ensemble else once(lr)
 
 
-def _array(image: Tensor) -> np.ndarray:
-    """(1, 3, H, W) in about [0, 1] -> (H, W, 3) uint8."""
-    return to_uint8(image)[0].permute(1, 2, 0).cpu().numpy()
-
-
-def _bytes(image: Tensor) -> Tensor:
-    return (image * 255).round().to(torch.uint8)
-
-
-def compare(
+def score_all(
     entries: Sequence[Entry],
     sets: Sequence[SRDataModule],
     folder: Path,
     device: torch.device,
     protocols: Sequence[str] | None = None,
+    metrics: Sequence[Metric] = DEFAULT,
     ensemble: bool = False,
     panels: int = 4,
     size: int = 96,
     at: str = "detail",
-) -> list[Figure]:
+) -> list[Score]:
     """Measure every model on every set, print the table, write the CSV files and the panels.
 
     Args:
+        entries: the models; the table's gains are over the first one.
+        sets: checked.
+        folder: where the files go.
+        device: where the models run.
         protocols: names; None for those under which the papers measure each model, and for the baseline those
             of the models beside it.
+        metrics: what is measured; gains and captions are of the first one.
+        ensemble: under x8 self-ensemble.
         panels: images per set that are drawn, with crops of `size` HR pixels.
+        size: of a crop.
         at: where the crops lie: at the most "detail" of HR, or at the models' greatest "disagreement".
 
     Returns:
@@ -145,8 +155,8 @@ def compare(
     if at not in ("detail", "disagreement"):
         raise UserError(f"panel_at={at}: there are 'detail' and 'disagreement'")
     deployed = [replace(e, model=e.model.merged()) if e.merge else e for e in entries]
-    figures: list[Figure] = []
-    papers: dict[Figure, Published] = {}
+    scores: list[Score] = []
+    papers: dict[Key, Published] = {}
     drawn: list[Path] = []
     for data in sets:
         if (ensemble or any(e.ensemble for e in entries)) and not data.symmetric:
@@ -158,28 +168,32 @@ def compare(
         for entry in deployed:
             under = _suited(_protocols(entry, entries, protocols), data, bool(protocols))
             averaged = (ensemble or entry.ensemble) and entry.name != BASELINE
-            rows, kept = measure(entry, data, under, device, averaged, panels)
-            figures += rows
-            papers |= _papers(entry, averages(rows), data)
-            samples[rows[0].model] = kept
+            found, kept = score_set(entry, data, under, device, averaged, panels, metrics)
+            scores += found
+            papers |= _papers(entry, averages(found), data)
+            samples[found[0].model] = kept
         if panels:
             drawn.append(_draw(samples, data, folder / "panels", size, at))
-    means = averages(figures)
+    means = averages(scores)
     log.info("\n" + table(means) + "\n")
-    if papers:
-        log.info(beside(list(papers.items())) + "\n")
-    for path in (*drawn, *write(figures, folder, papers)):
+    if gaps := beside(means, papers):
+        log.info(gaps + "\n")
+    for path in (*drawn, *write(scores, folder, papers)):
         log.info(str(path))
     return means
 
 
-def _papers(entry: Entry, means: Sequence[Figure], data: SRDataModule) -> dict[Figure, Published]:
+def _papers(entry: Entry, means: Sequence[Score], data: SRDataModule) -> dict[Key, Published]:
     """The papers' figures for one model's averages on one set, where LR is what the papers measure on."""
     name = entry.published or (BASELINE if entry.name == BASELINE else "")
-    plus = "+" if name != BASELINE and means[0].model.endswith("+") else ""
-    plain = comparable(data)
-    found = {f: published(name + plus, f.scale, f.dataset, f.protocol, f.images) for f in means if name and plain}
-    return {f: paper for f, paper in found.items() if paper is not None}
+    if not name or not comparable(data):
+        return {}
+    found = {}
+    for (model, dataset, scale, protocol, images), _ in pivot(means, *KEY, "images").items():
+        plus = "+" if name != BASELINE and model.endswith("+") else ""
+        if paper := published(name + plus, scale, dataset, protocol, images):
+            found[model, dataset, scale, protocol] = paper
+    return found
 
 
 def _protocols(entry: Entry, entries: Sequence[Entry], asked: Sequence[str] | None) -> list[Protocol]:
@@ -205,7 +219,7 @@ def _draw(samples: dict[str, list[Sample]], data: SRDataModule, folder: Path, si
     """One picture of a set: a row per image with LR, every model and HR at the same crop."""
     rows = []
     for shown in zip(*samples.values(), strict=True):
-        outputs = [(f"{label} {s.psnr}", s.sr) for label, s in zip(samples, shown, strict=True)]
+        outputs = [(f"{label} {s.score}", s.sr) for label, s in zip(samples, shown, strict=True)]
         lr, hr = shown[0].lr, shown[0].hr
         scale = hr.shape[0] // lr.shape[0]
         models = [image for label, image in zip(samples, (s.sr for s in shown), strict=True) if label != BASELINE]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sr.errors import UserError
-from sr.imaging.color import to_uint8
+from sr.metrics.metric import Metric
 
 FILE = "alexnet-owt-7be5be79.pth"
 ADDRESS = f"https://download.pytorch.org/models/{FILE}"
@@ -91,29 +93,51 @@ class LPIPS(nn.Module):
         return found
 
     @torch.inference_mode()
-    def forward(self, sr: Tensor, hr: Tensor, shave: int = 0) -> Tensor:
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """Distance of each pair: 0 for equal pictures.
 
         Args:
-            sr: (B, 3, H, W) RGB, uint8 or about [0, 1]; rounded to 8 bit first.
+            sr: (B, 3, H, W) RGB, uint8, SMALLEST pixels a side or more.
             hr: the same.
-            shave: pixels left out on each side.
 
         Returns:
             (B,).
-
-        Raises:
-            UserError: images too small for the network.
         """
-        height, width = hr.shape[-2:]
-        if min(height, width) - 2 * shave < SMALLEST:
-            raise UserError(
-                f"an image of {width}x{height} pixels is too small for LPIPS: {SMALLEST + 2 * shave} a side"
-            )
-        inner = (..., slice(shave, height - shave), slice(shave, width - shave))
-        a, b = (x if x.dtype == torch.uint8 else to_uint8(x) for x in (sr[inner], hr[inner]))
-        pairs = zip(self._features(a.float() / 255), self._features(b.float() / 255), strict=True)
+        self.to(sr.device)
+        pairs = zip(self._features(sr.float() / 255), self._features(hr.float() / 255), strict=True)
         distances = [
             (self.get_buffer(f"head{n}") * (x - y).square()).sum(1).mean((-2, -1)) for n, (x, y) in enumerate(pairs)
         ]
         return torch.stack(distances).sum(0)
+
+
+@cache
+def _network(weights: Path) -> LPIPS:
+    return LPIPS(weights)
+
+
+def lpips(sr: Tensor, hr: Tensor) -> Tensor:
+    """`LPIPS` with the weights that stand where torchvision keeps them."""
+    return _network(_kept_by_torchvision())(sr, hr)
+
+
+def _kept_by_torchvision() -> Path:
+    if (file := find_alexnet()) is None:
+        raise UserError(f"metrics=[lpips] needs {FILE} in {Path(torch.hub.get_dir()) / 'checkpoints'}, from {ADDRESS}")
+    return file
+
+
+def lpips_of(weights: Path) -> Metric:
+    """The metric with AlexNet's weights from a file."""
+    return replace(METRIC, function=_network(weights), check=None)
+
+
+METRIC = Metric(
+    "lpips",
+    lpips,
+    better=-1,
+    rgb=True,
+    smallest=SMALLEST,
+    note="LPIPS: version 0.1 on AlexNet, of 8-bit RGB; smaller is better.",
+    check=_kept_by_torchvision,
+)

@@ -1,54 +1,140 @@
-"""The torchmetrics module that averages a protocol's figures over images and processes."""
+"""What a metric is, and how one is found: by its name, or in a file of the user's own."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-import torch
+import difflib
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
 from torch import Tensor
-from torchmetrics import Metric
 
+import sr.metrics
 from sr.errors import UserError
-from sr.metrics.protocol import Protocol
 
 
-class ProtocolMetric(Metric):
-    """Mean over images of PSNR and SSIM under one protocol.
+@dataclass(frozen=True)
+class Metric:
+    """A number that says how near an output is to HR.
 
-    Sums and the number of images are added over processes, so the result does not depend on how many images
-    each process was given. A set that holds an identical pair has an infinite mean PSNR.
+    A metric is one file, which declares it under the name METRIC. A file of sr/metrics is typed by its name, any other
+    one by its path: ``metrics=[psnr,ssim,PATH/rmse.py]``.
+
+    Attributes:
+        name: of its columns and keys, in small letters.
+        function: (sr, hr) -> (B,). Both are what the protocol compares, shaved: (B, C, H, W) float64 in 0..255.
+        unit: of its values, if they have one.
+        digits: after the point, in tables.
+        better: 1 where more is better, -1 where less is; 0 where that is not known.
+        rgb: the function sees colour pictures instead, (B, 3, H, W) uint8 RGB, shaved; such a metric has no value
+            under a protocol whose LR has no colour.
+        smallest: pixels a side that it needs after the shave.
+        note: what a reader must know of its values.
+        check: called before anything is measured; raises a UserError where something is missing.
 
     Example:
-        >>> metric = ProtocolMetric(Protocol("y", "Y, shave = scale"))
-        >>> hr = torch.full((2, 3, 48, 48), 0.5)
-        >>> metric.update(hr + 0.02, hr, scale=4, grey=[False, True])
-        >>> metric.compute()
-        {'psnr': tensor(35.4733), 'ssim': tensor(0.9994)}
+        >>> def rmse(sr: Tensor, hr: Tensor) -> Tensor:
+        ...     return (sr - hr).square().flatten(1).mean(1).sqrt()
+        >>> METRIC = Metric("rmse", rmse, unit="grey levels", digits=2, better=-1)
+        >>> METRIC.text(5.1)
+        '5.10'
     """
 
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
+    name: str
+    function: Callable[[Tensor, Tensor], Tensor]
+    unit: str = ""
+    digits: int = 4
+    better: int = 1
+    rgb: bool = False
+    smallest: int = 1
+    note: str = ""
+    check: Callable[[], object] | None = None
 
-    psnr_sum: Tensor
-    ssim_sum: Tensor
-    count: Tensor
+    @property
+    def title(self) -> str:
+        """As it stands in tables: PSNR."""
+        return self.name.upper()
 
-    def __init__(self, protocol: Protocol) -> None:
-        super().__init__()
-        self.protocol = protocol
-        # float32: some devices have no float64, and over a thousand images the sum still errs below 1e-4 dB
-        self.add_state("psnr_sum", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("ssim_sum", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+    def text(self, value: float, sign: str = "") -> str:
+        """A value to read, without its unit.
 
-    def update(self, sr: Tensor, hr: Tensor, scale: int, grey: bool | Sequence[bool] = False) -> None:
-        """Add a batch; arguments as `Protocol.compare`."""
-        psnr, ssim = self.protocol.compare(sr, hr, scale, grey)
-        self.psnr_sum += psnr.sum().to(self.psnr_sum)
-        self.ssim_sum += ssim.sum().to(self.ssim_sum)
-        self.count += len(psnr)
+        Args:
+            value: to be rounded to `digits`.
+            sign: "+" for a difference, so that its sign is always shown.
+        """
+        return f"{round(value, self.digits) + 0.0:{sign}.{self.digits}f}"  # adding 0.0 makes -0.0 a 0.0
 
-    def compute(self) -> dict[str, Tensor]:
-        """{"psnr": dB, "ssim": at most 1}, means over all images of all processes."""
-        if self.count == 0:
-            raise UserError(f"no image was measured (protocol {self.protocol.name}): the data set is empty")
-        return {"psnr": self.psnr_sum / self.count, "ssim": self.ssim_sum / self.count}
+
+def get_metrics(words: Sequence[str]) -> tuple[Metric, ...]:
+    """The metrics of ``metrics=[...]``, ready to measure with.
+
+    Args:
+        words: names, and paths of files that end in .py.
+
+    Raises:
+        UserError: there is none, one is not known, or something that one needs is missing.
+    """
+    if not words:
+        raise UserError(f"metrics=[]: name one at least. There are {', '.join(sorted(known_metrics()))}")
+    found = {(metric := _from_file(w) if w.endswith(".py") else _named(w)).name: metric for w in map(str, words)}
+    for metric in found.values():
+        if metric.check is not None:
+            metric.check()
+    return tuple(found.values())
+
+
+def known_metrics() -> dict[str, Metric]:
+    """Every metric of this project, and those of the files that were loaded, by name."""
+    for module in pkgutil.iter_modules(sr.metrics.__path__):
+        importlib.import_module(f"sr.metrics.{module.name}")
+    modules = [module for name, module in sys.modules.items() if name.startswith("sr.metrics.")]
+    return {module.METRIC.name: module.METRIC for module in modules if hasattr(module, "METRIC")}
+
+
+def declared(name: str) -> Metric:
+    """How a stored value is shown: as its metric says, or plainly where the file that has it was not named."""
+    return known_metrics().get(name) or Metric(name, _unknown, better=0)
+
+
+def _unknown(sr: Tensor, hr: Tensor) -> Tensor:
+    raise NotImplementedError("this metric is known by its name alone")
+
+
+def _named(name: str) -> Metric:
+    known = known_metrics()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise UserError(
+            f"metrics=[{name}]: there is no such metric.{hint} There are {', '.join(sorted(known))}; one of your own "
+            f"is typed as the path of its file, metrics=[psnr,PATH/{name}.py], which declares a METRIC (see "
+            "sr/metrics/metric.py)"
+        )
+    return known[name]
+
+
+def _from_file(word: str) -> Metric:
+    """The METRIC of a file, which is from then on known by its name too."""
+    file = Path(word).expanduser().resolve()
+    if not file.is_file():
+        raise UserError(f"metrics=[{word}]: there is no file {file}")
+    name = f"sr.metrics.{file.stem}"
+    if (module := sys.modules.get(name)) is None or module.__file__ != str(file):
+        if file.stem in {module.name for module in pkgutil.iter_modules(sr.metrics.__path__)}:
+            raise UserError(f"metrics=[{word}]: sr/metrics has a {file.stem}.py of its own: give the file another name")
+        spec = importlib.util.spec_from_file_location(name, file)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    metric = getattr(module, "METRIC", None)
+    if not isinstance(metric, Metric):
+        raise UserError(
+            f'metrics=[{word}]: {file} declares no metric. Write into it: METRIC = Metric("{file.stem}", <function>), '
+            "as in sr/metrics/psnr.py"
+        )
+    sys.modules[name] = module
+    return metric

@@ -1,6 +1,6 @@
 """Named measuring protocols: what exactly a printed PSNR or SSIM compares.
 
-The same two images give figures half a decibel apart under the conventions in use, so a figure is never
+The same two images give values half a decibel apart under the conventions in use, so a score is never
 printed without its protocol. `Protocol.compare` is the one function that computes it.
 """
 
@@ -14,8 +14,12 @@ from torch import Tensor
 from sr.errors import UserError
 from sr.imaging.color import rgb_to_y, to_uint8, ycbcr_to_rgb
 from sr.imaging.resize import imresize
-from sr.metrics.psnr import psnr
-from sr.metrics.ssim import WINDOW, ssim, ssim_replicate, ssim_volumetric
+from sr.metrics.metric import Metric
+from sr.metrics.psnr import METRIC as PSNR
+from sr.metrics.ssim import METRIC as SSIM
+from sr.metrics.ssim import ssim, ssim_replicate, ssim_volumetric
+
+DEFAULT = (PSNR, SSIM)  # what papers print
 
 Channel = Callable[[Tensor, bool], Tensor]  # 8-bit RGB (B, 3, H, W) and greyness -> 0..255, (B, 1 or 3, H, W)
 
@@ -35,10 +39,6 @@ def luma8(image: Tensor, grey: bool) -> Tensor:
     return image[..., :1, :, :].double() if grey else (luma(image, grey) + 0.5).floor()
 
 
-def _eight_bit(image: Tensor) -> Tensor:
-    return image if image.dtype == torch.uint8 else to_uint8(image)
-
-
 @dataclass(frozen=True)
 class Protocol:
     """How an output is held against HR.
@@ -49,14 +49,13 @@ class Protocol:
         channel: what is compared: `rgb`, `luma` or `luma8`.
         border: pixels shaved off each side, besides `border_scales` times the scale.
         border_scales: see `border`.
-        ssim: (B, C, H, W) twice, 0..255, to (B,).
+        ssim: which form of SSIM: (B, C, H, W) twice, 0..255, to (B,).
 
     Example:
         >>> import sr, torch
         >>> mine = sr.Protocol("mine", "Y, 8 pixels left out on each side", border=8, border_scales=0)
         >>> hr = torch.full((1, 3, 48, 48), 0.5)
-        >>> psnr, ssim = mine.compare(hr + 0.02, hr, scale=4)
-        >>> psnr
+        >>> mine.compare(hr + 0.02, hr, scale=4)["psnr"]
         tensor([35.4733], dtype=torch.float64)
     """
 
@@ -85,7 +84,7 @@ class Protocol:
         Returns:
             (..., 3, H / scale, W / scale) float32 in [0, 1].
         """
-        return imresize(_eight_bit(hr), 1 / scale, edge=edge).float() / 255
+        return imresize(to_uint8(hr), 1 / scale, edge=edge).float() / 255
 
     def reference(self, hr: Tensor, grey: bool) -> Tensor:
         """What of HR (B, 3, H, W) uint8 is compared: (B, C, H, W) float64 in 0..255."""
@@ -95,43 +94,60 @@ class Protocol:
         """What of the model's output (B, 3, H, W), about [0, 1], is compared: rounded to 8-bit RGB first."""
         return self.channel(to_uint8(sr), grey)
 
-    def compare(self, sr: Tensor, hr: Tensor, scale: int, grey: bool | Sequence[bool] = False) -> tuple[Tensor, Tensor]:
-        """PSNR in decibels and SSIM of each image.
+    def gives(self, metric: Metric) -> bool:
+        """Whether a metric has a value under this protocol: one that looks at colours has none where LR has none."""
+        return not (metric.rgb and self.defines_lr)
+
+    def compare(
+        self,
+        sr: Tensor,
+        hr: Tensor,
+        scale: int,
+        grey: bool | Sequence[bool] = False,
+        metrics: Sequence[Metric] = DEFAULT,
+    ) -> dict[str, Tensor]:
+        """The values of every metric, for each image.
 
         Args:
             sr: the model's RGB output (B, 3, H, W), floating, about [0, 1]; clipped and rounded here.
             hr: the true RGB images (B, 3, H, W), uint8 or floating in [0, 1].
             scale: the factor, which sets the shave.
             grey: whether the images were stored with one channel; one flag, or one per image.
+            metrics: PSNR and SSIM unless others are given; those that the protocol does not give are left out.
 
         Returns:
-            Two (B,) float64 tensors; PSNR is inf for identical images.
+            {name of the metric: (B,)}, PSNR and SSIM in float64; PSNR is inf for identical images.
 
         Raises:
-            UserError: for different sizes, images too small for the shave and the SSIM window, or NaN.
+            UserError: for different sizes, images too small for the shave and a metric (SSIM's window), or NaN.
         """
         if sr.shape != hr.shape or sr.ndim != 4 or sr.shape[1] != 3:
             raise UserError(
                 f"SR {tuple(sr.shape)} and HR {tuple(hr.shape)} must have one shape (B, 3, H, W); crop HR "
                 f"to a multiple of the scale before LR is made from it"
             )
+        metrics = [m for m in metrics if self.gives(m)]
         border, (height, width) = self.shave(scale), sr.shape[-2:]
-        if min(height, width) - 2 * border < WINDOW:
+        most = max(metrics, key=lambda m: m.smallest, default=SSIM)
+        if min(height, width) - 2 * border < most.smallest:
             raise UserError(
                 f"an image of {height} x {width} pixels (height x width) is too small for protocol "
-                f"{self.name} at scale {scale}: it leaves out {border} on each side and SSIM needs {WINDOW} more, so "
-                f"it takes {2 * border + WINDOW} a side or more"
+                f"{self.name} at scale {scale}: it leaves out {border} on each side and {most.title} needs "
+                f"{most.smallest} more, so it takes {2 * border + most.smallest} a side or more"
             )
         if sr.device.type == "mps":  # has no float64
             sr, hr = sr.cpu(), hr.cpu()
         flags = [grey] * len(sr) if isinstance(grey, bool) else list(grey)
         inner = (..., slice(border, height - border), slice(border, width - border))
-        figures = []
+        values: dict[str, list[Tensor]] = {m.name: [] for m in metrics}
         for one_sr, one_hr, one_grey in zip(sr[inner].split(1), hr[inner].split(1), flags, strict=True):
-            a, b = self.measured(one_sr, one_grey), self.reference(_eight_bit(one_hr), one_grey)
-            figures.append((psnr(a, b), self.ssim(a, b)))
-        psnrs, ssims = zip(*figures, strict=True)
-        return torch.cat(psnrs), torch.cat(ssims)
+            one_hr = to_uint8(one_hr)
+            compared = self.measured(one_sr, one_grey), self.reference(one_hr, one_grey)
+            for m in metrics:
+                function = self.ssim if m is SSIM else m.function
+                value = function(to_uint8(one_sr), one_hr) if m.rgb else function(*compared)
+                values[m.name].append(value.reshape(1))
+        return {name: torch.cat(each) for name, each in values.items()}
 
 
 class ClassicProtocol(Protocol):
@@ -145,7 +161,7 @@ class ClassicProtocol(Protocol):
 
     def lr(self, hr: Tensor, scale: int, *, grey: bool = False, edge: str = "mirror") -> Tensor:
         """LR as `Protocol.lr`, but unrounded and without colour; a grey image may leave [0, 1] slightly."""
-        small = imresize(self.reference(_eight_bit(hr), grey) / 255, 1 / scale, edge=edge)
+        small = imresize(self.reference(to_uint8(hr), grey) / 255, 1 / scale, edge=edge)
         neutral = torch.full_like(small, 128 / 255)
         return ycbcr_to_rgb(torch.cat((small, neutral, neutral), -3)).float()
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from sr.metrics.metric import Metric
+
 
 def psnr(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
     """10 log10(range^2 / mean squared error) of each image, in decibels.
@@ -27,3 +29,6 @@ def psnr(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
         raise ValueError(f"psnr compares images of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
     error = (a.double() - b.double()).square().flatten(1).mean(1)
     return 10 * torch.log10(data_range**2 / error)
+
+
+METRIC = Metric("psnr", psnr, unit="dB", digits=2)

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sr.metrics.metric import Metric
+
 WINDOW = 11
 SIGMA = 1.5
 _RADIUS = WINDOW // 2
@@ -110,3 +112,6 @@ def ssim_volumetric(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
     _check(a, b)
     a, b = (F.pad(x.double().unsqueeze(1), [_RADIUS] * 6, mode="replicate").squeeze(1) for x in (a, b))
     return _similarity(a, b, (-3, -2, -1), data_range)
+
+
+METRIC = Metric("ssim", ssim, smallest=WINDOW)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sr.errors import UserError
 from sr.losses.distributed import average_gradients, broadcast_state
-from sr.metrics.metric import ProtocolMetric
+from sr.metrics.protocol_metric import ProtocolMetric
 from sr.models.training import Training
 from sr.precision import full_precision
 
@@ -44,7 +44,7 @@ class TrainingLoops(L.LightningModule):
     def attach(self, setup: Training) -> None:
         """Set, or replace at a new stage, what the model is trained with."""
         self._training_setup = setup
-        self.metrics = nn.ModuleDict({f"x{s}": ProtocolMetric(setup.protocol) for s in self.scales})
+        self.metrics = nn.ModuleDict({f"x{s}": ProtocolMetric(setup.protocol, setup.metrics) for s in self.scales})
         self.automatic_optimization = setup.adversary is None
         setup.loss.train()
         self.train()
@@ -167,7 +167,7 @@ class TrainingLoops(L.LightningModule):
     def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
         protocol, lr = self.training_setup.protocol, batch.lr
         if protocol.defines_lr:
-            lr = protocol.lr((batch.hr * 255).round().to(torch.uint8), batch.scale, grey=batch.grey[0]).to(lr)
+            lr = protocol.lr(batch.hr, batch.scale, grey=batch.grey[0]).to(lr)
         with full_precision(lr.device):
             output = self(lr, batch.scale)
         self._metric(batch.scale).update(output, batch.hr, scale=batch.scale, grey=batch.grey)
@@ -183,17 +183,17 @@ class TrainingLoops(L.LightningModule):
         name = self.training_setup.protocol.name
         found = {}
         for scale in self.scales:
-            metric = self._metric(scale)
+            averaged = self._metric(scale)
             # Every process must take part, so the choice is made by what all of them have: the sum of images.
-            if int(self.trainer.strategy.reduce(metric.count.clone().float(), reduce_op="sum")):
-                found[scale] = metric.compute()
-            metric.reset()
-        for kind in ("psnr", "ssim"):
-            mean = torch.stack([figures[kind] for figures in found.values()]).mean()
+            if int(self.trainer.strategy.reduce(averaged.count.clone().float(), reduce_op="sum")):
+                found[scale] = averaged.compute()
+            averaged.reset()
+        for n, metric in enumerate(next(iter(found.values()))):
+            mean = torch.stack([values[metric] for values in found.values()]).mean()
             # The same on all processes; sync_dist only spares a warning of Lightning's.
-            self.log(f"val/{kind}_{name}", mean, prog_bar=kind == "psnr", sync_dist=True)
+            self.log(f"val/{metric}_{name}", mean, prog_bar=n == 0, sync_dist=True)
             if len(found) > 1:
-                each = {f"val/x{s}/{kind}_{name}": figures[kind] for s, figures in found.items()}
+                each = {f"val/x{s}/{metric}_{name}": values[metric] for s, values in found.items()}
                 self.log_dict(each, sync_dist=True)
 
     def configure_optimizers(self) -> Any:

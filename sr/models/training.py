@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from sr.errors import UserError
-from sr.metrics.protocol import Protocol
+from sr.metrics.metric import Metric
+from sr.metrics.protocol import DEFAULT, Protocol
 
 Named = Mapping[str, nn.Parameter]
 
@@ -27,7 +28,8 @@ class Training:
         loss: (sr, hr, lr) -> {term: weighted value}.
         optimizer: takes parameters or groups of them.
         scheduler: takes the optimizer; stepped after each optimizer step.
-        protocol: of the validation figure.
+        protocol: of validation.
+        metrics: what is measured in it.
         groups: pattern -> options of the optimizer for these parameters; `lr_factor` multiplies its learning rate.
         frozen: patterns of what does not learn, batch statistics included.
         trained: patterns of what alone learns; None for everything.
@@ -44,6 +46,7 @@ class Training:
     trained: Sequence[str] | None = None
     accumulate: int = 1
     clip: float | None = None
+    metrics: Sequence[Metric] = DEFAULT
 
     @property
     def adversary(self) -> Any:

@@ -12,7 +12,7 @@ from sr.compose.keys import declared
 from sr.errors import UserError
 from sr.runs.config import before_budget, flat, hydras_choices, read_config, typed_words
 from sr.runs.record import recorded
-from sr.scores.score import Figure
+from sr.scores.score import Score, read
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Run:
         name: the model's name as typed.
         config: the composed config in plain values, as it stood after the budget where there is a checkpoint.
         overrides: as typed, those of its sweep included.
-        figures: the averages of all its results.csv.
-        curve: the rows of metrics.csv; each holds `step` and the figures logged there.
+        scores: the averages of all its results.csv.
+        curve: the rows of metrics.csv; each holds `step` and what was logged there.
         seconds: of training, over all resumes; None where it was not recorded.
         steps: optimizer steps done.
         status: finished, failed or running (begun, and neither of these: it may have been interrupted).
@@ -37,7 +37,7 @@ class Run:
     name: str
     config: dict[str, Any]
     overrides: list[str]
-    figures: list[Figure]
+    scores: list[Score]
     curve: list[dict[str, float]]
     seconds: float | None
     steps: int
@@ -64,18 +64,18 @@ def read_run(folder: Path) -> Run:
         raise UserError(f"{folder}: not a run folder: {found}. Give outputs/<model>_x<scale>/<time>, or a sweep's row")
     facts, config = recorded(folder), read_config(folder)
     files = [folder / "results.csv", *sorted(folder.glob("x*/results.csv"))]
-    figures = [figure for file in files if file.is_file() for figure in read_figures(file)]
+    scores = [score for file in files if file.is_file() for score in read(file)]
     curve = _curve(folder / "metrics.csv")
     return Run(
         folder=folder,
         name=_name(folder, config),
         config=config,
         overrides=typed_words(folder).texts,
-        figures=figures,
+        scores=scores,
         curve=curve,
         seconds=facts.get("seconds"),
         steps=int(facts.get("steps") or max((row["step"] for row in curve), default=0)),
-        status=facts.get("status") or ("finished" if figures else "running"),
+        status=facts.get("status") or ("finished" if scores else "running"),
         seed=int(config.get("seed") or 0),
         error=facts.get("error"),
     )
@@ -114,23 +114,6 @@ def differing(runs: Sequence[Run]) -> list[str]:
     return [
         key for key in dict.fromkeys(k for config in configs for k in config) if declared(key).result and differs(key)
     ]
-
-
-def read_figures(file: Path) -> list[Figure]:
-    """The averages in a results.csv."""
-    with file.open(newline="", encoding="utf-8") as f:
-        return [
-            Figure(
-                row["model"],
-                row["dataset"],
-                int(row["scale"]),
-                row["protocol"],
-                float(row["psnr"]),
-                float(row["ssim"]),
-                int(row["images"]),
-            )
-            for row in csv.DictReader(f)
-        ]
 
 
 def _curve(file: Path) -> list[dict[str, float]]:

@@ -16,23 +16,29 @@ from pathlib import Path
 from sr.data.module import SRDataModule
 from sr.degradation import MatlabBicubic
 from sr.metrics.protocol import get_protocol
+from sr.scores.text import Values, legend, shown
 
 TABLE = Path(__file__).with_name("published.csv")
+METRICS = ("psnr", "ssim")  # that the table has columns of; dB, and at most 1
 IMAGES = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100, "DIV2K": 100}  # that the papers average over
 
 
 @dataclass(frozen=True)
 class Published:
-    """One figure of a paper."""
+    """A paper's figures for one model on one set."""
 
     model: str  # as in conf/model; with + under x8 self-ensemble
     scale: int
     dataset: str
     protocol: str
-    psnr: float  # dB
-    ssim: float | None
+    values: Values  # some papers print no SSIM
     source: str
     source_kind: str
+
+    @property
+    def citation(self) -> str:
+        """Where it stands, as printed below or beside it."""
+        return self.source + (" (not checked against the paper)" if self.source_kind == "memory" else "")
 
 
 @cache
@@ -40,28 +46,21 @@ def _table() -> dict[tuple[str, int, str, str], Published]:
     found = {}
     with TABLE.open(newline="") as file:
         for r in csv.DictReader(file):
-            if not r["protocol"]:
-                continue
-            row = Published(
-                r["model"],
-                int(r["scale"]),
-                r["dataset"],
-                get_protocol(r["protocol"]).name,
-                float(r["psnr"]),
-                float(r["ssim"]) if r["ssim"] else None,
-                r["source"],
-                r["source_kind"],
-            )
-            found[row.model, row.scale, row.dataset, row.protocol] = row
+            if r["protocol"]:
+                key = r["model"], int(r["scale"]), r["dataset"], get_protocol(r["protocol"]).name
+                values = {metric: float(r[metric]) for metric in METRICS if r[metric]}
+                found[key] = Published(*key, values, r["source"], r["source_kind"])
     return found
 
 
 def published(model: str, scale: int, dataset: str, protocol: str, images: int | None = None) -> Published | None:
-    """The paper's figure; None where there is none under this protocol, or for a part of the set.
+    """The paper's figures; None where there are none under this protocol, or for a part of the set.
 
     Args:
         model: the name in conf/model, with "+" for x8 self-ensemble; "" has no figures.
+        scale: enlargement factor.
         dataset: the set's name in tables (Set5, DIV2K).
+        protocol: the name of ours.
         images: how many were measured; None for all.
     """
     if images is not None and images != IMAGES.get(dataset):
@@ -83,21 +82,17 @@ def goals(model: str, scales: Collection[int], protocols: Collection[str]) -> st
     lines: dict[tuple[int, str, str], list[str]] = {}
     for row in _table().values():
         if row.model == model and row.scale in scales:
-            recalled = ", not checked against the paper" if row.source_kind == "memory" else ""
-            cell = f"{row.dataset} {row.psnr:.2f}" + (f" / {row.ssim:.4f}" if row.ssim is not None else "")
-            lines.setdefault((row.scale, row.protocol, row.source + recalled), []).append(cell)
+            cell = f"{row.dataset} {shown(row.values, list(row.values))}"
+            lines.setdefault((row.scale, row.protocol, row.citation), []).append(cell)
     if not lines:
         return ""
     others = ",".join(dict.fromkeys(protocol for _, protocol, _ in lines if protocol not in protocols))
-    told = [
+    text = [
         f"  x{scale} {protocol}: {', '.join(cells)} ({source})" for (scale, protocol, source), cells in lines.items()
     ]
-    hint = (
-        [f"  to be measured under {others} too, type test_protocols=[{','.join([*protocols, others])}]"]
-        if others
-        else []
-    )
-    return "\n".join(["published, PSNR in dB / SSIM:", *told, *hint])
+    if others:
+        text.append(f"  to be measured under {others} too, type test_protocols=[{','.join([*protocols, others])}]")
+    return "\n".join([f"published, {legend(METRICS)}:", *text])
 
 
 def comparable(data: SRDataModule) -> bool:

@@ -1,103 +1,143 @@
-"""One row per model, set, scale and protocol: averaging, printing and writing."""
+"""A measured number, and tables of them: averaging, printing, writing and reading."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from sr.metrics.metric import declared
 from sr.metrics.protocol import get_protocol
-from sr.scores.published import Published
-from sr.scores.text import aligned
+from sr.scores.published import METRICS, Published
+from sr.scores.text import Values, aligned, legend, shown, write_csv
+
+Key = tuple[str, str, int, str]
+KEY = ("model", "dataset", "scale", "protocol")
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One measured row: the mean over `images` images, or one image where `image` is set."""
+class Score:
+    """One number: the mean over `images` images, or that of one image where `image` is set."""
 
     model: str
     dataset: str
     scale: int
     protocol: str
-    psnr: float  # dB
-    ssim: float
+    metric: str
+    value: float
     images: int
     image: str = ""
 
 
-def averages(figures: Iterable[Figure]) -> list[Figure]:
-    """The mean over images of every model, set, scale and protocol, in order of appearance."""
-    groups: dict[tuple[str, str, int, str], list[Figure]] = {}
-    for f in figures:
-        groups.setdefault((f.model, f.dataset, f.scale, f.protocol), []).append(f)
-    return [
-        Figure(*key, psnr=sum(f.psnr for f in g) / len(g), ssim=sum(f.ssim for f in g) / len(g), images=len(g))
-        for key, g in groups.items()
-    ]
+def scores_of(
+    model: str, dataset: str, scale: int, protocol: str, values: Mapping[str, Any], images: int, image: str = ""
+) -> list[Score]:
+    """One score for each metric."""
+    return [Score(model, dataset, scale, protocol, m, float(value), images, image) for m, value in values.items()]
 
 
-def table(means: Sequence[Figure]) -> str:
+def averages(scores: Iterable[Score]) -> list[Score]:
+    """The mean over images for each model, set, scale, protocol and metric, in order of appearance."""
+    groups: dict[tuple[str, str, int, str, str], list[float]] = {}
+    for s in scores:
+        groups.setdefault((s.model, s.dataset, s.scale, s.protocol, s.metric), []).append(s.value)
+    return [Score(*key, value=sum(found) / len(found), images=len(found)) for key, found in groups.items()]
+
+
+def pivot(scores: Iterable[Score], *fields: str) -> dict[tuple[Any, ...], dict[str, float]]:
+    """The values of all metrics for each combination of some fields, in order of appearance."""
+    found: dict[tuple[Any, ...], dict[str, float]] = {}
+    for s in scores:
+        found.setdefault(tuple(getattr(s, field) for field in fields), {})[s.metric] = s.value
+    return found
+
+
+def metrics_of(scores: Iterable[Score]) -> list[str]:
+    """The names of the metrics, in order of appearance."""
+    return list(dict.fromkeys(s.metric for s in scores))
+
+
+def table(means: Sequence[Score]) -> str:
     """The averages as text: one row per set and protocol, one column per model; gains over the first model."""
-    models = list(dict.fromkeys(f.model for f in means))
-    rows: dict[tuple[str, int, str, int], dict[str, Figure]] = {}
-    for f in means:
-        rows.setdefault((f.dataset, f.scale, f.protocol, f.images), {})[f.model] = f
+    metrics, models = metrics_of(means), list(dict.fromkeys(s.model for s in means))
+    cells = pivot(means, "dataset", "scale", "protocol", "images", "model")
     lines = [["set", "scale", "images", "protocol", *models]]
-    for (dataset, scale, protocol, images), cells in rows.items():
-        first = cells.get(models[0])
+    for row in dict.fromkeys(key[:-1] for key in cells):
+        dataset, scale, protocol, images = row
         line = [dataset, f"x{scale}", str(images), protocol]
+        first = cells.get((*row, models[0]), {})
         for name in models:
-            if name not in cells:
+            if not (values := cells.get((*row, name))):
                 line.append("-")
                 continue
-            f = cells[name]
-            gain = f" ({f.psnr - first.psnr:+.2f})" if first and name != models[0] else ""
-            line.append(f"{f.psnr:.2f} / {f.ssim:.4f}{gain}")
+            lead = next(iter(values))
+            gain = f" ({declared(lead).text(values[lead] - first[lead], '+')})" if name != models[0] and first else ""
+            line.append(shown(values, metrics) + gain)
         lines.append(line)
-    used = dict.fromkeys(f.protocol for f in means)
-    notes = [f"  {name}: {get_protocol(name).description}, mean over images" for name in used]
-    return "\n".join([aligned(lines), "PSNR in dB / SSIM. Protocols:", *notes])
+    notes = [
+        f"  {name}: {get_protocol(name).description}, mean over images"
+        for name in dict.fromkeys(s.protocol for s in means)
+    ]
+    return "\n".join([aligned(lines), f"{legend(metrics)}. Protocols:", *notes])
 
 
-def beside(rows: Sequence[tuple[Figure, Published]]) -> str:
-    """A text table of measured averages, the papers' figures and the differences."""
-    lines = [["model", "set", "protocol", "ours", "paper", "difference", "source"]]
-    for ours, paper in rows:
-        # Adding 0.0 turns a rounded -0.0 into 0.0.
-        theirs, gap = f"{paper.psnr:.2f}", f"{round(ours.psnr - paper.psnr, 2) + 0.0:+.2f}"
-        if paper.ssim is not None:
-            theirs, gap = f"{theirs} / {paper.ssim:.4f}", f"{gap} / {round(ours.ssim - paper.ssim, 4) + 0.0:+.4f}"
-        recalled = " (not checked against the paper)" if paper.source_kind == "memory" else ""
-        row = [ours.model, f"{ours.dataset} x{ours.scale}", ours.protocol, f"{ours.psnr:.2f} / {ours.ssim:.4f}"]
-        lines.append([*row, theirs, gap, paper.source + recalled])
-    return "Beside the published figures:\n" + aligned(lines)
+def beside(means: Iterable[Score], papers: Mapping[Key, Published]) -> str:
+    """A text table of averages, the papers' figures for them and the differences; "" where there are none."""
+    lines, ours = [["model", "set", "protocol", "ours", "paper", "difference", "source"]], pivot(means, *KEY)
+    for key, paper in papers.items():
+        gaps = _gaps(ours[key], paper)
+        if not gaps:
+            continue
+        model, dataset, scale, protocol = key
+        lines.append(
+            [
+                *(model, f"{dataset} x{scale}", protocol, shown(ours[key], list(ours[key]))),
+                *(shown(paper.values, list(gaps)), " / ".join(declared(m).text(gap, "+") for m, gap in gaps.items())),
+                paper.citation,
+            ]
+        )
+    return "Beside the published figures:\n" + aligned(lines) if len(lines) > 1 else ""
 
 
-def write(
-    figures: Sequence[Figure], folder: Path, papers: Mapping[Figure, Published] | None = None
-) -> tuple[Path, Path]:
+def _gaps(ours: Values, paper: Published) -> dict[str, float]:
+    return {metric: ours[metric] - theirs for metric, theirs in paper.values.items() if metric in ours}
+
+
+def write(scores: Sequence[Score], folder: Path, papers: Mapping[Key, Published] | None = None) -> tuple[Path, Path]:
     """`results.csv` (averages, beside the papers' figures) and `results_per_image.csv` in the run folder."""
-    folder.mkdir(parents=True, exist_ok=True)
     means, each = folder / "results.csv", folder / "results_per_image.csv"
-    columns = [f.name for f in fields(Figure) if f.name != "image"]
-    for file, rows, names in (
-        (means, averages(figures), [*columns, *PAPER_COLUMNS]),
-        (each, figures, [*columns[:2], "image", *columns[2:-1]]),
-    ):
-        with file.open("w", newline="", encoding="utf-8") as f:
-            writer = csv.DictWriter(f, names, extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(asdict(row) | _paper_cells(row, papers or {}) for row in rows)
+    metrics = metrics_of(scores)
+    rows = []
+    for (*key, images), values in pivot(averages(scores), *KEY, "images").items():
+        row: dict[str, Any] = dict(zip(KEY, key, strict=True)) | values | {"images": images}
+        if paper := (papers or {}).get(tuple(key)):
+            row |= {f"paper_{metric}": value for metric, value in paper.values.items()}
+            gaps = _gaps(values, paper).items()
+            row |= {f"{metric}_difference": round(gap, declared(metric).digits + 2) for metric, gap in gaps}
+            row |= {"paper_source": paper.source, "paper_source_kind": paper.source_kind}
+        rows.append(row)
+    of_papers = [name.format(metric) for name in ("paper_{}", "{}_difference") for metric in METRICS]
+    write_csv(means, [*KEY, *metrics, "images", *of_papers, "paper_source", "paper_source_kind"], rows)
+    names = ("model", "dataset", "image", "scale", "protocol")
+    images = [dict(zip(names, key, strict=True)) | values for key, values in pivot(scores, *names).items()]
+    write_csv(each, [*names, *metrics], images)
     return means, each
 
 
-PAPER_COLUMNS = ("paper_psnr", "paper_ssim", "psnr_difference", "ssim_difference", "paper_source", "paper_source_kind")
-
-
-def _paper_cells(row: Figure, papers: Mapping[Figure, Published]) -> dict[str, object]:
-    if (paper := papers.get(row)) is None:
-        return {}
-    ssim_gap = "" if paper.ssim is None else round(row.ssim - paper.ssim, 6)
-    cells = (paper.psnr, paper.ssim, round(row.psnr - paper.psnr, 4), ssim_gap, paper.source, paper.source_kind)
-    return dict(zip(PAPER_COLUMNS, cells, strict=True))
+def read(file: Path) -> list[Score]:
+    """The averages in a results.csv; the columns between `protocol` and `images` are the metrics."""
+    with file.open(newline="", encoding="utf-8") as f:
+        rows = csv.DictReader(f)
+        names = list(rows.fieldnames or ())
+        metrics = names[names.index("protocol") + 1 : names.index("images")] if rows.fieldnames else []
+        return [
+            score
+            for row in rows
+            for score in scores_of(
+                *(row["model"], row["dataset"], int(row["scale"]), row["protocol"]),
+                {metric: float(row[metric]) for metric in metrics if row[metric]},
+                int(row["images"]),
+            )
+        ]

@@ -1,8 +1,24 @@
-"""Rows of text laid out in columns, for terminals and for Markdown."""
+"""Scores as people read them, and rows laid out in columns: for terminals, as Markdown and as CSV."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from sr.metrics.metric import declared
+
+Values = Mapping[str, float]  # by the names of the metrics
+
+
+def shown(values: Values, metrics: Sequence[str]) -> str:
+    """A cell: ``32.24 / 0.8952``, with - for a metric that has no value here."""
+    return " / ".join(declared(m).text(values[m]) if m in values else "-" for m in metrics)
+
+
+def legend(metrics: Iterable[str]) -> str:
+    """What the numbers of a cell are: ``PSNR in dB / SSIM``."""
+    return " / ".join(f"{m.title} in {m.unit}" if m.unit else m.title for m in map(declared, metrics))
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
@@ -18,3 +34,12 @@ def markdown(lines: Sequence[Sequence[str]]) -> str:
     head, *rest = ["| " + " | ".join(line) + " |" for line in lines]
     rule = "|---|" + "---:|" * (len(lines[0]) - 1)
     return "\n".join([head, rule, *rest])
+
+
+def write_csv(file: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Every number unrounded; what a row lacks is an empty cell, what has no column is left out."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", newline="", encoding="utf-8") as f:
+        writer = csv.DictWriter(f, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -42,15 +42,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A published figure."""
+    """A paper's figures."""
 
-    psnr: float  # dB
-    ssim: float | None
-    source: str
+    values: Mapping[str, float]  # by metric
+    citation: str
 
 
 @dataclass(frozen=True)
-class Row:
+class AblationRow:
     """One line of the table, or the part of it at one scale.
 
     Attributes:
@@ -79,7 +78,7 @@ class Ablation:
     source: str
     note: str
     columns: tuple[Column, ...]
-    rows: Mapping[str, Row]
+    rows: Mapping[str, AblationRow]
 
 
 def read(file: Path) -> Ablation:
@@ -92,7 +91,7 @@ def read(file: Path) -> Ablation:
     try:
         _refuse_unknown(content, KEYS, file)
         columns = tuple(Column(**column) for column in content.get("columns") or [])
-        rows: dict[str, Row] = {}
+        rows: dict[str, AblationRow] = {}
         for name, node in content["rows"].items():
             _refuse_unknown(node or {}, ROW_KEYS, file)
             for row in _of_scales(str(name), node or {}, content, columns):
@@ -118,19 +117,19 @@ def _refuse_unknown(node: Mapping[str, Any], known: set[str], file: Path) -> Non
 
 def _of_scales(
     name: str, node: Mapping[str, Any], content: Mapping[str, Any], columns: tuple[Column, ...]
-) -> list[Row]:
+) -> list[AblationRow]:
     settings = dict(content.get("common") or {}) | dict(node.get("set") or {})
     scales = [] if "scale" in settings else content.get("scales") or []
     cells, source = node.get("paper") or [], str(content.get("source") or "")
     if cells and len(cells) != len(columns):
         raise ValueError(f"row {name} has {len(cells)} published cells for {len(columns)} columns")
-    paper = {column: _cell(cell, source) for column, cell in zip(columns, cells, strict=False) if cell is not None}
+    paper = {c: _cell(cell, source) for c, cell in zip(columns, cells, strict=False) if cell is not None}
     label, published, vgg = str(node.get("label") or name), node.get("published") or "", node.get("needs") == "vgg"
     if not scales:
-        return [Row(name, label, settings, paper, published, vgg)]
-    return [Row(f"{name}_x{s}", label, settings | {"scale": s}, paper, published, vgg) for s in scales]
+        return [AblationRow(name, label, settings, paper, published, vgg)]
+    return [AblationRow(f"{name}_x{s}", label, settings | {"scale": s}, paper, published, vgg) for s in scales]
 
 
 def _cell(text: Any, source: str) -> Cell:
-    psnr, _, ssim = str(text).partition("/")
-    return Cell(float(psnr), float(ssim) if ssim else None, source)
+    """``38.11/0.9601``, or PSNR alone."""
+    return Cell(dict(zip(("psnr", "ssim"), map(float, str(text).split("/")), strict=False)), source)

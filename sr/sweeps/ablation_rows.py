@@ -13,7 +13,7 @@ from sr.compose.conf import CONF
 from sr.compose.suggestions import nearest
 from sr.compose.words import PAPER_DATA, Words
 from sr.errors import UserError
-from sr.sweeps.ablation import Ablation, Row, read
+from sr.sweeps.ablation import Ablation, AblationRow, read
 
 
 def with_rows(words: Words, folders: Sequence[Path], sweeping: bool) -> tuple[Words, Ablation | None, dict[str, str]]:
@@ -75,7 +75,7 @@ def find(name: str, folders: Sequence[Path] = ()) -> Ablation:
     return read(files[name])
 
 
-def store(ablation: Ablation, row: Row) -> None:
+def store(ablation: Ablation, row: AblationRow) -> None:
     """Make a row known to Hydra as the option `<ablation>/<row>` of the group `ablation`."""
     body: dict[str, Any] = {}
     added: list[Any] = []
@@ -101,8 +101,8 @@ def store(ablation: Ablation, row: Row) -> None:
     )
 
 
-def _meant(ablation: Ablation, patterns: Sequence[str]) -> list[Row]:
-    chosen: dict[str, Row] = {}
+def _meant(ablation: Ablation, patterns: Sequence[str]) -> list[AblationRow]:
+    chosen: dict[str, AblationRow] = {}
     for pattern in patterns:
         wanted = pattern.partition("/")[2] or "*"
         hits = {name: row for name, row in ablation.rows.items() if fnmatchcase(name, wanted)}

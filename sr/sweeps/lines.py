@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
+from typing import NamedTuple
 
 from sr.compose.keys import declared
 from sr.measuring.scoring import BASELINE
 from sr.runs.folder import Run
-from sr.scores.published import published
-from sr.scores.score import Figure
-from sr.sweeps.ablation import Ablation, Cell, Column, Row
+from sr.scores.published import METRICS, published
+from sr.scores.score import metrics_of, pivot
+from sr.sweeps.ablation import Ablation, AblationRow, Cell, Column
 
 PLUS = " +"  # the line of a model under self-ensemble
+
+
+class Result(NamedTuple):
+    """What one run has reached in one column."""
+
+    run: Run
+    images: int
+    values: dict[str, float]  # by metric
 
 
 @dataclass
@@ -21,17 +30,17 @@ class Line:
 
     label: str
     runs: list[Run] = field(default_factory=list)
-    model: Callable[[Run], str] = lambda run: run.name  # whose figures of a run are meant
+    model: Callable[[Run], str] = lambda run: run.name  # whose scores of a run are meant
     paper: Mapping[Column, Cell] = field(default_factory=dict)
     remark: str = ""
 
-    def figures(self, column: Column) -> list[Figure]:
+    def results(self, column: Column) -> list[Result]:
         """One for each run that measured this column."""
         return [
-            f
+            Result(run, images, values)
             for run in self.runs
-            for f in run.figures
-            if f.model == self.model(run) and Column(f.dataset, f.scale, f.protocol) == column
+            for (*place, images), values in pivot(run.scores, "model", "dataset", "scale", "protocol", "images").items()
+            if place == [self.model(run), *astuple(column)]
         ]
 
 
@@ -58,34 +67,36 @@ def table_lines(runs: Sequence[Run], ablation: Ablation | None, left_out: Mappin
     found = []
     for line in lines.values():
         found.append(line)
-        if ensembles.get(line.label) or any(f.model == f"{run.name}+" for run in line.runs for f in run.figures):
+        if ensembles.get(line.label) or any(s.model == f"{run.name}+" for run in line.runs for s in run.scores):
             paper = ensembles.get(line.label) or {}
             found.append(Line(line.label + PLUS, line.runs, lambda run: f"{run.name}+", paper, line.remark))
     base = Line(BASELINE, list(runs), lambda run: BASELINE)
-    return [base, *found] if any(f.model == BASELINE for run in runs for f in run.figures) else found
+    return [base, *found] if any(s.model == BASELINE for run in runs for s in run.scores) else found
 
 
-def _known(row: Row, ablation: Ablation, plus: str) -> dict[Column, Cell]:
+def _known(row: AblationRow, ablation: Ablation, plus: str) -> dict[Column, Cell]:
     """The figures of published.csv for a row's model."""
-    found = {}
-    for c in ablation.columns:
-        if row.published and (paper := published(row.published + plus, c.scale, c.dataset, c.protocol)):
-            recalled = " (not checked against the paper)" if paper.source_kind == "memory" else ""
-            found[c] = Cell(paper.psnr, paper.ssim, paper.source + recalled)
-    return found
+    papers = {c: published(row.published + plus, c.scale, c.dataset, c.protocol) for c in ablation.columns}
+    return {c: Cell(paper.values, paper.citation) for c, paper in papers.items() if row.published and paper}
 
 
 def table_columns(lines: Sequence[Line], ablation: Ablation | None) -> list[Column]:
     """The paper's columns, then what was measured beside them."""
     wanted = [c for c in ablation.columns if any(c in line.paper for line in lines)] if ablation else []
     measured = [
-        Column(f.dataset, f.scale, f.protocol)
+        Column(s.dataset, s.scale, s.protocol)
         for line in lines
         for run in line.runs
-        for f in run.figures
-        if f.model == line.model(run)
+        for s in run.scores
+        if s.model == line.model(run)
     ]
     return list(dict.fromkeys([*wanted, *measured]))
+
+
+def line_metrics(lines: Sequence[Line]) -> list[str]:
+    """All that was measured; what papers print where nothing was."""
+    found = metrics_of(s for line in lines for run in line.runs for s in run.scores)
+    return found or list(METRICS)
 
 
 def has_paper(column: Column, lines: Sequence[Line]) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sr.measuring.scoring import BASELINE
+from sr.metrics.metric import declared
 from sr.metrics.protocol import get_protocol
 from sr.runs.config import flat
 from sr.runs.folder import differing
 from sr.scores.published import IMAGES
+from sr.scores.text import legend
 from sr.sweeps.ablation import Ablation, Column
-from sr.sweeps.lines import PLUS, Line, has_paper
+from sr.sweeps.lines import PLUS, Line, has_paper, line_metrics
 
 NAMED = 3  # settings of one line that are named; of more there is only the number
 
@@ -18,14 +20,16 @@ NAMED = 3  # settings of one line that are named; of more there is only the numb
 def notes(
     lines: Sequence[Line], columns: Sequence[Column], ablation: Ablation | None, left_out: Mapping[str, str]
 ) -> list[str]:
-    """Protocols and sources, and what a reader must know who holds the figures against each other.
+    """Metrics, protocols and sources, and what a reader must know who holds the scores against each other.
 
     Rows of the ablation that could not run here are in `left_out`, with the reason.
     """
-    several = any(len(line.figures(c)) > 1 for line in lines if line.label != BASELINE for c in columns)
-    words = ["PSNR in dB / SSIM" + (": mean over seeds, ± sample standard deviation of PSNR" if several else "")]
+    several = any(len(line.results(c)) > 1 for line in lines if line.label != BASELINE for c in columns)
+    metrics = line_metrics(lines)
+    spread = f": mean over seeds, ± sample standard deviation of {declared(metrics[0]).title}" if several else ""
+    words = [legend(metrics) + spread, *(note for m in metrics if (note := declared(m).note))]
     words += [f"{name}: {get_protocol(name).description}" for name in dict.fromkeys(c.protocol for c in columns)]
-    sources = dict.fromkeys(cell.source for line in lines for cell in line.paper.values())
+    sources = dict.fromkeys(paper.citation for line in lines for paper in line.paper.values())
     words += [f"paper: {source}" for source in sources]
     if ablation and not sources:
         words.append("paper: no published figure could be sourced")
@@ -41,7 +45,7 @@ def _parts_of_sets(lines: Sequence[Line], columns: Sequence[Column]) -> list[str
     words = []
     for name in dict.fromkeys(c.dataset for c in columns if has_paper(c, lines) and c.dataset in IMAGES):
         of_set = [c for c in columns if c.dataset == name]
-        counts = sorted({f.images for line in lines for c in of_set for f in line.figures(c)})
+        counts = sorted({result.images for line in lines for c in of_set for result in line.results(c)})
         if counts and counts != [IMAGES[name]]:
             here = " or ".join(map(str, counts)) + (" image" if counts == [1] else " images")
             words.append(f"{name}: {here} here, the paper's figures are of {IMAGES[name]}")

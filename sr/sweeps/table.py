@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from sr.measuring.scoring import BASELINE
+from sr.metrics.metric import declared
 from sr.runs.curves import draw
 from sr.runs.folder import Run
 from sr.runs.sweep_record import record
-from sr.scores.score import Figure
-from sr.scores.text import aligned, markdown
+from sr.scores.published import METRICS
+from sr.scores.text import aligned, markdown, shown, write_csv
 from sr.sweeps.ablation import Ablation, Column
-from sr.sweeps.lines import PLUS, Line, has_paper, table_columns, table_lines
+from sr.sweeps.lines import PLUS, Line, Result, has_paper, line_metrics, table_columns, table_lines
 from sr.sweeps.notes import notes
 
 STATES = (("failed", "failed"), ("running", "not finished"))
@@ -90,54 +91,50 @@ def _cells(line: Line, columns: Sequence[Column], lines: Sequence[Line]) -> list
         " / ".join(f"{n:,}" for n in steps),
         f"{mean(seconds) / 60:.1f}" if seconds else "",
     ]  # fmt: skip
-    most = max((len(line.figures(c)) for c in columns), default=0)
+    most = max((len(line.results(c)) for c in columns), default=0)
     for c in columns:
-        found = line.figures(c)
+        found = line.results(c)
         fewer = f" (n={len(found)})" if 0 < len(found) < most and not base else ""
-        cells.append(_spread([f.psnr for f in found], 2) + _ssim(found) + fewer if found else "")
+        cells.append(_averaged(found, line_metrics(lines)) + fewer if found else "")
         if has_paper(c, lines):
             paper = line.paper.get(c)
-            ssim = "" if paper is None or paper.ssim is None else f" / {paper.ssim:.4f}"
-            cells.append("" if paper is None else f"{paper.psnr:.2f}{ssim}")
+            cells.append(shown(paper.values, list(paper.values)) if paper else "")
     return cells
 
 
-def _ssim(found: Sequence[Figure]) -> str:
-    return f" / {mean(f.ssim for f in found):.4f}"
+def _averaged(results: Sequence[Result], metrics: Sequence[str]) -> str:
+    """Mean over runs, by the first metric with the sample standard deviation where they differ: 30.5 ± 0.71 / 0.95."""
+    text = shown({m: mean(v) for m in metrics if (v := _values(results, m))}, metrics)
+    lead, values = text.split(" / ")[0], _values(results, metrics[0])
+    spread = f" ± {declared(metrics[0]).text(stdev(values))}" if len(set(values)) > 1 else ""
+    return lead + spread + text.removeprefix(lead)
 
 
-def _spread(values: Sequence[float], digits: int) -> str:
-    """Mean and, over several different runs, the sample standard deviation."""
-    text = f"{mean(values):.{digits}f}"
-    return text if len(values) < 2 or max(values) == min(values) else f"{text} ± {stdev(values):.{digits}f}"
+def _values(results: Sequence[Result], metric: str) -> list[float]:
+    return [result.values[metric] for result in results if metric in result.values]
 
 
 def _write_csv(file: Path, lines: Sequence[Line], columns: Sequence[Column]) -> None:
-    names = [
-        "line", "dataset", "scale", "protocol", "n", "psnr", "psnr_std", "ssim", "ssim_std", "steps", "seconds",
-        "paper_psnr", "paper_ssim", "paper_source",
-    ]  # fmt: skip
-    with file.open("w", newline="", encoding="utf-8") as f:
-        writer = csv.DictWriter(f, names)
-        writer.writeheader()
-        for line in lines:
-            for c in columns:
-                found, paper = line.figures(c), line.paper.get(c)
-                if not found and paper is None:
-                    continue
-                row: dict[str, Any] = {
-                    "line": line.label, "dataset": c.dataset, "scale": c.scale, "protocol": c.protocol,
-                    "n": len(found),
-                }  # fmt: skip
-                if paper:
-                    row |= {"paper_psnr": paper.psnr, "paper_ssim": paper.ssim, "paper_source": paper.source}
-                for kind in ("psnr", "ssim"):
-                    values = [getattr(figure, kind) for figure in found]
-                    row[kind] = round(mean(values), 6) if values else None
-                    row[f"{kind}_std"] = round(stdev(values), 6) if len(values) > 1 else None
-                if line.label != BASELINE and found:
-                    at = [run for run in line.runs if any(figure in run.figures for figure in found)]
-                    row["steps"] = round(mean(run.steps for run in at))
-                    known = [run.seconds for run in at if run.seconds is not None]
-                    row["seconds"] = round(mean(known), 1) if known else None
-                writer.writerow(row)
+    metrics, rows = line_metrics(lines), []
+    for line in lines:
+        for c in columns:
+            found, paper = line.results(c), line.paper.get(c)
+            if not found and paper is None:
+                continue
+            row: dict[str, Any] = {"line": line.label, **asdict(c), "n": len(found)}
+            for metric in metrics:
+                values = _values(found, metric)
+                row[metric] = round(mean(values), 6) if values else None
+                row[f"{metric}_std"] = round(stdev(values), 6) if len(values) > 1 else None
+            if paper:
+                row |= {f"paper_{metric}": value for metric, value in paper.values.items()}
+                row["paper_source"] = paper.citation
+            if line.label != BASELINE and found:
+                row["steps"] = round(mean(result.run.steps for result in found))
+                known = [result.run.seconds for result in found if result.run.seconds is not None]
+                row["seconds"] = round(mean(known), 1) if known else None
+            rows.append(row)
+    measured = [name for metric in metrics for name in (metric, f"{metric}_std")]
+    of_papers = [f"paper_{metric}" for metric in METRICS]
+    names = ["line", "dataset", "scale", "protocol", "n", *measured, "steps", "seconds", *of_papers, "paper_source"]
+    write_csv(file, names, rows)

@@ -19,6 +19,7 @@ from sr.data.multiscale import MultiScale
 from sr.errors import UserError
 from sr.loggers import CsvLog
 from sr.loggers.run_facts import run_facts
+from sr.metrics.metric import get_metrics
 from sr.models.base import SuperResolver, Training
 from sr.training.stage_configs import StageConfig, at_scale, scales
 
@@ -85,6 +86,7 @@ def training(cfg: DictConfig) -> Training:
         trained=plain(cfg.trained) if cfg.trained is not None else None,
         accumulate=cfg.accumulate,
         clip=cfg.trainer.gradient_clip_val,
+        metrics=get_metrics(cfg.metrics),
     )
 
 
@@ -111,8 +113,9 @@ def trainer(
         partial_updates: a step may leave parameters without a gradient.
         sweep: folder of the sweep that the run is a row of, or None.
     """
-    monitor = f"val/psnr_{cfg.protocol.name}"
-    last = Checkpoints(folder / "checkpoints", monitor, cfg.save_every_minutes, cfg.save_every_steps)
+    lead = get_metrics(cfg.metrics)[0]
+    monitor, better = f"val/{lead.name}_{cfg.protocol.name}", lead.better or 1
+    last = Checkpoints(folder / "checkpoints", monitor, cfg.save_every_minutes, cfg.save_every_steps, better)
     callbacks: list[L.Callback] = [NanGuard(folder)]
     if cfg.trainer.enable_progress_bar:
         callbacks.append(Progress(steps[-1] * cfg.accumulate))

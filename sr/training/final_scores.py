@@ -12,7 +12,8 @@ import lightning.pytorch as L
 
 from sr.callbacks import Checkpoints
 from sr.measuring.entries import published_name
-from sr.measuring.scoring import BASELINE, Entry, compare
+from sr.measuring.scoring import BASELINE, Entry, score_all
+from sr.metrics.metric import get_metrics
 from sr.models.bicubic import Bicubic
 from sr.runs import checkpoint
 from sr.training.plan import Plan
@@ -22,10 +23,10 @@ log = logging.getLogger(__name__)
 
 
 def measure(plan: Plan, trainer: L.Trainer, folder: Path) -> float | None:
-    """Measure the result, and the earlier stages beside it, on every set; log and write the figures.
+    """Measure the result, and the earlier stages beside it, on every set; log and write the scores.
 
     Returns:
-        Mean PSNR of the result on the first set under the first protocol.
+        The result's mean by the first metric, on the first set under the first protocol; negative where less is better.
     """
     cfg, model, name, stages, sets = plan.cfg, plan.model, plan.name, plan.stages, plan.test_sets
     if not any(sets.values()):
@@ -33,6 +34,7 @@ def measure(plan: Plan, trainer: L.Trainer, folder: Path) -> float | None:
             "no test set was found to measure the result on: type benchmarks=[set5] data_dir=<folder that holds it>"
         )
         return None
+    metrics = get_metrics(cfg.metrics)
     results = [*_earlier(stages, name, folder), Entry(name, model, published_name(model.metadata["model"], name))]
     if cfg.self_ensemble:
         results.append(replace(results[-1], ensemble=True))  # beside the plain result, from which it is told by a +
@@ -44,19 +46,20 @@ def measure(plan: Plan, trainer: L.Trainer, folder: Path) -> float | None:
             held_out.trainer = None  # this process measures every image, not its share
         entries = [Entry(BASELINE, Bicubic(scale)), *(e for e in results if scale in e.model.scales)]
         place = folder if len(sets) == 1 else folder / f"x{scale}"
-        means = compare(entries, measured, place, trainer.strategy.root_device, cfg.test_protocols)
-        ours = {e.name: [f for f in means if f.model.rstrip("+") == e.name] for e in entries[1:]}
-        if objective is None and ours.get(name):
-            objective = ours[name][0].psnr
-        figures: dict[str, float] = {}
+        means = score_all(entries, measured, place, trainer.strategy.root_device, cfg.test_protocols, metrics)
+        ours = {e.name: [s for s in means if s.model.rstrip("+") == e.name] for e in entries[1:]}
+        if objective is None:
+            lead = [s.value for s in ours.get(name, ()) if s.metric == metrics[0].name]
+            objective = lead[0] * (metrics[0].better or 1) if lead else None
+        scores: dict[str, float] = {}
         for label, rows in ours.items():
             prefix = "test" if label == name else f"test/{label[len(name) :].strip(' ()')}"
             at = "" if len(sets) == 1 else f"_x{scale}"
-            for f in rows:
-                place_of = f"{prefix}/{f.dataset}{at}" + ("_ensemble" if f.model.endswith("+") else "")
-                figures |= {f"{place_of}/{kind}_{f.protocol}": getattr(f, kind) for kind in ("psnr", "ssim")}
+            for s in rows:
+                averaged = "_ensemble" if s.model.endswith("+") else ""
+                scores[f"{prefix}/{s.dataset}{at}{averaged}/{s.metric}_{s.protocol}"] = s.value
         for logger in trainer.loggers:
-            logger.log_metrics(figures, step=stages[-1].end - 1)
+            logger.log_metrics(scores, step=stages[-1].end - 1)
     for logger in trainer.loggers:
         logger.save()
         logger.finalize("success")
@@ -64,7 +67,7 @@ def measure(plan: Plan, trainer: L.Trainer, folder: Path) -> float | None:
 
 
 def validated(trainer: L.Trainer, resumed: Mapping[str, Any] | None) -> float | None:
-    """The best figure of the last stage's validations, dB; of a run that was complete already, its checkpoint's."""
+    """The best of the last stage's validations, as `measure` returns it; of a complete run, its checkpoint's."""
     keeper = next(c for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
     kept = (resumed or {}).get("callbacks", {}).get(keeper.state_key, {})
     return keeper.best if keeper.best is not None else kept.get("best")

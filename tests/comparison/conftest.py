@@ -17,7 +17,7 @@ import pytest
 
 from sr.comparison.rows import Source
 from sr.runs.folder import Run
-from sr.scores.score import Figure
+from sr.scores.score import scores_of
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -156,10 +156,14 @@ def made_up(tmp_path: Path) -> Callable[..., Source]:
         }
         means = [("bicubic", "y", 28.0), ("bicubic", "rgb", 26.5)]
         means += [] if psnr is None else [(name, "y", psnr), (name, "rgb", psnr - 1.5)]
-        figures = [Figure(model, "Set5", scale, protocol, db, db / 40, 5) for model, protocol, db in means]
+        scores = [
+            score
+            for model, protocol, db in means
+            for score in scores_of(model, "Set5", scale, protocol, {"psnr": db, "ssim": db / 40}, 5)
+        ]
         curve = [{"step": float(n), "val/psnr_y": 25 + n / 10, "train/loss": 1 / n} for n in (10, 20, 30)]
         folder = tmp_path / place
-        run = Run(folder, name, composed | config, [], figures, curve, 61.0, 100, "finished", 0)
+        run = Run(folder, name, composed | config, [], scores, curve, 61.0, 100, "finished", 0)
         return Source(name, folder, node, None, run)
 
     return make

@@ -11,14 +11,14 @@ import pytest
 import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from sr.comparison import fill as measured
+from sr.comparison import fill
 from sr.comparison.rows import Source
 from sr.compose.spelling import conditions_quoted
-from sr.measuring.scoring import measure
+from sr.measuring.scoring import score_set
 from sr.models.ecbsr import ECBSR
 from sr.runs import checkpoint
 from sr.runs.folder import Run
-from sr.scores.score import Figure
+from sr.scores.score import Score
 
 
 def table(done):
@@ -83,7 +83,7 @@ def test_runs(command, runs, tmp_path):
     done = command("compare.py", *typed, "hydra.run.dir=${out}")
     assert done.code == 0, done
     done.folder = tmp_path / "elsewhere"
-    assert float(table(done)["ecbsr_m4c8"]["Bundled/lpips"]) > 0
+    assert float(table(done)["ecbsr_m4c8"]["Bundled/lpips_y"]) > 0
     assert "LPIPS: version 0.1" in (done.folder / "table.md").read_text()
 
     for typed, told in {
@@ -110,7 +110,7 @@ def test_self_ensemble_and_typed_lr(command, tmp_path):
     rows, group = table(done), data(done)["crops"][0]
     stored = {name: float(row["Bundled/psnr_y"]) for name, row in rows.items()}
     assert rows[plain]["Bundled/psnr_y_classic"] != rows[plus]["Bundled/psnr_y_classic"] != ""
-    assert group["pictures"][plain] != group["pictures"][plus] and group["figures"][plain] != group["figures"][plus]
+    assert group["pictures"][plain] != group["pictures"][plus] and group["captions"][plain] != group["captions"][plus]
 
     # Figures on another LR than the stored ones take their place: no column holds both.
     noisy = ["data=bundled", "degradation=bicubic_noise", "protocol=[y]", "crops=0"]
@@ -139,10 +139,10 @@ def test_a_model_that_cannot_be_loaded_or_run_is_left_out(command, runs, monkeyp
     def full(entry, *rest, **kept):
         if entry.name.endswith("l1"):
             raise RuntimeError("CUDA out of memory")
-        return measure(entry, *rest, **kept)
+        return score_set(entry, *rest, **kept)
 
     with monkeypatch.context() as patch:
-        patch.setattr(measured, "measure", full)
+        patch.setattr(fill, "score_set", full)
         done = command("compare.py", *typed, "data=bundled", "protocol=[y,y_classic]", folder="b")
     assert done.code == 0 and "loss=l1 is not measured on Bundled: CUDA out of memory" in done.out + done.err, done
     assert float(table(done)["ecbsr_m4c8 loss=l1"]["Bundled/psnr_y"]) > 1
@@ -151,7 +151,7 @@ def test_a_model_that_cannot_be_loaded_or_run_is_left_out(command, runs, monkeyp
     def torn(*_):
         raise RuntimeError("no crops")
 
-    monkeypatch.setattr(measured.Measuring, "crops", torn)
+    monkeypatch.setattr(fill.Filler, "crops", torn)
     done = command("compare.py", *typed, folder="c")
     assert done.code == 1 and "no crops" in done.err, done
     assert {f.name for f in done.folder.glob("*.*")} >= {"table.md", "table.csv", "table.tex"}
@@ -178,11 +178,11 @@ def test_one_model_is_held_at_a_time(command, runs, monkeypatch):
 
 def test_a_place_may_hold_an_apostrophe(monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(measured, "build_set", lambda name, scale, typed: asked.extend(typed) or measured.FirstImages)
-    monkeypatch.setattr(measured.FirstImages, "check", lambda part: None, raising=False)
+    monkeypatch.setattr(fill, "build_set", lambda name, scale, typed: asked.extend(typed) or fill.FirstImages)
+    monkeypatch.setattr(fill.FirstImages, "check", lambda part: None, raising=False)
     run = Run(tmp_path, "m", {"data_dir": "/home/o'brien/a b"}, [], [], [], None, 0, "finished", 0)
-    figures = [Figure("m", "Set5", 2, "y", 30.0, 0.9, 5)]
-    assert measured._present(Source("m", tmp_path, run=run), figures, 2, ["seed=1"])
+    scores = [Score("m", "Set5", 2, "y", "psnr", 30.0, 5)]
+    assert fill._present(Source("m", tmp_path, run=run), scores, 2, ["seed=1"])
     parsed = OverridesParser.create().parse_overrides(asked)
     assert [o.value() for o in parsed] == ["/home/o'brien/a b", 1]
 

@@ -14,7 +14,7 @@ from sr.comparison.page import page
 from sr.comparison.plots import cost_pictures, curves
 from sr.comparison.rows import labelled, rows
 from sr.measuring.scoring import Sample
-from sr.scores.score import Figure
+from sr.scores.score import Score
 
 EVIL = "</script><script>alert(1)</script>{{data}}&amp;"
 
@@ -77,8 +77,8 @@ def test_long_curves_are_thinned_out(made_up):
 def test_what_is_not_finite_is_left_out(made_up):
     source = made_up("a")
     source.run.curve.extend([{"step": 40.0, "val/psnr_y": math.nan}, {"step": 50.0, "train/loss": math.inf}])
-    source.run.figures.extend([Figure("ecbsr_m4c8", "B100", 2, "y", math.nan, 0.9, 5)])
-    source.run.figures[2] = dataclasses.replace(source.run.figures[2], psnr=math.inf)
+    source.run.scores.extend([Score("ecbsr_m4c8", "B100", 2, "y", "psnr", math.nan, 5)])
+    source.run.scores[4] = dataclasses.replace(source.run.scores[4], value=math.inf)
     sources = labelled([source, made_up("b", name="other")])
     html = page(tabulate(rows(sources)), [(s.label, s.run) for s in sources])
     data = json.loads(re.search(r'id="data">(.*?)</script>', html, re.S)[1])

@@ -48,8 +48,8 @@ def papers(source):
 
 def test_papers_stand_only_beside_figures_on_their_lr(made_up):
     source = made_up("a", scale=4)
-    own = [dataclasses.replace(f, protocol="y_classic") for f in source.run.figures if f.protocol == "y"]
-    source.run.figures.extend(own)
+    own = [dataclasses.replace(s, protocol="y_classic") for s in source.run.scores if s.protocol == "y"]
+    source.run.scores.extend(own)
     assert papers(source)["y"] and papers(source)["y_classic"]
     source.run.overrides[:] = ["degradation=bicubic"]
     assert papers(source)["y"]

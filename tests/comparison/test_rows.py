@@ -11,7 +11,7 @@ from sr.comparison.columns import duration, tabulate
 from sr.comparison.rows import labelled, price, rows
 from sr.models.base import SuperResolver
 from sr.runs.differences import settings
-from sr.scores.score import Figure
+from sr.scores.score import scores_of
 
 
 def table(*sources):
@@ -81,8 +81,8 @@ def test_labels_are_unique(made_up):
 
 def test_figures_are_never_mixed(made_up):
     few = made_up("b", name="few")
-    part = [dataclasses.replace(f, images=2) for f in few.run.figures]
-    few = dataclasses.replace(few, run=dataclasses.replace(few.run, figures=part))
+    part = [dataclasses.replace(s, images=2) for s in few.run.scores]
+    few = dataclasses.replace(few, run=dataclasses.replace(few.run, scores=part))
     found = table(made_up("a"), few)
     heads = [t for t in titles(found) if t.startswith("Set5")]
     assert heads == [f"Set5 ({n} images), {p}" for n in (5, 2) for p in ("y", "rgb")]
@@ -90,7 +90,7 @@ def test_figures_are_never_mixed(made_up):
 
 def test_another_degradation_has_a_baseline_of_its_own(made_up):
     blurred = made_up("b", name="blurred")
-    blurred.run.figures[0] = dataclasses.replace(blurred.run.figures[0], psnr=25.0)
+    blurred.run.scores[0] = dataclasses.replace(blurred.run.scores[0], value=25.0)
     assert [line.row.label for line in table(made_up("a"), blurred).lines if line.row.baseline] == [
         "bicubic",
         "bicubic (2)",
@@ -100,10 +100,10 @@ def test_another_degradation_has_a_baseline_of_its_own(made_up):
 def test_stages_and_scales(made_up):
     source = made_up("a")
     more = [
-        Figure("ecbsr_m4c8 (first)", "Set5", 2, "y", 29.0, 0.7, 5),
-        Figure("ecbsr_m4c8", "Set5", 3, "y", 27, 0.6, 5),
+        *scores_of("ecbsr_m4c8 (first)", "Set5", 2, "y", {"psnr": 29.0, "ssim": 0.7}, 5),
+        *scores_of("ecbsr_m4c8", "Set5", 3, "y", {"psnr": 27, "ssim": 0.6}, 5),
     ]
-    source = dataclasses.replace(source, run=dataclasses.replace(source.run, figures=[*source.run.figures, *more]))
+    source = dataclasses.replace(source, run=dataclasses.replace(source.run, scores=[*source.run.scores, *more]))
     found = [(row.label, row.scale, row.final) for row in rows(labelled([source]))]
     assert found == [
         ("bicubic", 2, True),
@@ -114,7 +114,7 @@ def test_stages_and_scales(made_up):
 
 
 def test_a_run_that_was_not_measured(made_up):
-    found = table(dataclasses.replace(made_up("a", psnr=None), run=dataclasses.replace(made_up("a").run, figures=[])))
+    found = table(dataclasses.replace(made_up("a", psnr=None), run=dataclasses.replace(made_up("a").run, scores=[])))
     assert [line.row.label for line in found.lines] == ["ecbsr_m4c8"] and found.lines[0].row.scale == 2
     failed = dataclasses.replace(made_up("a").run, status="failed")
     assert "status" in titles(table(dataclasses.replace(made_up("a"), run=failed)))
@@ -158,7 +158,7 @@ def test_published_opinions_stand_beside_srgan(made_up):
         "Set14/mos": 3.72,
         "B100/mos": 3.56,
     }
-    source.run.figures.append(Figure("srgan+", "Set5", 4, "y", 31.0, 0.8, 5))
+    source.run.scores.extend(scores_of("srgan+", "Set5", 4, "y", {"psnr": 31.0, "ssim": 0.8}, 5))
     plus = next(line for line in table(source).lines if line.row.ensemble)
     alone = next(line for line in table(source).lines if line.row.label == "srgan")
     assert plus.values["macs"] == 8 * alone.values["macs"] and plus.values["parameters"] == alone.values["parameters"]

@@ -68,7 +68,7 @@ def test_short_names(found):
 
 def test_a_set_of_two_sizes(made_up):
     part = made_up("b", name="part")
-    part.run.figures[:] = [dataclasses.replace(f, images=4) for f in part.run.figures]
+    part.run.scores[:] = [dataclasses.replace(s, images=4) for s in part.run.scores]
     found = tabulate(rows(labelled([made_up("a"), made_up("c", loss="l2"), part])))
     for typed in ("set5", "set5/psnr_y", "set5/psnr"):
         assert find_key(found, typed, "sort") == "Set5 (5 images)/psnr_y"

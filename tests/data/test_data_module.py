@@ -191,7 +191,7 @@ class Tiny(L.LightningModule):
         return (self.weight * batch.lr).mean()
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        assert batch.hr.dtype == torch.float32
+        assert batch.lr.dtype == torch.float32 and batch.hr.dtype == torch.uint8  # as metrics compare it
         self.measured += batch.name
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

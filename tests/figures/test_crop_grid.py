@@ -19,7 +19,7 @@ def test_figures_are_the_protocols_of_the_whole_image(pictures, plain, png):
     ]
     photo, rule = pictures[0], get_protocol("y")
     with torch.no_grad():
-        psnr, ssim = rule.compare(plain.model(rule.lr(photo.pixels, 2)), photo.pixels, 2)
+        psnr, ssim = rule.compare(plain.model(rule.lr(photo.pixels, 2)), photo.pixels, 2).values()
     assert drawing.rows[1]["psnr"] == pytest.approx(float(psnr)) and drawing.rows[1]["ssim"] == pytest.approx(
         float(ssim)
     )

@@ -6,7 +6,8 @@ from torch import nn
 from torchmetrics.functional.image import lpips as theirs
 
 from sr.errors import UserError
-from sr.metrics.lpips import FILE, LPIPS, find_alexnet
+from sr.metrics.lpips import FILE, LPIPS, find_alexnet, lpips_of
+from sr.metrics.protocol import get_protocol
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +42,10 @@ def test_as_torchmetrics(alexnet, file, monkeypatch):
     a, b = torch.randint(0, 256, (2, 2, 3, 70, 90), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
     ours = LPIPS(file)
     expected = reference(a[..., 4:-4, 4:-4] / 255, b[..., 4:-4, 4:-4] / 255, normalize=True).flatten()
-    assert torch.allclose(ours(a, b, shave=4), expected, rtol=1e-5) and (expected > 0.01).all()
+    found = get_protocol("y").compare(a / 255, b, 4, metrics=[lpips_of(file)])
+    assert torch.allclose(found["lpips"], expected, rtol=1e-5) and (expected > 0.01).all()
     assert torch.equal(ours(a, a), torch.zeros(2))
-    assert torch.allclose(ours(a / 255, b), ours(a, b))
+    assert get_protocol("y_classic").compare(a / 255, b, 4, metrics=[lpips_of(file)]) == {}  # its LR has no colour
 
 
 def test_where_the_weights_are(file, tmp_path, monkeypatch):
@@ -67,5 +69,6 @@ def test_what_is_no_alexnet(tmp_path):
 
 
 def test_too_small(file):
-    with pytest.raises(UserError, match="too small for LPIPS"):
-        LPIPS(file)(torch.zeros(1, 3, 40, 40), torch.zeros(1, 3, 40, 40), shave=8)
+    grey = torch.zeros(1, 3, 40, 40)
+    with pytest.raises(UserError, match="LPIPS needs 31 more"):
+        get_protocol("y").compare(grey, grey, 8, metrics=[lpips_of(file)])

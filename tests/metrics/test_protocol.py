@@ -60,14 +60,14 @@ def test_unknown_name():
 def test_equal_images_are_perfect_and_batches_are_lists(name):
     protocol, hr = get_protocol(name), photo()
     batch = torch.cat((hr, hr.flip(-1)))
-    psnrs, ssims = protocol.compare(batch.double() / 255, batch, 4)
-    assert psnrs.tolist() == [math.inf] * 2 and ssims.tolist() == pytest.approx([1, 1])
+    equal = protocol.compare(batch.double() / 255, batch, 4)
+    assert equal["psnr"].tolist() == [math.inf] * 2 and equal["ssim"].tolist() == pytest.approx([1, 1])
     sr = upscaled(batch, 4)
     one = [protocol.compare(sr[k : k + 1], batch[k : k + 1], 4) for k in range(2)]
     both = protocol.compare(sr, batch.float() / 255, 4)
     for k in range(2):
-        assert (both[0][k], both[1][k]) == (one[k][0], one[k][1])
-    assert both[0].dtype == both[1].dtype == torch.float64 and both[0].isfinite().all()
+        assert {name: values[k].item() for name, values in both.items()} == {n: v.item() for n, v in one[k].items()}
+    assert both["psnr"].dtype == both["ssim"].dtype == torch.float64 and both["psnr"].isfinite().all()
 
 
 def test_y_by_hand():
@@ -76,9 +76,9 @@ def test_y_by_hand():
     rounded = (sr.clamp(0, 1) * 255 + 0.5).floor().double() / 255
     a, b = (rgb_to_y(x)[..., 2:-2, 2:-2] * 255 for x in (rounded, hr.double() / 255))
     result = get_protocol("y").compare(sr, hr, 2)
-    assert result[0].item() == pytest.approx(psnr(a, b).item(), abs=1e-10)
-    assert result[1].item() == pytest.approx(ssim(a, b).item(), abs=1e-10)
-    y8 = get_protocol("y_uint8").compare(sr, hr, 2)[0].item()
+    assert result["psnr"].item() == pytest.approx(psnr(a, b).item(), abs=1e-10)
+    assert result["ssim"].item() == pytest.approx(ssim(a, b).item(), abs=1e-10)
+    y8 = get_protocol("y_uint8").compare(sr, hr, 2)["psnr"].item()
     assert y8 == pytest.approx(psnr((a + 0.5).floor(), (b + 0.5).floor()).item(), abs=1e-10)
 
 
@@ -86,25 +86,27 @@ def test_rgb_by_hand_and_video_has_no_shave():
     hr = photo()
     sr = upscaled(hr, 2)
     rounded = (sr.clamp(0, 1) * 255 + 0.5).floor()
-    assert get_protocol("video_rgb").compare(sr, hr, 2)[0].item() == pytest.approx(psnr(rounded, hr).item(), abs=1e-10)
+    assert get_protocol("video_rgb").compare(sr, hr, 2)["psnr"].item() == pytest.approx(
+        psnr(rounded, hr).item(), abs=1e-10
+    )
     inner = (..., slice(10, -10), slice(10, -10))
     expected = psnr(rounded[inner], hr[inner]).item()
-    assert get_protocol("edsr_div2k").compare(sr, hr, 4)[0].item() == pytest.approx(expected, abs=1e-10)
-    assert get_protocol("ntire17").compare(sr, hr, 4)[0].item() == pytest.approx(expected, abs=1e-10)
+    assert get_protocol("edsr_div2k").compare(sr, hr, 4)["psnr"].item() == pytest.approx(expected, abs=1e-10)
+    assert get_protocol("ntire17").compare(sr, hr, 4)["psnr"].item() == pytest.approx(expected, abs=1e-10)
 
 
 def test_output_beyond_the_range_is_clipped():
     hr = torch.full((1, 3, 24, 24), 255, dtype=torch.uint8)
-    assert get_protocol("rgb").compare(torch.full((1, 3, 24, 24), 3.0), hr, 2)[0].item() == math.inf
+    assert get_protocol("rgb").compare(torch.full((1, 3, 24, 24), 3.0), hr, 2)["psnr"].item() == math.inf
 
 
 def test_grey_counts_as_full_range_where_the_papers_had_it_so():
     grey = photo()[:, 1:2].expand(-1, 3, -1, -1).contiguous()
     sr = upscaled(grey, 2)
-    wide, narrow = (get_protocol("y_uint8").compare(sr, grey, 2, flag)[0].item() for flag in (True, False))
+    wide, narrow = (get_protocol("y_uint8").compare(sr, grey, 2, flag)["psnr"].item() for flag in (True, False))
     assert narrow - wide == pytest.approx(20 * math.log10(255 / 219), abs=0.05)  # the studio range is narrower
     y = get_protocol("y")
-    assert y.compare(sr, grey, 2, True)[0] == y.compare(sr, grey, 2, [False])[0]
+    assert y.compare(sr, grey, 2, True)["psnr"] == y.compare(sr, grey, 2, [False])["psnr"]
 
 
 @pytest.mark.parametrize("name", SHAVES)
@@ -130,7 +132,7 @@ def test_the_float_way_rounds_nothing():
     sr = upscaled(hr, 2).double()
     inner = (..., slice(2, -2), slice(2, -2))
     error = (rgb_to_y(sr).clamp(0, 1) - rgb_to_y(hr.double() / 255))[inner].square().mean()
-    assert float(protocol.compare(sr, hr, 2)[0]) == pytest.approx(-10 * math.log10(float(error)), abs=1e-9)
+    assert float(protocol.compare(sr, hr, 2)["psnr"]) == pytest.approx(-10 * math.log10(float(error)), abs=1e-9)
 
 
 def test_classic_way_takes_a_grey_image_as_its_own_y():
@@ -139,7 +141,7 @@ def test_classic_way_takes_a_grey_image_as_its_own_y():
     torch.testing.assert_close(rgb_to_y(lr.double()) * 255, imresize(hr[:, :1].double(), 0.5), rtol=0, atol=1e-4)
     y = hr[:, :1].double()
     expected = (imresize(imresize(y, 0.5), 2) + 0.5).floor().clamp(0, 255)
-    value = protocol.compare(imresize(lr.double(), 2), hr, 2, True)[0].item()
+    value = protocol.compare(imresize(lr.double(), 2), hr, 2, True)["psnr"].item()
     assert value == pytest.approx(psnr(expected[..., 2:-2, 2:-2], y[..., 2:-2, 2:-2]).item(), abs=0.01)
 
 
@@ -174,7 +176,7 @@ PUBLISHED = {  # the bicubic rows of the EDSR paper's table 3
 @pytest.mark.shared
 @pytest.mark.parametrize(("dataset", "scale"), PUBLISHED)
 def test_published_bicubic_rows(shared: Path, dataset: str, scale: int):
-    figures: dict[str, list[tuple[float, float]]] = {"y_classic": [], "y": []}
+    figures: dict[str, list[list[float]]] = {"y_classic": [], "y": []}
     for file in list_images(shared / "data" / "benchmarks" / dataset / "HR"):
         picture = read_image(file)
         hr = torch.from_numpy(picture.pixels).movedim(-1, 0)[None]
@@ -182,8 +184,7 @@ def test_published_bicubic_rows(shared: Path, dataset: str, scale: int):
         for name, values in figures.items():
             protocol = get_protocol(name)
             sr = imresize(protocol.lr(hr, scale, grey=picture.grey), scale)
-            p, s = protocol.compare(sr, hr, scale, picture.grey)
-            values.append((p.item(), s.item()))
+            values.append([v.item() for v in protocol.compare(sr, hr, scale, picture.grey).values()])
     means = {name: np.mean(values, axis=0) for name, values in figures.items()}
     published = np.array(PUBLISHED[dataset, scale])
     assert (np.abs(means["y_classic"] - published) <= (0.01, 0.001)).all(), means

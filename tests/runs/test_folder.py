@@ -12,6 +12,7 @@ from sr.runs.config import flat
 from sr.runs.differences import settings
 from sr.runs.folder import differing, find_runs, read_run
 from sr.runs.record import record, recorded
+from sr.scores.score import scores_of
 
 
 def folder(place: Path, config: dict, status: str = "finished", psnr: float = 30.0) -> Path:
@@ -33,7 +34,7 @@ def test_a_run_is_read_back_whole(tmp_path):
     assert (run.name, run.seed, run.status, run.seconds, run.steps) == ("edsr", 3, "finished", 12.5, 8)
     assert run.config == {"seed": 3, "model": {"scale": 2}, "scale": 2, "gone": "${nowhere}"}
     assert run.overrides == ["model=edsr", "seed=1"]
-    assert [(f.model, f.dataset, f.scale, f.psnr, f.images) for f in run.figures] == [("edsr", "Set5", 2, 30.0, 5)]
+    assert run.scores == scores_of("edsr", "Set5", 2, "y", {"psnr": 30.0, "ssim": 0.9}, 5)
     assert run.curve == [{"step": 4, "train/loss": 0.5}, {"step": 8, "train/loss": 0.25, "val/psnr_y": 31.5}]
 
 
@@ -44,7 +45,7 @@ def test_results_of_several_scales_are_all_read(tmp_path):
         (place / f"x{scale}/results.csv").write_text(
             f"model,dataset,scale,protocol,psnr,ssim,images\nedsr,Set5,{scale},y,30,0.9,5\n"
         )
-    assert [f.scale for f in read_run(place).figures] == [2, 3, 4]
+    assert [s.scale for s in read_run(place).scores if s.metric == "psnr"] == [2, 3, 4]
 
 
 def test_runs_are_found_at_any_depth_in_order_of_their_numbers(tmp_path):

@@ -8,9 +8,8 @@ from sr.data.benchmarks import Set5
 from sr.degradation import Degradation, GaussianNoise, MatlabBicubic
 from sr.measuring import cost_table
 from sr.metrics.protocol import PROTOCOLS
-from sr.scores import score as figures
 from sr.scores.published import IMAGES, TABLE, comparable, goals, published
-from sr.scores.score import Figure, beside
+from sr.scores.score import averages, beside, read, scores_of, write
 
 
 def rows() -> list[dict[str, str]]:
@@ -46,7 +45,7 @@ def test_every_row_has_a_source_and_a_known_protocol(root):
 )
 def test_known_figures(model, scale, dataset, protocol, psnr):
     found = published(model, scale, dataset, protocol)
-    assert found is not None and found.psnr == psnr
+    assert found is not None and found.values["psnr"] == psnr
 
 
 def test_rows_are_not_compared_across_protocols_or_for_parts_of_a_set():
@@ -79,14 +78,14 @@ def test_only_plain_bicubic_lr_is_comparable(tmp_path):
 
 
 def test_difference_in_the_table_and_in_the_csv(tmp_path):
-    ours = Figure("mine", "Set5", 4, "y", 32.30, 0.8960, 5)
+    key = "mine", "Set5", 4, "y"
     paper = published("rlfn", 4, "Set5", "y")
     assert paper is not None
-    text = beside([(ours, paper)])
+    text = beside(scores_of(*key, {"psnr": 32.30, "ssim": 0.8960}, 5), {key: paper})
     assert "32.24 / 0.8952" in text and "+0.06 / +0.0008" in text and paper.source in text
-    each = [Figure("mine", "Set5", 4, "y", 32.30, 0.8960, 1, "baby")]
-    means = figures.averages(each)
-    file, _ = figures.write(each, tmp_path, {means[0]: paper})
+    each = scores_of(*key, {"psnr": 32.30, "ssim": 0.8960}, 1, "baby")
+    file, _ = write(each, tmp_path, {key: paper})
+    assert read(file) == averages(each)
     with file.open(newline="") as f:
         (row,) = csv.DictReader(f)
     assert row["paper_psnr"] == "32.24" and float(row["psnr_difference"]) == pytest.approx(0.06)

@@ -111,7 +111,7 @@ def test_a_failed_row_stops_no_other_and_is_told_at_the_end(command, div2k):
     outcome = command("train.py", *typed)
     assert outcome.code == 1, outcome
     good, bad = sorted(find_runs(outcome.folder), key=lambda run: run.status, reverse=True)
-    assert (good.status, bad.status) == ("finished", "failed") and good.figures and good.steps == 4
+    assert (good.status, bad.status) == ("finished", "failed") and good.scores and good.steps == 4
     assert good.folder.name.startswith("lr0.001_") and "TypeError" in bad.error
     assert f"failed: {bad.folder.name}: {bad.error}" in outcome.err and "go on with: sr train" in outcome.err
     assert "0, 1 failed" in outcome.out and "optimizer.lr=0.001" in outcome.out
@@ -293,7 +293,7 @@ def test_optuna_searches_and_asks_the_same_questions_again(command, div2k):
     ]  # fmt: skip
     outcome = command("train.py", *typed)
     assert outcome.code == 0 and "Best value: " in outcome.out, outcome
-    best = max(run.figures[-1].psnr for run in find_runs(outcome.folder))
+    best = max([s.value for s in run.scores if s.metric == "psnr"][-1] for run in find_runs(outcome.folder))
     assert len(find_runs(outcome.folder)) == 2 and best > 0
     again = command("train.py", *typed)
     assert again.code == 0 and again.out.count("is finished and is skipped") == 2, again

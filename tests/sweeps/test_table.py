@@ -6,22 +6,30 @@ import sys
 from pathlib import Path
 
 from sr.runs.folder import Run
-from sr.scores.score import Figure
-from sr.sweeps.ablation import Ablation, Cell, Column, Row
+from sr.scores.score import Score, scores_of
+from sr.sweeps.ablation import Ablation, AblationRow, Cell, Column
 from sr.sweeps.lines import table_columns, table_lines
 from sr.sweeps.table import write
 
 SET5 = Column("Set5", 2, "y")
 
 
+def scored(model: str, dataset: str, scale: int, psnr: float, ssim: float, images: int) -> list[Score]:
+    return scores_of(model, dataset, scale, "y", {"psnr": psnr, "ssim": ssim}, images)
+
+
+def paper(psnr: float, ssim: float, source: str) -> Cell:
+    return Cell({"psnr": psnr, "ssim": ssim}, source)
+
+
 def run(place: Path, psnr: float | None, seed: int = 0, status: str = "finished", name="edsr", **typed: str) -> Run:
-    figures = [Figure("bicubic", "Set5", 2, "y", 33.66, 0.93, 5)]
-    figures += [] if psnr is None else [Figure(name, "Set5", 2, "y", psnr, 0.95, 5)]
+    scores = scored("bicubic", "Set5", 2, 33.66, 0.93, 5)
+    scores += [] if psnr is None else scored(name, "Set5", 2, psnr, 0.95, 5)
     overrides = [f"{key.replace('__', '.')}={value}" for key, value in typed.items()] + [f"seed={seed}"]
     curve = [{"step": 10.0, "train/loss": 1.0}, {"step": 10.0, "val/psnr_y": psnr or 1.0}]
     folder = place / f"{len(list(place.iterdir()))}_{seed}"
     folder.mkdir()
-    return Run(folder, name, {"scale": 2}, overrides, figures if status == "finished" else [], curve,
+    return Run(folder, name, {"scale": 2}, overrides, scores if status == "finished" else [], curve,
                60.0 + 60 * seed, 10, status, seed)  # fmt: skip
 
 
@@ -43,9 +51,9 @@ def test_seeds_are_averaged_and_settings_make_the_lines(tmp_path):
     assert (tmp_path / "curves.png").is_file()
 
 
-def ablation(**paper: Cell) -> Ablation:
+def ablation(**papers: Cell) -> Ablation:
     made = {
-        name: Row(name, name.upper(), {}, {SET5: paper[name]} if name in paper else {}, "", False)
+        name: AblationRow(name, name.upper(), {}, {SET5: papers[name]} if name in papers else {}, "", False)
         for name in ("a", "b", "c")
     }
     return Ablation("x", "A title", "", "a note", (SET5, Column("Set14", 2, "y")), made)
@@ -54,7 +62,7 @@ def ablation(**paper: Cell) -> Ablation:
 def test_an_ablations_lines_are_the_papers_with_their_figures(tmp_path):
     runs = [run(tmp_path, 30.0, 0, ablation="x/b"), run(tmp_path, None, 1, "failed", ablation="x/b"),
             run(tmp_path, 31.0, 0, ablation="x/a")]  # fmt: skip
-    text = write(runs, tmp_path, ablation(b=Cell(38.11, 0.9601, "the paper, table 1")), {"c": "no weights"}, "command")
+    text = write(runs, tmp_path, ablation(b=paper(38.11, 0.9601, "the paper, table 1")), {"c": "no weights"}, "command")
     table = (tmp_path / "table.md").read_text().splitlines()
     lines = [line for line in table if line.startswith("| ")]
     assert lines[0] == "|  | runs | steps | minutes | Set5 x2 y | paper |"
@@ -75,27 +83,27 @@ def test_no_figure_is_said_to_be_no_figure(tmp_path):
 
 def test_a_cell_of_fewer_seeds_says_so(tmp_path):
     runs = [run(tmp_path, 30.0, seed, ablation="x/a") for seed in (0, 1)]
-    runs[0].figures.append(Figure("edsr", "Set14", 2, "y", 28.0, 0.9, 14))
+    runs[0].scores.extend(scored("edsr", "Set14", 2, 28.0, 0.9, 14))
     text = write(runs, tmp_path, ablation(), {}, "command")
     assert "28.00 / 0.9000 (n=1)" in text and "30.00 / 0.9500" in text
 
 
 def test_self_ensemble_has_a_line_of_its_own_beside_its_own_figures(tmp_path):
     made = run(tmp_path, 30.0, ablation="x/a")
-    made.figures.append(Figure("edsr+", "Set5", 2, "y", 30.5, 0.96, 5))
-    rows_of = {"a": Row("a", "A", {}, {}, "edsr", False)}
-    paper = Ablation("x", "t", "", "", (Column("Set5", 2, "y_uint8"), SET5), rows_of)
-    base, plain, plus = table_lines([made], paper, {})
+    made.scores.extend(scored("edsr+", "Set5", 2, 30.5, 0.96, 5))
+    rows_of = {"a": AblationRow("a", "A", {}, {}, "edsr", False)}
+    whole = Ablation("x", "t", "", "", (Column("Set5", 2, "y_uint8"), SET5), rows_of)
+    base, plain, plus = table_lines([made], whole, {})
     assert (base.label, plain.label, plus.label) == ("bicubic", "A", "A +")
-    assert [f.psnr for f in plus.figures(SET5)] == [30.5] and [f.psnr for f in plain.figures(SET5)] == [30.0]
+    assert [r.values["psnr"] for line in (plus, plain) for r in line.results(SET5)] == [30.5, 30.0]
     known = Column("Set5", 2, "y_uint8")
-    assert (plain.paper[known].psnr, plus.paper[known].psnr) == (38.11, 38.20)
-    assert table_columns([base, plain, plus], paper) == [known, SET5]
+    assert [line.paper[known].values["psnr"] for line in (plain, plus)] == [38.11, 38.20]
+    assert table_columns([base, plain, plus], whole) == [known, SET5]
 
 
 def test_many_columns_are_a_table_for_each_scale(tmp_path):
     made = run(tmp_path, 30.0, model="edsr")
-    made.figures[:] = [Figure("edsr", name, scale, "y", 30.0, 0.9, 5) for scale in (2, 3) for name in "ABCDE"]
+    made.scores[:] = [s for scale in (2, 3) for name in "ABCDE" for s in scored("edsr", name, scale, 30.0, 0.9, 5)]
     write([made], tmp_path, None, {}, "command")
     heads = [line for line in (tmp_path / "table.md").read_text().splitlines() if line.startswith("|  |")]
     assert len(heads) == 2 and "A x2 y" in heads[0] and "E x3 y" in heads[1] and "x3" not in heads[0]
@@ -110,11 +118,11 @@ def test_what_changes_no_result_makes_no_line_of_its_own(tmp_path):
 
 def test_a_part_of_a_set_beside_the_papers_figure_of_the_whole_is_told(tmp_path):
     made = run(tmp_path, 30.0, ablation="x/b")
-    made.figures.append(Figure("edsr", "Set14", 2, "y", 28.0, 0.9, 3))
-    text = write([made], tmp_path, ablation(b=Cell(38.11, 0.9601, "a")), {}, "command")
+    made.scores.extend(scored("edsr", "Set14", 2, 28.0, 0.9, 3))
+    text = write([made], tmp_path, ablation(b=paper(38.11, 0.9601, "a")), {}, "command")
     assert "images here" not in text  # of Set5 all were measured, and beside Set14 stands no figure
-    made.figures[:] = [Figure("edsr", "Set5", 2, "y", 30.0, 0.9, 3)]
-    text = write([made], tmp_path, ablation(b=Cell(38.11, 0.9601, "a")), {}, "command")
+    made.scores[:] = scored("edsr", "Set5", 2, 30.0, 0.9, 3)
+    text = write([made], tmp_path, ablation(b=paper(38.11, 0.9601, "a")), {}, "command")
     told = "Set5: 3 images here, the paper's figures are of 5"
     assert told in text and f"- {told}\n" in (tmp_path / "table.md").read_text()
 
@@ -136,13 +144,12 @@ def test_files_are_written_in_utf8_whatever_the_locale(tmp_path):
     lines = (
         "import pathlib, sys, warnings",
         "from sr.runs import folder as runs",
-        "from sr.scores import score as figures",
+        "from sr.scores import score as scores",
         "from sr.sweeps import table as sweep",
         "warnings.filterwarnings('error', category=EncodingWarning, module=r'sr\\.')",
         "place = pathlib.Path(sys.argv[1])",
-        "figure = figures.Figure('modèle', 'Set5', 2, 'y', 30.0, 0.9, 5)",
-        "figures.write([figure], place)",
-        "found = runs.read_figures(place / 'results.csv')",
+        "scores.write([scores.Score('modèle', 'Set5', 2, 'y', 'psnr', 30.0, 5)], place)",
+        "found = scores.read(place / 'results.csv')",
         "one = runs.Run(place, 'modèle', {}, ['model=modèle'], found, [], 60.0, 10, 'finished', 0)",
         "sweep.write([one], place, None, {}, 'train')",
     )

@@ -15,7 +15,7 @@
   let turn = 0; // of the last change: a slower, older one must not paint over it
   at("crop-gain").textContent = DATA.gain;
 
-  const told = (name) => (group.figures[name] ? `${name}, ${group.figures[name]}` : name);
+  const told = (name) => (group.captions[name] ? `${name}, ${group.captions[name]}` : name);
 
   async function pixels(uri) {
     const picture = new Image();
@@ -81,7 +81,7 @@
       const figure = document.createElement("small");
       picture.src = group.pictures[name];
       picture.alt = "";
-      figure.textContent = group.figures[name] || "";
+      figure.textContent = group.captions[name] || "";
       button.type = "button";
       button.dataset.name = name;
       button.append(picture, name, figure);
