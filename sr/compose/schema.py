@@ -12,6 +12,7 @@ from hydra.core.object_type import ObjectType
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sr.compose.key import key
+from sr.compose.words import PAPER_DATA
 
 
 @dataclass
@@ -60,7 +61,8 @@ class TrainSchema(Common):
     loss: Any = key(stage=True)
     optimizer: Any = key(stage=True)
     scheduler: Any = key(stage=True, timing=False)
-    paper_data: str | None = key(result=False, timing=False)  # the set that a recipe's paper trained on: data=paper
+    # what data=paper stands for: the `data` of a recipe's paper, and the `recipe` that then takes its place
+    paper: dict[str, Any] = key(dict, result=False, timing=False)
     parameter_groups: dict[str, Any] = key(dict, stage=True)  # pattern -> lr_factor, optimizer options
     frozen: list[str] = key(list, stage=True)  # patterns of parameters that do not learn
     trained: list[str] | None = key(stage=True)  # patterns of those that alone learn; null: all
@@ -175,14 +177,26 @@ def recipe_of(model: str) -> str:
     return name if name in recipes else "base"
 
 
-def paper_data(_root_: DictConfig) -> str:
-    """The set that the chosen recipe's paper trained on; where it names none "paper", which no set is called.
+def recipe_taken(model: str, _root_: DictConfig) -> str:
+    """The model's recipe; with data=paper the one that it names for the paper's own run, if it names one.
 
     Args:
+        model: its name.
         _root_: the options chosen so far, as Hydra's defaults list has them.
     """
+    own = recipe_of(model)
+    chosen: Any = OmegaConf.to_container(_root_.defaults, resolve=False)
+    return (_paper_of(own).get("recipe") or own) if {"data": PAPER_DATA} in chosen else own
+
+
+def paper_data(_root_: DictConfig) -> str:
+    """The set that the chosen recipe's paper trained on; where it names none "paper", which no set is called."""
     recipe = _root_.get("recipe") or recipe_of(_root_.model)  # the former where it is typed
-    return compose(f"recipe/{recipe}").get("paper_data") or "paper"
+    return _paper_of(recipe).get("data") or "paper"
+
+
+def _paper_of(recipe: str) -> Any:
+    return compose(f"recipe/{recipe}").get("paper") or {}
 
 
 def share(total: int, part: float) -> int:
@@ -203,7 +217,7 @@ def register() -> None:
     store.store(name="measure_schema", node=MeasureSchema)
     store.store(name="compare_schema", node=CompareSchema)
     store.store(name="figure_schema", node=FigureSchema)
-    OmegaConf.register_new_resolver("recipe_of", recipe_of, replace=True)
+    OmegaConf.register_new_resolver("recipe_of", recipe_taken, replace=True)
     OmegaConf.register_new_resolver("paper_data", paper_data, replace=True)
     OmegaConf.register_new_resolver("scale_name", scale_name, replace=True)
     OmegaConf.register_new_resolver("share", share, replace=True)

@@ -41,16 +41,14 @@ def options(group: str) -> list[str]:
 def _instead(group: str, name: str) -> str:
     """What to type for a name that stands for several; empty where it stands for nothing."""
     if (group, name) == ("data", "paper"):
-        return "data=paper is the set that the recipe names (paper_data), and this one names none: type data=div2k"
+        return "data=paper is the set that the recipe names (paper.data), and this one names none: type data=div2k"
     if group != "experiment":
         return ""
-    model, _, scale = name.partition("_x")
-    known = [kind for kind in ("model", "recipe") if model in options(kind)]
-    others = [r for r in options("recipe") if r.startswith(f"{model}_") and r not in options("model")]
-    if not known:
-        return ""
-    typed = " ".join([f"{known[0]}={model}", *([f"scale={scale}"] if scale else []), "data=paper"])
-    return f"Type {typed}{f' (other recipes of it: {chr(44).join(others)})' if others else ''}"
+    run, _, scale = name.partition("_x")
+    rest = f"{f' scale={scale}' if scale else ''} data=paper"
+    if run in options("model"):
+        return f"Type model={run}{rest}"
+    return f"Type recipe={run}{rest} and the model that the recipe is for" if run in options("recipe") else ""
 
 
 def _nearest_key(name: str, valid: list[str]) -> str:

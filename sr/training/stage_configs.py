@@ -73,10 +73,12 @@ def stage_configs(cfg: DictConfig, typed: Collection[str]) -> list[StageConfig]:
     Raises:
         UserError: a stage changes a key that it may not, or says something that does not exist.
     """
-    nodes: Mapping[Any, Any] = cfg.stages or {"": {}}
+    # A stage that is there for another scale alone is none where the run has that scale: EDSR's x2 first.
+    nodes: Mapping[Any, Any] = {name: node or {} for name, node in cfg.stages.items()}
+    nodes = {name: node for name, node in nodes.items() if [*node] != ["scale"] or node.scale != cfg.scale} or {"": {}}
     begin, found = 0, []
     for number, (name, node) in enumerate(nodes.items(), 1):
-        own = _overlaid(cfg, str(name), node or {}, typed, first=number == 1)
+        own = _overlaid(cfg, str(name), node, typed, first=number == 1)
         if own.steps < 1:
             raise UserError(f"steps={own.steps}{f' in stage {name}' if name else ''}: train for 1 step or more")
         found.append(StageConfig(number, len(nodes), str(name), own, begin, begin + own.steps))

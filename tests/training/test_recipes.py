@@ -86,10 +86,11 @@ PAPERS = [
     ("drcn scale=3", "t91", None, {3: 13}, 64, 1e-2),
     ("ecbsr_m4c16 scale=2", "div2k", 1_600_000, {2: 64}, 32, 5e-4),
     ("ecbsr_m16c64 scale=4", "div2k", 1_600_000, {4: 64}, 32, 5e-4),
+    ("edsr recipe=edsr scale=4", "div2k", 1_000_000, {4: 48}, 16, 1e-4),
     ("edsr scale=2", "div2k", 1_000_000, {2: 48}, 16, 1e-4),
-    ("edsr recipe=edsr_x2_first scale=4", "div2k", 2_000_000, {4: 48}, 16, 1e-4),
+    ("edsr scale=4", "div2k", 2_000_000, {4: 48}, 16, 1e-4),
     ("edsr_baseline scale=2", "div2k", 300_000, {2: 48}, 16, 1e-4),
-    ("edsr_baseline recipe=edsr_baseline_x2_first scale=3", "div2k", 600_000, {3: 48}, 16, 1e-4),
+    ("edsr_baseline scale=3", "div2k", 600_000, {3: 48}, 16, 1e-4),
     ("espcn scale=3", "t91", None, {3: 17}, None, None),
     ("fsrcnn scale=3", "t91_general100", None, {3: 11}, 128, 1e-3),
     ("imdn scale=2", "div2k", 1_000_000, {2: 96}, 16, 2e-4),
@@ -118,7 +119,7 @@ PAPERS = [
 @pytest.mark.parametrize(("typed", "data", "steps", "patch", "batch", "rate"), PAPERS)
 def test_data_paper_is_the_run_of_the_paper(typed, data, steps, patch, batch, rate):
     cfg, choices = composed(*f"model={typed} data=paper".split())
-    assert choices["data"] == cfg.paper_data == data and choices["recipe"] != "base"
+    assert choices["data"] == cfg.paper.data == data and choices["recipe"] != "base"
     stages = stage_configs(cfg, ())
     seen = (stages[-1].end, patches(stages[-1].cfg, ()), cfg.batch_size, cfg.optimizer.lr)
     for value, told in zip(seen, (steps, patch, batch, rate), strict=True):
@@ -161,7 +162,7 @@ def test_words_are_spelled_for_hydra_and_back():
         (["experiment=bsrn_x4"], "Type model=bsrn scale=4 data=paper"),
         (
             ["experiment=edsr_baseline_x3"],
-            "Type model=edsr_baseline scale=3 data=paper (other recipes of it: edsr_base",
+            "Type model=edsr_baseline scale=3 data=paper",
         ),
         (["experiment=msrgan_x4"], "Type recipe=msrgan scale=4 data=paper"),
         (["experiment=vdsr"], "Type model=vdsr data=paper"),
@@ -177,8 +178,8 @@ def test_a_recipe_composes_and_fits_its_model(recipe):
     typed = [f"model={model_of(recipe)}", f"recipe={recipe}"]
     cfg, choices = composed(*typed)
     assert choices["recipe"] == recipe
-    if cfg.paper_data:
-        assert composed(*typed, "data=paper")[1]["data"] == cfg.paper_data
+    if cfg.paper:
+        assert composed(*typed, "data=paper")[1]["data"] == cfg.paper.data
     check(cfg)
 
 
@@ -199,6 +200,11 @@ def test_the_demo_composes():
         (["model=srgan_note"], ["pretrain", "adversarial"]),
         (["model=msrresnet", "recipe=msrgan"], ["pretrain", "adversarial"]),
         (["model=edsr", "recipe=edsr_x2_first"], ["x2", "final"]),
+        (["model=edsr", "data=paper", "scale=3"], ["x2", "final"]),
+        (["model=edsr", "data=paper", "scale=2"], ["final"]),
+        (["model=edsr", "data=div2k", "scale=4"], [""]),
+        (["model=edsr", "data=paper", "recipe=edsr"], [""]),
+        (["model=mdsr", "data=paper"], [""]),
         (["model=rlfn_s", "recipe=rlfn_ws1"], ["first", "second"]),
         (["model=rlfn_s", "recipe=rlfn_long"], [""]),
         (["model=rlfn_s", "recipe=rlfn_cyclical"], [""]),
