@@ -57,6 +57,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
+    """Rows under columns, and what is to be read below them."""
+
     columns: list[Column]
     lines: list[Line]
     notes: list[str]

@@ -101,6 +101,7 @@ def sources(cfg: DictConfig, scale: int | None) -> list[Source]:
     """Everything that was named: runs, then checkpoints, then authors' files.
 
     Args:
+        cfg: with runs, checkpoint, weights and zoo.
         scale: what the user typed, or None.
 
     Raises:

@@ -41,6 +41,8 @@ def crop_groups(dataset: str, scale: int, samples: Mapping[str, Sequence[Sample]
     """One group for each image of a set, at the place with the most detail in HR.
 
     Args:
+        dataset: as in tables.
+        scale: of the samples.
         samples: by label of the model; the same images, in the same order, for each.
         size: side of the crop in HR pixels.
     """

@@ -151,6 +151,7 @@ class Filler:
         """The same crops of every model that has weights, beside the baseline.
 
         Args:
+            rows: of the comparison.
             names: of the sets; none for those on which the runs were measured, as far as they are here.
         """
         groups: list[CropGroup] = []

@@ -27,6 +27,7 @@ def page(table: Table, runs: Sequence[tuple[str, Run]] = (), crops: Sequence[Cro
     """The page as HTML.
 
     Args:
+        table: the comparison.
         runs: labels and the runs whose curves are drawn.
         crops: for the crop viewer.
         title: of the page.

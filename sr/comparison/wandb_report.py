@@ -33,7 +33,11 @@ def build(
     Args:
         rows: each with `name` and, where they are known, `scale`, `config` (dotted key -> value, of those that
             differ), `scores` ({metric: {"<set>/<metric>_<protocol>": value}}) and `run` (id of the W&B run that it is).
+        entity: W&B's user or team.
+        project: W&B's.
+        out: the folder of the file.
         table: in Markdown.
+        title: of the workspace and the report.
         online: None: found out.
 
     Returns:

@@ -16,6 +16,7 @@ def weights_entries(specs: Sequence[str], zoo: DictConfig, scale: int | None) ->
     """The models to measure of `weights=[...]`: names of the zoo and paths.
 
     Args:
+        specs: names and paths.
         zoo: dir and download.
         scale: what the user typed, or None.
     """

@@ -37,7 +37,9 @@ def latencies(
         models: merged, by name.
         reference: one of these names.
         size: (h, w) of LR.
+        scale: to enlarge by.
         rounds: 3 or more give a meaningful spread.
+        device: to run on.
     """
     lr = torch.rand(1, 3, *size, device=device)
     times: dict[str, list[float]] = {name: [] for name in models}

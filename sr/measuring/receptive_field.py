@@ -36,10 +36,7 @@ def receptive_field(model: SuperResolver, scale: int) -> int | None:
 
     Measured on a strip as low as the network takes, in float64, on a copy whose weights are all positive, so that no
     unit is idle and nothing cancels. The pixel is the one in the middle; where a network works in strides, its
-    neighbours' fields differ by up to the stride.
-
-    Args:
-        model: merged beforehand.
+    neighbours' fields differ by up to the stride. The model is merged beforehand.
     """
     probe = copy.deepcopy(model).double().eval()
     with torch.no_grad():

@@ -13,7 +13,8 @@ def psnr(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
     the returned figures is what papers call PSNR of a set.
 
     Args:
-        a, b: images (B, C, H, W) of equal shape, values in [0, data_range]; computed in float64.
+        a: images (B, C, H, W), values in [0, data_range]; computed in float64.
+        b: as `a`, of the same shape.
         data_range: the value of white.
 
     Returns:

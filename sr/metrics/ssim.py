@@ -72,8 +72,8 @@ def ssim(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
     This is the authors' ``ssim_index.m``, and what nearly all papers print.
 
     Args:
-        a, b: images (B, C, H, W) of equal shape with H and W of at least 11, values in [0, data_range];
-            computed in float64.
+        a: images (B, C, H, W) with H and W of at least 11, values in [0, data_range]; computed in float64.
+        b: as `a`, of the same shape.
         data_range: the value of white.
 
     Returns:
