@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sr.compose.conf import CONF
+from sr.compose.words import split
 
 
 def nearest(name: str, valid: list[str]) -> str:
@@ -62,7 +63,7 @@ def _nearest_key(name: str, valid: list[str]) -> str:
 
 def _valid_keys(config_name: str, arguments: list[str], refused: str) -> list[str]:
     """Every key and group of the config that the other arguments compose."""
-    kept = [a for a in arguments if not a.startswith("-") and "=" in a and a.split("=")[0].lstrip("+~") != refused]
+    kept = split(arguments)[1].without(refused).texts
     groups = [p.name for p in CONF.iterdir() if p.is_dir() and p.name != "hydra"]
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):

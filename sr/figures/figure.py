@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.checks import check_targets
+from sr.compose.job import Job
 from sr.compose.words import listed
 from sr.errors import UserError
 from sr.figures.drawing import Drawing
@@ -28,15 +28,15 @@ log = logging.getLogger(__name__)
 
 def figure(cfg: DictConfig) -> None:
     """Run a composed conf/figure.yaml: a picture and a CSV of its numbers in the run folder."""
-    run = HydraConfig.get()
-    name = str(run.runtime.choices["figure"])
+    job = Job.current()
+    name = str(job.choices["figure"])
     node = OmegaConf.to_container(cfg.figure, resolve=True)
     check_targets({"figure": node})
     draw: Callable[..., Drawing] = hydra.utils.instantiate(node, _convert_="all")
     drawing = draw(**gathered(draw, name, cfg))
     for note in drawing.notes:
         log.info(f"note: {note}")
-    for path in drawing.save(Path(run.runtime.output_dir) / f"{name}.{cfg.format}"):
+    for path in drawing.save(job.folder / f"{name}.{cfg.format}"):
         log.info(str(path))
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import hydra
 import torch
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.checks import check_targets
+from sr.compose.job import Job
+from sr.compose.words import Words
 from sr.errors import UserError
 from sr.measuring.cost import cost, lr_size
 from sr.measuring.cost_table import ModelCost, as_markdown, known_cost, published_cells, reproduced_cells
@@ -31,13 +32,14 @@ SMALL = (256, 256)  # LR pixels: the NTIRE challenges' input
 
 def measure(cfg: DictConfig) -> None:
     """Run a composed conf/measure.yaml: print a Markdown table, write models.md and models.csv."""
-    run = HydraConfig.get()
-    typed = list(run.overrides.task)
-    names = _chosen(typed)
+    job = Job.current()
+    names = job.words.names("model")
+    if not names:
+        raise UserError("nothing to measure: type model=[bsrn,rlfn] or model=all")
     models: dict[str, SuperResolver] = {}
     for name in names:
         try:
-            models[name] = _build(name, cfg.scale, typed)
+            models[name] = _build(name, cfg.scale, job.words)
         except UserError as error:
             if len(names) == 1:
                 raise
@@ -51,7 +53,7 @@ def measure(cfg: DictConfig) -> None:
     if cfg.rounds:
         timed = dict(merged)
         if cfg.reference not in timed:
-            timed[cfg.reference] = _build(cfg.reference, cfg.scale, typed).merged()
+            timed[cfg.reference] = _build(cfg.reference, cfg.scale, job.words).merged()
         times = latencies(timed, cfg.reference, cfg.size, cfg.scale, cfg.rounds, device)
     results = _read(cfg.results)
     rows = []
@@ -59,12 +61,11 @@ def measure(cfg: DictConfig) -> None:
         log.info(f"counting {name}")
         model = model.cpu()
         rows.append(_row(name, model, parameters[name], cfg, times.get(name), results))
-    folder = Path(run.runtime.output_dir)
     text = as_markdown(rows) + "\n\n" + _legend(cfg, device)
     log.info("\n" + text + "\n")
-    (folder / "models.md").write_text(text + "\n")
-    write_csv(folder / "models.csv", [f.name for f in fields(ModelCost)], map(asdict, rows))
-    log.info(f"{folder / 'models.md'}\n{folder / 'models.csv'}")
+    (job.folder / "models.md").write_text(text + "\n")
+    write_csv(job.folder / "models.csv", [f.name for f in fields(ModelCost)], map(asdict, rows))
+    log.info(f"{job.folder / 'models.md'}\n{job.folder / 'models.csv'}")
 
 
 def _row(
@@ -120,9 +121,9 @@ def _legend(cfg: DictConfig, device: torch.device) -> str:
     return "\n".join(lines)
 
 
-def _build(name: str, scale: int, typed: Sequence[str]) -> SuperResolver:
-    own = [a for a in typed if a.split("=")[0].lstrip("+~").startswith("model.")]
-    cfg = hydra.compose("measure", overrides=[f"model=[{name}]", f"scale={scale}", *own])
+def _build(name: str, scale: int, words: Words) -> SuperResolver:
+    own = words.only(lambda key: key.startswith("model."))
+    cfg = hydra.compose("measure", overrides=[f"model=[{name}]", f"scale={scale}", *own.texts])
     node = OmegaConf.to_container(cfg.model, resolve=True)
     check_targets({"model": node})
     torch.manual_seed(0)
@@ -132,13 +133,6 @@ def _build(name: str, scale: int, typed: Sequence[str]) -> SuperResolver:
         if isinstance(error.__cause__, UserError):  # Hydra wraps what a constructor raises
             raise error.__cause__ from error
         raise
-
-
-def _chosen(typed: Sequence[str]) -> list[str]:
-    for argument in reversed(typed):
-        if argument.startswith("model="):
-            return [n.strip() for n in argument.partition("=")[2].strip("[]").split(",") if n.strip()]
-    raise UserError("nothing to measure: type model=[bsrn,rlfn] or model=all")
 
 
 def _count(model: SuperResolver) -> int:

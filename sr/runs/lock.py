@@ -19,6 +19,11 @@ class BusyError(UserError):
     """Another process runs in this folder; nothing in it may be changed."""
 
 
+def first_process() -> bool:
+    """Whether this is the first of a run's several processes, or the only one."""
+    return not any(int(os.environ.get(rank, 0)) > 0 for rank in RANKS)
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a run folder's lock; of a run's several processes the first one does. A process that dies lets it go.
@@ -26,7 +31,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         BusyError: another process holds it.
     """
-    if any(int(os.environ.get(rank, 0)) > 0 for rank in RANKS):
+    if not first_process():
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,8 +51,6 @@ def locked(folder: Path) -> Iterator[None]:
 
 def claim(folder: Path) -> None:
     """A new run gets a folder of its own; what another one wrote is never overwritten."""
-    if int(os.environ.get("LOCAL_RANK", 0)) > 0:
-        return
     folder.mkdir(parents=True, exist_ok=True)
     try:
         (folder / ".run").touch(exist_ok=False)

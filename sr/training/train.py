@@ -16,7 +16,7 @@ from sr.compose.job import Job
 from sr.compose.schema import scale_name
 from sr.compose.words import Words
 from sr.runs import checkpoint, composed
-from sr.runs.lock import claim
+from sr.runs.lock import claim, first_process
 from sr.training import build, final_scores
 from sr.training.fit import fit, ready
 from sr.training.introduction import introduction
@@ -48,7 +48,7 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
     plan = planned(checked(cfg, job), job)
     ready(plan, resumed, job.folder)
     trainer, clock = _trainer(plan, job)
-    if resumed is None:
+    if resumed is None and first_process():
         claim(job.folder)  # after everything that can be wrong, so that a mended command may be typed again
         composed.keep(job.folder, plan.composed, plan.words)
     log.info(introduction(plan, job.folder))
