@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sr.compose.suggestions import nearest, options
-from sr.errors import UserError
+from sr.compose.suggestions import options
 
 QUOTED = ("runs", "checkpoint", "weights", "filter", "sort")  # their words may hold what Hydra's grammar does not
 
@@ -27,10 +26,7 @@ def models_listed(argument: str) -> str:
     key, _, value = argument.partition("=")
     if key != "model":
         return argument
-    known = options("model")
-    names = known if value == "all" else [n.strip() for n in value.strip("[]'\" ").split(",")]
-    if unknown := [n for n in names if n not in known]:
-        raise UserError(f"model={unknown[0]}: no such model.{nearest(unknown[0], known)} There are {', '.join(known)}")
+    names = options("model") if value == "all" else [n.strip() for n in value.strip("[]'\" ").split(",")]
     return f"model=[{','.join(names)}]"
 
 

@@ -24,7 +24,7 @@ def nearest(name: str, valid: list[str]) -> str:
 def suggestion(error: Exception, config_name: str, arguments: list[str]) -> str:
     """What to type instead of the key or option that composing refused."""
     text = f"{error}\n{error.__cause__ or ''}"
-    if option := re.search(r"Could not find '([\w/]+)/([^'/]+)'", text):
+    if option := re.search(r"Could not (?:find|load) '([\w/]+)/([^'/]+)'", text):
         group, name = option.groups()
         return _instead(group, name) or nearest(name, options(group)).strip()
     if key := re.search(r"(?:Could not override|Key) '([^']+)'", text):
