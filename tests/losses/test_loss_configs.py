@@ -61,7 +61,21 @@ def test_every_term_is_finite_and_reaches_the_output(composed, name):
         assert all(p.grad is not None for p in adversary.discriminator.parameters())
 
 
-@pytest.mark.parametrize("name", [n for n in LOSSES if "gan" not in n and n != "adversarial"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "charbonnier",
+        "charbonnier_sum",
+        "l1",
+        "l1_contrastive",
+        "l1_contrastive_vgg",
+        "l2",
+        "l2_sum",
+        "vgg22",
+        "vgg22_tv",
+        "vgg54",
+    ],
+)
 def test_losses_without_a_discriminator_serve_networks_on_luma(composed, name):
     sr, hr, lr = batch(channels=1)
     torch.stack(list(built(composed(f"loss={name}"))(sr, hr, lr).values())).sum().backward()

@@ -83,6 +83,8 @@ def node(name: str, small: bool = False, **changes: Any) -> dict[str, Any]:
     """The contents of conf/model/NAME.yaml, shrunk for the fast tier, `scale` unresolved."""
     config = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))
     assert isinstance(config, dict)
+    for other in config.pop("defaults", []):
+        config = (node(other) if other != "_self_" else {}) | config
     if small:
         config |= {k: v for k, v in SMALL.items() if k in config and not isinstance(config[k], list)}
     return config | changes  # type: ignore[return-value]
@@ -93,12 +95,8 @@ def build(name: str, scale: int, small: bool = False, **changes: Any) -> SuperRe
 
 
 def scales(name: str) -> list[int]:
-    given = node(name)["scale"]
-    return (
-        given
-        if isinstance(given, list)
-        else [s for s in (2, 3, 4) if s in get_class(node(name)["_target_"]).supported_scales]
-    )
+    given, supported = node(name)["scale"], get_class(node(name)["_target_"]).supported_scales
+    return given if isinstance(given, list) else [s for s in (2, 3, 4) if s in supported] or list(supported)
 
 
 def distinct() -> list[str]:
@@ -124,7 +122,7 @@ def count(model: nn.Module) -> int:
 
 def merges(name: str) -> bool:
     with torch.device("meta"):
-        return any(hasattr(m, "merge") for m in build(name, 2, small=True).modules())
+        return any(hasattr(m, "merge") for m in build(name, scales(name)[0], small=True).modules())
 
 
 def used(model: nn.Module) -> None:
@@ -163,7 +161,7 @@ def test_training_form_of_ecbsr():
 @pytest.mark.parametrize(("name", "small"), cases())
 def test_odd_size_and_gradients(name, small):
     torch.manual_seed(0)
-    s = scales(name)[1]
+    s = scales(name)[:2][-1]
     model = build(name, s, small)
     y = model(torch.rand(2, 3, 17, 19), s)
     assert y.shape == (2, 3, s * 17, s * 19)
@@ -184,44 +182,48 @@ def test_odd_size_and_gradients(name, small):
 
 @pytest.mark.parametrize(("name", "small"), cases())
 def test_any_size(name, small):
-    model = build(name, 2, small).eval()
+    s = scales(name)[0]
+    model = build(name, s, small).eval()
     for height, width in ((1, 1), (1, 31), (2, 3), (14, 15), (23, 4), (13, 17)):
         with torch.no_grad():
-            y = model(torch.rand(1, 3, height, width), 2)
-        assert y.shape == (1, 3, 2 * height, 2 * width)
+            y = model(torch.rand(1, 3, height, width), s)
+        assert y.shape == (1, 3, s * height, s * width)
         assert torch.isfinite(y).all()
 
 
 @pytest.mark.parametrize(("name", "small"), cases(without=("bicubic",)))
 def test_one_pixel_has_finite_gradients(name, small):
     torch.manual_seed(0)
-    model = build(name, 2, small)
-    model(torch.rand(2, 3, 1, 1), 2).sum().backward()  # two images: batch norm refuses a single value
+    s = scales(name)[0]
+    model = build(name, s, small)
+    model(torch.rand(2, 3, 1, 1), s).sum().backward()  # two images: batch norm refuses a single value
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
 @pytest.mark.parametrize(("name", "small"), cases())
 def test_dtypes_and_memory_format(name, small):
     torch.manual_seed(0)
-    model = build(name, 2, small).eval()
+    s = scales(name)[0]
+    model = build(name, s, small).eval()
     x = torch.rand(1, 3, 16, 17)
     with torch.no_grad():
-        y = model(x, 2)
-        last = model.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last), 2)
+        y = model(x, s)
+        last = model.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last), s)
         torch.testing.assert_close(last, y, rtol=1e-4, atol=1e-4)
-        double = model.double()(x.double(), 2)
+        double = model.double()(x.double(), s)
         assert double.dtype == torch.float64
         torch.testing.assert_close(double.float(), y, rtol=1e-4, atol=1e-4)
-        half = model.bfloat16()(x.bfloat16(), 2)
+        half = model.bfloat16()(x.bfloat16(), s)
         assert half.dtype == torch.bfloat16 and torch.isfinite(half).all()
         assert (half.float() - y).abs().mean() < 0.05
 
 
 @pytest.mark.parametrize(("name", "small"), cases(without=("bicubic",)))
 def test_mixed_precision_trains(name, small):
-    model = build(name, 2, small)
+    s = scales(name)[0]
+    model = build(name, s, small)
     with torch.autocast("cpu", torch.bfloat16):
-        loss = model(torch.rand(1, 3, 9, 8), 2).float().square().mean()
+        loss = model(torch.rand(1, 3, 9, 8), s).float().square().mean()
     loss.backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
@@ -229,7 +231,7 @@ def test_mixed_precision_trains(name, small):
 @pytest.mark.parametrize(("name", "small"), cases(without=tuple(n for n in NAMES if not merges(n))))
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
 def test_merged_form_gives_the_same_image(name, small, dtype, tolerance):
-    model = build(name, 2, small)
+    model = build(name, scales(name)[0], small)
     used(model)
     s = model.scales[-1]
     x = torch.rand(1, 3, 11, 8, dtype=dtype)
@@ -251,24 +253,26 @@ def test_state_is_parameters_only(name):
 @pytest.mark.parametrize("name", architectures())
 def test_traces_for_the_compiler(name):
     """In one graph, as train.py compiles it."""
-    model = build(name, 2, small=True, **({"num_blocks": 1} if "num_blocks" in node(name) else {})).eval()
+    s = scales(name)[0]
+    model = build(name, s, small=True, **({"num_blocks": 1} if "num_blocks" in node(name) else {})).eval()
     torch._dynamo.reset()
     network = torch.compile(model.network, backend="aot_eager", fullgraph=True)
     x = torch.rand(1, model.colors, 15, 16)
-    torch.testing.assert_close(network(x, 2), model.network(x, 2), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(network(x, s), model.network(x, s), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", architectures())
 def test_compiles(name):
     """Small: depth repeats the same kernels, and each takes seconds to compile."""
-    model = build(name, 2, small=True).eval()
+    s = scales(name)[0]
+    model = build(name, s, small=True).eval()
     torch._dynamo.reset()
     compiled = torch.compile(model)
     with torch.no_grad():
         for size in ((21, 24), (23, 30)):  # the second size makes the compiler treat both sides as unknown
             x = torch.rand(1, 3, *size)
-            torch.testing.assert_close(compiled(x, 2), model(x, 2), rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(compiled(x, s), model(x, s), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -277,26 +281,27 @@ def test_compiles(name):
     + [pytest.param(name, False, id=f"{name}-full", marks=pytest.mark.slow) for name in NAMES],
 )
 def test_exports_with_dynamic_height_and_width(name, small):
-    model = build(name, 2, small).merged()
+    s = scales(name)[0]
+    model = build(name, s, small).merged()
     least = 2 if model.min_size == 1 else 21  # torch.export sets 1 apart from all sizes; ESA pools 20 pixels to 1
     height, width = torch.export.Dim("h", min=least, max=512), torch.export.Dim("w", min=least, max=512)
     dynamic = ({2: height, 3: width},)
-    exported = torch.export.export(_Forward(model), (torch.rand(1, 3, 24, 31),), dynamic_shapes=dynamic).module()
+    exported = torch.export.export(_Forward(model, s), (torch.rand(1, 3, 24, 31),), dynamic_shapes=dynamic).module()
     with torch.no_grad():
         for size in ((least, 40), (37, least), (29, 23)):
             x = torch.rand(1, 3, *size)
-            torch.testing.assert_close(exported(x), model(x, 2), rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(exported(x), model(x, s), rtol=1e-4, atol=1e-5)
 
 
 class _Forward(nn.Module):
     """What is exported: the forward pass at one scale, without the training loops."""
 
-    def __init__(self, model: SuperResolver) -> None:
+    def __init__(self, model: SuperResolver, scale: int) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.scale = model, scale
 
     def forward(self, lr: torch.Tensor) -> torch.Tensor:
-        return self.model(lr, 2)
+        return self.model(lr, self.scale)
 
 
 def test_a_model_of_several_scales_must_be_told_which():

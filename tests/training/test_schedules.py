@@ -158,7 +158,13 @@ def configured(*typed: str):
 @pytest.mark.parametrize("name", sorted(p.stem for p in (CONF / "scheduler").glob("*.yaml")))
 def test_every_config_makes_a_schedule(name):
     seen = rates(configured(f"+scheduler={name}"), 3)
-    assert seen[0] == pytest.approx([1e-3 * lr for lr in RATES] if name == "warm_up" else RATES)
+    assert all(0 <= rate <= lr * (1 + 1e-9) for step in seen for rate, lr in zip(step, RATES, strict=True))
+
+
+def test_a_schedule_begins_with_the_full_rate_unless_it_warms_up():
+    for name in ("constant", "cosine", "cosine_restarts", "cyclical", "halve", "multistep", "warm_up"):
+        begin = rates(configured(f"+scheduler={name}"), 3)[0]
+        assert begin == pytest.approx([1e-3 * lr for lr in RATES] if name == "warm_up" else RATES)
 
 
 def test_what_follows_the_warm_up_is_chosen_by_name():

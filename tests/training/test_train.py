@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.utils import get_class
+from omegaconf import OmegaConf
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,8 +39,11 @@ def tier(model: str):
 @pytest.mark.parametrize("model", [tier(m) for m in MODELS])
 def test_every_model_takes_real_steps_under_its_recipe(command, div2k, model, request):
     vgg = [f"vgg_weights={request.getfixturevalue('vgg_file')}"] if model.startswith("srgan") else []
+    target = OmegaConf.load(ROOT / f"conf/model/{model}.yaml").get("_target_")
+    supported = get_class(target).supported_scales if target else (4,)
+    scale = [] if 4 in supported else [f"scale={supported[0]}"]
     outcome = command(
-        "train.py", f"model={model}", "data=div2k", f"data.root={div2k}", "budget=smoke", "benchmarks=[]", *vgg
+        "train.py", f"model={model}", "data=div2k", f"data.root={div2k}", "budget=smoke", "benchmarks=[]", *vgg, *scale
     )
     assert outcome.code == 0, outcome
     content = saved(outcome.folder)
