@@ -51,7 +51,7 @@ def test_without_matplotlib_the_message_says_what_to_install(monkeypatch):
         return original(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(UserError, match=r'pip install "sr\[figures\]"'):
+    with pytest.raises(UserError, match=r'pip install "sr-lab\[figures\]"'):
         simple(1)
 
 

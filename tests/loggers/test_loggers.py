@@ -80,7 +80,7 @@ def test_mlflow_takes_parameters_whose_names_it_refuses(command, div2k, tmp_path
 def test_a_run_that_fails_while_it_is_measured_is_failed_in_mlflow_too(command, typed, tmp_path, monkeypatch):
     mlflow = pytest.importorskip("mlflow")
     pytest.importorskip("sqlalchemy")
-    monkeypatch.setattr("sr.training.final_scores.compare", lambda *_: 1 / 0)
+    monkeypatch.setattr("sr.training.final_scores.score_all", lambda *_: 1 / 0)
     assert command("train.py", *typed, "logger=mlflow", "callbacks=[]").code == 1
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/outputs/mlflow.db")
     (run,) = client.search_runs([client.get_experiment_by_name("sr").experiment_id])
