@@ -96,6 +96,7 @@ def test_batch_norm(execute, trained, tmp_path, photos):
     assert "image's own  patch at home" in execute("02_repsr_batch_norm", RUNS=runs, IMAGES=images, SIZE=32)
 
 
+@pytest.mark.slow
 def test_kernels_and_cost(execute, trained):
     execute("03_bsrn_kernels_and_cost", CHECKPOINTS=[trained("a", "model=ecbsr_m4c8", "scale=2")])
 

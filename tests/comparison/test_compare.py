@@ -157,6 +157,7 @@ def test_a_model_that_cannot_be_loaded_or_run_is_left_out(command, runs, monkeyp
     assert {f.name for f in done.folder.glob("*.*")} >= {"table.md", "table.csv", "table.tex"}
 
 
+@pytest.mark.slow
 def test_one_model_is_held_at_a_time(command, runs, monkeypatch):
     loaded, alive, merged = Counter(), weakref.WeakSet(), ECBSR.merged
 

@@ -36,6 +36,7 @@ def test_tensorboard_has_curves_pictures_and_config_over_a_resume(command, typed
     assert b'"steps": 4' in events.Tensors("config/text_summary")[0].tensor_proto.string_val[0]
 
 
+@pytest.mark.slow
 def test_mlflow_has_curves_pictures_and_parameters_in_one_run_over_a_resume(command, typed, tmp_path):
     mlflow = pytest.importorskip("mlflow")
     pytest.importorskip("sqlalchemy")
@@ -87,6 +88,7 @@ def test_a_run_that_fails_while_it_is_measured_is_failed_in_mlflow_too(command, 
     assert run.info.status == "FAILED"
 
 
+@pytest.mark.slow
 def test_several_loggers_at_once_and_none(command, typed):
     both = command("train.py", *typed, "logger=[csv,tensorboard]", "callbacks=[]", folder="both")
     assert both.code == 0 and list((both.folder / "tensorboard").glob("events*")), both

@@ -59,6 +59,7 @@ def versions(file) -> list[tuple[str, set[str], bool]]:
     return [(a.name, set(a.aliases) - {"latest"}, a.use_after_commit) for a in file.artifacts]
 
 
+@pytest.mark.slow
 def test_checkpoints_are_artifacts_with_their_origin(command, typed, kept):
     first = command("train.py", *typed, folder="first")
     assert first.code == 0, first
@@ -97,6 +98,7 @@ def test_checkpoints_are_artifacts_with_their_origin(command, typed, kept):
     assert [r["stage"] for r in file.history if "stage" in r][-1] == 3
 
 
+@pytest.mark.slow
 def test_artifacts_can_be_left_out_or_referred_to(command, typed, kept):
     outcome = command("train.py", *typed, "logger.wandb.artifacts=false", folder="none")
     assert outcome.code == 0 and not kept(outcome.folder)[0].artifacts
@@ -121,6 +123,7 @@ def test_a_run_resumed_offline_is_one_run(command, typed, kept):
         assert Path(entry.local_path).stat().st_size == entry.size  # what the first part logged is still there
 
 
+@pytest.mark.slow
 def test_a_killed_process_keeps_what_it_logged(alone, tmp_path, kept):
     lines = (
         "import os, signal, time, sr.loggers",

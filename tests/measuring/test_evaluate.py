@@ -281,6 +281,7 @@ def test_a_damaged_checkpoint_is_refused(command, run):
         assert outcome.code == 1 and "cannot be read" in outcome.err, outcome
 
 
+@pytest.mark.slow
 def test_panels_may_show_where_the_models_disagree(command, div2k):
     typed = ["model=ecbsr_m4c8", "scale=2", "budget=smoke", "data=div2k", f"data.root={div2k}", "benchmarks=[]"]
     runs = [command("train.py", *typed, f"seed={seed}", folder=f"run{seed}").folder for seed in (0, 1)]

@@ -252,6 +252,7 @@ def test_l1_and_l2_end_in_the_papers_table_with_its_figures(command, div2k):
     assert (outcome.folder / "curves.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_the_contrastive_loss_runs_and_weights_that_are_not_there_are_no_failure(command, div2k, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     outcome = command(
@@ -284,6 +285,7 @@ def test_rows_of_vgg_run_with_weights_each_on_its_layers(command, div2k, vgg_fil
     assert layers == {"vgg_shallow": ["relu1_1"], "vgg_deep": ["relu5_1"]}
 
 
+@pytest.mark.slow
 def test_rlfns_tricks_on_edsr_run_each_with_its_stages_and_losses(command, div2k):
     outcome = command(
         "train.py", "-m", "+ablation=edsr_rlfn_tricks", "scale=2", f"data.root={div2k}", "model.num_blocks=1",
@@ -321,6 +323,7 @@ def test_the_arms_of_the_warm_start_train_as_their_recipes_do(command, div2k, ro
     assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
+@pytest.mark.slow
 def test_attention_in_every_order_runs(command, div2k):
     outcome = command(
         "train.py", "-m", "+ablation=bsrn_attention", "scale=2", f"data.root={div2k}", "model.num_blocks=1",

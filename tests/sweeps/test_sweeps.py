@@ -134,6 +134,7 @@ def sweep(folder: Path, log: Path, *typed: str, **environment: str) -> subproces
         )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_typed_again_ends_with_the_same_table(div2k, tmp_path):
     typed = [*SMALL, f"data.root={div2k}", "seed=0,1", "steps=150", "val_every_steps=50", "save_every_steps=10"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -194,6 +195,7 @@ def test_a_run_that_another_process_is_training_is_not_resumed(command, div2k):
     assert recorded(first.folder)["status"] == "finished"
 
 
+@pytest.mark.slow
 def test_a_row_that_another_process_is_running_is_left_to_it(command, div2k):
     typed = ["-m", *SMALL, f"data.root={div2k}", "budget=smoke", "seed=0,1"]
     first = command("train.py", *typed)
@@ -222,6 +224,7 @@ def timed(monkeypatch):
     return steps_take
 
 
+@pytest.mark.slow
 def test_seeds_are_trained_for_as_many_steps_whatever_the_machine_did_meanwhile(command, div2k, timed):
     (steps,) = timed(30.0)
     typed = ["-m", *SMALL, f"data.root={div2k}", "budget=minutes", "seed=0,1", "benchmarks=[]"]
@@ -267,7 +270,7 @@ def needs(package: str, name: str, more: str, *marks: pytest.MarkDecorator):
 @pytest.mark.parametrize(
     ("launcher", "more"),
     [
-        needs("hydra_joblib_launcher", "joblib", "hydra.launcher.n_jobs=2"),
+        needs("hydra_joblib_launcher", "joblib", "hydra.launcher.n_jobs=2", pytest.mark.slow),
         needs("hydra_submitit_launcher", "submitit_local", "hydra.launcher.timeout_min=10", pytest.mark.slow),
         needs("hydra_ray_launcher", "ray", "+hydra.launcher.ray.init.include_dashboard=false", pytest.mark.slow),
     ],
@@ -286,6 +289,7 @@ def test_every_launcher_trains_two_rows_and_skips_them_again(div2k, tmp_path, la
 
 
 @pytest.mark.skipif(not installed("hydra_optuna_sweeper"), reason="hydra_optuna_sweeper is not installed")
+@pytest.mark.slow
 def test_optuna_searches_and_asks_the_same_questions_again(command, div2k):
     typed = [
         "-m", *SMALL, f"data.root={div2k}", "budget=smoke", "hydra/sweeper=search", "hydra.sweeper.n_trials=2",

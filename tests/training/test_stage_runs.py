@@ -81,7 +81,7 @@ CASES = {
 }  # fmt: skip
 
 
-QUICK = ("fresh optimizers", "kept optimizer", "another scale")
+QUICK = ("kept optimizer",)
 
 
 @pytest.mark.parametrize(
