@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, TypedDict, cast
 
 import sr
-from sr.runs.sweep_record import RECORD
+from sr.runs.record import SWEEP
 
-SWEEP_FILES = (RECORD, "multirun.yaml")  # either stands in a sweep's folder
+SWEEP_FILES = (SWEEP, "multirun.yaml")  # either stands in a sweep's folder
 
 
 class RunFacts(TypedDict):

@@ -6,7 +6,6 @@ checkpoint tell.
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from sr.compose.schema import TrainSchema
 from sr.compose.words import Word, Words
 from sr.errors import UserError
 from sr.runs.config import flat, hydras_choices, read_config, typed_words
+from sr.runs.record import write_whole
 from sr.runs.upgrade import upgraded
 
 FILE = "composed.yaml"
@@ -91,9 +91,7 @@ class Composed:
 def keep(folder: Path, config: DictConfig, words: Words) -> None:
     """Write `composed.yaml`, whole or not at all."""
     content = {"format": FORMAT, "words": words.texts, "config": _without_impure(config)}
-    part = folder / f"{FILE}.part"
-    part.write_text(OmegaConf.to_yaml(OmegaConf.create(content, flags={"allow_objects": False})), encoding="utf-8")
-    os.replace(part, folder / FILE)
+    write_whole(folder / FILE, OmegaConf.to_yaml(OmegaConf.create(content)))
 
 
 def read(folder: Path) -> Composed:

@@ -1,25 +1,33 @@
-"""`run.json`, the one file that says how a run ended.
-
-It holds status (running, finished, failed), seconds (of training over all resumes, validation left out), steps (of the
-optimizer, done), device and error.
-"""
+"""Small records in folders, each written whole or not at all: how a run ended, and what makes a folder a sweep's."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+SWEEP = "sweep.json"
+
+
+def write_whole(file: Path, content: Any) -> None:
+    """Replace a file at once by text, or by what JSON can hold."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.part")
+    part.write_text(content if isinstance(content, str) else json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(part, file)
+
 
 def record(folder: Path, status: str, **facts: Any) -> None:
-    """Write `run.json`, replaced at once; what is not given keeps the value that it had."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write `run.json`: the status (running, finished or failed) and facts; what is not given keeps its value.
+
+    Facts are `seconds` (of training over all resumes, validation left out), `steps` (of the optimizer, done), `device`
+    and `error`.
+    """
     content = {"status": status, "seconds": None, "steps": 0, "device": None, "error": None}
     content |= {k: v for k, v in recorded(folder).items() if k in content and k != "error"}
-    part = folder / "run.json.part"
-    part.write_text(json.dumps(content | {"status": status} | facts, indent=2) + "\n")
-    os.replace(part, folder / "run.json")
+    write_whole(folder / "run.json", content | {"status": status} | facts)
 
 
 def recorded(folder: Path) -> dict[str, Any]:
@@ -29,3 +37,12 @@ def recorded(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def record_sweep(
+    folder: Path, command: str, ablation: str | None, rows: Sequence[Mapping[str, Any]], left_out: Mapping[str, str]
+) -> None:
+    """Write `sweep.json`: what was typed, and once the sweep has ended how each row did; no rows when it begins."""
+    write_whole(
+        folder / SWEEP, {"command": command, "ablation": ablation, "rows": list(rows), "not_run": dict(left_out)}
+    )

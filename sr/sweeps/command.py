@@ -22,8 +22,8 @@ from sr.compose.job import Job
 from sr.compose.keys import declared
 from sr.compose.words import Word, Words, config_dirs, quoted, spelled, split, sweeping
 from sr.errors import UserError
+from sr.runs.record import SWEEP, record_sweep
 from sr.runs.resume import with_resumed_run
-from sr.runs.sweep_record import RECORD, record
 from sr.sweeps.ablation import Ablation
 from sr.sweeps.ablation_rows import with_rows
 from sr.sweeps.launchers import refuse_missing
@@ -62,8 +62,8 @@ class Sweep:
             return
         for row in self.left_out:
             print(f"not run: {row}, see the end")
-        if new := not (self.folder / RECORD).exists():  # by it a row knows its sweep, wherever it runs
-            record(self.folder, self._again, self.ablation.name if self.ablation else None, [], self.left_out)
+        if new := not (self.folder / SWEEP).exists():  # by it a row knows its sweep, wherever it runs
+            record_sweep(self.folder, self._again, self.ablation.name if self.ablation else None, [], self.left_out)
         try:
             yield
         except BaseException:
@@ -110,7 +110,7 @@ class Sweep:
     def _forget(self, new: bool) -> None:
         """Leave no trace of a sweep that was refused."""
         if new and self.folder is not None:
-            (self.folder / RECORD).unlink(missing_ok=True)
+            (self.folder / SWEEP).unlink(missing_ok=True)
             with suppress(OSError):  # it holds something else
                 self.folder.rmdir()
 

@@ -12,7 +12,7 @@ from sr.measuring.scoring import BASELINE
 from sr.metrics.metric import declared
 from sr.runs.curves import draw
 from sr.runs.folder import Run
-from sr.runs.sweep_record import record
+from sr.runs.record import record_sweep
 from sr.scores.published import METRICS
 from sr.scores.text import aligned, markdown, shown, write_csv
 from sr.sweeps.ablation import Ablation, Column
@@ -56,7 +56,7 @@ def write(
         {"row": r.folder.name, "status": r.status, "seconds": r.seconds, "steps": r.steps, "error": r.error}
         for r in runs
     ]
-    record(folder, command, ablation.name if ablation else None, rows, left_out)
+    record_sweep(folder, command, ablation.name if ablation else None, rows, left_out)
     files = "table.md, table.csv" + (", curves.png" if drawn else "")
     return "\n".join([title, "\n\n".join(map(aligned, blocks)), *about, f"{files}: {folder}"])
 

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.keys import declared
 from sr.models.base import SuperResolver, Training
+from sr.runs.config import flat
 from sr.training.stage_configs import stage_configs
 
 log = logging.getLogger(__name__)
@@ -91,8 +92,10 @@ def rescaled(cfg: DictConfig, factor: float, typed: Collection[str]) -> DictConf
     cfg.budget.factor = factor
     if factor == 1:
         return cfg
-    for path, value in list(_step_counts(cfg)):
-        if path not in typed:
+    recipe: Any = OmegaConf.to_container(cfg, resolve=False)  # an interpolation follows the count that it points to
+    for path, value in flat(recipe).items():
+        counted = isinstance(value, int) or (isinstance(value, list) and all(isinstance(v, int) for v in value))
+        if declared(path).budget == "steps" and path not in typed and counted and not isinstance(value, bool):
             _change(cfg, path, _scaled(value, factor), "steps")
     # Scaled with the rest, validation would take the same time as in the full run: longer than the training.
     stages = stage_configs(cfg, typed)
@@ -113,21 +116,6 @@ def _scaled(value: Any, factor: float) -> Any:
     for v in value:  # milestones stay in order and apart
         scaled.append(max(int(v * factor + 1e-6), scaled[-1] + 1 if scaled else 1))
     return scaled
-
-
-def _step_counts(cfg: DictConfig) -> Any:
-    """(dotted path, value) of every step count, in stages and nested schedulers too."""
-    tree: Any = OmegaConf.to_container(cfg, resolve=False)  # an interpolation follows the count that it points to
-    stack: list[tuple[str, Any]] = [("", {k: v for k, v in tree.items() if k not in ("budget", "data")})]
-    while stack:
-        prefix, node = stack.pop()
-        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
-            path = f"{prefix}.{key}" if prefix else str(key)
-            counted = isinstance(value, int) or (isinstance(value, list) and all(isinstance(v, int) for v in value))
-            if declared(path).budget == "steps" and counted and not isinstance(value, bool):
-                yield path, value
-            elif isinstance(value, dict | list):
-                stack.append((path, value))
 
 
 def _change(cfg: DictConfig, path: str, value: Any, unit: str) -> None:

@@ -20,6 +20,7 @@ from sr.compose.words import Words
 from sr.data.loaders import Loaders
 from sr.errors import UserError
 from sr.models.base import SuperResolver
+from sr.runs.record import write_whole
 from sr.training import budget, build
 from sr.training.build import plain
 from sr.training.stage_configs import StageConfig
@@ -73,9 +74,7 @@ def _as_the_first(
             return factor
         factor = budget.factor_of_seconds(cfg.budget, _times(cfg, stages, models, data))
         known[rows] = {"factor": factor, "row": job.folder.name}
-        part = file.with_suffix(".part")
-        part.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
-        os.replace(part, file)
+        write_whole(file, known)
         return factor
 
 
