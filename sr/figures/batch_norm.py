@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sr.errors import UserError
-from sr.figures.drawing import Drawing, box, page, show, stacked, styled
+from sr.figures.drawing import Drawing, Figure, box, page, show, stacked, styled
 from sr.figures.inputs import Photo, answer, common_scale, placed_window, smooth_window
 from sr.imaging.color import to_array
 from sr.imaging.panel import Window, crop, error_levels
@@ -19,9 +19,6 @@ from sr.layers.statistics import batch_norms, with_own_statistics
 from sr.measuring.scoring import Entry
 from sr.metrics.psnr import psnr
 from sr.models.base import SuperResolver
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Line = tuple[str, str, np.ndarray, Window, np.ndarray, dict[str, np.ndarray]]
 
@@ -129,10 +126,9 @@ def batch_norm(
                 "mini-batch": crop(to_array(patches), inside),
                 "image's own": crop(to_array(answer(own, lr, scale)), window),
             }
-            true = crop(hr, window)
+            true, place = crop(hr, window), dict(zip(("top", "left", "height", "width"), window, strict=True))
             for kind, output in outputs.items():
-                row: dict[str, Any] = {"model": entry.name, "image": photo.name, "statistics": kind}
-                row |= dict(zip(("top", "left", "height", "width"), window, strict=True))
+                row = {"model": entry.name, "image": photo.name, "statistics": kind, **place}
                 rows.append({**row, "psnr_rgb_window": window_psnr(output, true)})
             lines.append((f"{entry.name} x{scale}", photo.name, whole, window, true, outputs))
     return Drawing(_draw(lines, rows), rows)

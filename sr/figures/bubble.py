@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.lines import Line2D
 
 from sr.errors import UserError
-from sr.figures.drawing import COLORS, Drawing, page, styled
+from sr.figures.drawing import Drawing, Figure, color, page, styled
 from sr.figures.label_placement import place_labels
 from sr.measuring.cost import cost, lr_size
 from sr.measuring.cost_table import TABLE
@@ -15,9 +17,6 @@ from sr.metrics.protocol import get_protocol
 from sr.runs.checkpoint import construct
 from sr.runs.folder import Run
 from sr.scores.published import published
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 PER_MILLION = 420.0  # points squared of a bubble, for each million of parameters
 SMALLEST = 14.0  # points squared: a bubble that can still be seen
@@ -33,7 +32,8 @@ def published_points(scale: int, dataset: str, protocols: Sequence[str]) -> list
         if found := next(filter(None, papers), None):
             kind = "recalled" if found.source_kind == "memory" else "published"
             point = {"model": row["model"], "parameters": int(row["parameters"]), "macs_g": float(row["macs_g"])}
-            points.append(point | _reached(found.values["psnr"], found.protocol, kind, found.source))
+            point |= {"psnr": found.values["psnr"], "protocol": found.protocol, "kind": kind, "source": found.source}
+            points.append(point)
     return points
 
 
@@ -52,12 +52,9 @@ def run_points(runs: Sequence[Run], scale: int, dataset: str, protocols: Sequenc
         model = construct(run.config["model"], run.folder).merged()
         macs = cost(model, lr_size(scale), scale).macs / 1e9
         point = {"model": run.name, "parameters": sum(p.numel() for p in model.parameters()), "macs_g": macs}
-        points.append(point | _reached(found[-1].value, found[-1].protocol, "ours", str(run.folder)))
+        last = {"psnr": found[-1].value, "protocol": found[-1].protocol, "kind": "ours", "source": str(run.folder)}
+        points.append(point | last)
     return points
-
-
-def _reached(psnr: float, protocol: str, kind: str, source: str) -> dict[str, Any]:
-    return {"psnr": psnr, "protocol": protocol, "kind": kind, "source": source}
 
 
 @styled
@@ -113,16 +110,15 @@ def named(point: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _draw(points: Sequence[Mapping[str, Any]], scale: int, dataset: str, protocols: Sequence[str]) -> Figure:
-    from matplotlib.lines import Line2D
-
     figure = page(8, 5)
     ax = figure.subplots()
     # The largest first, so that none hides a smaller one.
     ordered = sorted(points, key=lambda p: -p["parameters"])
     most = max(p["parameters"] for p in ordered)
     shrink = min(1.0, 6e6 / most)  # a bubble of 6 million parameters is as large as one may be
+    tints = {name: color(i) for i, name in enumerate(protocols)}
     for p in ordered:
-        tint = COLORS[protocols.index(p["protocol"]) % len(COLORS)]
+        tint = tints[p["protocol"]]
         hollow, own = p["kind"] == "recalled", p["kind"] == "ours"
         ax.scatter(
             p["macs_g"], p["psnr"], s=area(p["parameters"] * shrink), facecolor="none" if hollow else tint,
@@ -134,7 +130,6 @@ def _draw(points: Sequence[Mapping[str, Any]], scale: int, dataset: str, protoco
     ax.set(xlabel="multiply-adds for a 1280 x 720 output, G", ylabel=f"PSNR on {dataset} x{scale}, dB")
     dot: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 6}
     used = [n for n in protocols if any(p["protocol"] == n for p in points)]
-    tints = {name: COLORS[i % len(COLORS)] for i, name in enumerate(protocols)}
     handles = [Line2D([], [], color=tints[name], label=f"protocol {name}", **dot) for name in used]
     if any(p["kind"] == "recalled" for p in points):
         handles.append(Line2D([], [], color="#555555", markerfacecolor="none", label="not checked in the paper", **dot))

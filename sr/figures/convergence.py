@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from sr.errors import UserError
 from sr.figures.curves import curve, groups
-from sr.figures.drawing import Drawing, color, marker, page, styled
+from sr.figures.drawing import Drawing, Figure, color, marker, page, styled
 from sr.runs.folder import Run
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def first_reached(at: np.ndarray, values: np.ndarray, level: float) -> float:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from sr.figures.drawing import Drawing, box, page, show, stacked, styled
+from sr.figures.drawing import Drawing, Figure, box, page, show, stacked, styled
 from sr.figures.inputs import Photo, answer, common_scale, placed_window
 from sr.imaging.color import to_array
 from sr.imaging.panel import Window, crop, detail, disagreement, pick_crop
@@ -17,9 +17,6 @@ from sr.measuring.scoring import BASELINE, Entry
 from sr.metrics.protocol import get_protocol
 from sr.models.bicubic import Bicubic
 from sr.scores.text import shown
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Cell = tuple[str, np.ndarray, str]  # name, crop, figures
 CHARACTER = 0.09  # inches of the title, at most

@@ -8,15 +8,19 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import Any, ParamSpec
 
 import numpy as np
 
 from sr.errors import UserError
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+try:
+    import matplotlib
+    from matplotlib.axes import Axes as Axes
+    from matplotlib.figure import Figure as Figure
+    from matplotlib.patches import Rectangle
+except ImportError as error:
+    raise UserError('figures need matplotlib: pip install "sr-lab[figures]"') from error
 
 # Okabe and Ito's colours, without their yellow, which is too light for lines on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#555555")
@@ -71,10 +75,6 @@ def styled(draw: Callable[P, Drawing]) -> Callable[P, Drawing]:
 
     @functools.wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Drawing:
-        try:
-            import matplotlib
-        except ImportError as error:
-            raise UserError('figures need matplotlib: pip install "sr-lab[figures]"') from error
         with matplotlib.rc_context(STYLE):
             return draw(*args, **kwargs)
 
@@ -83,8 +83,6 @@ def styled(draw: Callable[P, Drawing]) -> Callable[P, Drawing]:
 
 def page(width: float, height: float) -> Figure:
     """A blank page of that many inches; without pyplot, which would keep every figure alive."""
-    from matplotlib.figure import Figure
-
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -106,8 +104,6 @@ def show(ax: Axes, image: np.ndarray, title: str = "", below: str = "", **option
 
 def box(ax: Axes, top: int, left: int, height: int, width: int, color: str = COLORS[1]) -> None:
     """A frame around a window of pixels."""
-    from matplotlib.patches import Rectangle
-
     ax.add_patch(Rectangle((left - 0.5, top - 0.5), width, height, fill=False, edgecolor=color, linewidth=1.5))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +12,10 @@ from torch.nn import functional as F
 
 from sr.degradation.base import Step
 from sr.errors import UserError
-from sr.figures.drawing import Drawing, page, show, styled
+from sr.figures.drawing import Drawing, Figure, page, show, styled
 from sr.figures.inputs import Photo
 from sr.losses import RandomFeatures, VGG19Features, find_vgg19
 from sr.losses.vgg import ADDRESS, FILE
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 GET = f"get it from {ADDRESS} (575 MB) and type vgg_weights=PATH"
 

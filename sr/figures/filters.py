@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from torch import nn
 
 from sr.errors import UserError
-from sr.figures.drawing import Drawing, page, show, styled
+from sr.figures.drawing import Drawing, Figure, page, show, styled
 from sr.measuring.scoring import Entry
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 LEAST = 3  # pixels a side; smaller filters show nothing
 

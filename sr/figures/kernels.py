@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sr.errors import UserError
-from sr.figures.drawing import Drawing, color, marker, page, styled
+from sr.figures.drawing import Axes, Drawing, Figure, color, marker, page, styled
 from sr.measuring.scoring import Entry
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 SLICES = 12  # of a kernel that are drawn
 

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from sr.errors import UserError
 from sr.figures.batch_norm import window_psnr
-from sr.figures.drawing import Drawing, box, page, show, styled
+from sr.figures.drawing import Drawing, Figure, box, page, show, styled
 from sr.figures.inputs import Photo, answer, common_scale, placed_window, smooth_window
 from sr.imaging.color import to_array
 from sr.imaging.panel import Window, crop, error_levels
 from sr.layers.statistics import batch_norms, with_own_statistics
 from sr.measuring.scoring import Entry
 from sr.models.base import SuperResolver
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def pasted(host: Tensor, guest: Tensor, window: Window) -> tuple[Tensor, Window]:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from matplotlib.ticker import LogLocator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sr.errors import UserError
-from sr.figures.drawing import Drawing, color, marker, page, styled
+from sr.figures.drawing import Drawing, Figure, color, marker, page, styled
 from sr.figures.inputs import Photo, answer, common_scale
 from sr.layers.residual import ResBlock
 from sr.measuring.scoring import Entry
 from sr.models.base import SuperResolver
 from sr.models.edsr import EDSR
 from sr.models.srresnet import NormResBlock
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def block_statistics(model: SuperResolver, lr: Tensor, scale: int) -> list[dict[str, float]]:
@@ -142,8 +140,6 @@ def residuals(
 
 
 def _draw(rows: Sequence[Mapping[str, Any]], fresh: bool) -> Figure:
-    from matplotlib.ticker import LogLocator
-
     figure = page(9.5, 4)
     left, right = figure.subplots(1, 2)
     last = max(row["steps"] for row in rows)

@@ -1,6 +1,7 @@
 """One style, a picture with its numbers, names that can be read."""
 
-import builtins
+import subprocess
+import sys
 
 import matplotlib
 import numpy as np
@@ -42,17 +43,11 @@ def test_matplotlibs_own_settings_stay_as_they_were():
     assert dict(matplotlib.rcParams) == before
 
 
-def test_without_matplotlib_the_message_says_what_to_install(monkeypatch):
-    original = builtins.__import__
-
-    def refuse(name, *args, **kwargs):
-        if name.split(".")[0] == "matplotlib":
-            raise ImportError(name)
-        return original(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(UserError, match=r'pip install "sr-lab\[figures\]"'):
-        simple(1)
+def test_without_matplotlib_the_message_says_what_to_install(tmp_path):
+    script = "import sys; sys.modules['matplotlib'] = None\nfrom sr.cli import main\nmain('figure')"
+    done = subprocess.run([sys.executable, "-c", script, "figure=bubble"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1 and 'error: figures need matplotlib: pip install "sr-lab[figures]"' in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_colours_are_distinct_in_lightness_or_hue_for_the_colour_blind():
