@@ -15,17 +15,16 @@ from sr.layers.convolution import conv3x3
 
 
 class BSConvU(nn.Module):
-    """Unconstrained blueprint separable convolution: 1x1 across channels, then k x k within each channel.
+    """Unconstrained blueprint separable convolution: 1x1 across channels, then 3x3 within each channel.
 
     The reverse order of a depthwise separable convolution: every output channel has one spatial blueprint,
-    weighted over the input channels. Parameters: in*out + out*(k*k + 1), plus out with a pointwise bias.
+    weighted over the input channels. Parameters: in*out + 10*out, plus out with a pointwise bias.
 
     Args:
         in_channels: C.
         out_channels: C'.
-        kernel_size: k of the depthwise part.
-        stride: of the depthwise part.
-        padding: zeros around the input of the depthwise part; None keeps the size at stride 1.
+        stride: of the 3x3.
+        padding: zeros around the input of the 3x3; 1 keeps the size at stride 1.
         pointwise_bias: whether the 1x1 has a bias (BSRN: no; the released BSRN-S: yes). It does not commute
             with the zero padding that follows, so it is not the same as a larger depthwise bias.
 
@@ -33,18 +32,11 @@ class BSConvU(nn.Module):
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int = 3,
-        stride: int = 1,
-        padding: int | None = None,
-        pointwise_bias: bool = False,
+        self, in_channels: int, out_channels: int, stride: int = 1, padding: int = 1, pointwise_bias: bool = False
     ) -> None:
         super().__init__()
-        padding = kernel_size // 2 if padding is None else padding
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=pointwise_bias)
-        self.depthwise = nn.Conv2d(out_channels, out_channels, kernel_size, stride, padding, groups=out_channels)
+        self.depthwise = nn.Conv2d(out_channels, out_channels, 3, stride, padding, groups=out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.depthwise(self.pointwise(x))
@@ -53,50 +45,44 @@ class BSConvU(nn.Module):
 class BSConvS(nn.Module):
     """Subspace blueprint separable convolution: the 1x1 of `BSConvU` through a bottleneck.
 
-    The paper's equation 10 without its regulariser, a loss that holds the rows of the first 1x1 orthonormal. Width of
-    the bottleneck as in the authors' code. Parameters: in*mid + mid*out + out*(k*k + 1).
+    The paper's equation 10 without its regulariser, a loss that holds the rows of the first 1x1 orthonormal. The
+    bottleneck has a quarter of C, rounded up, 4 channels at least, C at most, as in the authors' code.
+    Parameters: in*mid + mid*out + 10*out.
 
     Args:
         in_channels: C.
         out_channels: C'.
-        kernel_size: odd k of the depthwise part; zero padding keeps the size.
-        share: of C that the bottleneck has, rounded up; 4 channels at least, C at most.
 
     Shapes: (B, C, H, W) -> (B, C', H, W).
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, share: float = 0.25) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        mid = min(in_channels, max(4, math.ceil(share * in_channels)))
+        mid = min(in_channels, max(4, math.ceil(in_channels / 4)))
         self.squeeze = nn.Conv2d(in_channels, mid, 1, bias=False)
         self.pointwise = nn.Conv2d(mid, out_channels, 1, bias=False)
-        self.depthwise = nn.Conv2d(
-            out_channels, out_channels, kernel_size, padding=kernel_size // 2, groups=out_channels
-        )
+        self.depthwise = nn.Conv2d(out_channels, out_channels, 3, padding=1, groups=out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.depthwise(self.pointwise(self.squeeze(x)))
 
 
 class DepthwiseSeparable(nn.Module):
-    """k x k within each channel, then 1x1 across them.
+    """3x3 within each channel, then 1x1 across them.
 
     As in MobileNets (https://arxiv.org/abs/1704.04861), without their batch norm and activation between the two.
-    Parameters: in*k*k + (in + 1)*out; a bias of the first part would be part of the second's.
+    Parameters: 9*in + (in + 1)*out; a bias of the first part would be part of the second's.
 
     Args:
         in_channels: C.
         out_channels: C'.
-        kernel_size: odd k; zero padding keeps the size.
 
     Shapes: (B, C, H, W) -> (B, C', H, W).
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(
-            in_channels, in_channels, kernel_size, padding=kernel_size // 2, groups=in_channels, bias=False
-        )
+        self.depthwise = nn.Conv2d(in_channels, in_channels, 3, padding=1, groups=in_channels, bias=False)
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:

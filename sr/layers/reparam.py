@@ -29,9 +29,7 @@ class Reparameterized(nn.Module):
         """The plain 3x3 convolution that this block equals, on the same device and in the same dtype."""
         weight, bias = self.kernel()
         conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, device=weight.device, dtype=weight.dtype)
-        conv.weight.copy_(weight)
-        assert conv.bias is not None
-        conv.bias.copy_(bias)
+        conv.load_state_dict({"weight": weight, "bias": bias})
         return conv
 
 
@@ -101,29 +99,22 @@ class EdgeBranch(nn.Module):
 class ECB(Reparameterized):
     """Edge-oriented convolution block: 3x3 + (1x1-3x3) + Sobel x + Sobel y + Laplacian (+ identity).
 
-    All branches are linear, so their sum is one 3x3 convolution with zero padding. The block forms that
-    kernel from the branches' parameters and applies it once: same function and same gradients as adding the
-    branches' outputs, at about the cost of the merged form.
+    The 1x1-3x3 branch is 2 * C' wide. All branches are linear, so their sum is one 3x3 convolution with zero padding.
+    The block forms that kernel from the branches' parameters and applies it once: same function and same gradients as
+    adding the branches' outputs, at about the cost of the merged form.
 
     Args:
         in_channels: C.
         out_channels: C'.
-        depth_multiplier: the 1x1-3x3 branch is `depth_multiplier` * C' wide.
         with_identity: add the input (only where C = C'); off in the released models.
 
     Shapes: (B, C, H, W) -> (B, C', H, W).
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        depth_multiplier: int = 2,
-        with_identity: bool = False,
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, with_identity: bool = False) -> None:
         super().__init__()
         self.plain = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.expand = ExpandBranch(in_channels, depth_multiplier * out_channels, out_channels)
+        self.expand = ExpandBranch(in_channels, 2 * out_channels, out_channels)
         self.sobel_x = EdgeBranch(in_channels, out_channels, SOBEL_X)
         self.sobel_y = EdgeBranch(in_channels, out_channels, SOBEL_Y)
         self.laplacian = EdgeBranch(in_channels, out_channels, LAPLACIAN)

@@ -72,7 +72,6 @@ class RepSRBlock(Reparameterized):
 
     Args:
         channels: C.
-        expansion: width of the paths over C.
         paths: what is added to the input, each "c3c1" (3x3, batch norm, 1x1), "c3" or "c1" (one convolution and batch
             norm).
         norm: whether the paths have batch norm.
@@ -82,16 +81,11 @@ class RepSRBlock(Reparameterized):
     """
 
     def __init__(
-        self,
-        channels: int,
-        expansion: int = 2,
-        paths: Sequence[str] = ("c3c1", "c3c1"),
-        norm: bool = True,
-        residual: str = "clean",
+        self, channels: int, paths: Sequence[str] = ("c3c1", "c3c1"), norm: bool = True, residual: str = "clean"
     ) -> None:
         super().__init__()
         kinds: dict[str, Callable[[], nn.Module]] = {
-            "c3c1": partial(SqueezeBranch, channels, expansion * channels, norm),
+            "c3c1": partial(SqueezeBranch, channels, 2 * channels, norm),
             "c3": partial(SingleBranch, channels, 3, norm),
             "c1": partial(SingleBranch, channels, 1, norm),
         }

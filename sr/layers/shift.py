@@ -41,9 +41,8 @@ class ShiftedConv(nn.Conv2d):
         assert self.bias is not None
         weight = self.weight * self.value_range
         merged = ColorPaddedConv(self.mean, self.out_channels).to(weight)
-        merged.weight.copy_(weight)
-        assert merged.bias is not None
-        merged.bias.copy_(self.bias - (weight * self.mean[:, None, None]).sum(dim=(1, 2, 3)))
+        bias = self.bias - (weight * self.mean[:, None, None]).sum(dim=(1, 2, 3))
+        merged.load_state_dict({"weight": weight, "bias": bias})
         return merged
 
 
@@ -93,7 +92,6 @@ class UnshiftedConv(nn.Conv2d):
         """The plain convolution that this equals."""
         assert self.bias is not None
         merged = nn.Conv2d(self.in_channels, self.out_channels, 3, padding=1).to(self.weight)
-        merged.weight.copy_(self.weight / self.value_range)
-        assert merged.bias is not None
-        merged.bias.copy_(self.bias / self.value_range + self.mean)
+        bias = self.bias / self.value_range + self.mean
+        merged.load_state_dict({"weight": self.weight / self.value_range, "bias": bias})
         return merged

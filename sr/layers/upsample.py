@@ -6,6 +6,8 @@ Neural Network", CVPR 2016 (https://arxiv.org/abs/1609.05158), equation 4.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from sr.errors import UserError
@@ -22,16 +24,21 @@ class PixelShuffleTail(nn.Sequential):
 
 
 class StagedUpsampler(nn.Sequential):
-    """3x3 convolution and pixel shuffle per stage, no activation: one stage for x3, log2(s) for x2, x4, x8.
+    """3x3 convolution and pixel shuffle per stage: one stage for x3, log2(s) for x2, x4, x8.
 
-    EDSR, figure 3. Shapes: (B, C, H, W) -> (B, C, s*H, s*W).
+    EDSR, figure 3, without activation; with one after each stage SRResNet's.
+    Shapes: (B, C, H, W) -> (B, C, s*H, s*W).
 
     Raises:
         UserError: the scale is neither 3 nor a power of 2.
     """
 
-    def __init__(self, channels: int, scale: int) -> None:
-        super().__init__(*(PixelShuffleTail(channels, channels, factor) for factor in stages(scale)))
+    def __init__(self, channels: int, scale: int, activation: Callable[[], nn.Module] | None = None) -> None:
+        super().__init__()
+        for factor in stages(scale):
+            self.append(PixelShuffleTail(channels, channels, factor))
+            if activation is not None:
+                self.append(activation())
 
 
 def stages(scale: int) -> list[int]:

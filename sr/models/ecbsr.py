@@ -41,12 +41,7 @@ class ECBSR(SuperResolver):
     """
 
     def __init__(
-        self,
-        scale: int,
-        colors: int = 1,
-        num_blocks: int = 4,
-        channels: int = 16,
-        with_identity: bool = False,
+        self, scale: int, colors: int = 1, num_blocks: int = 4, channels: int = 16, with_identity: bool = False
     ) -> None:
         super().__init__(scale, colors)
         layers: list[nn.Module] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -63,11 +65,14 @@ class IMDN(SuperResolver):
 
     def __init__(self, scale: int, num_blocks: int = 6, channels: int = 64, reduction: int = 16) -> None:
         super().__init__(scale)
+        self._build(channels, (IMDB(channels, reduction) for _ in range(num_blocks)))
+
+    def _build(self, channels: int, blocks: Iterable[nn.Module]) -> None:
         self.head = nn.Conv2d(3, channels, 3, padding=1)
-        self.blocks = nn.ModuleList(IMDB(channels, reduction) for _ in range(num_blocks))
-        self.fuse = nn.Sequential(nn.Conv2d(num_blocks * channels, channels, 1), nn.LeakyReLU(0.05))
+        self.blocks = nn.ModuleList(blocks)
+        self.fuse = nn.Sequential(nn.Conv2d(len(self.blocks) * channels, channels, 1), nn.LeakyReLU(0.05))
         self.smooth = nn.Conv2d(channels, channels, 3, padding=1)
-        self.tail = PixelShuffleTail(channels, 3, scale)
+        self.tail = PixelShuffleTail(channels, 3, self.scale)
 
     def network(self, x: Tensor, scale: int) -> Tensor:
         head = self.head(x)

@@ -156,7 +156,7 @@ class TrainingLoops(L.LightningModule):
                 self.clip_gradients(optimizer, gradient_clip_val=setup.clip, gradient_clip_algorithm="norm")
             if player != 0:
                 # Lightning would count this as a step of the run, which is one of the network's.
-                optimizer._on_before_step = optimizer._on_after_step = _nothing
+                optimizer._on_before_step = optimizer._on_after_step = lambda: None
             optimizer.step()
             optimizer.zero_grad()
         if step_now:
@@ -232,7 +232,3 @@ class TrainingLoops(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.batches_seen = int(checkpoint["sr"]["batches_seen"])
         self.loss.load_state_dict(checkpoint["loss_state_dict"])
-
-
-def _nothing() -> None:
-    """Stands in for a hook."""

@@ -12,9 +12,8 @@ from sr.errors import UserError
 from sr.layers.attention import ESA
 from sr.layers.blueprint import DECOMPOSITIONS
 from sr.layers.convolution import conv3x3
-from sr.layers.residual import all_outputs
-from sr.layers.upsample import PixelShuffleTail
 from sr.models.base import SuperResolver
+from sr.models.imdn import IMDN
 
 
 class Distillation(nn.Module):
@@ -72,7 +71,7 @@ class RFDB(Distillation):
         return self.esa(super().forward(x))
 
 
-class RFDN(SuperResolver):
+class RFDN(IMDN):
     """IMDN's network with residual feature distillation blocks.
 
     Liu, Tang and Wu, "Residual Feature Distillation Network for Lightweight Image Super-Resolution", ECCVW 2020
@@ -105,16 +104,11 @@ class RFDN(SuperResolver):
         esa_groups: int = 3,
         conv: str = "plain",
     ) -> None:
-        super().__init__(scale)
+        SuperResolver.__init__(self, scale)
         if conv not in DECOMPOSITIONS:
             raise UserError(f"model.conv={conv}: RFDN's convolutions are {', '.join(DECOMPOSITIONS)}")
         made = DECOMPOSITIONS[conv]
-        self.head = nn.Conv2d(3, channels, 3, padding=1)
-        self.blocks = nn.ModuleList(RFDB(channels, esa_channels, esa_groups, made) for _ in range(num_blocks))
-        self.fuse = nn.Sequential(nn.Conv2d(num_blocks * channels, channels, 1), nn.LeakyReLU(0.05))
-        self.smooth = nn.Conv2d(channels, channels, 3, padding=1)
-        self.tail = PixelShuffleTail(channels, 3, scale)
+        self._build(channels, (RFDB(channels, esa_channels, esa_groups, made) for _ in range(num_blocks)))
 
     def network(self, x: Tensor, scale: int) -> Tensor:
-        head = self.head(x * 255)
-        return self.tail(self.smooth(self.fuse(all_outputs(self.blocks, head))) + head) / 255
+        return super().network(x * 255, scale) / 255

@@ -131,12 +131,7 @@ class RFDNR(RLFN):
     """
 
     def __init__(
-        self,
-        scale: int,
-        num_blocks: int = 6,
-        channels: int = 52,
-        esa_channels: int = 16,
-        distillation: bool = False,
+        self, scale: int, num_blocks: int = 6, channels: int = 52, esa_channels: int = 16, distillation: bool = False
     ) -> None:
         SuperResolver.__init__(self, scale)
         kind = partial(RFDB, esa_groups=1) if distillation else RFDBR

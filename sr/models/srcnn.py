@@ -33,12 +33,7 @@ class SRCNN(SuperResolver):
     supported_scales: ClassVar[tuple[int, ...]] = tuple(range(2, 9))
     protocols: ClassVar[tuple[str, ...]] = ("y_classic", "y")
 
-    def __init__(
-        self,
-        scale: int,
-        channels: Sequence[int] = (64, 32),
-        kernels: Sequence[int] = (9, 1, 5),
-    ) -> None:
+    def __init__(self, scale: int, channels: Sequence[int] = (64, 32), kernels: Sequence[int] = (9, 1, 5)) -> None:
         super().__init__(scale, colors=1)
         (n1, n2), (f1, f2, f3) = channels, kernels
         self.extract = _conv(1, n1, f1)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sr.layers.convolution import conv3x3, initialised
 from sr.layers.residual import ResBlock
-from sr.layers.upsample import PixelShuffleTail, stages
+from sr.layers.upsample import StagedUpsampler
 from sr.models.base import SuperResolver
 
 
@@ -60,10 +61,7 @@ class SRResNet(SuperResolver):
             conv3x3(channels, channels),
             made(channels),
         )
-        steps: list[nn.Module] = []
-        for factor in stages(scale):
-            steps += [PixelShuffleTail(channels, channels, factor), nn.PReLU()]
-        self.upsampler = nn.Sequential(*steps)
+        self.upsampler = StagedUpsampler(channels, scale, nn.PReLU)
         self.tail = nn.Conv2d(channels, 3, 9, padding=4)
         self.bound = nn.Tanh() if tanh_output else nn.Identity()
 
@@ -92,10 +90,7 @@ class MSRResNet(SuperResolver):
         super().__init__(scale)
         self.head = nn.Sequential(nn.Conv2d(3, channels, 3, padding=1), nn.LeakyReLU(0.1))
         self.body = nn.Sequential(*(ResBlock(channels) for _ in range(num_blocks)))
-        steps: list[nn.Module] = []
-        for factor in stages(scale):
-            steps += [PixelShuffleTail(channels, channels, factor), nn.LeakyReLU(0.1)]
-        self.upsampler = nn.Sequential(*steps)
+        self.upsampler = StagedUpsampler(channels, scale, partial(nn.LeakyReLU, 0.1))
         self.tail = nn.Sequential(conv3x3(channels, channels), nn.LeakyReLU(0.1), conv3x3(channels, 3))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
