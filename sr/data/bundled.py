@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from sr.data.module import SRDataModule
 from sr.data.pairs import ImagePair
@@ -17,14 +16,7 @@ HELD_OUT = ("astronaut.png", "coffee.png")
 
 
 class Bundled(SRDataModule):
-    """Natural RGB photos from `skimage/data`.
-
-    Args:
-        settings: see `SRDataModule`.
-    """
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
+    """Natural RGB photos from `skimage/data`."""
 
     def _photos(self, names: tuple[str, ...]) -> list[ImagePair]:
         spec = find_spec("skimage")  # located, not imported

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -66,10 +66,6 @@ class ImageStore(Images):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_pixels": None}  # a loader's worker maps the file again by itself
-
-    @property
-    def grey(self) -> Sequence[bool]:
-        return self._grey
 
     def size(self, index: int) -> tuple[int, int]:
         return self._shapes[index]
@@ -145,14 +141,10 @@ class ImageStore(Images):
         finally:
             for path in unfinished:
                 path.unlink(missing_ok=True)
-        self._drop_older(pixels)
+        for older in {*self.cache_dir.glob(f"{self.index_path.stem}-*.bin")} - {pixels}:
+            with suppress(OSError):  # a process that still reads it, on a system that forbids this
+                older.unlink()
         return index
-
-    def _drop_older(self, current: Path) -> None:
-        for path in self.cache_dir.glob(f"{self.index_path.stem}-*.bin"):
-            if path != current:
-                with suppress(OSError):  # a process that still reads it, on a system that forbids this
-                    path.unlink()
 
     def _cannot_write(self, error: OSError, need: int | None = None) -> UserError:
         room = f" It needs {need / 2**30:.2f} GiB." if need else ""

@@ -14,14 +14,7 @@ from sr.degradation import matlab_bicubic
 from sr.errors import UserError
 
 # Scales of each track; the tracks of 2018 have one, and no sub-folder for it.
-TRACKS = {
-    "bicubic": (2, 3, 4, 8),
-    "unknown": (2, 3, 4),
-    "x8": (8,),
-    "mild": (4,),
-    "difficult": (4,),
-    "wild": (4,),
-}
+TRACKS = {"bicubic": (2, 3, 4, 8), "unknown": (2, 3, 4), "x8": (8,), "mild": (4,), "difficult": (4,), "wild": (4,)}
 FIRST_VALID, LAST_VALID = 801, 900
 SETTING = "data.root=<the folder that holds DIV2K_train_HR>"
 
@@ -89,16 +82,13 @@ class Div2k(SRDataModule):
         own = self.root / self._lr_name(part)
         # In a tree with all 900 images under DIV2K_train_HR, LR lies under the training name as well.
         beside = hr[0].parent.name.removeprefix("DIV2K_").removesuffix("_HR")
-        folders = [own, self.root / self._lr_name(beside)] if beside in ("train", "valid") else [own]
-        for folder in folders:
+        for folder in [own, self.root / self._lr_name(beside)] if beside in ("train", "valid") else [own]:
             if found := images_in(folder):
-                held_out = part == "valid"
-                mixed = beside == "train"
-                return [p for p in found if not mixed or _held_out(p.stem) == held_out]
+                return [p for p in found if beside != "train" or _held_out(p.stem) == (part == "valid")]
         if self.track == "bicubic":
             return None
         name = f"DIV2K's LR images of track {self.track}, x{self.scale} ({part})"
-        raise missing(name, folders[:1], setting=SETTING, source=self.archives())
+        raise missing(name, [own], setting=SETTING, source=self.archives())
 
     def _pairs(self, part: str) -> list[ImagePair]:
         hr = self._hr(part)

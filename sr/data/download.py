@@ -135,7 +135,8 @@ def unpack(path: Path, folder: str | Path) -> None:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
-                outside = [n for n in names if not _inside(temporary, n)]
+                inside = temporary.resolve()
+                outside = [n for n in names if not (temporary / n).resolve().is_relative_to(inside)]
                 if outside:
                     raise UserError(f"{path} holds names that lead out of the folder: {outside[:3]}. Not unpacked")
                 for name in tqdm(names, f"unpacking {path.name}", unit="file", delay=1):
@@ -150,10 +151,6 @@ def unpack(path: Path, folder: str | Path) -> None:
         raise UserError(f"cannot unpack {path} into {folder}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _inside(folder: Path, name: str) -> bool:
-    return (folder / name).resolve().is_relative_to(folder.resolve())
 
 
 def _move(source: Path, target: Path) -> None:

@@ -70,21 +70,6 @@ class Images:
                 self._fingerprints = list(pool.map(lambda i: fingerprint(self[i]), range(len(self))))
         return self._fingerprints
 
-    @property
-    def digests(self) -> list[str]:
-        return [f.digest for f in self.fingerprints]
-
-    @property
-    def thumbnails(self) -> np.ndarray:
-        """(N, 16, 16) uint8."""
-        found = [f.thumbnail for f in self.fingerprints]
-        return np.stack(found) if found else np.zeros((0, THUMBNAIL, THUMBNAIL), np.uint8)
-
-    @property
-    def grey(self) -> Sequence[bool]:
-        """Which images are stored with one channel."""
-        return [self.picture(i).grey for i in range(len(self))]
-
 
 class LazyImages(Images):
     """Image files decoded each time they are asked for; nothing is written to disk."""

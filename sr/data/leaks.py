@@ -21,15 +21,15 @@ def find_leaks(train: Images, held_out: Images) -> list[tuple[Path, Path]]:
     """Pairs of (training file, held-out file) that show the same image."""
     if not len(train) or not len(held_out):
         return []
-    a, b = (v.thumbnails.reshape(len(v), -1).astype(np.float64) for v in (train, held_out))
+    a, b = (np.array([f.thumbnail.ravel() for f in v.fingerprints], np.float64) for v in (train, held_out))
     squares = (a**2).mean(1)[:, None] + (b**2).mean(1)[None] - 2 * (a @ b.T) / a.shape[1]
     detailed = (a.std(1)[:, None] >= FLAT) & (b.std(1)[None] >= FLAT)
     same = (squares < NEAR**2) & detailed
     digests: dict[str, list[int]] = {}
-    for i, digest in enumerate(train.digests):
-        digests.setdefault(digest, []).append(i)
-    for j, digest in enumerate(held_out.digests):
-        same[digests.get(digest, []), j] = True
+    for i, known in enumerate(train.fingerprints):
+        digests.setdefault(known.digest, []).append(i)
+    for j, asked in enumerate(held_out.fingerprints):
+        same[digests.get(asked.digest, []), j] = True
     return [(train.paths[i], held_out.paths[j]) for i, j in np.argwhere(same)]
 
 

@@ -12,7 +12,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from sr.data.batch import Batch
 from sr.data.images import Images
-from sr.data.sampling import SampleNumbers, Share, WholeImages
+from sr.data.sampling import SampleNumbers, WholeImages
 from sr.errors import UserError
 
 
@@ -108,23 +108,19 @@ class Loaders(L.LightningDataModule):
         return min(4, max(1, (os.cpu_count() or 1) - 1))
 
     def _loader(self, dataset: Any, sampler: Any) -> DataLoader[Batch]:
-        self._own_sampler()
+        # Lightning's own sampler would deal out the batches a second time, and repeat images to make shares even.
+        connector = getattr(self.trainer, "_accelerator_connector", None)
+        if self._world[0] > 1 and getattr(connector, "use_distributed_sampler", False):
+            raise UserError("the data modules share out images themselves: type trainer.use_distributed_sampler=false")
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
         return DataLoader(
             dataset,
             batch_size=None,  # a dataset's item is a whole batch already
             sampler=sampler,
             num_workers=self._workers(),
-            collate_fn=_unchanged,
             pin_memory=on_gpu,
             persistent_workers=self._workers() > 0,
         )
-
-    def _own_sampler(self) -> None:
-        """Lightning would deal out the batches a second time, and repeat images to make shares even."""
-        connector = getattr(self.trainer, "_accelerator_connector", None)
-        if self._world[0] > 1 and getattr(connector, "use_distributed_sampler", False):
-            raise UserError("the data modules share out images themselves: type trainer.use_distributed_sampler=false")
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Endless micro-batches (uint8), from where the model left off: after `batches_seen` micro-batches."""
@@ -146,7 +142,7 @@ class Loaders(L.LightningDataModule):
         if len(images) < world:
             # A process without an image would skip the loop and leave the others waiting for its sums.
             raise UserError(f"{self.name} has {len(images)} images to measure on, fewer than the {world} processes")
-        return self._loader(images, Share(len(images), world, rank))
+        return self._loader(images, range(rank, len(images), world))  # every image once over all processes
 
     def to_float(self, batch: Batch, device: torch.device | str = "cpu", measuring: bool = False) -> Batch:
         """Move a batch to the device as float32 in [0, 1]: what Lightning does between loader and step.
@@ -167,7 +163,3 @@ class Loaders(L.LightningDataModule):
 
 def _unit(x: Tensor) -> Tensor:
     return x if x.is_floating_point() else x.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch

@@ -137,12 +137,12 @@ class SRDataModule(Loaders):
     def setup(self, stage: str | None = None) -> None:
         """Check and open the parts that the stage needs; a second call costs nothing."""
         parts = PARTS[stage] if stage else ("train", "val", "test")
-        missing = [p for p in parts if (p, self.scale) not in self._sets]
-        for part in missing:
-            self._sets[part, self.scale] = self.make_set(part)
+        first_time = ("train", self.scale) not in self._sets
+        for part in parts:
+            self.pairs(part)
         if "train" in parts:
             self.check_patch(self.patch_size)
-        if self.check_leaks and "train" in missing:
+        if self.check_leaks and "train" in parts and first_time:
             refuse_shared(self.images("train"), self.images("val"))
 
     def make_set(self, part: str) -> Pairs:
@@ -169,7 +169,6 @@ class SRDataModule(Loaders):
         return self._sets[key]
 
     def images(self, part: str) -> dict[str, Images]:
-        """HR collections by name, for comparing with another module's."""
         pairs = self.pairs(part)
         assert isinstance(pairs, PairSet)
         return {f"{self.name} {part}": pairs.hr}
@@ -200,14 +199,11 @@ class SRDataModule(Loaders):
 
     def patches(self) -> TrainPatches:
         self.check_patch(self.patch_size)
-        augment = Augment(self.dihedral, self.augment)
-        return TrainPatches(
-            self.pairs("train"), scale=self.scale, patch=self.patch_size, seed=self.seed, augment=augment
-        )
+        pairs, augment = self.pairs("train"), Augment(self.dihedral, self.augment)
+        return TrainPatches(pairs, scale=self.scale, patch=self.patch_size, seed=self.seed, augment=augment)
 
     def whole(self, part: str) -> WholeImages:
         return WholeImages(self.pairs(part), self.scale)
 
     def describe(self) -> str:
-        """One line about what is trained on and validated on."""
         return f"{self.name}: {len(self.pairs('train')):,} images, validating on {len(self.pairs('val'))}"

@@ -84,7 +84,6 @@ class MultiScale(Loaders):
         return all(module.has(part) for module in self.modules.values())
 
     def prepare_data(self) -> None:
-        """Download what is missing, if the user asked for it."""
         for module in self.modules.values():
             module.prepare_data()
 
@@ -125,7 +124,6 @@ class MultiScale(Loaders):
         return costly.sample_batch(images)
 
     def describe(self) -> str:
-        """One line about what is trained on and validated on."""
         *some, last = (f"x{scale}" for scale in self.scales)
         at = f"{', '.join(some)} and {last}" if some else last
         return f"{next(iter(self.modules.values())).describe()}, each at {at}"

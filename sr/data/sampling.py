@@ -41,19 +41,6 @@ class SampleNumbers(Sampler[list[int]]):
             number += 1
 
 
-class Share(Sampler[int]):
-    """Images rank, rank + world, rank + 2 * world, ...: every image once over all processes, none twice."""
-
-    def __init__(self, images: int, world: int = 1, rank: int = 0) -> None:
-        self.indices = range(rank, images, world)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.indices)
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-
 @lru_cache(maxsize=4)
 def epoch_order(seed: int, epoch: int, images: int) -> np.ndarray:
     """The order in which an epoch goes through the images."""

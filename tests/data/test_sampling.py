@@ -10,7 +10,7 @@ from sr.data.augment import Augment
 from sr.data.batch import Batch
 from sr.data.folder import Folder
 from sr.data.pairset import PairSet
-from sr.data.sampling import SampleNumbers, Share, TrainPatches, epoch_order, sample_rng, step_rng
+from sr.data.sampling import SampleNumbers, TrainPatches, epoch_order, sample_rng, step_rng
 
 
 @pytest.fixture
@@ -86,9 +86,3 @@ def test_crops_reach_every_corner(patches: TrainPatches) -> None:
     for index, (h, w) in enumerate(patches.pairs.grids):
         found = [(y, x) for i, y, x in seen if i == index]
         assert {y for y, _ in found} == set(range(h - 7)) and {x for _, x in found} == set(range(w - 7))
-
-
-@pytest.mark.parametrize(("images", "world"), [(7, 1), (7, 2), (5, 3), (100, 8)])
-def test_shares_cover_all_images_once(images: int, world: int) -> None:
-    shares = [list(Share(images, world, rank)) for rank in range(world)]
-    assert sorted(i for share in shares for i in share) == list(range(images))
