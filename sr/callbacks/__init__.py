@@ -7,11 +7,4 @@ from sr.callbacks.panels import Panels
 from sr.callbacks.population_statistics import PopulationStatistics
 from sr.callbacks.progress import Progress
 
-__all__ = [
-    "AdjustableClipping",
-    "Checkpoints",
-    "NanGuard",
-    "Panels",
-    "PopulationStatistics",
-    "Progress",
-]
+__all__ = ["AdjustableClipping", "Checkpoints", "NanGuard", "Panels", "PopulationStatistics", "Progress"]

@@ -8,7 +8,6 @@ from typing import Any
 import lightning.pytorch as L
 from lightning.pytorch.utilities import rank_zero_only
 
-from sr.callbacks.pictures import log_pictures
 from sr.imaging.color import to_array
 from sr.imaging.files import write_image
 from sr.imaging.panel import comparison, draw_panel
@@ -51,4 +50,6 @@ class Panels(L.Callback):
         step = trainer.global_step
         write_image(self.folder / f"step_{step:07d}.png", draw_panel(self._rows))
         pictures = [draw_panel([("", cells)]) for _, cells in self._rows]
-        log_pictures(trainer.loggers, "val/panels", pictures, [name for name, _ in self._rows], step)
+        for logger in trainer.loggers:
+            if hasattr(logger, "log_pictures"):  # (key, pictures (H, W, 3) uint8, captions, optimizer steps done)
+                logger.log_pictures("val/panels", pictures, [name for name, _ in self._rows], step)

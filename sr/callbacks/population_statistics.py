@@ -6,7 +6,6 @@ import logging
 from typing import Any
 
 import lightning.pytorch as L
-from lightning.pytorch.utilities import rank_zero_only
 
 from sr.errors import UserError
 from sr.layers.statistics import batch_norms
@@ -56,9 +55,6 @@ class PopulationStatistics(L.Callback):
             norm.eval()
         if not self._announced:
             self._announced = True
-            _announce(trainer.global_step, len(self._norms))
-
-
-@rank_zero_only
-def _announce(step: int, norms: int) -> None:
-    log.info(f"\nstep {step:,}: {norms} batch norms use the population's statistics from here on")
+            if trainer.is_global_zero:
+                text = f"{len(self._norms)} batch norms use the population's statistics from here on"
+                log.info(f"\nstep {trainer.global_step:,}: {text}")

@@ -58,23 +58,20 @@ def read_photos(paths: Sequence[str | Path]) -> list[Photo]:
     Raises:
         UserError: a path that is not there, a folder without images, or a file that is no 8-bit image.
     """
-    files: list[Path] = []
+    photos = []
     for path in map(Path, paths):
-        found = list_images(path) if path.is_dir() else [path]
-        if not found:
+        files = list_images(path) if path.is_dir() else [path]
+        if not files:
             raise UserError(f"images={path}: there is no image in this folder")
-        files += found
-    return [_photo(path) for path in files]
+        for file in files:
+            pixels, grey = read_image(file)
+            photos.append(Photo(file.stem, torch.from_numpy(pixels).permute(2, 0, 1)[None], grey))
+    return photos
 
 
 def bundled_photos() -> list[Photo]:
     """The photos of scikit-image's wheel that `data=bundled` does not train on."""
     return read_photos([pair.hr for pair in Bundled(scale=1).val_pairs()])
-
-
-def _photo(path: Path) -> Photo:
-    pixels, grey = read_image(path)
-    return Photo(path.stem, torch.from_numpy(pixels).permute(2, 0, 1)[None], grey)
 
 
 @torch.inference_mode()

@@ -43,13 +43,11 @@ def chance(in_channels: int, size: int, kernels: int = 256, seed: int = 0) -> fl
 
 def dense_kernels(model: nn.Module) -> dict[str, Tensor]:
     """Weights of the model's ordinary convolutions that are larger than 1x1 and see more than one channel."""
-    found = {}
-    for name, layer in model.named_modules():
-        if not isinstance(layer, nn.Conv2d):
-            continue
-        if layer.groups == 1 and layer.in_channels > 1 and min(layer.kernel_size) > 1:
-            found[name] = layer.weight
-    return found
+    return {
+        name: layer.weight
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.in_channels > 1 and min(layer.kernel_size) > 1
+    }
 
 
 @styled

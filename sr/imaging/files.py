@@ -60,15 +60,6 @@ class Picture(NamedTuple):
     grey: bool  # stored with one channel; `pixels` then repeats it three times
 
 
-def _refuse(path: Path, what: str, code: str) -> UserError:
-    target = str(path.with_name(path.stem + "_8bit.png"))
-    command = code.format(source=str(path), target=target)
-    return UserError(
-        f"{path} {what}; images must be 8-bit RGB or grey. To make such a copy beside it, type\n"
-        f'  python -c "import numpy as np; from PIL import Image; {command}"'
-    )
-
-
 def _damaged(path: Path, error: BaseException) -> UserError:
     if path.is_dir():
         return UserError(f"{path} is a folder, an image file was expected")
@@ -106,7 +97,12 @@ def _open(path: Path) -> Image.Image:
         refusal = ("has a transparent colour", _ON_WHITE)
     if refusal is not None:
         image.close()
-        raise _refuse(path, *refusal)
+        what, code = refusal
+        command = code.format(source=str(path), target=str(path.with_name(path.stem + "_8bit.png")))
+        raise UserError(
+            f"{path} {what}; images must be 8-bit RGB or grey. To make such a copy beside it, type\n"
+            f'  python -c "import numpy as np; from PIL import Image; {command}"'
+        )
     return image
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 ERROR_GAIN = 4
-_GAP = 6
+_GAP, _CELL, _FONT = 6, 160, 14  # pixels: between cells, a cell's least width, the labels' height
 _WHITE, _BLACK = (255, 255, 255), (20, 20, 20)
 
 
@@ -110,28 +110,24 @@ def _wrapped(label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, wid
     return lines
 
 
-def draw_panel(
-    rows: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]]]], min_cell: int = 160, font_size: int = 14
-) -> np.ndarray:
+def draw_panel(rows: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]]]]) -> np.ndarray:
     """Stack rows of labelled images into one picture.
 
-    Small crops are enlarged by a whole number, without smoothing, until they are about `min_cell` pixels
+    Small crops are enlarged by a whole number, without smoothing, until they are about `_CELL` pixels
     wide, so that pixels and labels can be read.
 
     Args:
         rows: for each row its title (may be empty) and its (label, image (H, W, 3) uint8) cells, one size
             within a row.
-        min_cell: least width of a cell in pixels.
-        font_size: of the labels, in pixels.
 
     Returns:
         (H, W, 3) uint8.
     """
-    font = ImageFont.load_default(font_size)
-    line = font_size + 4
+    font = ImageFont.load_default(_FONT)
+    line = _FONT + 4
     strips = []
     for title, cells in rows:
-        factor = max(1, -(-min_cell // max(image.shape[1] for _, image in cells)))
+        factor = max(1, -(-_CELL // max(image.shape[1] for _, image in cells)))
         images = [(label, enlarge(image, factor)) for label, image in cells]
         labels = [_wrapped(label, font, image.shape[1]) for label, image in images]
         longest = [max([font.getlength(text) for text in lines], default=0) for lines in labels]

@@ -27,11 +27,10 @@ def _mirror(index: Tensor, n: int) -> Tensor:
     return torch.where(index < n, index, 2 * n - 1 - index)
 
 
-def _replicate(index: Tensor, n: int) -> Tensor:
-    return index.clamp(0, n - 1)
-
-
-EDGES: dict[str, Callable[[Tensor, int], Tensor]] = {"mirror": _mirror, "replicate": _replicate}
+EDGES: dict[str, Callable[[Tensor, int], Tensor]] = {
+    "mirror": _mirror,
+    "replicate": lambda index, n: index.clamp(0, n - 1),
+}
 
 
 def _cubic(x: float) -> float:

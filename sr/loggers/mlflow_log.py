@@ -26,10 +26,7 @@ NOT_IN_NAMES = re.compile(r"[^\w/. -]")  # characters that MLflow refuses in nam
 
 
 def mlflow_logger(
-    tracking_uri: str,
-    project: str = "sr",
-    tags: dict[str, str] | None = None,
-    facts: dict[str, Any] | None = None,
+    tracking_uri: str, project: str = "sr", tags: dict[str, str] | None = None, facts: dict[str, Any] | None = None
 ) -> MlflowRun:
     """One MLflow run for a run folder, resumes included.
 
@@ -93,7 +90,9 @@ class MlflowRun(Logger):
         if file.is_file():
             return file.read_text().strip()
         known = self._client.get_experiment_by_name(self.project)
-        parent = known.experiment_id if known else self._client.create_experiment(self.project, _artifacts_of(self.uri))
+        # Pictures lie beside a store in a file; a server knows its own place.
+        place = str(Path(self.uri.removeprefix(LOCAL)).parent / "mlflow") if self.uri.startswith(LOCAL) else None
+        parent = known.experiment_id if known else self._client.create_experiment(self.project, place)
         tags = dict(tag.split(":", 1) for tag in self.facts["tags"]) | dict(self.tags)
         tags |= {"sweep": self.facts["group"]} if self.facts["group"] else {}
         tags |= {f"code.{key}": str(value) for key, value in code_version().items()}
@@ -154,8 +153,3 @@ def _locked(uri: str) -> Iterator[None]:
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{file}.lock"):
         yield
-
-
-def _artifacts_of(uri: str) -> str | None:
-    """Beside a store in a file; a server knows its own place."""
-    return str(Path(uri.removeprefix(LOCAL)).parent / "mlflow") if uri.startswith(LOCAL) else None

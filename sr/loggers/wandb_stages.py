@@ -81,8 +81,7 @@ class WandbStages(L.Callback):
         if stage:
             facts["stage"] = stage
         name = f"model-{self.run.experiment.id}"
-        last, best = writer.last, writer.folder / "best.ckpt"
-        for file, alias in ((last, "last"), (best, "best")):
+        for file, alias in ((writer.last, "last"), (writer.folder / "best.ckpt", "best")):
             if file.is_file():
                 figure = {"figure": writer.best} if alias == "best" else {}
                 self._log(self._linked(file, trainer.global_step), name, [alias], facts | figure)
@@ -138,10 +137,9 @@ def _source(folder: Path, metadata: dict[str, Any]) -> tuple[Path | None, list[s
     overlay = (config.get("stages") or {}).get(stage["name"]) if stage else None
     given = (overlay or {}).get("init_from")
     if stage and stage["number"] > 1 and given in (None, "last", "best"):
-        former = f"stage{stage['number'] - 1}"
         ending = "_best" if given == "best" else ""
-        found = [f for f in sorted((folder / "checkpoints").glob(f"{former}_*{ending}.ckpt"))]
-        found = [f for f in found if given == "best" or not f.stem.endswith("_best")]
+        files = sorted((folder / "checkpoints").glob(f"stage{stage['number'] - 1}_*{ending}.ckpt"))
+        found = [f for f in files if f.stem.endswith("_best") == (given == "best")]
         return (found[0] if found else None), [f.stem for f in found[:1]]
     given = given or config.get("init_from")
     if not given:

@@ -37,9 +37,6 @@ class Family:
     theirs: Callable[[str, SuperResolver], str]
     convert: Callable[[Tensor, Tensor], Tensor]
 
-    def recognises(self, tensors: Tensors) -> bool:
-        return any(re.search(self.mark, key) for key in tensors)
-
 
 def recognise(tensors: Tensors, families: Sequence[Family], source: object) -> tuple[Family, dict[str, Any]]:
     """The family that a file is of, and the model node that its shapes tell.
@@ -48,7 +45,7 @@ def recognise(tensors: Tensors, families: Sequence[Family], source: object) -> t
         UserError: of no known family, or without the tensors that tell its size.
     """
     for family in families:
-        if family.recognises(tensors):
+        if any(re.search(family.mark, key) for key in tensors):
             try:
                 return family, family.describe(tensors)
             except KeyError as error:
@@ -105,9 +102,9 @@ def count(tensors: Tensors, pattern: str) -> int:
     return max((int(m[1]) for k in tensors if (m := re.match(pattern, k))), default=0)
 
 
-def shuffle_scale(channels: int, colors: int) -> int:
-    """The scale of a sub-pixel step that makes `colors` planes from `channels`."""
-    scale = math.isqrt(channels // colors)
-    if scale * scale * colors != channels:
-        raise IndexError(f"{channels} channels")
-    return scale
+def square_side(values: int, planes: int = 1) -> int:
+    """The side of `planes` squares of that many values: a filter's, or the scale of a sub-pixel step."""
+    side = math.isqrt(values // planes)
+    if side * side * planes != values:
+        raise IndexError(f"{values} values are no {planes} squares")
+    return side

@@ -50,9 +50,10 @@ def load(spec: str, folder: str | Path, scale: int | None = None, download: bool
         UserError: no such name or file, another checksum, keys that do not fit, or another scale than typed.
     """
     path = Path(spec).expanduser()
-    if spec in ZOO or not _is_path(path):
-        entry: ZooEntry | None = get_entry(spec)
-        assert entry is not None
+    is_path = path.exists() or path.suffix.lower() in SUFFIXES or len(path.parts) > 1
+    entry: ZooEntry | None
+    if spec in ZOO or not is_path:
+        entry = get_entry(spec)
         if scale is not None and scale != entry.scale:
             raise UserError(f"scale={scale}: weights={spec} is of scale {entry.scale}; leave scale= out")
         path = find(entry, Path(folder).expanduser(), download)
@@ -84,10 +85,6 @@ def save(loaded: Loaded, path: Path) -> None:
     partial = path.with_name(path.name + ".part")
     torch.save(content, partial)
     os.replace(partial, path)
-
-
-def _is_path(path: Path) -> bool:
-    return path.exists() or path.suffix.lower() in SUFFIXES or len(path.parts) > 1
 
 
 def _scale(path: Path, entry: ZooEntry | None, typed: int | None) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from torch import Tensor
 
 from sr.models.base import SuperResolver
-from sr.zoo.families import Family, Tensors, count
+from sr.zoo.families import Family, Tensors, count, square_side
 
 SRCNN = {"extract": "conv1", "map": "conv2", "reconstruct": "conv3"}
 
@@ -19,7 +18,7 @@ def columns(theirs: Tensor, ours: Tensor) -> Tensor:
     MATLAB may lack an axis of length one at either end. A transposed convolution's are (C', pixels, C).
     """
     if ours.ndim == 1:
-        return vector(theirs, ours)
+        return theirs.reshape(ours.shape)  # biases and slopes, (C, 1) or (1, C)
     first, second, side = ours.shape[0], ours.shape[1], ours.shape[-1]
     full = (second, side * side, first)
     if tuple(n for n in theirs.shape if n > 1) != tuple(n for n in full if n > 1):
@@ -31,24 +30,11 @@ def columns(theirs: Tensor, ours: Tensor) -> Tensor:
 def matconvnet(theirs: Tensor, ours: Tensor) -> Tensor:
     """MatConvNet's filters, (k, k, C, C') for a convolution; MATLAB drops axes of length one at the end."""
     if ours.ndim == 1:
-        return vector(theirs, ours)
+        return theirs.reshape(ours.shape)  # biases and slopes, (C, 1) or (1, C)
     shape = (*theirs.shape, *(4 - theirs.ndim) * (1,))
     if tuple(shape[i] for i in (3, 2, 0, 1)) != tuple(ours.shape):
         raise ValueError
     return theirs.reshape(shape).permute(3, 2, 0, 1)
-
-
-def vector(theirs: Tensor, ours: Tensor) -> Tensor:
-    """Biases and slopes, (C, 1) or (1, C) there."""
-    if theirs.numel() != ours.numel():
-        raise ValueError
-    return theirs.reshape(ours.shape)
-
-
-def _side(pixels: int) -> int:
-    if math.isqrt(pixels) ** 2 != pixels:
-        raise IndexError(f"{pixels} pixels are no square")
-    return math.isqrt(pixels)
 
 
 def _srcnn(t: Tensors) -> dict[str, Any]:
@@ -58,7 +44,7 @@ def _srcnn(t: Tensors) -> dict[str, Any]:
         t["weights_conv2"].numel() // (widths[0] * widths[1]),
         t["weights_conv3"].numel() // widths[1],
     ]
-    return {"_target_": "sr.models.srcnn.SRCNN", "channels": widths, "kernels": [_side(p) for p in pixels]}
+    return {"_target_": "sr.models.srcnn.SRCNN", "channels": widths, "kernels": [square_side(p) for p in pixels]}
 
 
 def _srcnn_name(key: str, model: SuperResolver) -> str:

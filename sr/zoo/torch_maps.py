@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from sr.models.base import SuperResolver
-from sr.zoo.families import Family, Tensors, count, shuffle_scale
+from sr.zoo.families import Family, Tensors, count, square_side
 
 # Our name of a layer -> the authors'. First those of blocks, then those of the network around them.
 DISTILLATION = {f"distill.{n - 1}": f"c{n}_d" for n in (1, 2, 3)} | {f"refine.{n - 1}": f"c{n}_r" for n in (1, 2, 3)}
@@ -62,7 +62,7 @@ def _sizes(
     t: Tensors, target: str, block: str, head: str = "fea_conv.weight", tail: str = "upsampler.0.weight"
 ) -> dict[str, Any]:
     """What all these networks have, told by the number of blocks and the first and last convolution."""
-    scale = shuffle_scale(len(t[tail]), 3)
+    scale = square_side(len(t[tail]), 3)
     return {"_target_": f"sr.models.{target}", "scale": scale, "num_blocks": count(t, block), "channels": len(t[head])}
 
 
