@@ -30,7 +30,7 @@ def test_similarity_is_the_first_singular_values_share():
 
 def test_bsconv_is_one_blueprint_exactly():
     torch.manual_seed(0)
-    conv = BSConvU(8, 5, 3)
+    conv = BSConvU(8, 5)
     weight = conv.depthwise.weight * conv.pointwise.weight
     assert weight.shape == (5, 8, 3, 3)
     assert similarity(weight) == pytest.approx(np.ones(5))
