@@ -82,11 +82,10 @@ class Checkpoints(L.Callback):
             signal.signal(signal.SIGINT, self._previous_handler)
             self._previous_handler = None
 
-    def on_train_batch_start(self, *_: Any) -> None:
+    def on_train_batch_start(self, *_: Any, **__: Any) -> None:
         self._settled = False
 
-    def on_validation_start(self, *_: Any) -> None:
-        self._settled = False
+    on_validation_start = on_train_batch_start
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         step = trainer.global_step

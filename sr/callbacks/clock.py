@@ -34,28 +34,18 @@ class Clock(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.before = float(state_dict["seconds"])
 
-    def _start(self) -> None:
+    def on_train_start(self, *_: Any) -> None:
         if self._since is None:
             self._since = time.monotonic()
 
-    def _stop(self) -> None:
-        self.before, self._since = self.seconds, None
-
-    def on_train_start(self, *_: Any) -> None:
-        self._start()
-
-    def on_validation_start(self, trainer: L.Trainer, *_: Any) -> None:
-        self._stop()
-
     def on_validation_end(self, trainer: L.Trainer, *_: Any) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._start()
+            self.on_train_start()
 
-    def on_train_end(self, *_: Any) -> None:
-        self._stop()
+    def _stop(self, *_: Any, **__: Any) -> None:
+        self.before, self._since = self.seconds, None
 
-    def on_exception(self, *_: Any) -> None:
-        self._stop()
+    on_validation_start = on_train_end = on_exception = _stop
 
     @contextmanager
     def recording(self, folder: Path, trainer: L.Trainer) -> Iterator[dict[str, Any]]:

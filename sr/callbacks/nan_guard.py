@@ -37,12 +37,6 @@ class NanGuard(L.Callback):
         if loss is not None:
             self._pending = (loss.detach(), batch, trainer.global_step)
 
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._look()
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._look()
-
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         self._look()
         # A finite loss can have gradients that are not: such weights must not replace good ones.
@@ -55,7 +49,7 @@ class NanGuard(L.Callback):
                 f"ones are in {self.folder / 'checkpoints'}. {REMEDIES}"
             )
 
-    def _look(self) -> None:
+    def _look(self, *_: Any, **__: Any) -> None:
         if self._pending is None:
             return
         (loss, batch, step), self._pending = self._pending, None
@@ -69,3 +63,5 @@ class NanGuard(L.Callback):
             f"the loss became {float(loss)} at step {step}, on {', '.join(batch.name[:4])}. The batch is kept in "
             f"{file}; the last good weights in {self.folder / 'checkpoints'}. {REMEDIES}"
         )
+
+    on_validation_start = on_train_end = _look

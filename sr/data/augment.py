@@ -23,19 +23,16 @@ class Augment:
     def __init__(self, dihedral: bool = True, extra: Sequence[Any] = ()) -> None:
         import albumentations
 
-        steps: list[Any] = []
-        if dihedral:
-            flips = [albumentations.HorizontalFlip(p=0.5), albumentations.VerticalFlip(p=0.5)]
-            steps = [*flips, albumentations.RandomRotate90(p=1)]  # p=1 makes the eight equally likely
+        flips = [albumentations.HorizontalFlip(p=0.5), albumentations.VerticalFlip(p=0.5)]
+        turns = albumentations.RandomRotate90(p=1)  # p=1 makes the eight equally likely
         for transform in extra:
             if not isinstance(transform, (albumentations.BasicTransform, albumentations.BaseCompose)):
                 raise UserError(
                     f"data.augment holds {transform!r}, which is not an albumentations transform. Type for example "
                     "'data.augment=[{_target_: albumentations.RandomBrightnessContrast, p: 0.3}]'"
                 )
-        self.compose = albumentations.Compose(
-            [*steps, *extra], additional_targets={"hr": "image"}, is_check_shapes=False
-        )
+        steps = [*flips, turns, *extra] if dihedral else [*extra]
+        self.compose = albumentations.Compose(steps, additional_targets={"hr": "image"}, is_check_shapes=False)
         self._python = random.Random()
 
     def __call__(self, lr: np.ndarray, hr: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 from tqdm import tqdm
@@ -84,13 +85,14 @@ def _receive(archive: Archive, part: Path) -> bool:
         length = answer.headers.get("Content-Length")
         have = have if resumed else 0
         total = have + int(length) if length else archive.size
-        with (
-            part.open("ab" if resumed else "wb") as file,
-            tqdm(desc=archive.file, initial=have, total=total, unit="B", unit_scale=True, delay=1) as bar,
-        ):
+        with part.open("ab" if resumed else "wb") as file, _bar(archive.file, total, have) as bar:
             while block := answer.read(BLOCK):
                 bar.update(file.write(block))
     return total is None or part.stat().st_size >= total
+
+
+def _bar(text: str, total: int | None, initial: int = 0) -> tqdm[Any]:
+    return tqdm(desc=text, total=total, initial=initial, unit="B", unit_scale=True, delay=1)
 
 
 def _interrupted(archive: Archive, part: Path, why: object) -> UserError:
@@ -103,10 +105,7 @@ def _interrupted(archive: Archive, part: Path, why: object) -> UserError:
 def _verify(archive: Archive, path: Path) -> None:
     digest = hashlib.new(archive.algorithm)
     size = path.stat().st_size
-    with (
-        path.open("rb") as file,
-        tqdm(desc=f"checking {path.name}", total=size, unit="B", unit_scale=True, delay=1) as bar,
-    ):
+    with path.open("rb") as file, _bar(f"checking {path.name}", size) as bar:
         while block := file.read(BLOCK):
             digest.update(block)
             bar.update(len(block))

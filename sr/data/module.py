@@ -76,19 +76,14 @@ class SRDataModule(Loaders):
                 raise UserError(f"{name}={value!r} must be a whole number, 1 or more")
         if val_images is not None and val_images < 1:
             raise UserError(f"data.val_images={val_images} must be 1 or more, or null for all")
-        self.scale = scale
-        self.patch_size = patch_size
-        self.batch_size = batch_size
-        self.seed = seed
-        self.num_workers = num_workers
+        self.scale, self.patch_size, self.batch_size = scale, patch_size, batch_size
+        self.seed, self.num_workers = seed, num_workers
         self.augment, self.dihedral = list(augment or ()), dihedral
         self.degradation = degradation or matlab_bicubic(scale)
         if self.degradation.scale != scale:
             raise UserError(f"the degradation shrinks by {self.degradation.scale}, but scale={scale}")
         self.cache_dir = Path(cache_dir)
-        self.val_images = val_images
-        self.check_leaks = check_leaks
-        self.download = download
+        self.val_images, self.check_leaks, self.download = val_images, check_leaks, download
         self._sets: dict[tuple[str, int], Pairs] = {}  # by part and scale
 
     parts: ClassVar[tuple[str, ...]] = ("train", "val", "test")  # that the set offers

@@ -17,8 +17,6 @@ from sr.figures.inputs import Photo
 from sr.losses import RandomFeatures, VGG19Features, find_vgg19
 from sr.losses.vgg import ADDRESS, FILE
 
-GET = f"get it from {ADDRESS} (575 MB) and type vgg_weights=PATH"
-
 
 @torch.inference_mode()
 def difference_maps(extractor: nn.Module, first: Tensor, second: Tensor) -> dict[str, np.ndarray]:
@@ -86,7 +84,8 @@ def feature_differences(
     except UserError:
         if vgg_weights is not None:
             raise
-        notes.append(f"VGG-19's layers are left out, as there is no {FILE} where torchvision keeps it: {GET}")
+        get = f"get it from {ADDRESS} (575 MB) and type vgg_weights=PATH"
+        notes.append(f"VGG-19's layers are left out, as there is no {FILE} where torchvision keeps it: {get}")
     extractors.append(("random ", RandomFeatures(random_layers, width, seed)))
 
     rows, pictures = [], []

@@ -33,11 +33,6 @@ def pasted(host: Tensor, guest: Tensor, window: Window) -> tuple[Tensor, Window]
     return both, (y, x, height, width)
 
 
-def times(window: Window, scale: int) -> Window:
-    """A window of LR pixels in HR pixels."""
-    return tuple(v * scale for v in window)  # type: ignore[return-value]
-
-
 def outside_psnr(sr: np.ndarray, hr: np.ndarray, window: Window, margin: int) -> float:
     """PSNR in dB, RGB, of what lies further than `margin` pixels from a window; nan where nothing does."""
     top, left, height, width = window
@@ -83,7 +78,7 @@ def pasted_patch(
         raise UserError(f"figure.margin={margin} leaves nothing of a patch of {window[2]} x {window[3]} HR pixels")
     lr, ground = source.lr(scale), host.lr(scale)
     both, place_lr = pasted(ground, lr, tuple(v // scale for v in window))  # type: ignore[arg-type]
-    there = times(place_lr, scale)
+    there: Window = tuple(v * scale for v in place_lr)  # type: ignore[assignment]
     true = host.array.copy()
     true[there[0] : there[0] + there[2], there[1] : there[1] + there[3]] = crop(source.array, window)
     rows: list[dict[str, Any]] = []

@@ -16,10 +16,7 @@ Window = tuple[int, int, int, int]  # top, left, height, width in HR pixels
 def detail(image: np.ndarray) -> np.ndarray:
     """(H, W, 3) or (H, W) uint8 -> (H, W): the squared gradient of the grey image."""
     grey = _grey(image)
-    energy = np.zeros(grey.shape)
-    energy[:-1] += np.diff(grey, axis=0) ** 2
-    energy[:, :-1] += np.diff(grey, axis=1) ** 2
-    return energy
+    return np.diff(grey, axis=0, append=grey[-1:]) ** 2 + np.diff(grey, axis=1, append=grey[:, -1:]) ** 2
 
 
 def disagreement(outputs: Sequence[np.ndarray]) -> np.ndarray:

@@ -7,7 +7,9 @@ rounds 8-bit images after each of the two passes, and mirrors the picture at its
 Source: R. Keys, "Cubic Convolution Interpolation for Digital Image Processing", IEEE TASSP 1981, eq. 15.
 """
 
+import functools
 import math
+import operator
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -85,10 +87,7 @@ def _periodic(x: Tensor, dim: int, out: int, p: int, q: int, edge: Callable[[Ten
     phases = []
     for start, row in zip(starts, weights, strict=True):
         terms = [_slice(padded, dim, start - low + k, reach, q) * w for k, w in enumerate(row) if w != 0.0]
-        total = terms[0]
-        for term in terms[1:]:
-            total = total + term
-        phases.append(total)
+        phases.append(functools.reduce(operator.add, terms))
     if p == 1:
         return phases[0]
     y = torch.stack(phases, dim + 1).flatten(dim, dim + 1)

@@ -1,10 +1,11 @@
-"""Plain convolutions that keep the size of an image, and how they start where a paper says so."""
+"""Plain convolutions that keep the size of an image, how they start where a paper says so, and a frame for others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 Conv = TypeVar("Conv", nn.Conv2d, nn.ConvTranspose2d)
@@ -29,3 +30,13 @@ def initialised(conv: Conv, fill: Callable[[Tensor], Any]) -> Conv:
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
     return conv
+
+
+def framed(x: Tensor, color: Tensor) -> Tensor:
+    """One pixel of `color`, (C,), on each side of `x`: (B, C, H, W) -> (B, C, H + 2, W + 2)."""
+    batch, channels, _, width = x.shape
+    color = color.to(x.dtype)[:, None, None]
+    row = color.expand(batch, channels, 1, width)
+    x = torch.cat([row, x, row], dim=2)
+    column = color.expand(batch, channels, x.shape[2], 1)
+    return torch.cat([column, x, column], dim=3)

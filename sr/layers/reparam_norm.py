@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sr.layers.padding import framed
+from sr.layers.convolution import framed
 from sr.layers.reparam import Kernel, Reparameterized, added, chained, identity_kernel
 
 

@@ -13,54 +13,36 @@ from sr.layers.reparam import Kernel, Reparameterized, added, identity_kernel
 from sr.layers.reparam_norm import affine, fused
 
 
-class SqueezeBranch(nn.Sequential):
-    """3x3 to `mid` channels, batch norm, 1x1 to C: the expand-and-squeeze path of RepSR.
+class Branch(nn.Sequential):
+    """A convolution and batch norm, and where they widen, a 1x1 back to C: the expand-and-squeeze path of RepSR.
 
-    The 3x3 comes first, on the zero-padded input, so the three are one convolution with zero padding as they are.
-
-    Args:
-        channels: C.
-        mid: channels between the two.
-        norm: whether there is batch norm.
-    """
-
-    def __init__(self, channels: int, mid: int, norm: bool = True) -> None:
-        super().__init__(
-            nn.Conv2d(channels, mid, 3, padding=1),
-            nn.BatchNorm2d(mid) if norm else nn.Identity(),
-            nn.Conv2d(mid, channels, 1),
-        )
-
-    def kernel(self) -> Kernel:
-        weight, bias = _folded(self[0], self[1])
-        squeeze, offset = self[2].weight, self[2].bias
-        assert isinstance(squeeze, Tensor) and isinstance(offset, Tensor)
-        mixing = squeeze[:, :, 0, 0]
-        return torch.einsum("om,miyx->oiyx", mixing, weight), mixing @ bias + offset
-
-
-class SingleBranch(nn.Sequential):
-    """One convolution, 3x3 or 1x1, and batch norm: what RepSR's path is without the other convolution.
+    Its 3x3 comes first, on the zero-padded input, so the three are one convolution with zero padding as they are.
 
     Args:
         channels: C.
-        kernel_size: 3 or 1.
+        kernel_size: of the first convolution, 3 or 1.
+        width: its output channels; None: C, and no 1x1 follows.
         norm: whether there is batch norm.
     """
 
-    def __init__(self, channels: int, kernel_size: int, norm: bool = True) -> None:
+    def __init__(self, channels: int, kernel_size: int, width: int | None = None, norm: bool = True) -> None:
+        out = width or channels
         super().__init__(
-            nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2),
-            nn.BatchNorm2d(channels) if norm else nn.Identity(),
+            nn.Conv2d(channels, out, kernel_size, padding=kernel_size // 2),
+            nn.BatchNorm2d(out) if norm else nn.Identity(),
         )
+        if width:
+            self.append(nn.Conv2d(width, channels, 1))
 
     def kernel(self) -> Kernel:
-        return _folded(self[0], self[1])
-
-
-def _folded(conv: nn.Module, norm: nn.Module) -> Kernel:
-    assert isinstance(conv, nn.Conv2d) and conv.bias is not None
-    return fused(conv, norm) if isinstance(norm, nn.BatchNorm2d) else (conv.weight, conv.bias)
+        conv, norm, *squeeze = self
+        assert isinstance(conv, nn.Conv2d) and conv.bias is not None
+        weight, bias = fused(conv, norm) if isinstance(norm, nn.BatchNorm2d) else (conv.weight, conv.bias)
+        for pointwise in squeeze:
+            assert isinstance(pointwise, nn.Conv2d) and pointwise.bias is not None
+            mixing = pointwise.weight[:, :, 0, 0]
+            weight, bias = torch.einsum("om,miyx->oiyx", mixing, weight), mixing @ bias + pointwise.bias
+        return weight, bias
 
 
 class RepSRBlock(Reparameterized):
@@ -85,9 +67,9 @@ class RepSRBlock(Reparameterized):
     ) -> None:
         super().__init__()
         kinds: dict[str, Callable[[], nn.Module]] = {
-            "c3c1": partial(SqueezeBranch, channels, 2 * channels, norm),
-            "c3": partial(SingleBranch, channels, 3, norm),
-            "c1": partial(SingleBranch, channels, 1, norm),
+            "c3c1": partial(Branch, channels, 3, 2 * channels, norm=norm),
+            "c3": partial(Branch, channels, 3, norm=norm),
+            "c1": partial(Branch, channels, 1, norm=norm),
         }
         if not paths or not set(paths) <= set(kinds) or residual not in RESIDUALS:
             raise UserError(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sr.layers.padding import framed
+from sr.layers.convolution import framed
 
 
 class ShiftedConv(nn.Conv2d):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +55,7 @@ class MlflowRun(Logger):
 
     def __init__(self, facts: RunFacts, uri: str, project: str, tags: Mapping[str, str]) -> None:
         super().__init__()
-        self.facts = facts
-        self.uri = uri
-        self.project = project
-        self.tags = tags
+        self.facts, self.uri, self.project, self.tags = facts, uri, project, tags
         self._client: Any = None
         self._id = ""
         self._running = False
@@ -80,7 +77,8 @@ class MlflowRun(Logger):
 
             for library in ("mlflow", "alembic"):
                 logging.getLogger(library).setLevel(logging.WARNING)
-            with _locked(self.uri):  # several processes must not lay out the same new store
+            local = self.uri.startswith(LOCAL)  # there several processes must not lay out the same new store
+            with FileLock(f"{self.uri.removeprefix(LOCAL)}.lock") if local else nullcontext():
                 self._client = MlflowClient(self.uri)
                 self._id = self._begin()
         return self._client
@@ -142,14 +140,3 @@ class MlflowRun(Logger):
 def _named(key: str) -> str:
     """`parameter_groups.*.bias` -> `parameter_groups._.bias`."""
     return NOT_IN_NAMES.sub("_", key)
-
-
-@contextmanager
-def _locked(uri: str) -> Iterator[None]:
-    if not uri.startswith(LOCAL):
-        yield
-        return
-    file = Path(uri.removeprefix(LOCAL))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{file}.lock"):
-        yield

@@ -63,20 +63,15 @@ def wandb_logger(
 class WandbRun(WandbLogger):
     """Online where that works without asking, otherwise in `<folder>/wandb` for `wandb sync`.
 
-    Args:
-        folder: the run folder; `wandb_id.txt` in it makes every resume the same W&B run.
-        settings: for `wandb.init`.
-        artifact_mb: checkpoints up to this size are uploaded; None: no artifacts.
-        upload_seconds: the wait at the end of a run, at most.
+    `wandb_id.txt` in the run folder makes every resume the same W&B run. The arguments are `wandb_logger`'s, those of
+    `wandb.init` in `settings`; without `artifact_mb` no checkpoint is kept in W&B.
     """
 
     def __init__(
         self, folder: Path, settings: Mapping[str, Any], artifact_mb: float | None, upload_seconds: float
     ) -> None:
         super().__init__(save_dir=folder, log_model=False, **settings)
-        self.folder = folder
-        self.settings = settings
-        self.upload_seconds = upload_seconds
+        self.folder, self.settings, self.upload_seconds = folder, settings, upload_seconds
         self.callbacks: list[L.Callback] = [WandbStages(self, folder, artifact_mb)]
 
     @property

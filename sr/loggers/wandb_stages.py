@@ -38,9 +38,7 @@ class WandbStages(L.Callback):
     """
 
     def __init__(self, run: WandbLogger, folder: Path, largest: float | None) -> None:
-        self.run = run
-        self.folder = folder
-        self.largest = largest
+        self.run, self.folder, self.largest = run, folder, largest
         self._begun_from: str | None = None
 
     @rank_zero_only
@@ -54,7 +52,8 @@ class WandbStages(L.Callback):
         if source is None or not source.is_file():
             return
         own = source.parent == self.folder / "checkpoints"
-        name = _collection(source) or f"model-{checksum(source)[:12]}"
+        run_id = source.resolve().parents[1] / "wandb_id.txt"  # of the run whose artifact the checkpoint is
+        name = f"model-{run_id.read_text().strip() if run_id.is_file() else checksum(source)[:12]}"
         self._begun_from = f"{name}:{aliases[0]}" if own else f"{name} ({source})"
         if trainer.ckpt_path is None:  # a resumed stage wrote it when it began
             if self.largest is not None:
@@ -146,9 +145,3 @@ def _source(folder: Path, metadata: dict[str, Any]) -> tuple[Path | None, list[s
         return None, []
     path = Path(given)
     return (path / "checkpoints" / "last.ckpt" if path.is_dir() else path), [path.stem]
-
-
-def _collection(file: Path) -> str | None:
-    """The artifact that a checkpoint in a run folder was logged to."""
-    known = file.resolve().parents[1] / "wandb_id.txt"
-    return f"model-{known.read_text().strip()}" if known.is_file() else None

@@ -4,8 +4,7 @@ from sr.losses.adversarial import Adversarial, Hinge, LeastSquares, Relativistic
 from sr.losses.contrastive import Contrastive, RandomFeatures
 from sr.losses.discriminators import SRGANDiscriminator, VGGStyleDiscriminator
 from sr.losses.perceptual import Perceptual
-from sr.losses.pixel import Charbonnier, PerImage
-from sr.losses.total_variation import TotalVariation
+from sr.losses.pixel import Charbonnier, PerImage, TotalVariation
 from sr.losses.vgg import VGG19Features, find_vgg19
 from sr.losses.weighted import WeightedSum
 

@@ -109,10 +109,8 @@ class Adversarial(nn.Module):
         scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler],
     ) -> None:
         super().__init__()
-        self.discriminator = discriminator
-        self.criterion = criterion
-        self.optimizer = optimizer
-        self.scheduler = scheduler
+        self.discriminator, self.criterion = discriminator, criterion
+        self.optimizer, self.scheduler = optimizer, scheduler
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """The generator's loss: its gradient reaches sr, but none of the discriminator's parameters."""

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from sr.errors import UserError
 from sr.imaging.resize import imresize
-from sr.losses.frozen import Frozen, as_rgb, chosen_layers
+from sr.losses.frozen import Frozen, chosen_layers
 
 
 class RandomFeatures(Frozen):
@@ -44,7 +44,8 @@ class RandomFeatures(Frozen):
             self.register_buffer(name, weight)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        hidden = torch.tanh(F.conv2d(as_rgb(images), self.first, padding=1))
+        rgb = images.expand(-1, 3, -1, -1)  # luma goes into all three channels
+        hidden = torch.tanh(F.conv2d(rgb, self.first, padding=1))
         found = {"tanh": hidden}
         if "conv2" in self.layers:
             found["conv2"] = F.conv2d(hidden, self.second, padding=1)

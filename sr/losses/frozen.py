@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Self
 
-from torch import Tensor, nn
+from torch import nn
 
 from sr.errors import UserError
 
@@ -22,11 +22,6 @@ class Frozen(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """Stay in eval mode when the model around it is switched to training."""
         return super().train(False)
-
-
-def as_rgb(images: Tensor) -> Tensor:
-    """(B, 1|3, H, W) -> (B, 3, H, W): luma goes into all three channels of a network made for RGB."""
-    return images.expand(-1, 3, -1, -1)
 
 
 def chosen_layers(layers: Mapping[str, float | None]) -> dict[str, float]:

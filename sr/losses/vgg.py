@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sr.errors import UserError, reason
-from sr.losses.frozen import Frozen, as_rgb
+from sr.losses.frozen import Frozen
 
 FILE = "vgg19-dcbb9e9d.pth"
 ADDRESS = f"https://download.pytorch.org/models/{FILE}"
@@ -107,7 +107,7 @@ class VGG19Features(Frozen):
                 f"VGG-19's block {self.convs[-1][0][0]} needs images of {least}x{least} or more, "
                 f"got {tuple(images.shape)}. Train on larger patches (patch_size=...)"
             )
-        x = as_rgb(images)
+        x = images.expand(-1, 3, -1, -1)  # luma goes into all three channels
         if self.normalize:
             x = (x - self.mean) / self.std
         found = {}

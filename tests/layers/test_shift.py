@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sr.layers.padding import framed
+from sr.layers.convolution import framed
 from sr.layers.residual import ResBlock
 from sr.layers.shift import ShiftedConv, UnshiftedConv
 
