@@ -49,10 +49,9 @@ class ESA(nn.Module):
         self.skip = nn.Conv2d(mid, mid, 1)
         self.down = nn.Conv2d(mid, mid, 3, stride=2) if down is None else down(mid, mid)
         self.pool = nn.MaxPool2d(7, stride=3)
-        layers: list[nn.Module] = [conv(mid, mid)]
+        self.groups = nn.Sequential(conv(mid, mid))
         for _ in range(groups - 1):
-            layers += [activation(), conv(mid, mid)]
-        self.groups = nn.Sequential(*layers)
+            self.groups.extend([activation(), conv(mid, mid)])
         self.expand = nn.Conv2d(mid, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:

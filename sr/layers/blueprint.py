@@ -46,14 +46,10 @@ class BSConvS(nn.Module):
     """Subspace blueprint separable convolution: the 1x1 of `BSConvU` through a bottleneck.
 
     The paper's equation 10 without its regulariser, a loss that holds the rows of the first 1x1 orthonormal. The
-    bottleneck has a quarter of C, rounded up, 4 channels at least, C at most, as in the authors' code.
+    bottleneck has a quarter of in_channels, rounded up, 4 at least, in_channels at most, as in the authors' code.
     Parameters: in*mid + mid*out + 10*out.
 
-    Args:
-        in_channels: C.
-        out_channels: C'.
-
-    Shapes: (B, C, H, W) -> (B, C', H, W).
+    Shapes: (B, in_channels, H, W) -> (B, out_channels, H, W).
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -73,11 +69,7 @@ class DepthwiseSeparable(nn.Module):
     As in MobileNets (https://arxiv.org/abs/1704.04861), without their batch norm and activation between the two.
     Parameters: 9*in + (in + 1)*out; a bias of the first part would be part of the second's.
 
-    Args:
-        in_channels: C.
-        out_channels: C'.
-
-    Shapes: (B, C, H, W) -> (B, C', H, W).
+    Shapes: (B, in_channels, H, W) -> (B, out_channels, H, W).
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:

@@ -42,16 +42,12 @@ class ConvNorm(nn.Sequential):
 
 
 class RepVGGBlock(Reparameterized):
-    """3x3 + 1x1 + identity, a batch norm after each (no identity where C differs from C').
+    """3x3 + 1x1 + identity, a batch norm after each (no identity where the numbers of channels differ).
 
     Ding et al., "RepVGG: Making VGG-style ConvNets Great Again", CVPR 2021 (https://arxiv.org/abs/2101.03697), figure
     4; without its ReLU.
 
-    Args:
-        in_channels: C.
-        out_channels: C'.
-
-    Shapes: (B, C, H, W) -> (B, C', H, W).
+    Shapes: (B, in_channels, H, W) -> (B, out_channels, H, W).
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -78,11 +74,7 @@ class ACBlock(Reparameterized):
     Ding et al., "ACNet: Strengthening the Kernel Skeletons for Powerful CNN via Asymmetric Convolution Blocks", ICCV
     2019 (https://arxiv.org/abs/1908.03930), figure 2.
 
-    Args:
-        in_channels: C.
-        out_channels: C'.
-
-    Shapes: (B, C, H, W) -> (B, C', H, W).
+    Shapes: (B, in_channels, H, W) -> (B, out_channels, H, W).
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -120,14 +112,10 @@ class DiverseBranchBlock(Reparameterized):
     """3x3 + 1x1 + (1x1, 3x3) + (1x1, 3x3 average), a batch norm after each convolution and the average.
 
     Ding et al., "Diverse Branch Block: Building a Convolution as an Inception-like Unit", CVPR 2021
-    (https://arxiv.org/abs/2103.13425), figure 3. As in the authors' code the 1x1 before the 3x3 has C channels and
-    is the identity plus a weight that starts at 0.
+    (https://arxiv.org/abs/2103.13425), figure 3. As in the authors' code the 1x1 before the 3x3 keeps the channels
+    and is the identity plus a weight that starts at 0.
 
-    Args:
-        in_channels: C.
-        out_channels: C'.
-
-    Shapes: (B, C, H, W) -> (B, C', H, W).
+    Shapes: (B, in_channels, H, W) -> (B, out_channels, H, W).
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:

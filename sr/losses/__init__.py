@@ -9,20 +9,7 @@ from sr.losses.vgg import VGG19Features, find_vgg19
 from sr.losses.weighted import WeightedSum
 
 __all__ = [
-    "Adversarial",
-    "Charbonnier",
-    "Contrastive",
-    "Hinge",
-    "LeastSquares",
-    "PerImage",
-    "Perceptual",
-    "RandomFeatures",
-    "Relativistic",
-    "SRGANDiscriminator",
-    "TotalVariation",
-    "VGG19Features",
-    "VGGStyleDiscriminator",
-    "Vanilla",
-    "WeightedSum",
-    "find_vgg19",
-]
+    "Adversarial", "Charbonnier", "Contrastive", "Hinge", "LeastSquares", "PerImage", "Perceptual", "RandomFeatures",
+    "Relativistic", "SRGANDiscriminator", "TotalVariation", "VGG19Features", "VGGStyleDiscriminator", "Vanilla",
+    "WeightedSum", "find_vgg19",
+]  # fmt: skip

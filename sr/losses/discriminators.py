@@ -43,16 +43,15 @@ class SRGANDiscriminator(nn.Module):
         if len(strides) != 8:
             raise UserError(f"SRGANDiscriminator has 8 convolutions, got strides={list(strides)}")
         self.signed = signed
-        layers: list[nn.Module] = []
+        self.features = nn.Sequential()
         before = colors
         for n, stride in enumerate(strides):
             width = channels * 2 ** (n // 2)
-            layers.append(nn.Conv2d(before, width, 3, stride, padding=1))
+            self.features.append(nn.Conv2d(before, width, 3, stride, padding=1))
             if n > 0:
-                layers.append(nn.BatchNorm2d(width))
-            layers.append(nn.LeakyReLU(0.2))
+                self.features.append(nn.BatchNorm2d(width))
+            self.features.append(nn.LeakyReLU(0.2))
             before = width
-        self.features = nn.Sequential(*layers)
         self.classify = _classifier(before, pooled, dense)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -76,17 +75,16 @@ class VGGStyleDiscriminator(nn.Module):
 
     def __init__(self, colors: int = 3, channels: int = 64) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
+        self.features = nn.Sequential()
         before = colors
         for level in range(5):
             width = channels * min(2**level, 8)
-            layers.append(nn.Conv2d(before, width, 3, padding=1, bias=level == 0))
+            self.features.append(nn.Conv2d(before, width, 3, padding=1, bias=level == 0))
             if level > 0:
-                layers.append(nn.BatchNorm2d(width))
-            layers += [nn.LeakyReLU(0.2), nn.Conv2d(width, width, 4, 2, padding=1, bias=False)]
-            layers += [nn.BatchNorm2d(width), nn.LeakyReLU(0.2)]
+                self.features.append(nn.BatchNorm2d(width))
+            self.features.extend([nn.LeakyReLU(0.2), nn.Conv2d(width, width, 4, 2, padding=1, bias=False)])
+            self.features.extend([nn.BatchNorm2d(width), nn.LeakyReLU(0.2)])
             before = width
-        self.features = nn.Sequential(*layers)
         self.classify = _classifier(before, 4, 100)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -61,8 +61,7 @@ class DRCN(SuperResolver):
         return self.ensemble(self.predictions(imresize(x, scale)))
 
     def training_terms(self, batch: Any, loss: nn.Module) -> dict[str, Tensor]:
-        hr = self.own_colors(batch.hr)
-        lr = self.own_colors(batch.lr)
+        hr, lr = self.own_colors(batch.hr), self.own_colors(batch.lr)
         predictions = self.predictions(imresize(lr, batch.scale))
         final = loss(self.ensemble(predictions), hr, lr)
         each = [loss(y, hr, lr) for y in predictions]

@@ -44,11 +44,10 @@ class ECBSR(SuperResolver):
         self, scale: int, colors: int = 1, num_blocks: int = 4, channels: int = 16, with_identity: bool = False
     ) -> None:
         super().__init__(scale, colors)
-        layers: list[nn.Module] = []
+        self.backbone = nn.Sequential()
         for in_channels in [colors] + num_blocks * [channels]:
-            layers += [ECB(in_channels, channels, with_identity=with_identity), nn.PReLU(channels)]
-        layers.append(ECB(channels, colors * scale**2, with_identity=with_identity))
-        self.backbone = nn.Sequential(*layers)
+            self.backbone.extend([ECB(in_channels, channels, with_identity=with_identity), nn.PReLU(channels)])
+        self.backbone.append(ECB(channels, colors * scale**2, with_identity=with_identity))
 
     def network(self, x: Tensor, scale: int) -> Tensor:
         x = x * 255

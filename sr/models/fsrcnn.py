@@ -48,14 +48,13 @@ class FSRCNN(SuperResolver):
         channel_slopes: bool = False,
     ) -> None:
         super().__init__(scale, colors)
-        layers: list[nn.Module] = []
         sizes = [(colors, channels, 5), (channels, mid_channels, 1)]
         sizes += num_blocks * [(mid_channels, mid_channels, 3)] + [(mid_channels, channels, 1)]
         he = partial(nn.init.kaiming_normal_, mode="fan_out", nonlinearity="relu")
+        self.features = nn.Sequential()
         for inputs, outputs, kernel in sizes:
             conv = initialised(edge_padded(inputs, outputs, kernel), he)
-            layers += [conv, nn.PReLU(outputs if channel_slopes else 1)]
-        self.features = nn.Sequential(*layers)
+            self.features.extend([conv, nn.PReLU(outputs if channel_slopes else 1)])
         deconv = nn.ConvTranspose2d(channels, colors, 9, stride=scale)
         self.deconv = initialised(deconv, partial(nn.init.normal_, std=1e-3))
 

@@ -27,10 +27,9 @@ class PyramidLevel(nn.Module):
 
     def __init__(self, channels: int, depth: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
+        self.features = nn.Sequential()
         for _ in range(depth):
-            layers += [initialised(nn.Conv2d(channels, channels, 3, padding=1), he), nn.LeakyReLU(0.2)]
-        self.features = nn.Sequential(*layers)
+            self.features.extend([initialised(nn.Conv2d(channels, channels, 3, padding=1), he), nn.LeakyReLU(0.2)])
         self.enlarge = initialised(nn.ConvTranspose2d(channels, channels, 3, stride=2), he)
         self.act = nn.LeakyReLU(0.2)
         self.residual = initialised(nn.Conv2d(channels, 1, 3, padding=1), he)
@@ -85,8 +84,7 @@ class LapSRN(SuperResolver):
         return self.pyramid(x)[-1]
 
     def training_terms(self, batch: Any, loss: nn.Module) -> dict[str, Tensor]:
-        hr = self.own_colors(batch.hr)
-        lr = self.own_colors(batch.lr)
+        hr, lr = self.own_colors(batch.hr), self.own_colors(batch.lr)
         images = self.pyramid(lr)
         targets = [imresize(hr, 2 ** (n + 1) / batch.scale) for n in range(len(images))]
         each = [loss(image, target, lr) for image, target in zip(images, targets, strict=True)]

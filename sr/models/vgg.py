@@ -29,10 +29,9 @@ class PlainVGG(SuperResolver):
 
     def __init__(self, scale: int, colors: int = 3, num_blocks: int = 4, channels: int = 16) -> None:
         super().__init__(scale, colors)
-        layers: list[nn.Module] = [nn.Conv2d(colors, channels, 3, padding=1), nn.PReLU(channels)]
+        self.backbone = nn.Sequential(nn.Conv2d(colors, channels, 3, padding=1), nn.PReLU(channels))
         for _ in range(num_blocks):
-            layers += [self.make_block(channels), nn.PReLU(channels)]
-        self.backbone = nn.Sequential(*layers)
+            self.backbone.extend([self.make_block(channels), nn.PReLU(channels)])
         self.tail = nn.Conv2d(channels, colors * scale**2, 3, padding=1)
 
     def make_block(self, channels: int) -> nn.Module:
