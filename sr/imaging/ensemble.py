@@ -21,8 +21,7 @@ def self_ensemble(fn: Callable[[Tensor], Tensor], lr: Tensor) -> Tensor:
     Returns:
         (B, C', s*h, s*w) in the type of the output of `fn`; half precision is summed in float32.
 
-    Source: B. Lim et al., "Enhanced Deep Residual Networks for Single Image Super-Resolution", CVPRW 2017,
-    section 3.4.
+    Source: B. Lim et al., "Enhanced Deep Residual Networks for Single Image Super-Resolution", CVPRW 2017, section 3.4.
     """
     total: Tensor | None = None
     for flip in (False, True):

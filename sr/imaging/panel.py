@@ -114,8 +114,7 @@ def draw_panel(rows: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]]]]) -> 
     wide, so that pixels and labels can be read.
 
     Args:
-        rows: for each row its title (may be empty) and its (label, image (H, W, 3) uint8) cells, one size
-            within a row.
+        rows: for each row its title (may be empty) and its (label, image (H, W, 3) uint8) cells, one size within a row.
 
     Returns:
         (H, W, 3) uint8.

@@ -113,11 +113,10 @@ class BSRN(SuperResolver):
 class BSRNS(BSRN):
     """BSRN-S, the NTIRE 2022 entry that won the model-complexity track, as its authors released it.
 
-    Same network as `BSRN`, another block: the pointwise part of every BSConv-U has a bias, ESA has
-    channels/4 channels and a plain strided convolution, and a learned scale per channel and a 1x1 take CCA's
-    place. The authors write each 1x1 as a linear layer on channels-last tensors; here it is a 1x1
-    convolution, so a weight of theirs, (C', C), is ours, (C', C, 1, 1), and their scale, (1, C), is ours,
-    (C, 1, 1).
+    Same network as `BSRN`, another block: the pointwise part of every BSConv-U has a bias, ESA has channels/4 channels
+    and a plain strided convolution, and a learned scale per channel and a 1x1 take CCA's place. The authors write each
+    1x1 as a linear layer on channels-last tensors; here it is a 1x1 convolution, so a weight of theirs, (C', C), is
+    ours, (C', C, 1, 1), and their scale, (1, C), is ours, (C, 1, 1).
 
     Parameters (5 blocks, 48 channels) at x4: 156,288.
 

@@ -17,11 +17,10 @@ class FSRCNN(SuperResolver):
 
     Dong, Loy and Tang, "Accelerating the Super-Resolution Convolutional Neural Network", ECCV 2016
     (https://arxiv.org/abs/1608.00367), section 3: FSRCNN(d, s, m), PReLU after every convolution. Borders are padded by
-    replication, those of the deconvolution's input included, as in the authors' test code. The deconvolution's
-    kernel is centred on the top left of the s x s pixels that an LR pixel covers where s is even, and at x3 on
-    the middle one. The authors' x3 file was trained with the top left one; their test code moves its output by
-    (1, 1), which is the same. Works in 0-1. Convolutions start as He's N(0, 2 / (k*k*C')), the deconvolution
-    as N(0, 0.001), biases as 0.
+    replication, those of the deconvolution's input included, as in the authors' test code. The deconvolution's kernel
+    is centred on the top left of the s x s pixels that an LR pixel covers where s is even, and at x3 on the middle one.
+    The authors' x3 file was trained with the top left one; their test code moves its output by (1, 1), which is the
+    same. Works in 0-1. Convolutions start as He's N(0, 2 / (k*k*C')), the deconvolution as N(0, 0.001), biases as 0.
 
     Parameters on Y, whatever the scale: FSRCNN(56, 12, 4) 12,644 and with a slope per channel 12,809 (on RGB 24,683);
     FSRCNN-s, (32, 5, 1), 4,016.

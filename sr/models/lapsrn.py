@@ -48,11 +48,10 @@ class LapSRN(SuperResolver):
     """A feature branch and an image branch that grow together by x2 steps, on luma.
 
     Lai et al., "Deep Laplacian Pyramid Networks for Fast and Accurate Super-Resolution", CVPR 2017
-    (https://arxiv.org/abs/1704.03915), section 3, in the form of the authors' released models: LeakyReLU 0.2,
-    3x3 deconvolution of features, learned 4x4 deconvolution of the image that starts as bilinear. The loss is
-    the sum over all levels, each against HR reduced by bicubic (equation 4). Works in 0-1. The first convolution
-    starts as N(0, 0.001) as in the authors' code (with He's the recipe diverges), the others as in He et al., biases
-    as 0.
+    (https://arxiv.org/abs/1704.03915), section 3, in the form of the authors' released models: LeakyReLU 0.2, 3x3
+    deconvolution of features, learned 4x4 deconvolution of the image that starts as bilinear. The loss is the sum over
+    all levels, each against HR reduced by bicubic (equation 4). Works in 0-1. The first convolution starts as N(0,
+    0.001) as in the authors' code (with He's the recipe diverges), the others as in He et al., biases as 0.
 
     Parameters: x2 407,441; x4 814,242; x8 667,123.
 

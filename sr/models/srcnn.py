@@ -17,10 +17,9 @@ class SRCNN(SuperResolver):
     """Three convolutions on the luma of the image enlarged by bicubic.
 
     Dong, Loy, He and Tang, "Image Super-Resolution Using Deep Convolutional Networks", TPAMI 2016
-    (https://arxiv.org/abs/1501.00092), equations 1-3: patch extraction, non-linear mapping, reconstruction;
-    ReLU after the first two. Borders are padded by replication as in the authors' test code (zeros lose
-    almost 3 dB on Set5 x3 with the authors' weights). Weights start as N(0, 0.001), biases as 0
-    (section 3.3).
+    (https://arxiv.org/abs/1501.00092), equations 1-3: patch extraction, non-linear mapping, reconstruction; ReLU after
+    the first two. Borders are padded by replication as in the authors' test code (zeros lose almost 3 dB on Set5 x3
+    with the authors' weights). Weights start as N(0, 0.001), biases as 0 (section 3.3).
 
     Parameters, whatever the scale: 9-1-5 8,129; 9-3-5 24,513; 9-5-5 57,281.
 
