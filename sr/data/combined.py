@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from sr.data.archives import Archive
 from sr.data.images import Images
 from sr.data.module import SRDataModule
 from sr.data.pairs import ImagePair
@@ -51,10 +49,8 @@ class Combined(SRDataModule):
     def test_pairs(self) -> list[ImagePair]:
         return self.sets[self.validate_on].test_pairs()
 
-    def archives(self) -> tuple[list[Archive], Path]:
-        return [], Path()  # each set fetches its own
-
     def prepare_data(self) -> None:
+        """Each set fetches its own."""
         for module in self.sets.values():
             module.prepare_data()
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from sr.errors import UserError
 from sr.figures.curves import curve, groups
-from sr.figures.drawing import Drawing, Figure, color, marker, page, styled
+from sr.figures.drawing import Drawing, color, marker, page, styled
 from sr.runs.folder import Run
 
 
@@ -64,23 +64,12 @@ def convergence(
         lines.append((label, steps * factor, mean, spread))
     level = min(float(mean.max()) for _, _, mean, _ in lines)
     rows: list[dict[str, Any]] = []
-    for label, at, mean, spread in lines:
-        row = {"label": label, "runs": len(members[label]), "column": column, "last": float(mean[-1])}
-        row |= {"best": float(mean.max()), "deviation_at_the_end": float(spread[-1]), "level": level}
-        rows.append({**row, "level_reached_at": first_reached(at, mean, level)})
-    return Drawing(_draw(lines, column, level, by_images, log_steps), rows)
-
-
-def _draw(
-    lines: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray]],
-    column: str,
-    level: float,
-    by_images: bool,
-    log_steps: bool,
-) -> Figure:
     figure = page(6, 3.8)
     ax = figure.subplots()
     for number, (label, at, mean, spread) in enumerate(lines):
+        row = {"label": label, "runs": len(members[label]), "column": column, "last": float(mean[-1])}
+        row |= {"best": float(mean.max()), "deviation_at_the_end": float(spread[-1]), "level": level}
+        rows.append({**row, "level_reached_at": first_reached(at, mean, level)})
         ax.plot(at, mean, color=color(number), marker=marker(number), label=label, markevery=max(1, len(at) // 12))
         if spread.any():
             ax.fill_between(at, mean - spread, mean + spread, color=color(number), alpha=0.2, linewidth=0)
@@ -94,4 +83,4 @@ def _draw(
         ax.set_xscale("log")
     ax.set(xlabel="training patches seen" if by_images else "optimizer steps", ylabel=f"{column}, dB")
     ax.legend(loc="lower right")
-    return figure
+    return Drawing(figure, rows)

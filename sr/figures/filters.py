@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from sr.errors import UserError
-from sr.figures.drawing import Drawing, Figure, page, show, styled
+from sr.figures.drawing import Drawing, page, show, styled
 from sr.measuring.scoring import Entry
 
 LEAST = 3  # pixels a side; smaller filters show nothing
@@ -73,13 +73,9 @@ def filters(models: Sequence[Entry], columns: int = 8) -> Drawing:
         share = variances[: max(len(variances) // 4, 1)].sum() / max(variances.sum(), 1e-300)
         below = f"{len(weights)} filters of {weights.shape[2]} x {weights.shape[3]} ({name})\n"
         pictures.append((entry.name, picture, below + f"first quarter: {share:.0%} of the variance"))
-    return Drawing(_draw(pictures), rows)
-
-
-def _draw(pictures: Sequence[tuple[str, np.ndarray, str]]) -> Figure:
     tallest = max(picture.shape[0] / picture.shape[1] for _, picture, _ in pictures)
     figure = page(3.6 * len(pictures), 3.3 * tallest + 0.9)
     for ax, (name, picture, below) in zip(figure.subplots(1, len(pictures), squeeze=False)[0], pictures, strict=True):
         white = np.where(np.isnan(picture), 1.0, picture)
         show(ax, white.repeat(3, axis=2) if white.shape[2] == 1 else white, name, below)
-    return figure
+    return Drawing(figure, rows)

@@ -10,7 +10,7 @@ import numpy as np
 
 from sr.errors import UserError
 from sr.figures.curves import curve, groups
-from sr.figures.drawing import Drawing, Figure, color, marker, page, styled
+from sr.figures.drawing import Drawing, color, marker, page, styled
 from sr.runs.folder import Run
 
 
@@ -52,12 +52,6 @@ def jitter(
             row = {"label": label, "run": str(run.folder), "seed": run.seed, "column": column, "values": len(values)}
             rows.append({**row, "jitter": jitter_of(values, share), "last": float(values[-1])})
             lines.append((number, label, steps, values))
-    return Drawing(_draw(lines, rows, share), rows)
-
-
-def _draw(
-    lines: Sequence[tuple[int, str, np.ndarray, np.ndarray]], rows: Sequence[dict[str, Any]], share: float
-) -> Figure:
     figure = page(9, max(3.2, 1.2 + 0.32 * len(rows)))
     left, right = figure.subplots(1, 2, width_ratios=[1.7, 1])
     seen: set[str] = set()
@@ -75,10 +69,10 @@ def _draw(
     several = len(rows) > len(seen)
     names = [f"{row['label']}, seed {row['seed']}" if several else row["label"] for row in rows]
     right.set_yticks(heights, [textwrap.fill(name, 24) for name in names])
-    for height, row in zip(heights, rows, strict=True):
-        if np.isfinite(row["jitter"]):
-            right.annotate(f" {row['jitter']:.3f}", (row["jitter"], height), va="center", fontsize=8)
+    for height, value in zip(heights, [row["jitter"] for row in rows], strict=True):
+        if np.isfinite(value):
+            right.annotate(f" {value:.3f}", (value, height), va="center", fontsize=8)
     right.margins(x=0.2)
     right.grid(axis="y", visible=False)
     right.set(xlabel=f"jitter in the last {share:.0%} of the run, dB")
-    return figure
+    return Drawing(figure, rows)

@@ -39,11 +39,8 @@ _STRETCH = (
 _MODES = {  # Pillow's mode: what the file is, and the Python that makes an 8-bit RGB or grey copy
     "P": ("has a colour palette", _TO_RGB),
     "PA": ("has a colour palette with transparency", _ON_WHITE),
-    "RGBA": ("has an alpha channel", _ON_WHITE),
+    **dict.fromkeys(("RGBA", "RGBa", "LA", "La"), ("has an alpha channel", _ON_WHITE)),
     "RGBX": ("has a fourth channel", _TO_RGB),
-    "RGBa": ("has an alpha channel", _ON_WHITE),
-    "LA": ("has an alpha channel", _ON_WHITE),
-    "La": ("has an alpha channel", _ON_WHITE),
     "CMYK": ("is a CMYK print file", _TO_RGB),
     "YCbCr": ("holds YCbCr values", _TO_RGB),
     "LAB": ("holds CIE Lab values", "from PIL import ImageCms; " + _TO_RGB),

@@ -15,8 +15,6 @@ from sr.zoo.files import SUFFIXES
 from sr.zoo.load import load, save
 from sr.zoo.locate import checksum
 
-FOLDER = Zoo.dir
-
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse and run; errors that the user can mend end with status 1 and no traceback."""
@@ -28,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     saves.add_argument("checkpoint", type=Path, help="the file to write")
     saves.add_argument("--scale", type=int, help="for a file that serves every scale")
     for command in (lists, saves):
-        command.add_argument("--dir", type=Path, default=Path(FOLDER), help=f"where the files are ({FOLDER})")
+        command.add_argument("--dir", type=Path, default=Path(Zoo.dir), help=f"where the files are ({Zoo.dir})")
     typed = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
