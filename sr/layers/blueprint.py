@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from torch import Tensor, nn
+from torch import nn
 
 from sr.layers.convolution import conv3x3
 
 
-class BSConvU(nn.Module):
+class BSConvU(nn.Sequential):
     """Unconstrained blueprint separable convolution: 1x1 across channels, then 3x3 within each channel.
 
     The reverse order of a depthwise separable convolution: every output channel has one spatial blueprint,
@@ -38,11 +38,8 @@ class BSConvU(nn.Module):
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=pointwise_bias)
         self.depthwise = nn.Conv2d(out_channels, out_channels, 3, stride, padding, groups=out_channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.depthwise(self.pointwise(x))
 
-
-class BSConvS(nn.Module):
+class BSConvS(nn.Sequential):
     """Subspace blueprint separable convolution: the 1x1 of `BSConvU` through a bottleneck.
 
     The paper's equation 10 without its regulariser, a loss that holds the rows of the first 1x1 orthonormal. The
@@ -59,11 +56,8 @@ class BSConvS(nn.Module):
         self.pointwise = nn.Conv2d(mid, out_channels, 1, bias=False)
         self.depthwise = nn.Conv2d(out_channels, out_channels, 3, padding=1, groups=out_channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.depthwise(self.pointwise(self.squeeze(x)))
 
-
-class DepthwiseSeparable(nn.Module):
+class DepthwiseSeparable(nn.Sequential):
     """3x3 within each channel, then 1x1 across them.
 
     As in MobileNets (https://arxiv.org/abs/1704.04861), without their batch norm and activation between the two.
@@ -76,9 +70,6 @@ class DepthwiseSeparable(nn.Module):
         super().__init__()
         self.depthwise = nn.Conv2d(in_channels, in_channels, 3, padding=1, groups=in_channels, bias=False)
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.pointwise(self.depthwise(x))
 
 
 # 3x3 convolutions by name, each made from (C, C').

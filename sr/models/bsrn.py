@@ -25,8 +25,6 @@ class ESDB(Distillation):
         channels: C.
         attention: applied to the fused features, (B, C, H, W) -> (B, C, H, W).
         pointwise_bias: of the BSConv-U.
-
-    Shapes: (B, C, H, W) -> (B, C, H, W).
     """
 
     def __init__(self, channels: int, attention: nn.Module, pointwise_bias: bool = False) -> None:

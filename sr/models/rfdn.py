@@ -57,8 +57,6 @@ class RFDB(Distillation):
         esa_channels: f of ESA.
         esa_groups: convolutions of ESA after its pooling.
         conv: makes each 3x3 outside ESA, ``conv(C, C')``.
-
-    Shapes: (B, C, H, W) -> (B, C, H, W).
     """
 
     def __init__(
