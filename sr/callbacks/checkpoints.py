@@ -33,12 +33,7 @@ class Checkpoints(L.Callback):
     """
 
     def __init__(
-        self,
-        folder: str | Path,
-        monitor: str,
-        minutes: float = 5.0,
-        every_steps: int | None = None,
-        better: int = 1,
+        self, folder: str | Path, monitor: str, minutes: float = 5.0, every_steps: int | None = None, better: int = 1
     ) -> None:
         self.folder = Path(folder)
         self.monitor = monitor
