@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from sr.comparison.columns import tabulate
@@ -18,7 +17,8 @@ from sr.comparison.page import page
 from sr.comparison.rows import Row, Source, labelled, rows
 from sr.comparison.select import conditions, order, select
 from sr.comparison.wandb_report import build, rows_of
-from sr.compose.words import Words, listed
+from sr.compose.job import Job
+from sr.compose.words import listed
 from sr.errors import UserError
 from sr.measuring.entries import published_name, weights_entries
 from sr.metrics.lpips import ADDRESS, FILE, find_alexnet, lpips_of
@@ -30,28 +30,25 @@ from sr.scores.score import metrics_of
 from sr.scores.text import aligned
 
 log = logging.getLogger(__name__)
-UNMEASURED = "No LPIPS: it is measured on the sets of data=[...], and none was named."
-NO_LPIPS = f"No LPIPS: it needs {FILE} ({ADDRESS}), as lpips=PATH or where torchvision keeps it, and data=[...]."
+UNMEASURED = "No LPIPS: it is measured on the sets of benchmarks=[...], and none was named."
+NO_LPIPS = f"No LPIPS: it needs {FILE} ({ADDRESS}), as lpips=PATH or where torchvision keeps it, and benchmarks=[...]."
 
 
 def compare(cfg: DictConfig) -> None:
     """Run a composed conf/compare.yaml: print the table, write table.md, .csv, .tex, then index.html with crops."""
-    run = HydraConfig.get()
-    typed = list(run.overrides.task)
-    sets, protocols = Words(typed).names("data") or [], Words(typed).names("protocol") or []
+    job, sets = Job.current(), list(cfg.benchmarks)
     if cfg.wandb:
         _place(cfg.wandb)
-    typed_scale = cfg.scale if any(t.split("=")[0] == "scale" for t in typed) else None
-    at_scale = [] if typed_scale is None else [f"scale={typed_scale}"]
+    at_scale = [] if cfg.scale is None else [f"scale={cfg.scale}"]
     wanted, by = conditions([*at_scale, *listed(cfg.filter)]), listed(cfg.sort)
     metrics = _metrics(cfg)
-    table = tabulate(rows(labelled(sources(cfg, typed_scale))))
+    table = tabulate(rows(labelled(sources(cfg))))
 
     # What can be refused or left out before anything is measured.
     order(table, [name for name in by if not _measured_later(name, sets, metrics)])
     lines = select(table, [c for c in wanted if not _measured_later(c.key, sets, metrics)])
     found = [line.row for line in lines]
-    filler = Filler(cfg, typed, protocols, metrics)
+    filler = Filler(cfg, job.words, metrics)
     if sets:
         found = filler.missing(found, sets)
 
@@ -61,12 +58,12 @@ def compare(cfg: DictConfig) -> None:
         else [UNMEASURED if any(m.name == "lpips" for m in metrics) else NO_LPIPS]
     )
     if sets and filler.lr:
-        lr = f"LR of {', '.join(sets)} as typed ({', '.join(filler.lr)})"
+        lr = f"LR of {', '.join(sets)} as typed ({', '.join(word.lstrip('+') for word in filler.lr)})"
         notes.append(f"{lr}: measured now, not taken from what is stored.")
     chosen = [line.row for line in select(tabulate(found), wanted)]
     table = tabulate(chosen, notes)  # again: columns that only a row left out had are gone
     table = replace(table, lines=order(table, by))
-    folder = Path(run.runtime.output_dir)
+    folder = job.folder
     log.info("\n" + aligned(table.cells()) + "\n" + "\n".join(table.notes) + "\n")
     for name, write in {"table.md": as_markdown, "table.csv": as_csv, "table.tex": as_latex}.items():
         _write(folder / name, write(table))  # each at once: what follows may take long, or fail
@@ -97,19 +94,18 @@ def _measured_later(name: str, data: Sequence[str], metrics: Sequence[Metric]) -
     return bool(data) and (first in data or "/" in name or any(f"{first}_".startswith(f"{m.name}_") for m in metrics))
 
 
-def sources(cfg: DictConfig, scale: int | None) -> list[Source]:
+def sources(cfg: DictConfig) -> list[Source]:
     """Everything that was named: runs, then checkpoints, then authors' files.
 
     Args:
-        cfg: with runs, checkpoint, weights and zoo.
-        scale: what the user typed, or None.
+        cfg: with runs, checkpoint, weights, zoo and scale.
 
     Raises:
         UserError: nothing was named, or something that is not there.
     """
     found = [_of_run(run) for folder in listed(cfg.runs) for run in find_runs(Path(folder))]
     found += [_of_checkpoint(Path(path)) for path in listed(cfg.checkpoint)]
-    for entry in weights_entries(listed(cfg.weights), cfg.zoo, scale):
+    for entry in weights_entries(listed(cfg.weights), cfg.zoo, cfg.scale):
         node, own = entry.model.metadata["model"], entry.model
         found.append(Source(entry.name, Path("zoo"), node, partial(_same, own), None, entry.published))
     if not found:

@@ -8,12 +8,15 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+import hydra
 from omegaconf import DictConfig
 
 from sr.comparison.crops import CropGroup, add, crop_groups, within
 from sr.comparison.rows import Row, Source, lr_settings, with_baseline
 from sr.compose.image_sets import build_set, build_sets, refuse_missing
-from sr.compose.words import quoted
+from sr.compose.keys import declared
+from sr.compose.spelling import spelled_out
+from sr.compose.words import Words, quoted
 from sr.data.module import SRDataModule
 from sr.errors import UserError
 from sr.measuring.scoring import BASELINE, Entry, pick_device, score_set
@@ -21,6 +24,7 @@ from sr.metrics.metric import Metric
 from sr.metrics.protocol import Protocol, get_protocol
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
+from sr.runs.folder import Run
 from sr.scores.published import comparable
 from sr.scores.score import Score, averages
 
@@ -49,19 +53,16 @@ class Filler:
 
     Args:
         cfg: the composed conf/compare.yaml.
-        typed: the command line's overrides.
-        protocols: the names that were typed; none for those under which the papers measure each model.
+        words: of the command line.
         metrics: what is measured.
 
     Attributes:
         lr: those of the overrides that say how LR is made, or which LR is read.
     """
 
-    def __init__(
-        self, cfg: DictConfig, typed: Sequence[str], protocols: Sequence[str], metrics: Sequence[Metric]
-    ) -> None:
-        self.typed, self.protocols, self.metrics = list(typed), list(protocols), metrics
-        self.lr = lr_settings(typed)
+    def __init__(self, cfg: DictConfig, words: Words, metrics: Sequence[Metric]) -> None:
+        self.cfg, self.words, self.metrics = cfg, words, metrics
+        self.lr = lr_settings(words.texts)
         self.device = pick_device(cfg.device)
         self.images, self.size = int(cfg.crops), int(cfg.crop_size)
         self._held: tuple[str, SuperResolver] | None = None
@@ -72,7 +73,7 @@ class Filler:
 
         Where LR was typed, nobody knows whether stored scores are of the same: they are replaced.
         """
-        sets = {scale: build_sets(names, scale, self.typed) for scale in dict.fromkeys(row.scale for row in rows)}
+        sets = {scale: build_sets(names, scale, self.cfg) for scale in dict.fromkeys(row.scale for row in rows)}
         for of_scale in sets.values():
             refuse_missing(of_scale)
         if self.lr:
@@ -122,7 +123,7 @@ class Filler:
 
     def _protocols(self, entry: Entry, data: SRDataModule, asked: Sequence[str]) -> list[Protocol]:
         """Those asked for; without LR that a protocol makes itself where the set's is another."""
-        found = [get_protocol(name) for name in asked or self.protocols or entry.model.protocols]
+        found = [get_protocol(name) for name in asked or self.cfg.protocols or entry.model.protocols]
         return found if comparable(data) else [p for p in found if not p.defines_lr] or [get_protocol(SEEN)]
 
     def _entry(self, row: Row) -> Entry | None:
@@ -159,7 +160,7 @@ class Filler:
             models = [r for r in rows if r.scale == scale and r.final and r.source and r.source.load]
             if not models:
                 continue
-            sets = build_sets(names, scale, self.typed) if names else self._own_sets(models, scale)
+            sets = build_sets(names, scale, self.cfg) if names else self._own_sets(models, scale)
             of_sets = [self._crops(Row(BASELINE, scale), data) for data in sets]
             for row in models:  # all sets with one model, so that it is loaded once
                 for of_set, data in zip(of_sets, sets, strict=True):
@@ -188,9 +189,21 @@ class Filler:
     def _own_sets(self, rows: Sequence[Row], scale: int) -> list[SRDataModule]:
         """The sets of the first run that was measured on one that is still here; else the bundled photos."""
         for row in rows:
-            if sets := _present(row.source, row.scores, scale, self.typed):
+            if (run := row.source.run if row.source else None) and (sets := self._present(run, row.scores, scale)):
                 return sets
-        return [build_set(FALLBACK, scale, self.typed)]
+        return [build_set(FALLBACK, scale, self.cfg)]
+
+    def _present(self, run: Run, scores: Sequence[Score], scale: int) -> list[SRDataModule]:
+        """The sets on which a run was measured, where they are still here."""
+        cfg, found = hydra.compose("compare", overrides=set_words(run, self.words)), []
+        for name in dict.fromkeys(s.dataset.lower() for s in scores):
+            try:
+                data = build_set(name, scale, cfg, cfg.data)
+                data.check("test")
+            except UserError:
+                continue  # moved, or a folder whose place the run alone knows
+            found.append(data)
+        return found
 
 
 def _without(row: Row, sets: Sequence[str]) -> Row:
@@ -203,17 +216,11 @@ def _warn(what: str, error: Exception) -> None:
     log.warning(f"warning: {what}: {(str(error).splitlines() or [type(error).__name__])[0]}")
 
 
-def _present(source: Source | None, scores: Sequence[Score], scale: int, typed: Sequence[str]) -> list[SRDataModule]:
-    if source is None or source.run is None:
-        return []
-    config = source.run.config
-    places = [f"{key}={quoted(config[key])}" for key in ("data_dir", "cache_dir") if key in config]
-    found = []
-    for name in dict.fromkeys(s.dataset.lower() for s in scores):
-        try:
-            data = build_set(name, scale, [*source.run.overrides, *places, *typed])
-            data.check("test")
-        except UserError:
-            continue  # moved, or a folder whose place the run alone knows
-        found.append(data)
-    return found
+def set_words(run: Run, words: Words) -> list[str]:
+    """What was typed about image sets for a run, less what would build something else, and then what is typed now."""
+    places = [f"{key}={quoted(run.config[key])}" for key in ("data_dir", "cache_dir") if key in run.config]
+    theirs = [text for text in run.overrides if "_target_" not in text]
+    about_sets = Words([*theirs, *places, *words.texts]).only(
+        lambda key: declared(key).sets and key not in ("scale", "data")
+    )
+    return spelled_out("compare", about_sets.texts)

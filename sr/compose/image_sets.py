@@ -2,64 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sr.compose.checks import check_targets
-from sr.compose.keys import declared
 from sr.compose.suggestions import nearest
-from sr.compose.words import Words
 from sr.data.module import SRDataModule
 from sr.errors import UserError
 
 BENCHMARKS = ("set5", "set14", "b100", "urban100")  # the papers' table columns, in their order
 
 
-def build_set(name: str, scale: int, typed: Sequence[str]) -> SRDataModule:
-    """The data module conf/data/<name>.yaml at a scale, with those of the typed overrides that are about data."""
-    known = GlobalHydra.instance().config_loader().get_group_options("data", results_filter=ObjectType.CONFIG)
-    if name not in known:
-        raise UserError(f"data={name}: no such set.{nearest(name, known)} There are {', '.join(known)}")
-    own = hydra.compose("evaluate", overrides=[f"data=[{name}]"]).data
+def build_set(name: str, scale: int, cfg: DictConfig, settings: Mapping[str, Any] | None = None) -> SRDataModule:
+    """The data module conf/data/<name>.yaml at a scale.
 
-    def meant(key: str) -> bool:
-        inside = not key.startswith("data.") or key.split(".")[1] in own
-        return declared(key).sets and key not in ("data", "scale") and inside
-
-    about_data = Words(typed).only(meant)
-    cfg = hydra.compose("evaluate", overrides=[f"data=[{name}]", f"scale={scale}", *about_data.texts])
-    node: Any = OmegaConf.to_container(cfg, resolve=True)
+    Args:
+        name: of the set.
+        scale: of its LR.
+        cfg: whose data_dir, cache_dir, seed and degradation hold for it.
+        settings: of data modules; those that this one has hold for it.
+    """
+    own = _composed(name, scale)
+    for key in ("data_dir", "cache_dir", "seed", "degradation"):
+        own[key] = OmegaConf.to_container(cfg, resolve=False)[key]  # type: ignore[index, call-overload]
+    known = {key: value for key, value in (settings or {}).items() if key in own.data}
+    with open_dict(own):
+        own.data = OmegaConf.merge(own.data, known)
+    node: Any = OmegaConf.to_container(own, resolve=True)
     check_targets({"data": node["data"]})
     return hydra.utils.instantiate(node["data"])
 
 
-def build_sets(names: Sequence[str], scale: int, typed: Sequence[str]) -> list[SRDataModule]:
-    """Every named set; a typed data.<key> reaches the sets that have it.
+def build_sets(names: Sequence[str], scale: int, cfg: DictConfig) -> list[SRDataModule]:
+    """Every named set; a key of `cfg.data` reaches the sets that have it.
 
     Raises:
-        UserError: none of the sets has a key that was typed.
+        UserError: none of the sets has one of these keys.
     """
-    sets = [build_set(name, scale, typed) for name in names]
-    keys = {key for name in names for key in hydra.compose("evaluate", overrides=[f"data=[{name}]"]).data}
-    for word in Words(typed):
-        if word.key.startswith("data.") and (key := word.key.split(".")[1]) not in keys:
-            raise UserError(
-                f"data.{key}: none of {', '.join(names)} has this key.{nearest(key, sorted(keys))} "
-                f"There are {', '.join(sorted(keys))}"
-            )
-    return sets
+    keys = sorted({str(key) for name in names for key in _composed(name, scale).data})
+    if unknown := [str(key) for key in cfg.data if key not in keys]:
+        raise UserError(
+            f"data.{unknown[0]}: none of {', '.join(names)} has this key.{nearest(unknown[0], keys)} "
+            f"There are {', '.join(keys)}"
+        )
+    return [build_set(name, scale, cfg, cfg.data) for name in names]
 
 
-def found_benchmarks(scale: int, typed: Sequence[str]) -> list[SRDataModule]:
+def _composed(name: str, scale: int) -> DictConfig:
+    known = GlobalHydra.instance().config_loader().get_group_options("data", results_filter=ObjectType.CONFIG)
+    if name not in known:
+        raise UserError(f"benchmarks=[{name}]: no such set.{nearest(name, known)} There are {', '.join(known)}")
+    return hydra.compose("evaluate", overrides=[f"+data={name}", f"scale={scale}"])
+
+
+def found_benchmarks(scale: int, cfg: DictConfig) -> list[SRDataModule]:
     """Those of the papers' test sets that are on disk below data_dir."""
     found = []
     for name in BENCHMARKS:
-        data = build_set(name, scale, typed)
+        data = build_set(name, scale, cfg)
         try:
             data.check("test")
         except UserError:

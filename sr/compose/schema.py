@@ -19,7 +19,6 @@ from sr.compose.words import PAPER_DATA
 class Common:
     """Keys that training and evaluation share."""
 
-    scale: int = key(4, sets=True)
     seed: int = key(0, sets=True, one_line=True, grows=True)
     data_dir: str = key("data", sets=True, result=False)  # one setting from which every data root follows
     # decoded pixels
@@ -71,7 +70,7 @@ class TrainSchema(Common):
     optimizer_state: str = key("fresh", stage=True, whole_run=True, timing=False)  # of a stage: fresh, or kept
     # torchvision's vgg19-dcbb9e9d.pth; null: looked for where torchvision keeps it
     vgg_weights: str | None = key(result=False)
-    protocol: Any = key()  # of the validation figure
+    protocol: str = key("y")  # of validation; see sr/metrics/protocol.py
     callbacks: Any = key(dict)
     trainer: Any = key(resume=True)  # the group; its keys are declared each for itself
     logger: Any = key(dict, result=False, named=False)
@@ -84,8 +83,8 @@ class TrainSchema(Common):
     # measured at the end; null: the data's own and those found in data_dir
     benchmarks: list[str] | None = key(resume=True)
     self_ensemble: bool = key(False, resume=True)  # at the end the result is also measured under x8 self-ensemble
-    # of it; null: those under which the papers measure the model
-    test_protocols: list[str] | None = key(resume=True)
+    # of it: names, or {channel: rgb, shave: 4}; null: those under which the papers measure the model
+    protocols: list[Any] | None = key(resume=True)
     # of validation and at the end: names, files; best.ckpt is chosen by the first one
     metrics: list[str] = key(lambda: ["psnr", "ssim"], resume=True, timing=False)
     choices: dict[str, Any] = key(dict, result=False, timing=False)  # filled in: the names chosen from each group
@@ -106,7 +105,11 @@ class EvaluateSchema(Common):
     checkpoint: Any = None  # a path, or a list of paths
     weights: Any = None  # authors' files: a name of the zoo or a path, or a list of both
     zoo: Zoo = field(default_factory=Zoo)
-    protocol: Any = None  # a name or a list of names; null: those under which the papers measure the model
+    scale: int | None = None  # null: every one that the models serve; for model=bicubic 4
+    data: dict[str, Any] = field(default_factory=dict)  # settings of the sets' own, for those that have them
+    benchmarks: list[str] = field(default_factory=lambda: ["bundled"])  # names of conf/data
+    # names, or {channel: rgb, shave: 4}; null: those under which the papers measure the model
+    protocols: list[Any] | None = None
     metrics: list[str] = field(default_factory=lambda: ["psnr", "ssim"])  # names, and files with one of your own
     self_ensemble: bool = False
     statistics: Any = "population"  # of batch norm: population (running), image (each image's own), or a list of both
@@ -155,7 +158,11 @@ class CompareSchema(Common):
     checkpoint: Any = None  # a path, or a list of paths
     weights: Any = None  # authors' files: a name of the zoo or a path, or a list of both
     zoo: Zoo = field(default_factory=Zoo)
-    protocol: Any = None  # a name or a list of names; null: those under which the papers measure the model
+    scale: int | None = None  # null: all
+    data: dict[str, Any] = field(default_factory=dict)  # settings of the sets' own, for those that have them
+    benchmarks: list[str] = field(default_factory=list)  # names of conf/data; none: nothing is measured
+    # names, or {channel: rgb, shave: 4}; null: those under which the papers measure the model
+    protocols: list[Any] | None = None
     metrics: list[str] = field(default_factory=lambda: ["psnr", "ssim"])  # names, and files with one of your own
     sort: Any = None  # a column or a list of columns, the best first; -name turns the order
     filter: Any = None  # a condition such as 'scale=4', or a list of conditions that must all hold

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from sr.compose.suggestions import options
 
+FORMER = {  # words that stand for others, as earlier versions had them
+    "train": {"test_protocols": "protocols"},
+    "evaluate": {"data": "benchmarks", "protocol": "protocols"},
+    "compare": {"data": "benchmarks", "protocol": "protocols"},
+}
+LISTS = ("benchmarks", "protocols")  # one name is a list too
 QUOTED = ("runs", "checkpoint", "weights", "filter", "sort")  # their words may hold what Hydra's grammar does not
 
 
@@ -17,23 +24,33 @@ def spelled_out(command: str, arguments: Sequence[str]) -> list[str]:
         and not any(a.startswith("figure=") for a in arguments)
     ):
         return [*arguments, "figure=crop_grid"]  # its help composes a config, for which one must be chosen
-    spell = {"measure": models_listed, "compare": conditions_quoted}.get(command, str)
-    return [spell(argument) for argument in arguments]
+    return [_spelled(command, argument) for argument in arguments]
 
 
-def models_listed(argument: str) -> str:
+def _spelled(command: str, argument: str) -> str:
+    key, sign, value = argument.partition("=")
+    former = FORMER.get(command, {})
+    key = former.get(key, key)
+    if command == "measure" and key == "model":
+        return models_listed(value)
+    if key.startswith("data.") and "data" in former:
+        return f"++{argument}"  # of whichever sets are named: no schema knows their keys
+    if key in LISTS and re.fullmatch(r"[^\[\]{},'\"]+", value) and value != "null":
+        return f"{key}=[{value}]"
+    if key == "metrics" or (command == "compare" and key in QUOTED):
+        return f"{key}={quoted_words(value)}"
+    return f"{key}{sign}{value}"
+
+
+def models_listed(value: str) -> str:
     """`model=all` becomes the list of every model, and one name a list: models are a multiple choice of measure."""
-    key, _, value = argument.partition("=")
-    if key != "model":
-        return argument
     names = options("model") if value == "all" else [n.strip() for n in value.strip("[]'\" ").split(",")]
     return f"model=[{','.join(names)}]"
 
 
-def conditions_quoted(argument: str) -> str:
-    """Words of compare that Hydra would read as signs of its own, as in filter=scale=4, in quotes."""
-    key, sign, value = argument.partition("=")
-    if key not in QUOTED or not sign or value in ("", "null") or set(value) & set("'\"{$"):
-        return argument
+def quoted_words(value: str) -> str:
+    """Words that Hydra would read as signs of its own, as the scale=4 of filter=scale=4, in quotes; always a list."""
+    if value in ("", "null") or set(value) & set("'\"{$"):
+        return value
     words = value.strip().removeprefix("[").removesuffix("]").split(",")
-    return f"{key}=[{','.join(repr(word.strip()) for word in words if word.strip())}]"
+    return f"[{','.join(repr(word.strip()) for word in words if word.strip())}]"

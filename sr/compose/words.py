@@ -85,7 +85,7 @@ class Words:
         return self.only(lambda key: key not in keys)
 
     def names(self, group: str) -> list[str] | None:
-        """The names in `data=[...]`, which Hydra keeps nowhere else; None where it was not typed."""
+        """The names in `model=[...]`, which Hydra keeps nowhere else; None where it was not typed."""
         word = self.last(group)
         return None if word is None else listed(word.parsed)
 

@@ -88,7 +88,7 @@ def bubble(
     if not points:
         raise UserError(
             f"no figure on {dataset} x{scale} under {', '.join(known)}: try figure.dataset=Set5 scale=4, or measure a "
-            f"run on it: sr evaluate checkpoint=RUN data=[{dataset.lower()}]"
+            f"run on it: sr evaluate checkpoint=RUN benchmarks=[{dataset.lower()}]"
         )
     return Drawing(_draw(points, scale, dataset, known), points, notes)
 

@@ -11,9 +11,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.checks import check_targets
-from sr.compose.conf import CONF
 from sr.compose.image_sets import build_sets, refuse_missing
-from sr.compose.words import Words, listed
+from sr.compose.words import listed
 from sr.data.module import SRDataModule
 from sr.errors import UserError
 from sr.layers.statistics import batch_norms, with_own_statistics
@@ -25,43 +24,40 @@ from sr.models.bicubic import Bicubic
 from sr.runs import checkpoint
 
 log = logging.getLogger(__name__)
+UNTRAINED_SCALE = 4  # at which model=bicubic is measured unless a scale is typed
 
 
 def evaluate(cfg: DictConfig) -> None:
     """Run a composed conf/evaluate.yaml: one table per scale over all models and sets."""
-    run = HydraConfig.get()
-    typed = list(run.overrides.task)
-    sets_wanted = _names("data", typed)
-    protocols = _names("protocol", typed) or None
     device, metrics = pick_device(cfg.device), get_metrics(cfg.metrics)
     by_scale: dict[int, list[Entry]] = {}
-    for entry in with_statistics(_entries(cfg, typed), listed(cfg.statistics)):
-        for scale in [cfg.scale] if _typed("scale", typed) else entry.model.scales:
+    for entry in with_statistics(_entries(cfg), listed(cfg.statistics)):
+        for scale in [cfg.scale] if cfg.scale else entry.model.scales:
             by_scale.setdefault(scale, []).append(entry)
-    folder = Path(run.runtime.output_dir)
+    folder = Path(HydraConfig.get().runtime.output_dir)
     planned: list[tuple[Path, list[Entry], list[SRDataModule]]] = []
     for scale, entries in by_scale.items():
-        sets = build_sets(sets_wanted, scale, typed)
+        sets = build_sets(cfg.benchmarks, scale, cfg)
         refuse_missing(sets)
         if cfg.baseline and all(e.name != BASELINE for e in entries):
             entries = [Entry(BASELINE, Bicubic(scale)), *entries]
         planned.append((folder / f"x{scale}" if len(by_scale) > 1 else folder, entries, sets))
     for place, entries, sets in planned:
         drawn = cfg.panels, cfg.panel_size, cfg.panel_at
-        score_all(entries, sets, place, device, protocols, metrics, cfg.self_ensemble, *drawn)
+        score_all(entries, sets, place, device, cfg.protocols, metrics, cfg.self_ensemble, *drawn)
 
 
-def _entries(cfg: DictConfig, typed: Sequence[str]) -> list[Entry]:
+def _entries(cfg: DictConfig) -> list[Entry]:
     paths, weights = listed(cfg.checkpoint), listed(cfg.weights)
-    scale_typed = _typed("scale", typed)
     if not paths and not weights:
         if cfg.model is None:
             raise UserError(
                 "nothing to measure: type checkpoint=<file or run folder>, weights=<name in the zoo or file> (or lists "
                 "of them), or model=bicubic. The zoo: sr zoo list"
             )
-        check_targets(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
-        model: SuperResolver = hydra.utils.instantiate(cfg.model)
+        own = OmegaConf.merge(cfg, {"scale": cfg.scale or UNTRAINED_SCALE})
+        check_targets({"model": OmegaConf.to_container(own.model, resolve=True)})
+        model: SuperResolver = hydra.utils.instantiate(own.model)
         if any(True for _ in model.parameters()):
             raise UserError(
                 f"model={_chosen()} has weights that nobody trained: type checkpoint=<file or run folder> instead"
@@ -69,11 +65,11 @@ def _entries(cfg: DictConfig, typed: Sequence[str]) -> list[Entry]:
         return [Entry(_chosen(), model)]
     if weights and cfg.model is not None:
         raise UserError(f"model={_chosen()}: leave model= out beside weights=, the files tell their architecture")
-    entries = weights_entries(weights, cfg.zoo, cfg.scale if scale_typed else None)
+    entries = weights_entries(weights, cfg.zoo, cfg.scale)
     for path in paths:
         content = checkpoint.read(path)
         model = checkpoint.build(content, path)
-        if scale_typed and cfg.scale not in model.scales:
+        if cfg.scale and cfg.scale not in model.scales:
             scales = ", ".join(map(str, model.scales))
             raise UserError(f"scale={cfg.scale}: checkpoint {path} is of scale {scales}; leave scale= out")
         if cfg.model is not None and cfg.model._target_ != content["sr"]["model"]["_target_"]:
@@ -112,10 +108,6 @@ def _own_statistics(entry: Entry) -> Entry:
 STATISTICS: dict[str, Callable[[Entry], Entry]] = {"population": lambda entry: entry, "image": _own_statistics}
 
 
-def _typed(key: str, typed: Sequence[str]) -> bool:
-    return any(a.split("=")[0].lstrip("+~") == key for a in typed)
-
-
 def _chosen() -> str:
     return str(HydraConfig.get().runtime.choices["model"])
 
@@ -128,11 +120,3 @@ def _unique(name: str, path: str, taken: list[str]) -> str:
     run = run.parents[1] if run.is_file() else run
     longer = f"{name}:{run.name}"
     return longer if longer not in taken else f"{longer}:{len(taken) + 1}"
-
-
-def _names(group: str, typed: Sequence[str]) -> list[str]:
-    """Those that were typed, else those of conf/evaluate.yaml."""
-    if (given := Words(typed).names(group)) is not None:
-        return given
-    defaults = OmegaConf.load(CONF / "evaluate.yaml").defaults
-    return [str(v) for entry in defaults if isinstance(entry, DictConfig) and group in entry for v in entry[group]]

@@ -93,7 +93,7 @@ class TrainingLoops(L.LightningModule):
         if not found:
             raise UserError(
                 f"{type(self).__name__} has no parameters to train. Measure it instead: "
-                "sr evaluate model=bicubic data=[bundled]"
+                "sr evaluate model=bicubic benchmarks=[bundled]"
             )
         return found
 

@@ -11,6 +11,8 @@ MOVED = {  # where classes and functions stood that a stored config may name
     "sr.schedules": "sr.training.schedules",
 }
 
+RENAMED = {"test_protocols": "protocols"}  # keys
+
 
 def upgraded(node: Any) -> Any:
     """A stored config, or a part of it, in plain values: what was moved is named by where it stands now."""
@@ -18,7 +20,11 @@ def upgraded(node: Any) -> Any:
         return [upgraded(value) for value in node]
     if not isinstance(node, dict):
         return node
-    return {key: moved(value) if key == "_target_" else upgraded(value) for key, value in node.items()}
+    if node.get("_target_") == "sr.metrics.protocol.get_protocol":
+        return node.get("name")  # a protocol was built where it is named now
+    return {
+        RENAMED.get(key, key): moved(value) if key == "_target_" else upgraded(value) for key, value in node.items()
+    }
 
 
 def moved(target: Any) -> Any:

@@ -91,7 +91,7 @@ def goals(model: str, scales: Collection[int], protocols: Collection[str]) -> st
         f"  x{scale} {protocol}: {', '.join(cells)} ({source})" for (scale, protocol, source), cells in lines.items()
     ]
     if others:
-        text.append(f"  to be measured under {others} too, type test_protocols=[{','.join([*protocols, others])}]")
+        text.append(f"  to be measured under {others} too, type protocols=[{','.join([*protocols, others])}]")
     return "\n".join([f"published, {legend(METRICS)}:", *text])
 
 

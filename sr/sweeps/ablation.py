@@ -11,7 +11,7 @@
 
 Settings are written as one would type them: `model: srresnet` chooses, `+loss@losses.x: l1` chooses where nothing was
 chosen before, `model.num_blocks: 8` sets. Step counts are best given as parts of ${steps}, so that they follow whatever
-is typed. The protocols of the columns belong into `test_protocols`. A cell of `paper` is PSNR in dB, or PSNR/SSIM, or
+is typed. The protocols of the columns belong into `protocols`. A cell of `paper` is PSNR in dB, or PSNR/SSIM, or
 null where no figure could be sourced; `published: edsr` takes them, and those under self-ensemble, from published.csv.
 `needs: vgg` marks a row that needs VGG-19's weights.
 """

@@ -176,6 +176,7 @@ def _left_to_the_rows(word: Word, swept: Sequence[str]) -> str:
 
 
 def _hash(texts: Sequence[str]) -> str:
+    texts = [re.sub("^protocols=", "test_protocols=", text) for text in texts]  # so that a former sweep is gone on with
     return hashlib.sha256("\n".join(sorted(texts)).encode()).hexdigest()[:8]
 
 

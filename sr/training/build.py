@@ -20,6 +20,7 @@ from sr.errors import UserError
 from sr.loggers import CsvLog
 from sr.loggers.run_facts import run_facts
 from sr.metrics.metric import get_metrics
+from sr.metrics.protocol import get_protocol
 from sr.models.base import SuperResolver, Training
 from sr.training.stage_configs import StageConfig, at_scale, scales
 
@@ -80,7 +81,7 @@ def training(cfg: DictConfig) -> Training:
         loss=hydra.utils.instantiate(cfg.loss, _convert_="all"),
         optimizer=hydra.utils.instantiate(cfg.optimizer, _convert_="all"),
         scheduler=hydra.utils.instantiate(cfg.scheduler, _convert_="all"),
-        protocol=hydra.utils.instantiate(cfg.protocol),
+        protocol=get_protocol(cfg.protocol),
         groups=plain(cfg.parameter_groups),
         frozen=plain(cfg.frozen),
         trained=plain(cfg.trained) if cfg.trained is not None else None,
@@ -114,7 +115,7 @@ def trainer(
         sweep: folder of the sweep that the run is a row of, or None.
     """
     lead = get_metrics(cfg.metrics)[0]
-    monitor, better = f"val/{lead.name}_{cfg.protocol.name}", lead.better or 1
+    monitor, better = f"val/{lead.name}_{get_protocol(cfg.protocol).name}", lead.better or 1
     last = Checkpoints(folder / "checkpoints", monitor, cfg.save_every_minutes, cfg.save_every_steps, better)
     callbacks: list[L.Callback] = [NanGuard(folder)]
     if cfg.trainer.enable_progress_bar:

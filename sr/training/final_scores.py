@@ -46,7 +46,7 @@ def measure(plan: Plan, trainer: L.Trainer, folder: Path) -> float | None:
             held_out.trainer = None  # this process measures every image, not its share
         entries = [Entry(BASELINE, Bicubic(scale)), *(e for e in results if scale in e.model.scales)]
         place = folder if len(sets) == 1 else folder / f"x{scale}"
-        means = score_all(entries, measured, place, trainer.strategy.root_device, cfg.test_protocols, metrics)
+        means = score_all(entries, measured, place, trainer.strategy.root_device, cfg.protocols, metrics)
         ours = {e.name: [s for s in means if s.model.rstrip("+") == e.name] for e in entries[1:]}
         if objective is None:
             lead = [s.value for s in ours.get(name, ()) if s.metric == metrics[0].name]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sr.compose.schema import scale_name
 from sr.measuring.entries import published_name
+from sr.metrics.protocol import get_protocol
 from sr.scores.published import goals
 from sr.training.build import plain
 from sr.training.plan import Plan
@@ -33,5 +34,6 @@ def introduction(plan: Plan, folder: Path) -> str:
         text += f"{label}{stage.end - stage.begin:,} steps of {stage.cfg.batch_size} LR patches of {patch}"
     text += f" from {plan.stages[-1].data.describe()}\nrun folder: {folder}"
     paper = published_name(plain(plan.stages[-1].cfg.model), plan.name)
-    reach = goals(paper, scales(plan.stages[-1].cfg), cfg.test_protocols or model.protocols)
+    measured = [get_protocol(protocol).name for protocol in cfg.protocols or model.protocols]
+    reach = goals(paper, scales(plan.stages[-1].cfg), measured)
     return f"{text}\n{reach}" if reach else text

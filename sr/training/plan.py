@@ -113,7 +113,7 @@ def planned(composed: DictConfig, job: Job) -> Plan:
     modules = list(dict.fromkeys(data))
     for module in modules:
         module.check("fit")
-    test_sets = find_test_sets(cfg, configs, data, words)
+    test_sets = find_test_sets(cfg, configs, data)
     for module in modules:
         refuse_leaks(module, [held_out for of_scale in test_sets.values() for held_out in of_scale])
 

@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
             print(listing(typed.dir))
         else:
             save(load(typed.weights, typed.dir, typed.scale), typed.checkpoint)
-            print(f"{typed.checkpoint}\nTry it: sr evaluate checkpoint={typed.checkpoint} data=[set5]")
+            print(f"{typed.checkpoint}\nTry it: sr evaluate checkpoint={typed.checkpoint} benchmarks=[set5]")
     except UserError as error:
         sys.exit(f"error: {error}")
 

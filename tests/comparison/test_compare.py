@@ -12,13 +12,12 @@ import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from sr.comparison import fill
-from sr.comparison.rows import Source
-from sr.compose.spelling import conditions_quoted
+from sr.comparison.fill import set_words
+from sr.compose.words import Words
 from sr.measuring.scoring import score_set
 from sr.models.ecbsr import ECBSR
 from sr.runs import checkpoint
 from sr.runs.folder import Run
-from sr.scores.score import Score
 
 
 def table(done):
@@ -177,15 +176,14 @@ def test_one_model_is_held_at_a_time(command, runs, monkeypatch):
     assert done.code == 0 and loaded == {"l1": 2, "l2": 2}, done  # to measure, and for the crops
 
 
-def test_a_place_may_hold_an_apostrophe(monkeypatch, tmp_path):
-    asked = []
-    monkeypatch.setattr(fill, "build_set", lambda name, scale, typed: asked.extend(typed) or fill.FirstImages)
-    monkeypatch.setattr(fill.FirstImages, "check", lambda part: None, raising=False)
-    run = Run(tmp_path, "m", {"data_dir": "/home/o'brien/a b"}, [], [], [], None, 0, "finished", 0)
-    scores = [Score("m", "Set5", 2, "y", "psnr", 30.0, 5)]
-    assert fill._present(Source("m", tmp_path, run=run), scores, 2, ["seed=1"])
-    parsed = OverridesParser.create().parse_overrides(asked)
-    assert [o.value() for o in parsed] == ["/home/o'brien/a b", 1]
+def test_a_place_may_hold_an_apostrophe_and_a_run_names_nothing_to_call(tmp_path):
+    theirs = ["degradation=bicubic_noise", "data.lr=LR", "data=set5", "model=edsr", "data._target_=os.system"]
+    run = Run(tmp_path, "m", {"data_dir": "/home/o'brien/a b"}, theirs, [], [], None, 0, "finished", 0)
+    parsed = OverridesParser.create().parse_overrides(set_words(run, Words(["seed=1", "++data.download=true"])))
+    assert {o.key_or_group: o.value() for o in parsed} == {
+        "degradation": "bicubic_noise", "data.lr": "LR", "data_dir": "/home/o'brien/a b", "seed": 1,
+        "data.download": True,
+    }  # fmt: skip
 
 
 def test_what_cannot_be_compared(command, tmp_path):
@@ -210,18 +208,6 @@ def test_authors_weights_on_set5(command, shared):
     picture = data(done)["pictures"][0]
     assert picture["title"] == "Set5 x4, y"
     assert {p["label"] for p in picture["points"] if p["paper"]} >= {"rlfn", "bsrn", "imdn"}
-
-
-def test_words_that_hydra_reads_as_signs():
-    for typed, spelt in {
-        "runs=a/lr=1,b": "runs=['a/lr=1','b']",
-        "filter=[scale=4,psnr>30]": "filter=['scale=4','psnr>30']",
-        "filter='x=1'": "filter='x=1'",
-        "sort=-psnr": "sort=['-psnr']",
-        "out=o": "out=o",
-        "runs=null": "runs=null",
-    }.items():
-        assert conditions_quoted(typed) == spelt
 
 
 def test_a_w_and_b_report_is_written_without_a_network(command, monkeypatch, tmp_path):

@@ -16,6 +16,7 @@ from sr.measuring.scoring import Entry
 from sr.metrics.protocol import get_protocol
 from sr.models.repsr import RepSR
 from sr.runs import checkpoint
+from sr.scores.score import read, table
 
 PUBLISHED_BICUBIC = {  # EDSR paper, Table 3: PSNR and SSIM on Y
     2: {"Set5": (33.66, 0.9299), "Set14": (30.24, 0.8688), "B100": (29.56, 0.8431)},
@@ -88,6 +89,18 @@ def test_the_bundled_photos_need_no_setting(command):
     assert {r["protocol"] for r in results(outcome.folder)} == {"y_classic", "y", "rgb"}
     with Image.open(outcome.folder / "panels/Bundled_x4.png") as panel:
         assert panel.width > 300
+
+
+def test_a_protocol_composed_in_place_is_measured_and_its_name_is_read_back(command):
+    typed = ["model=bicubic", "scale=2", "benchmarks=bundled", "panels=0"]
+    outcome = command("evaluate.py", *typed, "protocols=[{channel: rgb, shave: 4},ntire22]")
+    assert outcome.code == 0 and "RGB, SR in 8-bit RGB, shave = 4" in outcome.out, outcome
+    composed, listed = results(outcome.folder)
+    assert (composed["protocol"], listed["protocol"]) == ("rgb_shave4", "ntire22")
+    assert composed["psnr"] == listed["psnr"]
+    assert table(read(outcome.folder / "results.csv")).count("rgb_shave4") == 2
+    again = command("evaluate.py", *typed, "protocols=rgb_shave4", folder="again")
+    assert results(again.folder) == [composed]
 
 
 def test_per_image_figures_average_to_the_table(command, div2k):

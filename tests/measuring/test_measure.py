@@ -57,5 +57,5 @@ def test_what_cannot_be_measured(command):
 def test_all_is_every_model(root):
     from sr.compose.spelling import models_listed
 
-    argument = models_listed("model=all")
+    argument = models_listed("all")
     assert argument.count(",") + 1 == len(list((root / "conf/model").glob("*.yaml")))

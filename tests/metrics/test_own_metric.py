@@ -97,7 +97,7 @@ def test_it_appears_wherever_psnr_does(command, div2k, rmse):
     assert float(logged[-1]["test/DIV2K/rmse_y"]) == pytest.approx(found["y", "rmse"])
     assert logged[-1]["test/DIV2K_ensemble/rmse_rgb"]
     # evaluate
-    measured = command("evaluate.py", f"checkpoint={run}", "data=[div2k]", *data, metrics, folder="measured")
+    measured = command("evaluate.py", f"checkpoint={run}", "benchmarks=[div2k]", *data, metrics, folder="measured")
     assert measured.code == 0 and "RMSE in grey levels" in measured.out, measured
     again = {(s.protocol, s.metric): s.value for s in read(measured.folder / "results.csv") if s.model == "ecbsr_m4c8"}
     assert again == found
@@ -105,7 +105,7 @@ def test_it_appears_wherever_psnr_does(command, div2k, rmse):
     plain = command("train.py", *small, "seed=2", folder="plain")
     assert plain.code == 0, plain
     done = command(
-        "compare.py", f"runs=[{run},{other},{plain.folder}]", metrics, "data=[div2k]", *data, "sort=rmse",
+        "compare.py", f"runs=[{run},{other},{plain.folder}]", metrics, "benchmarks=[div2k]", *data, "sort=rmse",
         "filter=rmse>0", "crops=0", folder="compared",
     )  # fmt: skip
     assert done.code == 0, done

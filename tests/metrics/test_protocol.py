@@ -1,14 +1,13 @@
 """Protocols: each convention by hand, errors, and the published bicubic rows."""
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
 import torch
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from sr.errors import UserError
 from sr.imaging.color import rgb_to_y
@@ -41,19 +40,43 @@ def upscaled(hr: torch.Tensor, scale: int) -> torch.Tensor:
     return imresize(imresize(hr, 1 / scale).float() / 255, scale)
 
 
-def test_every_config_gives_the_protocol_of_its_name(root: Path):
-    files = sorted((root / "conf" / "protocol").glob("*.yaml"))
-    assert {file.stem for file in files} == set(PROTOCOLS) == set(SHAVES)
-    for file in files:
-        protocol = instantiate(OmegaConf.load(file))
-        assert protocol is PROTOCOLS[file.stem] and protocol.name == file.stem
-        assert protocol.description
-        assert (protocol.shave(2), protocol.shave(4)) == SHAVES[file.stem]
+def test_every_protocol_is_told_in_the_help(root: Path):
+    told = (root / "conf/hydra/help/evaluate.yaml").read_text()
+    assert set(PROTOCOLS) == set(SHAVES)
+    for name, protocol in PROTOCOLS.items():
+        assert re.search(rf"\b{name}\b", told) and protocol.name == name and protocol.description
+        assert (protocol.shave(2), protocol.shave(4)) == SHAVES[name]
 
 
 def test_unknown_name():
-    with pytest.raises(UserError, match="did you mean protocol=y_classic"):
+    with pytest.raises(
+        UserError, match=r"did you mean y_classic.*channel \(y, rgb\), shave .*protocols=\[rgb_shave4\]"
+    ):
         get_protocol("y_clasic")
+
+
+def test_one_that_is_not_listed_is_composed():
+    hr = photo()
+    sr = upscaled(hr, 2)
+    for parts, name, shave, like in (
+        ({"channel": "rgb", "shave": 4}, "rgb_shave4", (4, 4), "ntire22"),
+        ({"channel": "rgb", "shave": "scale+6"}, "rgb_shave_scale6", (8, 10), "ntire17"),
+        ({"channel": "y"}, "y_shave_scale", (2, 4), "y"),
+        ({"channel": "y", "shave": 0}, "y_shave0", (0, 0), "video_y"),
+    ):
+        composed = get_protocol(parts)
+        assert composed.name == name and get_protocol(name) == composed and name in get_protocol(name).name
+        assert (composed.shave(2), composed.shave(4)) == shave and not composed.defines_lr
+        assert composed.compare(sr, hr, 4) == get_protocol(like).compare(sr, hr, 4)
+    y8 = get_protocol("y_shave_scale_uint8").compare(sr, hr, 2)["psnr"]
+    assert y8 == get_protocol("y_uint8").compare(sr, hr, 2)["psnr"]
+    unrounded = get_protocol({"channel": "y", "shave": "scale", "rounding": "float"})
+    assert unrounded.name == "y_shave_scale_float" and get_protocol(unrounded.name) == unrounded
+    expected = get_protocol("y_float").compare(sr.clamp(0, 1), hr, 2)["psnr"].item()
+    assert unrounded.compare(sr, hr, 2)["psnr"].item() == pytest.approx(expected, abs=1e-6)
+    for wrong in ({"channel": "g"}, {"shave": 4}, {"channel": "y", "shave": "x"}, {"channel": "y", "border": 4}):
+        with pytest.raises(UserError, match=r"there is no protocol .*protocols=\[\{channel: rgb, shave: 4\}\]"):
+            get_protocol(wrong)
 
 
 @pytest.mark.parametrize("name", SHAVES)

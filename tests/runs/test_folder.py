@@ -12,6 +12,7 @@ from sr.runs.config import flat
 from sr.runs.differences import settings
 from sr.runs.folder import differing, find_runs, read_run
 from sr.runs.record import record, recorded
+from sr.runs.upgrade import upgraded
 from sr.scores.score import scores_of
 
 
@@ -117,3 +118,8 @@ def test_a_run_without_a_checkpoint_neither_hides_a_choice_nor_makes_steps_diffe
     assert settings(found) == [{"loss": "l1"}, {"loss": "l2"}, {"loss": "l1"}]
     found[2].config["optimizer"] = {"lr": 1}
     assert "optimizer.lr" in differing(found)  # what no budget changes is held against the others
+
+
+def test_a_protocol_of_a_former_version_is_a_name():
+    then = {"protocol": {"_target_": "sr.metrics.protocol.get_protocol", "name": "y"}, "test_protocols": ["y", "rgb"]}
+    assert upgraded({"seed": 1, **then}) == {"seed": 1, "protocol": "y", "protocols": ["y", "rgb"]}

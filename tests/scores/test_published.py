@@ -60,8 +60,8 @@ def test_what_a_run_has_to_reach_is_said_with_protocol_and_source():
     told = goals("edsr", [4], ["y", "rgb"])
     assert "x4 y_uint8: Set5 32.46 / 0.8968, Set14 28.80 / 0.7876, B100 27.71 / 0.7420, Urban100 26.64 / 0.8033" in told
     assert "x4 rgb: Set5 30.55 / 0.8701" in told and "x2" not in told and "EDSR paper Table 3" in told
-    assert told.endswith("type test_protocols=[y,rgb,y_uint8,edsr_div2k]")
-    assert "test_protocols" not in goals("rlfn", [4], ["y", "rgb"])
+    assert told.endswith("type protocols=[y,rgb,y_uint8,edsr_div2k]")
+    assert "protocols=" not in goals("rlfn", [4], ["y", "rgb"])
     assert [line.split(":")[0].strip() for line in goals("vdsr", [2, 3], ["y_classic", "edsr_div2k"]).splitlines()] == [
         "published, PSNR in dB / SSIM", "x2 y_classic", "x2 edsr_div2k", "x3 y_classic", "x3 edsr_div2k",
     ]  # fmt: skip

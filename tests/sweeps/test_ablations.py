@@ -122,7 +122,7 @@ def test_what_the_columns_promise_is_measured_and_published(compose, name):
     for row in ablation.rows.values():
         store(ablation, row)
         cfg = compose(f"ablation={name}/{row.name}")
-        measured = cfg.test_protocols or get_class(cfg.model._target_).protocols
+        measured = cfg.protocols or get_class(cfg.model._target_).protocols
         assert {c.protocol for c in ablation.columns} <= set(measured), row.name
         here = [c for c in ablation.columns if c.scale in scales(cfg)]
         assert here or not ablation.columns, f"{row.name} fills no column"

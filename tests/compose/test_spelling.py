@@ -1,0 +1,35 @@
+"""Words as people type them and as earlier versions had them, for Hydra."""
+
+import pytest
+
+from sr.compose.spelling import spelled_out
+
+
+@pytest.mark.parametrize(
+    ("command", "typed", "spelt"),
+    [
+        ("compare", "runs=a/lr=1,b", "runs=['a/lr=1','b']"),
+        ("compare", "filter=[scale=4,psnr>30]", "filter=['scale=4','psnr>30']"),
+        ("compare", "filter='x=1'", "filter='x=1'"),
+        ("compare", "sort=-psnr", "sort=['-psnr']"),
+        ("compare", "out=o", "out=o"),
+        ("compare", "runs=null", "runs=null"),
+        ("compare", "data=set5", "benchmarks=[set5]"),
+        ("compare", "protocol=[y,rgb]", "protocols=[y,rgb]"),
+        ("evaluate", "data=[set5,b100]", "benchmarks=[set5,b100]"),
+        ("evaluate", "data.root=a/b", "++data.root=a/b"),
+        ("evaluate", "protocol=y", "protocols=[y]"),
+        ("evaluate", "protocols=[{channel: rgb, shave: 4}]", "protocols=[{channel: rgb, shave: 4}]"),
+        ("evaluate", "benchmarks=set5", "benchmarks=[set5]"),
+        ("evaluate", "metrics=[psnr,a b/lr=1/rmse.py]", "metrics=['psnr','a b/lr=1/rmse.py']"),
+        ("train", "test_protocols=[y]", "protocols=[y]"),
+        ("train", "protocol=rgb", "protocol=rgb"),
+        ("train", "data=div2k", "data=div2k"),
+        ("train", "data.root=a", "data.root=a"),
+        ("train", "protocols=null", "protocols=null"),
+        ("train", "-m", "-m"),
+        ("measure", "model=bsrn", "model=[bsrn]"),
+    ],
+)
+def test_what_is_typed(command, typed, spelt):
+    assert spelled_out(command, [typed]) == [spelt]
