@@ -16,6 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from sr.cli import TASKS
 from sr.compose import schema
 from sr.compose.conf import CONF
+from sr.compose.keys import declared, root
 from sr.models.ecbsr import ECBSR
 from sr.runs.checkpoint import describe
 from sr.sweeps.command import prepared
@@ -137,6 +138,14 @@ def test_a_run_is_gone_on_with_as_the_docs_say(command, tmp_path):
         there = [f"resume={begun.folder}" if "resume=" in w and w != "resume=last" else w for w in words[1:]]
         outcome = command("train.py", *there, "--cfg", "job")
         assert outcome.code == 0 and str(begun.folder) in outcome.out, outcome
+
+
+def test_what_a_resume_may_change_is_what_the_page_says():
+    rows = (ROOT / "docs/training.md").read_text().partition("| may change |")[2].partition("\n\n")[0]
+    names = re.findall(r"`([\w.]+)`", rows)
+    assert len(names) > 15 and not [name for name in names if declared(name).fixed]
+    missing = {name for name, known in root().items() if known.resume} - {name.partition(".")[0] for name in names}
+    assert not missing
 
 
 @pytest.mark.shared
