@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from sr.imaging.color import to_array
 from sr.imaging.files import write_image
-from sr.imaging.panel import comparison, draw_panel
+from sr.imaging.panel import draw_panel, panel_cells
 from sr.imaging.resize import imresize
 
 
@@ -40,7 +40,7 @@ class Panels(L.Callback):
             return
         enlarged = imresize(batch.lr, batch.scale)
         lr, bicubic, sr, hr = (to_array(x[:1]) for x in (batch.lr, enlarged, outputs, batch.hr))
-        cells = comparison(lr, [("bicubic", bicubic), ("SR", sr)], hr, batch.scale, self.size)
+        cells = panel_cells(lr, [("bicubic", bicubic), ("SR", sr)], hr, batch.scale, self.size)
         self._rows.append((batch.name[0], cells))
 
     @rank_zero_only

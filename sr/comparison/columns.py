@@ -139,7 +139,7 @@ def _values(row: Row, titles: Mapping[tuple[str, int], str]) -> dict[str, Any]:
     values: dict[str, Any] = dict(choices(run)) | flat(run.config) if run else {}
     values |= {**row.settings, "entry": row.label, "scale": row.scale}
     if row.source:
-        values |= {"model": row.source.name, "place": str(row.source.place)}
+        values |= {"model": row.source.name, "place": str(row.source.path)}
     values |= {f"{titles[s.dataset, s.images]}/{s.metric}_{s.protocol}": s.value for s in row.scores}
     if row.source and row.final and not row.ensemble:  # nobody rated self-ensembled pictures
         rated = opinions().get((row.source.published, row.scale), {})

@@ -69,12 +69,12 @@ def add(groups: Sequence[CropGroup], more: Sequence[CropGroup]) -> None:
 
 def within(groups: Sequence[CropGroup], largest: int = LARGEST) -> list[CropGroup]:
     """The first groups that a page can hold, one at least."""
-    kept: list[CropGroup] = []
-    for group in groups:
-        if kept and sum(g.bytes for g in kept) + group.bytes > largest:
-            break
-        kept.append(group)
-    return kept
+    total = 0
+    for n, group in enumerate(groups):
+        total += group.bytes
+        if n and total > largest:
+            return list(groups[:n])
+    return list(groups)
 
 
 def data_uri(image: np.ndarray) -> str:

@@ -18,7 +18,7 @@ from sr.compose.keys import declared
 from sr.compose.spelling import spelled_out
 from sr.compose.words import Words, quoted
 from sr.data.module import SRDataModule
-from sr.errors import UserError
+from sr.errors import UserError, reason
 from sr.measuring.scoring import BASELINE, Entry, pick_device, score_set
 from sr.metrics.metric import Metric
 from sr.metrics.protocol import Protocol, get_protocol
@@ -49,7 +49,7 @@ class FirstImages:
 class Filler:
     """Fills rows with what they lack, with one model in memory at a time.
 
-    A model that cannot be loaded or run is told of and left out: what was measured before it is not lost.
+    A model that cannot be loaded or run is named and left out: what was measured before it is not lost.
 
     Args:
         cfg: the composed conf/compare.yaml.
@@ -166,12 +166,12 @@ class Filler:
                 for of_set, data in zip(of_sets, sets, strict=True):
                     add(of_set, self._crops(row, data))
             groups += [group for of_set in of_sets for group in of_set]
-        if len(kept_groups := within(groups)) < len(groups):
+        if len(fitting := within(groups)) < len(groups):
             log.warning(
-                f"the page shows {len(kept_groups)} of {len(groups)} crops, more would make it too large: "
+                f"the page shows {len(fitting)} of {len(groups)} crops, more would make it too large: "
                 "type crops=1, a smaller crop_size, or compare fewer models"
             )
-        return kept_groups
+        return fitting
 
     def _crops(self, row: Row, data: SRDataModule) -> list[CropGroup]:
         """Of one model alone; none where it cannot be loaded or run."""
@@ -180,11 +180,11 @@ class Filler:
         first: Any = FirstImages(data, self.images)
         try:
             seen = [get_protocol(SEEN)]
-            _, kept = score_set(entry, first, seen, self.device, entry.ensemble, self.images, self.metrics[:1])
+            _, samples = score_set(entry, first, seen, self.device, entry.ensemble, self.images, self.metrics[:1])
         except RuntimeError as error:  # as where memory runs out
             _warn(f"there are no crops of {row.label} on {data.name}", error)
             return []
-        return crop_groups(data.name, row.scale, {row.label: kept}, self.size)
+        return crop_groups(data.name, row.scale, {row.label: samples}, self.size)
 
     def _own_sets(self, rows: Sequence[Row], scale: int) -> list[SRDataModule]:
         """The sets of the first run that was measured on one that is still here; else the bundled photos."""
@@ -208,19 +208,19 @@ class Filler:
 
 def _without(row: Row, sets: Sequence[str]) -> Row:
     """The row without its scores on sets whose LR is another now; protocols that make LR themselves see no change."""
-    kept = tuple(s for s in row.scores if s.dataset not in sets or get_protocol(s.protocol).defines_lr)
-    return replace(row, scores=kept)
+    left = (s for s in row.scores if s.dataset not in sets or get_protocol(s.protocol).defines_lr)
+    return replace(row, scores=tuple(left))
 
 
 def _warn(what: str, error: Exception) -> None:
-    log.warning(f"warning: {what}: {(str(error).splitlines() or [type(error).__name__])[0]}")
+    log.warning(f"warning: {what}: {reason(error)}")
 
 
 def set_words(run: Run, words: Words) -> list[str]:
     """What was typed about image sets for a run, less what would build something else, and then what is typed now."""
-    places = [f"{key}={quoted(run.config[key])}" for key in ("data_dir", "cache_dir") if key in run.config]
+    folders = [f"{key}={quoted(run.config[key])}" for key in ("data_dir", "cache_dir") if key in run.config]
     theirs = [text for text in run.overrides if "_target_" not in text]
-    about_sets = Words([*theirs, *places, *words.texts]).only(
+    of_sets = Words([*theirs, *folders, *words.texts]).only(
         lambda key: declared(key).sets and key not in ("scale", "data")
     )
-    return spelled_out("compare", about_sets.texts)
+    return spelled_out("compare", of_sets.texts)

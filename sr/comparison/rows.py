@@ -11,6 +11,7 @@ from typing import Any
 
 from sr.compose.keys import declared
 from sr.compose.words import Word
+from sr.errors import reason
 from sr.measuring.cost import Price, price
 from sr.measuring.scoring import BASELINE
 from sr.metrics import metric
@@ -28,7 +29,7 @@ class Source:
 
     Attributes:
         name: as typed for training, or the zoo's.
-        place: the folder or file it comes from.
+        path: the folder or file it comes from.
         node: the settings of its architecture, with `_target_`; None where they are not known.
         load: gives it with its weights; None where there are none.
         run: the run it was trained in; without figures and curve where it is not the run's last state.
@@ -37,7 +38,7 @@ class Source:
     """
 
     name: str
-    place: Path
+    path: Path
     node: Mapping[str, Any] | None = None
     load: Callable[[], SuperResolver] | None = None
     run: Run | None = None
@@ -84,8 +85,7 @@ class Row:
             found = price(self.source.node, self.scale)
             return found.eightfold() if self.ensemble else found
         except Exception as error:  # a run that failed for its settings, or cannot be counted, still has its row
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            _warn_once(f"warning: what {self.source.label} x{self.scale} costs is not told: {reason}")
+            _warn_once(f"warning: what {self.source.label} x{self.scale} costs is not known: {reason(error)}")
             return None
 
 
@@ -107,21 +107,21 @@ def _labels(sources: Sequence[Source]) -> list[str]:
         if len(alike) < 2:
             continue
         known = [run for i in alike if (run := sources[i].run)]
-        told = settings(known) if len(known) == len(alike) else []
+        differing = settings(known) if len(known) == len(alike) else []
         for n, i in enumerate(alike):
-            own = [f"{key.rpartition('.')[2]}={value}" for key, value in told[n].items()] if told else []
-            labels[i] = " ".join([name, *own]) if 0 < len(own) <= 3 else f"{name}:{_short(sources[i].place)}"
-    # The same run given twice, or repeated with nothing changed: by its place, and by number where that is alike too.
-    placed = list(labels)
+            own = [f"{key.rpartition('.')[2]}={value}" for key, value in differing[n].items()] if differing else []
+            labels[i] = " ".join([name, *own]) if 0 < len(own) <= 3 else f"{name}:{_short(sources[i].path)}"
+    # The same run given twice, or repeated with nothing changed: by its path, and by number where that is alike too.
+    longer = list(labels)
     for i, label in enumerate(labels):
-        end = f":{_short(sources[i].place)}"
+        end = f":{_short(sources[i].path)}"
         if labels.count(label) > 1 and not label.endswith(end):
-            placed[i] = label + end
-    return [f"{label}:{n}" if (n := placed[:i].count(label) + 1) > 1 else label for i, label in enumerate(placed)]
+            longer[i] = label + end
+    return [f"{label}:{n}" if (n := longer[:i].count(label) + 1) > 1 else label for i, label in enumerate(longer)]
 
 
-def _short(place: Path) -> str:
-    return place.stem if place.is_file() else place.resolve().name
+def _short(path: Path) -> str:
+    return path.stem if path.is_file() else path.resolve().name
 
 
 def rows(sources: Sequence[Source]) -> list[Row]:
@@ -142,25 +142,16 @@ def rows(sources: Sequence[Source]) -> list[Row]:
             labels = dict.fromkeys([s.model for s in here if s.model.rstrip("+") != BASELINE] or [source.name])
             for label in labels:
                 suffix = label.removeprefix(source.name)
-                found.append(
-                    Row(
-                        source.label + suffix,
-                        scale,
-                        source,
-                        final=suffix in ("", "+"),
-                        scores=tuple(s for s in here if s.model == label),
-                        settings=own,
-                    )
-                )
+                scores = tuple(s for s in here if s.model == label)
+                found.append(Row(source.label + suffix, scale, source, suffix in ("", "+"), scores, own))
             reference = with_baseline(reference, scale, [s for s in here if s.model == BASELINE])
     return reference + found
 
 
 def _scales(source: Source, stored: Sequence[Score]) -> list[int]:
-    """Those of the scores, else those that the architecture serves."""
-    scale = (source.node or {}).get("scale")
-    served = list(scale) if isinstance(scale, list | tuple) else [scale] if scale else []
-    return list(dict.fromkeys([s.scale for s in stored] or served))
+    """Those of the scores, else those of the architecture."""
+    scale = (source.node or {}).get("scale") or []
+    return list(dict.fromkeys([s.scale for s in stored] or (scale if isinstance(scale, list | tuple) else [scale])))
 
 
 def with_baseline(reference: Sequence[Row], scale: int, scores: Sequence[Score]) -> list[Row]:
@@ -168,16 +159,16 @@ def with_baseline(reference: Sequence[Row], scale: int, scores: Sequence[Score])
     if not scores:
         return list(reference)
     for i, row in enumerate(reference):
-        known = {_place_of(s): s.value for s in row.scores}
-        if row.scale == scale and all(_same(known.get(_place_of(s), s.value), s) for s in scores):
-            new = tuple(s for s in scores if _place_of(s) not in known)
+        known = {_column_of(s): s.value for s in row.scores}
+        if row.scale == scale and all(_same(known.get(_column_of(s), s.value), s) for s in scores):
+            new = tuple(s for s in scores if _column_of(s) not in known)
             return [*reference[:i], replace(row, scores=row.scores + new), *reference[i + 1 :]]
     number = sum(row.scale == scale for row in reference)
     label = f"{BASELINE} ({number + 1})" if number else BASELINE
     return [*reference, Row(label, scale, scores=tuple(scores))]
 
 
-def _place_of(s: Score) -> tuple[str, str, str, int]:
+def _column_of(s: Score) -> tuple[str, str, str, int]:
     """What two scores must share to stand in one column."""
     return s.dataset, s.protocol, s.metric, s.images
 

@@ -73,13 +73,13 @@ def select(table: Table, wanted: Sequence[Condition]) -> list[Line]:
         UserError: a column that does not exist, or no model is left.
     """
     keys = [(find_key(table, c.key, "filter"), c) for c in wanted]
-    kept = [line for line in table.lines if all(_holds(c, line, key) for key, c in keys)]
-    models = [line for line in kept if not line.row.baseline]
+    fitting = [line for line in table.lines if all(_holds(c, line, key) for key, c in keys)]
+    models = [line for line in fitting if not line.row.baseline]
     if wanted and not models:
-        told = ", ".join(f"{c.key}{c.sign}{c.value}" for c in wanted)
-        raise UserError(f"filter={told}: none of the {len(table.lines)} rows is like that. {_there_is(table, keys)}")
+        typed = ", ".join(f"{c.key}{c.sign}{c.value}" for c in wanted)
+        raise UserError(f"filter={typed}: none of the {len(table.lines)} rows is like that. {_there_is(table, keys)}")
     scales = {line.row.scale for line in models}
-    return [line for line in kept if line.row.scale in scales]
+    return [line for line in fitting if line.row.scale in scales]
 
 
 def _holds(condition: Condition, line: Line, key: str) -> bool:
@@ -89,11 +89,11 @@ def _holds(condition: Condition, line: Line, key: str) -> bool:
 
 
 def _there_is(table: Table, keys: Sequence[tuple[str, Condition]]) -> str:
-    told = []
+    texts = []
     for key, _ in keys:
         values = list(dict.fromkeys(str(v) for line in table.lines if (v := line.values.get(key)) is not None))
-        told.append(f"{key} is {', '.join(values[:8])}{', ...' if len(values) > 8 else ''}")
-    return "; ".join(told)
+        texts.append(f"{key} is {', '.join(values[:8])}{', ...' if len(values) > 8 else ''}")
+    return "; ".join(texts)
 
 
 def order(table: Table, by: Sequence[str]) -> list[Line]:

@@ -67,8 +67,8 @@ def build(
     try:
         spec["urls"] = _save(workspace, report)
     except Exception as error:  # W&B's packages raise whatever their transport does
-        told = f"W&B did not take the report, which is kept in {file}: {error}"
-        raise UserError(f"wandb={entity}/{project}: {told}") from error
+        what = f"W&B did not take the report, which is kept in {file}: {error}"
+        raise UserError(f"wandb={entity}/{project}: {what}") from error
     _keep(spec, file)
     for kind, url in spec["urls"].items():
         log.info(f"W&B {kind}: {url}")
@@ -92,15 +92,9 @@ def rows_of(table: Table) -> list[dict[str, Any]]:
         scores: dict[str, dict[str, float]] = {}
         for s in row.scores if row.final else ():
             scores.setdefault(s.metric, {})[f"{s.dataset}{at}{ensemble}/{s.metric}_{s.protocol}"] = s.value
-        found.append(
-            {
-                "name": row.label,
-                "scale": row.scale,
-                "run": known.read_text().strip() if known and known.is_file() else None,
-                "config": dict(row.settings),
-                "scores": scores,
-            }
-        )
+        wandb_id = known.read_text().strip() if known and known.is_file() else None
+        entry = {"name": row.label, "scale": row.scale, "run": wandb_id, "config": dict(row.settings)}
+        found.append({**entry, "scores": scores})
     return found
 
 
@@ -127,8 +121,10 @@ def _keys(rows: Sequence[Mapping[str, Any]], metric: str) -> list[str]:
     return [f"test/{key}" for key in named]
 
 
-def _settings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(key for row in rows for key in row.get("config") or {}))
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """PSNRs, then the settings that differ, as W&B names columns."""
+    settings = dict.fromkeys(key for row in rows for key in row.get("config") or {})
+    return [f"summary:{key}" for key in _keys(rows, "psnr")] + [_in_config(key) for key in settings]
 
 
 def _in_config(key: str) -> str:
@@ -174,7 +170,6 @@ def _panels(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 def _workspace(rows: Sequence[Mapping[str, Any]], entity: str, project: str, title: str) -> Any:
     import wandb_workspaces.workspaces as ws
 
-    columns = [f"summary:{key}" for key in _keys(rows, "psnr")] + [_in_config(key) for key in _settings(rows)]
     return ws.Workspace(
         entity=entity,
         project=project,
@@ -184,17 +179,15 @@ def _workspace(rows: Sequence[Mapping[str, Any]], entity: str, project: str, tit
             ws.Section(name=name, panels=panels, is_open=True) for name, panels in _panels(rows).items() if panels
         ],
         settings=ws.WorkspaceSettings(x_axis=STEP, max_runs=max(10, len(rows))),
-        runset_settings=ws.RunsetSettings(filters=_filter(rows), pinned_columns=columns),
+        runset_settings=ws.RunsetSettings(filters=_filter(rows), pinned_columns=_columns(rows)),
     )
 
 
 def _report(rows: Sequence[Mapping[str, Any]], entity: str, project: str, table: str, title: str) -> Any:
     import wandb_workspaces.reports.v2 as wr
 
-    columns = [f"summary:{key}" for key in _keys(rows, "psnr")] + [_in_config(key) for key in _settings(rows)]
-
     def runs() -> Any:  # of the report's own project: a named one would be looked up on the server
-        return wr.Runset(name="compared", filters=_filter(rows), pinned_columns=["run:displayName", *columns])
+        return wr.Runset(name="compared", filters=_filter(rows), pinned_columns=["run:displayName", *_columns(rows)])
 
     blocks: list[Any] = [wr.H2("Table"), wr.MarkdownBlock(table)]
     for name, panels in _panels(rows).items():

@@ -100,7 +100,7 @@ class MultiScale(Loaders):
         return JoinedPairs([module.pairs(part) for module in self.modules.values()])
 
     def images(self, part: str) -> dict[str, Images]:
-        """HR collections by name, for comparing with another module's; files shared by the scales come once."""
+        """HR collections by name; files shared by the scales come once."""
         found: dict[str, Images] = {}
         for scale, module in self.modules.items():
             for name, images in module.images(part).items():

@@ -69,7 +69,7 @@ def error_map(sr: np.ndarray, hr: np.ndarray) -> np.ndarray:
     return levels[..., None].repeat(3, axis=2)
 
 
-def comparison(
+def panel_cells(
     lr: np.ndarray,
     outputs: Sequence[tuple[str, np.ndarray]],
     hr: np.ndarray,

@@ -116,8 +116,8 @@ class Price:
 
 def price(node: Mapping[str, Any], scale: int) -> Price:
     """What an architecture costs, from its settings alone."""
-    served = node.get("scale")
-    own = dict(node) if served == scale or (isinstance(served, list) and scale in served) else {**node, "scale": scale}
+    scales = node.get("scale")
+    own = dict(node) if scales == scale or (isinstance(scales, list) and scale in scales) else {**node, "scale": scale}
     return _price(json.dumps(own, sort_keys=True), scale)
 
 

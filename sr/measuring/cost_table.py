@@ -96,6 +96,6 @@ def as_markdown(rows: Sequence[ModelCost]) -> str:
         lines.append([*line, r.protocol, r.published_psnr, r.reproduced_psnr])
         differ = r.published_macs_g is not None and abs(r.macs_720p / 1e9 / r.published_macs_g - 1) > 0.005
         if r.note or differ:
-            told = f" published {r.published_macs_g:g} G;" if differ else ""
-            remarks.append(f"- {r.model} x{r.scale}:{told} {r.note}".rstrip(" ;"))
+            published = f" published {r.published_macs_g:g} G;" if differ else ""
+            remarks.append(f"- {r.model} x{r.scale}:{published} {r.note}".rstrip(" ;"))
     return markdown(lines) + ("\n\n" + "\n".join(remarks) if remarks else "")

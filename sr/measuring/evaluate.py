@@ -42,9 +42,9 @@ def evaluate(cfg: DictConfig) -> None:
         if cfg.baseline and all(e.name != BASELINE for e in entries):
             entries = [Entry(BASELINE, Bicubic(scale)), *entries]
         planned.append((folder / f"x{scale}" if len(by_scale) > 1 else folder, entries, sets))
-    for place, entries, sets in planned:
+    for subfolder, entries, sets in planned:
         drawn = cfg.panels, cfg.panel_size, cfg.panel_at
-        score_all(entries, sets, place, device, cfg.protocols, metrics, cfg.self_ensemble, *drawn)
+        score_all(entries, sets, subfolder, device, cfg.protocols, metrics, cfg.self_ensemble, *drawn)
 
 
 def _entries(cfg: DictConfig) -> list[Entry]:

@@ -13,11 +13,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sr.data.module import SRDataModule
-from sr.errors import UserError
+from sr.errors import UserError, reason
 from sr.imaging.color import to_array
 from sr.imaging.ensemble import self_ensemble
 from sr.imaging.files import write_image
-from sr.imaging.panel import comparison, disagreement, draw_panel, pick_crop
+from sr.imaging.panel import disagreement, draw_panel, panel_cells, pick_crop
 from sr.metrics.metric import Metric
 from sr.metrics.protocol import DEFAULT, Protocol, get_protocol
 from sr.models.base import SuperResolver
@@ -79,7 +79,7 @@ def score_set(
     model = entry.model.to(device).eval()
     label = entry.name + ("+" if ensemble else "")
     scores: list[Score] = []
-    kept: list[Sample] = []
+    samples: list[Sample] = []
     images = data.test_dataloader()
     for batch in tqdm(images, desc=f"{label} on {data.name}", unit="image", leave=False, dynamic_ncols=True):
         batch = data.to_float(batch, device, measuring=True)
@@ -94,14 +94,14 @@ def score_set(
                 scores += scores_of(label, data.name, batch.scale, protocol.name, values, 1, batch.name[0])
             # Pictures are of the data's own LR where a protocol uses it: the others know no colour.
             shown = source == "data" or all(p.defines_lr for p in protocols)
-            if shown and len(kept) < keep and batch.name[0] not in [s.name for s in kept]:
+            if shown and len(samples) < keep and batch.name[0] not in [s.name for s in samples]:
                 small, large, true = to_array(lr), to_array(output), to_array(batch.hr)
-                kept.append(Sample(batch.name[0], small, large, true, _caption(group[0], metrics, found[0])))
+                samples.append(Sample(batch.name[0], small, large, true, _caption(group[0], metrics, found[0])))
     if not scores:
         raise UserError(
             f"data={data.name}: there is no image to measure, or no metric for {[p.name for p in protocols]}"
         )
-    return scores, kept
+    return scores, samples
 
 
 def _caption(protocol: Protocol, metrics: Sequence[Metric], values: Mapping[str, Tensor]) -> str:
@@ -168,10 +168,10 @@ def score_all(
         for entry in deployed:
             under = _suited(_protocols(entry, entries, protocols), data, bool(protocols))
             averaged = (ensemble or entry.ensemble) and entry.name != BASELINE
-            found, kept = score_set(entry, data, under, device, averaged, panels, metrics)
+            found, outputs = score_set(entry, data, under, device, averaged, panels, metrics)
             scores += found
             papers |= _papers(entry, averages(found), data)
-            samples[found[0].model] = kept
+            samples[found[0].model] = outputs
         if panels:
             drawn.append(_draw(samples, data, folder / "panels", size, at))
     means = averages(scores)
@@ -224,7 +224,7 @@ def _draw(samples: dict[str, list[Sample]], data: SRDataModule, folder: Path, si
         scale = hr.shape[0] // lr.shape[0]
         models = [image for label, image in zip(samples, (s.sr for s in shown), strict=True) if label != BASELINE]
         window = pick_crop(disagreement(models), size, scale) if at == "disagreement" and len(models) > 1 else None
-        rows.append((shown[0].name, comparison(lr, outputs, hr, scale, size, window)))
+        rows.append((shown[0].name, panel_cells(lr, outputs, hr, scale, size, window)))
     path = folder / f"{data.name}_x{scale}.png"
     write_image(path, draw_panel(rows))
     return path
@@ -236,9 +236,7 @@ def pick_device(name: str) -> torch.device:
         try:
             return torch.empty(0, device=name).device
         except (RuntimeError, AssertionError) as error:
-            raise UserError(
-                f"device={name} cannot be used here ({str(error).splitlines()[0]}). Try device=cpu"
-            ) from error
+            raise UserError(f"device={name} cannot be used here ({reason(error)}). Try device=cpu") from error
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

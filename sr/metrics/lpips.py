@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sr.errors import UserError
+from sr.errors import UserError, reason
 from sr.metrics.metric import Metric
 
 FILE = "alexnet-owt-7be5be79.pth"
@@ -29,18 +29,17 @@ def find_alexnet(weights: str | Path | None = None) -> Path | None:
     Raises:
         UserError: the given path is no file.
     """
-    place = Path(torch.hub.get_dir()) / "checkpoints" / FILE if weights is None else Path(weights).expanduser()
-    if weights is not None and not place.is_file():
+    path = Path(torch.hub.get_dir()) / "checkpoints" / FILE if weights is None else Path(weights).expanduser()
+    if weights is not None and not path.is_file():
         raise UserError(f"lpips={weights}: there is no such file. It is torchvision's {FILE}, from {ADDRESS} (233 MB)")
-    return place if place.is_file() else None
+    return path if path.is_file() else None
 
 
 def _read(file: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{file} is no weight file ({reason}); LPIPS needs {FILE} from {ADDRESS}") from error
+        raise UserError(f"{file} is no weight file ({reason(error)}); LPIPS needs {FILE} from {ADDRESS}") from error
     before = 3
     for number, width, kernel, *_ in LAYERS:
         value = state.get(f"features.{number}.weight") if isinstance(state, dict) else None

@@ -145,7 +145,7 @@ def test_a_model_that_cannot_be_counted_has_its_row(made_up, caplog, monkeypatch
     kept = {k: v for k, v in source.node.items() if k in ("_target_", "scale") or "_target_" not in settings}
     found = table(dataclasses.replace(source, node=kept | settings))
     assert [line.row.price for line in found.lines] == [None, None] and found.lines[1].values["Set5/psnr_y"] == 30.0
-    told = [r.message for r in caplog.records if "costs is not told" in r.message]
+    told = [r.message for r in caplog.records if "costs is not known" in r.message]
     assert len(told) == 1 and f"{source.name} x2" in told[0]
 
 

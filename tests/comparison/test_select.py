@@ -23,7 +23,7 @@ def found(made_up):
 
 
 def names(lines):
-    return [line.row.source.place.name if line.row.source else f"bicubic x{line.row.scale}" for line in lines]
+    return [line.row.source.path.name if line.row.source else f"bicubic x{line.row.scale}" for line in lines]
 
 
 def chosen(found, *typed):

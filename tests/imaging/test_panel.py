@@ -5,13 +5,13 @@ import pytest
 
 from sr.imaging.panel import (
     ERROR_GAIN,
-    comparison,
     crop,
     detail,
     disagreement,
     draw_panel,
     enlarge,
     error_map,
+    panel_cells,
     pick_crop,
 )
 
@@ -48,10 +48,10 @@ def test_the_models_disagree_where_one_of_them_fails():
     assert (top, left) == (8, 24)
 
 
-def test_comparison_shows_the_same_place_in_each():
+def test_panel_cells_shows_the_same_place_in_each():
     hr = np.random.default_rng(2).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     lr = hr[::4, ::4]
-    cells = dict(comparison(lr, [("bicubic", hr // 2), ("net", hr - hr // 8)], hr, 4, 16))
+    cells = dict(panel_cells(lr, [("bicubic", hr // 2), ("net", hr - hr // 8)], hr, 4, 16))
     top, left, *_ = pick_crop(detail(hr), 16, 4)
     assert list(cells) == ["LR", "bicubic", "net", "HR", f"|SR - HR| x {ERROR_GAIN}"]
     assert (cells["HR"] == hr[top : top + 16, left : left + 16]).all()
