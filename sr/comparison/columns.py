@@ -13,9 +13,7 @@ from sr.metrics.metric import Metric, declared
 from sr.metrics.protocol import get_protocol
 from sr.runs.config import flat
 from sr.runs.differences import choices
-from sr.scores.mos import NOTE as MOS_NOTE
-from sr.scores.mos import opinions
-from sr.scores.published import METRICS
+from sr.scores.published import METRICS, MOS_NOTE, opinions
 from sr.scores.score import Score, metrics_of, pivot
 from sr.scores.text import legend
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 from sr.comparison.columns import Table
 from sr.comparison.rows import Row, lr_settings
-from sr.measuring import cost_table
 from sr.metrics.protocol import get_protocol
 from sr.runs.curves import by_scale, scale_title
 from sr.runs.folder import Run
-from sr.scores.published import published
+from sr.scores.published import published, published_costs
 from sr.scores.score import Score
 
 POINTS = 400  # of a curve, at most
@@ -83,20 +80,12 @@ def _of_other_lr(row: Row, s: Score) -> bool:
 def paper_points(dataset: str, scale: int, protocol: str, images: int) -> list[Point]:
     """The models of which both PSNR and cost are published."""
     found = []
-    for model, at, parameters, macs in _published_costs():
-        if at == scale and (paper := published(model, scale, dataset, protocol, images)):
+    for (model, at), cost in published_costs().items():
+        known = at == scale and cost["macs_g"] and cost["parameters"]
+        if known and (paper := published(model, scale, dataset, protocol, images)):
+            macs, parameters = round(float(cost["macs_g"]) * 1e9), int(cost["parameters"])
             found.append(Point(model, paper.values["psnr"], macs, parameters, paper=True))
     return found
-
-
-@cache
-def _published_costs() -> tuple[tuple[str, int, int, int], ...]:
-    with cost_table.TABLE.open(newline="") as file:
-        return tuple(
-            (r["model"], int(r["scale"]), int(r["parameters"]), round(float(r["macs_g"]) * 1e9))
-            for r in csv.DictReader(file)
-            if r["macs_g"] and r["parameters"]
-        )
 
 
 def curves(runs: Sequence[tuple[str, Run]]) -> dict[str, dict[str, list[tuple[float, float]]]]:

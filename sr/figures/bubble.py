@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,11 +11,10 @@ from sr.errors import UserError
 from sr.figures.drawing import Drawing, Figure, color, page, styled
 from sr.figures.label_placement import place_labels
 from sr.measuring.cost import cost, lr_size
-from sr.measuring.cost_table import TABLE
 from sr.metrics.protocol import get_protocol
 from sr.runs.checkpoint import construct
 from sr.runs.folder import Run
-from sr.scores.published import published
+from sr.scores.published import published, published_costs
 
 PER_MILLION = 420.0  # points squared of a bubble, for each million of parameters
 SMALLEST = 14.0  # points squared: a bubble that can still be seen
@@ -24,10 +22,8 @@ SMALLEST = 14.0  # points squared: a bubble that can still be seen
 
 def published_points(scale: int, dataset: str, protocols: Sequence[str]) -> list[dict[str, Any]]:
     """The models whose cost and PSNR are published, each under the first protocol that has a figure."""
-    with TABLE.open(newline="") as file:
-        table = [r for r in csv.DictReader(file) if int(r["scale"]) == scale and r["macs_g"] and r["parameters"]]
     points = []
-    for row in table:
+    for row in (r for (_, at), r in published_costs().items() if at == scale and r["macs_g"] and r["parameters"]):
         papers = (published(row["model"], scale, dataset, protocol) for protocol in protocols)
         if found := next(filter(None, papers), None):
             kind = "recalled" if found.source_kind == "memory" else "published"

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 from sr.scores.published import published
 from sr.scores.text import markdown
 from sr.zoo.entries import ZOO
 
-TABLE = Path(__file__).parents[1] / "scores" / "published_cost.csv"
 SETS = ("Set5", "Set14", "B100", "Urban100")
 
 
@@ -40,17 +36,6 @@ class ModelCost:
     published_parameters: int | None
     published_macs_g: float | None
     note: str
-
-
-def known_cost(model: str, scale: int) -> dict[str, str]:
-    """Parameters, multiply-adds in G at 720p and a remark, as published; empty if there is no row."""
-    return _costs().get((model, scale), {})
-
-
-@cache
-def _costs() -> dict[tuple[str, int], dict[str, str]]:
-    with TABLE.open(newline="") as file:
-        return {(r["model"], int(r["scale"])): r for r in csv.DictReader(file)}
 
 
 def published_cells(model: str, scale: int, protocols: Sequence[str]) -> tuple[str, str]:

@@ -18,11 +18,12 @@ from sr.compose.job import Job
 from sr.compose.words import Words
 from sr.errors import UserError
 from sr.measuring.cost import cost, lr_size
-from sr.measuring.cost_table import ModelCost, as_markdown, known_cost, published_cells, reproduced_cells
+from sr.measuring.cost_table import ModelCost, as_markdown, published_cells, reproduced_cells
 from sr.measuring.latency import Latency, latencies
 from sr.measuring.receptive_field import receptive_field
 from sr.measuring.scoring import pick_device
 from sr.models.base import SuperResolver
+from sr.scores.published import published_costs
 from sr.scores.text import write_csv
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ def _row(
     results: Sequence[dict[str, str]],
 ) -> ModelCost:
     large, small = cost(model, lr_size(cfg.scale), cfg.scale), cost(model, SMALL, cfg.scale)
-    known = known_cost(name, cfg.scale)
+    known = published_costs().get((name, cfg.scale), {})
     protocol, figures = published_cells(name, cfg.scale, (*model.protocols, "y_uint8", "y"))
     return ModelCost(
         model=name,

@@ -18,7 +18,10 @@ from sr.degradation import MatlabBicubic
 from sr.metrics.protocol import get_protocol
 from sr.scores.text import Values, legend, shown
 
-TABLE = Path(__file__).with_name("published.csv")
+MOS_NOTE = (
+    "MOS: mean opinion score, 1 (bad) to 5 (excellent), of 26 raters, published for the authors' networks (Ledig et "
+    "al., SRGAN, arXiv:1609.04802; the originals of B100 scored 4.46). Nobody has rated the pictures of the rows here."
+)
 METRICS = ("psnr", "ssim")  # that the table has columns of; dB, and at most 1
 IMAGES = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100, "DIV2K": 100}  # that the papers average over
 
@@ -41,15 +44,35 @@ class Published:
         return self.source + (" (not checked against the paper)" if self.source_kind == "memory" else "")
 
 
+def read_table(name: str) -> list[dict[str, str]]:
+    """The rows of a table in this folder."""
+    with Path(__file__).with_name(name).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 @cache
 def _table() -> dict[tuple[str, int, str, str], Published]:
     found = {}
-    with TABLE.open(newline="") as file:
-        for r in csv.DictReader(file):
-            if r["protocol"]:
-                key = r["model"], int(r["scale"]), r["dataset"], get_protocol(r["protocol"]).name
-                values = {metric: float(r[metric]) for metric in METRICS if r[metric]}
-                found[key] = Published(*key, values, r["source"], r["source_kind"])
+    for r in read_table("published.csv"):
+        if r["protocol"]:
+            key = r["model"], int(r["scale"]), r["dataset"], get_protocol(r["protocol"]).name
+            values = {metric: float(r[metric]) for metric in METRICS if r[metric]}
+            found[key] = Published(*key, values, r["source"], r["source_kind"])
+    return found
+
+
+@cache
+def published_costs() -> dict[tuple[str, int], dict[str, str]]:
+    """`parameters`, `macs_g` (multiply-adds in G at 720p) and `note` by model and scale; "" where nothing is known."""
+    return {(r["model"], int(r["scale"])): r for r in read_table("published_cost.csv")}
+
+
+@cache
+def opinions() -> dict[tuple[str, int], dict[str, float]]:
+    """Mean opinion scores by name of the set, for each model (as in conf/model) and scale that has them."""
+    found: dict[tuple[str, int], dict[str, float]] = {}
+    for row in read_table("published_mos.csv"):
+        found.setdefault((row["model"], int(row["scale"])), {})[row["dataset"]] = float(row["mos"])
     return found
 
 

@@ -8,13 +8,12 @@ from sr.data.benchmarks import Set5
 from sr.degradation import Degradation, GaussianNoise, MatlabBicubic
 from sr.measuring import cost_table
 from sr.metrics.protocol import PROTOCOLS
-from sr.scores.published import IMAGES, TABLE, comparable, goals, published
+from sr.scores.published import IMAGES, comparable, goals, published, published_costs, read_table
 from sr.scores.score import averages, beside, read, scores_of, write
 
 
-def rows() -> list[dict[str, str]]:
-    with TABLE.open(newline="") as file:
-        return list(csv.DictReader(file))
+def rows():
+    return read_table("published.csv")
 
 
 def test_every_row_has_a_source_and_a_known_protocol(root):
@@ -103,5 +102,5 @@ def test_reproduced_figures_come_from_results_csv():
 
 
 def test_published_costs_name_models(root):
-    for name, scale in cost_table._costs():
+    for name, scale in published_costs():
         assert (root / f"conf/model/{name}.yaml").is_file() and scale in (2, 3, 4)
