@@ -1,7 +1,5 @@
 """The commands: `sr train ...`, or python train.py ..., runs one through Hydra, with errors that say what to type."""
 
-from __future__ import annotations
-
 import os
 import sys
 import warnings

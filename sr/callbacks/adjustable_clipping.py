@@ -1,7 +1,5 @@
 """Gradient clipping whose bound follows the learning rate."""
 
-from __future__ import annotations
-
 import lightning.pytorch as L
 from lightning.pytorch.plugins.precision import MixedPrecision
 from torch.nn.utils import clip_grad_value_

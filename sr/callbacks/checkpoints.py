@@ -1,7 +1,5 @@
 """last.ckpt often enough that an interruption costs minutes, best.ckpt by a validation score."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal

@@ -1,7 +1,5 @@
 """How long a run has trained, counted over all its resumes, and how it ended."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterator

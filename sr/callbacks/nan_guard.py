@@ -1,7 +1,5 @@
 """Stop at the first loss that is not a number, with the batch that caused it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

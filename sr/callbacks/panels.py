@@ -1,7 +1,5 @@
 """Pictures while training: the same crops at every validation, on disk and in the loggers."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

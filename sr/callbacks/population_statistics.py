@@ -1,7 +1,5 @@
 """Batch norm that changes from the batch's statistics to the running ones late in training."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

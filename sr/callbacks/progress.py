@@ -1,7 +1,5 @@
 """One bar for the whole run: loss, PSNR, share of time spent waiting for data, remaining time."""
 
-from __future__ import annotations
-
 import sys
 import time
 from typing import Any

@@ -1,7 +1,5 @@
 """Rows of a comparison as a table: which columns there are, what stands in them, how a value is shown."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

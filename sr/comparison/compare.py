@@ -1,7 +1,5 @@
 """The comparing run: rows from everything that was named, measured where something is missing, and written down."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The same crops of every model's output, as pictures inside a web page."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """What a comparison lacks: scores on the sets that were named, and crops of every model's output."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from dataclasses import replace

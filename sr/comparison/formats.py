@@ -1,7 +1,5 @@
 """A comparison written down: Markdown to read, CSV to compute with, LaTeX to print."""
 
-from __future__ import annotations
-
 import csv
 import io
 import re

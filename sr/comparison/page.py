@@ -1,7 +1,5 @@
 """A comparison as one web page that needs nothing else: no server, no network, no library."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

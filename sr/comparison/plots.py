@@ -1,7 +1,5 @@
 """What is drawn over runs: training curves, and PSNR against cost with the papers' points beside ours."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The rows of a comparison: one for each model and scale, from runs, checkpoints and authors' files."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

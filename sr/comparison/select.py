@@ -1,7 +1,5 @@
 """Which lines of a comparison are wanted, and in which order: `filter=` and `sort=`."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Callable, Sequence

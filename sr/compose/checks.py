@@ -1,7 +1,5 @@
 """Checks every `_target_` of a composed config against its signature, before anything is built."""
 
-from __future__ import annotations
-
 import inspect
 import logging
 import types

@@ -1,7 +1,5 @@
 """Where the config groups are: conf/ of a checkout, which travels in the wheel as sr/conf."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]

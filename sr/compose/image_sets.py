@@ -1,7 +1,5 @@
 """Image sets by name, each composed on its own."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

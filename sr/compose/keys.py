@@ -1,7 +1,5 @@
 """Every key of a training config by its path, declared: those of the schema, and those within config groups."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import fields

@@ -1,7 +1,5 @@
 """The typed root of every composed config, with every key declared, and the rule that finds a model's recipe."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

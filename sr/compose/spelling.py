@@ -1,7 +1,5 @@
 """Words as people type them, made into those of Hydra's grammar."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The nearest of the names that can be typed to one that does not exist."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from typing import Any

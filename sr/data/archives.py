@@ -4,8 +4,6 @@ DIV2K (Agustsson and Timofte, CVPRW 2017; NTIRE 2018 tracks): sha256 as TensorFl
 Flickr2K and the benchmarks as the EDSR authors distribute them: md5 as torchSR records them.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from sr.errors import UserError

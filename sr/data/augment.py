@@ -1,7 +1,5 @@
 """Augmentation of LR-HR crops by albumentations, the same transform on both, seeded by the sample."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The photos inside scikit-image's wheel: something real to train and measure on without any download."""
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 from pathlib import Path
 

@@ -4,8 +4,6 @@ A crop from the map costs microseconds where decoding a 2K PNG costs 40-80 ms, a
 share the same pages.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Several data sets as one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """DIV2K and the NTIRE tracks on it (Agustsson and Timofte, CVPRW 2017; Timofte et al., CVPRW 2018)."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

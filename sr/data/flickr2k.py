@@ -1,7 +1,5 @@
 """Flickr2K: 2650 photos (Lim et al., CVPRW 2017; Timofte et al., CVPRW 2017), for training."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -4,8 +4,6 @@ All kinds share one interface, so that the loaders do not know whether pixels co
 degradation or from the decoded cache (`sr.data.cache.ImageStore`).
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Callable, Sequence

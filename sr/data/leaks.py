@@ -1,7 +1,5 @@
 """Refusing to measure on what was trained on: exact copies, and copies that were re-encoded or resized."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 

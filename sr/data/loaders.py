@@ -1,7 +1,5 @@
 """What a trainer takes from a data module, whatever is in it: loaders that resume and share out the work."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The error for data that is not there: what was looked for, where, what was found, both ways to mend it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

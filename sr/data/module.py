@@ -1,7 +1,5 @@
 """The base of all data sets: what is checked up front, cached pairs, and crops of them."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from pathlib import Path

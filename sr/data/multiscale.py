@@ -1,7 +1,5 @@
 """One data set at several scales, for one network that is trained on all of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from torch.utils.data import ConcatDataset, Dataset

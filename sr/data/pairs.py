@@ -1,7 +1,5 @@
 """Which LR file belongs to which HR file, checked before anything starts."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Pixels of LR-HR pairs: whole images and aligned crops, whatever LR is (files, cached, or made on the fly)."""
 
-from __future__ import annotations
-
 import hashlib
 from bisect import bisect_right
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ Sample numbers are dealt out by micro-batch, process and position, so neither th
 resume changes the data, and the global batch does not depend on the number of processes either.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import lru_cache
 

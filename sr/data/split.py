@@ -1,7 +1,5 @@
 """Holding out a validation share of a set that has no official one."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 from pathlib import Path

@@ -1,7 +1,5 @@
 """How LR is made from HR: steps in order, seeded, with what a cache and a crop need to know about them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Blurs, by kornia."""
 
-from __future__ import annotations
-
 import math
 
 import torch

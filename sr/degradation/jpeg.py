@@ -1,7 +1,5 @@
 """JPEG compression, by kornia."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

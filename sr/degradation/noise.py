@@ -1,7 +1,5 @@
 """Sensor noise."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

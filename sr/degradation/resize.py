@@ -1,7 +1,5 @@
 """Shrinking."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

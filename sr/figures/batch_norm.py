@@ -1,7 +1,5 @@
 """Batch norm's artefacts: one network under three kinds of statistics, on a smooth part of an image."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping, Sequence
 from typing import Any

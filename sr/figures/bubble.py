@@ -1,7 +1,5 @@
 """What a network costs against what it reaches: published figures, and runs beside them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

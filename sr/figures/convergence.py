@@ -1,7 +1,5 @@
 """Validation curves of runs in one picture: which optimizer, loss or network gets where, and when."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The picture that papers print: an image with a box, and the same crop by every model."""
 
-from __future__ import annotations
-
 import math
 import textwrap
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Curves of runs from their metrics.csv, and the names under which runs are drawn."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

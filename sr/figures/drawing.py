@@ -1,7 +1,5 @@
 """What every figure shares: one style, colours that all eyes tell apart, and a picture that keeps its numbers."""
 
-from __future__ import annotations
-
 import csv
 import functools
 import io

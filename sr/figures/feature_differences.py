@@ -1,7 +1,5 @@
 """What a feature extractor sees of a difference between two images: RLFN's argument for shallow features."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The figure run: gathers what a figure is made of, draws it, and writes the picture with its numbers."""
 
-from __future__ import annotations
-
 import inspect
 import logging
 from collections.abc import Callable

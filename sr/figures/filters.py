@@ -1,7 +1,5 @@
 """A network's first filters as pictures."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

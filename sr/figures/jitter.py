@@ -1,7 +1,5 @@
 """How much a validation figure jumps from one measurement to the next."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """How alike the slices of a kernel are along its depth: what blueprint separable convolution rests on."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 

@@ -1,7 +1,5 @@
 """Names beside points, placed so that they lie on each other and on the points as little as possible."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

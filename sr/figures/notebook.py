@@ -1,7 +1,5 @@
 """For notebooks: a command as it would be typed, in a folder of its own."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from datetime import datetime

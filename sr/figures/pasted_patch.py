@@ -1,7 +1,5 @@
 """A smooth patch pasted into another image: whether what is wrong with it stays with it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

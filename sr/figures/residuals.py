@@ -1,7 +1,5 @@
 """How large features grow along residual blocks, with and without EDSR's residual scaling."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any

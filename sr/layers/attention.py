@@ -1,7 +1,5 @@
 """Attention blocks of the lightweight networks: ESA over space, CCA over channels."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -4,8 +4,6 @@ Haase and Amthor, "Rethinking Depthwise Separable Convolutions: How Intra-Kernel
 MobileNets", CVPR 2020 (https://arxiv.org/abs/2003.13549).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 

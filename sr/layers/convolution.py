@@ -1,7 +1,5 @@
 """Plain convolutions that keep the size of an image, how they start where a paper says so, and a frame for others."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, TypeVar
 

@@ -4,8 +4,6 @@ Zhang, Zeng and Zhang, "Edge-oriented Convolution Block for Real-time Super Reso
 ACM MM 2021 (https://doi.org/10.1145/3474085.3475291).
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

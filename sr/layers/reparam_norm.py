@@ -4,8 +4,6 @@ In training each batch norm sees its branch's own statistics, which is what make
 with fixed statistics (`eval`) every branch is linear, and `merge` gives their sum.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 
@@ -33,8 +31,7 @@ class ConvNorm(nn.Sequential):
     def __init__(self, in_channels: int, out_channels: int, kernel: tuple[int, int]) -> None:
         padding = (kernel[0] // 2, kernel[1] // 2)
         super().__init__(
-            nn.Conv2d(in_channels, out_channels, kernel, padding=padding, bias=False),
-            nn.BatchNorm2d(out_channels),
+            nn.Conv2d(in_channels, out_channels, kernel, padding=padding, bias=False), nn.BatchNorm2d(out_channels)
         )
 
     def kernel(self) -> Kernel:

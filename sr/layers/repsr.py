@@ -1,7 +1,5 @@
 """RepSR's block: the input and expand-and-squeeze paths with batch norm, deployed as one 3x3 convolution."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 

@@ -1,7 +1,5 @@
 """The residual block without batch norm, and chains of blocks."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterable
 from typing import Self

@@ -1,7 +1,5 @@
 """Batch norms of a model, and the same model with each image's own statistics in place of the running ones."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any, TypeVar
 

@@ -4,8 +4,6 @@ Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficien
 Neural Network", CVPR 2016 (https://arxiv.org/abs/1609.05158), equation 4.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """What the loggers are told about a run beside its config."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Mapping
 from functools import cache

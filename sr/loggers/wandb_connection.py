@@ -1,7 +1,5 @@
 """Whether W&B can be used online: found out without asking anyone, within seconds."""
 
-from __future__ import annotations
-
 import netrc
 import os
 import socket

@@ -1,7 +1,5 @@
 """A run's stages and checkpoints in W&B: what the run left, and what it and each stage began from."""
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil

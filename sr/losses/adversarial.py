@@ -1,7 +1,5 @@
 """Adversarial losses: criteria on a discriminator's logits, and the term that holds the discriminator."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Contrastive losses: near the target and away from the interpolated input, in the features of a frozen network."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Discriminators: images in [0, 1] -> one logit each."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

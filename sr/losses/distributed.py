@@ -1,7 +1,5 @@
 """What DistributedDataParallel does for the network it wraps, for a network that a loss owns."""
 
-from __future__ import annotations
-
 import itertools
 
 import torch

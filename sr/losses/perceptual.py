@@ -1,7 +1,5 @@
 """Distance between images as VGG-19 sees them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

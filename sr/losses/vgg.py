@@ -1,7 +1,5 @@
 """VGG-19 features for perceptual and contrastive losses, from torchvision's weight file but without torchvision."""
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Sequence
 from pathlib import Path

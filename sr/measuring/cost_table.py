@@ -1,7 +1,5 @@
 """The table of models: what they cost beside what they reach, as Markdown and CSV."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

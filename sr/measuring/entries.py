@@ -1,7 +1,5 @@
 """Authors' files and the papers' figures, for the entry scripts: what `weights=` means, which paper a model is of."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The measuring run: models and checkpoints side by side on image sets."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path

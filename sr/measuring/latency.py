@@ -1,7 +1,5 @@
 """How long a forward pass takes, as a comparison: all models take turns, so that the machine's moods hit them alike."""
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The cost run: one row per architecture and size, without weights that anybody trained."""
 
-from __future__ import annotations
-
 import csv
 import logging
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """How far a network looks: its receptive field, measured from gradients."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

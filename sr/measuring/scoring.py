@@ -1,7 +1,5 @@
 """Measure models on image sets: the one loop behind evaluate.py and the table that ends a training run."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """LPIPS, the learned perceptual distance, for users who have its weights; nothing is downloaded."""
 
-from __future__ import annotations
-
 import pickle
 from dataclasses import replace
 from functools import cache

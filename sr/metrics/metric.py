@@ -1,7 +1,5 @@
 """What a metric is, and how one is found: by its name, or in a file of the user's own."""
 
-from __future__ import annotations
-
 import difflib
 import importlib
 import importlib.util

@@ -210,12 +210,7 @@ _ALL = (
         border=6,
         ssim=ssim_volumetric,
     ),
-    Protocol(
-        "ntire17",
-        "RGB in 8 bit, shave = 6 + scale, SSIM valid window, mean of channels",
-        channel=rgb,
-        border=6,
-    ),
+    Protocol("ntire17", "RGB in 8 bit, shave = 6 + scale, SSIM valid window, mean of channels", channel=rgb, border=6),
     Protocol(
         "ntire22",
         "RGB in 8 bit, shave = 4, SSIM valid window (the challenge ranks by PSNR alone)",

@@ -1,7 +1,5 @@
 """The contract of every architecture: images in and out, scales, colours, padding, and the form to deploy."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self

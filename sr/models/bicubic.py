@@ -1,7 +1,5 @@
 """Bicubic interpolation, the baseline of every table."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import Tensor

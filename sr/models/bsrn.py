@@ -1,7 +1,5 @@
 """BSRN and BSRN-S: blueprint separable residual networks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """DRCN: one convolution applied many times."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """ECBSR: a plain network for mobile devices, trained with edge-oriented blocks."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -1,7 +1,5 @@
 """EDSR: deep residual network without batch norm."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from sr.layers.residual import ResBlock

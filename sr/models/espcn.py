@@ -1,7 +1,5 @@
 """ESPCN: the network that introduced sub-pixel convolution."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -32,10 +30,7 @@ class ESPCN(SuperResolver):
         super().__init__(scale, colors)
         n1, n2 = channels
         self.features = nn.Sequential(
-            nn.Conv2d(colors, n1, 5, padding=2),
-            nn.Tanh(),
-            nn.Conv2d(n1, n2, 3, padding=1),
-            nn.Tanh(),
+            nn.Conv2d(colors, n1, 5, padding=2), nn.Tanh(), nn.Conv2d(n1, n2, 3, padding=1), nn.Tanh()
         )
         self.tail = PixelShuffleTail(n2, colors, scale)
 

@@ -1,7 +1,5 @@
 """FSRCNN: SRCNN's successor that works on the small image."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import ClassVar
 

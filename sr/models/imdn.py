@@ -1,7 +1,5 @@
 """IMDN: information multi-distillation network."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

@@ -1,7 +1,5 @@
 """LapSRN: a pyramid of x2 steps, each of them supervised."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """The loops that every architecture shares: optimizers, an adversary beside the network, validation, checkpoints."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """MDSR: one network for several scales."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -37,8 +35,7 @@ class MDSR(SuperResolver):
             {f"x{s}": nn.Sequential(*(ResBlock(channels, kernel_size=5) for _ in range(2))) for s in self.scales}
         )
         self.body = nn.Sequential(
-            *(ResBlock(channels) for _ in range(num_blocks)),
-            nn.Conv2d(channels, channels, 3, padding=1),
+            *(ResBlock(channels) for _ in range(num_blocks)), nn.Conv2d(channels, channels, 3, padding=1)
         )
         self.upsamplers = nn.ModuleDict({f"x{s}": StagedUpsampler(channels, s) for s in self.scales})
         self.tail = UnshiftedConv(channels, DIV2K_MEAN, 255)

@@ -1,7 +1,5 @@
 """RepSR: a plain network trained with batch norm in blocks that merge."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

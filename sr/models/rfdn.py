@@ -1,7 +1,5 @@
 """RFDN: residual feature distillation network."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import ClassVar
 

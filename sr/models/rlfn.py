@@ -1,7 +1,5 @@
 """RLFN: residual local feature network."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from functools import partial
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """SRCNN: the first convolutional network for super-resolution."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """SRResNet, the generator of SRGAN, and its later form without batch norm."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 
@@ -57,9 +55,7 @@ class SRResNet(SuperResolver):
         made: Callable[[int], nn.Module] = nn.BatchNorm2d if norm else nn.Identity
         self.head = nn.Sequential(nn.Conv2d(3, channels, 9, padding=4), nn.PReLU())
         self.body = nn.Sequential(
-            *(NormResBlock(channels, made) for _ in range(num_blocks)),
-            conv3x3(channels, channels),
-            made(channels),
+            *(NormResBlock(channels, made) for _ in range(num_blocks)), conv3x3(channels, channels), made(channels)
         )
         self.upsampler = StagedUpsampler(channels, scale, nn.PReLU)
         self.tail = nn.Conv2d(channels, 3, 9, padding=4)

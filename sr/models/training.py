@@ -1,7 +1,5 @@
 """What a model is trained with, and which of its parameters learn at which rate."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase

@@ -1,7 +1,5 @@
 """VDSR: a very deep network that learns the residual of bicubic interpolation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise

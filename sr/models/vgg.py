@@ -1,7 +1,5 @@
 """A plain stack of 3x3 convolutions, and the same stack trained with re-parameterised blocks."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -1,7 +1,5 @@
 """Self-describing checkpoints: a file alone is enough to rebuild the model. Nothing in a file is executed."""
 
-from __future__ import annotations
-
 import pickle
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The configuration of a run as its folder tells it."""
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Mapping
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Validation curves of groups of runs."""
 
-from __future__ import annotations
-
 import logging
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Only the configuration that differs: what tells runs apart, in as few columns as say it all."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

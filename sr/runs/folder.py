@@ -1,7 +1,5 @@
 """Runs read back from their folders: configuration, figures, curve, time."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """One process at a time in a run folder."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

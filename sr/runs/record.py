@@ -1,7 +1,5 @@
 """Small records in folders, each written whole or not at all: how a run ended, and what makes a folder a sweep's."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Going on with a run: where it is, and what of a command line may change in it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from omegaconf import OmegaConf

@@ -1,7 +1,5 @@
 """Configs that an earlier version stored, as this one would have composed them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 MOVED = {  # where classes and functions stood that a stored config may name

@@ -5,8 +5,6 @@ A row of `published.csv` names the protocol that the source states (`stated_prot
 tables), readme (a repository's page or picture, or another paper's table), code, memory (recalled, not checked).
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A measured number, and tables of them: averaging, printing, writing and reading."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Scores as people read them, and rows laid out in columns: for terminals, as Markdown and as CSV."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

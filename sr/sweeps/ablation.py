@@ -16,8 +16,6 @@ null where no figure could be sourced; `published: edsr` takes them, and those u
 `needs: vgg` marks a row that needs VGG-19's weights.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

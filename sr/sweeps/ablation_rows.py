@@ -1,7 +1,5 @@
 """An ablation on the command line: its rows become options of the group `ablation`, which Hydra sweeps over."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path

@@ -3,8 +3,6 @@
 Here is what happens before and after Hydra's own sweep; what a row does is in sweep_row.py.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import re

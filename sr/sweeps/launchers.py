@@ -1,7 +1,5 @@
 """What Hydra's launchers and sweepers need beside this project."""
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 
 from sr.compose.words import Words

@@ -1,7 +1,5 @@
 """The lines and columns of a sweep's table: which runs are averaged in which."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from typing import NamedTuple

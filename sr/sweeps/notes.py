@@ -1,7 +1,5 @@
 """What stands below a sweep's table."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from sr.measuring.scoring import BASELINE

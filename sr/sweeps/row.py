@@ -1,7 +1,5 @@
 """One row of a sweep, which decides for itself what is left to do, in whatever process a launcher runs it."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A row of several processes as a run of its own: started from within a sweep, each would run the whole sweep again."""
 
-from __future__ import annotations
-
 import logging
 import os
 import shlex

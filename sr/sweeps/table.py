@@ -1,7 +1,5 @@
 """The end of a sweep: its table in the paper's layout beside the paper's figures, and the curves of its runs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path

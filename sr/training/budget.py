@@ -1,7 +1,5 @@
 """Scale every step count of a recipe together, to a time or to a handful of steps."""
 
-from __future__ import annotations
-
 import copy
 import logging
 import math

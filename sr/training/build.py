@@ -1,7 +1,5 @@
 """What a training run is made of, built from its config: architecture, data, loss and optimizer, trainer."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any

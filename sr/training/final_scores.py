@@ -1,7 +1,5 @@
 """What a training run ends with: its table, beside bicubic and the paper, with a row for each stage."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The stages of a run, one after the other, on one trainer."""
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil

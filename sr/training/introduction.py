@@ -1,7 +1,5 @@
 """What a training run says of itself before its first step."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A training run resolved once: every stage with its config, model, data and what it trains with, all of it frozen."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -4,8 +4,6 @@ A rate depends on the step and on its parameter group's own full rate alone, so 
 ones. Steps are optimizer steps, counted from 0 in each stage.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from itertools import accumulate
@@ -92,10 +90,7 @@ class Cyclical(LRScheduler):
 
 
 def warm_up(
-    optimizer: Optimizer,
-    then: Callable[[Optimizer], LRScheduler],
-    warm_up_steps: int,
-    start_factor: float = 1e-3,
+    optimizer: Optimizer, then: Callable[[Optimizer], LRScheduler], warm_up_steps: int, start_factor: float = 1e-3
 ) -> LRScheduler:
     """A straight line from `start_factor` times the full rate to the full rate, then another schedule.
 

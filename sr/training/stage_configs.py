@@ -1,7 +1,5 @@
 """A run as a list of stages: each is the composed config with some of its keys changed."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any

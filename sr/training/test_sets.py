@@ -1,7 +1,5 @@
 """Which image sets a training run is measured on at its end."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from omegaconf import DictConfig

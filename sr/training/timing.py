@@ -1,7 +1,5 @@
 """The factor of a budget in seconds: found by timing steps, once for all rows of a sweep that are to be compared."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os

@@ -1,7 +1,5 @@
 """The training run: check everything, plan it, train its stages, and score the result."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

@@ -1,7 +1,5 @@
 """Authors' weights: sr zoo list; sr zoo save rlfn_x4 rlfn_x4.ckpt (or python -m sr.zoo ...)."""
 
-from __future__ import annotations
-
 import argparse
 import logging
 import sys

@@ -1,7 +1,5 @@
 """The list of authors' files: where they come from, their checksums, what each must reach."""
 
-from __future__ import annotations
-
 import csv
 from dataclasses import dataclass
 from pathlib import Path

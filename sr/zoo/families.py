@@ -1,7 +1,5 @@
 """What an architecture's published files look like: recognised by keys and shapes, mapped onto ours."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence

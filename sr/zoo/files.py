@@ -1,7 +1,5 @@
 """Reads a file of weights as named tensors, whatever wrote it. Nothing in the file is executed."""
 
-from __future__ import annotations
-
 import pickle
 import warnings
 import zipfile

@@ -1,7 +1,5 @@
 """An author's file, by name or by path, as one of our models."""
 
-from __future__ import annotations
-
 import os
 import re
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Finds an author's file below a folder, under any name, or fetches it; what does not have its checksum is refused."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Files of SRCNN, FSRCNN, VDSR and LapSRN: MATLAB arrays in two layouts."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor

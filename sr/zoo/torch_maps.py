@@ -1,7 +1,5 @@
 """Files of IMDN, RFDN, RLFN and BSRN as their authors' PyTorch code writes them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any

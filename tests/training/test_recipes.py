@@ -160,10 +160,7 @@ def test_words_are_spelled_for_hydra_and_back():
     [
         (["recipe=base", "data=paper"], "type data=div2k"),
         (["experiment=bsrn_x4"], "Type model=bsrn scale=4 data=paper"),
-        (
-            ["experiment=edsr_baseline_x3"],
-            "Type model=edsr_baseline scale=3 data=paper",
-        ),
+        (["experiment=edsr_baseline_x3"], "Type model=edsr_baseline scale=3 data=paper"),
         (["experiment=msrgan_x4"], "Type recipe=msrgan scale=4 data=paper"),
         (["experiment=vdsr"], "Type model=vdsr data=paper"),
     ],
