@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 from hydra.utils import get_object
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from sr.errors import UserError
+from sr.errors import UserError, reason
 from sr.models.base import SuperResolver
 from sr.runs.upgrade import upgraded
 
@@ -57,11 +57,11 @@ def read(path: str | Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise UserError(
             f"checkpoint {file} is refused: it holds more than tensors and plain values, and loading it would run "
-            f"code from the file ({_first_line(error)}). Ask its author for a state dict saved with "
+            f"code from the file ({reason(error)}). Ask its author for a state dict saved with "
             "torch.save(model.state_dict(), ...)"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise UserError(f"checkpoint {file} cannot be read: {_first_line(error)}. Is it complete?") from error
+        raise UserError(f"checkpoint {file} cannot be read: {reason(error)}. Is it complete?") from error
     if not isinstance(content, dict) or "sr" not in content or "state_dict" not in content:
         raise UserError(
             f"checkpoint {file} was not written by this project: it does not say which architecture it is of. "
@@ -180,10 +180,6 @@ def warm_start(model: SuperResolver, content: dict[str, Any], node: dict[str, An
     return (
         f"weights from {source} (scale {scale}): {len(fits)} of {len(ours)} tensors; begun afresh: {', '.join(fresh)}"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _some(label: str, names: list[str], most: int = 5) -> str:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from hydra.errors import HydraException
@@ -24,9 +25,15 @@ from sr.runs.record import SWEEP, record_sweep
 from sr.runs.resume import with_resumed_run
 from sr.sweeps.ablation import Ablation
 from sr.sweeps.ablation_rows import with_rows
-from sr.sweeps.launchers import refuse_missing
 
 log = logging.getLogger(__name__)
+EXTRAS = {  # what a launcher's or sweeper's name begins with -> its package, and the extra that brings it
+    "joblib": ("hydra_joblib_launcher", "joblib"),
+    "submitit": ("hydra_submitit_launcher", "submitit"),
+    "ray": ("hydra_ray_launcher", "ray"),
+    "optuna": ("hydra_optuna_sweeper", "optuna"),
+    "search": ("hydra_optuna_sweeper", "optuna"),
+}
 SEED = "seed=0"  # where none is typed
 
 
@@ -125,7 +132,7 @@ def prepared(arguments: Sequence[str]) -> Sweep:
     words, ablation, left_out = with_rows(with_resumed_run(typed), config_dirs(flags), several)
     if not several:
         return Sweep(list(arguments), [*flags, *map(spelled, words.texts)])
-    refuse_missing(words)
+    _refuse_missing(words)
     swept = _swept(words)
     place = words.value("hydra.sweep.dir")
     folder = Path(place) if place else Path("outputs/sweeps") / _name(words, swept, ablation)
@@ -194,3 +201,18 @@ def _name(words: Words, swept: Sequence[str], ablation: Ablation | None) -> str:
     named = [word.value for k in ("model", "experiment") if k not in swept and (word := words.last(k))]
     name = ablation.name if ablation else (named or ["sweep"])[0]
     return f"{re.sub(r'[^-.+_a-zA-Z0-9]+', '-', name)}_{_hash([*fixed.texts, *(f'{key}*' for key in growing)])}"
+
+
+def _refuse_missing(words: Words) -> None:
+    """Raises a UserError where a launcher or sweeper was typed that is not installed."""
+    for word in words.only(lambda key: key in ("hydra/launcher", "hydra/sweeper")):
+        for name, (package, extra) in EXTRAS.items():
+            if word.value.startswith(name) and not _installed(package):
+                raise UserError(f'{word.text} needs a package that is not installed: pip install "sr-lab[{extra}]"')
+
+
+def _installed(package: str) -> bool:
+    try:
+        return find_spec(f"hydra_plugins.{package}") is not None
+    except ModuleNotFoundError:
+        return False  # no plugin of Hydra at all

@@ -20,7 +20,6 @@ from sr.runs import checkpoint
 from sr.training import budget, build
 from sr.training.build import plain
 from sr.training.stage_configs import StageConfig, at_scale, scales, stage_configs
-from sr.training.test_sets import find_test_sets
 from sr.training.timing import budget_factor
 
 
@@ -111,7 +110,7 @@ def planned(composed: DictConfig, job: Job) -> Plan:
     modules = list(dict.fromkeys(data))
     for module in modules:
         module.check("fit")
-    test_sets = find_test_sets(cfg, configs, data)
+    test_sets = build.test_sets(cfg, configs, data)
     for module in modules:
         refuse_leaks(module, [held_out for of_scale in test_sets.values() for held_out in of_scale])
 

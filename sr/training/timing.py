@@ -36,44 +36,31 @@ def budget_factor(
     Every process of a run, and comparable rows of a sweep, take the same: rows that differ only in the seed, and all
     rows of an ablation, that of the first of them that is timed; it stands in the sweep's `budget.json`.
     """
-    if int(os.environ.get("LOCAL_RANK", 0)) > 0 and (known := os.environ.get(FACTOR)):
-        return float(known)  # found by the process that started this one
+    if int(os.environ.get("LOCAL_RANK", 0)) > 0 and (found := os.environ.get(FACTOR)):
+        return float(found)  # found by the process that started this one
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 or int(os.environ.get("SLURM_NTASKS", 1)) > 1:
         raise UserError(
             f"budget={cfg.budget.name} times the first steps, which several processes that were started apart "
             "would each do differently. Type the factor of the step counts instead: budget.factor=0.01"
         )
-    sweep = job.sweep or os.environ.get(SWEEP)
-    if sweep is None:
+    if (sweep := job.sweep or os.environ.get(SWEEP)) is None:
         factor = budget.factor_of_seconds(cfg.budget, _times(cfg, stages, models, data))
-    else:
-        factor = _as_the_first(cfg, Path(sweep), stages, models, data, job)
-    os.environ[FACTOR] = str(factor)
-    return factor
-
-
-def _as_the_first(
-    cfg: DictConfig,
-    sweep: Path,
-    stages: Sequence[StageConfig],
-    models: Sequence[SuperResolver],
-    data: Sequence[Loaders],
-    job: Job,
-) -> float:
-    rows, file = comparable(job.words), sweep / "budget.json"
-    with FileLock(sweep / ".budget.lock"):  # the others wait for the first one, and do not disturb its timing
+        os.environ[FACTOR] = str(factor)
+        return factor
+    rows, file = comparable(job.words), Path(sweep) / "budget.json"
+    with FileLock(Path(sweep) / ".budget.lock"):  # the others wait for the first one, and do not disturb its timing
         known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         if rows in known:
-            factor = float(known[rows]["factor"])
             log.info(
-                f"budget={cfg.budget.name}: {factor:.3g} of the recipe's steps, as {known[rows]['row']} was "
-                f"timed for ({file})"
+                f"budget={cfg.budget.name}: {float(known[rows]['factor']):.3g} of the recipe's steps, as "
+                f"{known[rows]['row']} was timed for ({file})"
             )
-            return factor
-        factor = budget.factor_of_seconds(cfg.budget, _times(cfg, stages, models, data))
-        known[rows] = {"factor": factor, "row": job.folder.name}
-        write_whole(file, known)
-        return factor
+        else:
+            factor = budget.factor_of_seconds(cfg.budget, _times(cfg, stages, models, data))
+            known[rows] = {"factor": factor, "row": job.folder.name}
+            write_whole(file, known)
+    os.environ[FACTOR] = str(known[rows]["factor"])
+    return float(known[rows]["factor"])
 
 
 def comparable(words: Words) -> str:

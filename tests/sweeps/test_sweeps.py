@@ -98,7 +98,7 @@ def test_a_single_run_is_left_as_it_is_typed():
 
 
 def test_an_extra_that_is_missing_is_named(monkeypatch):
-    monkeypatch.setattr("sr.sweeps.launchers.find_spec", lambda name: None)
+    monkeypatch.setattr("sr.sweeps.command.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r'pip install "sr-lab\[submitit\]"'):
         prepared(["-m", "seed=0,1", "hydra/launcher=submitit_slurm"])
 
