@@ -17,9 +17,9 @@ from omegaconf import DictConfig, OmegaConf
 from sr.compose import schema
 from sr.compose.conf import CONF
 from sr.compose.spelling import spelled_out
-from sr.compose.suggestions import nearest, suggestion
+from sr.compose.suggestions import suggestion
 from sr.compose.words import split
-from sr.errors import UserError, user_error
+from sr.errors import UserError, nearest, user_error
 from sr.sweeps.command import Sweep, prepared, row_folder
 from sr.training.allocator import keep_freed_memory
 

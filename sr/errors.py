@@ -1,6 +1,7 @@
-"""The one exception that means "the user can mend this", and lists in its message."""
+"""The one exception that means "the user can mend this", and what its message is made of."""
 
-from collections.abc import Collection
+import difflib
+from collections.abc import Collection, Iterable
 
 LINES = "\n  "  # between items that stand on a line each
 
@@ -18,6 +19,12 @@ def user_error(error: BaseException | None) -> UserError | None:
     while error is not None and not isinstance(error, UserError):
         error = error.__cause__
     return error
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """' Did you mean ...?' with one or two of the valid names, or an empty string."""
+    close = difflib.get_close_matches(name, list(dict.fromkeys(valid)), n=2, cutoff=0.6)
+    return f" Did you mean {' or '.join(close)}?" if close else ""
 
 
 def reason(error: BaseException) -> str:

@@ -1,6 +1,5 @@
 """Which lines of a comparison are wanted, and in which order: `filter=` and `sort=`."""
 
-import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from sr.comparison.columns import Line, Table
-from sr.errors import UserError
+from sr.errors import UserError, nearest
 
 ALIASES = {"name": "entry", "label": "entry", "multiply-adds": "macs", "time": "seconds", "training_time": "seconds"}
 CONDITION = re.compile(r"^(?P<key>[^<>=!~]+?)\s*(?P<sign>>=|<=|!=|==|=|>|<|~)\s*(?P<value>.*)$")
@@ -142,8 +141,7 @@ def find_key(table: Table, typed: str, argument: str) -> str:
         if found := [key for key in keys if rule(key.lower()) or rule(SIZE.sub("", key.lower()))]:
             return max(found, key=lambda key: sum(line.values.get(key) is not None for line in table.lines))
     names = list(dict.fromkeys([*shown, "psnr", "ssim"]))
-    close = difflib.get_close_matches(name, [*names, *keys], n=2, cutoff=0.6)
-    hint = f" Did you mean {' or '.join(dict.fromkeys(close))}?" if close else ""
+    hint = nearest(name, [*names, *keys])
     raise UserError(f"{argument}={typed}: there is no such column.{hint} There are {', '.join(names)}")
 
 

@@ -11,8 +11,7 @@ from hydra.errors import HydraException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from sr.compose.suggestions import nearest
-from sr.errors import UserError
+from sr.errors import UserError, nearest
 
 log = logging.getLogger(__name__)
 CONTROL = {"_target_", "_partial_", "_args_", "_recursive_", "_convert_"}

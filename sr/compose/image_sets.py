@@ -9,9 +9,8 @@ from hydra.core.object_type import ObjectType
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sr.compose.checks import check_targets
-from sr.compose.suggestions import nearest
 from sr.data.module import SRDataModule
-from sr.errors import UserError
+from sr.errors import UserError, nearest
 
 BENCHMARKS = ("set5", "set14", "b100", "urban100")  # the papers' table columns, in their order
 

@@ -1,6 +1,5 @@
 """The nearest of the names that can be typed to one that does not exist."""
 
-import difflib
 import re
 from typing import Any
 
@@ -11,12 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sr.compose.conf import CONF
 from sr.compose.words import split
-
-
-def nearest(name: str, valid: list[str]) -> str:
-    """' Did you mean ...?' or an empty string."""
-    close = difflib.get_close_matches(name, list(dict.fromkeys(valid)), n=2, cutoff=0.6)
-    return f" Did you mean {' or '.join(close)}?" if close else ""
+from sr.errors import nearest
 
 
 def suggestion(error: Exception, config_name: str, arguments: list[str]) -> str:

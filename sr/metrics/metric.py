@@ -1,6 +1,5 @@
 """What a metric is, and how one is found: by its name, or in a file of the user's own."""
 
-import difflib
 import importlib
 import importlib.util
 import pkgutil
@@ -12,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 import sr.metrics
-from sr.errors import UserError
+from sr.errors import UserError, nearest
 
 
 @dataclass(frozen=True)
@@ -105,12 +104,10 @@ def _unknown(sr: Tensor, hr: Tensor) -> Tensor:
 def _named(name: str) -> Metric:
     known = known_metrics()
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-        hint = f" Did you mean {close[0]}?" if close else ""
         raise UserError(
-            f"metrics=[{name}]: there is no such metric.{hint} There are {', '.join(sorted(known))}; one of your own "
-            f"is typed as the path of its file, metrics=[psnr,PATH/{name}.py], which declares a METRIC (see "
-            "sr/metrics/metric.py)"
+            f"metrics=[{name}]: there is no such metric.{nearest(name, known)} There are {', '.join(sorted(known))}; "
+            f"one of your own is typed as the path of its file, metrics=[psnr,PATH/{name}.py], which declares a METRIC "
+            "(see sr/metrics/metric.py)"
         )
     return known[name]
 

@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 from hydra.utils import get_object
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from sr.errors import UserError, reason
+from sr.errors import UserError, reason, some
 from sr.models.base import SuperResolver
 from sr.runs.upgrade import upgraded
 
@@ -134,7 +134,8 @@ def _same_network(model: SuperResolver, theirs: dict[str, torch.Tensor], source:
         if ours[k].shape != theirs[k].shape
     ]
     if missing or unknown or resized:
-        differing = _some("Missing", missing) + _some("Unknown", unknown) + _some("Other shape", resized)
+        lists = {"Missing": missing, "Unknown": unknown, "Other shape": resized}
+        differing = "".join(f"\n  {label}: {some(names)}" for label, names in lists.items() if names)
         raise UserError(
             f"{source} does not fit {type(model).__name__} x{'/'.join(map(str, model.scales))}; it is of another "
             f"architecture, size or scale.{differing}"
@@ -180,13 +181,6 @@ def warm_start(model: SuperResolver, content: dict[str, Any], node: dict[str, An
     return (
         f"weights from {source} (scale {scale}): {len(fits)} of {len(ours)} tensors; begun afresh: {', '.join(fresh)}"
     )
-
-
-def _some(label: str, names: list[str], most: int = 5) -> str:
-    if not names:
-        return ""
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"\n  {label}: {', '.join(names[:most])}{rest}"
 
 
 def construct(node: dict[str, Any], source: str | Path) -> SuperResolver:

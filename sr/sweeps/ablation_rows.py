@@ -8,9 +8,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 
 from sr.compose.conf import CONF
-from sr.compose.suggestions import nearest
 from sr.compose.words import PAPER_DATA, Words
-from sr.errors import UserError
+from sr.errors import UserError, nearest
 from sr.sweeps.ablation import Ablation, AblationRow, read
 
 

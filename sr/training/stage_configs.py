@@ -7,8 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sr.compose.keys import declared, stage_keys
-from sr.compose.suggestions import nearest
-from sr.errors import UserError
+from sr.errors import UserError, nearest
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from sr.compose.suggestions import nearest
-from sr.errors import UserError
+from sr.errors import UserError, nearest
 
 TABLE = Path(__file__).with_name("entries.csv")
 UNSTATED = "none stated"
@@ -109,6 +108,6 @@ def by_checksum(digest: str, scale: int | None = None) -> ZooEntry | None:
 def get_entry(name: str) -> ZooEntry:
     """The entry of that name; a UserError naming the nearest ones for an unknown name."""
     if name not in ZOO:
-        hint = nearest(name, list(ZOO))
+        hint = nearest(name, ZOO)
         raise UserError(f"weights={name}: neither a file nor an entry of the zoo.{hint} List the zoo: sr zoo list")
     return ZOO[name]
