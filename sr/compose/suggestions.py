@@ -55,11 +55,11 @@ def _nearest_key(name: str, valid: list[str]) -> str:
 
 def _valid_keys(config_name: str, arguments: list[str], refused: str) -> list[str]:
     """Every key and group of the config that the other arguments compose."""
-    kept = split(arguments)[1].without(refused).texts
+    others = split(arguments)[1].without(refused).texts
     groups = [p.name for p in CONF.iterdir() if p.is_dir() and p.name != "hydra"]
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = hydra.compose(config_name, [a for a in kept if "," not in a])
+            cfg = hydra.compose(config_name, [a for a in others if "," not in a])
     except (HydraException, OmegaConfBaseException):
         return groups
     return groups + _dotted(OmegaConf.to_container(cfg, resolve=False))

@@ -24,19 +24,19 @@ def settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
     for group in dict.fromkeys(group for run in runs for group in choices(run)):
         own = [key for key in keys if key.split(".")[0] == group]
         chosen = [choices(run).get(group) for run in runs]
-        if own and all(_told_by(chosen, values[key]) for key in own):
+        if own and all(_follows_from(chosen, values[key]) for key in own):
             keys = [key for key in keys if key not in own]
             named[group] = chosen
     typed = {key for run in runs for key in Words(run.overrides).keys}
     for whole in ("ablation", "recipe"):  # the row of an ablation tells more than the recipe that it chose
         chosen = [choices(run).get(whole) for run in runs]
-        told = [key for key in keys if key not in typed and _told_by(chosen, values[key])]
-        if len(told) > 1 and _varies(chosen):
-            keys = [key for key in keys if key not in told]
+        implied = [key for key in keys if key not in typed and _follows_from(chosen, values[key])]
+        if len(implied) > 1 and _varies(chosen):
+            keys = [key for key in keys if key not in implied]
             named = {whole: chosen, **named}
-    kept = {key: values[key] for key in keys if not _repeats(key, configs)}
+    plain = {key: values[key] for key in keys if not _repeats(key, configs)}
     columns = {
-        key: column for key, column in (named | kept).items() if not declared(key).own_column and _varies(column)
+        key: column for key, column in (named | plain).items() if not declared(key).own_column and _varies(column)
     }
     return [{key: column[i] for key, column in columns.items()} for i in range(len(runs))]
 
@@ -46,7 +46,7 @@ def choices(run: Run) -> Mapping[str, Any]:
     return run.config.get("choices") or {}
 
 
-def _told_by(chosen: Sequence[Any], values: Sequence[Any]) -> bool:
+def _follows_from(chosen: Sequence[Any], values: Sequence[Any]) -> bool:
     """Whether a value follows from the option that was chosen."""
     if any(option is None for option in chosen):
         return False

@@ -97,17 +97,17 @@ def find_runs(folder: Path) -> list[Run]:
 def differing(runs: Sequence[Run]) -> list[str]:
     """Dotted config keys on which the result depends, whose values are not the same in all runs.
 
-    What a budget changes is not known of a run that ended before its budget was applied: there such runs are held
-    only against each other.
+    What a budget changes is not known of a run that ended before its budget was applied: there such runs are compared
+    only with each other.
     """
     configs = [flat(run.config) for run in runs]
     early = [run.status != "finished" and before_budget(run.folder, run.config) for run in runs]
-    apart = [[config for config, e in zip(configs, early, strict=True) if e is which] for which in (False, True)]
+    groups = [[config for config, e in zip(configs, early, strict=True) if e is which] for which in (False, True)]
     missing = object()
 
     def differs(key: str) -> bool:
-        held = apart if declared(key).budget else [configs]
-        return any(c.get(key, missing) != group[0].get(key, missing) for group in held for c in group[1:])
+        compared = groups if declared(key).budget else [configs]
+        return any(c.get(key, missing) != group[0].get(key, missing) for group in compared for c in group[1:])
 
     return [
         key for key in dict.fromkeys(k for config in configs for k in config) if declared(key).result and differs(key)

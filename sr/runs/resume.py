@@ -21,17 +21,17 @@ def with_resumed_run(words: Words) -> Words:
         return words
     folder = (last_run(Path("outputs")) if value == "last" else run_folder(Path(value))).resolve()
     run = composed.read(folder)
-    kept = []
+    texts = []
     for word in words.without("resume"):
         if not declared(word.key).fixed:
             # Hydra composes with another model and data set than the run's, which may not have this key.
             add = "." in word.key and not word.key.startswith("hydra") and word.text[0] not in "+~"
-            kept.append(f"++{word.text}" if add else word.text)
+            texts.append(f"++{word.text}" if add else word.text)
         elif not run.has(word):
             then = OmegaConf.select(run.config, f"choices.{word.key}") or OmegaConf.select(run.config, word.key)
             raise run.refusal(word.key, then, word.value, words)
-    place = quoted(folder)
-    return Words([*kept, f"resume={place}", f"hydra.run.dir={place}", "hydra.output_subdir=null"])
+    path = quoted(folder)
+    return Words([*texts, f"resume={path}", f"hydra.run.dir={path}", "hydra.output_subdir=null"])
 
 
 def run_folder(path: Path) -> Path:

@@ -51,10 +51,10 @@ def with_rows(words: Words, folders: Sequence[Path], sweeping: bool) -> tuple[Wo
         )
     absent = _without_vgg(words.value("vgg_weights")) if sweeping and any(r.needs_vgg for r in chosen) else ""
     left_out = {r.name: absent for r in chosen if r.needs_vgg and absent}
-    kept = [f"{ablation.name}/{r.name}" for r in chosen if r.name not in left_out]
-    if not kept:
+    runnable = [f"{ablation.name}/{r.name}" for r in chosen if r.name not in left_out]
+    if not runnable:
         raise UserError(f"ablation={value}: none of these rows can run here: {absent}")
-    return Words([*others.texts, f"ablation={','.join(kept)}"]), ablation, left_out
+    return Words([*others.texts, f"ablation={','.join(runnable)}"]), ablation, left_out
 
 
 def find(name: str, folders: Sequence[Path] = ()) -> Ablation:

@@ -73,11 +73,11 @@ def surroundings(sweep: Path, nodes: int) -> dict[str, str]:
 def _ended(command: Sequence[str], environment: dict[str, str]) -> int:
     """The exit status of a command; SIGTERM is passed on to it, Ctrl-C it was sent too."""
     process: subprocess.Popen[bytes] | None = None
-    told = False
+    stopped = False
 
     def stop(*_: Any) -> None:
-        nonlocal told
-        told = True
+        nonlocal stopped
+        stopped = True
         if process is not None:
             process.terminate()
 
@@ -85,7 +85,7 @@ def _ended(command: Sequence[str], environment: dict[str, str]) -> int:
     former = signal.signal(signal.SIGTERM, stop) if first else None
     try:
         process = subprocess.Popen(command, env=environment)
-        if told:
+        if stopped:
             process.terminate()
         code = process.wait()
     except KeyboardInterrupt:
@@ -96,6 +96,6 @@ def _ended(command: Sequence[str], environment: dict[str, str]) -> int:
     finally:
         if first:
             signal.signal(signal.SIGTERM, former or signal.SIG_DFL)
-    if told:
+    if stopped:
         raise SystemExit(128 + signal.SIGTERM)
     return code

@@ -43,8 +43,8 @@ def measure(plan: Plan, trainer: L.Trainer, folder: Path) -> float | None:
         for held_out in measured:
             held_out.trainer = None  # this process measures every image, not its share
         entries = [Entry(BASELINE, Bicubic(scale)), *(e for e in results if scale in e.model.scales)]
-        place = folder if len(sets) == 1 else folder / f"x{scale}"
-        means = score_all(entries, measured, place, trainer.strategy.root_device, cfg.protocols, metrics)
+        subfolder = folder if len(sets) == 1 else folder / f"x{scale}"
+        means = score_all(entries, measured, subfolder, trainer.strategy.root_device, cfg.protocols, metrics)
         ours = {e.name: [s for s in means if s.model.rstrip("+") == e.name] for e in entries[1:]}
         if objective is None:
             lead = [s.value for s in ours.get(name, ()) if s.metric == metrics[0].name]
@@ -67,8 +67,8 @@ def measure(plan: Plan, trainer: L.Trainer, folder: Path) -> float | None:
 def validated(trainer: L.Trainer, resumed: Mapping[str, Any] | None) -> float | None:
     """The best of the last stage's validations, as `measure` returns it; of a complete run, its checkpoint's."""
     keeper = next(c for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
-    kept = (resumed or {}).get("callbacks", {}).get(keeper.state_key, {})
-    return keeper.best if keeper.best is not None else kept.get("best")
+    stored = (resumed or {}).get("callbacks", {}).get(keeper.state_key, {})
+    return keeper.best if keeper.best is not None else stored.get("best")
 
 
 def _earlier(stages: Sequence[StageConfig], name: str, folder: Path) -> list[Entry]:

@@ -168,11 +168,11 @@ def _enter(trainer: L.Trainer, stage: Stage, step: int | None) -> None:
 def _leave(trainer: L.Trainer, stage: Stage, folder: Path) -> None:
     """Keep a finished stage's checkpoints under its name."""
     if trainer.is_global_zero:
-        place = folder / "checkpoints"
+        checkpoints = folder / "checkpoints"
         name = f"stage{stage.number}_{stage.name}"
-        shutil.copy2(place / "last.ckpt", place / f"{name}.part")
-        os.replace(place / f"{name}.part", place / f"{name}.ckpt")
-        best = place / "best.ckpt"
+        shutil.copy2(checkpoints / "last.ckpt", checkpoints / f"{name}.part")
+        os.replace(checkpoints / f"{name}.part", checkpoints / f"{name}.ckpt")
+        best = checkpoints / "best.ckpt"
         if best.is_file() and checkpoint.read(best)["sr"]["stage"]["number"] == stage.number:
-            os.replace(best, place / f"{name}_best.ckpt")
+            os.replace(best, checkpoints / f"{name}_best.ckpt")
     trainer.strategy.barrier()
