@@ -8,7 +8,7 @@ from typing import Any
 
 from sr.comparison.rows import Row
 from sr.metrics.metric import Metric, declared
-from sr.metrics.protocol import get_protocol
+from sr.metrics.protocols import get_protocol
 from sr.runs.config import flat
 from sr.runs.differences import choices
 from sr.scores.published import METRICS, MOS_NOTE, opinions
@@ -62,6 +62,11 @@ class Table:
     def cells(self) -> list[list[str]]:
         """As text, the titles first."""
         return [[c.title for c in self.columns], *([line.cell(c) for c in self.columns] for line in self.lines)]
+
+    @property
+    def keys(self) -> list[str]:
+        """Of every value that a column shows, and of where the rows come from."""
+        return [key for column in self.columns for key in column.keys] + ["place"]
 
     def numeric(self, column: int) -> bool:
         """Whether a column holds nothing but numbers."""

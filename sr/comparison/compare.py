@@ -10,22 +10,20 @@ from omegaconf import DictConfig
 
 from sr.comparison.columns import tabulate
 from sr.comparison.fill import Filler
-from sr.comparison.formats import as_csv, as_latex, as_markdown
+from sr.comparison.formats import as_latex, as_markdown
 from sr.comparison.page import page
-from sr.comparison.rows import Row, Source, labelled, rows
+from sr.comparison.rows import Source, labelled, rows
 from sr.comparison.select import conditions, order, select
-from sr.comparison.wandb_report import build, rows_of
+from sr.comparison.wandb_report import build, compared
 from sr.compose.job import Job
 from sr.compose.words import listed
 from sr.errors import UserError
 from sr.measuring.entries import published_name, weights_entries
 from sr.metrics.lpips import ADDRESS, FILE, find_alexnet, lpips_of
 from sr.metrics.metric import Metric, get_metrics
-from sr.models.base import SuperResolver
 from sr.runs import checkpoint
 from sr.runs.folder import Run, find_runs, is_run, read_run
-from sr.scores.score import metrics_of
-from sr.scores.text import aligned
+from sr.scores.text import aligned, write_csv
 
 log = logging.getLogger(__name__)
 UNMEASURED = "No LPIPS: it is measured on the sets of benchmarks=[...], and none was named."
@@ -50,25 +48,26 @@ def compare(cfg: DictConfig) -> None:
     if sets:
         found = filler.missing(found, sets)
 
-    notes = (
-        []
-        if "lpips" in metrics_of(s for row in found for s in row.scores)
-        else [UNMEASURED if any(m.name == "lpips" for m in metrics) else NO_LPIPS]
-    )
+    notes = []
+    if not any(s.metric == "lpips" for row in found for s in row.scores):
+        notes.append(UNMEASURED if any(m.name == "lpips" for m in metrics) else NO_LPIPS)
     if sets and filler.lr:
         lr = f"LR of {', '.join(sets)} as typed ({', '.join(word.lstrip('+') for word in filler.lr)})"
         notes.append(f"{lr}: measured now, not taken from what is stored.")
     chosen = [line.row for line in select(tabulate(found), wanted)]
     table = tabulate(chosen, notes)  # again: columns that only a row left out had are gone
     table = replace(table, lines=order(table, by))
-    folder = job.folder
+    shown, folder = [line.row for line in table.lines], job.folder
     log.info("\n" + aligned(table.cells()) + "\n" + "\n".join(table.notes) + "\n")
-    for name, write in {"table.md": as_markdown, "table.csv": as_csv, "table.tex": as_latex}.items():
-        _write(folder / name, write(table))  # each at once: what follows may take long, or fail
-    crops = filler.crops([line.row for line in table.lines], sets) if cfg.crops else []
-    _write(folder / "index.html", page(table, _runs([line.row for line in table.lines]), crops))
+    # Each at once: what follows may take long, or fail.
+    _write(folder / "table.md", as_markdown(table))
+    write_csv(folder / "table.csv", table.keys, (line.values for line in table.lines))
+    _write(folder / "table.tex", as_latex(table))
+    crops = filler.crops(shown, sets) if cfg.crops else []
+    runs = {row.source.label: row.source.run for row in shown if row.source and row.source.run}
+    _write(folder / "index.html", page(table, list(runs.items()), crops))
     if cfg.wandb:
-        log.info(str(build(rows_of(table), *_place(cfg.wandb), folder, table=as_markdown(table))))
+        log.info(str(build(compared(table), *_place(cfg.wandb), folder, as_markdown(table))))
 
 
 def _place(wandb: str) -> tuple[str, str]:
@@ -104,8 +103,8 @@ def sources(cfg: DictConfig) -> list[Source]:
     found = [_of_run(run) for folder in listed(cfg.runs) for run in find_runs(Path(folder))]
     found += [_of_checkpoint(Path(path)) for path in listed(cfg.checkpoint)]
     for entry in weights_entries(listed(cfg.weights), cfg.zoo, cfg.scale):
-        node, own = entry.model.metadata["model"], entry.model
-        found.append(Source(entry.name, Path("zoo"), node, partial(_same, own), None, entry.published))
+        node, load = entry.model.metadata["model"], partial(getattr, entry, "model")
+        found.append(Source(entry.name, Path("zoo"), node, load, None, entry.published))
     if not found:
         raise UserError(
             "nothing to compare: type runs=[<run folder or sweep>,...], checkpoint=[...], weights=[<name in the zoo>] "
@@ -134,17 +133,7 @@ def _of_checkpoint(path: Path) -> Source:
     return Source(metadata["name"], file, metadata["model"], partial(checkpoint.load, file), run, known)
 
 
-def _same(model: SuperResolver) -> SuperResolver:
-    return model
-
-
 def _write(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
     log.info(str(file))
-
-
-def _runs(found: Sequence[Row]) -> list[tuple[str, Run]]:
-    """Each run once, under its label."""
-    known = {row.source.label: row.source.run for row in found if row.source and row.source.run}
-    return list(known.items())

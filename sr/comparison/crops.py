@@ -3,7 +3,8 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from PIL import Image, features
@@ -14,28 +15,11 @@ from sr.measuring.scoring import Sample
 LARGEST = 8_000_000  # bytes of all pictures of a page
 
 
-@dataclass(frozen=True)
-class CropGroup:
-    """One image's crop.
-
-    Attributes:
-        title: "Set5 x4: baby".
-        size: (width, height) in HR pixels.
-        pictures: data URIs by label: "LR", "HR", the baseline and the models.
-        captions: "28.42 dB (y)" by label.
-    """
-
-    title: str
-    size: tuple[int, int]
-    pictures: dict[str, str] = field(default_factory=dict)
-    captions: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def bytes(self) -> int:
-        return sum(map(len, self.pictures.values()))
+Group = dict[str, Any]  # of one image's crop: title, size (width, height) in HR pixels, and by label (HR, LR, the
+# models) pictures, which are data URIs, and captions: "28.42 dB (y)"
 
 
-def crop_groups(dataset: str, scale: int, samples: Mapping[str, Sequence[Sample]], size: int) -> list[CropGroup]:
+def crop_groups(dataset: str, scale: int, samples: Mapping[str, Sequence[Sample]], size: int) -> list[Group]:
     """One group for each image of a set, at the place with the most detail in HR.
 
     Args:
@@ -46,33 +30,27 @@ def crop_groups(dataset: str, scale: int, samples: Mapping[str, Sequence[Sample]
     """
     groups = []
     for shown in zip(*samples.values(), strict=True):
-        hr, lr = shown[0].hr, shown[0].lr
-        window = pick_crop(detail(hr), size, scale)
-        group = CropGroup(f"{dataset} x{scale}: {shown[0].name}", (window[3], window[2]))
-        group.pictures["HR"] = data_uri(crop(hr, window))
-        group.pictures["LR"] = data_uri(enlarge(crop(lr, window, scale), scale))
-        for label, sample in zip(samples, shown, strict=True):
-            group.pictures[label] = data_uri(crop(sample.sr, window))
-            group.captions[label] = sample.score
+        window = pick_crop(detail(shown[0].hr), size, scale)
+        pictures = {"HR": crop(shown[0].hr, window), "LR": enlarge(crop(shown[0].lr, window, scale), scale)}
+        pictures |= {label: crop(sample.sr, window) for label, sample in zip(samples, shown, strict=True)}
+        group: Group = {"title": f"{dataset} x{scale}: {shown[0].name}", "size": (window[3], window[2])}
+        group["pictures"] = {label: data_uri(picture) for label, picture in pictures.items()}
+        group["captions"] = {label: sample.score for label, sample in zip(samples, shown, strict=True)}
         groups.append(group)
     return groups
 
 
-def add(groups: Sequence[CropGroup], more: Sequence[CropGroup]) -> None:
+def add(groups: Sequence[Group], more: Sequence[Group]) -> None:
     """Put another model's pictures of the same crops, if there are any, beside those that are there."""
     for group, other in zip(groups, more, strict=False):
-        group.pictures.update(other.pictures)
-        group.captions.update(other.captions)
+        for kind in ("pictures", "captions"):
+            group[kind].update(other[kind])
 
 
-def within(groups: Sequence[CropGroup], largest: int = LARGEST) -> list[CropGroup]:
+def within(groups: Sequence[Group], largest: int = LARGEST) -> list[Group]:
     """The first groups that a page can hold, one at least."""
-    total = 0
-    for n, group in enumerate(groups):
-        total += group.bytes
-        if n and total > largest:
-            return list(groups[:n])
-    return list(groups)
+    sizes = accumulate(sum(map(len, group["pictures"].values())) for group in groups)
+    return [group for n, (group, size) in enumerate(zip(groups, sizes, strict=True)) if n == 0 or size <= largest]
 
 
 def data_uri(image: np.ndarray) -> str:

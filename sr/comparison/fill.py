@@ -3,13 +3,11 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
-from typing import Any
 
 import hydra
 from omegaconf import DictConfig
 
-from sr.comparison.crops import CropGroup, add, crop_groups, within
+from sr.comparison.crops import Group, add, crop_groups, within
 from sr.comparison.rows import Row, Source, lr_settings, with_baseline
 from sr.compose.image_sets import build_set, build_sets, refuse_missing
 from sr.compose.keys import declared
@@ -19,7 +17,7 @@ from sr.data.module import SRDataModule
 from sr.errors import UserError, reason
 from sr.measuring.scoring import BASELINE, Entry, pick_device, score_set
 from sr.metrics.metric import Metric
-from sr.metrics.protocol import Protocol, get_protocol
+from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
 from sr.runs.folder import Run
@@ -29,19 +27,6 @@ from sr.scores.score import Score, averages
 log = logging.getLogger(__name__)
 FALLBACK = "bundled"  # photos that are there without any download
 SEEN = "y"  # the protocol whose score stands beside a crop
-
-
-class FirstImages:
-    """A set's first images, to be measured like the set."""
-
-    def __init__(self, data: SRDataModule, images: int) -> None:
-        self._data, self._images = data, images
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._data, name)
-
-    def test_dataloader(self) -> list[Any]:
-        return list(islice(self._data.test_dataloader(), self._images))
 
 
 class Filler:
@@ -62,7 +47,6 @@ class Filler:
         self.cfg, self.words, self.metrics = cfg, words, metrics
         self.lr = lr_settings(words.texts)
         self.device = pick_device(cfg.device)
-        self.images, self.size = int(cfg.crops), int(cfg.crop_size)
         self._held: tuple[str, SuperResolver] | None = None
         self._left_out: set[str] = set()
 
@@ -78,11 +62,10 @@ class Filler:
             rows = [_without(row, [data.name for data in sets[row.scale]]) for row in rows]
         reference = [row for row in rows if row.baseline and row.scores]
         found = []
-        for row in rows:
-            if row.source is not None:
-                for data in sets[row.scale] if row.final and row.source.load else ():
-                    row = self._filled(row, data)
-                found.append(row)
+        for row in (row for row in rows if not row.baseline):
+            for data in sets[row.scale] if row.loadable else ():
+                row = self._filled(row, data)
+            found.append(row)
         for scale, of_scale in sets.items():
             for data in of_scale:
                 reference = self._reference(reference, scale, data, found)
@@ -92,13 +75,12 @@ class Filler:
         """The row with what it lacks on a set; as it is where its model cannot be loaded or run."""
         if (entry := self._entry(row)) is None:
             return row
+        asked = [get_protocol(name) for name in protocols or self.cfg.protocols or entry.model.protocols]
+        if not comparable(data):  # whose LR is another than that which a protocol makes itself
+            asked = [p for p in asked if not p.defines_lr] or [get_protocol(SEEN)]
         images = len(data.pairs("test"))
         known = {(s.protocol, s.metric) for s in row.scores if (s.dataset, s.images) == (data.name, images)}
-        wanted = [
-            protocol
-            for protocol in self._protocols(entry, data, protocols)
-            if any(protocol.gives(m) and (protocol.name, m.name) not in known for m in self.metrics)
-        ]
+        wanted = [p for p in asked if any(p.gives(m) and (p.name, m.name) not in known for m in self.metrics)]
         if not wanted:
             return row
         try:
@@ -118,11 +100,6 @@ class Filler:
         row = next((r for r in reference if r.scale == scale), Row(BASELINE, scale))
         done = self._filled(row, data, list(dict.fromkeys(beside)))
         return with_baseline(reference, scale, [s for s in done.scores if s not in row.scores])
-
-    def _protocols(self, entry: Entry, data: SRDataModule, asked: Sequence[str]) -> list[Protocol]:
-        """Those asked for; without LR that a protocol makes itself where the set's is another."""
-        found = [get_protocol(name) for name in asked or self.cfg.protocols or entry.model.protocols]
-        return found if comparable(data) else [p for p in found if not p.defines_lr] or [get_protocol(SEEN)]
 
     def _entry(self, row: Row) -> Entry | None:
         """What the row is measured as; None where its model cannot be loaded."""
@@ -146,17 +123,16 @@ class Filler:
 
     # ---- crops ----------------------------------------------------------------------------------------------
 
-    def crops(self, rows: Sequence[Row], names: Sequence[str]) -> list[CropGroup]:
+    def crops(self, rows: Sequence[Row], names: Sequence[str]) -> list[Group]:
         """The same crops of every model that has weights, beside the baseline.
 
         Args:
             rows: of the comparison.
             names: of the sets; none for those on which the runs were measured, as far as they are here.
         """
-        groups: list[CropGroup] = []
+        groups: list[Group] = []
         for scale in dict.fromkeys(row.scale for row in rows):
-            models = [r for r in rows if r.scale == scale and r.final and r.source and r.source.load]
-            if not models:
+            if not (models := [row for row in rows if row.scale == scale and row.loadable]):
                 continue
             sets = build_sets(names, scale, self.cfg) if names else self._own_sets(models, scale)
             of_sets = [self._crops(Row(BASELINE, scale), data) for data in sets]
@@ -171,18 +147,17 @@ class Filler:
             )
         return fitting
 
-    def _crops(self, row: Row, data: SRDataModule) -> list[CropGroup]:
+    def _crops(self, row: Row, data: SRDataModule) -> list[Group]:
         """Of one model alone; none where it cannot be loaded or run."""
         if (entry := self._entry(row)) is None:
             return []
-        first: Any = FirstImages(data, self.images)
+        n, seen = int(self.cfg.crops), [get_protocol(SEEN)]
         try:
-            seen = [get_protocol(SEEN)]
-            _, samples = score_set(entry, first, seen, self.device, entry.ensemble, self.images, self.metrics[:1])
+            _, kept = score_set(entry, data, seen, self.device, entry.ensemble, n, self.metrics[:1], images=n)
         except RuntimeError as error:  # as where memory runs out
             _warn(f"there are no crops of {row.label} on {data.name}", error)
             return []
-        return crop_groups(data.name, row.scale, {row.label: samples}, self.size)
+        return crop_groups(data.name, row.scale, {row.label: kept}, int(self.cfg.crop_size))
 
     def _own_sets(self, rows: Sequence[Row], scale: int) -> list[SRDataModule]:
         """The sets of the first run that was measured on one that is still here; else the bundled photos."""
@@ -206,8 +181,8 @@ class Filler:
 
 def _without(row: Row, sets: Sequence[str]) -> Row:
     """The row without its scores on sets whose LR is another now; protocols that make LR themselves see no change."""
-    left = (s for s in row.scores if s.dataset not in sets or get_protocol(s.protocol).defines_lr)
-    return replace(row, scores=tuple(left))
+    kept = tuple(s for s in row.scores if s.dataset not in sets or get_protocol(s.protocol).defines_lr)
+    return replace(row, scores=kept)
 
 
 def _warn(what: str, error: Exception) -> None:
@@ -216,9 +191,9 @@ def _warn(what: str, error: Exception) -> None:
 
 def set_words(run: Run, words: Words) -> list[str]:
     """What was typed about image sets for a run, less what would build something else, and then what is typed now."""
-    folders = [f"{key}={quoted(run.config[key])}" for key in ("data_dir", "cache_dir") if key in run.config]
+    places = [f"{key}={quoted(run.config[key])}" for key in ("data_dir", "cache_dir") if key in run.config]
     theirs = [text for text in run.overrides if "_target_" not in text]
-    of_sets = Words([*theirs, *folders, *words.texts]).only(
+    about_sets = Words([*theirs, *places, *words.texts]).only(
         lambda key: declared(key).sets and key not in ("scale", "data")
     )
-    return spelled_out("compare", of_sets.texts)
+    return spelled_out("compare", about_sets.texts)

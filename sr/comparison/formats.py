@@ -1,7 +1,5 @@
-"""A comparison written down: Markdown to read, CSV to compute with, LaTeX to print."""
+"""A comparison written down: Markdown to read, LaTeX to print."""
 
-import csv
-import io
 import re
 
 from sr.comparison.columns import Table
@@ -16,7 +14,7 @@ _LATEX = {
 
 
 def as_markdown(table: Table) -> str:
-    """The table and its notes; the best figures in bold."""
+    """The table and its notes; the best scores in bold."""
     head, *lines = [[_markdown(cell) for cell in line] for line in table.cells()]
     for i, n in table.best():
         lines[i][n] = f"**{lines[i][n]}**"
@@ -26,17 +24,6 @@ def as_markdown(table: Table) -> str:
 def _markdown(text: str) -> str:
     text = re.sub(r"([\\|*`<>\[\]~#])", r"\\\1", " ".join(text.split()))
     return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)  # inside a word it is only an underscore
-
-
-def as_csv(table: Table) -> str:
-    """Every value that a column shows, unrounded, and where each row comes from."""
-    keys = [key for column in table.columns for key in column.keys] + ["place"]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(keys)
-    for line in table.lines:
-        writer.writerow("" if (value := line.values.get(key)) is None else value for key in keys)
-    return text.getvalue()
 
 
 def as_latex(table: Table) -> str:

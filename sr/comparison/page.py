@@ -3,15 +3,14 @@
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from sr.comparison.columns import Table
-from sr.comparison.crops import CropGroup
+from sr.comparison.crops import Group
 from sr.comparison.plots import cost_pictures, curves
 from sr.imaging.panel import ERROR_GAIN
 from sr.measuring.scoring import BASELINE
@@ -21,7 +20,7 @@ WEB = Path(__file__).with_name("web")
 SCRIPTS = ("table.js", "chart.js", "curves.js", "cost.js", "crops.js")
 
 
-def page(table: Table, runs: Sequence[tuple[str, Run]] = (), crops: Sequence[CropGroup] = (), title: str = "") -> str:
+def page(table: Table, runs: Sequence[tuple[str, Run]] = (), crops: Sequence[Group] = (), title: str = "") -> str:
     """The page as HTML.
 
     Args:
@@ -33,11 +32,8 @@ def page(table: Table, runs: Sequence[tuple[str, Run]] = (), crops: Sequence[Cro
     data = {
         "labels": list(dict.fromkeys([label for label, _ in runs] + [line.row.label for line in table.lines])),
         "curves": curves(runs),
-        "pictures": [{"title": p.title, "points": [asdict(point) for point in p.points]} for p in cost_pictures(table)],
-        "crops": [
-            {"title": g.title, "size": g.size, "pictures": g.pictures, "captions": g.captions, "first": _model(g)}
-            for g in crops
-        ],
+        "pictures": cost_pictures(table),
+        "crops": [group | {"first": _model(group["pictures"])} for group in crops],
         "gain": ERROR_GAIN,
     }
     parts = {
@@ -53,10 +49,9 @@ def page(table: Table, runs: Sequence[tuple[str, Run]] = (), crops: Sequence[Cro
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], (WEB / "page.html").read_text())
 
 
-def _model(group: CropGroup) -> str:
+def _model(labels: Iterable[str]) -> str:
     """The one that the viewer shows first."""
-    models = [label for label in group.pictures if label not in ("HR", "LR", BASELINE)]
-    return next(iter(models), BASELINE)
+    return next((label for label in labels if label not in ("HR", "LR", BASELINE)), BASELINE)
 
 
 def _json(data: Mapping[str, Any]) -> str:

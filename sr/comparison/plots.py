@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from sr.comparison.columns import Table
 from sr.comparison.rows import Row, lr_settings
-from sr.metrics.protocol import get_protocol
+from sr.metrics.protocols import get_protocol
 from sr.runs.curves import by_scale, scale_title
 from sr.runs.folder import Run
 from sr.scores.published import published, published_costs
@@ -17,53 +17,46 @@ NOT_DRAWN = ("step", "epoch", "stage")
 PLAIN = ("bicubic", "LR_bicubic", "null")  # values of a run's settings of LR with which it is the papers'
 
 
-@dataclass(frozen=True)
-class Point:
-    """One model at one scale."""
+def cost_pictures(table: Table) -> list[dict[str, Any]]:
+    """PSNR against cost for each set, scale and protocol on which something was measured; those with most models first.
 
-    label: str
-    psnr: float  # dB
-    macs: int | None  # of 1280x720; None for the baseline
-    parameters: int | None
-    paper: bool  # published, not measured here
-
-
-@dataclass(frozen=True)
-class CostPicture:
-    """PSNR against cost on one set."""
-
-    dataset: str
-    scale: int
-    protocol: str
-    points: list[Point]
-
-    @property
-    def title(self) -> str:
-        return f"{self.dataset} x{self.scale}, {self.protocol}"
-
-
-def cost_pictures(table: Table) -> list[CostPicture]:
-    """One picture for each set, scale and protocol on which something was measured; those with most models first."""
-    found: dict[tuple[str, int, str, int], list[Point]] = {}
+    Returns:
+        Each {"title": ..., "points": [...]}; a point has `label`, `psnr` in dB, `macs` of 1280x720 and `parameters`
+        (None for the baseline), and `paper`: published, not measured here.
+    """
+    found: dict[tuple[str, int, str, int], list[dict[str, Any]]] = {}
     other_lr = set()
-    for line in table.lines:
-        price = line.row.price
-        if (price is None and not line.row.baseline) or not line.row.final:
+    for row in (line.row for line in table.lines):
+        price = row.price
+        if (price is None and not row.baseline) or not row.final:
             continue
-        macs, parameters = (price.counts.macs, price.parameters) if price else (None, None)
-        for s in line.row.scores:
+        cost = (price.counts.macs, price.parameters) if price else (None, None)
+        for s in row.scores:
             kind = s.dataset, s.scale, s.protocol, s.images
             if s.metric == "psnr" and math.isfinite(s.value):
-                found.setdefault(kind, []).append(Point(line.row.label, s.value, macs, parameters, paper=False))
-            if _of_other_lr(line.row, s):
+                found.setdefault(kind, []).append(_point(row.label, s.value, *cost))
+            if _of_other_lr(row, s):
                 other_lr.add(kind)
-    pictures = []
-    for kind, ours in found.items():
-        if any(point.macs for point in ours):
-            dataset, scale, protocol, _ = kind
-            theirs = [] if kind in other_lr else paper_points(*kind)
-            pictures.append(CostPicture(dataset, scale, protocol, ours + theirs))
-    return sorted(pictures, key=lambda picture: -sum(not point.paper for point in picture.points))
+    pictures = [
+        {"title": f"{kind[0]} x{kind[1]}, {kind[2]}", "points": ours + ([] if kind in other_lr else _papers(*kind))}
+        for kind, ours in found.items()
+        if any(point["macs"] for point in ours)
+    ]
+    return sorted(pictures, key=lambda picture: -sum(not point["paper"] for point in picture["points"]))
+
+
+def _point(label: str, psnr: float, macs: int | None, parameters: int | None, paper: bool = False) -> dict[str, Any]:
+    return {"label": label, "psnr": psnr, "macs": macs, "parameters": parameters, "paper": paper}
+
+
+def _papers(dataset: str, scale: int, protocol: str, images: int) -> list[dict[str, Any]]:
+    """The models of which both PSNR and cost are published."""
+    return [
+        _point(model, paper.values["psnr"], round(float(row["macs_g"]) * 1e9), int(row["parameters"]), paper=True)
+        for (model, at), row in published_costs().items()
+        if at == scale and row["macs_g"] and row["parameters"]
+        if (paper := published(model, scale, dataset, protocol, images))
+    ]
 
 
 def _of_other_lr(row: Row, s: Score) -> bool:
@@ -73,17 +66,6 @@ def _of_other_lr(row: Row, s: Score) -> bool:
     run = row.source.run if row.source else None
     values = [setting.partition("=")[2].strip("'\"") for setting in lr_settings(run.overrides if run else ())]
     return s.dataset in row.other_lr or any(value not in PLAIN for value in values)
-
-
-def paper_points(dataset: str, scale: int, protocol: str, images: int) -> list[Point]:
-    """The models of which both PSNR and cost are published."""
-    found = []
-    for (model, at), cost in published_costs().items():
-        known = at == scale and cost["macs_g"] and cost["parameters"]
-        if known and (paper := published(model, scale, dataset, protocol, images)):
-            macs, parameters = round(float(cost["macs_g"]) * 1e9), int(cost["parameters"])
-            found.append(Point(model, paper.values["psnr"], macs, parameters, paper=True))
-    return found
 
 
 def curves(runs: Sequence[tuple[str, Run]]) -> dict[str, dict[str, list[tuple[float, float]]]]:

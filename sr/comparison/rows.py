@@ -12,13 +12,13 @@ from sr.compose.words import Word
 from sr.errors import reason
 from sr.measuring.cost import Price, price
 from sr.measuring.scoring import BASELINE
-from sr.metrics import metric
 from sr.models.base import SuperResolver
 from sr.runs.differences import settings
 from sr.runs.folder import Run
 from sr.scores.score import Score
 
 log = logging.getLogger(__name__)
+SAME = 0.005  # dB: values of the baseline that differ by less are of the same images
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,11 @@ class Row:
         return self.source is None
 
     @property
+    def loadable(self) -> bool:
+        """Whether it can be measured now."""
+        return self.final and self.source is not None and self.source.load is not None
+
+    @property
     def ensemble(self) -> bool:
         """Whether the scores are under x8 self-ensemble."""
         return self.source is not None and self.label == f"{self.source.label}+"
@@ -100,26 +105,17 @@ def labelled(sources: Sequence[Source]) -> list[Source]:
 
 def _labels(sources: Sequence[Source]) -> list[str]:
     labels = [source.name for source in sources]
-    for name in dict.fromkeys(labels):
+    ends = [f":{s.path.stem if s.path.is_file() else s.path.resolve().name}" for s in sources]
+    for name in {label for label in labels if labels.count(label) > 1}:
         alike = [i for i, source in enumerate(sources) if source.name == name]
-        if len(alike) < 2:
-            continue
-        known = [run for i in alike if (run := sources[i].run)]
-        differing = settings(known) if len(known) == len(alike) else []
-        for n, i in enumerate(alike):
-            own = [f"{key.rpartition('.')[2]}={value}" for key, value in differing[n].items()] if differing else []
-            labels[i] = " ".join([name, *own]) if 0 < len(own) <= 3 else f"{name}:{_short(sources[i].path)}"
+        runs = [run for i in alike if (run := sources[i].run)]
+        for i, own in zip(alike, settings(runs) if len(runs) == len(alike) else [{} for _ in alike], strict=True):
+            words = [f"{key.rpartition('.')[2]}={value}" for key, value in own.items()]
+            labels[i] = " ".join([name, *words]) if 0 < len(words) <= 3 else name + ends[i]
     # The same run given twice, or repeated with nothing changed: by its path, and by number where that is alike too.
-    longer = list(labels)
-    for i, label in enumerate(labels):
-        end = f":{_short(sources[i].path)}"
-        if labels.count(label) > 1 and not label.endswith(end):
-            longer[i] = label + end
-    return [f"{label}:{n}" if (n := longer[:i].count(label) + 1) > 1 else label for i, label in enumerate(longer)]
-
-
-def _short(path: Path) -> str:
-    return path.stem if path.is_file() else path.resolve().name
+    twice = [labels.count(label) > 1 and not label.endswith(end) for label, end in zip(labels, ends, strict=True)]
+    placed = [label + end if more else label for label, end, more in zip(labels, ends, twice, strict=True)]
+    return [f"{label}:{n}" if (n := placed[:i].count(label) + 1) > 1 else label for i, label in enumerate(placed)]
 
 
 def rows(sources: Sequence[Source]) -> list[Row]:
@@ -157,23 +153,14 @@ def with_baseline(reference: Sequence[Row], scale: int, scores: Sequence[Score])
     if not scores:
         return list(reference)
     for i, row in enumerate(reference):
-        known = {_column_of(s): s.value for s in row.scores}
-        if row.scale == scale and all(_same(known.get(_column_of(s), s.value), s) for s in scores):
-            new = tuple(s for s in scores if _column_of(s) not in known)
+        known = {replace(s, value=0.0): s.value for s in row.scores}  # by all that tells a column
+        gaps = [known.get(replace(s, value=0.0), s.value) - s.value for s in scores if s.metric == "psnr"]
+        if row.scale == scale and all(abs(gap) < SAME for gap in gaps):
+            new = tuple(s for s in scores if replace(s, value=0.0) not in known)
             return [*reference[:i], replace(row, scores=row.scores + new), *reference[i + 1 :]]
     number = sum(row.scale == scale for row in reference)
     label = f"{BASELINE} ({number + 1})" if number else BASELINE
     return [*reference, Row(label, scale, scores=tuple(scores))]
-
-
-def _column_of(s: Score) -> tuple[str, str, str, int]:
-    """What two scores must share to stand in one column."""
-    return s.dataset, s.protocol, s.metric, s.images
-
-
-def _same(value: float, s: Score) -> bool:
-    """Whether the baseline's value is that of the same images: half of the last digit that is printed."""
-    return abs(value - s.value) < 0.5 * 10 ** -metric.declared(s.metric).digits
 
 
 def lr_settings(overrides: Sequence[str]) -> list[str]:

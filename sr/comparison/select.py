@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
 from sr.comparison.columns import Line, Table
@@ -12,15 +13,9 @@ from sr.errors import UserError, nearest
 ALIASES = {"name": "entry", "label": "entry", "multiply-adds": "macs", "time": "seconds", "training_time": "seconds"}
 CONDITION = re.compile(r"^(?P<key>[^<>=!~]+?)\s*(?P<sign>>=|<=|!=|==|=|>|<|~)\s*(?P<value>.*)$")
 SIZE = re.compile(r" \(\d+ images\)(?=/)")  # in a key, where a set was measured in several sizes
-SIGNS: dict[str, Callable[[Any, Any], bool]] = {
-    "=": lambda a, b: a == b,
-    "!=": lambda a, b: a != b,
-    ">": lambda a, b: a > b,
-    "<": lambda a, b: a < b,
-    ">=": lambda a, b: a >= b,
-    "<=": lambda a, b: a <= b,
-    "~": lambda a, b: fnmatch(str(a).lower(), f"*{str(b).lower()}*"),
-}
+SIGNS: dict[str, Callable[[Any, Any], bool]] = {"=": eq, "!=": ne, ">": gt, "<": lt, ">=": ge, "<=": le}
+SIGNS["~"] = lambda a, b: fnmatch(str(a).lower(), f"*{str(b).lower()}*")
+EQUAL = ("=", "!=")
 
 
 @dataclass(frozen=True)
@@ -36,14 +31,16 @@ class Condition:
         if value is None:
             return self.sign == "!="
         if self.sign != "~" and not isinstance(value, bool) and isinstance(value, int | float):
-            if (wanted := _number(self.value)) is None:
-                if self.sign in ("=", "!="):
-                    return self.sign == "!="
-                raise UserError(f"filter={self.key}{self.sign}{self.value}: {self.key} is a number, this is none")
+            wanted = _number(self.value)
+            if wanted is None and self.sign not in EQUAL:
+                raise UserError(f"filter={self}: {self.key} is a number, this is none")
             return SIGNS[self.sign](value, wanted)
-        if self.sign in ("<", ">", "<=", ">="):
-            raise UserError(f"filter={self.key}{self.sign}{self.value}: {self.key} is no number; there are =, != and ~")
+        if self.sign not in (*EQUAL, "~"):
+            raise UserError(f"filter={self}: {self.key} is no number; there are =, != and ~")
         return SIGNS[self.sign](str(value).lower(), self.value.lower())
+
+    def __str__(self) -> str:
+        return self.key + self.sign + self.value
 
 
 def conditions(typed: Sequence[str]) -> list[Condition]:
@@ -70,27 +67,23 @@ def select(table: Table, wanted: Sequence[Condition]) -> list[Line]:
         UserError: a column that does not exist, or no model is left.
     """
     keys = [(find_key(table, c.key, "filter"), c) for c in wanted]
-    fitting = [line for line in table.lines if all(_holds(c, line, key) for key, c in keys)]
-    models = [line for line in fitting if not line.row.baseline]
-    if wanted and not models:
-        typed = ", ".join(f"{c.key}{c.sign}{c.value}" for c in wanted)
-        raise UserError(f"filter={typed}: none of the {len(table.lines)} rows is like that. {_there_is(table, keys)}")
-    scales = {line.row.scale for line in models}
-    return [line for line in fitting if line.row.scale in scales]
+    kept = [line for line in table.lines if all(_holds(c, line, key) for key, c in keys)]
+    scales = {line.row.scale for line in kept if not line.row.baseline}
+    if wanted and not scales:
+        told = f"filter={', '.join(map(str, wanted))}: none of the {len(table.lines)} rows is like that"
+        raise UserError(f"{told}. {'; '.join(_there_is(table, key) for key, _ in keys)}")
+    return [line for line in kept if line.row.scale in scales]
+
+
+def _there_is(table: Table, key: str) -> str:
+    values = list(dict.fromkeys(str(v) for line in table.lines if (v := line.values.get(key)) is not None))
+    return f"{key} is {', '.join(values[:8])}{', ...' if len(values) > 8 else ''}"
 
 
 def _holds(condition: Condition, line: Line, key: str) -> bool:
     value = line.values.get(key)
     beside = value is None or (key == "entry" and condition.sign in ("=", "~"))
     return (line.row.baseline and beside) or condition.holds(value)
-
-
-def _there_is(table: Table, keys: Sequence[tuple[str, Condition]]) -> str:
-    texts = []
-    for key, _ in keys:
-        values = list(dict.fromkeys(str(v) for line in table.lines if (v := line.values.get(key)) is not None))
-        texts.append(f"{key} is {', '.join(values[:8])}{', ...' if len(values) > 8 else ''}")
-    return "; ".join(texts)
 
 
 def order(table: Table, by: Sequence[str]) -> list[Line]:
@@ -103,20 +96,15 @@ def order(table: Table, by: Sequence[str]) -> list[Line]:
     better = {key: column.better for column in table.columns for key in column.keys}
     for name in reversed(by):  # sorting is stable: the first name is sorted by last
         key = find_key(table, name.lstrip("-"), "sort")
-        down = (better.get(key, 0) > 0) != name.startswith("-")
-        known = [line for line in lines if line.values.get(key) is not None]
-        numbers = all(isinstance(line.values[key], int | float) for line in known)
-        known.sort(key=_by_number(key) if numbers else _by_text(key), reverse=down)
-        lines = known + [line for line in lines if line.values.get(key) is None]
+        lines = _sorted(lines, key, down=(better.get(key, 0) > 0) != name.startswith("-"))
     return lines
 
 
-def _by_number(key: str) -> Callable[[Line], Any]:
-    return lambda line: line.values[key]
-
-
-def _by_text(key: str) -> Callable[[Line], Any]:
-    return lambda line: str(line.values[key]).lower()
+def _sorted(lines: Sequence[Line], key: str, down: bool) -> list[Line]:
+    known = [line for line in lines if line.values.get(key) is not None]
+    numbers = all(isinstance(line.values[key], int | float) for line in known)
+    known.sort(key=lambda line: line.values[key] if numbers else str(line.values[key]).lower(), reverse=down)
+    return known + [line for line in lines if line.values.get(key) is None]
 
 
 def find_key(table: Table, typed: str, argument: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,45 +18,77 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 STEP = "trainer/global_step"
 FILE = "wandb_report.json"
+TITLE = "Comparison of super-resolution models"
 
 
-def build(
-    rows: Sequence[Mapping[str, Any]],
-    entity: str,
-    project: str,
-    out: Path,
-    table: str,
-    title: str = "Comparison of super-resolution models",
-    online: bool | None = None,
-) -> Path:
+@dataclass(frozen=True)
+class Compared:
+    """What W&B knows of the runs in a comparison.
+
+    Attributes:
+        runs: ids of W&B's runs; none means all of the project.
+        keys: of the runs' summaries by metric: {"psnr": ["test/Set5/psnr_y"]}.
+        settings: dotted keys of the config in which the runs differ.
+    """
+
+    runs: Sequence[str]
+    keys: Mapping[str, Sequence[str]]
+    settings: Sequence[str]
+
+    @property
+    def columns(self) -> list[str]:
+        """To stand beside the runs' names; W&B keeps the value of each first-level key of a config under `value`."""
+        parts = [key.partition(".") for key in self.settings]
+        nested = [f"config:{first}.value{dot}{rest}" for first, dot, rest in parts]
+        return [f"summary:{key}" for key in self.keys.get("psnr", ())] + nested
+
+    @property
+    def filter(self) -> str:
+        """The rows' own runs; all of the project where none is known."""
+        return f"Metric('ID') in {list(self.runs)}" if self.runs else ""
+
+
+def compared(table: Table) -> Compared:
+    """The runs of a comparison, with the keys that they logged."""
+    runs: dict[str, None] = {}
+    keys: dict[str, dict[str, None]] = {}
+    for row in (line.row for line in table.lines):
+        run = row.source.run if row.source else None
+        if run and (known := run.folder / "wandb_id.txt").is_file():
+            runs[known.read_text().strip()] = None
+        several = run is not None and len({s.scale for s in run.scores}) > 1  # as final_scores names them
+        place = (f"_x{row.scale}" if several else "") + ("_ensemble" if row.ensemble else "")
+        for s in row.scores if row.final else ():
+            keys.setdefault(s.metric, {})[f"test/{s.dataset}{place}/{s.metric}_{s.protocol}"] = None
+    settings = dict.fromkeys(key for line in table.lines for key in line.row.settings)
+    return Compared(list(runs), {metric: list(named) for metric, named in keys.items()}, list(settings))
+
+
+def build(about: Compared, entity: str, project: str, out: Path, table: str, online: bool | None = None) -> Path:
     """Write `wandb_report.json`; where W&B is reached without asking anyone, save workspace and report there too.
 
     Args:
-        rows: each with `name` and, where they are known, `scale`, `config` (dotted key -> value, of those that
-            differ), `scores` ({metric: {"<set>/<metric>_<protocol>": value}}) and `run` (id of the W&B run that it is).
+        about: what is compared.
         entity: W&B's user or team.
         project: W&B's.
         out: the folder of the file.
         table: in Markdown.
-        title: of the workspace and the report.
         online: None: found out.
 
     Returns:
         The file: {"workspace": ..., "report": ...} as W&B's packages would send them, and `urls` of what was saved.
 
     Raises:
-        UserError: nothing to compare, wandb-workspaces is not installed, or W&B refused (the file is there then).
+        UserError: wandb-workspaces is not installed, or W&B refused (the file is there then).
     """
-    if not rows:
-        raise UserError("wandb=: there are no rows to report")
     try:
         import wandb_workspaces.workspaces  # noqa: F401
     except ImportError as error:
         raise UserError(f'wandb=: {error}. Type: pip install "sr-lab[wandb-workspaces]"') from error
     from sr.loggers.wandb_connection import connection
 
-    workspace = _workspace(rows, entity, project, title)
-    report = _report(rows, entity, project, table, title)
+    place = {"entity": entity, "project": project}
+    workspace, report = _workspace(about, place), _report(about, place, table)
     mode, why = connection() if online is None else ("online" if online else "offline", "as asked")
     spec: dict[str, Any] = {"workspace": _plain(workspace), "report": _plain(report), "urls": {}}
     file = out / FILE
@@ -67,8 +100,8 @@ def build(
     try:
         spec["urls"] = _save(workspace, report)
     except Exception as error:  # W&B's packages raise whatever their transport does
-        what = f"W&B did not take the report, which is kept in {file}: {error}"
-        raise UserError(f"wandb={entity}/{project}: {what}") from error
+        refused = f"W&B did not take the report, which is kept in {file}: {error}"
+        raise UserError(f"wandb={entity}/{project}: {refused}") from error
     _keep(spec, file)
     for kind, url in spec["urls"].items():
         log.info(f"W&B {kind}: {url}")
@@ -80,24 +113,6 @@ def _keep(spec: Mapping[str, Any], file: Path) -> None:
     file.write_text(json.dumps(spec, indent=2) + "\n", encoding="utf-8")
 
 
-def rows_of(table: Table) -> list[dict[str, Any]]:
-    """The rows of a comparison as `build` takes them; scores under the names that the runs logged them with."""
-    found = []
-    for line in table.lines:
-        row, run = line.row, line.row.source.run if line.row.source else None
-        known = run.folder / "wandb_id.txt" if run else None
-        several = run is not None and len({s.scale for s in run.scores}) > 1  # as final_scores names them
-        at = f"_x{row.scale}" if several else ""
-        ensemble = "_ensemble" if row.ensemble else ""
-        scores: dict[str, dict[str, float]] = {}
-        for s in row.scores if row.final else ():
-            scores.setdefault(s.metric, {})[f"{s.dataset}{at}{ensemble}/{s.metric}_{s.protocol}"] = s.value
-        wandb_id = known.read_text().strip() if known and known.is_file() else None
-        entry = {"name": row.label, "scale": row.scale, "run": wandb_id, "config": dict(row.settings)}
-        found.append({**entry, "scores": scores})
-    return found
-
-
 def _save(workspace: Any, report: Any) -> dict[str, str]:
     report.save()  # makes the project if there is none yet
     workspace.save()
@@ -106,101 +121,61 @@ def _save(workspace: Any, report: Any) -> dict[str, str]:
 
 def _plain(thing: Any) -> dict[str, Any]:
     """What would be sent, checked by W&B's own model of it."""
-    model = thing._to_model()
-    return json.loads(model.model_dump_json(by_alias=True, exclude_none=True))
+    return json.loads(thing._to_model().model_dump_json(by_alias=True, exclude_none=True))
 
 
-def _metrics(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """All that was measured."""
-    return list(dict.fromkeys(metric for row in rows for metric in row.get("scores") or {}))
-
-
-def _keys(rows: Sequence[Mapping[str, Any]], metric: str) -> list[str]:
-    """The runs' summary keys of all scores by one metric."""
-    named = dict.fromkeys(key for row in rows for key in (row.get("scores") or {}).get(metric, {}))
-    return [f"test/{key}" for key in named]
-
-
-def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """PSNRs, then the settings that differ, as W&B names columns."""
-    settings = dict.fromkeys(key for row in rows for key in row.get("config") or {})
-    return [f"summary:{key}" for key in _keys(rows, "psnr")] + [_in_config(key) for key in settings]
-
-
-def _in_config(key: str) -> str:
-    """W&B keeps the value of each first-level key under `value`."""
-    first, _, rest = key.partition(".")
-    return f"config:{first}.value{'.' + rest if rest else ''}"
-
-
-def _filter(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows' own runs; all of the project where none is known."""
-    known = list(dict.fromkeys(str(row["run"]) for row in rows if row.get("run")))
-    return f"Metric('ID') in {known}" if known else ""
-
-
-def _panels(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+def _panels(about: Compared) -> dict[str, list[Any]]:
     """Section -> panels."""
     import wandb_workspaces.reports.v2 as wr
 
-    psnr = _keys(rows, "psnr")
-    return {
+    def curve(title: str, **what: Any) -> Any:
+        return wr.LinePlot(title=title, x=STEP, title_x="optimizer steps", **what)
+
+    metrics = dict.fromkeys(["psnr", *about.keys])  # runs that are not measured yet have curves
+    panels = {
         "Validation": [
-            *(
-                wr.LinePlot(title=legend([m]), x=STEP, metric_regex=f"^val/{m}_.*", title_x="optimizer steps")
-                for m in dict.fromkeys(["psnr", *_metrics(rows)])  # runs that are not measured yet have curves
-            ),
-            wr.LinePlot(title="Loss", x=STEP, y=["train/loss"], log_y=True, title_x="optimizer steps"),
+            *(curve(legend([metric]), metric_regex=f"^val/{metric}_.*") for metric in metrics),
+            curve("Loss", y=["train/loss"], log_y=True),
         ],
         "Test sets": [
-            wr.BarPlot(title=key, metrics=[wr.SummaryMetric(key)]) for m in _metrics(rows) for key in _keys(rows, m)
+            wr.BarPlot(title=key, metrics=[wr.SummaryMetric(key)]) for keys in about.keys.values() for key in keys
         ],
         "PSNR and cost": [
             wr.ScatterPlot(
                 title=f"{key} over multiply-adds", x=wr.SummaryMetric("cost/macs"), y=wr.SummaryMetric(key),
                 z=wr.SummaryMetric("cost/parameters"), log_x=True,
             )
-            for key in psnr
+            for key in about.keys.get("psnr", ())
         ],
         "Pictures": [wr.MediaBrowser(title="The same crops", media_keys=["val/panels"], num_columns=1)],
         "Settings": [wr.RunComparer(diff_only="split")],
     }  # fmt: skip
+    return {section: found for section, found in panels.items() if found}
 
 
-def _workspace(rows: Sequence[Mapping[str, Any]], entity: str, project: str, title: str) -> Any:
+def _workspace(about: Compared, place: Mapping[str, str]) -> Any:
     import wandb_workspaces.workspaces as ws
 
     return ws.Workspace(
-        entity=entity,
-        project=project,
-        name=title,
+        **place,
+        name=TITLE,
         auto_generate_panels=False,
-        sections=[
-            ws.Section(name=name, panels=panels, is_open=True) for name, panels in _panels(rows).items() if panels
-        ],
-        settings=ws.WorkspaceSettings(x_axis=STEP, max_runs=max(10, len(rows))),
-        runset_settings=ws.RunsetSettings(filters=_filter(rows), pinned_columns=_columns(rows)),
+        sections=[ws.Section(name=name, panels=panels, is_open=True) for name, panels in _panels(about).items()],
+        settings=ws.WorkspaceSettings(x_axis=STEP, max_runs=max(10, len(about.runs))),
+        runset_settings=ws.RunsetSettings(filters=about.filter, pinned_columns=about.columns),
     )
 
 
-def _report(rows: Sequence[Mapping[str, Any]], entity: str, project: str, table: str, title: str) -> Any:
+def _report(about: Compared, place: Mapping[str, str], table: str) -> Any:
     import wandb_workspaces.reports.v2 as wr
 
     def runs() -> Any:  # of the report's own project: a named one would be looked up on the server
-        return wr.Runset(name="compared", filters=_filter(rows), pinned_columns=["run:displayName", *_columns(rows)])
+        return wr.Runset(name="compared", filters=about.filter, pinned_columns=["run:displayName", *about.columns])
 
     blocks: list[Any] = [wr.H2("Table"), wr.MarkdownBlock(table)]
-    for name, panels in _panels(rows).items():
-        if panels:
-            blocks += [wr.H2(name), wr.PanelGrid(runsets=[runs()], panels=_laid_out(panels))]
-    return wr.Report(entity=entity, project=project, title=title, blocks=blocks, width="fluid")
-
-
-def _laid_out(panels: Sequence[Any]) -> list[Any]:
-    """Two beside each other; one alone takes the whole width (24 columns)."""
-    import wandb_workspaces.reports.v2 as wr
-
-    width = 24 if len(panels) == 1 else 12
-    for n, panel in enumerate(panels):
-        panel.layout = wr.Layout(x=width * (n % 2), y=8 * (n // 2), w=width, h=8)
-    return list(panels)
+    for name, panels in _panels(about).items():
+        width = 24 if len(panels) == 1 else 12  # two beside each other; one alone takes the whole width
+        for n, panel in enumerate(panels):
+            panel.layout = wr.Layout(x=width * (n % 2), y=8 * (n // 2), w=width, h=8)
+        blocks += [wr.H2(name), wr.PanelGrid(runsets=[runs()], panels=panels)]
+    return wr.Report(**place, title=TITLE, blocks=blocks, width="fluid")

@@ -68,7 +68,7 @@ class TrainSchema(Common):
     optimizer_state: str = key("fresh", stage=True, whole_run=True, timing=False)  # of a stage: fresh, or kept
     # torchvision's vgg19-dcbb9e9d.pth; null: looked for where torchvision keeps it
     vgg_weights: str | None = key(result=False)
-    protocol: str = key("y")  # of validation; see sr/metrics/protocol.py
+    protocol: str = key("y")  # of validation; see sr/metrics/protocols.py
     callbacks: Any = key(dict)
     trainer: Any = key(resume=True)  # the group; its keys are declared each for itself
     logger: Any = key(dict, result=False, named=False)

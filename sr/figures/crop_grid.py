@@ -12,7 +12,7 @@ from sr.figures.inputs import Photo, answer, common_scale, placed_window
 from sr.imaging.color import to_array
 from sr.imaging.panel import Window, crop, detail, disagreement, pick_crop
 from sr.measuring.scoring import BASELINE, Entry
-from sr.metrics.protocol import get_protocol
+from sr.metrics.protocols import get_protocol
 from sr.models.bicubic import Bicubic
 from sr.scores.text import shown
 

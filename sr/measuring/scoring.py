@@ -1,13 +1,14 @@
 """Measure models on image sets: the one loop behind evaluate.py and the table that ends a training run."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from sr.data.module import SRDataModule
@@ -17,15 +18,18 @@ from sr.imaging.ensemble import self_ensemble
 from sr.imaging.files import write_image
 from sr.imaging.panel import disagreement, draw_panel, panel_cells, pick_crop
 from sr.metrics.metric import Metric
-from sr.metrics.protocol import DEFAULT, Protocol, get_protocol
+from sr.metrics.protocol import DEFAULT, Protocol
+from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver
 from sr.precision import full_precision
 from sr.scores.published import Published, comparable, published
-from sr.scores.score import KEY, Key, Score, averages, beside, pivot, scores_of, table, write
+from sr.scores.score import Key, Score, averages, beside, scores_of, table, write
 
 log = logging.getLogger(__name__)
 
 BASELINE = "bicubic"  # the first row of every table
+DATA = "data"  # whose LR a protocol measures on that does not make its own
+ASYMMETRIC = "(shifts, noise or directed blur), so the x8 self-ensemble averages answers to different questions"
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ def score_set(
     ensemble: bool = False,
     keep: int = 0,
     metrics: Sequence[Metric] = DEFAULT,
+    images: int | None = None,
 ) -> tuple[list[Score], list[Sample]]:
     """Scores of one model on the test images of one set, image by image.
 
@@ -70,54 +75,41 @@ def score_set(
         ensemble: average over the eight flips and rotations of LR (Lim et al., EDSR, section 3.4).
         keep: of how many images (the first ones) the output is returned, for panels.
         metrics: what is measured.
+        images: how many are measured, the first ones; None for all.
 
     Returns:
         A score per image, protocol and metric, and the kept images with their score under the first protocol.
     """
     model = entry.model.to(device).eval()
     label = entry.name + ("+" if ensemble else "")
+    # Protocols that make LR in the same way share one pass through the network.
+    groups: dict[str, list[Protocol]] = {}
+    for protocol in protocols:
+        groups.setdefault(protocol.name if protocol.defines_lr else DATA, []).append(protocol)
+    pictured = DATA if DATA in groups else next(iter(groups))  # the others know no colour
     scores: list[Score] = []
     samples: list[Sample] = []
-    images = data.test_dataloader()
-    for batch in tqdm(images, desc=f"{label} on {data.name}", unit="image", leave=False, dynamic_ncols=True):
+    loader = data.test_dataloader()
+    bar = {"desc": f"{label} on {data.name}", "unit": "image", "total": images or len(loader), "leave": False}
+    for batch in tqdm(islice(loader, images), dynamic_ncols=True, **bar):
         batch = data.to_float(batch, device, measuring=True)
-        # Protocols that make LR in the same way share one pass through the network.
-        for source in dict.fromkeys(_lr_source(p) for p in protocols):
-            group = [p for p in protocols if _lr_source(p) == source]
-            own = group[0].defines_lr
+        for source, group in groups.items():
+            own = source != DATA
             lr = group[0].lr(batch.hr, batch.scale, grey=batch.grey[0]).to(device) if own else batch.lr
-            output = _upscale(model, lr, batch.scale, ensemble)
-            found = [p.compare(output, batch.hr, batch.scale, batch.grey, metrics) for p in group]
-            for protocol, values in zip(group, found, strict=True):
-                scores += scores_of(label, data.name, batch.scale, protocol.name, values, 1, batch.name[0])
-            # Pictures are of the data's own LR where a protocol uses it: the others know no colour.
-            shown = source == "data" or all(p.defines_lr for p in protocols)
-            if shown and len(samples) < keep and batch.name[0] not in [s.name for s in samples]:
-                small, large, true = to_array(lr), to_array(output), to_array(batch.hr)
-                samples.append(Sample(batch.name[0], small, large, true, _caption(group[0], metrics, found[0])))
+            once = partial(model, scale=batch.scale)
+            with full_precision(lr.device):
+                output = self_ensemble(once, lr) if ensemble else once(lr)
+            for protocol in group:
+                values = protocol.compare(output, batch.hr, batch.scale, batch.grey, metrics)
+                found = scores_of(label, data.name, batch.scale, protocol.name, values, 1, batch.name[0])
+                scores += found
+                if source == pictured and protocol is group[0] and len(samples) < keep:
+                    pictures = to_array(lr), to_array(output), to_array(batch.hr)
+                    samples.append(Sample(batch.name[0], *pictures, found[0].text if found else ""))
     if not scores:
-        raise UserError(
-            f"data={data.name}: there is no image to measure, or no metric for {[p.name for p in protocols]}"
-        )
+        told = ", ".join(protocol.name for protocol in protocols)
+        raise UserError(f"{data.name}: there is no image to measure, or no metric for protocol {told}")
     return scores, samples
-
-
-def _caption(protocol: Protocol, metrics: Sequence[Metric], values: Mapping[str, Tensor]) -> str:
-    first = next((m for m in metrics if m.name in values), None)
-    return f"{first.text(float(values[first.name]))} {first.unit} ({protocol.name})" if first else ""
-
-
-def _lr_source(protocol: Protocol) -> str:
-    """The same for protocols that give a model the same LR."""
-    return protocol.name if protocol.defines_lr else "data"
-
-
-def _upscale(model: SuperResolver, lr: Tensor, scale: int, ensemble: bool) -> Tensor:
-    def once(x: Tensor) -> Tensor:
-        return model(x, scale)
-
-    with full_precision(lr.device):
-        return self_ensemble(once, lr) if ensemble else once(lr)
 
 
 def score_all(
@@ -158,10 +150,7 @@ def score_all(
     drawn: list[Path] = []
     for data in sets:
         if (ensemble or any(e.ensemble for e in entries)) and not data.symmetric:
-            log.warning(
-                f"warning: the LR of {data.name} was not made symmetrically (shifts, noise or directed blur), so the "
-                "x8 self-ensemble averages answers to different questions"
-            )
+            log.warning(f"warning: the LR of {data.name} was not made symmetrically {ASYMMETRIC}")
         samples: dict[str, list[Sample]] = {}
         for entry in deployed:
             under = _suited(_protocols(entry, entries, protocols), data, bool(protocols))
@@ -184,13 +173,11 @@ def score_all(
 def _papers(entry: Entry, means: Sequence[Score], data: SRDataModule) -> dict[Key, Published]:
     """The papers' figures for one model's averages on one set, where LR is what the papers measure on."""
     name = entry.published or (BASELINE if entry.name == BASELINE else "")
-    if not name or not comparable(data):
-        return {}
-    found = {}
-    for (model, dataset, scale, protocol, images), _ in pivot(means, *KEY, "images").items():
-        plus = "+" if name != BASELINE and model.endswith("+") else ""
-        if paper := published(name + plus, scale, dataset, protocol, images):
-            found[model, dataset, scale, protocol] = paper
+    found: dict[Key, Published] = {}
+    for s in means if name and comparable(data) else ():
+        plus = "+" if name != BASELINE and s.model.endswith("+") else ""
+        if paper := published(name + plus, s.scale, s.dataset, s.protocol, s.images):
+            found[s.model, s.dataset, s.scale, s.protocol] = paper
     return found
 
 
@@ -218,23 +205,20 @@ def _draw(samples: dict[str, list[Sample]], data: SRDataModule, folder: Path, si
     rows = []
     for shown in zip(*samples.values(), strict=True):
         outputs = [(f"{label} {s.score}", s.sr) for label, s in zip(samples, shown, strict=True)]
-        lr, hr = shown[0].lr, shown[0].hr
-        scale = hr.shape[0] // lr.shape[0]
-        models = [image for label, image in zip(samples, (s.sr for s in shown), strict=True) if label != BASELINE]
-        window = pick_crop(disagreement(models), size, scale) if at == "disagreement" and len(models) > 1 else None
-        rows.append((shown[0].name, panel_cells(lr, outputs, hr, scale, size, window)))
-    path = folder / f"{data.name}_x{scale}.png"
+        models = [s.sr for label, s in zip(samples, shown, strict=True) if label != BASELINE]
+        window = pick_crop(disagreement(models), size, data.scale) if at == "disagreement" and models[1:] else None
+        rows.append((shown[0].name, panel_cells(shown[0].lr, outputs, shown[0].hr, data.scale, size, window)))
+    path = folder / f"{data.name}_x{data.scale}.png"
     write_image(path, draw_panel(rows))
     return path
 
 
 def pick_device(name: str) -> torch.device:
     """'auto' is a GPU if there is one; anything else is torch's name of a device."""
-    if name != "auto":
-        try:
-            return torch.empty(0, device=name).device
-        except (RuntimeError, AssertionError) as error:
-            raise UserError(f"device={name} cannot be used here ({reason(error)}). Try device=cpu") from error
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if name == "auto":
+        gpu = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else None
+        return torch.device(gpu or "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device={name} cannot be used here ({reason(error)}). Try device=cpu") from error

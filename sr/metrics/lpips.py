@@ -108,33 +108,20 @@ class LPIPS(nn.Module):
         return torch.stack(distances).sum(0)
 
 
-@cache
-def _network(weights: Path) -> LPIPS:
-    return LPIPS(weights)
+_network = cache(LPIPS)  # of one file, read once
 
 
 def lpips(sr: Tensor, hr: Tensor) -> Tensor:
     """`LPIPS` with the weights that stand where torchvision keeps them."""
-    return _network(_kept_by_torchvision())(sr, hr)
-
-
-def _kept_by_torchvision() -> Path:
     if (file := find_alexnet()) is None:
         raise UserError(f"metrics=[lpips] needs {FILE} in {Path(torch.hub.get_dir()) / 'checkpoints'}, from {ADDRESS}")
-    return file
+    return _network(file)(sr, hr)
 
 
 def lpips_of(weights: Path) -> Metric:
     """The metric with AlexNet's weights from a file."""
-    return replace(METRIC, function=_network(weights), check=None)
+    return replace(METRIC, function=_network(weights))
 
 
-METRIC = Metric(
-    "lpips",
-    lpips,
-    better=-1,
-    rgb=True,
-    smallest=SMALLEST,
-    note="LPIPS: version 0.1 on AlexNet, of 8-bit RGB; smaller is better.",
-    check=_kept_by_torchvision,
-)
+NOTE = "LPIPS: version 0.1 on AlexNet, of 8-bit RGB; smaller is better."
+METRIC = Metric("lpips", lpips, better=-1, rgb=True, smallest=SMALLEST, note=NOTE)

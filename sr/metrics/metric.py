@@ -31,7 +31,6 @@ class Metric:
             under a protocol whose LR has no colour.
         smallest: pixels a side that it needs after the shave.
         note: what a reader must know of its values.
-        check: called before anything is measured; raises a UserError where something is missing.
 
     Example:
         >>> def rmse(sr: Tensor, hr: Tensor) -> Tensor:
@@ -49,7 +48,6 @@ class Metric:
     rgb: bool = False
     smallest: int = 1
     note: str = ""
-    check: Callable[[], object] | None = None
 
     @property
     def title(self) -> str:
@@ -67,21 +65,15 @@ class Metric:
 
 
 def get_metrics(words: Sequence[str]) -> tuple[Metric, ...]:
-    """The metrics of ``metrics=[...]``, ready to measure with.
-
-    Args:
-        words: names, and paths of files that end in .py.
+    """The metrics of ``metrics=[...]``: names, and paths of files that end in .py.
 
     Raises:
-        UserError: there is none, one is not known, or something that one needs is missing.
+        UserError: there is none, or one is not known.
     """
     if not words:
         raise UserError(f"metrics=[]: name one at least. There are {', '.join(sorted(known_metrics()))}")
-    found = {(metric := _from_file(w) if w.endswith(".py") else _named(w)).name: metric for w in map(str, words)}
-    for metric in found.values():
-        if metric.check is not None:
-            metric.check()
-    return tuple(found.values())
+    found = [_from_file(word) if word.endswith(".py") else _named(word) for word in map(str, words)]
+    return tuple({metric.name: metric for metric in found}.values())
 
 
 def known_metrics() -> dict[str, Metric]:

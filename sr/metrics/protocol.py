@@ -1,14 +1,11 @@
-"""Named measuring protocols: what exactly a printed PSNR or SSIM compares.
+"""Measuring protocols: what exactly a printed PSNR or SSIM compares.
 
 The same two images give values half a decibel apart under the conventions in use, so a score is never
 printed without its protocol. `Protocol.compare` is the one function that computes it.
 """
 
-import difflib
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +16,7 @@ from sr.imaging.resize import imresize
 from sr.metrics.metric import Metric
 from sr.metrics.psnr import METRIC as PSNR
 from sr.metrics.ssim import METRIC as SSIM
-from sr.metrics.ssim import ssim, ssim_replicate, ssim_volumetric
+from sr.metrics.ssim import ssim
 
 DEFAULT = (PSNR, SSIM)  # what papers print
 
@@ -186,97 +183,3 @@ class UnroundedProtocol(Protocol):
     def measured(self, sr: Tensor, grey: bool) -> Tensor:
         """The channel of the output as it is."""
         return self.channel(sr.double().clamp(0, 1) * 255, grey)
-
-
-_ALL = (
-    Protocol("y", "Y unrounded, SR in 8-bit RGB, shave = scale, SSIM valid window (IMDN, RLFN, BSRN)"),
-    ClassicProtocol(
-        "y_classic",
-        "Y in 8 bit, LR made from Y and unrounded, shave = scale, SSIM valid window (SRCNN to LapSRN)",
-        channel=luma8,
-    ),
-    FloatProtocol("y_float", "Y unrounded, LR made from Y and unrounded, shave = scale, SSIM valid window (LapSRN)"),
-    Protocol(
-        "y_uint8",
-        "Y in 8 bit, SR in 8-bit RGB, shave = scale, SSIM over replicated edges (EDSR)",
-        channel=luma8,
-        ssim=ssim_replicate,
-    ),
-    Protocol("rgb", "RGB in 8 bit, shave = scale, SSIM valid window, mean of channels", channel=rgb),
-    Protocol(
-        "edsr_div2k",
-        "RGB in 8 bit, shave = 6 + scale, SSIM volumetric over H x W x 3 (EDSR on DIV2K)",
-        channel=rgb,
-        border=6,
-        ssim=ssim_volumetric,
-    ),
-    Protocol("ntire17", "RGB in 8 bit, shave = 6 + scale, SSIM valid window, mean of channels", channel=rgb, border=6),
-    Protocol(
-        "ntire22",
-        "RGB in 8 bit, shave = 4, SSIM valid window (the challenge ranks by PSNR alone)",
-        channel=rgb,
-        border=4,
-        border_scales=0,
-    ),
-    Protocol(
-        "srgan",
-        "Y unrounded, shave = 4; PSNR comparable, SSIM about 0.011 below the paper's daala tool",
-        border=4,
-        border_scales=0,
-    ),
-    Protocol("video_y", "Y unrounded, no shave, mean over frames (Vid4, UDM10, Vimeo-90K)", border_scales=0),
-    Protocol("video_rgb", "RGB in 8 bit, no shave, mean over frames (REDS4)", channel=rgb, border_scales=0),
-)
-PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _ALL}
-
-
-COMPOSED = re.compile(r"(?P<channel>y|rgb)_shave(_?(?P<shave>\d+|scale\d*))(_(?P<rounding>uint8|float))?")
-ROUNDINGS = {"rgb": "SR in 8-bit RGB", "uint8": "SR in 8-bit RGB, then Y in 8 bit", "float": "nothing rounded"}
-
-
-def get_protocol(name: str | Mapping[str, Any]) -> Protocol:
-    """A protocol by its name, or one composed in place.
-
-    Args:
-        name: one of PROTOCOLS, or a mapping of `channel` (y: BT.601 in studio range; or rgb), `shave` (pixels left out
-            on each side: 4, or scale for as many as the scale, or scale+6; scale unless given) and `rounding` (of the
-            output: rgb, to 8-bit RGB, unless given; uint8, of Y to 8 bit too; float, none). LR is the data's, SSIM that
-            of the valid window. The name that a composed one gets is understood too: {channel: rgb, shave: 4} is
-            `rgb_shave4`, {channel: y, shave: scale+6, rounding: uint8} is `y_shave_scale6_uint8`.
-
-    Raises:
-        UserError: there is none of that name, or it cannot be composed.
-
-    Example:
-        >>> get_protocol({"channel": "rgb", "shave": 4}) == get_protocol("rgb_shave4")
-        True
-    """
-    if isinstance(name, Mapping):
-        return _composed(**{"channel": "", **name})
-    if name in PROTOCOLS:
-        return PROTOCOLS[name]
-    if match := COMPOSED.fullmatch(name):
-        return _composed(**{key: value for key, value in match.groupdict().items() if value})
-    near = difflib.get_close_matches(name, PROTOCOLS, n=1, cutoff=0)[0]
-    raise UserError(f"unknown protocol {name!r}; did you mean {near}? known: {', '.join(PROTOCOLS)}; {HOW}")
-
-
-HOW = (
-    "one that is not listed is composed of channel (y, rgb), shave (4, scale, scale+6) and rounding (rgb, uint8, "
-    "float): protocols=[{channel: rgb, shave: 4}], or by the name that it gets, protocols=[rgb_shave4]"
-)
-
-
-def _composed(channel: str, shave: object = "scale", rounding: str = "rgb", **unknown: object) -> Protocol:
-    match = re.fullmatch(r"(scale)?\+?(\d*)", str(shave))
-    if unknown or channel not in ("y", "rgb") or not (match and match[0]) or rounding not in ROUNDINGS:
-        given = {"channel": channel, "shave": shave, "rounding": rounding, **unknown}
-        raise UserError(f"there is no protocol {given}: {HOW}")
-    scales, border = int(bool(match[1])), int(match[2] or 0)
-    name = f"{channel}_shave" + (f"_scale{border or ''}" if scales else str(border))
-    name += "" if rounding == "rgb" else f"_{rounding}"
-    compared = rgb if channel == "rgb" else luma8 if rounding == "uint8" else luma
-    width = " + ".join(["scale"] * scales + [str(border)] * (border > 0 or not scales))
-    description = f"{channel.upper()}, {ROUNDINGS[rounding]}, shave = {width}, SSIM valid window (composed)"
-    kind = UnroundedProtocol if rounding == "float" else Protocol
-    return kind(name, description, compared, border, scales)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sr.data.module import SRDataModule
 from sr.degradation import MatlabBicubic
-from sr.metrics.protocol import get_protocol
+from sr.metrics.protocols import get_protocol
 from sr.scores.text import Values, legend, shown
 
 MOS_NOTE = (

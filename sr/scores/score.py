@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sr.metrics.metric import declared
-from sr.metrics.protocol import get_protocol
+from sr.metrics.protocols import get_protocol
 from sr.scores.published import METRICS, Published
 from sr.scores.text import Values, aligned, legend, shown, write_csv
 
@@ -27,6 +27,12 @@ class Score:
     value: float
     images: int
     image: str = ""
+
+    @property
+    def text(self) -> str:
+        """To stand below a picture: 28.42 dB (y)."""
+        metric = declared(self.metric)
+        return f"{metric.text(self.value)} {metric.unit or metric.title} ({self.protocol})"
 
 
 def scores_of(

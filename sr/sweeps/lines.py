@@ -1,14 +1,16 @@
 """The lines and columns of a sweep's table: which runs are averaged in which."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from sr.compose.keys import declared
+from sr.compose.words import Words
 from sr.measuring.scoring import BASELINE
 from sr.runs.folder import Run
 from sr.scores.published import METRICS, published
-from sr.scores.score import metrics_of, pivot
+from sr.scores.score import KEY, metrics_of, pivot
 from sr.sweeps.ablation import Ablation, AblationRow, Cell, Column
 
 PLUS = " +"  # the line of a model under self-ensemble
@@ -32,19 +34,20 @@ class Line:
     paper: Mapping[Column, Cell] = field(default_factory=dict)
     remark: str = ""
 
-    def results(self, column: Column) -> list[Result]:
-        """One for each run that measured this column."""
-        return [
-            Result(run, images, values)
-            for run in self.runs
-            for (*place, images), values in pivot(run.scores, "model", "dataset", "scale", "protocol", "images").items()
-            if place == [self.model(run), *astuple(column)]
-        ]
+    @cached_property
+    def results(self) -> dict[Column, list[Result]]:
+        """Of each column that was measured, one for each run that measured it."""
+        found: dict[Column, list[Result]] = {}
+        for run in self.runs:
+            for (model, *place, images), values in pivot(run.scores, *KEY, "images").items():
+                if model == self.model(run):
+                    found.setdefault(Column(*place), []).append(Result(run, images, values))
+        return found
 
 
 def table_lines(runs: Sequence[Run], ablation: Ablation | None, left_out: Mapping[str, str]) -> list[Line]:
     """Bicubic, then the ablation's lines in its order, or one for each setting that was swept over."""
-    typed = {run.folder: _typed(run) for run in runs}
+    typed = {run.folder: {word.key: word.value for word in Words(run.overrides)} for run in runs}
     every = {key for settings in typed.values() for key in settings}
     told = sorted(key for key in every if declared(key).named and not declared(key).one_line)
     varied = [k for k in told if len({str(s.get(k)) for s in typed.values()}) > 1]
@@ -81,26 +84,10 @@ def _known(row: AblationRow, ablation: Ablation, plus: str) -> dict[Column, Cell
 def table_columns(lines: Sequence[Line], ablation: Ablation | None) -> list[Column]:
     """The paper's columns, then what was measured beside them."""
     wanted = [c for c in ablation.columns if any(c in line.paper for line in lines)] if ablation else []
-    measured = [
-        Column(s.dataset, s.scale, s.protocol)
-        for line in lines
-        for run in line.runs
-        for s in run.scores
-        if s.model == line.model(run)
-    ]
-    return list(dict.fromkeys([*wanted, *measured]))
+    return list(dict.fromkeys([*wanted, *(c for line in lines for c in line.results)]))
 
 
-def line_metrics(lines: Sequence[Line]) -> list[str]:
+def table_metrics(lines: Sequence[Line]) -> list[str]:
     """All that was measured; what papers print where nothing was."""
     found = metrics_of(s for line in lines for run in line.runs for s in run.scores)
     return found or list(METRICS)
-
-
-def has_paper(column: Column, lines: Sequence[Line]) -> bool:
-    """Whether a paper has a figure for it."""
-    return any(column in line.paper for line in lines)
-
-
-def _typed(run: Run) -> dict[str, str]:
-    return {key.lstrip("+~"): value for key, _, value in (o.partition("=") for o in run.overrides)}

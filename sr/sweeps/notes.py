@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from sr.measuring.scoring import BASELINE
 from sr.metrics.metric import declared
-from sr.metrics.protocol import get_protocol
+from sr.metrics.protocols import get_protocol
 from sr.runs.config import flat
 from sr.runs.folder import differing
 from sr.scores.published import IMAGES
 from sr.scores.text import legend
 from sr.sweeps.ablation import Ablation, Column
-from sr.sweeps.lines import PLUS, Line, has_paper, line_metrics
+from sr.sweeps.lines import PLUS, Line, table_metrics
 
 NAMED = 3  # settings of one line that are named; of more there is only the number
 
@@ -22,8 +22,8 @@ def notes(
 
     Rows of the ablation that could not run here are in `left_out`, with the reason.
     """
-    several = any(len(line.results(c)) > 1 for line in lines if line.label != BASELINE for c in columns)
-    metrics = line_metrics(lines)
+    several = any(len(found) > 1 for line in lines if line.label != BASELINE for found in line.results.values())
+    metrics = table_metrics(lines)
     spread = f": mean over seeds, ± sample standard deviation of {declared(metrics[0]).title}" if several else ""
     words = [legend(metrics) + spread, *(note for m in metrics if (note := declared(m).note))]
     words += [f"{name}: {get_protocol(name).description}" for name in dict.fromkeys(c.protocol for c in columns)]
@@ -41,10 +41,9 @@ def notes(
 def _parts_of_sets(lines: Sequence[Line], columns: Sequence[Column]) -> list[str]:
     """The sets of which fewer images were measured than stand behind the paper's figures beside them."""
     words = []
-    for name in dict.fromkeys(c.dataset for c in columns if has_paper(c, lines) and c.dataset in IMAGES):
-        of_set = [c for c in columns if c.dataset == name]
-        counts = sorted({result.images for line in lines for c in of_set for result in line.results(c)})
-        if counts and counts != [IMAGES[name]]:
+    for name in dict.fromkeys(c.dataset for c in columns if c.dataset in IMAGES and any(c in li.paper for li in lines)):
+        found = [r for line in lines for c in columns if c.dataset == name for r in line.results.get(c, ())]
+        if (counts := sorted({result.images for result in found})) and counts != [IMAGES[name]]:
             here = " or ".join(map(str, counts)) + (" image" if counts == [1] else " images")
             words.append(f"{name}: {here} here, the paper's figures are of {IMAGES[name]}")
     return words

@@ -1,7 +1,9 @@
 """The end of a sweep: its table in the paper's layout beside the paper's figures, and the curves of its runs."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -14,10 +16,10 @@ from sr.runs.record import record_sweep
 from sr.scores.published import METRICS
 from sr.scores.text import aligned, markdown, shown, write_csv
 from sr.sweeps.ablation import Ablation, Column
-from sr.sweeps.lines import PLUS, Line, Result, has_paper, line_metrics, table_columns, table_lines
+from sr.sweeps.lines import PLUS, Line, Result, table_columns, table_lines, table_metrics
 from sr.sweeps.notes import notes
 
-STATES = (("failed", "failed"), ("running", "not finished"))
+STATES = {"failed": "failed", "running": "not finished"}
 WIDE = 8  # columns that one table holds
 
 
@@ -41,19 +43,16 @@ def write(
     blocks = [[_head(part, lines), *(_cells(line, part, lines) for line in lines)] for part in _parts(columns)]
     about = notes(lines, columns, ablation, left_out)
     title = ablation.title if ablation else folder.name
-    (folder / "table.md").write_text(
-        "\n\n".join([f"# {title}", f"    {command}", *map(markdown, blocks), "\n".join(f"- {w}" for w in about)])
-        + "\n",
-        encoding="utf-8",
-    )
-    _write_csv(folder / "table.csv", lines, columns)
-    drawn = draw(
-        {e.label: e.runs for e in lines if e.label != BASELINE and not e.label.endswith(PLUS)}, folder / "curves.png"
-    )
-    rows = [
-        {"row": r.folder.name, "status": r.status, "seconds": r.seconds, "steps": r.steps, "error": r.error}
-        for r in runs
-    ]
+    text = [f"# {title}", f"    {command}", *map(markdown, blocks), "\n".join(f"- {word}" for word in about)]
+    (folder / "table.md").write_text("\n\n".join(text) + "\n", encoding="utf-8")
+    measured = [name for metric in table_metrics(lines) for name in (metric, f"{metric}_std")]
+    names = ["line", "dataset", "scale", "protocol", "n", *measured, "steps", "seconds"]
+    names += [*(f"paper_{metric}" for metric in METRICS), "paper_source"]
+    write_csv(folder / "table.csv", names, _long(lines, columns))
+    trained = {line.label: line.runs for line in lines if line.label != BASELINE and not line.label.endswith(PLUS)}
+    drawn = draw(trained, folder / "curves.png")
+    facts = ("status", "seconds", "steps", "error")
+    rows = [{"row": run.folder.name} | {fact: getattr(run, fact) for fact in facts} for run in runs]
     record_sweep(folder, command, ablation.name if ablation else None, rows, left_out)
     files = "table.md, table.csv" + (", curves.png" if drawn else "")
     return "\n".join([title, "\n\n".join(map(aligned, blocks)), *about, f"{files}: {folder}"])
@@ -69,70 +68,58 @@ def _parts(columns: Sequence[Column]) -> list[list[Column]]:
 def _head(columns: Sequence[Column], lines: Sequence[Line]) -> list[str]:
     head = ["", "runs", "steps", "minutes"]
     for c in columns:
-        name = f"{c.dataset} x{c.scale} {c.protocol}"
-        head += [name] if not has_paper(c, lines) else [name, "paper"]
+        head += [f"{c.dataset} x{c.scale} {c.protocol}", *(["paper"] if any(c in line.paper for line in lines) else [])]
     return head
 
 
 def _cells(line: Line, columns: Sequence[Column], lines: Sequence[Line]) -> list[str]:
-    base = line.label == BASELINE
+    base, metrics = line.label == BASELINE, table_metrics(lines)
+    counts = Counter(run.status for run in line.runs)
+    count = ", ".join([str(counts["finished"]), *(f"{counts[s]} {word}" for s, word in STATES.items() if counts[s])])
     finished = [run for run in line.runs if run.status == "finished"]
-    others = [f"{sum(r.status == s for r in line.runs)} {word}" for s, word in STATES if any(
-        r.status == s for r in line.runs
-    )]  # fmt: skip
-    count = line.remark if not line.runs else ", ".join([str(len(finished)), *others])
     seconds = [run.seconds for run in finished if run.seconds is not None]
-    steps = sorted({run.steps for run in finished})
-    cells = [line.label]
-    cells += ["", "", ""] if base else [
-        count,
-        " / ".join(f"{n:,}" for n in steps),
-        f"{mean(seconds) / 60:.1f}" if seconds else "",
-    ]  # fmt: skip
-    most = max((len(line.results(c)) for c in columns), default=0)
+    steps = " / ".join(f"{n:,}" for n in sorted({run.steps for run in finished}))
+    minutes = f"{mean(seconds) / 60:.1f}" if seconds else ""
+    cells = [line.label, *(["", "", ""] if base else [count if line.runs else line.remark, steps, minutes])]
+    most = max((len(line.results.get(c, ())) for c in columns), default=0)
     for c in columns:
-        found = line.results(c)
+        found = line.results.get(c, [])
         fewer = f" (n={len(found)})" if 0 < len(found) < most and not base else ""
-        cells.append(_averaged(found, line_metrics(lines)) + fewer if found else "")
-        if has_paper(c, lines):
-            paper = line.paper.get(c)
-            cells.append(shown(paper.values, list(paper.values)) if paper else "")
+        cells.append(_averaged(found, metrics) + fewer if found else "")
+        if any(c in other.paper for other in lines):
+            cells.append(shown(paper.values, list(paper.values)) if (paper := line.paper.get(c)) else "")
     return cells
 
 
 def _averaged(results: Sequence[Result], metrics: Sequence[str]) -> str:
     """Mean over runs, by the first metric with the sample standard deviation where they differ: 30.5 ± 0.71 / 0.95."""
-    text = shown({m: mean(v) for m in metrics if (v := _values(results, m))}, metrics)
-    lead, values = text.split(" / ")[0], _values(results, metrics[0])
-    spread = f" ± {declared(metrics[0]).text(stdev(values))}" if len(set(values)) > 1 else ""
-    return lead + spread + text.removeprefix(lead)
+    first, *others = [_values(results, metric) for metric in metrics]
+    text = shown({metrics[0]: mean(first)} if first else {}, metrics[:1])
+    spread = f" ± {declared(metrics[0]).text(stdev(first))}" if len(set(first)) > 1 else ""
+    rest = {metric: mean(values) for metric, values in zip(metrics[1:], others, strict=True) if values}
+    return " / ".join([text + spread, *([shown(rest, metrics[1:])] if others else [])])
 
 
 def _values(results: Sequence[Result], metric: str) -> list[float]:
     return [result.values[metric] for result in results if metric in result.values]
 
 
-def _write_csv(file: Path, lines: Sequence[Line], columns: Sequence[Column]) -> None:
-    metrics, rows = line_metrics(lines), []
-    for line in lines:
-        for c in columns:
-            found, paper = line.results(c), line.paper.get(c)
-            if not found and paper is None:
-                continue
-            row: dict[str, Any] = {"line": line.label, **asdict(c), "n": len(found)}
-            for metric in metrics:
-                values = _values(found, metric)
-                row[metric] = round(mean(values), 6) if values else None
-                row[f"{metric}_std"] = round(stdev(values), 6) if len(values) > 1 else None
-            if paper:
-                row |= {f"paper_{metric}": value for metric, value in paper.values.items()}
-                row["paper_source"] = paper.citation
-            if line.label != BASELINE and found:
-                row["steps"] = round(mean(result.run.steps for result in found))
-                known = [result.run.seconds for result in found if result.run.seconds is not None]
-                row["seconds"] = round(mean(known), 1) if known else None
-            rows.append(row)
-    measured = [name for metric in metrics for name in (metric, f"{metric}_std")]
-    of_papers = [f"paper_{metric}" for metric in METRICS]
-    names = ["line", "dataset", "scale", "protocol", "n", *measured, "steps", "seconds", *of_papers, "paper_source"]
-    write_csv(file, names, rows)
+def _long(lines: Sequence[Line], columns: Sequence[Column]) -> Iterator[dict[str, Any]]:
+    """A row for each line and column, as it is written to table.csv."""
+    for line, c in product(lines, columns):
+        found, paper = line.results.get(c, []), line.paper.get(c)
+        if not found and paper is None:
+            continue
+        row: dict[str, Any] = {"line": line.label, **asdict(c), "n": len(found)}
+        for metric in table_metrics(lines):
+            values = _values(found, metric)
+            row[metric] = round(mean(values), 6) if values else None
+            row[f"{metric}_std"] = round(stdev(values), 6) if len(values) > 1 else None
+        if line.label != BASELINE and found:
+            row["steps"] = round(mean(result.run.steps for result in found))
+            known = [result.run.seconds for result in found if result.run.seconds is not None]
+            row["seconds"] = round(mean(known), 1) if known else None
+        if paper:
+            row |= {f"paper_{metric}": value for metric, value in paper.values.items()}
+            row["paper_source"] = paper.citation
+        yield row

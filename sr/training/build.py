@@ -20,7 +20,7 @@ from sr.errors import UserError
 from sr.loggers import CsvLog
 from sr.loggers.run_facts import run_facts
 from sr.metrics.metric import get_metrics
-from sr.metrics.protocol import get_protocol
+from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver, Training
 from sr.training.stage_configs import StageConfig, at_scale, scales
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sr.compose.schema import scale_name
 from sr.measuring.entries import published_name
-from sr.metrics.protocol import get_protocol
+from sr.metrics.protocols import get_protocol
 from sr.scores.published import goals
 from sr.training.build import plain
 from sr.training.plan import Plan

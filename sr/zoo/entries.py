@@ -30,7 +30,7 @@ class ZooEntry:
         sha256: of the file.
         origin: where it comes from, and on what terms.
         psnr: dB on Set5 that it must reach: LR made here, MATLAB bicubic, under `protocol`.
-        protocol: of the figure; see sr.metrics.protocol.
+        protocol: of the figure; see sr.metrics.protocols.
         published: the name under which the paper's figures are listed; "" where it has none.
         path: of the file below the origin's address; its last part is the file's usual name. "" where neither is
             known: the file is found by its checksum.

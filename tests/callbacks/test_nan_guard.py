@@ -10,7 +10,7 @@ from torch import nn
 from sr.callbacks import NanGuard
 from sr.errors import UserError
 from sr.losses import Adversarial, Vanilla, WeightedSum
-from sr.metrics.protocol import get_protocol
+from sr.metrics.protocols import get_protocol
 from sr.models.srcnn import SRCNN
 from sr.models.training import Training
 

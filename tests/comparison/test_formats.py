@@ -2,11 +2,11 @@
 
 import csv
 import dataclasses
-import io
 
 from sr.comparison.columns import tabulate
-from sr.comparison.formats import as_csv, as_latex, as_markdown
+from sr.comparison.formats import as_latex, as_markdown
 from sr.comparison.rows import labelled, rows
+from sr.scores.text import write_csv
 
 NASTY = r"a|b_c*d&50%<e>\f{g}#h~i^j$"
 
@@ -25,8 +25,10 @@ def test_markdown(made_up):
     assert "**31.00 / 0.7750**" in lines[2] and r"- a note, 50% \_long\_" in text
 
 
-def test_csv(made_up):
-    found = list(csv.DictReader(io.StringIO(as_csv(table(made_up)))))
+def test_csv(made_up, tmp_path):
+    made = table(made_up)
+    write_csv(tmp_path / "table.csv", made.keys, (line.values for line in made.lines))
+    found = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
     assert [row["entry"] for row in found] == ["bicubic", NASTY, "ecbsr_m4c8 loss=l2"]
     assert found[2]["Set5/psnr_y"] == "31.0" and found[2]["parameters"] == "2748" and found[0]["loss"] == ""
     assert found[1]["place"].endswith("a")

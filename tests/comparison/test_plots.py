@@ -43,7 +43,8 @@ def test_several_scales_at_once(made_up):
 
 
 def papers(source):
-    return {c.protocol: any(p.paper for p in c.points) for c in cost_pictures(tabulate(rows(labelled([source]))))}
+    pictures = cost_pictures(tabulate(rows(labelled([source]))))
+    return {c["title"].split(", ")[1]: any(p["paper"] for p in c["points"]) for c in pictures}
 
 
 def test_papers_stand_only_beside_figures_on_their_lr(made_up):
@@ -56,7 +57,7 @@ def test_papers_stand_only_beside_figures_on_their_lr(made_up):
     source.run.overrides[:] = ["degradation=bicubic_noise"]
     assert not papers(source)["y"] and papers(source)["y_classic"]  # whose LR is its own
     now = [dataclasses.replace(row, other_lr=frozenset({"Set5"})) for row in rows(labelled([made_up("b", scale=4)]))]
-    assert not any(p.paper for p in cost_pictures(tabulate(now))[0].points)
+    assert not any(p["paper"] for p in cost_pictures(tabulate(now))[0]["points"])
 
 
 def test_settings_that_say_what_lr_is():

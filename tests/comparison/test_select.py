@@ -88,3 +88,7 @@ def test_wrong_names_and_values(found):
         select(found, conditions(["psnr>good"]))
     with pytest.raises(UserError, match="loss is no number"):
         select(found, conditions(["loss>l1"]))
+
+
+def test_two_conditions_on_one_column_both_hold(found):
+    assert chosen(found, "psnr>28", "psnr<30.5") == ["a", "c"]

@@ -18,20 +18,11 @@ from sr.errors import UserError
 from sr.runs.folder import Run
 from sr.scores.score import Score, scores_of
 
-ROWS = [
-    {
-        "name": "bsrn lr=0.001", "scale": 2, "run": "aaaa1111",
-        "config": {"optimizer.lr": 1e-3, "seed": 0},
-        "scores": {"psnr": {"Set5/psnr_y": 38.1}, "ssim": {"Set5/ssim_y": 0.961}},
-    },
-    {
-        "name": "bsrn | lr=0.0005", "scale": 2, "run": "bbbb2222",
-        "config": {"optimizer.lr": 5e-4, "seed": 1}, "scores": {"psnr": {"Set5/psnr_y": 38.0, "B100/psnr_y": 32.2}},
-    },
-    {"name": "bicubic", "scale": 2, "scores": {"psnr": {"Set5/psnr_y": 33.66}}},
-]  # fmt: skip
-
-
+ABOUT = wandb_report.Compared(
+    ["aaaa1111", "bbbb2222"],
+    {"psnr": ["test/Set5/psnr_y", "test/B100/psnr_y"], "ssim": ["test/Set5/ssim_y"]},
+    ["optimizer.lr", "seed"],
+)
 TABLE = "| mine |\n|---|"
 
 
@@ -51,7 +42,7 @@ def no_network(monkeypatch):
 
 @pytest.fixture
 def spec(no_network, tmp_path):
-    file = wandb_report.build(ROWS, "lab", "sr", tmp_path / "compared", TABLE)
+    file = wandb_report.build(ABOUT, "lab", "sr", tmp_path / "compared", TABLE)
     assert file == tmp_path / "compared" / "wandb_report.json"
     return json.loads(file.read_text())
 
@@ -114,10 +105,9 @@ def test_the_rows_of_a_comparison_name_their_runs_and_the_keys_that_these_logged
     node = {"_target_": "sr.models.vdsr.VDSR", "scale": 2}
     source = Source("vdsr", tmp_path, node, None, run, label="vdsr")
     lines = [Row("vdsr", 2, source, scores=tuple(alone)), Row("vdsr+", 2, source, scores=tuple(averaged))]
-    one, two = wandb_report.rows_of(tabulate(lines))
-    assert one["run"] == "cafe0123"
-    assert one["scores"] == {"psnr": {"Set5/psnr_y": 37.5}, "ssim": {"Set5/ssim_y": 0.95}}
-    assert two["scores"] == {"psnr": {"Set5_ensemble/psnr_y": 37.6}, "ssim": {"Set5_ensemble/ssim_y": 0.951}}
+    about = wandb_report.compared(tabulate(lines))
+    assert about.runs == ["cafe0123"]
+    assert about.keys == {m: [f"test/{s}/{m}_y" for s in ("Set5", "Set5_ensemble")] for m in ("psnr", "ssim")}
 
 
 @pytest.mark.parametrize(("served", "measured", "keys"), [(4, (4, 2), {"Set5_x4"}), ([2, 3, 4], (4,), {"Set5"})])
@@ -126,8 +116,8 @@ def test_keys_tell_the_scale_where_a_run_measured_several(tmp_path, served, meas
     scores = [Score("m" if s == 4 else "m (x2)", "Set5", s, "y", "psnr", 30.0, 5) for s in measured]
     run = Run(tmp_path, "m", {}, [], scores, [], 60.0, 100, "finished", 3)
     source = Source("m", tmp_path, {"scale": served}, None, run, label="m")
-    (row,) = wandb_report.rows_of(tabulate([Row("m", 4, source, scores=(scores[0],))]))
-    assert {key.partition("/")[0] for key in row["scores"]["psnr"]} == keys
+    about = wandb_report.compared(tabulate([Row("m", 4, source, scores=(scores[0],))]))
+    assert {key.split("/")[1] for key in about.keys["psnr"]} == keys
 
 
 def test_what_wandb_refuses_is_kept(monkeypatch, tmp_path):
@@ -136,22 +126,21 @@ def test_what_wandb_refuses_is_kept(monkeypatch, tmp_path):
 
     monkeypatch.setattr(wandb_report, "_save", refuse)
     with pytest.raises(UserError, match=r"did not take the report, which is kept in .*wandb_report.json: no room"):
-        wandb_report.build(ROWS, "lab", "sr", tmp_path, TABLE, online=True)
+        wandb_report.build(ABOUT, "lab", "sr", tmp_path, TABLE, online=True)
     assert json.loads((tmp_path / "wandb_report.json").read_text())["urls"] == {}
 
 
 def test_switched_off_it_says_so(monkeypatch, tmp_path, caplog):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     with caplog.at_level("INFO"):
-        wandb_report.build(ROWS, "lab", "sr", tmp_path, TABLE)
+        wandb_report.build(ABOUT, "lab", "sr", tmp_path, TABLE)
     assert "W&B: disabled, as WANDB_MODE=disabled; the workspace" in caplog.text
 
 
 def test_rows_without_runs_or_figures_still_make_a_report(no_network, tmp_path):
-    spec = json.loads(wandb_report.build([{"name": "zoo:bsrn"}], "lab", "sr", tmp_path, TABLE).read_text())
+    nothing = wandb_report.Compared([], {}, [])
+    spec = json.loads(wandb_report.build(nothing, "lab", "sr", tmp_path, TABLE).read_text())
     assert table_of(spec) == TABLE and spec["urls"] == {}
-    with pytest.raises(UserError, match="no rows"):
-        wandb_report.build([], "lab", "sr", tmp_path, TABLE)
 
 
 def test_online_both_are_saved_and_the_addresses_kept(monkeypatch, tmp_path):
@@ -180,7 +169,7 @@ def test_online_both_are_saved_and_the_addresses_kept(monkeypatch, tmp_path):
     monkeypatch.setattr("wandb.Api", Api)
     for module in ("wandb_workspaces.workspaces.internal", "wandb_workspaces.reports.v2.interface"):
         monkeypatch.setattr(f"{module}.execute_graphql", answer)
-    spec = json.loads(wandb_report.build(ROWS, "lab", "sr", tmp_path, TABLE, online=True).read_text())
+    spec = json.loads(wandb_report.build(ABOUT, "lab", "sr", tmp_path, TABLE, online=True).read_text())
     assert ("project", "lab", "sr") in sent
     kinds = {v["type"]: json.loads(v["spec"]) for v in sent if isinstance(v, dict)}
     assert set(kinds) == {"runs", "project-view"}

@@ -7,7 +7,7 @@ import torch
 from sr.errors import UserError
 from sr.figures.crop_grid import crop_grid, differing_window
 from sr.measuring.scoring import Entry
-from sr.metrics.protocol import get_protocol
+from sr.metrics.protocols import get_protocol
 from sr.models.bicubic import Bicubic
 from sr.models.espcn import ESPCN
 

@@ -13,7 +13,7 @@ from PIL import Image
 from sr.layers.statistics import batch_norms
 from sr.measuring.evaluate import with_statistics
 from sr.measuring.scoring import Entry
-from sr.metrics.protocol import get_protocol
+from sr.metrics.protocols import get_protocol
 from sr.models.repsr import RepSR
 from sr.runs import checkpoint
 from sr.scores.score import read, table

@@ -7,7 +7,7 @@ from torchmetrics.functional.image import lpips as theirs
 
 from sr.errors import UserError
 from sr.metrics.lpips import FILE, LPIPS, find_alexnet, lpips_of
-from sr.metrics.protocol import get_protocol
+from sr.metrics.protocols import get_protocol
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import torch
 
 from sr.errors import UserError
 from sr.metrics.metric import declared, get_metrics
-from sr.metrics.protocol import get_protocol
+from sr.metrics.protocols import get_protocol
 from sr.scores.score import read
 
 RMSE = '''

@@ -13,7 +13,7 @@ from sr.errors import UserError
 from sr.imaging.color import rgb_to_y
 from sr.imaging.files import list_images, read_image
 from sr.imaging.resize import imresize
-from sr.metrics.protocol import PROTOCOLS, get_protocol
+from sr.metrics.protocols import PROTOCOLS, get_protocol
 from sr.metrics.psnr import psnr
 from sr.metrics.ssim import ssim
 

@@ -10,8 +10,8 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from sr.errors import UserError
-from sr.metrics.protocol import get_protocol
 from sr.metrics.protocol_metric import ProtocolMetric
+from sr.metrics.protocols import get_protocol
 
 
 def images() -> list[tuple[torch.Tensor, torch.Tensor, bool]]:

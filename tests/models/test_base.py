@@ -11,7 +11,7 @@ from sr.errors import UserError
 from sr.imaging.color import rgb_to_ycbcr
 from sr.imaging.resize import imresize
 from sr.losses import WeightedSum
-from sr.metrics.protocol import get_protocol
+from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver, Training
 from sr.models.bicubic import Bicubic
 from sr.models.edsr import EDSR

@@ -9,7 +9,7 @@ from torch import nn
 from sr.data.batch import Batch
 from sr.errors import UserError
 from sr.losses import Adversarial, SRGANDiscriminator, Vanilla, WeightedSum
-from sr.metrics.protocol import get_protocol
+from sr.metrics.protocols import get_protocol
 from sr.models.base import Training
 from sr.models.fsrcnn import FSRCNN
 from sr.models.srcnn import SRCNN

@@ -7,7 +7,7 @@ import pytest
 from sr.data.benchmarks import Set5
 from sr.degradation import Degradation, GaussianNoise, MatlabBicubic
 from sr.measuring import cost_table
-from sr.metrics.protocol import PROTOCOLS
+from sr.metrics.protocols import PROTOCOLS
 from sr.scores.published import IMAGES, comparable, goals, published, published_costs, read_table
 from sr.scores.score import averages, beside, read, scores_of, write
 

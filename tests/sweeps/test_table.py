@@ -95,7 +95,7 @@ def test_self_ensemble_has_a_line_of_its_own_beside_its_own_figures(tmp_path):
     whole = Ablation("x", "t", "", "", (Column("Set5", 2, "y_uint8"), SET5), rows_of)
     base, plain, plus = table_lines([made], whole, {})
     assert (base.label, plain.label, plus.label) == ("bicubic", "A", "A +")
-    assert [r.values["psnr"] for line in (plus, plain) for r in line.results(SET5)] == [30.5, 30.0]
+    assert [r.values["psnr"] for line in (plus, plain) for r in line.results[SET5]] == [30.5, 30.0]
     known = Column("Set5", 2, "y_uint8")
     assert [line.paper[known].values["psnr"] for line in (plain, plus)] == [38.11, 38.20]
     assert table_columns([base, plain, plus], whole) == [known, SET5]

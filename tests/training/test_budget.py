@@ -8,7 +8,7 @@ from torch import nn
 
 from sr.data.batch import Batch
 from sr.losses import WeightedSum
-from sr.metrics.protocol import get_protocol
+from sr.metrics.protocols import get_protocol
 from sr.models.base import Training
 from sr.models.edsr import EDSR
 from sr.training import budget
