@@ -1,5 +1,6 @@
 """The commands: `sr train ...`, or python train.py ..., runs one through Hydra, with errors that say what to type."""
 
+import ctypes
 import os
 import sys
 import warnings
@@ -21,7 +22,6 @@ from sr.compose.suggestions import suggestion
 from sr.compose.words import split
 from sr.errors import UserError, nearest, user_error
 from sr.sweeps.command import Sweep, prepared, row_folder
-from sr.training.allocator import keep_freed_memory
 
 TASKS = {  # what a command runs, imported when it runs: nobody waits for torch who asks for help or mistyped a name
     "train": "sr.training.train.train",
@@ -30,6 +30,7 @@ TASKS = {  # what a command runs, imported when it runs: nobody waits for torch 
     "compare": "sr.comparison.compare.compare",
     "figure": "sr.figures.figure.figure",
 }
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
 USAGE = "Usage: sr <command> ...   Each command explains itself: sr <command> --help\n"
 ZOO = "List the authors' weights; save one of them as a checkpoint."
 
@@ -109,3 +110,21 @@ def _set_up() -> None:
     warnings.filterwarnings("ignore", module=r"lightning\.pytorch\.utilities\._pytree")
     # Loss networks and batch norms that stay as they are, on purpose.
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
+
+
+def keep_freed_memory() -> bool:
+    """Let glibc keep freed memory for the next step instead of giving it back to the system each time.
+
+    Halves the page faults of a training step (BSRN x4, 8 patches of 48x48, 2 cores: 0.56 to 0.51 s a step).
+
+    Returns:
+        Whether this system has glibc and took the settings.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return False  # another C library
+    settings = {M_MMAP_THRESHOLD: 32 << 20, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 256 << 20}
+    return all([mallopt(key, value) == 1 for key, value in settings.items()])

@@ -15,8 +15,7 @@ from sr.comparison.page import page
 from sr.comparison.rows import Source, labelled, rows
 from sr.comparison.select import conditions, order, select
 from sr.comparison.wandb_report import build, compared
-from sr.compose.job import Job
-from sr.compose.words import listed
+from sr.compose.words import Job, listed
 from sr.errors import UserError
 from sr.measuring.entries import published_name, weights_entries
 from sr.metrics.lpips import ADDRESS, FILE, find_alexnet, lpips_of

@@ -1,16 +1,18 @@
-"""The words of a command line: parsed here, and nowhere else."""
+"""What was typed: the words of a command line, parsed here and nowhere else, and the job that Hydra runs for them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import ListConfig
+from hydra.types import RunMode
+from omegaconf import ListConfig, OmegaConf
 
 PAPER_DATA = "${paper_data:}"  # schema.paper_data, which knows the recipe
 
@@ -131,3 +133,34 @@ def listed(value: object) -> list[str]:
 def quoted(value: str | Path) -> str:
     """For Hydra's grammar: a folder may hold spaces, commas or a drive's colon."""
     return "'{}'".format(str(value).replace("'", "\\'"))
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of an entry script, or one row of a sweep.
+
+    Attributes:
+        words: that were typed for it; of a row those of the row.
+        folder: that it writes into; while a row's is being named, the sweep's.
+        choices: the options chosen from config groups.
+        sweep: folder of the sweep that it is a row of, or None.
+        config_dirs: that were typed.
+    """
+
+    words: Words
+    folder: Path
+    choices: Mapping[str, Any]
+    sweep: Path | None
+    config_dirs: tuple[str, ...]
+
+    @classmethod
+    def current(cls) -> Job:
+        """The one that Hydra runs now."""
+        run = HydraConfig.get()
+        return cls(
+            words=Words(run.overrides.task),
+            folder=Path(run.sweep.dir if OmegaConf.is_missing(run.runtime, "output_dir") else run.runtime.output_dir),
+            choices=run.runtime.choices,
+            sweep=Path(run.sweep.dir) if run.mode == RunMode.MULTIRUN else None,
+            config_dirs=tuple(s.path for s in run.runtime.config_sources if s.provider == "command-line"),
+        )

@@ -11,8 +11,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.checks import check_targets
-from sr.compose.job import Job
-from sr.compose.words import listed
+from sr.compose.words import Job, listed
 from sr.errors import UserError
 from sr.figures.drawing import Drawing
 from sr.figures.inputs import Photo, bundled_photos, read_photos

@@ -31,12 +31,9 @@ def weights_entries(specs: Sequence[str], zoo: DictConfig, scale: int | None) ->
 def published_name(node: Mapping[str, Any], name: str = "") -> str:
     """The name in conf/model of exactly this architecture and size; `name` where several have it; "" if none."""
     settings = _settings(node)
-    same = [p.stem for p in sorted((CONF / "model").glob("*.yaml")) if _settings(_plain(p)) == settings]
+    files = {p.stem: OmegaConf.to_container(OmegaConf.load(p)) for p in sorted((CONF / "model").glob("*.yaml"))}
+    same = [other for other, node in files.items() if isinstance(node, dict) and _settings(node) == settings]
     return name if name in same else next(iter(same), "")
-
-
-def _plain(path: Any) -> dict[str, Any]:
-    return OmegaConf.to_container(OmegaConf.load(path), resolve=False)  # type: ignore[return-value]
 
 
 def _settings(node: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.checks import check_targets
-from sr.compose.job import Job
-from sr.compose.words import Words
+from sr.compose.words import Job, Words
 from sr.errors import UserError
 from sr.measuring.cost import cost, lr_size
 from sr.measuring.cost_table import ModelCost, as_markdown, published_cells, reproduced_cells

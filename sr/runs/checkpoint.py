@@ -11,7 +11,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from sr.errors import UserError, reason, some
 from sr.models.base import SuperResolver
-from sr.runs.upgrade import upgraded
+from sr.runs.config import upgraded
 
 FORMAT = 2  # 1: configs named what has moved since, the networks of a loss stood in the model's state
 

@@ -15,11 +15,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.keys import declared, recorded_choices
 from sr.compose.schema import TrainSchema
-from sr.compose.words import Word, Words
+from sr.compose.words import Word, Words, quoted
 from sr.errors import UserError
-from sr.runs.config import flat, hydras_choices, read_config, typed_words
+from sr.runs.config import flat, hydras_choices, plain, read_config, typed_words, upgraded
 from sr.runs.record import write_whole
-from sr.runs.upgrade import upgraded
 
 FILE = "composed.yaml"
 FORMAT = 2
@@ -46,7 +45,7 @@ class Composed:
             return OmegaConf.select(self.config, word.key) is None
         if word.key in self.config.choices:
             return self.config.choices[word.key] == word.value
-        return _plain(OmegaConf.select(self.config, word.key)) == word.parsed
+        return plain(OmegaConf.select(self.config, word.key)) == word.parsed
 
     def changed(self, words: Words, cfg: DictConfig) -> DictConfig:
         """The config with what a resume may change.
@@ -70,7 +69,7 @@ class Composed:
             else:
                 OmegaConf.update(config, word.key, word.parsed, force_add=True)
         # A node without keys says nothing that the missing of its keys does not say.
-        then, now = ({k: v for k, v in flat(_plain(c)).items() if v != {}} for c in (self.config, config))
+        then, now = ({k: v for k, v in flat(plain(c)).items() if v != {}} for c in (self.config, config))
         for key in dict.fromkeys([*then, *now]):
             if then.get(key) != now.get(key) and declared(key).fixed:
                 raise self.refusal(key, then.get(key), now.get(key), words)
@@ -144,5 +143,48 @@ def _without_impure(config: DictConfig) -> dict[str, Any]:
     return found
 
 
-def _plain(node: Any) -> Any:
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+def with_resumed_run(words: Words) -> Words:
+    """`resume=last` or `resume=<run folder>` becomes a command in the run's own folder, with what may change in it.
+
+    Raises:
+        UserError: there is no such run, or what was typed beside it changes what the run was begun with.
+    """
+    value = words.value("resume")
+    if value is None or "hydra.run.dir" in words:
+        return words
+    folder = (last_run(Path("outputs")) if value == "last" else run_folder(Path(value))).resolve()
+    run = read(folder)
+    texts = []
+    for word in words.without("resume"):
+        if not declared(word.key).fixed:
+            # Hydra composes with another model and data set than the run's, which may not have this key.
+            add = "." in word.key and not word.key.startswith("hydra") and word.text[0] not in "+~"
+            texts.append(f"++{word.text}" if add else word.text)
+        elif not run.has(word):
+            then = OmegaConf.select(run.config, f"choices.{word.key}") or OmegaConf.select(run.config, word.key)
+            raise run.refusal(word.key, then, word.value, words)
+    path = quoted(folder)
+    return Words([*texts, f"resume={path}", f"hydra.run.dir={path}", "hydra.output_subdir=null"])
+
+
+def run_folder(path: Path) -> Path:
+    """The run folder that `path` is or lies in, which must hold a checkpoint to go on from."""
+    for folder in (path, *path.parents[:2]):
+        if (folder / "checkpoints" / "last.ckpt").is_file():
+            return folder
+    found = "it does not exist" if not path.exists() else "there is no checkpoints/last.ckpt in it"
+    raise UserError(
+        f"resume={path}: not a run that can be continued: {found}. Give a run folder "
+        "(outputs/<model>_x<scale>/<time>), or resume=last for the newest one"
+    )
+
+
+def last_run(outputs: Path) -> Path:
+    """The run below `outputs` whose last checkpoint is the newest."""
+    found = list(outputs.glob("**/checkpoints/last.ckpt"))
+    if not found:
+        raise UserError(
+            f"resume=last: no run with a checkpoint below {outputs.resolve()}. Runs started from another "
+            "folder are found with resume=<run folder>"
+        )
+    return max(found, key=lambda p: p.stat().st_mtime).parents[1]

@@ -11,7 +11,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sr.compose.keys import recorded_choices
 from sr.compose.words import Words
-from sr.runs.upgrade import upgraded
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -36,6 +35,11 @@ def typed_words(folder: Path) -> Words:
     saved = folder / ".hydra" / "overrides.yaml"
     found = OmegaConf.to_container(OmegaConf.load(saved), resolve=False) if saved.is_file() else []
     return Words(str(word) for word in found) if isinstance(found, list) else Words()
+
+
+def plain(node: Any) -> Any:
+    """The values of a config without interpolations; what is no config as it is."""
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -76,3 +80,34 @@ def _value(node: DictConfig | ListConfig, key: Any) -> Any:
     except OmegaConfBaseException:
         value = OmegaConf.to_container(node, resolve=False)[key]  # type: ignore[index]
     return _resolved(value) if isinstance(value, DictConfig | ListConfig) else value
+
+
+MOVED = {  # where classes and functions stood that a stored config may name
+    "sr.callbacks.wandb_logger": "sr.loggers.wandb_logger",
+    "sr.callbacks.mlflow_logger": "sr.loggers.mlflow_logger",
+    "sr.callbacks.tensorboard_logger": "sr.loggers.tensorboard_logger",
+    "sr.schedules": "sr.training.schedules",
+}
+
+RENAMED = {"test_protocols": "protocols"}  # keys
+
+
+def upgraded(node: Any) -> Any:
+    """A stored config, or a part of it, in plain values: what was moved is named by where it stands now."""
+    if isinstance(node, list):
+        return [upgraded(value) for value in node]
+    if not isinstance(node, dict):
+        return node
+    if node.get("_target_") == "sr.metrics.protocol.get_protocol":
+        return node.get("name")  # a protocol was built where it is named now
+    return {
+        RENAMED.get(key, key): moved(value) if key == "_target_" else upgraded(value) for key, value in node.items()
+    }
+
+
+def moved(target: Any) -> Any:
+    """`sr.schedules.Cyclical` -> `sr.training.schedules.Cyclical`."""
+    for then, now in MOVED.items():
+        if target == then or str(target).startswith(f"{then}."):
+            return now + str(target)[len(then) :]
+    return target

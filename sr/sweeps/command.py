@@ -17,12 +17,11 @@ from pathlib import Path
 from hydra.errors import HydraException
 
 from sr.compose.conf import CONF
-from sr.compose.job import Job
 from sr.compose.keys import declared
-from sr.compose.words import Word, Words, config_dirs, quoted, spelled, split, sweeping
+from sr.compose.words import Job, Word, Words, config_dirs, quoted, spelled, split, sweeping
 from sr.errors import UserError
+from sr.runs.composed import with_resumed_run
 from sr.runs.record import SWEEP, record_sweep
-from sr.runs.resume import with_resumed_run
 from sr.sweeps.ablation import Ablation
 from sr.sweeps.ablation_rows import with_rows
 

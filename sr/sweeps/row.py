@@ -1,17 +1,24 @@
 """One row of a sweep, which decides for itself what is left to do, in whatever process a launcher runs it."""
 
 import logging
-from collections.abc import Callable
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from sr.compose.job import Job
-from sr.errors import user_error
+from sr.compose.words import Job, quoted, spelled
+from sr.errors import UserError, user_error
 from sr.runs.lock import BusyError, locked
 from sr.runs.record import record, recorded
-from sr.sweeps.row_process import run_as_command
+from sr.training.timing import FACTOR, SWEEP
 
 log = logging.getLogger(__name__)
 
@@ -56,3 +63,82 @@ def _clear(folder: Path) -> None:
     """A row that never got to a checkpoint begins anew."""
     for name in (".run", "run.json", "metrics.csv"):
         (folder / name).unlink(missing_ok=True)
+
+
+# With these Lightning takes the process for one of those that Slurm started for the run; it is Slurm's for the row,
+# and starts the run's processes itself.
+TASKS = (
+    "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID",
+)  # fmt: skip
+
+
+def run_as_command(cfg: DictConfig, job: Job, resume: Path | None) -> Any:
+    """Run a row as a command of its own, which locks the row's folder itself, and outlives this process so protected.
+
+    Returns:
+        The row's objective.
+
+    Raises:
+        UserError: it failed.
+        BusyError: another process runs it.
+        SystemExit: this process was stopped to end (SIGTERM), and so was the row.
+    """
+    folder = job.folder
+    assert job.sweep is not None
+    typed = [
+        *(f"--config-dir={path}" for path in job.config_dirs),
+        *map(spelled, job.words.texts),
+        f"hydra.run.dir={quoted(folder)}",
+    ]
+    if resume is not None:
+        typed.append(f"resume={quoted(folder)}")
+    log.info(f"{folder.name} needs several processes and runs as: sr train {shlex.join(typed)}")
+    environment = surroundings(job.sweep, int(cfg.trainer.get("num_nodes") or 1))
+    code = _ended([sys.executable, "-m", "sr", "train", *typed], environment)
+    after = recorded(folder)
+    if code != 0 or after.get("status") != "finished":
+        with locked(folder):  # else it was refused, and what stands there is another process's
+            raise UserError(after.get("error") or f"its process ended with status {code}; see {folder / 'train.log'}")
+    return after.get("objective")
+
+
+def surroundings(sweep: Path, nodes: int) -> dict[str, str]:
+    """The environment of a row's own command.
+
+    Args:
+        sweep: the sweep's folder.
+        nodes: on which the row runs; on several of them Slurm starts its processes.
+    """
+    dropped = {FACTOR, *(TASKS if nodes == 1 else ())}
+    return {k: v for k, v in os.environ.items() if k not in dropped} | {SWEEP: str(sweep)}
+
+
+def _ended(command: Sequence[str], environment: dict[str, str]) -> int:
+    """The exit status of a command; SIGTERM is passed on to it, Ctrl-C it was sent too."""
+    process: subprocess.Popen[bytes] | None = None
+    stopped = False
+
+    def stop(*_: Any) -> None:
+        nonlocal stopped
+        stopped = True
+        if process is not None:
+            process.terminate()
+
+    first = threading.current_thread() is threading.main_thread()  # only there signals can be taken
+    former = signal.signal(signal.SIGTERM, stop) if first else None
+    try:
+        process = subprocess.Popen(command, env=environment)
+        if stopped:
+            process.terminate()
+        code = process.wait()
+    except KeyboardInterrupt:
+        if process is not None:
+            with suppress(KeyboardInterrupt):
+                process.wait()
+        raise
+    finally:
+        if first:
+            signal.signal(signal.SIGTERM, former or signal.SIG_DFL)
+    if stopped:
+        raise SystemExit(128 + signal.SIGTERM)
+    return code

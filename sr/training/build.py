@@ -22,12 +22,8 @@ from sr.loggers.run_facts import run_facts
 from sr.metrics.metric import get_metrics
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver, Training
+from sr.runs.config import plain
 from sr.training.stage_configs import StageConfig, at_scale, scales
-
-
-def plain(cfg: Any) -> Any:
-    """A config's values without interpolations."""
-    return OmegaConf.to_container(cfg, resolve=True)
 
 
 def architecture(cfg: DictConfig) -> type[SuperResolver]:

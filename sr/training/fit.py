@@ -15,7 +15,7 @@ from sr.callbacks import Checkpoints
 from sr.errors import UserError
 from sr.loggers import CsvLog
 from sr.runs import checkpoint
-from sr.training.build import plain
+from sr.runs.config import plain
 from sr.training.plan import Plan, Stage
 
 log = logging.getLogger(__name__)

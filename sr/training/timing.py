@@ -12,15 +12,14 @@ import lightning.pytorch as L
 from filelock import FileLock
 from omegaconf import DictConfig
 
-from sr.compose.job import Job
 from sr.compose.keys import declared
-from sr.compose.words import Words
+from sr.compose.words import Job, Words
 from sr.data.loaders import Loaders
 from sr.errors import UserError
 from sr.models.base import SuperResolver
+from sr.runs.config import plain
 from sr.runs.record import write_whole
 from sr.training import budget, build
-from sr.training.build import plain
 from sr.training.stage_configs import StageConfig
 
 log = logging.getLogger(__name__)

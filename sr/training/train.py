@@ -10,15 +10,13 @@ import lightning.pytorch as L
 from omegaconf import DictConfig
 
 from sr.callbacks.clock import Clock
-from sr.compose.job import Job
 from sr.compose.schema import scale_name
-from sr.compose.words import Words
+from sr.compose.words import Job, Words
 from sr.runs import checkpoint, composed
 from sr.runs.lock import claim, first_process
 from sr.training import build, final_scores
 from sr.training.fit import fit, ready
-from sr.training.introduction import introduction
-from sr.training.plan import Plan, checked, planned
+from sr.training.plan import Plan, checked, introduction, planned
 
 log = logging.getLogger(__name__)
 

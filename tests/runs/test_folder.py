@@ -8,11 +8,10 @@ import torch
 import yaml
 
 from sr.errors import UserError
-from sr.runs.config import flat
+from sr.runs.config import flat, upgraded
 from sr.runs.differences import settings
 from sr.runs.folder import differing, find_runs, read_run
 from sr.runs.record import record, recorded
-from sr.runs.upgrade import upgraded
 from sr.scores.score import scores_of
 
 

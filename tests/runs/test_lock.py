@@ -9,7 +9,7 @@ import time
 import pytest
 
 from sr.runs.lock import BusyError, locked
-from sr.sweeps.row_process import _ended, surroundings
+from sr.sweeps.row import _ended, surroundings
 
 
 def test_a_folder_is_one_processes_and_free_again_afterwards(tmp_path):

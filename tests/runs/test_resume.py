@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from sr.compose.words import Words
 from sr.errors import UserError
 from sr.runs import composed
-from sr.runs.resume import with_resumed_run
+from sr.runs.composed import with_resumed_run
 
 TINY = ["model=ecbsr_m4c8", "scale=2", "data=div2k", "batch_size=2", "patch_size=8", "callbacks=[panels]",
         "benchmarks=[]", "steps=4", "val_every_steps=2"]  # fmt: skip

@@ -15,12 +15,11 @@ from sr.compose.conf import CONF
 from sr.compose.keys import declared, root
 from sr.compose.words import Words
 from sr.errors import UserError
-from sr.runs.config import flat
+from sr.runs.config import flat, plain
 from sr.runs.folder import find_runs
 from sr.scores.published import published
 from sr.sweeps.ablation import read
 from sr.sweeps.ablation_rows import find, store, with_rows
-from sr.training.build import plain
 from sr.training.stage_configs import at_scale, scales, stage_configs
 
 NAMES = sorted(p.stem for p in (CONF / "ablation").glob("*.yaml"))
