@@ -53,9 +53,6 @@ class Words:
     def __iter__(self) -> Iterator[Word]:
         return iter(self._words)
 
-    def __len__(self) -> int:
-        return len(self._words)
-
     def __contains__(self, key: object) -> bool:
         return any(word.key == key for word in self._words)
 

@@ -36,5 +36,5 @@ def published_name(node: Mapping[str, Any], name: str = "") -> str:
     return name if name in same else next(iter(same), "")
 
 
-def _settings(node: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(node: Mapping[Any, Any]) -> dict[str, Any]:
     return {k: v for k, v in node.items() if k != "scale"}
