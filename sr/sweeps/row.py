@@ -81,7 +81,7 @@ def run_as_command(cfg: DictConfig, job: Job, resume: Path | None) -> Any:
     Raises:
         UserError: it failed.
         BusyError: another process runs it.
-        SystemExit: this process was stopped to end (SIGTERM), and so was the row.
+        SystemExit: this process was told to end (SIGTERM), and so was the row.
     """
     folder = job.folder
     assert job.sweep is not None
