@@ -1,4 +1,4 @@
-"""Which rows of a sweep share the factor of their budget; sweeps that do it are in tests/test_sweeps.py."""
+"""Which rows of a sweep share the factor of their budget; sweeps that do it are in tests/sweeps/test_sweeps.py."""
 
 from sr.compose.words import Words
 from sr.training.timing import comparable
