@@ -74,6 +74,7 @@ def typed(*pages: Path) -> list[str]:
 
 
 COMMANDS = [c for line in typed(*PAGES, *RESULTS) if "--config-dir" not in line and (c := ours(line))]
+ADDING = [b for b in blocks(ROOT / "docs/adding.md") if b.heading]
 SINGLE = [c for c in COMMANDS if c[0] in TASKS and "-m" not in c and not any(w.startswith("resume=") for w in c)]
 SWEEPS = [c for c in COMMANDS if "-m" in c]
 
@@ -83,6 +84,14 @@ def test_the_front_door_is_short_and_every_link_leads_somewhere():
     for page in (*PAGES, *RESULTS, ROOT / "CHANGELOG.md"):
         targets = re.findall(r"\]\(([^)#]+?)\)", page.read_text())
         assert not [t for t in targets if "://" not in t and not (page.parent / t).exists()], page
+
+
+def test_every_file_that_is_named_exists():
+    text = "\n".join(page.read_text() for page in (*PAGES, *RESULTS, ROOT / "CHANGELOG.md"))
+    named = set(re.findall(r"(?<![\w/.])((?:sr|conf|tests|results|notebooks)/[\w/]+\.(?:py|yaml|csv|md|sh))", text))
+    written_by_the_reader = {b.before.strip("`:") for b in ADDING if b.language != "bash"}
+    absent = {n for n in named - written_by_the_reader if "NAME" not in n and not (ROOT / n).is_file()}
+    assert len(named) > 20 and not absent
 
 
 def test_every_line_is_a_command_of_ours_or_of_a_program_that_is_known_here():
@@ -174,7 +183,6 @@ def test_the_python_of_the_pages_runs(page, tmp_path, monkeypatch):
         assert names["enlarged"].shape in ((1, 3, 48, 64), (1, 3, 96, 128))
 
 
-ADDING = [b for b in blocks(ROOT / "docs/adding.md") if b.heading]
 SHOWS = {  # what the commands of a section of docs/adding.md must leave or print, to have done what they are there for
     "An architecture": ["tiny x4: 7,408 parameters; recipe base", "| tiny | x4 | 7,408", "recipe tiny"],
     "A loss": ["train/edges"],

@@ -1,6 +1,7 @@
 """The house keeps its order: rooms import downward only, and a network needs nothing but what it computes with."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,11 @@ def imports(file: Path) -> set[str]:
 def test_every_room_is_listed():
     rooms = {p.stem for p in SR.iterdir() if p.suffix == ".py" or p.is_dir()}
     assert rooms - {"__init__", "__main__", "__pycache__"} == set(ROOMS)
+
+
+def test_the_page_about_the_code_lists_them_in_order():
+    page = (SR.parent / "docs/api.md").read_text()
+    assert re.findall(r"^sr/(\w+)(?:/|\.py) ", page, re.M) == list(ROOMS)
 
 
 def test_nothing_imports_upward():

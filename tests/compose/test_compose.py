@@ -41,8 +41,8 @@ def test_another_recipe_may_be_chosen(command):
 
 def test_a_model_without_a_recipe_gets_the_base_one(command, tmp_path: Path):
     (tmp_path / "more/model").mkdir(parents=True)
-    (tmp_path / "more/model/newnet.yaml").write_text("_target_: sr.models.edsr.EDSR\nscale: ${scale}\n")
-    cfg = composed(command, "--config-dir", str(tmp_path / "more"), "model=newnet")
+    (tmp_path / "more/model/unheard_of.yaml").write_text("_target_: sr.models.edsr.EDSR\nscale: ${scale}\n")
+    cfg = composed(command, "--config-dir", str(tmp_path / "more"), "model=unheard_of")
     assert cfg["batch_size"] == 16 and cfg["steps"] == 300_000
 
 
