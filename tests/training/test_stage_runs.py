@@ -181,7 +181,8 @@ def test_repsr_switches_its_statistics_late_and_goes_on_learning(train):
     assert counts and all(int(v) == 9 for v in counts)
 
 
-@pytest.mark.parametrize("model", ["mdsr_baseline", pytest.param("vdsr", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["mdsr_baseline", "vdsr"])
 def test_several_scales_are_trained_and_measured_in_one_run(train, model):
     small = {"mdsr_baseline": ["model.num_blocks=1", "model.channels=8"], "vdsr": ["model.num_layers=3"]}[model]
     typed = [f"model={model}", *small, "budget=smoke", "budget.steps=12", "benchmarks=null"]

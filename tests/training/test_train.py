@@ -167,7 +167,7 @@ def test_a_killed_run_resumes_to_the_weights_of_one_that_was_not(command, div2k,
     assert again.code == 0 and "this run is complete" in again.out
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_run_loses_nothing_and_says_how_to_go_on(div2k, tmp_path, how):
     folder = tmp_path / "run"
     process = start(folder, *SMALL, "data=div2k", f"data.root={div2k}", "steps=100000", "save_every_steps=50")
@@ -274,7 +274,10 @@ ADVERSARY = (
 )
 
 
-@pytest.mark.parametrize("extra", [[], [ADVERSARY]], ids=["a loss alone", "a discriminator beside the network"])
+ALONE = pytest.param([], id="a loss alone", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("extra", [ALONE, pytest.param([ADVERSARY], id="a discriminator beside the network")])
 def test_processes_share_the_batch_of_one(command, div2k, tmp_path, extra):
     """The same images in the same steps: two processes end where one does, up to rounding."""
     typed = [*SMALL, "data=div2k", f"data.root={div2k}", "steps=5", "val_every_steps=5", "batch_size=4", *extra]
