@@ -130,7 +130,7 @@ def imresize(
         x: images (..., H, W). uint8 is computed in float64 and rounded half up; a floating type is returned unrounded
             and unclipped in its own type (half precision is computed in float32) and carries gradients.
         scale: the factor of both sides; the output is (ceil(scale * H), ceil(scale * W)). An integer factor
-            may be traced by ``torch.export`` with symbolic H and W.
+            may be traced by ``torch.export`` with symbolic H and W (torch 2.13, not 2.11).
         size: the output's (H, W) instead of `scale`; each side then has its own factor.
         edge: "mirror" (the picture reflected, edge pixel repeated: MATLAB's rule) or "replicate" (the edge
             pixel carried on: how some older public LR files were made).

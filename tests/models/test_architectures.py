@@ -280,6 +280,7 @@ def test_compiles(name):
     [pytest.param(name, True, id=name) for name in architectures()]
     + [pytest.param(name, False, id=f"{name}-full", marks=pytest.mark.slow) for name in NAMES],
 )
+@pytest.mark.skipif(torch.__version__ < "2.13", reason="torch 2.11 cannot prove what 2.13 can")
 def test_exports_with_dynamic_height_and_width(name, small):
     s = scales(name)[0]
     model = build(name, s, small).merged()
