@@ -1,11 +1,10 @@
 """Protocols by name: those of the papers, and others that are composed of channel, shave and rounding."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from sr.errors import UserError
+from sr.errors import UserError, nearest
 from sr.metrics.protocol import ClassicProtocol, FloatProtocol, Protocol, UnroundedProtocol, luma, luma8, rgb
 from sr.metrics.ssim import ssim_replicate, ssim_volumetric
 
@@ -69,8 +68,8 @@ def get_protocol(name: str | Mapping[str, Any]) -> Protocol:
         return PROTOCOLS[name]
     if match := COMPOSED.fullmatch(name):
         return _composed(**{key: value for key, value in match.groupdict().items() if value})
-    near = difflib.get_close_matches(name, PROTOCOLS, n=1, cutoff=0)[0]
-    raise UserError(f"unknown protocol {name!r}; did you mean {near}? known: {', '.join(PROTOCOLS)}; {HOW}")
+    known = ", ".join(PROTOCOLS)
+    raise UserError(f"there is no protocol {name!r}.{nearest(name, PROTOCOLS)} There are {known}; {HOW}")
 
 
 HOW = (

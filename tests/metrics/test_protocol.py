@@ -50,7 +50,7 @@ def test_every_protocol_is_told_in_the_help(root: Path):
 
 def test_unknown_name():
     with pytest.raises(
-        UserError, match=r"did you mean y_classic.*channel \(y, rgb\), shave .*protocols=\[rgb_shave4\]"
+        UserError, match=r"Did you mean y_classic.*channel \(y, rgb\), shave .*protocols=\[rgb_shave4\]"
     ):
         get_protocol("y_clasic")
 
