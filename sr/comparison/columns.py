@@ -89,12 +89,7 @@ class Table:
 
 
 def tabulate(rows: Sequence[Row], notes: Sequence[str] = ()) -> Table:
-    """All rows with the columns that any of them has.
-
-    Args:
-        rows: of the table, in this order.
-        notes: to stand below, besides those that explain the columns.
-    """
+    """All rows, in this order, with the columns that any of them has; the notes stand below those on the columns."""
     scores = [score for row in rows for score in row.scores]
     titles = _set_titles(scores)
     lines = [Line(row, _values(row, titles)) for row in rows]

@@ -45,7 +45,7 @@ def compare(cfg: DictConfig) -> None:
     found = [line.row for line in lines]
     filler = Filler(cfg, job.words, metrics)
     if sets:
-        found = filler.missing(found, sets)
+        found = filler.missing(found)
 
     notes = []
     if not any(s.metric == "lpips" for row in found for s in row.scores):
@@ -62,7 +62,7 @@ def compare(cfg: DictConfig) -> None:
     _write(folder / "table.md", as_markdown(table))
     write_csv(folder / "table.csv", table.keys, (line.values for line in table.lines))
     _write(folder / "table.tex", as_latex(table))
-    crops = filler.crops(shown, sets) if cfg.crops else []
+    crops = filler.crops(shown) if cfg.crops else []
     runs = {row.source.label: row.source.run for row in shown if row.source and row.source.run}
     _write(folder / "index.html", page(table, list(runs.items()), crops))
     if cfg.wandb:
@@ -93,15 +93,12 @@ def _measured_later(name: str, data: Sequence[str], metrics: Sequence[Metric]) -
 def sources(cfg: DictConfig) -> list[Source]:
     """Everything that was named: runs, then checkpoints, then authors' files.
 
-    Args:
-        cfg: with runs, checkpoint, weights, zoo and scale.
-
     Raises:
         UserError: nothing was named, or something that is not there.
     """
     found = [_of_run(run) for folder in listed(cfg.runs) for run in find_runs(Path(folder))]
     found += [_of_checkpoint(Path(path)) for path in listed(cfg.checkpoint)]
-    for entry in weights_entries(listed(cfg.weights), cfg.zoo, cfg.scale):
+    for entry in weights_entries(cfg, cfg.scale):
         node, load = entry.model.metadata["model"], partial(getattr, entry, "model")
         found.append(Source(entry.name, Path("zoo"), node, load, None, entry.published))
     if not found:

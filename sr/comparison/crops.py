@@ -20,13 +20,9 @@ Group = dict[str, Any]  # of one image's crop: title, size (width, height) in HR
 
 
 def crop_groups(dataset: str, scale: int, samples: Mapping[str, Sequence[Sample]], size: int) -> list[Group]:
-    """One group for each image of a set, at the place with the most detail in HR.
+    """One group for each image of a set, at the place with the most detail in HR: crops of `size` HR pixels a side.
 
-    Args:
-        dataset: as in tables.
-        scale: of the samples.
-        samples: by label of the model; the same images, in the same order, for each.
-        size: side of the crop in HR pixels.
+    The samples are by label of the model; the same images, in the same order, for each.
     """
     groups = []
     for shown in zip(*samples.values(), strict=True):

@@ -34,13 +34,11 @@ class Filler:
 
     A model that cannot be loaded or run is named and left out: what was measured before it is not lost.
 
-    Args:
+    Attributes:
         cfg: the composed conf/compare.yaml.
         words: of the command line.
         metrics: what is measured.
-
-    Attributes:
-        lr: those of the overrides that say how LR is made, or which LR is read.
+        lr: those of the words that say how LR is made, or which LR is read.
     """
 
     def __init__(self, cfg: DictConfig, words: Words, metrics: Sequence[Metric]) -> None:
@@ -50,12 +48,12 @@ class Filler:
         self._held: tuple[str, SuperResolver] | None = None
         self._left_out: set[str] = set()
 
-    def missing(self, rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
+    def missing(self, rows: Sequence[Row]) -> list[Row]:
         """The rows with scores on all the named sets.
 
         Where LR was typed, nobody knows whether stored scores are of the same: they are replaced.
         """
-        sets = {scale: build_sets(names, scale, self.cfg) for scale in dict.fromkeys(row.scale for row in rows)}
+        sets = {scale: build_sets(scale, self.cfg) for scale in dict.fromkeys(row.scale for row in rows)}
         for of_scale in sets.values():
             refuse_missing(of_scale)
         if self.lr:
@@ -84,7 +82,7 @@ class Filler:
         if not wanted:
             return row
         try:
-            scores, _ = score_set(entry, data, wanted, self.device, entry.ensemble, metrics=self.metrics)
+            scores, _ = score_set(entry, data, wanted, self.device, metrics=self.metrics)
         except RuntimeError as error:  # as where memory runs out
             _warn(f"{row.label} is not measured on {data.name}", error)
             return row
@@ -123,18 +121,17 @@ class Filler:
 
     # ---- crops ----------------------------------------------------------------------------------------------
 
-    def crops(self, rows: Sequence[Row], names: Sequence[str]) -> list[Group]:
+    def crops(self, rows: Sequence[Row]) -> list[Group]:
         """The same crops of every model that has weights, beside the baseline.
 
-        Args:
-            rows: of the comparison.
-            names: of the sets; none for those on which the runs were measured, as far as they are here.
+        They are of the named sets, or else of those on which the runs were measured, as far as they are here.
         """
         groups: list[Group] = []
         for scale in dict.fromkeys(row.scale for row in rows):
             if not (models := [row for row in rows if row.scale == scale and row.loadable]):
                 continue
-            sets = build_sets(names, scale, self.cfg) if names else self._own_sets(models, scale)
+            named = build_sets(scale, self.cfg)
+            sets = named or self._own_sets(models, scale)
             of_sets = [self._crops(Row(BASELINE, scale), data) for data in sets]
             for row in models:  # all sets with one model, so that it is loaded once
                 for of_set, data in zip(of_sets, sets, strict=True):
@@ -153,7 +150,7 @@ class Filler:
             return []
         n, seen = int(self.cfg.crops), [get_protocol(SEEN)]
         try:
-            _, kept = score_set(entry, data, seen, self.device, entry.ensemble, n, self.metrics[:1], images=n)
+            _, kept = score_set(entry, data, seen, self.device, n, self.metrics[:1], images=n)
         except RuntimeError as error:  # as where memory runs out
             _warn(f"there are no crops of {row.label} on {data.name}", error)
             return []

@@ -21,14 +21,7 @@ SCRIPTS = ("table.js", "chart.js", "curves.js", "cost.js", "crops.js")
 
 
 def page(table: Table, runs: Sequence[tuple[str, Run]] = (), crops: Sequence[Group] = (), title: str = "") -> str:
-    """The page as HTML.
-
-    Args:
-        table: the comparison.
-        runs: labels and the runs whose curves are drawn.
-        crops: for the crop viewer.
-        title: of the page.
-    """
+    """The page as HTML: the table, the curves of the runs (by their labels) and a viewer of the crops."""
     data = {
         "labels": list(dict.fromkeys([label for label, _ in runs] + [line.row.label for line in table.lines])),
         "curves": curves(runs),

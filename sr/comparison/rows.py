@@ -119,11 +119,7 @@ def _labels(sources: Sequence[Source]) -> list[str]:
 
 
 def rows(sources: Sequence[Source]) -> list[Row]:
-    """Rows of all sources and, before them, those of the baseline; scores as they are stored.
-
-    Args:
-        sources: labelled.
-    """
+    """Rows of all labelled sources and, before them, those of the baseline; scores as they are stored."""
     runs = [source.run for source in sources if source.run]
     differing = iter(settings(runs))
     found: list[Row] = []

@@ -1,6 +1,6 @@
 """Image sets by name, each composed on its own."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import hydra
@@ -35,14 +35,15 @@ def build_set(name: str, scale: int, cfg: DictConfig, settings: Mapping[str, Any
     return hydra.utils.instantiate(node["data"])
 
 
-def build_sets(names: Sequence[str], scale: int, cfg: DictConfig) -> list[SRDataModule]:
-    """Every named set; a key of `cfg.data` reaches the sets that have it.
+def build_sets(scale: int, cfg: DictConfig) -> list[SRDataModule]:
+    """Every set of `cfg.benchmarks`; a key of `cfg.data` reaches the sets that have it.
 
     Raises:
         UserError: none of the sets has one of these keys.
     """
+    names = list(cfg.benchmarks)
     keys = sorted({str(key) for name in names for key in _composed(name, scale).data})
-    if unknown := [str(key) for key in cfg.data if key not in keys]:
+    if names and (unknown := [str(key) for key in cfg.data if key not in keys]):
         raise UserError(
             f"data.{unknown[0]}: none of {', '.join(names)} has this key.{nearest(unknown[0], keys)} "
             f"There are {', '.join(keys)}"

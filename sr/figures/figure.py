@@ -60,7 +60,7 @@ def gathered(draw: Callable[..., Any], name: str, cfg: DictConfig) -> dict[str, 
 
 
 def _models(cfg: DictConfig) -> list[Entry]:
-    entries = weights_entries(listed(cfg.weights), cfg.zoo, None)
+    entries = weights_entries(cfg, None)
     for path in listed(cfg.checkpoint):
         content = checkpoint.read(path)
         name, node = content["sr"]["name"], content["sr"]["model"]

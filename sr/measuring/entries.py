@@ -1,26 +1,21 @@
 """Authors' files and the papers' figures, for the entry scripts: what `weights=` means, which paper a model is of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.conf import CONF
+from sr.compose.words import listed
 from sr.measuring.scoring import Entry
 from sr.zoo.load import load
 
 
-def weights_entries(specs: Sequence[str], zoo: DictConfig, scale: int | None) -> list[Entry]:
-    """The models to measure of `weights=[...]`: names of the zoo and paths.
-
-    Args:
-        specs: names and paths.
-        zoo: dir and download.
-        scale: what the user typed, or None.
-    """
+def weights_entries(cfg: DictConfig, scale: int | None) -> list[Entry]:
+    """The models of `weights=[...]`, names of the zoo and paths; at a scale where one is told."""
     entries: list[Entry] = []
-    for spec in specs:
-        loaded = load(spec, zoo.dir, scale, zoo.download)
+    for spec in listed(cfg.weights):
+        loaded = load(spec, cfg.zoo.dir, scale, cfg.zoo.download)
         known = loaded.entry.published if loaded.entry else published_name(loaded.model.metadata["model"])
         taken = [e.name for e in entries]
         name = loaded.name if loaded.name not in taken else f"{loaded.name}:{taken.count(loaded.name) + 1}"

@@ -1,7 +1,8 @@
 """The measuring run: models and checkpoints side by side on image sets."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import hydra
@@ -30,19 +31,20 @@ def evaluate(cfg: DictConfig) -> None:
     device, metrics = pick_device(cfg.device), get_metrics(cfg.metrics)
     by_scale: dict[int, list[Entry]] = {}
     for entry in with_statistics(_entries(cfg), listed(cfg.statistics)):
+        entry = replace(entry, ensemble=cfg.self_ensemble)
         for scale in [cfg.scale] if cfg.scale else entry.model.scales:
             by_scale.setdefault(scale, []).append(entry)
     folder = Path(HydraConfig.get().runtime.output_dir)
     planned: list[tuple[Path, list[Entry], list[SRDataModule]]] = []
     for scale, entries in by_scale.items():
-        sets = build_sets(cfg.benchmarks, scale, cfg)
+        sets = build_sets(scale, cfg)
         refuse_missing(sets)
         if cfg.baseline and all(e.name != BASELINE for e in entries):
             entries = [Entry(BASELINE, Bicubic(scale)), *entries]
         planned.append((folder / f"x{scale}" if len(by_scale) > 1 else folder, entries, sets))
     for subfolder, entries, sets in planned:
         drawn = cfg.panels, cfg.panel_size, cfg.panel_at
-        score_all(entries, sets, subfolder, device, cfg.protocols, metrics, cfg.self_ensemble, *drawn)
+        score_all(entries, sets, subfolder, device, cfg.protocols, metrics, *drawn)
 
 
 def _entries(cfg: DictConfig) -> list[Entry]:
@@ -63,7 +65,7 @@ def _entries(cfg: DictConfig) -> list[Entry]:
         return [Entry(_chosen(), model)]
     if weights and cfg.model is not None:
         raise UserError(f"model={_chosen()}: leave model= out beside weights=, the files tell their architecture")
-    entries = weights_entries(weights, cfg.zoo, cfg.scale)
+    entries = weights_entries(cfg, cfg.scale)
     for path in paths:
         content = checkpoint.read(path)
         model = checkpoint.build(content, path)
@@ -86,11 +88,9 @@ def with_statistics(entries: Sequence[Entry], kinds: Sequence[str]) -> list[Entr
     Raises:
         UserError: none or another kind, or an entry without batch norm under its images' own statistics.
     """
-    if not kinds or set(kinds) - set(STATISTICS):
-        raise UserError(
-            f"statistics=[{','.join(kinds)}]: type {', '.join(STATISTICS)}, or [{','.join(STATISTICS)}] for both"
-        )
-    return [STATISTICS[kind](entry) for entry in entries for kind in dict.fromkeys(kinds)]
+    if not kinds or set(kinds) - {"population", "image"}:
+        raise UserError(f"statistics=[{','.join(kinds)}]: type population, image, or [population,image] for both")
+    return [_own_statistics(e) if kind == "image" else e for e in entries for kind in dict.fromkeys(kinds)]
 
 
 def _own_statistics(entry: Entry) -> Entry:
@@ -101,9 +101,6 @@ def _own_statistics(entry: Entry) -> Entry:
         )
     # No paper's figure is of this form, and merging would bring the population's statistics back.
     return Entry(f"{entry.name} (own statistics)", with_own_statistics(entry.model), merge=False)
-
-
-STATISTICS: dict[str, Callable[[Entry], Entry]] = {"population": lambda entry: entry, "image": _own_statistics}
 
 
 def _chosen() -> str:

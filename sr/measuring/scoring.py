@@ -40,7 +40,7 @@ class Entry:
     model: SuperResolver
     published: str = ""  # the name of the paper's figures (sr.scores.published) that it is to be held against
     merge: bool = True  # measured in its merged form; false where that would be another function
-    ensemble: bool = False  # under x8 self-ensemble, whatever the others are measured under
+    ensemble: bool = False  # averaged over the eight flips and rotations of LR (Lim et al., EDSR, section 3.4)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,6 @@ def score_set(
     data: SRDataModule,
     protocols: Sequence[Protocol],
     device: torch.device,
-    ensemble: bool = False,
     keep: int = 0,
     metrics: Sequence[Metric] = DEFAULT,
     images: int | None = None,
@@ -72,7 +71,6 @@ def score_set(
         data: the set, checked.
         protocols: under which it is measured.
         device: where the model runs.
-        ensemble: average over the eight flips and rotations of LR (Lim et al., EDSR, section 3.4).
         keep: of how many images (the first ones) the output is returned, for panels.
         metrics: what is measured.
         images: how many are measured, the first ones; None for all.
@@ -81,6 +79,7 @@ def score_set(
         A score per image, protocol and metric, and the kept images with their score under the first protocol.
     """
     model = entry.model.to(device).eval()
+    ensemble = entry.ensemble and entry.name != BASELINE
     label = entry.name + ("+" if ensemble else "")
     # Protocols that make LR in the same way share one pass through the network.
     groups: dict[str, list[Protocol]] = {}
@@ -119,7 +118,6 @@ def score_all(
     device: torch.device,
     protocols: Sequence[str] | None = None,
     metrics: Sequence[Metric] = DEFAULT,
-    ensemble: bool = False,
     panels: int = 4,
     size: int = 96,
     at: str = "detail",
@@ -134,9 +132,8 @@ def score_all(
         protocols: names; None for those under which the papers measure each model, and for the baseline those
             of the models beside it.
         metrics: what is measured; gains and captions are of the first one.
-        ensemble: under x8 self-ensemble.
-        panels: images per set that are drawn, with crops of `size` HR pixels.
-        size: of a crop.
+        panels: images per set that are drawn.
+        size: of a crop, HR pixels.
         at: where the crops lie: at the most "detail" of HR, or at the models' greatest "disagreement".
 
     Returns:
@@ -149,13 +146,12 @@ def score_all(
     papers: dict[Key, Published] = {}
     drawn: list[Path] = []
     for data in sets:
-        if (ensemble or any(e.ensemble for e in entries)) and not data.symmetric:
+        if any(e.ensemble for e in entries) and not data.symmetric:
             log.warning(f"warning: the LR of {data.name} was not made symmetrically {ASYMMETRIC}")
         samples: dict[str, list[Sample]] = {}
         for entry in deployed:
-            under = _suited(_protocols(entry, entries, protocols), data, bool(protocols))
-            averaged = (ensemble or entry.ensemble) and entry.name != BASELINE
-            found, outputs = score_set(entry, data, under, device, averaged, panels, metrics)
+            under = _protocols(entry, entries, data, protocols)
+            found, outputs = score_set(entry, data, under, device, panels, metrics)
             scores += found
             papers |= _papers(entry, averages(found), data)
             samples[found[0].model] = outputs
@@ -181,23 +177,20 @@ def _papers(entry: Entry, means: Sequence[Score], data: SRDataModule) -> dict[Ke
     return found
 
 
-def _protocols(entry: Entry, entries: Sequence[Entry], asked: Sequence[str] | None) -> list[Protocol]:
+def _protocols(
+    entry: Entry, entries: Sequence[Entry], data: SRDataModule, asked: Sequence[str] | None
+) -> list[Protocol]:
+    """Those asked for, or the papers'; what makes its own bicubic LR says nothing about a set whose LR is another."""
     others = [e for e in entries if e.name != BASELINE]
     like = others if entry.name == BASELINE and others else [entry]
-    return [get_protocol(name) for name in asked or dict.fromkeys(n for e in like for n in e.model.protocols)]
-
-
-def _suited(protocols: list[Protocol], data: SRDataModule, typed: bool) -> list[Protocol]:
-    """Protocols that make their own bicubic LR say nothing about a set whose LR is something else."""
-    if comparable(data):
-        return protocols
-    own = [p.name for p in protocols if p.defines_lr]
-    if own and typed:
+    found = [get_protocol(name) for name in asked or dict.fromkeys(n for e in like for n in e.model.protocols)]
+    own = [] if comparable(data) else [p for p in found if p.defines_lr]
+    if own and asked:
         raise UserError(
-            f"protocol={own[0]} makes bicubic LR from HR itself, but the LR of {data.name} is given or made in another "
-            "way: leave it out, or type degradation=bicubic"
+            f"protocol={own[0].name} makes bicubic LR from HR itself, but the LR of {data.name} is given or made in "
+            "another way: leave it out, or type degradation=bicubic"
         )
-    return [p for p in protocols if not p.defines_lr] or [get_protocol("y")]
+    return [p for p in found if p not in own] or [get_protocol("y")]
 
 
 def _draw(samples: dict[str, list[Sample]], data: SRDataModule, folder: Path, size: int, at: str) -> Path:

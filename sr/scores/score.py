@@ -68,22 +68,19 @@ def table(means: Sequence[Score]) -> str:
     metrics, models = metrics_of(means), list(dict.fromkeys(s.model for s in means))
     cells = pivot(means, "dataset", "scale", "protocol", "images", "model")
     lines = [["set", "scale", "images", "protocol", *models]]
-    for row in dict.fromkeys(key[:-1] for key in cells):
-        dataset, scale, protocol, images = row
-        line = [dataset, f"x{scale}", str(images), protocol]
-        first = cells.get((*row, models[0]), {})
-        for name in models:
-            if not (values := cells.get((*row, name))):
-                line.append("-")
-                continue
-            lead = next(iter(values))
-            gain = f" ({declared(lead).text(values[lead] - first[lead], '+')})" if name != models[0] and first else ""
-            line.append(shown(values, metrics) + gain)
-        lines.append(line)
-    notes = [
-        f"  {name}: {get_protocol(name).description}, mean over images"
-        for name in dict.fromkeys(s.protocol for s in means)
-    ]
+    for dataset, scale, protocol, images in dict.fromkeys(key[:-1] for key in cells):
+        lines.append([dataset, f"x{scale}", str(images), protocol])
+        of_models = [cells.get((dataset, scale, protocol, images, model), {}) for model in models]
+        for n, values in enumerate(of_models):
+            lead = next(iter(values), "")
+            gain = (
+                f" ({declared(lead).text(values[lead] - of_models[0][lead], '+')})"
+                if n and lead in of_models[0]
+                else ""
+            )
+            lines[-1].append(shown(values, metrics) + gain if values else "-")
+    used = dict.fromkeys(s.protocol for s in means)
+    notes = [f"  {name}: {get_protocol(name).description}, mean over images" for name in used]
     return "\n".join([aligned(lines), f"{legend(metrics)}. Protocols:", *notes])
 
 
@@ -91,17 +88,11 @@ def beside(means: Iterable[Score], papers: Mapping[Key, Published]) -> str:
     """A text table of averages, the papers' figures for them and the differences; "" where there are none."""
     lines, ours = [["model", "set", "protocol", "ours", "paper", "difference", "source"]], pivot(means, *KEY)
     for key, paper in papers.items():
-        gaps = _gaps(ours[key], paper)
-        if not gaps:
-            continue
-        model, dataset, scale, protocol = key
-        lines.append(
-            [
-                *(model, f"{dataset} x{scale}", protocol, shown(ours[key], list(ours[key]))),
-                *(shown(paper.values, list(gaps)), " / ".join(declared(m).text(gap, "+") for m, gap in gaps.items())),
-                paper.citation,
-            ]
-        )
+        if gaps := _gaps(ours[key], paper):
+            model, dataset, scale, protocol = key
+            differences = " / ".join(declared(m).text(gap, "+") for m, gap in gaps.items())
+            cells = [shown(ours[key], list(ours[key])), shown(paper.values, list(gaps)), differences]
+            lines.append([model, f"{dataset} x{scale}", protocol, *cells, paper.citation])
     return "Beside the published figures:\n" + aligned(lines) if len(lines) > 1 else ""
 
 
@@ -136,12 +127,9 @@ def read(file: Path) -> list[Score]:
         rows = csv.DictReader(f)
         names = list(rows.fieldnames or ())
         metrics = names[names.index("protocol") + 1 : names.index("images")] if rows.fieldnames else []
-        return [
-            score
-            for row in rows
-            for score in scores_of(
-                *(row["model"], row["dataset"], int(row["scale"]), row["protocol"]),
-                {metric: float(row[metric]) for metric in metrics if row[metric]},
-                int(row["images"]),
-            )
-        ]
+        found: list[Score] = []
+        for row in rows:
+            values = {metric: float(row[metric]) for metric in metrics if row[metric]}
+            key = row["model"], row["dataset"], int(row["scale"]), row["protocol"]
+            found += scores_of(*key, values, int(row["images"]))
+        return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from sr.errors import some
 from sr.measuring.scoring import BASELINE
 from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
@@ -64,11 +65,10 @@ def _not_alike(lines: Sequence[Line]) -> list[str]:
                 if any(config.get(key) != config.get("seed") for config in configs):  # else it is the seed, or follows
                     found[key] = " or ".join(dict.fromkeys(str(config.get(key)) for config in configs))
         if found:
-            named = [f"{key} is {values}" for key, values in list(found.items())[:NAMED]]
-            rest = [f"{len(found) - NAMED} more"] if len(found) > NAMED else []
+            keys = [f"{key} is {values}" for key, values in found.items()]
             words.append(
-                f"note: the finished runs of {line.label} were not trained alike: {'; '.join([*named, *rest])}. They "
-                "keep what they were trained with: delete the folders of those that are out of date, and type the "
-                "command again"
+                f"note: the finished runs of {line.label} were not trained alike: {some(keys, NAMED, '; ')}. They keep "
+                "what they were trained with: delete the folders of those that are out of date, and type the command "
+                "again"
             )
     return words

@@ -20,7 +20,7 @@ from sr.training.stage_configs import StageConfig
 log = logging.getLogger(__name__)
 
 
-def measure(plan: Plan, trainer: L.Trainer, folder: Path) -> float | None:
+def score_run(plan: Plan, trainer: L.Trainer, folder: Path) -> float | None:
     """Measure the result, and the earlier stages beside it, on every set; log and write the scores.
 
     Returns:
@@ -65,7 +65,7 @@ def measure(plan: Plan, trainer: L.Trainer, folder: Path) -> float | None:
 
 
 def validated(trainer: L.Trainer, resumed: Mapping[str, Any] | None) -> float | None:
-    """The best of the last stage's validations, as `measure` returns it; of a complete run, its checkpoint's."""
+    """The best of the last stage's validations, as `score_run` returns it; of a complete run, its checkpoint's."""
     keeper = next(c for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
     stored = (resumed or {}).get("callbacks", {}).get(keeper.state_key, {})
     return keeper.best if keeper.best is not None else stored.get("best")
