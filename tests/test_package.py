@@ -88,7 +88,7 @@ def test_the_source_distribution_is_complete(dist):
 def test_what_is_installed_trains_measures_and_loads_where_the_user_stands(installed):
     tiny = ["experiment=demo", "budget=smoke", "steps=4", "logger=csv", "trainer=cpu", "benchmarks=[]"]
     installed("train", *tiny, "hydra.run.dir=demo")
-    assert "bicubic" in installed("evaluate", "model=bicubic", "data=[bundled]", "scale=2", "protocol=y", "panels=0")
+    assert "bicubic" in installed("evaluate", "model=bicubic", "benchmarks=[bundled]", "scale=2", "panels=0")
     loaded = "import sr; print(sr.__file__, sr.load('demo').scales, sr.load('demo/checkpoints/last.ckpt').scales)"
     file, *scales = installed("-c", loaded).replace("(2,)", "x2").split()
     assert Path(file).parent == installed.site / "sr" and scales == ["x2", "x2"]

@@ -134,8 +134,10 @@ def test_rlfn_runs_three_stages_with_the_contrastive_loss_in_the_last(train):
     ],
 )
 def test_srgan_pretrains_then_plays_and_resumes_within_the_game(train, vgg_file, extra):
+    player = "losses.adversarial.terms.adversarial.loss.discriminator"
     typed = log_every_step("model=srgan", "model.num_blocks=1", "model.channels=8", "steps=3", "patch_size=8",
-                           f"vgg_weights={vgg_file}", *extra)  # fmt: skip
+                           f"+{player}.channels=8", f"{player}.pooled=1", f"vgg_weights={vgg_file}",
+                           *extra)  # fmt: skip
     whole = train(*typed, folder="whole")
     assert whole.code == 0, whole
     assert train(*typed, folder="cut", kill_at=5).code == 1
