@@ -2,9 +2,10 @@
 
 from sr.callbacks.adjustable_clipping import AdjustableClipping
 from sr.callbacks.checkpoints import Checkpoints
+from sr.callbacks.ema import EMA
 from sr.callbacks.nan_guard import NanGuard
 from sr.callbacks.panels import Panels
 from sr.callbacks.population_statistics import PopulationStatistics
 from sr.callbacks.progress import Progress
 
-__all__ = ["AdjustableClipping", "Checkpoints", "NanGuard", "Panels", "PopulationStatistics", "Progress"]
+__all__ = ["EMA", "AdjustableClipping", "Checkpoints", "NanGuard", "Panels", "PopulationStatistics", "Progress"]

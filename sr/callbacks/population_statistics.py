@@ -19,8 +19,8 @@ class PopulationStatistics(L.Callback):
     difference. Factor and summand of each batch norm go on learning; the running statistics, which stand for the
     population's, stay as they are. Batch norms of loss networks are not touched.
 
-    Beside a moving average of weights the change holds for the weights that train. The average's running statistics
-    come to theirs, which no longer move, as fast as the average forgets (1 / (1 - decay) steps).
+    Beside a moving average of weights the change holds for the weights that train, and the average has their running
+    statistics.
 
     Args:
         at_step: optimizer steps of the whole run, all stages counted, that are taken with mini-batch statistics;

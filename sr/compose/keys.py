@@ -30,7 +30,8 @@ WITHIN: dict[str, Key] = {
 COUNTED = Key(unit="optimizer steps", budget="steps")
 COUNTS = {
     "steps", "total_steps", "step_size", "step_size_up", "step_size_down", "milestones", "T_max", "T_0",
-    "total_iters", "warm_up_steps", "period", "periods", "every_steps", "at_step",
+    "total_iters", "warm_up_steps", "period", "periods", "every_steps", "at_step", "update_starting_at_step",
+    "update_every_n_steps",
 }  # fmt: skip
 # Config groups that stand in no schema.
 GROUPS = {

@@ -105,6 +105,8 @@ def rescaled(cfg: DictConfig, factor: float, typed: Collection[str]) -> DictConf
 
 
 def _scaled(value: Any, factor: float) -> Any:
+    if value == 0:
+        return 0
     if isinstance(value, int):
         # Down, so that what happens late in a run still happens in a short one; 1e-6 is for rounding of the product.
         return max(1, int(value * factor + 1e-6))

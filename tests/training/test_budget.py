@@ -28,6 +28,7 @@ def recipe(**changes):
         "budget": {"name": "test", "seconds": None, "steps": None, "max_batch": None, "smallest_patch": False}
         | {"factor": None, "validations": None},
         "scheduler": {"milestones": [250, 500, 750], "T_max": "${steps}", "gamma": 0.5},
+        "callbacks": {"ema": {"decay": 0.999, "update_starting_at_step": 200}, "off": {"at_step": 0}},
         "stages": {},
         "data": {"steps": 5},
     }
@@ -47,6 +48,7 @@ def test_every_step_count_is_scaled_together():
     assert list(cfg.scheduler.milestones) == [25, 50, 75]
     assert [s.steps for s in cfg.stages.values()] == [40, 60]
     assert cfg.stages.first.scheduler.step_size == 20 and cfg.stages.second.scheduler.periods == [30, 15, 15]
+    assert cfg.callbacks.ema.update_starting_at_step == 20 and cfg.callbacks.off.at_step == 0
     assert cfg.scheduler.gamma == 0.5 and cfg.data.steps == 5 and cfg.batch_size == 16
 
 

@@ -139,6 +139,11 @@ def wait_for(condition, process: subprocess.Popen, seconds: float = 120) -> None
         pytest.param([], id="plain"),
         pytest.param(["callbacks=[ema]"], id="ema", marks=pytest.mark.slow),
         pytest.param(["callbacks=[ema]", "accumulate=2"], id="ema-accumulated", marks=pytest.mark.slow),
+        pytest.param(
+            ["callbacks=[ema]", "callbacks.ema._target_=lightning.pytorch.callbacks.EMAWeightAveraging"],
+            id="ema of earlier versions",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_killed_run_resumes_to_the_weights_of_one_that_was_not(command, div2k, tmp_path, extra):
@@ -345,7 +350,8 @@ def test_a_key_that_the_user_typed_is_never_left_out(command, div2k):
 
 @pytest.mark.slow
 def test_compiled_training_gives_a_checkpoint_like_any_other(command, div2k):
-    outcome = command("train.py", *SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke", "compile=true")
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke", "compile=true", "callbacks=[ema]"]
+    outcome = command("train.py", *typed)
     assert outcome.code == 0, outcome
     again = command("evaluate.py", f"checkpoint={outcome.folder}", "data=[div2k]", f"data.root={div2k}", folder="m")
     assert again.code == 0, again
