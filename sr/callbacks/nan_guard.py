@@ -1,5 +1,7 @@
-"""Stop at the first loss that is not a number, with the batch that caused it."""
+"""Stop at the first loss that is not finite, with the batch that caused it."""
 
+import math
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -7,59 +9,79 @@ import lightning.pytorch as L
 import torch
 from torch import Tensor
 
-from sr.errors import UserError
+from sr.errors import UserError, some
 from sr.models.base import SuperResolver
 
 REMEDIES = "Usual remedies: a smaller optimizer.lr, trainer.gradient_clip_val=0.1, or trainer.precision=32-true"
+BEHIND = 2  # steps that the look at a loss is behind, in which its copy arrives
 
 
 class NanGuard(L.Callback):
-    """Saves the offending batch and stops the run.
+    """Saves the batch whose loss is NaN or infinite, and stops the run.
 
-    The loss of a step is looked at one step later, so that a GPU is never waited for. No checkpoint is written
-    of a step whose loss has not been looked at.
+    The losses of a step are copied from the device without waiting and looked at `BEHIND` steps later, so that a GPU
+    always has its next step. No checkpoint is written of a step whose losses have not been looked at.
 
     Args:
-        folder: where `nan_batch.pt` goes: {lr, hr, name, step, loss}.
+        folder: where `nan_batch.pt` goes: {lr, hr, name, step, losses}; of several processes each has its own,
+            `nan_batch_rank1.pt`.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._pending: tuple[Tensor, Any, int] | None = None
+        self._pending: deque[tuple[list[str], Tensor, Any, Any, int]] = deque()
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
-        self._look()
-        if loss is not None:
-            self._pending = (loss.detach(), batch, trainer.global_step)
+        assert isinstance(pl_module, SuperResolver)
+        losses = pl_module.batch_losses
+        on_device = torch.stack(list(losses.values()))
+        cuda = on_device.is_cuda
+        values = on_device.to("cpu", non_blocking=cuda)  # into pinned memory
+        arrived = torch.cuda.Event() if cuda else None
+        if arrived is not None:
+            arrived.record()
+        self._pending.append((list(losses), values, arrived, batch, trainer.global_step))
+        self._look(trainer, BEHIND)
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        self._look()
+        self._look(trainer)
         # A finite loss can have gradients that are not: such weights must not replace good ones.
         assert isinstance(pl_module, SuperResolver)
         state = pl_module.state_dict() | pl_module.loss.state_dict(prefix="loss.")
-        broken = [k for k, v in state.items() if v.is_floating_point() and not v.isfinite().all()]
-        if broken:
+        state = {k: v for k, v in state.items() if v.is_floating_point()}
+        good = torch.stack([v.isfinite().all() for v in state.values()]).tolist()  # waits for the device once
+        if not all(good):
+            broken = [k for k, fine in zip(state, good, strict=True) if not fine]
             raise UserError(
-                f"weights are no longer finite at step {trainer.global_step} ({', '.join(broken[:3])}); the last good "
+                f"weights are no longer finite at step {trainer.global_step} ({some(broken, 3)}); the last good "
                 f"ones are in {self.folder / 'checkpoints'}. {REMEDIES}"
             )
 
-    def _look(self, *_: Any, **__: Any) -> None:
-        if self._pending is None:
-            return
-        (loss, batch, step), self._pending = self._pending, None
-        if torch.isfinite(loss):
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        file = self.folder / "nan_batch.pt"
-        images = {"lr": batch.lr.cpu(), "hr": batch.hr.cpu(), "name": list(batch.name)}
-        torch.save({**images, "step": step, "loss": float(loss)}, file)
-        raise UserError(
-            f"the loss became {float(loss)} at step {step}, on {', '.join(batch.name[:4])}. The batch is kept in "
-            f"{file}; the last good weights in {self.folder / 'checkpoints'}. {REMEDIES}"
-        )
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._look(trainer)
 
-    on_validation_start = on_train_end = _look
+    on_train_end = on_validation_start
+
+    def _look(self, trainer: L.Trainer, behind: int = 0) -> None:
+        while len(self._pending) > behind:
+            names, values, arrived, batch, step = self._pending.popleft()
+            if arrived is not None:
+                arrived.synchronize()
+            losses = dict(zip(names, values.tolist(), strict=True))
+            if not all(map(math.isfinite, losses.values())):
+                raise self._kept(trainer, losses, batch, step)
+
+    def _kept(self, trainer: L.Trainer, losses: dict[str, float], batch: Any, step: int) -> UserError:
+        """Keep the batch; what to say."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / f"nan_batch{f'_rank{trainer.global_rank}' if trainer.world_size > 1 else ''}.pt"
+        images = {"lr": batch.lr.cpu(), "hr": batch.hr.cpu(), "name": list(batch.name)}
+        torch.save({**images, "step": step, "losses": losses}, file)
+        wrong = {name: value for name, value in losses.items() if not math.isfinite(value)}
+        terms = " and ".join(name for name in wrong if name != "loss") or "the sum of its terms"
+        return UserError(
+            f"the loss became {next(iter(wrong.values()))} at step {step}, in {terms}, on {some(batch.name, 4)}. The "
+            f"batch is kept in {file}; the last good weights in {self.folder / 'checkpoints'}. {REMEDIES}"
+        )

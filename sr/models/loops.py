@@ -24,6 +24,7 @@ class TrainingLoops(L.LightningModule):
     Attributes:
         scales: the enlargement factors of the network.
         batches_seen: micro-batches trained on: where the data stream goes on after a resume.
+        batch_losses: of the last batch, without gradients: the network's `loss`, its terms, a discriminator's.
         metadata: what a checkpoint tells about itself, plain values only.
         former_optimizers: state of each optimizer of the stage before, and of its schedule or None to begin it; set
             where a stage goes on with them.
@@ -34,6 +35,7 @@ class TrainingLoops(L.LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self.batches_seen = 0
+        self.batch_losses: dict[str, Tensor] = {}
         self.metadata: dict[str, Any] = {}
         self.former_optimizers: list[tuple[dict[str, Any], dict[str, Any] | None]] | None = None
         self._training_setup: Training | None = None
@@ -79,7 +81,7 @@ class TrainingLoops(L.LightningModule):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy of the model is one of the network, without what it is trained with."""
-        return super().__getstate__() | {"_training_setup": None, "former_optimizers": None}
+        return super().__getstate__() | {"_training_setup": None, "former_optimizers": None, "batch_losses": {}}
 
     def learnable(self) -> dict[str, nn.Parameter]:
         """Every parameter of the network that learns in some stage, by name.
@@ -119,6 +121,7 @@ class TrainingLoops(L.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         self.batches_seen += 1
+        self.batch_losses = {}
         if not self.automatic_optimization:
             return self._alternate(batch)
         ((_, terms),) = self.updates(batch)
@@ -127,9 +130,11 @@ class TrainingLoops(L.LightningModule):
     def _logged(self, terms: dict[str, Tensor]) -> Tensor:
         """The sum of the network's loss terms."""
         total = torch.stack(list(terms.values())).sum()
+        values = {name: value.detach() for name, value in terms.items()}
+        self.batch_losses |= {"loss": total.detach(), **values}
         self.log("train/loss", total, prog_bar=True)
         if len(terms) > 1:
-            self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
+            self.log_dict({f"train/{name}": value for name, value in values.items()})
         if "stage" in self.metadata:
             self.log("stage", float(self.metadata["stage"]["number"]))
         return total
@@ -143,7 +148,8 @@ class TrainingLoops(L.LightningModule):
             if player == 0:
                 total = self._logged(terms)
             else:
-                self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
+                self.batch_losses |= (values := {name: value.detach() for name, value in terms.items()})
+                self.log_dict({f"train/{name}": value for name, value in values.items()})
             self.manual_backward(torch.stack(list(terms.values())).sum() / setup.accumulate)
             if player != 0:
                 average_gradients(setup.adversary.discriminator)

@@ -1,4 +1,4 @@
-"""Weights that are no numbers never replace good ones, those of a loss network neither."""
+"""A loss that is not finite stops the run; weights that are not never replace good ones, of a loss network neither."""
 
 from functools import partial
 from types import SimpleNamespace
@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from sr.callbacks import NanGuard
+from sr.callbacks.nan_guard import BEHIND
+from sr.data.batch import Batch
 from sr.errors import UserError
 from sr.losses import Adversarial, Vanilla, WeightedSum
 from sr.metrics.protocols import get_protocol
@@ -22,9 +24,38 @@ def test_no_checkpoint_is_written_of_weights_that_are_not_finite(tmp_path, part)
     gan = Adversarial(discriminator, Vanilla(), torch.optim.Adam, schedule)
     loss = WeightedSum({"gan": {"weight": 1.0, "loss": gan}})
     model.attach(Training(loss, torch.optim.Adam, schedule, get_protocol("y")))
-    guard, trainer = NanGuard(tmp_path), SimpleNamespace(global_step=7)
+    guard, trainer = NanGuard(tmp_path), SimpleNamespace(global_step=7, world_size=1)
     guard.on_save_checkpoint(trainer, model, {})
     broken = discriminator.bias if part.startswith("loss.") else model.extract.weight
     nn.init.constant_(broken, torch.nan)
     with pytest.raises(UserError, match=rf"no longer finite at step 7 \({part}\)"):
         guard.on_save_checkpoint(trainer, model, {})
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_loss_that_is_not_finite_is_told_with_its_term_and_its_batch(tmp_path, value, ranks):
+    model, guard = SRCNN(scale=2), NanGuard(tmp_path)
+    trainer = SimpleNamespace(global_step=3, world_size=ranks, global_rank=ranks - 1)
+    batch = Batch(torch.rand(1, 3, 4, 4), torch.rand(1, 3, 8, 8), 2, ["0001"], [False])
+    good, bad = ({"loss": torch.tensor(v), "l1": torch.tensor(0.5), "gan": torch.tensor(v)} for v in (1.0, value))
+    model.batch_losses = bad
+    guard.on_train_batch_end(trainer, model, None, batch, 0)
+    trainer.global_step, model.batch_losses = 4, good
+    for _ in range(BEHIND - 1):
+        guard.on_train_batch_end(trainer, model, None, batch, 0)
+    with pytest.raises(UserError, match=rf"the loss became {value} at step 3, in gan, on 0001"):
+        guard.on_train_batch_end(trainer, model, None, batch, 0)
+    kept = torch.load(tmp_path / ("nan_batch.pt" if ranks == 1 else "nan_batch_rank1.pt"), weights_only=True)
+    assert torch.equal(kept["lr"], batch.lr) and kept["step"] == 3 and kept["losses"]["l1"] == 0.5
+
+
+def test_no_validation_and_no_checkpoint_follows_a_loss_that_is_not_finite(tmp_path):
+    model, guard = SRCNN(scale=2), NanGuard(tmp_path)
+    trainer = SimpleNamespace(global_step=3, world_size=1)
+    batch = Batch(torch.rand(1, 3, 4, 4), torch.rand(1, 3, 8, 8), 2, ["0001"], [False])
+    for hook in (guard.on_validation_start, guard.on_train_end, partial(guard.on_save_checkpoint, checkpoint={})):
+        model.batch_losses = {"loss": torch.tensor(float("inf")), "l1": torch.tensor(1.0)}
+        guard.on_train_batch_end(trainer, model, None, batch, 0)
+        with pytest.raises(UserError, match=r"the loss became inf at step 3, in the sum of its terms"):
+            hook(trainer, model)
