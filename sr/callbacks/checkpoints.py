@@ -1,6 +1,7 @@
 """last.ckpt often enough that an interruption costs minutes, best.ckpt by a validation score."""
 
 import logging
+import math
 import os
 import signal
 import threading
@@ -53,8 +54,10 @@ class Checkpoints(L.Callback):
         return {"best": self.best, "monitor": self.monitor}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        if state_dict.get("monitor", self.monitor) == self.monitor:  # another metric's best says nothing of this one
-            self.best = state_dict["best"]
+        best = state_dict["best"]
+        # Another metric's best says nothing of this one, and infinity (of older files) could never be surpassed.
+        if state_dict.get("monitor", self.monitor) == self.monitor and best is not None and math.isfinite(best):
+            self.best = best
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._written_at = time.monotonic()

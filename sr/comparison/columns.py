@@ -12,7 +12,7 @@ from sr.metrics.protocols import get_protocol
 from sr.runs.config import flat
 from sr.runs.differences import choices
 from sr.scores.published import METRICS, MOS_NOTE, opinions
-from sr.scores.score import Score, metrics_of, pivot
+from sr.scores.score import Score, identical_note, metrics_of, pivot, remarks
 from sr.scores.text import legend
 
 COST_NOTE = (
@@ -74,7 +74,7 @@ class Table:
         return all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in values)
 
     def best(self) -> set[tuple[int, int]]:
-        """(line, column) of the best scores: of every set and scale, where models compete."""
+        """(line, column) of the best scores: of every set and scale, where models compete over the same images."""
         found = set()
         for n, column in enumerate(self.columns):
             for scale in {line.row.scale for line in self.lines} if "/" in column.keys[0] and column.better else ():
@@ -83,9 +83,15 @@ class Table:
                     for i, line in enumerate(self.lines)
                     if line.row.scale == scale and line.values.get(column.keys[0]) is not None
                 }
-                if sum(not self.lines[i].row.baseline for i in rivals) > 1:
+                alike = len({_left_out(self.lines[i], column) for i in rivals}) <= 1
+                if alike and sum(not self.lines[i].row.baseline for i in rivals) > 1:
                     found |= {(i, n) for i, value in rivals.items() if value == max(rivals.values())}
         return found
+
+
+def _left_out(line: Line, column: Column) -> str:
+    """What the means of a cell leave out."""
+    return next((str(v) for key in column.keys if "_left_out_" in key and (v := line.values.get(key))), "")
 
 
 def tabulate(rows: Sequence[Row], notes: Sequence[str] = ()) -> Table:
@@ -106,6 +112,7 @@ def tabulate(rows: Sequence[Row], notes: Sequence[str] = ()) -> Table:
         f"{legend(metrics)}; {name}: {get_protocol(name).description}, mean over images."
         for name in dict.fromkeys(s.protocol for s in scores)
     ]
+    explained += [identical_note(metrics)] if any(s.remark for s in scores) else []
     timed = any(line.values.get("seconds") for line in lines)
     explained += [COST_NOTE, *([TIME_NOTE] if timed else []), *([MOS_NOTE] if rated else [])]
     explained += [note for m in metrics if (note := declared(m).note)]
@@ -122,18 +129,32 @@ def _score_columns(scores: Sequence[Score], titles: Mapping[tuple[str, int], str
             title = f"{titles[dataset, images]}, {protocol}"
             title += "" if names == list(METRICS) else f", {' / '.join(m.title for m in metrics)}"
             keys = tuple(f"{titles[dataset, images]}/{m}_{protocol}" for m in names)
+            if any(s.remark for s in scores if _place(s) == (dataset, images, protocol) and s.metric in names):
+                keys += (f"{titles[dataset, images]}/{names[0]}_left_out_{protocol}",)
             columns.append(Column(keys, title, partial(_texts, metrics), metrics[0].better))
     return columns
 
 
-def _texts(metrics: Sequence[Metric], *values: float | None) -> str:
-    return " / ".join("-" if v is None else m.text(v) for m, v in zip(metrics, values, strict=True))
+def _place(score: Score) -> tuple[str, int, str]:
+    return score.dataset, score.images, score.protocol
+
+
+def _texts(metrics: Sequence[Metric], *values: Any) -> str:
+    """The values, and behind them what their means leave out where a column has that."""
+    text = " / ".join("-" if v is None else m.text(v) for m, v in zip(metrics, values, strict=False))
+    return f"{text} ({remark})" if len(values) > len(metrics) and (remark := values[-1]) else text
 
 
 def _values(row: Row, titles: Mapping[tuple[str, int], str]) -> dict[str, Any]:
     run = row.source.run if row.source else None
     values: dict[str, Any] = dict(choices(run)) | flat(run.config) if run else {}
     values |= {**row.settings, "entry": row.label, "scale": row.scale}
+    said = remarks(row.scores, "dataset", "images", "protocol")
+    values |= {
+        f"{titles[s.dataset, s.images]}/{s.metric}_left_out_{s.protocol}": said[_place(s)]
+        for s in row.scores
+        if _place(s) in said
+    }
     if row.source:
         values |= {"model": row.source.name, "place": str(row.source.path)}
     values |= {f"{titles[s.dataset, s.images]}/{s.metric}_{s.protocol}": s.value for s in row.scores}

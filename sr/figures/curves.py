@@ -33,7 +33,7 @@ def curve(run: Run, key: str | None = None) -> tuple[str, np.ndarray, np.ndarray
         raise UserError(f"{run.folder}/metrics.csv holds {wanted}, only {', '.join(sorted(logged)) or 'nothing'}")
     last = run.config.get("scale")  # stages of another scale validate on other images
     rows = [row for row, scale in by_scale(run) if scale == last or not found.startswith("val/")]
-    points = [(row["step"], row[found]) for row in rows if found in row]
+    points = [(row["step"], row[found]) for row in rows if np.isfinite(row.get(found, np.nan))]
     if not points:
         raise UserError(f"{run.folder}/metrics.csv holds no {found} of the run's last scale, {scale_title(last)}")
     steps, values = np.asarray(points, np.float64).T

@@ -31,6 +31,8 @@ class Metric:
             under a protocol whose LR has no colour.
         smallest: pixels a side that it needs after the shave.
         note: what a reader must know of its values.
+        perfect: what stands for a mean where every image came out identical to HR and its value is infinite; None for
+            a metric that is finite there.
 
     Example:
         >>> def rmse(sr: Tensor, hr: Tensor) -> Tensor:
@@ -48,6 +50,7 @@ class Metric:
     rgb: bool = False
     smallest: int = 1
     note: str = ""
+    perfect: float | None = None
 
     @property
     def title(self) -> str:
@@ -62,6 +65,27 @@ class Metric:
             sign: "+" for a difference, so that its sign is always shown.
         """
         return f"{round(value, self.digits) + 0.0:{sign}.{self.digits}f}"  # adding 0.0 makes -0.0 a 0.0
+
+    def mean(self, total: float, finite: int, infinite: int, images: int) -> float | None:
+        """The mean over the images that have a finite value; one infinite value would hide all the others.
+
+        Args:
+            total: of the finite values.
+            finite: how many they are.
+            infinite: how many values are infinite.
+            images: that were measured.
+
+        Returns:
+            `perfect` where all images are identical to HR; None where no value can stand for the images.
+        """
+        if finite:
+            return total / finite
+        return self.perfect if infinite == images else None
+
+    def remark(self, left_out: int, images: int) -> str:
+        """What stands beside a mean that leaves images out: `1 of 2 identical`; empty where it is over all."""
+        what = "identical" if self.perfect is not None else f"without a {self.title}"
+        return f"{left_out} of {images} {what}" if left_out else ""
 
 
 def get_metrics(words: Sequence[str]) -> tuple[Metric, ...]:

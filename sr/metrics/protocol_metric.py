@@ -15,7 +15,8 @@ class ProtocolMetric(torchmetrics.Metric):
     """Mean over images of every metric under one protocol.
 
     Sums and the number of images are added over processes, so the result does not depend on how many images
-    each process was given. A set that holds an identical pair has an infinite mean PSNR.
+    each process was given. An image whose value is infinite (PSNR of an output identical to HR) or no number is left
+    out.
 
     Args:
         protocol: how an output is held against HR.
@@ -26,30 +27,48 @@ class ProtocolMetric(torchmetrics.Metric):
         >>> hr = torch.full((2, 3, 48, 48), 0.5)
         >>> metric.update(hr + 0.02, hr, scale=4, grey=[False, True])
         >>> metric.compute()
-        {'psnr': tensor(35.4733), 'ssim': tensor(0.9994)}
+        {'psnr': 35.473..., 'ssim': 0.999...}
+
+    Attributes:
+        remarks: of the last `compute`: which metrics' means leave images out, and how many.
     """
 
     is_differentiable = False
     full_state_update = False
 
     sums: Tensor
+    finite: Tensor
+    infinite: Tensor
     count: Tensor
 
     def __init__(self, protocol: Protocol, metrics: Sequence[Metric] = DEFAULT) -> None:
         super().__init__()
         self.protocol, self.metrics = protocol, [m for m in metrics if protocol.gives(m)]
+        self.remarks: list[str] = []
         # float32: some devices have no float64, and over a thousand images the sum still errs below 1e-4 dB
         self.add_state("sums", torch.zeros(len(self.metrics)), dist_reduce_fx="sum")
+        for name in ("finite", "infinite"):  # images with such a value, for each metric
+            self.add_state(name, torch.zeros(len(self.metrics), dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, sr: Tensor, hr: Tensor, scale: int, grey: bool | Sequence[bool] = False) -> None:
         """Add a batch; arguments as `Protocol.compare`."""
-        values = self.protocol.compare(sr, hr, scale, grey, self.metrics)
-        self.sums += torch.stack([each.sum().to(self.sums) for each in values.values()])
+        found = self.protocol.compare(sr, hr, scale, grey, self.metrics)
+        values = torch.stack(list(found.values())).to(self.sums)  # (metrics, B)
+        self.sums += values.where(values.isfinite(), values.new_zeros(())).sum(1)
+        self.finite += values.isfinite().sum(1)
+        self.infinite += values.isposinf().sum(1)
         self.count += len(sr)
 
-    def compute(self) -> dict[str, Tensor]:
-        """Means over all images of all processes, by the names of the metrics."""
+    def compute(self) -> dict[str, float]:
+        """Means over the images of all processes, by the names of the metrics that have one (see `Metric.mean`)."""
         if self.count == 0:
             raise UserError(f"no image was measured (protocol {self.protocol.name}): the data set is empty")
-        return {m.name: total / self.count for m, total in zip(self.metrics, self.sums, strict=True)}
+        images, means, self.remarks = int(self.count), {}, []
+        counts = zip(self.metrics, self.sums.tolist(), self.finite.tolist(), self.infinite.tolist(), strict=True)
+        for metric, total, finite, infinite in counts:
+            if (mean := metric.mean(total, finite, infinite, images)) is not None:
+                means[metric.name] = mean
+            if remark := metric.remark(images - finite, images):
+                self.remarks.append(remark)
+        return means

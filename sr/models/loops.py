@@ -1,5 +1,6 @@
 """The loops that every architecture shares: optimizers, an adversary beside the network, validation, checkpoints."""
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,8 @@ from sr.losses.distributed import average_gradients, broadcast_state
 from sr.metrics.protocol_metric import ProtocolMetric
 from sr.models.training import Training
 from sr.precision import full_precision
+
+log = logging.getLogger(__name__)
 
 
 class TrainingLoops(L.LightningModule):
@@ -39,6 +42,7 @@ class TrainingLoops(L.LightningModule):
         self.metadata: dict[str, Any] = {}
         self.former_optimizers: list[tuple[dict[str, Any], dict[str, Any] | None]] | None = None
         self._training_setup: Training | None = None
+        self._remarked: set[str] = set()  # which validation images have no value, as far as it was told
         self._frozen: set[str] = set()  # parameters that the present stage keeps from learning
 
     def attach(self, setup: Training) -> None:
@@ -191,13 +195,16 @@ class TrainingLoops(L.LightningModule):
             # Every process must take part, so the choice is made by what all of them have: the sum of images.
             if int(self.trainer.strategy.reduce(averaged.count.clone().float(), reduce_op="sum")):
                 found[scale] = averaged.compute()
+                if self.trainer.is_global_zero and (new := set(averaged.remarks) - self._remarked):
+                    self._remarked |= new
+                    log.warning(f"note: of x{scale}'s validation images {', '.join(new)}; the others are averaged")
             averaged.reset()
-        for n, metric in enumerate(next(iter(found.values()))):
-            mean = torch.stack([values[metric] for values in found.values()]).mean()
+        for n, metric in enumerate(dict.fromkeys(m for values in found.values() for m in values)):
+            mean = torch.tensor([values[metric] for values in found.values() if metric in values]).mean()
             # The same on all processes; sync_dist only spares a warning of Lightning's.
             self.log(f"val/{metric}_{name}", mean, prog_bar=n == 0, sync_dist=True)
             if len(found) > 1:
-                each = {f"val/x{s}/{metric}_{name}": values[metric] for s, values in found.items()}
+                each = {f"val/x{s}/{metric}_{name}": values[metric] for s, values in found.items() if metric in values}
                 self.log_dict(each, sync_dist=True)
 
     def configure_optimizers(self) -> Any:

@@ -4,6 +4,7 @@ import logging
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
+from math import isfinite
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -56,7 +57,8 @@ def _validated(run: Run) -> Iterator[tuple[str, float, float]]:
         several = isinstance(trained, list) and len(trained) > 1
         for key, value in row.items():
             words = key.split("/")
-            if words[0] == "val" and words[-1].startswith("psnr") and len(words) == 2 + several:
+            named = words[0] == "val" and words[-1].startswith("psnr") and len(words) == 2 + several
+            if named and isfinite(value):
                 yield (words[1] if several else scale_title(trained)), row["step"], value
 
 

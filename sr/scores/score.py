@@ -1,8 +1,10 @@
 """A measured number, and tables of them: averaging, printing, writing and reading."""
 
 import csv
+import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,18 @@ from sr.metrics.protocols import get_protocol
 from sr.scores.published import METRICS, Published
 from sr.scores.text import Values, aligned, legend, shown, write_csv
 
+log = logging.getLogger(__name__)
 Key = tuple[str, str, int, str]
 KEY = ("model", "dataset", "scale", "protocol")
 
 
 @dataclass(frozen=True)
 class Score:
-    """One number: the mean over `images` images, or that of one image where `image` is set."""
+    """One number: the mean over `images` images, or that of one image where `image` is set.
+
+    Of a mean `left_out` says over how many images it is not, as their value is infinite or no number: of PSNR those
+    that came out identical to HR.
+    """
 
     model: str
     dataset: str
@@ -27,6 +34,12 @@ class Score:
     value: float
     images: int
     image: str = ""
+    left_out: int = 0
+
+    @property
+    def remark(self) -> str:
+        """What stands beside a mean that leaves images out: `1 of 2 identical`."""
+        return declared(self.metric).remark(self.left_out, self.images)
 
     @property
     def text(self) -> str:
@@ -43,11 +56,31 @@ def scores_of(
 
 
 def averages(scores: Iterable[Score]) -> list[Score]:
-    """The mean over images for each model, set, scale, protocol and metric, in order of appearance."""
+    """The mean over images for each model, set, scale, protocol and metric, in order of appearance.
+
+    A mean is over the images that have a finite value (see `Metric.mean`); where there is none, neither is a mean.
+    """
     groups: dict[tuple[str, str, int, str, str], list[float]] = {}
     for s in scores:
         groups.setdefault((s.model, s.dataset, s.scale, s.protocol, s.metric), []).append(s.value)
-    return [Score(*key, value=sum(found) / len(found), images=len(found)) for key, found in groups.items()]
+    means = []
+    for key, found in groups.items():
+        finite = [value for value in found if isfinite(value)]
+        mean = declared(key[-1]).mean(sum(finite), len(finite), found.count(inf), len(found))
+        if mean is None:
+            log.warning(f"warning: {key[-1]} of {key[0]} on {key[1]} has no finite value, so there is no mean of it")
+        else:
+            means.append(Score(*key, value=mean, images=len(found), left_out=len(found) - len(finite)))
+    return means
+
+
+def remarks(scores: Iterable[Score], *fields: str) -> dict[tuple[Any, ...], str]:
+    """What the means of each combination of some fields leave out: `1 of 2 identical`."""
+    found: dict[tuple[Any, ...], dict[str, None]] = {}
+    for s in scores:
+        if s.remark:
+            found.setdefault(tuple(getattr(s, field) for field in fields), {})[s.remark] = None
+    return {key: ", ".join(said) for key, said in found.items()}
 
 
 def pivot(scores: Iterable[Score], *fields: str) -> dict[tuple[Any, ...], dict[str, float]]:
@@ -66,22 +99,32 @@ def metrics_of(scores: Iterable[Score]) -> list[str]:
 def table(means: Sequence[Score]) -> str:
     """The averages as text: one row per set and protocol, one column per model; gains over the first model."""
     metrics, models = metrics_of(means), list(dict.fromkeys(s.model for s in means))
-    cells = pivot(means, "dataset", "scale", "protocol", "images", "model")
+    place = "dataset", "scale", "protocol", "images", "model"
+    cells, said = pivot(means, *place), remarks(means, *place)
     lines = [["set", "scale", "images", "protocol", *models]]
     for dataset, scale, protocol, images in dict.fromkeys(key[:-1] for key in cells):
         lines.append([dataset, f"x{scale}", str(images), protocol])
         of_models = [cells.get((dataset, scale, protocol, images, model), {}) for model in models]
-        for n, values in enumerate(of_models):
+        beside_them = [said.get((dataset, scale, protocol, images, model), "") for model in models]
+        for n, (values, remark) in enumerate(zip(of_models, beside_them, strict=True)):
             lead = next(iter(values), "")
-            gain = (
-                f" ({declared(lead).text(values[lead] - of_models[0][lead], '+')})"
-                if n and lead in of_models[0]
-                else ""
-            )
-            lines[-1].append(shown(values, metrics) + gain if values else "-")
+            gain = ""
+            if n and lead in of_models[0] and remark == beside_them[0]:  # means over other images have no difference
+                gain = f" ({declared(lead).text(values[lead] - of_models[0][lead], '+')})"
+            cell = shown(values, metrics) + gain if values else "-"
+            lines[-1].append(f"{cell} ({remark})" if remark else cell)
     used = dict.fromkeys(s.protocol for s in means)
     notes = [f"  {name}: {get_protocol(name).description}, mean over images" for name in used]
-    return "\n".join([aligned(lines), f"{legend(metrics)}. Protocols:", *notes])
+    told = [identical_note(metrics)] if said else []
+    return "\n".join([aligned(lines), *told, f"{legend(metrics)}. Protocols:", *notes])
+
+
+def identical_note(metrics: Iterable[str]) -> str:
+    """What `1 of 2 identical` means."""
+    known = [(m, m.perfect) for m in map(declared, metrics) if m.perfect is not None]
+    stand_in = ", ".join(f"{m.title} {perfect:g} {m.unit}" for m, perfect in known)
+    note = "identical: the output is HR itself, so that the mean is over the other images"
+    return f"{note} ({stand_in} where there is none)" if stand_in else note
 
 
 def beside(means: Iterable[Score], papers: Mapping[Key, Published]) -> str:
@@ -105,8 +148,11 @@ def write(scores: Sequence[Score], folder: Path, papers: Mapping[Key, Published]
     means, each = folder / "results.csv", folder / "results_per_image.csv"
     metrics = metrics_of(scores)
     rows = []
-    for (*key, images), values in pivot(averages(scores), *KEY, "images").items():
+    averaged = averages(scores)
+    left_out = {(s.model, s.dataset, s.scale, s.protocol, f"{s.metric}_left_out"): s.left_out for s in averaged}
+    for (*key, images), values in pivot(averaged, *KEY, "images").items():
         row: dict[str, Any] = dict(zip(KEY, key, strict=True)) | values | {"images": images}
+        row |= {at[-1]: number for at, number in left_out.items() if at[:-1] == tuple(key) and number}
         if paper := (papers or {}).get(tuple(key)):
             row |= {f"paper_{metric}": value for metric, value in paper.values.items()}
             gaps = _gaps(values, paper).items()
@@ -114,7 +160,8 @@ def write(scores: Sequence[Score], folder: Path, papers: Mapping[Key, Published]
             row |= {"paper_source": paper.source, "paper_source_kind": paper.source_kind}
         rows.append(row)
     of_papers = [name.format(metric) for name in ("paper_{}", "{}_difference") for metric in METRICS]
-    write_csv(means, [*KEY, *metrics, "images", *of_papers, "paper_source", "paper_source_kind"], rows)
+    some = list(dict.fromkeys(at[-1] for at, number in left_out.items() if number))
+    write_csv(means, [*KEY, *metrics, "images", *some, *of_papers, "paper_source", "paper_source_kind"], rows)
     names = ("model", "dataset", "image", "scale", "protocol")
     images = [dict(zip(names, key, strict=True)) | values for key, values in pivot(scores, *names).items()]
     write_csv(each, [*names, *metrics], images)
@@ -122,7 +169,10 @@ def write(scores: Sequence[Score], folder: Path, papers: Mapping[Key, Published]
 
 
 def read(file: Path) -> list[Score]:
-    """The averages in a results.csv; the columns between `protocol` and `images` are the metrics."""
+    """The averages in a results.csv; the columns between `protocol` and `images` are the metrics.
+
+    What is not finite, as it stood in older files where an image came out identical, is left out.
+    """
     with file.open(newline="", encoding="utf-8") as f:
         rows = csv.DictReader(f)
         names = list(rows.fieldnames or ())
@@ -131,5 +181,7 @@ def read(file: Path) -> list[Score]:
         for row in rows:
             values = {metric: float(row[metric]) for metric in metrics if row[metric]}
             key = row["model"], row["dataset"], int(row["scale"]), row["protocol"]
-            found += scores_of(*key, values, int(row["images"]))
+            for s in scores_of(*key, values, int(row["images"])):
+                left_out = int(row.get(f"{s.metric}_left_out") or 0)
+                found += [replace(s, left_out=left_out)] if isfinite(s.value) else []
         return found

@@ -1,6 +1,7 @@
 """Scores as people read them, and rows laid out in columns: for terminals, as Markdown and as CSV."""
 
 import csv
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -35,9 +36,14 @@ def markdown(lines: Sequence[Sequence[str]]) -> str:
 
 
 def write_csv(file: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Every number unrounded; what a row lacks is an empty cell, what has no column is left out."""
+    """Every number unrounded; what a row lacks is an empty cell, what has no column is left out.
+
+    The file is replaced as a whole: an error or a stop leaves the one that was there.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w", newline="", encoding="utf-8") as f:
+    part = file.with_name(f"{file.name}.part")
+    with part.open("w", newline="", encoding="utf-8") as f:
         writer = csv.DictWriter(f, columns, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
+    os.replace(part, file)

@@ -44,6 +44,7 @@ class Cell:
 
     values: Mapping[str, float]  # by metric
     citation: str
+    kind: str = ""  # of the source (sr.scores.published); "" where an ablation's file does not say
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from sr.compose.words import Words
 from sr.measuring.scoring import BASELINE
 from sr.runs.folder import Run
 from sr.scores.published import METRICS, published
-from sr.scores.score import KEY, metrics_of, pivot
+from sr.scores.score import KEY, metrics_of, pivot, remarks
 from sr.sweeps.ablation import Ablation, AblationRow, Cell, Column
 
 PLUS = " +"  # the line of a model under self-ensemble
@@ -22,6 +22,20 @@ class Result(NamedTuple):
     run: Run
     images: int
     values: dict[str, float]  # by metric
+    remark: str = ""  # which images the means leave out
+
+    @property
+    def kind(self) -> tuple[int, str]:
+        """Means of different kinds are over different images: they are never averaged."""
+        return self.images, self.remark
+
+
+def by_kind(results: Sequence[Result]) -> dict[tuple[int, str], list[Result]]:
+    """Results that may be averaged, by their kind."""
+    found: dict[tuple[int, str], list[Result]] = {}
+    for result in results:
+        found.setdefault(result.kind, []).append(result)
+    return found
 
 
 @dataclass
@@ -39,9 +53,11 @@ class Line:
         """Of each column that was measured, one for each run that measured it."""
         found: dict[Column, list[Result]] = {}
         for run in self.runs:
+            said = remarks(run.scores, *KEY, "images")
             for (model, *place, images), values in pivot(run.scores, *KEY, "images").items():
                 if model == self.model(run):
-                    found.setdefault(Column(*place), []).append(Result(run, images, values))
+                    result = Result(run, images, values, said.get((model, *place, images), ""))
+                    found.setdefault(Column(*place), []).append(result)
         return found
 
 
@@ -78,7 +94,11 @@ def table_lines(runs: Sequence[Run], ablation: Ablation | None, left_out: Mappin
 def _known(row: AblationRow, ablation: Ablation, plus: str) -> dict[Column, Cell]:
     """The figures of published.csv for a row's model."""
     papers = {c: published(row.published + plus, c.scale, c.dataset, c.protocol) for c in ablation.columns}
-    return {c: Cell(paper.values, paper.citation) for c, paper in papers.items() if row.published and paper}
+    return {
+        c: Cell(paper.values, paper.citation, paper.source_kind)
+        for c, paper in papers.items()
+        if row.published and paper
+    }
 
 
 def table_columns(lines: Sequence[Line], ablation: Ablation | None) -> list[Column]:

@@ -9,6 +9,7 @@ from sr.metrics.protocols import get_protocol
 from sr.runs.config import flat
 from sr.runs.folder import differing
 from sr.scores.published import IMAGES
+from sr.scores.score import identical_note
 from sr.scores.text import legend
 from sr.sweeps.ablation import Ablation, Column
 from sr.sweeps.lines import PLUS, Line, table_metrics
@@ -28,6 +29,8 @@ def notes(
     spread = f": mean over seeds, ± sample standard deviation of {declared(metrics[0]).title}" if several else ""
     words = [legend(metrics) + spread, *(note for m in metrics if (note := declared(m).note))]
     words += [f"{name}: {get_protocol(name).description}" for name in dict.fromkeys(c.protocol for c in columns)]
+    found = [result for line in lines for results in line.results.values() for result in results]
+    words += [identical_note(metrics)] if any(result.remark for result in found) else []
     sources = dict.fromkeys(paper.citation for line in lines for paper in line.paper.values())
     words += [f"paper: {source}" for source in sources]
     if ablation and not sources:

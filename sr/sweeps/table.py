@@ -16,10 +16,11 @@ from sr.runs.record import record_sweep
 from sr.scores.published import METRICS
 from sr.scores.text import aligned, markdown, shown, write_csv
 from sr.sweeps.ablation import Ablation, Column
-from sr.sweeps.lines import PLUS, Line, Result, table_columns, table_lines, table_metrics
+from sr.sweeps.lines import PLUS, Line, Result, by_kind, table_columns, table_lines, table_metrics
 from sr.sweeps.notes import notes
 
 STATES = {"failed": "failed", "running": "not finished"}
+NOTHING: dict[tuple[int, str], list[Result]] = {(0, ""): []}
 WIDE = 8  # columns that one table holds
 
 
@@ -46,8 +47,8 @@ def write(
     text = [f"# {title}", f"    {command}", *map(markdown, blocks), "\n".join(f"- {word}" for word in about)]
     (folder / "table.md").write_text("\n\n".join(text) + "\n", encoding="utf-8")
     measured = [name for metric in table_metrics(lines) for name in (metric, f"{metric}_std")]
-    names = ["line", "dataset", "scale", "protocol", "n", *measured, "steps", "seconds"]
-    names += [*(f"paper_{metric}" for metric in METRICS), "paper_source"]
+    names = ["line", "dataset", "scale", "protocol", "images", "left_out", "n", *measured, "steps", "seconds"]
+    names += [*(f"paper_{metric}" for metric in METRICS), "paper_source", "paper_source_kind"]
     write_csv(folder / "table.csv", names, _long(lines, columns))
     trained = {line.label: line.runs for line in lines if line.label != BASELINE and not line.label.endswith(PLUS)}
     drawn = draw(trained, folder / "curves.png")
@@ -84,8 +85,15 @@ def _cells(line: Line, columns: Sequence[Column], lines: Sequence[Line]) -> list
     most = max((len(line.results.get(c, ())) for c in columns), default=0)
     for c in columns:
         found = line.results.get(c, [])
-        fewer = f" (n={len(found)})" if 0 < len(found) < most and not base else ""
-        cells.append(_averaged(found, metrics) + fewer if found else "")
+        sizes = {result.images for other in lines for result in other.results.get(c, ())}
+        kinds = by_kind(found)
+        cell = []
+        for (images, remark), alike in kinds.items():
+            aside = [f"n={len(alike)}"] if len(alike) < most and not base else []
+            aside += [f"{images} images"] if len(sizes) > 1 else []
+            aside += [remark] if remark else []
+            cell.append(_averaged(alike, metrics) + (f" ({', '.join(aside)})" if aside else ""))
+        cells.append("; ".join(cell))
         if any(c in other.paper for other in lines):
             cells.append(shown(paper.values, list(paper.values)) if (paper := line.paper.get(c)) else "")
     return cells
@@ -105,21 +113,23 @@ def _values(results: Sequence[Result], metric: str) -> list[float]:
 
 
 def _long(lines: Sequence[Line], columns: Sequence[Column]) -> Iterator[dict[str, Any]]:
-    """A row for each line and column, as it is written to table.csv."""
+    """A row for each line, column and kind of result, as it is written to table.csv."""
     for line, c in product(lines, columns):
         found, paper = line.results.get(c, []), line.paper.get(c)
         if not found and paper is None:
             continue
-        row: dict[str, Any] = {"line": line.label, **asdict(c), "n": len(found)}
-        for metric in table_metrics(lines):
-            values = _values(found, metric)
-            row[metric] = round(mean(values), 6) if values else None
-            row[f"{metric}_std"] = round(stdev(values), 6) if len(values) > 1 else None
-        if line.label != BASELINE and found:
-            row["steps"] = round(mean(result.run.steps for result in found))
-            known = [result.run.seconds for result in found if result.run.seconds is not None]
-            row["seconds"] = round(mean(known), 1) if known else None
-        if paper:
-            row |= {f"paper_{metric}": value for metric, value in paper.values.items()}
-            row["paper_source"] = paper.citation
-        yield row
+        for (images, remark), alike in (by_kind(found) or NOTHING).items():
+            row: dict[str, Any] = {"line": line.label, **asdict(c), "images": images or None, "left_out": remark}
+            row["n"] = len(alike)
+            for metric in table_metrics(lines):
+                values = _values(alike, metric)
+                row[metric] = round(mean(values), 6) if values else None
+                row[f"{metric}_std"] = round(stdev(values), 6) if len(values) > 1 else None
+            if line.label != BASELINE and alike:
+                row["steps"] = round(mean(result.run.steps for result in alike))
+                known = [result.run.seconds for result in alike if result.run.seconds is not None]
+                row["seconds"] = round(mean(known), 1) if known else None
+            if paper:
+                row |= {f"paper_{metric}": value for metric, value in paper.values.items()}
+                row |= {"paper_source": paper.citation, "paper_source_kind": paper.kind}
+            yield row

@@ -1,6 +1,5 @@
 """The metric module: means over images, whatever the batches and however many processes."""
 
-import math
 import os
 import tempfile
 
@@ -28,7 +27,7 @@ def measured(pairs: list[tuple[torch.Tensor, torch.Tensor, bool]]) -> dict[str, 
     metric = ProtocolMetric(get_protocol("y_uint8"))
     for sr, hr, grey in pairs:
         metric.update(sr, hr, 2, [grey])
-    return {name: value.item() for name, value in metric.compute().items()}
+    return metric.compute()
 
 
 def test_is_the_mean_over_images():
@@ -51,11 +50,15 @@ def test_batches_and_single_images_agree_and_reset_forgets():
     torch.testing.assert_close(metric.compute(), whole)
 
 
-def test_an_identical_pair_is_infinite_and_not_nan():
-    metric = ProtocolMetric(get_protocol("rgb"))
-    hr = torch.rand(2, 3, 24, 24)
-    metric.update(torch.cat((hr[:1], hr[:1])), hr, 2)
-    assert metric.compute()["psnr"].item() == math.inf
+def test_an_identical_image_is_left_out_of_the_mean_and_told():
+    metric, hr = ProtocolMetric(get_protocol("rgb")), torch.rand(2, 3, 24, 24)
+    noisy = hr[1:] + 0.05 * torch.randn_like(hr[1:])
+    metric.update(torch.cat((hr[:1], noisy)), hr, 2)
+    alone = get_protocol("rgb").compare(noisy, hr[1:], 2)["psnr"].item()
+    assert metric.compute()["psnr"] == pytest.approx(alone, abs=1e-4) and metric.remarks == ["1 of 2 identical"]
+    metric.reset()
+    metric.update(hr, hr, 2)
+    assert metric.compute() == {"psnr": 100.0, "ssim": pytest.approx(1)} and metric.remarks == ["2 of 2 identical"]
 
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")

@@ -3,6 +3,7 @@
 import csv
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from sr.runs.folder import Run
@@ -125,6 +126,17 @@ def test_a_part_of_a_set_beside_the_papers_figure_of_the_whole_is_told(tmp_path)
     text = write([made], tmp_path, ablation(b=paper(38.11, 0.9601, "a")), {}, "command")
     told = "Set5: 3 images here, the paper's figures are of 5"
     assert told in text and f"- {told}\n" in (tmp_path / "table.md").read_text()
+
+
+def test_means_over_other_images_are_never_averaged(tmp_path):
+    runs = [run(tmp_path, 30.0 + seed, seed, ablation="x/a") for seed in range(4)]
+    runs[2].scores[:] = scored("edsr", "Set5", 2, 40.0, 0.95, 2)
+    runs[3].scores[:] = [replace(s, left_out=int(s.metric == "psnr")) for s in scored("edsr", "Set5", 2, 50.0, 0.95, 5)]
+    text = write(runs, tmp_path, ablation(a=paper(38.11, 0.9601, "the paper")), {}, "command")
+    cells = "30.50 ± 0.71 / 0.9500 (n=2, 5 images); 40.00 / 0.9500 (n=1, 2 images); 50.00 / 0.9500 (n=1, 5 images, 1 of"
+    assert cells in text and "Set5: 2 or 5 images here, the paper's figures are of 5" in text
+    found = [(r["psnr"], r["images"], r["left_out"], r["n"]) for r in rows(tmp_path) if r["line"] == "A"]
+    assert found == [("30.5", "5", "", "2"), ("40.0", "2", "", "1"), ("50.0", "5", "1 of 5 identical", "1")]
 
 
 def test_runs_that_were_not_trained_alike_are_told_where_they_are_averaged(tmp_path):

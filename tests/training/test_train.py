@@ -74,6 +74,20 @@ def test_a_run_begins_with_the_papers_figures_and_ends_beside_them(command, div2
     assert re.search(r"srcnn +Set5 x3 +y_classic .* 32\.39 +-\d+\.\d\d +github:Lornatang", end), end
 
 
+def test_one_identical_image_freezes_neither_the_mean_nor_the_best_checkpoint(command, div2k):
+    Image.new("RGB", (96, 72)).save(div2k / "DIV2K_valid_HR/0802.png")  # black, as the network puts it out at first
+    outcome = command(
+        "train.py", "model=vdsr", "model.num_layers=3", "scale=2", "data=div2k", f"data.root={div2k}", "budget=smoke",
+        "val_every_steps=1", "callbacks=[]", "protocols=[y]", "seed=0",
+    )  # fmt: skip
+    assert outcome.code == 0 and "note: of x2's validation images 1 of 3 identical" in outcome.out, outcome
+    curve = [float(row["val/psnr_y"]) for row in rows(outcome.folder)]
+    best = torch.load(outcome.folder / "checkpoints/best.ckpt", weights_only=True)
+    assert all(map(math.isfinite, curve)) and best["global_step"] == 1 + curve.index(max(curve)) > 1
+    measured = (outcome.folder / "results.csv").read_text()
+    assert "inf" not in measured and "psnr_left_out" in measured and "(1 of 3 identical)" in outcome.out
+
+
 def test_a_run_folder_holds_config_metrics_checkpoints_panels_and_log(command, div2k):
     outcome = command(
         "train.py", "model=bsrn", "data=div2k", f"data.root={div2k}", "budget=smoke", "scale=2", "model.num_blocks=1"
