@@ -57,7 +57,7 @@ class Filler:
         for of_scale in sets.values():
             refuse_missing(of_scale)
         if self.lr:
-            rows = [_without(row, [data.name for data in sets[row.scale]]) for row in rows]
+            rows = [_without(row, [data.test_name for data in sets[row.scale]]) for row in rows]
         reference = [row for row in rows if row.baseline and row.scores]
         found = []
         for row in (row for row in rows if not row.baseline):
@@ -77,22 +77,22 @@ class Filler:
         if not comparable(data):  # whose LR is another than that which a protocol makes itself
             asked = [p for p in asked if not p.defines_lr] or [get_protocol(SEEN)]
         images = len(data.pairs("test"))
-        known = {(s.protocol, s.metric) for s in row.scores if (s.dataset, s.images) == (data.name, images)}
+        known = {(s.protocol, s.metric) for s in row.scores if (s.dataset, s.images) == (data.test_name, images)}
         wanted = [p for p in asked if any(p.gives(m) and (p.name, m.name) not in known for m in self.metrics)]
         if not wanted:
             return row
         try:
             scores, _ = score_set(entry, data, wanted, self.device, metrics=self.metrics)
         except RuntimeError as error:  # as where memory runs out
-            _warn(f"{row.label} is not measured on {data.name}", error)
+            _warn(f"{row.label} is not measured on {data.test_name}", error)
             return row
         new = tuple(s for s in averages(scores) if (s.protocol, s.metric) not in known)
-        other_lr = row.other_lr if comparable(data) else row.other_lr | {data.name}
+        other_lr = row.other_lr if comparable(data) else row.other_lr | {data.test_name}
         return replace(row, scores=row.scores + new, other_lr=other_lr)
 
     def _reference(self, reference: list[Row], scale: int, data: SRDataModule, rows: Sequence[Row]) -> list[Row]:
         """The baseline under every protocol under which the others were measured on a set."""
-        beside = [s.protocol for r in rows if r.scale == scale for s in r.scores if s.dataset == data.name]
+        beside = [s.protocol for r in rows if r.scale == scale for s in r.scores if s.dataset == data.test_name]
         if not beside:
             return reference
         row = next((r for r in reference if r.scale == scale), Row(BASELINE, scale))
@@ -152,9 +152,9 @@ class Filler:
         try:
             _, kept = score_set(entry, data, seen, self.device, n, self.metrics[:1], images=n)
         except RuntimeError as error:  # as where memory runs out
-            _warn(f"there are no crops of {row.label} on {data.name}", error)
+            _warn(f"there are no crops of {row.label} on {data.test_name}", error)
             return []
-        return crop_groups(data.name, row.scale, {row.label: kept}, int(self.cfg.crop_size))
+        return crop_groups(data.test_name, row.scale, {row.label: kept}, int(self.cfg.crop_size))
 
     def _own_sets(self, rows: Sequence[Row], scale: int) -> list[SRDataModule]:
         """The sets of the first run that was measured on one that is still here; else the bundled photos."""

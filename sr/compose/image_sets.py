@@ -1,5 +1,6 @@
 """Image sets by name, each composed on its own."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from sr.compose.checks import check_targets
 from sr.data.module import SRDataModule
 from sr.errors import UserError, nearest
 
+log = logging.getLogger(__name__)
 BENCHMARKS = ("set5", "set14", "b100", "urban100")  # the papers' table columns, in their order
 
 
@@ -59,13 +61,16 @@ def _composed(name: str, scale: int) -> DictConfig:
 
 
 def found_benchmarks(scale: int, cfg: DictConfig) -> list[SRDataModule]:
-    """Those of the papers' test sets that are on disk below data_dir."""
+    """Those of the papers' test sets that are on disk below data_dir; of one that cannot be used, why is logged."""
     found = []
     for name in BENCHMARKS:
         data = build_set(name, scale, cfg)
         try:
+            if data.archives()[0]:  # not there
+                continue
             data.check("test")
-        except UserError:
+        except UserError as error:
+            log.warning(f"warning: {data.name} is there but cannot be used, so it is not measured at the end: {error}")
             continue
         found.append(data)
     return found

@@ -22,9 +22,10 @@ import numpy as np
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from sr.data.images import Fingerprint, Images, fingerprint, workers
+from sr.data.images import Fingerprint, Images, attempt, fingerprint, workers
 from sr.errors import UserError
 from sr.imaging.files import Picture
+from sr.imaging.image_errors import together
 
 log = logging.getLogger(__name__)
 LAYOUT = 1  # raise it when the files' layout changes: older ones are then made again
@@ -153,22 +154,36 @@ class ImageStore(Images):
 
 
 def _ordered(source: Images) -> Iterator[tuple[Picture, Fingerprint]]:
-    """Pictures in order, decoded a few ahead in threads, so that memory holds only those few."""
+    """Pictures in order, decoded a few ahead in threads, so that memory holds only those few.
+
+    Raises:
+        UserError: of all that cannot be decoded, together.
+    """
 
     def decode(index: int) -> tuple[Picture, Fingerprint]:
         picture = source.picture(index)
         return picture, fingerprint(picture.pixels)
 
-    threads = workers()
-    ahead: deque[Future[tuple[Picture, Fingerprint]]] = deque()
+    threads, errors = workers(), list[UserError]()
+    ahead: deque[Future[tuple[Picture, Fingerprint] | UserError]] = deque()
+
+    def next_done() -> Iterator[tuple[Picture, Fingerprint]]:
+        done = ahead.popleft().result()
+        if isinstance(done, UserError):
+            errors.append(done)
+        elif not errors:
+            yield done
+
     with ThreadPoolExecutor(threads) as pool:
         try:
             for index in range(len(source)):
-                ahead.append(pool.submit(decode, index))
+                ahead.append(pool.submit(attempt, decode, index))
                 if len(ahead) > 2 * threads:
-                    yield ahead.popleft().result()
+                    yield from next_done()
             while ahead:
-                yield ahead.popleft().result()
+                yield from next_done()
+            if errors:
+                raise together(errors, len(source))
         finally:
             for future in ahead:
                 future.cancel()

@@ -35,6 +35,10 @@ class Combined(SRDataModule):
         self.sets[self.validate_on].val_images = self.val_images
 
     @property
+    def test_name(self) -> str:
+        return self.sets[self.validate_on].test_name
+
+    @property
     def symmetric(self) -> bool:
         return all(module.symmetric for module in self.sets.values())
 

@@ -21,8 +21,8 @@ class Folder(SplitModule):
     """Images of the user's own: folders for training, validation and test, or one root for all.
 
     Training without validation folders holds out a share of the training images, chosen by a hash of their
-    names, so that it stays the same from run to run. Without test folders, measuring takes all of `root`, or
-    else the validation images.
+    names, so that it stays the same from run to run. Without test folders the validation images are measured, or all
+    of `root` where nothing of it is trained on.
 
     Args:
         root: a folder, or a list of folders, used for whatever has no folder of its own.
@@ -33,7 +33,8 @@ class Folder(SplitModule):
         val_lr: the same for `val`.
         test_lr: the same for `test`.
         val_share: part of the training images to hold out where `val` is not given, 0 to 1.
-        name: of the set in tables; None is the folders' names.
+        name: of the set in tables; None is the folders' names. A run that trains names the images that it measures by
+            their own folders.
         settings: see `SRDataModule`.
     """
 
@@ -55,12 +56,39 @@ class Folder(SplitModule):
         self.root = _folders(root)
         self.hr = {"train": _folders(train), "val": _folders(val), "test": _folders(test)}
         self.lr = {"train": _folders(train_lr), "val": _folders(val_lr), "test": _folders(test_lr)}
-        named = self.root or self.hr["train"] or self.hr["test"] or self.hr["val"]
-        self.name = name or " + ".join(p.name for p in named) or "folder"
+        named = self.hr["train"] or self.root or self.hr["test"] or self.hr["val"]
+        self.name = name or _joined(named) or "folder"
+        self._given_name = name
+        self._told: set[str] = set()
 
     @property
     def splits(self) -> bool:
         return not self.hr["val"] and bool(self.hr["train"] or self.root)
+
+    def _tested(self) -> tuple[str, list[Path]]:
+        """What is measured: images of "test", "root", "val" with their folders, or "held-out" ones."""
+        if self.hr["test"]:
+            return "test", self.hr["test"]
+        if self.root and (self.hr["train"] or not self.trained_on):
+            return "root", self.root
+        return ("val", self.hr["val"]) if self.hr["val"] else ("held-out", [])
+
+    @property
+    def tests_held_out(self) -> bool:
+        return self._tested()[0] == "held-out"
+
+    @property
+    def test_name(self) -> str:
+        what, folders = self._tested()
+        if what == "held-out":
+            return f"{self.name} held-out"
+        return self._given_name if self._given_name and not self.trained_on else _joined(folders)
+
+    def _tell(self, message: str) -> None:
+        """Log a warning once."""
+        if message not in self._told:
+            self._told.add(message)
+            log.warning(message)
 
     def _listed(self, part: str) -> list[ImagePair]:
         folders, lr = self.hr[part] or self.root, self.lr[part]
@@ -77,6 +105,11 @@ class Folder(SplitModule):
             if small == []:
                 raise missing(f"LR images for data.{part}_lr", [lr[i]], setting=f"data.{part}_lr=<their folder>")
             pairs.append(pair_by_name(hr, small, self.scale))
+        if not lr and (given := [p for p, own in self.lr.items() if own]):
+            self._tell(
+                f"warning: data.{given[0]}_lr gives LR, but that of {_joined(folders)} is made by the degradation, so "
+                f"that figures on it may say little. If its LR is on disk too, type data.{part}_lr=<its folder>"
+            )
         return _distinct(pairs)
 
     def train_pairs(self) -> list[ImagePair]:
@@ -97,7 +130,7 @@ class Folder(SplitModule):
         return self.held_out(self._listed("train"))
 
     def test_pairs(self) -> list[ImagePair]:
-        return self._listed("test") if self.hr["test"] or self.root else self.val_pairs()
+        return self._listed("test") if self._tested()[0] in ("test", "root") else self.val_pairs()
 
 
 def _folders(given: Folders | None) -> list[Path]:
@@ -106,8 +139,16 @@ def _folders(given: Folders | None) -> list[Path]:
     return [Path(p).expanduser() for p in ([given] if isinstance(given, (str, Path)) else given)]
 
 
+def _joined(folders: Sequence[Path]) -> str:
+    return " + ".join(p.name or p.absolute().name for p in folders)
+
+
 def _distinct(groups: list[list[ImagePair]]) -> list[ImagePair]:
-    """All pairs; names that occur in several folders get what tells their folders apart in front."""
+    """All pairs; names that occur in several folders get what tells their folders apart in front.
+
+    Raises:
+        UserError: two images cannot be told apart by name.
+    """
     count = Counter(p.name for group in groups for p in group)
     common = os.path.commonpath([group[0].hr.parent.absolute() for group in groups])
 
@@ -116,4 +157,12 @@ def _distinct(groups: list[list[ImagePair]]) -> list[ImagePair]:
             return pair
         return replace(pair, name="_".join((*pair.hr.parent.absolute().relative_to(common).parts, pair.name)))
 
-    return [named(pair) for group in groups for pair in group]
+    pairs = [named(pair) for group in groups for pair in group]
+    first: dict[str, ImagePair] = {}
+    for pair in pairs:
+        if (other := first.setdefault(pair.name, pair)) is not pair:
+            raise UserError(
+                f"{other.hr} and {pair.hr} would both be called {pair.name} in tables: name each folder once, or "
+                "rename one of the two files"
+            )
+    return pairs

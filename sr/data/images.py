@@ -9,13 +9,16 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
 
+from sr.errors import UserError
 from sr.imaging.files import Picture, read_image, read_size
+from sr.imaging.image_errors import together
 
+T = TypeVar("T")
 THUMBNAIL = 16  # pixels a side
 
 
@@ -64,8 +67,7 @@ class Images:
     def fingerprints(self) -> list[Fingerprint]:
         """One per image; computed once by decoding everything, in a few threads."""
         if self._fingerprints is None:
-            with ThreadPoolExecutor(workers()) as pool:
-                self._fingerprints = list(pool.map(lambda i: fingerprint(self[i]), range(len(self))))
+            self._fingerprints = each(lambda i: fingerprint(self[i]), len(self))
         return self._fingerprints
 
 
@@ -106,6 +108,27 @@ class DerivedImages(Images):
     def size(self, index: int) -> tuple[int, int]:
         h, w = self.source.size(index)
         return h // self.shrink, w // self.shrink
+
+
+def attempt(make: Callable[[int], T], index: int) -> T | UserError:
+    """What `make` gives, or the error that it ends in."""
+    try:
+        return make(index)
+    except UserError as error:
+        return error
+
+
+def each(make: Callable[[int], T], count: int) -> list[T]:
+    """`make` of 0 to `count` - 1, computed in a few threads.
+
+    Raises:
+        UserError: of all that fail, together.
+    """
+    with ThreadPoolExecutor(workers()) as pool:
+        made = list(pool.map(lambda i: attempt(make, i), range(count)))
+    if errors := [m for m in made if isinstance(m, UserError)]:
+        raise together(errors, count)
+    return [m for m in made if not isinstance(m, UserError)]
 
 
 def workers() -> int:

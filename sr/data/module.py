@@ -100,6 +100,11 @@ class SRDataModule(Loaders):
         """Pairs to measure on; the validation images unless a subclass has others."""
         return self.val_pairs()
 
+    @property
+    def test_name(self) -> str:
+        """What the images of `test_pairs` are called in tables and files."""
+        return self.name
+
     def archives(self) -> tuple[list[Archive], Path]:
         """Official archives whose contents are missing, and the folder that they belong into."""
         return [], Path()
@@ -127,14 +132,21 @@ class SRDataModule(Loaders):
         """Whether the set offers "train", "val" or "test" images."""
         return part in self.parts
 
+    @property
+    def trained_on(self) -> bool:
+        """Whether the training images were opened, so that what is measured must be others."""
+        return ("train", self.scale) in self._sets
+
     def setup(self, stage: str | None = None) -> None:
         """Check and open the parts that the stage needs; a second call costs nothing."""
         parts = PARTS[stage] if stage else ("train", "val", "test")
-        first_time = ("train", self.scale) not in self._sets
+        first_time = not self.trained_on
         for part in parts:
             self.pairs(part)
         if "train" in parts:
             self.check_patch(self.patch_size)
+        if "test" in parts:
+            self.pairs("test").verify()
         if self.check_leaks and "train" in parts and first_time:
             refuse_shared(self.images("train"), self.images("val"))
 

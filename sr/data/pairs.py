@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sr.errors import LINES, UserError, some
 from sr.imaging.files import read_size
+from sr.imaging.image_errors import ImageError, together
 
 
 @dataclass(frozen=True)
@@ -91,19 +92,25 @@ def check_sizes(pairs: Sequence[ImagePair], scale: int) -> None:
     Raises:
         UserError: names the files and their sizes.
     """
-    wrong = []
+    wrong: list[str] = []
+    unusable: dict[Path, UserError] = {}
     for pair in pairs:
-        high = read_size(pair.hr)
-        if pair.lr is None:
+        try:
+            high, low = read_size(pair.hr), None if pair.lr is None else read_size(pair.lr)
+        except ImageError as error:
+            unusable[error.path] = error
+            continue
+        if low is None:
             if min(high) < scale:
                 wrong.append(f"{pair.hr} is {high[1]}x{high[0]}, smaller than one LR pixel at scale {scale}")
             continue
-        low = read_size(pair.lr)
         if any(b not in (a // scale, -(-a // scale)) or b < 1 for a, b in zip(high, low, strict=True)):
             wrong.append(
                 f"{pair.lr} is {low[1]}x{low[0]} (width x height), expected {high[1] // scale}x{high[0] // scale} "
                 f"for scale {scale} of {pair.hr}, which is {high[1]}x{high[0]}"
             )
+    if unusable:
+        raise together([*unusable.values()], len(pairs))
     if wrong:
         raise UserError(
             f"{len(wrong)} of {len(pairs)} images have sizes that do not match:\n  {some(wrong, between=LINES)}\n  "

@@ -33,6 +33,14 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.names)
 
+    def verify(self) -> None:
+        """Decode every file that was not decoded yet.
+
+        Raises:
+            UserError: names all that cannot be used.
+        """
+        raise NotImplementedError
+
     def whole(self, index: int) -> Pixels:
         """LR (h, w, 3) and HR (s*h, s*w, 3), both uint8."""
         raise NotImplementedError
@@ -106,6 +114,11 @@ class PairSet(Pairs):
         hr = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)).copy())
         return np.ascontiguousarray(self.degradation(hr, generator).numpy().transpose(1, 2, 0))
 
+    def verify(self) -> None:
+        for images in (self.hr, self.lr):
+            if images is not None and not isinstance(images, DerivedImages):
+                images.fingerprints  # noqa: B018
+
     def whole(self, index: int) -> Pixels:
         (h, w), s = self.grids[index], self.scale
         hr, grey = self.hr.picture(self._hr_of[index])
@@ -149,6 +162,10 @@ class JoinedPairs(Pairs):
     def _find(self, index: int) -> tuple[Pairs, int]:
         part = bisect_right(self._ends, index)
         return self.parts[part], index - (self._ends[part - 1] if part else 0)
+
+    def verify(self) -> None:
+        for part in self.parts:
+            part.verify()
 
     def whole(self, index: int) -> Pixels:
         pairs, i = self._find(index)

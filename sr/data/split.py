@@ -37,20 +37,30 @@ class SplitModule(SRDataModule):
         """Whether validation images are held out from the training images."""
         return True
 
+    @property
+    def tests_held_out(self) -> bool:
+        """Whether what is held out is measured at the end, too."""
+        return True
+
+    @property
+    def test_name(self) -> str:
+        return f"{self.name} held-out"
+
     def held_out(self, pairs: list[ImagePair]) -> list[ImagePair]:
         """The validation share of `pairs`, without copies of training images that were found."""
         return [p for p in split_by_name(pairs, self.val_share)[1] if p.hr not in self._copies]
 
     def make_set(self, part: str) -> Pairs:
         made = super().make_set(part)
-        if part != "val" or not self.splits or not self.check_leaks:
+        held_out = part == "val" or (part == "test" and self.trained_on and self.tests_held_out)
+        if not held_out or not self.splits or not self.check_leaks:
             return made
         train = self.pairs("train")
         assert isinstance(train, PairSet) and isinstance(made, PairSet)
-        copies = {held_out for _, held_out in find_leaks(train.hr, made.hr)}
+        copies = {copy for _, copy in find_leaks(train.hr, made.hr)}
         if not copies:
             return made
-        log.info("not validating on copies of training images: %s", ", ".join(sorted(map(str, copies))))
+        log.info("not measuring on copies of training images: %s", ", ".join(sorted(map(str, copies))))
         self._copies |= copies
         return self.make_set(part)
 

@@ -1,9 +1,12 @@
 """Reading and writing 8-bit image files, with errors that say what a file is and how to mend it."""
 
+import io
 import os
 import struct
+import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -12,42 +15,27 @@ from torch import Tensor
 
 from sr.errors import UserError
 from sr.imaging.color import to_uint8
+from sr.imaging.image_errors import MODES, ImageError, damaged
 
+T = TypeVar("T")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+# Pillow's readers that are used; the others (PostScript, FITS, ...) run code that photos have no need of.
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM", "GIF")
+# Of a PNG: what the pixels need. Texts and profiles may be larger than Pillow takes, and are not looked at.
+_PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"acTL", b"fcTL", b"fdAT", b"IDAT", b"IEND")
 
 _JPEG: dict[str, Any] = {"quality": 95, "subsampling": 0}
 _SAVE = {".jpg": _JPEG, ".jpeg": _JPEG, ".webp": {"lossless": True}}
 
 # What Pillow raises for damaged files, depending on the format and on where the damage lies.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)
 # Cameras turn their pictures by an EXIF tag. Pillow turns TIFF itself; a tag in a PNG may follow the pixels
 # and would make reading the size as slow as reading the picture, so it is left alone.
 _TURNED_BY_EXIF = ("JPEG", "MPO", "WEBP")
 _ORIENTATION = 0x0112
 
-_OPEN = "Image.open({source!r})"
-_TO_RGB = _OPEN + ".convert('RGB').save({target!r})"
-_ON_WHITE = (
-    "i = " + _OPEN + ".convert('RGBA'); w = Image.new('RGBA', i.size, 'white'); "
-    "Image.alpha_composite(w, i).convert('RGB').save({target!r})"
-)
-_SHIFT_16 = "Image.fromarray((np.asarray(" + _OPEN + ") >> 8).astype('uint8')).save({target!r})"
-_STRETCH = (
-    "a = np.asarray(" + _OPEN + ", 'float64'); "
-    "Image.fromarray((255 * (a - a.min()) / max(a.max() - a.min(), 1e-9)).astype('uint8')).save({target!r})"
-)
-_MODES = {  # Pillow's mode: what the file is, and the Python that makes an 8-bit RGB or grey copy
-    "P": ("has a colour palette", _TO_RGB),
-    "PA": ("has a colour palette with transparency", _ON_WHITE),
-    **dict.fromkeys(("RGBA", "RGBa", "LA", "La"), ("has an alpha channel", _ON_WHITE)),
-    "RGBX": ("has a fourth channel", _TO_RGB),
-    "CMYK": ("is a CMYK print file", _TO_RGB),
-    "YCbCr": ("holds YCbCr values", _TO_RGB),
-    "LAB": ("holds CIE Lab values", "from PIL import ImageCms; " + _TO_RGB),
-    "HSV": ("holds HSV values", _TO_RGB),
-    "I": ("holds 32-bit integers", _STRETCH),
-    "F": ("holds floating point values", _STRETCH),
-}
+# Up to twice this many pixels are read; the warning before that would only repeat itself for each image.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class Picture(NamedTuple):
@@ -57,84 +45,103 @@ class Picture(NamedTuple):
     grey: bool  # stored with one channel; `pixels` then repeats it three times
 
 
-def _damaged(path: Path, error: BaseException) -> UserError:
-    if path.is_dir():
-        return UserError(f"{path} is a folder, an image file was expected")
-    if not path.exists():
-        return UserError(f"there is no image file {path}; look with  ls {path.parent}")
-    size = path.stat().st_size
-    return UserError(
-        f"{path} ({size} bytes) is not an image or is damaged: {error}. Copy or download it again, or delete it"
-    )
-
-
-def _is_16_bit(image: Image.Image) -> bool:
+def is_16_bit(image: Image.Image) -> bool:
     """Pillow reads 16-bit colour as 8-bit without a word; only the decoder's arguments tell."""
     arguments = [tile[3] for tile in getattr(image, "tile", [])]
     whites = [a[-1] for a in arguments if image.format == "PPM" and isinstance(a, tuple)]
     return image.mode.startswith("I;16") or ";16" in str(arguments) or any(int(w) > 255 for w in whites)
 
 
-def _open(path: Path) -> Image.Image:
-    """Open the header and refuse what is not a single 8-bit RGB or grey picture."""
-    try:
-        image = Image.open(path)
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
-    refusal = None
-    if _is_16_bit(image):
-        refusal = ("has 16 bits per channel", _SHIFT_16 if image.mode.startswith("I;16") else _TO_RGB)
+def opened(path: Path, use: Callable[[Image.Image], T]) -> T:
+    """What `use` makes of the file, opened by Pillow.
+
+    Raises:
+        ImageError: it cannot be read, is damaged, no image, or so large that a small file could fill the memory.
+    """
+    for source in (path, None):
+        try:
+            with Image.open(source or _without_texts(path), formats=FORMATS) as image:
+                return use(image)
+        except UserError:
+            raise
+        except Image.DecompressionBombError as error:
+            limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+            what = f"is too large: it claims more than the {limit:.0f} megapixels that are read. Cut it into parts"
+            raise ImageError(path, what) from error
+        except _DAMAGE as error:
+            if source is None or "MAX_TEXT" not in str(error):
+                raise damaged(path, error) from error
+    raise AssertionError
+
+
+def _without_texts(path: Path) -> io.BytesIO:
+    """A PNG's signature and the chunks that its pixels need."""
+    content = path.read_bytes()
+    kept, at = [content[:8]], 8
+    while at + 8 <= len(content):
+        end = at + 12 + int.from_bytes(content[at : at + 4], "big")
+        if content[at + 4 : at + 8] in _PNG_CHUNKS:
+            kept.append(content[at:end])
+        at = end
+    return io.BytesIO(b"".join(kept))
+
+
+def _refuse_kind(path: Path, image: Image.Image) -> None:
+    """Refuse by the header what is not a single 8-bit picture; whether an alpha channel is used only pixels tell."""
+    what = None
+    if is_16_bit(image):
+        what = "has 16 bits per channel"
     elif getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # MPO: a JPEG with a preview behind it
-        refusal = (f"holds {image.n_frames} pictures (an animation or pages)", _TO_RGB)  # type: ignore[attr-defined]
-    elif image.mode in _MODES:
-        refusal = _MODES[image.mode]
-    elif image.mode not in ("RGB", "L", "1"):
-        refusal = (f"has the pixel type {image.mode}", _TO_RGB)
-    elif "transparency" in image.info:
-        refusal = ("has a transparent colour", _ON_WHITE)
-    if refusal is not None:
-        image.close()
-        what, code = refusal
-        command = code.format(source=str(path), target=str(path.with_name(path.stem + "_8bit.png")))
-        raise UserError(
-            f"{path} {what}; images must be 8-bit RGB or grey. To make such a copy beside it, type\n"
-            f'  python -c "import numpy as np; from PIL import Image; {command}"'
-        )
-    return image
+        what = f"holds {image.n_frames} pictures (an animation or pages)"  # type: ignore[attr-defined]
+    elif image.mode not in ("RGB", "L", "1", "P", "PA", "RGBA", "LA"):
+        what = MODES.get(image.mode, f"has the pixel type {image.mode}")
+    if what is not None:
+        raise ImageError(path, what, convertible=True)
 
 
 def read_image(path: str | os.PathLike[str]) -> Picture:
     """Decode an 8-bit image file.
 
-    Grey files (one channel of 8 bits or fewer) are repeated to RGB. A JPEG or WebP that its EXIF tag declares
-    turned is returned upright, as viewers show it.
+    Grey files (one channel of 8 bits or fewer) are repeated to RGB. A palette, and an alpha channel that is opaque
+    throughout, are read without loss. A JPEG or WebP that its EXIF tag declares turned is returned upright, as
+    viewers show it.
 
     Raises:
-        UserError: for a file that is missing, damaged, cut short, not an image, of 16 bits, with a palette,
-            an alpha channel, CMYK values or several frames; it names the file, what it is, and what mends it.
+        UserError: for a file that is missing, damaged, cut short, not an image, too large, of 16 bits or floats, with
+            transparent parts, CMYK values or several frames; it names the file, what it is, and what mends it.
     """
     path = Path(path)
-    with _open(path) as image:
-        try:
-            turned = ImageOps.exif_transpose(image) if image.format in _TURNED_BY_EXIF else image
-            pixels = np.array(turned.convert("L" if turned.mode == "1" else turned.mode))
-        except _DAMAGE as error:
-            raise _damaged(path, error) from error
-    if pixels.ndim == 2:
-        return Picture(np.repeat(pixels[..., None], 3, axis=2), grey=True)
-    return Picture(np.ascontiguousarray(pixels), grey=False)
+
+    def decoded(image: Image.Image) -> Picture:
+        _refuse_kind(path, image)
+        turned = upright(image)
+        if turned.has_transparency_data and turned.convert("RGBA").getchannel("A").getextrema() != (255, 255):
+            raise ImageError(path, "has transparent parts", convertible=True)
+        mode = "L" if turned.mode in ("1", "L", "LA") else "RGB"
+        pixels = np.array(turned if turned.mode == mode else turned.convert(mode))
+        if mode == "L":
+            return Picture(np.repeat(pixels[..., None], 3, axis=2), grey=True)
+        return Picture(np.ascontiguousarray(pixels), grey=False)
+
+    return opened(path, decoded)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """As viewers show it."""
+    return ImageOps.exif_transpose(image) if image.format in _TURNED_BY_EXIF else image
 
 
 def read_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """(H, W) as `read_image` would return it, from the header alone; the same errors as far as it tells."""
     path = Path(path)
-    with _open(path) as image:
+
+    def size(image: Image.Image) -> tuple[int, int]:
+        _refuse_kind(path, image)
         width, height = image.size
-        try:
-            turn = image.getexif().get(_ORIENTATION, 1) if image.format in _TURNED_BY_EXIF else 1
-        except _DAMAGE as error:
-            raise _damaged(path, error) from error
-    return (width, height) if turn in (5, 6, 7, 8) else (height, width)
+        turn = image.getexif().get(_ORIENTATION, 1) if image.format in _TURNED_BY_EXIF else 1
+        return (width, height) if turn in (5, 6, 7, 8) else (height, width)
+
+    return opened(path, size)
 
 
 def write_image(path: str | os.PathLike[str], image: np.ndarray | Tensor) -> None:
@@ -168,11 +175,14 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
     """Image files directly in a folder, sorted by name, hidden ones left out; empty where there are none.
 
     Raises:
-        UserError: where the folder is missing or a file.
+        UserError: where the folder is missing, a file, or not to be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
         raise UserError(f"looked for a folder of images at {folder}, which {found}")
-    visible = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    return sorted(path for path in visible if path.suffix.lower() in IMAGE_SUFFIXES)
+    try:
+        files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    except OSError as error:
+        raise UserError(f"the folder {folder} cannot be read: {error.strerror}") from error
+    return sorted(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)

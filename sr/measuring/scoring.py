@@ -89,7 +89,7 @@ def score_set(
     scores: list[Score] = []
     samples: list[Sample] = []
     loader = data.test_dataloader()
-    bar = {"desc": f"{label} on {data.name}", "unit": "image", "total": images or len(loader), "leave": False}
+    bar = {"desc": f"{label} on {data.test_name}", "unit": "image", "total": images or len(loader), "leave": False}
     for batch in tqdm(islice(loader, images), dynamic_ncols=True, **bar):
         batch = data.to_float(batch, device, measuring=True)
         for source, group in groups.items():
@@ -100,14 +100,14 @@ def score_set(
                 output = self_ensemble(once, lr) if ensemble else once(lr)
             for protocol in group:
                 values = protocol.compare(output, batch.hr, batch.scale, batch.grey, metrics)
-                found = scores_of(label, data.name, batch.scale, protocol.name, values, 1, batch.name[0])
+                found = scores_of(label, data.test_name, batch.scale, protocol.name, values, 1, batch.name[0])
                 scores += found
                 if source == pictured and protocol is group[0] and len(samples) < keep:
                     pictures = to_array(lr), to_array(output), to_array(batch.hr)
                     samples.append(Sample(batch.name[0], *pictures, found[0].text if found else ""))
     if not scores:
         told = ", ".join(protocol.name for protocol in protocols)
-        raise UserError(f"{data.name}: there is no image to measure, or no metric for protocol {told}")
+        raise UserError(f"{data.test_name}: there is no image to measure, or no metric for protocol {told}")
     return scores, samples
 
 
@@ -147,7 +147,7 @@ def score_all(
     drawn: list[Path] = []
     for data in sets:
         if any(e.ensemble for e in entries) and not data.symmetric:
-            log.warning(f"warning: the LR of {data.name} was not made symmetrically {ASYMMETRIC}")
+            log.warning(f"warning: the LR of {data.test_name} was not made symmetrically {ASYMMETRIC}")
         samples: dict[str, list[Sample]] = {}
         for entry in deployed:
             under = _protocols(entry, entries, data, protocols)
@@ -201,7 +201,7 @@ def _draw(samples: dict[str, list[Sample]], data: SRDataModule, folder: Path, si
         models = [s.sr for label, s in zip(samples, shown, strict=True) if label != BASELINE]
         window = pick_crop(disagreement(models), size, data.scale) if at == "disagreement" and models[1:] else None
         rows.append((shown[0].name, panel_cells(shown[0].lr, outputs, shown[0].hr, data.scale, size, window)))
-    path = folder / f"{data.name}_x{data.scale}.png"
+    path = folder / f"{data.test_name}_x{data.scale}.png"
     write_image(path, draw_panel(rows))
     return path
 

@@ -3,18 +3,20 @@
 import re
 import shlex
 import struct
-import subprocess
-import sys
+import time
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from sr.errors import UserError
+from sr.imaging import convert
 from sr.imaging.files import list_images, read_image, read_size, write_image
+from sr.imaging.image_errors import together
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (12, 17, 3), dtype=np.uint8)
@@ -76,21 +78,21 @@ def test_jpeg_is_turned_upright(tmp_path):
 
 def make_refused(folder: Path) -> dict[str, tuple[Path, str]]:
     image = Image.fromarray(COLOUR)
-    keyed = {"transparency": (1, 2, 3)}
+    keyed = {"transparency": tuple(int(v) for v in COLOUR[0, 0])}
+    half = Image.fromarray(np.concatenate([COLOUR, np.full_like(COLOUR[..., :1], 128)], 2))
     files: dict[str, tuple[Path, str]] = {}
     for name, picture, options, word in [
-        ("palette.png", image.quantize(16), {}, "palette"),
+        ("clear palette.png", image.quantize(16), {"transparency": 0}, "transparent"),
         (
             "anim.gif",
             image.quantize(16),
             {"save_all": True, "append_images": [image.rotate(180).quantize(16)]},
             "2 pictures",
         ),
-        ("palette.gif", image.quantize(16), {}, "palette"),
-        ("alpha.png", image.convert("RGBA"), {}, "alpha"),
-        ("greyalpha.png", image.convert("LA"), {}, "alpha"),
+        ("alpha.png", half, {}, "transparent"),
+        ("greyalpha.png", half.convert("LA"), {}, "transparent"),
         ("keyed.png", image, keyed, "transparent"),
-        ("print.jpg", image.convert("CMYK"), {}, "CMYK"),
+        ("$HOME [a]'s.jpg", image.convert("CMYK"), {}, "CMYK"),
         ("float.tif", Image.fromarray(COLOUR[..., 0].astype(np.float32)), {}, "floating point"),
         ("moving.png", image, {"save_all": True, "append_images": [image.rotate(180)]}, "2 pictures"),
         ("pages.tif", image, {"save_all": True, "append_images": [image.rotate(180)]}, "2 pictures"),
@@ -101,36 +103,114 @@ def make_refused(folder: Path) -> dict[str, tuple[Path, str]]:
         ("grey16.png", png16(0, 1)),
         ("colour16.png", png16(2, 3)),
         ("alpha16.png", png16(6, 4)),
+        ("greyalpha16.png", png16(4, 2)),
         ("colour16.ppm", b"P6 8 8 65535\n" + bytes(range(256)) + bytes(128)),
     ]:
         (folder / name).write_bytes(data)
         files[name] = (folder / name, "16 bits")
+    for name, values in (("float3.tif", COLOUR / 255), ("float255.tif", COLOUR)):
+        cv2.imwrite(str(folder / name), values[..., ::-1].astype(np.float32))
+        files[name] = (folder / name, "floating point")
     return files
 
 
-def test_other_kinds_are_refused_and_the_command_mends_them(tmp_path):
+def converted(command: str) -> int:
+    """Carry the last line of an error out, in this process: a fresh one for each kind would take most of the time."""
+    words = shlex.split(command)
+    assert words[:3] == ["python", "-m", "sr.imaging.convert"]
+    return convert.main(words[3:])
+
+
+def test_other_kinds_are_refused_and_the_command_mends_each(tmp_path):
     for path, word in make_refused(tmp_path).values():
-        for read in (read_image, read_size):
-            with pytest.raises(UserError, match=re.escape(str(path))) as caught:
-                read(path)
-            assert word in str(caught.value), (path, str(caught.value))
-        command = shlex.split(str(caught.value).splitlines()[-1])
-        assert command[:2] == ["python", "-c"]
-        # within this process: starting a fresh one for each kind would take most of the test's time
-        exec(command[2], {})
-        mended = path.with_name(path.stem + "_8bit.png")
-        assert read_image(mended).pixels.dtype == np.uint8
-        mended.unlink()
+        with pytest.raises(UserError, match=re.escape(str(path))) as caught:
+            read_image(path)
+        assert word in str(caught.value), (path, str(caught.value))
+        before = path.read_bytes()
+        assert converted(str(caught.value).splitlines()[-1]) == 0
+        assert read_image(path.with_name(path.stem + "_8bit.png")).pixels.dtype == np.uint8
+        assert path.read_bytes() == before
+        path.with_name(path.stem + "_8bit.png").unlink()
 
 
-def test_a_printed_command_runs_in_a_shell(tmp_path):
-    image = tmp_path / "a b.png"
-    Image.fromarray(COLOUR).convert("RGBA").save(image)
-    with pytest.raises(UserError) as caught:
-        read_image(image)
-    command = shlex.split(str(caught.value).splitlines()[-1])
-    subprocess.run([sys.executable, *command[1:]], check=True)
-    assert (read_image(tmp_path / "a b_8bit.png").pixels == COLOUR).all()
+def test_one_command_mends_a_folder_and_keeps_the_originals(tmp_path):
+    place = tmp_path / "my 'own' $[x]"
+    place.mkdir()
+    files = make_refused(place)
+    before = {name: path.read_bytes() for name, (path, _) in files.items()}
+    Image.fromarray(COLOUR).save(place / "good.png")
+    errors = []
+    for path in list_images(place):
+        try:
+            read_image(path)
+        except UserError as error:
+            errors.append(error)
+    message = str(together(errors, 20))
+    assert all(name in message for name in files if name != "anim.gif")  # a folder is not read for this suffix
+    assert converted(message.splitlines()[-1]) == 0
+    for path in list_images(place):
+        read_image(path)
+    originals = place.with_name(place.name + "_originals")
+    assert {p.name: p.read_bytes() for p in originals.iterdir()} == {n: b for n, b in before.items() if n != "anim.gif"}
+    assert (read_image(place / "float3.png").pixels == COLOUR).all()
+    assert (read_image(place / "float255.png").pixels == COLOUR).all()
+    half = (COLOUR.astype(int) * 128 + 255 * 127) / 255
+    assert np.abs(read_image(place / "alpha.png").pixels - half).max() <= 1
+    values = cv2.imdecode(np.frombuffer(before["alpha16.png"], np.uint8), cv2.IMREAD_UNCHANGED) / 65535
+    values = values[..., [2, 1, 0, 3]]
+    white = values[..., :3] * values[..., 3:] + 1 - values[..., 3:]
+    assert np.abs(read_image(place / "alpha16.png").pixels - white * 255).max() <= 0.51
+
+
+def test_what_is_lost_by_no_one_is_simply_read(tmp_path):
+    image = Image.fromarray(COLOUR)
+    image.quantize(16).save(tmp_path / "palette.png")
+    image.convert("RGBA").save(tmp_path / "opaque.png")
+    Image.fromarray(COLOUR[..., 0]).convert("LA").save(tmp_path / "grey.png")
+    image.save(tmp_path / "key.png", transparency=(1, 2, 3))
+    for name in ("opaque", "key"):
+        assert (read_image(tmp_path / f"{name}.png").pixels == COLOUR).all()
+    assert (read_image(tmp_path / "palette.png").pixels == np.asarray(image.quantize(16).convert("RGB"))).all()
+    grey = read_image(tmp_path / "grey.png")
+    assert grey.grey and (grey.pixels[..., 0] == COLOUR[..., 0]).all()
+
+
+def test_long_texts_in_a_png_do_not_matter(tmp_path):
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("prompt", "a" * 3_000_000, zip=True)
+    Image.fromarray(COLOUR).save(tmp_path / "a.png", pnginfo=texts)
+    assert (read_image(tmp_path / "a.png").pixels == COLOUR).all() and read_size(tmp_path / "a.png") == (12, 17)
+
+
+def test_large_and_unreadable_are_not_damaged(tmp_path, monkeypatch):
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    start = time.perf_counter()
+    for read in (read_image, read_size):
+        with pytest.raises(UserError, match="too large") as caught:
+            read(tmp_path / "bomb.png")
+        assert "damaged" not in str(caught.value)
+    assert time.perf_counter() - start < 1
+    write_image(tmp_path / "locked.png", COLOUR)
+
+    def locked(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Image, "open", locked)  # a superuser may read everything
+    with pytest.raises(UserError, match="Permission denied") as caught:
+        read_image(tmp_path / "locked.png")
+    assert "damaged" not in str(caught.value)
+
+
+def test_a_damaged_file_is_not_converted(tmp_path, capsys):
+    data = png16(2, 3)
+    (tmp_path / "cut.png").write_bytes(data[: len(data) * 2 // 3])
+    assert convert.main([str(tmp_path)]) == 1 and "damaged" in capsys.readouterr().err
+    assert (tmp_path / "cut.png").read_bytes() == data[: len(data) * 2 // 3] and len([*tmp_path.iterdir()]) == 1
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")

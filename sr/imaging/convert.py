@@ -1,0 +1,138 @@
+"""Copies of image files that can be trained on: `python -m sr.imaging.convert PATH...`, 8-bit RGB or grey PNG.
+
+A folder is mended in place: what cannot be read as it is is replaced, the original moved into `<folder>_originals`
+beside it. Of a file that is named itself, a copy is made beside it.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sr.errors import UserError
+from sr.imaging.files import is_16_bit, list_images, opened, read_image, upright, write_image
+from sr.imaging.image_errors import ImageError
+
+
+def to_8_bit(path: Path) -> np.ndarray:
+    """(H, W, 3) or (H, W) uint8 of a file that `read_image` refuses.
+
+    What is transparent goes on white; 16 bits are rounded; of several pictures the first is taken. Floats up to 1 are
+    taken as 0 to 1, larger ones and integers as 8 or 16 bits, so that all files of a kind are treated alike.
+
+    Raises:
+        UserError: the file is damaged, or its values have no such range.
+    """
+
+    def small(image: Image.Image) -> np.ndarray | None:
+        deep = is_16_bit(image) or image.mode in ("I", "F")
+        image.load()  # tells a damaged file, of which OpenCV returns what it can
+        if deep:
+            return None  # Pillow cuts 16 bits off instead of rounding
+        image = upright(image)
+        if image.has_transparency_data:
+            rgba = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+        elif image.mode == "LAB":
+            from PIL import ImageCms
+
+            profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+            return np.array(ImageCms.profileToProfile(image, *profiles, outputMode="RGB"))
+        return np.array(image.convert("RGB"))
+
+    try:
+        pixels = opened(path, small)
+    except ImageError as error:
+        if not error.convertible:
+            raise
+        pixels = None
+    return _deep(path) if pixels is None else pixels
+
+
+def _deep(path: Path) -> np.ndarray:
+    """Of more than 8 bits, read by OpenCV."""
+    import cv2  # comes with albumentations
+
+    values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None:
+        raise UserError(f"{path} cannot be converted here: save it as 8-bit PNG with the program that it comes from")
+    top = 65535.0 if values.dtype == np.uint16 else _range(path, values)
+    unit = (values.astype(np.float64) / top).clip(0, 1)
+    if unit.ndim == 3 and unit.shape[2] in (2, 4):
+        unit = unit[..., :-1] * unit[..., -1:] + 1 - unit[..., -1:]
+    if unit.ndim == 3:
+        unit = unit[..., 2::-1] if unit.shape[2] == 3 else unit[..., 0]  # OpenCV's order is blue, green, red
+    return np.ascontiguousarray((unit * 255 + 0.5).astype(np.uint8))
+
+
+def _range(path: Path, values: np.ndarray) -> float:
+    """What stands for white."""
+    top = float(values.max())
+    found = next((white for white in (1.0, 255.0, 65535.0) if top <= white), None)
+    if found is None or not np.isfinite(values).all():
+        raise UserError(f"{path} holds values up to {top:g}, and what of them is white is not known: scale them to 0-1")
+    return 1.0 if np.issubdtype(values.dtype, np.floating) and found == 1 else max(found, 255.0)
+
+
+def convert(path: Path) -> Path:
+    """Write `<name>_8bit.png` beside the file."""
+    target = path.with_name(f"{path.stem}_8bit.png")
+    if target.exists():
+        raise UserError(f"{target} is there already: move it away first")
+    write_image(target, to_8_bit(path))
+    return target
+
+
+def mend(folder: Path) -> tuple[int, list[UserError]]:
+    """Replace the images of a folder that cannot be read as they are; how many, and why others could not be."""
+    originals = folder.absolute().with_name(folder.absolute().name + "_originals")
+    replaced, failed = 0, []
+    for path in list_images(folder):
+        try:
+            try:
+                read_image(path)
+                continue
+            except ImageError as error:
+                if not error.convertible:
+                    raise
+            copy = convert(path)
+            originals.mkdir(exist_ok=True)
+            if (originals / path.name).exists():
+                copy.unlink()
+                raise UserError(f"{originals / path.name} is there already, so that {path} is left as it is")
+            os.rename(path, originals / path.name)
+            if not (target := path.with_suffix(".png")).exists():
+                os.rename(copy, target)
+            replaced += 1
+        except OSError as error:
+            failed.append(UserError(f"{path} is left as it is: {error.strerror}"))
+        except UserError as error:
+            failed.append(error)
+    return replaced, failed
+
+
+def main(arguments: list[str]) -> int:
+    """The command; 0 if all that was named can be read now."""
+    if not arguments:
+        print(f"{__doc__}\nName folders or files.", file=sys.stderr)
+        return 1
+    failed: list[UserError] = []
+    for path in map(Path, arguments):
+        try:
+            if path.is_dir():
+                replaced, errors = mend(path)
+                failed += errors
+                print(f"{path}: {replaced} images converted")
+            else:
+                print(convert(path))
+        except UserError as error:
+            failed.append(error)
+    for left in failed:
+        print(left, file=sys.stderr)
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,112 @@
+"""A user's own folders, typed as the pages show it: what is trained on, what is measured and what it is called."""
+
+import csv
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from sr.data.folder import Folder
+from sr.errors import UserError
+
+SMALL = ["model=ecbsr_m4c8", "scale=2", "patch_size=8", "budget=smoke", "callbacks=[]", "data=folder"]
+Write = Callable[..., Path]
+
+
+def measured(folder: Path) -> set[tuple[str, str]]:
+    """Data set and image of each line of results_per_image.csv."""
+    with (folder / "results_per_image.csv").open(newline="") as file:
+        return {(row["dataset"], row["image"]) for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def many(tmp_path: Path, write: Write) -> Path:
+    for i in range(12):
+        write(tmp_path / f"my photos/p{i}.png", i)
+    return tmp_path / "my photos"
+
+
+def test_one_folder_is_trained_on_and_its_held_out_share_is_measured(command: Any, many: Path) -> None:
+    (many / "copy.png").write_bytes((many / "p0.png").read_bytes())  # what a user has no hand in is no obstacle
+    run = command("train.py", *SMALL, f"data.root={many}", "data.val_share=0.2", "data.val_images=1")
+    assert run.code == 0, run
+    alone = Folder(root=many, scale=2, val_share=0.2)
+    held_out, twins = {p.name for p in alone.val_pairs()}, {"copy", "p0"}
+    assert len(held_out) == 3 and len(alone.train_pairs()) == 10
+    expected = held_out - (twins if len(held_out & twins) == 1 else set())
+    assert measured(run.folder) == {("my photos held-out", name) for name in expected}
+
+
+def test_to_measure_a_folder_is_to_measure_all_of_it(folder: Callable[..., Folder]) -> None:
+    data = folder()
+    data.check("test")
+    assert len(data.pairs("test")) == 7 and data.test_name == "photos"
+
+
+def test_lr_of_files_is_measured_too_or_told(
+    folder: Callable[..., Folder], tmp_path: Path, write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    for i in range(4):
+        Image.open(write(tmp_path / f"HR/{i}.png", i)).resize((24, 20)).save(_made(tmp_path / f"LR/{i}x2.png"))
+    data = folder(root=tmp_path / "HR", train_lr=tmp_path / "LR", val_share=0.5)
+    data.check("fit")
+    data.check("test")
+    assert all(p.lr is not None for p in data.test_pairs()) and "data.test_lr" not in caplog.text
+    write(tmp_path / "new/n.png", 9)
+    with caplog.at_level(logging.WARNING):
+        other = folder(root=None, train=tmp_path / "HR", train_lr=tmp_path / "LR", test=tmp_path / "new")
+        other.check("fit")
+        other.check("test")
+    assert caplog.text.count("data.test_lr=") == 1
+
+
+def _made(path: Path) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    return path
+
+
+def test_two_images_of_one_name_are_told_apart_or_refused(
+    folder: Callable[..., Folder], tmp_path: Path, write: Write
+) -> None:
+    for name in ("a/x.png", "a/b/x.png", "a/b_x.png"):
+        write(tmp_path / name, len(name))
+    names = [p.name for p in folder(root=[tmp_path / "a/b"]).test_pairs()]
+    assert names == ["x"]
+    with pytest.raises(UserError, match=r"would both be called b_x"):
+        folder(root=[tmp_path / "a", tmp_path / "a/b"]).test_pairs()
+    with pytest.raises(UserError, match="name each folder once"):
+        folder(root=[tmp_path / "a", tmp_path / "a"]).test_pairs()
+
+
+def test_rows_carry_the_name_of_what_is_measured_and_a_damaged_benchmark_is_told(
+    command: Any, many: Path, tmp_path: Path, write: Write
+) -> None:
+    broken = write(tmp_path / "data/benchmarks/Set5/HR/baby.png", 77, 300, 300)
+    broken.write_bytes(broken.read_bytes()[:100_000])
+    for i in range(2):
+        write(tmp_path / f"others/q{i}.png", 100 + i)
+    typed = [*SMALL, f"data.train={many}", f"data_dir={tmp_path}/data", f"data.val={tmp_path}/others", "data.name=mine"]
+    run = command("train.py", *typed, folder="told")
+    assert run.code == 0 and "Set5 is there but cannot be used" in run.out + run.err and "baby.png" in run.out + run.err
+    assert measured(run.folder) == {("others", "q0"), ("others", "q1")}
+    run = command("train.py", *typed, "benchmarks=[set5]", "data.check_leaks=false", folder="asked")
+    assert run.code == 1 and "baby.png" in run.err and "Traceback" not in run.err
+    assert not (run.folder / "metrics.csv").exists(), "it had begun"
+
+
+def test_all_bad_files_are_named_at_once(folder: Callable[..., Folder], photos: Path) -> None:
+    for name in ("p1", "p2"):
+        (photos / f"{name}.png").write_bytes((photos / f"{name}.png").read_bytes()[:2000])
+    for cache in (None, photos.parent / "cache"):
+        with pytest.raises(UserError) as error:
+            folder(root=None, train=photos, val_share=0, val=photos, cache_dir=cache or "x").check("test")
+        assert "p1.png" in str(error.value) and "p2.png" in str(error.value)
+    with pytest.raises(UserError, match=r"2 of 7 images(.|\n)*p1\.png(.|\n)*p2\.png"):
+        folder(root=None, train=photos, val=photos).check("fit")
+    for name in ("p1", "p2", "p4"):
+        Image.new("I;16", (48, 40)).save(photos / f"{name}.png")
+    with pytest.raises(UserError, match=r"3 of 7 images(.|\n)*python -m sr\.imaging\.convert"):
+        folder(root=None, train=photos, val=photos).check("fit")
