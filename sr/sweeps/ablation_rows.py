@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -17,7 +18,7 @@ def with_rows(words: Words, folders: Sequence[Path], sweeping: bool) -> tuple[Wo
     """`+ablation=<name>` becomes all of its rows, `ablation=<name>/<pattern>` those that are meant.
 
     A row behaves like an experiment: its choices and settings win over a model's recipe, what is typed beside it wins
-    over them, and a budget scales its step counts.
+    over them, unless it is what the rows vary, and a budget scales its step counts.
 
     Args:
         words: as typed.
@@ -49,6 +50,8 @@ def with_rows(words: Words, folders: Sequence[Path], sweeping: bool) -> tuple[Wo
             f"ablation={ablation.name} has rows of several scales, which scale=... would all make the same. Choose "
             f"rows instead, for example -m ablation='{ablation.name}/*_x{ablation.rows[some].settings['scale']}'"
         )
+    if "resume" not in words:  # whose words were taken when it began
+        _refuse_varied(ablation, others)
     absent = _without_vgg(words.value("vgg_weights")) if sweeping and any(r.needs_vgg for r in chosen) else ""
     left_out = {r.name: absent for r in chosen if r.needs_vgg and absent}
     runnable = [f"{ablation.name}/{r.name}" for r in chosen if r.name not in left_out]
@@ -110,6 +113,36 @@ def _meant(ablation: Ablation, patterns: Sequence[str]) -> list[AblationRow]:
             )
         chosen |= hits
     return list(chosen.values())
+
+
+def _refuse_varied(ablation: Ablation, typed: Words) -> None:
+    """Raises a UserError where a typed key would make rows alike that bear different labels.
+
+    What is typed wins over a row, so this is every key that the rows vary, what lies above it and what lies within it.
+    """
+    varied: dict[str, str] = {}
+    for key in dict.fromkeys(key for row in ablation.rows.values() for key in row.settings):
+        values = {name: row.settings.get(key) for name, row in ablation.rows.items()}
+        if len({str(value) for value in values.values()}) > 1:
+            varied[_path(key)] = "; ".join(
+                f"{name}: {key.lstrip('+')}={value}" for name, value in values.items() if value is not None
+            )
+    for word in typed:
+        # Of a group of which several are chosen, as callbacks=[ema], what is not named stays as it is.
+        own = [f"{word.key}.{name}" for name in typed.names(word.key) or ()] if "[" in word.value else [_path(word.key)]
+        for path, told in varied.items():
+            if any(f"{mine}.".startswith(f"{path}.") or f"{path}.".startswith(f"{mine}.") for mine in own):
+                raise UserError(
+                    f"{word.text}: this is what the rows of ablation={ablation.name} differ in ({shorten(told, 160)}); "
+                    "typed, it would hold for all of them, whatever their labels say. Leave it out, choose rows "
+                    f"(ablation={ablation.name}/<row>), or train it for itself, without ablation="
+                )
+
+
+def _path(key: str) -> str:
+    """Where in a config a key stands: `+loss@losses.first` -> `losses.first`."""
+    name = key.lstrip("+")
+    return name.partition("@")[2] or name
 
 
 def _without_vgg(weights: str | None) -> str:

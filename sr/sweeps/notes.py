@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from sr.compose.keys import declared as declared_key
 from sr.errors import some
 from sr.measuring.scoring import BASELINE
 from sr.metrics.metric import declared
@@ -39,7 +40,7 @@ def notes(
         words.append(f"note: {ablation.note}")
     for reason in dict.fromkeys(left_out.values()):
         words.append(f"not run: {', '.join(row for row, why in left_out.items() if why == reason)}: {reason}")
-    return words + _parts_of_sets(lines, columns) + _not_alike(lines)
+    return words + _parts_of_sets(lines, columns) + _not_alike(lines) + _alike(lines)
 
 
 def _parts_of_sets(lines: Sequence[Line], columns: Sequence[Column]) -> list[str]:
@@ -75,3 +76,14 @@ def _not_alike(lines: Sequence[Line]) -> list[str]:
                 "again"
             )
     return words
+
+
+def _alike(lines: Sequence[Line]) -> list[str]:
+    """The labels under which one and the same run stands, seed by seed: what tells them apart was not trained."""
+    found: dict[str, dict[str, None]] = {}
+    for line in lines:
+        for run in line.runs if line.label != BASELINE and not line.label.endswith(PLUS) else ():
+            config = {key: value for key, value in flat(run.config).items() if declared_key(key).result}
+            found.setdefault(repr(sorted(config.items())), {})[line.label] = None
+    groups = dict.fromkeys(" and ".join(labels) for labels in found.values() if len(labels) > 1)
+    return [f"note: {labels} are one and the same training: their configs are equal" for labels in groups]

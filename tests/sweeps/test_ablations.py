@@ -201,6 +201,33 @@ def test_a_scale_typed_over_rows_of_several_scales_is_refused():
 
 
 @pytest.mark.parametrize(
+    ("ablation", "typed"),
+    [
+        ("l1_l2", "loss=l1"),
+        ("l1_l2/l1", "loss=l2"),  # which this row does not set, but what its label says
+        ("l1_l2", "loss.terms.pixel.weight=2"),
+        ("residual_scaling", "model.res_scale=0.5"),
+        ("vdsr/whole_image*", "optimizer.lr=0.05"),
+        ("vdsr/d20", "optimizer=adam"),
+        ("reparam_blocks", "model=plain"),
+        ("reparam_blocks", "callbacks=[population_statistics]"),
+        ("rlfn_blocks", "model.channels=16"),
+        ("srgan_losses", "loss@losses.adversarial=srgan"),
+        ("srgan_losses", "losses.adversarial.terms={}"),
+    ],
+)
+def test_what_the_rows_vary_cannot_be_typed_for_all_of_them(ablation, typed, tmp_path):
+    with pytest.raises(UserError, match="this is what the rows of ablation=") as told:
+        with_rows(Words([f"+ablation={ablation}", typed, f"vgg_weights={tmp_path}/some.pth"]), (), sweeping=True)
+    assert typed in str(told.value) and f"ablation={ablation.partition('/')[0]}/<row>" in str(told.value)
+
+
+def test_what_the_rows_have_in_common_can_be_typed():
+    with_rows(Words(["+ablation=l1_l2", "model.num_blocks=1", "recipe=srresnet", "optimizer.lr=0.1"]), (), True)
+    with_rows(Words(["+ablation=reparam_blocks", "callbacks=[]", "scale=2", "steps=10", "seed=0,1"]), (), True)
+
+
+@pytest.mark.parametrize(
     ("text", "hint"),
     [
         ("title: x\nrowz: {}", "unknown key rowz"),

@@ -152,6 +152,16 @@ def test_runs_that_were_not_trained_alike_are_told_where_they_are_averaged(tmp_p
     assert "trained alike" not in write(runs, tmp_path, ablation(), {}, "command")
 
 
+def test_lines_whose_configs_are_equal_are_told(tmp_path):
+    runs = [run(tmp_path, 30.0, seed, ablation=f"x/{row}") for row in "abc" for seed in (0, 1)]
+    for made, lr in zip(runs, (1, 1, 1, 1, 2, 2), strict=True):
+        made.config.update(seed=made.seed, optimizer={"lr": lr}, data_dir=str(made.folder))
+    told = "A and B are one and the same training: their configs are equal"
+    assert told in write(runs, tmp_path, ablation(), {}, "command")
+    runs[1].config["seed"] = runs[0].config["seed"] = 7  # of no seed of the other's
+    assert "same training" not in write(runs, tmp_path, ablation(), {}, "command")
+
+
 def test_files_are_written_in_utf8_whatever_the_locale(tmp_path):
     lines = (
         "import pathlib, sys, warnings",
