@@ -25,6 +25,12 @@ def check_targets(cfg: dict[str, Any]) -> None:
     """
     for path, node in _targets(cfg, ""):
         _check(path, node)
+    for name, node in (cfg.get("callbacks") or {}).items():
+        if isinstance(node, dict) and node and "_target_" not in node:
+            raise UserError(
+                f"callbacks.{name} is given {', '.join(f'{key}={value}' for key, value in node.items())}, but neither "
+                f"the recipe nor what was typed has this callback. Type callbacks=[{name}] too, or leave it out"
+            )
 
 
 def without_leftovers(cfg: DictConfig, typed: Collection[str]) -> DictConfig:

@@ -1,6 +1,8 @@
 """The typed root of every composed config, with every key declared, and the rule that finds a model's recipe."""
 
 from dataclasses import dataclass, field
+from fractions import Fraction
+from math import ceil
 from typing import Any
 
 from hydra import compose
@@ -205,8 +207,12 @@ def _paper_of(recipe: str) -> Any:
 
 
 def share(total: int, part: float) -> int:
-    """A part of a number of steps, 1 at least: ${share:${steps},0.9}."""
-    return max(1, int(total * part + 1e-6))
+    """A part of a number of steps, as ${share:${steps},0.9}; 1 at least, and a part below 1 ends before the last step.
+
+    Up, so that a rate that is halved every third of a run is halved twice however short it is; 0.333334 is a third.
+    """
+    steps = ceil(total * Fraction(part).limit_denominator(1000))
+    return max(1, min(steps, total - 1) if part < 1 else steps)
 
 
 def scale_name(scale: Any) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from sr.errors import UserError
 from sr.runs.curves import by_scale, scale_title
-from sr.runs.differences import settings
+from sr.runs.differences import choices, settings
 from sr.runs.folder import Run
 
 MOST = 3  # differing keys in a label; where more differ, classes alone are named
@@ -63,9 +63,12 @@ def labels(runs: Sequence[Run], given: Sequence[str] | None = None) -> list[str]
         if len(keys) > MOST:
             keys = [key for key in keys if key.endswith("._target_")][:MOST]
         words = [[_word(key, own[key]) for key in keys] for own in differing]
+        ablated = [str(choices(runs[i]).get("ablation") or "").rpartition("/")[2] for i in indices]
+        if all(ablated) and len(set(ablated)) == len({str(own) for own in differing}) > 1:
+            words = [[row] for row in ablated]  # a row's name tells all that its settings are
         one_network = len(indices) == len(runs)
         for n, i in enumerate(indices):
-            named[i] = ", ".join(words[n] if one_network and keys else [name, *words[n]])
+            named[i] = ", ".join(words[n] if one_network and words[n] else [name, *words[n]])
             if any(other == words[n] and own != differing[n] for other, own in zip(words, differing, strict=True)):
                 named[i] += f" ({runs[i].folder.name})"
     return named

@@ -38,7 +38,7 @@ def jitter(
         labels: names of the runs, in order; None: what tells them apart.
 
     Raises:
-        UserError: a run without this column; a share that is none.
+        UserError: a run without this column; a share that is none; no run with enough values for a figure.
     """
     if not 0 < share <= 1:
         raise UserError(f"figure.share={share}: the part of each curve that is measured, above 0 and at most 1")
@@ -50,6 +50,17 @@ def jitter(
             row = {"label": label, "run": str(run.folder), "seed": run.seed, "column": column, "values": len(values)}
             rows.append({**row, "jitter": jitter_of(values, share), "last": float(values[-1])})
             lines.append((number, label, steps, values))
+    short = [row for row in rows if not np.isfinite(row["jitter"])]
+    if len(short) == len(rows):
+        raise UserError(
+            f"figure=jitter: no run has 3 values of {rows[0]['column']} in the last {share:.0%} of its curve, which a "
+            "jitter takes. Type figure.share=1, or train with a smaller val_every_steps"
+        )
+    notes = [
+        f"no jitter of {row['label']}, seed {row['seed']}: it has {row['values']} values in all, and 3 in the last "
+        f"{share:.0%} are needed"
+        for row in short
+    ]
     figure = page(9, max(3.2, 1.2 + 0.32 * len(rows)))
     left, right = figure.subplots(1, 2, width_ratios=[1.7, 1])
     seen: set[str] = set()
@@ -73,4 +84,4 @@ def jitter(
     right.margins(x=0.2)
     right.grid(axis="y", visible=False)
     right.set(xlabel=f"jitter in the last {share:.0%} of the run, dB")
-    return Drawing(figure, rows)
+    return Drawing(figure, rows, notes)

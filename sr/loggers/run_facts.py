@@ -1,5 +1,6 @@
 """What the loggers are told about a run beside its config."""
 
+import re
 import subprocess
 from collections.abc import Mapping
 from functools import cache
@@ -28,18 +29,24 @@ class RunFacts(TypedDict):
     tags: list[str]
 
 
-def run_facts(folder: Path, name: str, choices: Mapping[str, Any], scale: str, sweep: Path | None) -> RunFacts:
+def run_facts(
+    folder: Path, name: str, choices: Mapping[str, Any], scale: str, sweep: Path | None, seed: int = 0
+) -> RunFacts:
     """What loggers show of a run.
 
     Args:
         folder: the run folder.
-        name: as it is shown.
+        name: as it is shown; of a sweep's row with the row and the seed behind it.
         choices: names chosen from the config groups.
         scale: as in folder names: 2, or 2-3-4.
+        seed: of the run.
         sweep: folder of the sweep that runs now, if one does; a row that is resumed alone is found in its folder.
     """
     around = (p for p in folder.resolve().parents[:2] if any((p / file).is_file() for file in SWEEP_FILES))
     group = sweep or next(around, None)
+    if group:
+        row = str(choices.get("ablation") or "").rpartition("/")[2] or re.sub(r"_?[0-9a-f]{8}$", "", folder.name)
+        name = " ".join(filter(None, [name, row, "" if f"seed{seed}" in row else f"seed{seed}"]))
     tags = [f"model:{choices['model']}", f"scale:x{scale}", f"recipe:{choices['recipe']}"]
     return RunFacts(folder=str(folder), name=name, group=group.name if group else None, tags=tags)
 

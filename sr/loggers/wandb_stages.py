@@ -61,11 +61,16 @@ class WandbStages(L.Callback):
 
     @rank_zero_only
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Repeat what was logged with the checkpoint that is gone on from: a killed process may not have sent it."""
-        for logger in trainer.loggers:
-            if isinstance(logger, CsvLog) and trainer.ckpt_path and (row := logger.rows.get(trainer.global_step)):
-                known = {key: float(value) for key, value in row.items() if key != "step"}
-                self.run.log_metrics(known, trainer.global_step - 1)
+        """Repeat what was logged up to the checkpoint that is gone on from: a killed process may not have sent it.
+
+        Online that is the checkpoint's own step; what came before, W&B takes only once. Offline it is all of it: each
+        process has a file of its own, and the last one shall be whole.
+        """
+        for logger in trainer.loggers if trainer.ckpt_path else ():
+            for step, row in sorted(logger.rows.items()) if isinstance(logger, CsvLog) else ():
+                if step == trainer.global_step or self.run.experiment.offline:
+                    known = {key: float(value) for key, value in row.items() if key != "step"}
+                    self.run.log_metrics(known, step - 1)
 
     @rank_zero_only
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

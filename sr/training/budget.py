@@ -94,7 +94,8 @@ def rescaled(cfg: DictConfig, factor: float, typed: Collection[str]) -> DictConf
     for path, value in flat(recipe).items():
         counted = isinstance(value, int) or (isinstance(value, list) and all(isinstance(v, int) for v in value))
         if declared(path).budget == "steps" and path not in typed and counted and not isinstance(value, bool):
-            _change(cfg, path, _scaled(value, factor), "steps")
+            scaled = _periods(value, factor) if path.endswith(".step_size") else _scaled(value, factor)
+            _change(cfg, path, scaled, "steps")
     # Scaled with the rest, validation would take the same time as in the full run: longer than the training.
     stages = stage_configs(cfg, typed)
     least = math.ceil(stages[-1].end / cfg.budget.validations) if cfg.budget.validations else 1
@@ -102,6 +103,11 @@ def rescaled(cfg: DictConfig, factor: float, typed: Collection[str]) -> DictConf
         shortest = min(stage.end - stage.begin for stage in stages)
         _change(cfg, "val_every_steps", min(max(cfg.val_every_steps, least), shortest), "steps")
     return cfg
+
+
+def _periods(value: int, factor: float) -> int:
+    """The steps between two changes of a rate: up, so that a short run has no more of them than a long one."""
+    return max(1, math.ceil(value * factor - 1e-6))
 
 
 def _scaled(value: Any, factor: float) -> Any:

@@ -141,7 +141,7 @@ def trainer(
             callbacks.append(hydra.utils.instantiate(node, **extra))
     callbacks.append(last)  # after the others: an average of weights must have taken the step that is saved
     loggers: list[Any] = [CsvLog(folder)]
-    known = {"facts": run_facts(folder, name, plain(cfg.choices), scale_name(cfg.scale), sweep)}
+    known = {"facts": run_facts(folder, name, plain(cfg.choices), scale_name(cfg.scale), sweep, cfg.seed)}
     for node in filter(None, cfg.logger.values()):
         ours = str(node.get("_target_")).startswith("sr.")  # another library's takes what it takes
         loggers.append(hydra.utils.instantiate(node, **(known if ours else {}), _convert_="all"))

@@ -7,6 +7,7 @@ from sr.errors import UserError
 from sr.figures.convergence import convergence, first_reached, mean_curve
 from sr.figures.curves import curve, groups, labels
 from sr.figures.jitter import jitter, jitter_of
+from sr.runs.folder import Run
 
 ADAM, SGD = {"_target_": "torch.optim.Adam", "lr": 1e-3}, {"_target_": "torch.optim.SGD", "lr": 1e-4}
 
@@ -55,6 +56,21 @@ def test_models_are_named_and_runs_that_look_alike_by_their_folder(make_run):
     assert labels(runs[:1]) == ["srcnn"]
 
 
+def test_rows_of_an_ablation_are_told_by_their_names_whatever_they_set(make_run):
+    def row(place: str, name: str, seed: int) -> Run:
+        own = {f"loss_{i}": f"{name}{i}" for i in range(5)}
+        return make_run(place, [1.0, 2.0], seed=seed, choices={"model": "srcnn", "ablation": f"x/{name}"}, **own)
+
+    runs = [row("0", "l1", 0), row("1", "l1", 1), row("2", "l2", 0)]
+    assert labels(runs) == ["l1", "l1", "l2"]
+    runs[1].config["extra"] = 1  # beside the rows something was swept over
+    assert len(set(labels(runs))) == 3
+
+
+def test_what_is_not_finite_is_no_point_of_a_curve(make_run):
+    assert curve(make_run("a", [1.0, float("inf"), float("nan"), 2.0]))[2].tolist() == [1.0, 2.0]
+
+
 def test_jitter_is_the_scatter_around_a_trend():
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 0.3, 4000)
@@ -73,6 +89,15 @@ def test_jitter_is_drawn_for_each_run(make_run, png):
     assert png(drawing).std() > 10
     with pytest.raises(UserError, match=r"figure\.share=0"):
         jitter(runs, share=0)
+
+
+def test_a_run_of_too_few_validations_for_its_jitter_is_told(make_run):
+    short, long = make_run("0", [20, 25, 22], model="repsr"), make_run("1", range(20, 26))
+    assert jitter([short, long]).notes == [
+        "no jitter of repsr, seed 0: it has 3 values in all, and 3 in the last 50% are needed"
+    ]
+    with pytest.raises(UserError, match=r"no run has 3 values of val/psnr_y in the last 50%.*figure\.share=1"):
+        jitter([short])
 
 
 def test_the_mean_is_over_the_steps_that_all_seeds_have():

@@ -117,7 +117,7 @@ def test_a_run_resumed_offline_is_one_run(command, typed, kept):
     assert begin.run.run_id == end.run.run_id and begin.run.resume and end.run.resume
     assert [sorted(r["trainer/global_step"] for r in f.history if "val/psnr_y" in r) for f in (begin, end)] == [
         [2, 4],
-        [4, 6],  # what a killed part may not have kept is repeated
+        [2, 4, 6],  # what a killed part may not have kept is repeated: the last file is whole
     ]
     for entry in (c for f in (begin, end) for a in f.artifacts for c in a.manifest.contents):
         assert Path(entry.local_path).stat().st_size == entry.size  # what the first part logged is still there
@@ -145,6 +145,7 @@ def test_a_sweep_is_a_group_and_a_row_resumed_alone_stays_in_it(command, typed, 
     files = [kept(row)[0] for row in rows]
     assert [f.run.run_group for f in files] == ["my_sweep"] * 2
     assert len({f.run.run_id for f in files}) == 2
+    assert sorted(f.run.display_name for f in files) == ["ecbsr_m4c8_x2 seed1", "ecbsr_m4c8_x2 seed2"]
     assert command("train.py", f"resume={rows[0]}", "steps=6").code == 0
     assert kept(rows[0])[1].run.run_group == "my_sweep"
 
@@ -229,6 +230,15 @@ def test_the_group_is_the_sweep_around_the_run(tmp_path):
     assert run_facts(row, "bsrn_x2", choices, "2", tmp_path / "other")["group"] == "other"
     (tmp_path / "my_sweep" / "sweep.json").write_text("{}")
     assert run_facts(row, "bsrn_x2", choices, "2", None)["group"] == "my_sweep"
+
+
+def test_a_row_of_a_sweep_is_told_by_its_name(tmp_path):
+    def name(row: str, seed: int, **more: str) -> str:
+        choices = {"model": "bsrn", "recipe": "bsrn", **more}
+        return run_facts(tmp_path / row, "bsrn_x2", choices, "2", tmp_path, seed)["name"]
+
+    assert name("esa_cca_1f6a2b3c", 3, ablation="bsrn_attention/esa_cca") == "bsrn_x2 esa_cca seed3"
+    assert name("lr0.1_seed4_1f6a2b3c", 4) == "bsrn_x2 lr0.1_seed4" and name("1f6a2b3c", 0) == "bsrn_x2 seed0"
 
 
 def test_the_code_version_works_with_and_without_git(monkeypatch, tmp_path):

@@ -13,6 +13,7 @@ from sr.compose import schema as config
 from sr.compose.checks import check_targets, without_leftovers
 from sr.compose.conf import CONF
 from sr.compose.keys import declared, root
+from sr.compose.schema import share
 from sr.compose.words import Words
 from sr.errors import UserError
 from sr.runs.config import flat, plain
@@ -170,6 +171,22 @@ def test_what_is_typed_wins_over_a_row(compose):
     store(ablation, ablation.rows["late"])
     cfg = compose("ablation=repsr_switch/late", "model=repsr_m10c32", "model.num_blocks=2", "data=bundled", "steps=100")
     assert (cfg.model.channels, cfg.model.num_blocks, cfg.callbacks.population_statistics.at_step) == (32, 2, 90)
+
+
+@pytest.mark.parametrize("part", [0.333334, 0.2, 0.05])
+def test_a_short_run_has_no_more_periods_than_a_long_one(part):
+    meant = round(1 / part) - 1
+    for steps in (*range(2, 100), 4000, 300_000):
+        period = share(steps, part)
+        assert len(range(period, steps, period)) <= meant, steps
+    assert share(20, 0.333334) == 7 and share(300_000, 0.333334) == 100_000 and share(10**6, 0.2) == 200_000
+    assert share(5, 0.9) == 4 and share(1, 0.9) == 1 and share(30, 2.0) == 60  # a part of a run lies within it
+
+
+def test_settings_of_a_callback_that_is_not_there_are_refused(command):
+    outcome = command("train.py", "ablation=repsr_switch/late", "model=srresnet", "data=bundled", "steps=10")
+    assert outcome.code == 1 and "Traceback" not in outcome.err, outcome
+    assert "callbacks.population_statistics is given at_step=9, but neither the recipe nor" in outcome.err
 
 
 def test_a_name_becomes_all_rows_and_a_pattern_some(tmp_path):
