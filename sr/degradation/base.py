@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sr.degradation.fingerprint import fingerprint
 from sr.errors import UserError
 
 Range = float | Sequence[float]  # a fixed value, or [low, high] to draw from uniformly for each image
@@ -37,9 +38,12 @@ class Step:
 
     @property
     def key(self) -> str:
-        """Names the operation and its settings."""
-        settings = ",".join(f"{k}={v}" for k, v in sorted(vars(self).items()))
-        return f"{type(self).__name__}({settings})"
+        """Names the operation: its settings, bytes of arrays, contents of files and the code of its class.
+
+        Raises:
+            UserError: it holds something that cannot be described.
+        """
+        return f"{type(self).__name__}-{fingerprint(self, (Step,))}"
 
     def __call__(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         raise NotImplementedError
@@ -78,7 +82,9 @@ class Degradation:
 
     @property
     def key(self) -> str:
-        return "+".join(s.key for s in self.steps)
+        """Names all that LR depends on besides HR."""
+        own = "" if type(self) is Degradation else f"{type(self).__name__}-{fingerprint(self, (Degradation, Step))}:"
+        return own + "+".join(s.key for s in self.steps)
 
     @property
     def margin(self) -> int:
