@@ -9,8 +9,7 @@ from typing import Any
 from sr.comparison.rows import Row
 from sr.metrics.metric import Metric, declared
 from sr.metrics.protocols import get_protocol
-from sr.runs.config import flat
-from sr.runs.differences import choices
+from sr.runs.differences import as_trained, choices
 from sr.scores.published import METRICS, MOS_NOTE, opinions
 from sr.scores.score import Score, identical_note, metrics_of, pivot, remarks
 from sr.scores.text import legend
@@ -147,7 +146,7 @@ def _texts(metrics: Sequence[Metric], *values: Any) -> str:
 
 def _values(row: Row, titles: Mapping[tuple[str, int], str]) -> dict[str, Any]:
     run = row.source.run if row.source else None
-    values: dict[str, Any] = dict(choices(run)) | flat(run.config) if run else {}
+    values: dict[str, Any] = dict(choices(run)) | as_trained(run) if run else {}
     values |= {**row.settings, "entry": row.label, "scale": row.scale}
     said = remarks(row.scores, "dataset", "images", "protocol")
     values |= {

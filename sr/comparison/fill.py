@@ -15,7 +15,7 @@ from sr.compose.spelling import spelled_out
 from sr.compose.words import Words, quoted
 from sr.data.module import SRDataModule
 from sr.errors import UserError, reason
-from sr.measuring.scoring import BASELINE, Entry, pick_device, score_set
+from sr.measuring.scoring import BASELINE, Entry, papers_protocols, pick_device, score_set
 from sr.metrics.metric import Metric
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver
@@ -73,7 +73,7 @@ class Filler:
         """The row with what it lacks on a set; as it is where its model cannot be loaded or run."""
         if (entry := self._entry(row)) is None:
             return row
-        asked = [get_protocol(name) for name in protocols or self.cfg.protocols or entry.model.protocols]
+        asked = [get_protocol(name) for name in protocols or self.cfg.protocols or papers_protocols(entry, data)]
         if not comparable(data):  # whose LR is another than that which a protocol makes itself
             asked = [p for p in asked if not p.defines_lr] or [get_protocol(SEEN)]
         images = len(data.pairs("test"))
@@ -102,7 +102,8 @@ class Filler:
     def _entry(self, row: Row) -> Entry | None:
         """What the row is measured as; None where its model cannot be loaded."""
         model = self._model(row.source) if row.source else Bicubic(row.scale).merged()
-        return Entry(row.label.removesuffix("+"), model, ensemble=row.ensemble) if model is not None else None
+        known = row.source.published if row.source else ""
+        return Entry(row.label.removesuffix("+"), model, known, ensemble=row.ensemble) if model is not None else None
 
     def _model(self, source: Source) -> SuperResolver | None:
         """A source's model in its merged form, in place of the one that was held."""

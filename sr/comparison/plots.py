@@ -1,7 +1,7 @@
 """What is drawn over runs: training curves, and PSNR against cost with the papers' points beside ours."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sr.comparison.columns import Table
@@ -9,7 +9,7 @@ from sr.comparison.rows import Row, lr_settings
 from sr.metrics.protocols import get_protocol
 from sr.runs.curves import by_scale, scale_title
 from sr.runs.folder import Run
-from sr.scores.published import published, published_costs
+from sr.scores.published import Published, published, published_costs
 from sr.scores.score import Score
 
 POINTS = 400  # of a curve, at most
@@ -35,7 +35,7 @@ def cost_pictures(table: Table) -> list[dict[str, Any]]:
             kind = s.dataset, s.scale, s.protocol, s.images
             if s.metric == "psnr" and math.isfinite(s.value):
                 found.setdefault(kind, []).append(_point(row.label, s.value, *cost))
-            if _of_other_lr(row, s):
+            if _of_other_lr(row, s) or s.left_out:
                 other_lr.add(kind)
     pictures = [
         {"title": f"{kind[0]} x{kind[1]}, {kind[2]}", "points": ours + ([] if kind in other_lr else _papers(*kind))}
@@ -52,11 +52,23 @@ def _point(label: str, psnr: float, macs: int | None, parameters: int | None, pa
 def _papers(dataset: str, scale: int, protocol: str, images: int) -> list[dict[str, Any]]:
     """The models of which both PSNR and cost are published."""
     return [
-        _point(model, paper.values["psnr"], round(float(row["macs_g"]) * 1e9), int(row["parameters"]), paper=True)
+        _point(
+            _label(model, paper, row),
+            paper.values["psnr"],
+            round(float(row["macs_g"]) * 1e9),
+            int(row["parameters"]),
+            paper=True,
+        )
         for (model, at), row in published_costs().items()
         if at == scale and row["macs_g"] and row["parameters"]
         if (paper := published(model, scale, dataset, protocol, images))
     ]
+
+
+def _label(model: str, paper: Published, cost: Mapping[str, str]) -> str:
+    """A model's name, with a word where one of its figures was recalled and not checked."""
+    kinds = paper.source_kind, cost["parameters_kind"], cost["macs_kind"]
+    return f"{model} (recalled)" if "memory" in kinds else model
 
 
 def _of_other_lr(row: Row, s: Score) -> bool:

@@ -12,10 +12,10 @@ from sr.measuring.cost import cost, lr_size
 from sr.metrics.protocols import get_protocol
 from sr.runs.checkpoint import construct
 from sr.runs.folder import Run
-from sr.scores.published import published, published_costs
+from sr.scores.published import IMAGES, published, published_costs
 
 PER_MILLION = 420.0  # points squared of a bubble, for each million of parameters
-SMALLEST = 14.0  # points squared: a bubble that can still be seen
+CENTRE = 4.0  # points squared of the dot within it, which is seen where the bubble is too small
 
 
 def published_points(scale: int, dataset: str, protocols: Sequence[str]) -> list[dict[str, Any]]:
@@ -24,15 +24,17 @@ def published_points(scale: int, dataset: str, protocols: Sequence[str]) -> list
     for row in (r for (_, at), r in published_costs().items() if at == scale and r["macs_g"] and r["parameters"]):
         papers = (published(row["model"], scale, dataset, protocol) for protocol in protocols)
         if found := next(filter(None, papers), None):
-            kind = "recalled" if found.source_kind == "memory" else "published"
+            kinds = {f"{cell}_kind": row[f"{cell}_kind"] for cell in ("parameters", "macs")}
+            kinds["psnr_kind"] = found.source_kind
+            kind = "recalled" if "memory" in kinds.values() else "published"
             point = {"model": row["model"], "parameters": int(row["parameters"]), "macs_g": float(row["macs_g"])}
-            point |= {"psnr": found.values["psnr"], "protocol": found.protocol, "kind": kind, "source": found.source}
-            points.append(point)
+            point |= {"psnr": found.values["psnr"], "protocol": found.protocol, "kind": kind, **kinds}
+            points.append(point | {"source": found.source, "cost_source": row["source"]})
     return points
 
 
 def run_points(runs: Sequence[Run], scale: int, dataset: str, protocols: Sequence[str]) -> list[dict[str, Any]]:
-    """Runs measured on this set at this scale, as they ended; their cost is counted merged, on LR that gives 720p."""
+    """Runs measured on all of this set at this scale, as they ended; cost is counted merged, on LR that gives 720p."""
     points = []
     for run in runs:
         found = [
@@ -40,6 +42,8 @@ def run_points(runs: Sequence[Run], scale: int, dataset: str, protocols: Sequenc
             for protocol in protocols
             for s in run.scores
             if (s.dataset, s.scale, s.protocol, s.metric, s.model) == (dataset, scale, protocol, "psnr", run.name)
+            and s.images == IMAGES.get(dataset, s.images)
+            and not s.left_out  # as the figures beside it
         ]
         if not found:
             continue
@@ -47,6 +51,7 @@ def run_points(runs: Sequence[Run], scale: int, dataset: str, protocols: Sequenc
         macs = cost(model, lr_size(scale), scale).macs / 1e9
         point = {"model": run.name, "parameters": sum(p.numel() for p in model.parameters()), "macs_g": macs}
         last = {"psnr": found[-1].value, "protocol": found[-1].protocol, "kind": "ours", "source": str(run.folder)}
+        last |= dict.fromkeys(("parameters_kind", "macs_kind", "psnr_kind"), "measured")
         points.append(point | last)
     return points
 
@@ -77,7 +82,9 @@ def bubble(
     ours = run_points(runs, scale, dataset, known)
     notes = []
     if skipped := len(runs) - len(ours):
-        notes.append(f"{skipped} of {len(runs)} runs have no figure on {dataset} x{scale} under {', '.join(known)}")
+        notes.append(
+            f"{skipped} of {len(runs)} runs have no figure on all of {dataset} x{scale} under {', '.join(known)}"
+        )
     points += ours
     if not points:
         raise UserError(
@@ -88,8 +95,8 @@ def bubble(
 
 
 def area(parameters: float) -> float:
-    """Of a bubble, in points squared."""
-    return SMALLEST + PER_MILLION * parameters / 1e6
+    """Of a bubble, in points squared: in proportion to what it stands for."""
+    return PER_MILLION * parameters / 1e6
 
 
 def named(point: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> str:
@@ -118,6 +125,7 @@ def _draw(points: Sequence[Mapping[str, Any]], scale: int, dataset: str, protoco
             p["macs_g"], p["psnr"], s=area(p["parameters"] * shrink), facecolor="none" if hollow else tint,
             edgecolor="black" if own else tint, linewidth=1.6 if own else 1.0, alpha=1.0 if hollow or own else 0.75,
         )  # fmt: skip
+        ax.scatter(p["macs_g"], p["psnr"], s=CENTRE, color="black" if own else tint, edgecolor="none")
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter("{x:g}")
     ax.margins(x=0.1, y=0.12)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sr.scores.published import published
+from sr.scores.published import published, published_protocols
 from sr.scores.text import markdown
 from sr.zoo.entries import ZOO
 
@@ -30,19 +30,31 @@ class ModelCost:
     latency_ratio: float | None
     protocol: str
     published_psnr: str  # dB on Set5 / Set14 / B100 / Urban100
+    published_psnr_kind: str  # of its sources (sr.scores.published)
     reproduced_psnr: str
     published_parameters: int | None
+    published_parameters_kind: str
     published_macs_g: float | None
+    published_macs_kind: str
     note: str
 
 
-def published_cells(model: str, scale: int, protocols: Sequence[str]) -> tuple[str, str]:
-    """The first of the protocols under which the paper has figures, and its PSNR on the four sets."""
-    for protocol in protocols:
-        found = [published(model, scale, name, protocol) for name in SETS]
-        if any(found):
-            return protocol, " / ".join(f"{p.values['psnr']:.2f}" if p else "-" for p in found)
-    return protocols[0], ""
+def published_cells(model: str, scale: int, protocols: Sequence[str]) -> tuple[str, str, str]:
+    """The paper's own protocol, its PSNR on the four sets, and the kinds of their sources.
+
+    Args:
+        model: the name in conf/model.
+        scale: enlargement factor.
+        protocols: of the network's kind, which say which one is meant where several have figures of as many sets.
+    """
+    known = [*protocols, *(p for name in SETS for p in published_protocols(model, scale, name))]
+    found = {p: [published(model, scale, name, p) for name in SETS] for p in dict.fromkeys(known)}
+    protocol = max(found, key=lambda p: sum(figure is not None for figure in found[p]))  # the first of the fullest
+    figures = found[protocol]
+    if not any(figures):
+        return protocol, "", ""
+    cells = " / ".join(f"{p.values['psnr']:.2f}" if p else "-" for p in figures)
+    return protocol, cells, ", ".join(dict.fromkeys(p.source_kind for p in figures if p))
 
 
 def reproduced_cells(results: Sequence[dict[str, str]], model: str, scale: int, protocol: str) -> str:
@@ -67,7 +79,7 @@ def as_markdown(rows: Sequence[ModelCost]) -> str:
     """The table to read, with remarks below it."""
     head = ["model", "scale", "parameters (merged)", "MACs 720p, G", "MACs 256x256, G", "activations 720p, M"]
     head += ["convs", "receptive field", "peak 720p, MiB", "latency, ms", "ratio"]
-    head += ["protocol", "published PSNR", "reproduced PSNR"]
+    head += ["protocol", "published PSNR", "kind of source", "reproduced PSNR"]
     lines, remarks = [head], []
     for r in rows:
         merged = f" ({r.merged_parameters:,})" if r.merged_parameters != r.parameters else ""
@@ -76,9 +88,9 @@ def as_markdown(rows: Sequence[ModelCost]) -> str:
         line += [f"{r.macs_256 / 1e9:.2f}", f"{r.activations_720p / 1e6:.1f}", str(r.convolutions)]
         line += [str(r.receptive_field or ""), f"{r.peak_mib_720p:.0f}", latency]
         line += ["" if r.latency_ratio is None else f"{r.latency_ratio:.2f}"]
-        lines.append([*line, r.protocol, r.published_psnr, r.reproduced_psnr])
+        lines.append([*line, r.protocol, r.published_psnr, r.published_psnr_kind, r.reproduced_psnr])
         differ = r.published_macs_g is not None and abs(r.macs_720p / 1e9 / r.published_macs_g - 1) > 0.005
         if r.note or differ:
-            published = f" published {r.published_macs_g:g} G;" if differ else ""
+            published = f" {r.published_macs_g:g} G are known ({r.published_macs_kind});" if differ else ""
             remarks.append(f"- {r.model} x{r.scale}:{published} {r.note}".rstrip(" ;"))
     return markdown(lines) + ("\n\n" + "\n".join(remarks) if remarks else "")

@@ -76,7 +76,7 @@ def _row(
 ) -> ModelCost:
     large, small = cost(model, lr_size(cfg.scale), cfg.scale), cost(model, SMALL, cfg.scale)
     known = published_costs().get((name, cfg.scale), {})
-    protocol, figures = published_cells(name, cfg.scale, (*model.protocols, "y_uint8", "y"))
+    protocol, figures, kind = published_cells(name, cfg.scale, model.protocols)
     return ModelCost(
         model=name,
         scale=cfg.scale,
@@ -94,9 +94,12 @@ def _row(
         latency_ratio=time.ratio if time else None,
         protocol=protocol,
         published_psnr=figures,
+        published_psnr_kind=kind,
         reproduced_psnr=reproduced_cells(results, name, cfg.scale, protocol),
         published_parameters=int(known["parameters"]) if known.get("parameters") else None,
+        published_parameters_kind=known.get("parameters_kind", ""),
         published_macs_g=float(known["macs_g"]) if known.get("macs_g") else None,
+        published_macs_kind=known.get("macs_kind", ""),
         note=known.get("note", ""),
     )
 

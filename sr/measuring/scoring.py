@@ -22,7 +22,7 @@ from sr.metrics.protocol import DEFAULT, Protocol
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver
 from sr.precision import full_precision
-from sr.scores.published import Published, comparable, published
+from sr.scores.published import Published, comparable, published, published_protocols
 from sr.scores.score import Key, Score, averages, beside, scores_of, table, write
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,11 @@ class Entry:
     published: str = ""  # the name of the paper's figures (sr.scores.published) that it is to be held against
     merge: bool = True  # measured in its merged form; false where that would be another function
     ensemble: bool = False  # averaged over the eight flips and rotations of LR (Lim et al., EDSR, section 3.4)
+
+    @property
+    def paper(self) -> str:
+        """The name of its published figures; "" for none."""
+        return self.published or (BASELINE if self.name == BASELINE else "")
 
 
 @dataclass(frozen=True)
@@ -168,13 +173,18 @@ def score_all(
 
 def _papers(entry: Entry, means: Sequence[Score], data: SRDataModule) -> dict[Key, Published]:
     """The papers' figures for one model's averages on one set, where LR is what the papers measure on."""
-    name = entry.published or (BASELINE if entry.name == BASELINE else "")
-    found: dict[Key, Published] = {}
+    name, found = entry.paper, dict[Key, Published]()
     for s in means if name and comparable(data) else ():
         plus = "+" if name != BASELINE and s.model.endswith("+") else ""
         if paper := published(name + plus, s.scale, s.dataset, s.protocol, s.images):
             found[s.model, s.dataset, s.scale, s.protocol] = paper
     return found
+
+
+def papers_protocols(entry: Entry, data: SRDataModule) -> list[str]:
+    """Under which a model is measured on a set where none are asked for: its kind's, then those of its figures."""
+    known = published_protocols(entry.paper, data.scale, data.test_name) if comparable(data) else []
+    return list(dict.fromkeys([*entry.model.protocols, *known]))
 
 
 def _protocols(
@@ -183,7 +193,7 @@ def _protocols(
     """Those asked for, or the papers'; what makes its own bicubic LR says nothing about a set whose LR is another."""
     others = [e for e in entries if e.name != BASELINE]
     like = others if entry.name == BASELINE and others else [entry]
-    found = [get_protocol(name) for name in asked or dict.fromkeys(n for e in like for n in e.model.protocols)]
+    found = [get_protocol(name) for name in asked or dict.fromkeys(n for e in like for n in papers_protocols(e, data))]
     own = [] if comparable(data) else [p for p in found if p.defines_lr]
     if own and asked:
         raise UserError(

@@ -16,7 +16,7 @@ def settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
     (`loss: l1`), and so does the name of an ablation's row, or of a recipe, for several keys that follow from it and
     that nobody typed. Keys that only repeat another one are left out (`data.patch_size` beside `patch_size`).
     """
-    configs = [flat(run.config) for run in runs]
+    configs = [as_trained(run) for run in runs]
     keys = differing(runs)
     # A node without keys says nothing that the missing of its keys does not say.
     values = {key: [None if (v := config.get(key)) == {} else v for config in configs] for key in keys}
@@ -39,6 +39,17 @@ def settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
         key: column for key, column in (named | plain).items() if not declared(key).own_column and _varies(column)
     }
     return [{key: column[i] for key, column in columns.items()} for i in range(len(runs))]
+
+
+def as_trained(run: Run) -> dict[str, Any]:
+    """The run's config as dotted keys, with the patch that it was trained on where `hr_patch_size` says it."""
+    config = flat(run.config)
+    hr, scale = config.get("hr_patch_size"), config.get("scale")
+    if not hr or not scale or "patch_size" in Words(run.overrides).keys:
+        return config
+    sides = [max(1, int(hr) // s) for s in (scale if isinstance(scale, list) else [scale])]
+    given, side = config.get("patch_size"), sides if isinstance(scale, list) else sides[0]
+    return config | {key: side for key in ("patch_size", "data.patch_size") if key in config and config[key] == given}
 
 
 def choices(run: Run) -> Mapping[str, Any]:

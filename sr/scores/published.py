@@ -2,7 +2,8 @@
 
 A row of `published.csv` names the protocol that the source states (`stated_protocol`) and ours that corresponds to it
 (`protocol`; empty where none does). Rows are compared under one protocol only. `source_kind`: page (the paper's text or
-tables), readme (a repository's page or picture, or another paper's table), code, memory (recalled, not checked).
+tables), readme (a repository's page or picture, or another paper's table), code, memory (recalled, not checked). Of
+costs (`published_cost.csv`) each cell has a kind of its own, and there is one more: counted (on the published graph).
 """
 
 import csv
@@ -61,7 +62,10 @@ def _table() -> dict[tuple[str, int, str, str], Published]:
 
 @cache
 def published_costs() -> dict[tuple[str, int], dict[str, str]]:
-    """`parameters`, `macs_g` (multiply-adds in G at 720p) and `note` by model and scale; "" where nothing is known."""
+    """`parameters` and `macs_g` (multiply-adds in G at 720p), with their kinds, and `note`, by model and scale.
+
+    A cell is "" where nothing is known.
+    """
     return {(r["model"], int(r["scale"])): r for r in read_table("published_cost.csv")}
 
 
@@ -89,13 +93,19 @@ def published(model: str, scale: int, dataset: str, protocol: str, images: int |
     return _table().get((model, scale, dataset, protocol))
 
 
-def goals(model: str, scales: Collection[int], protocols: Collection[str]) -> str:
+def published_protocols(model: str, scale: int, dataset: str) -> list[str]:
+    """The protocols under which a model's figures on a set are published, in the table's order."""
+    return [row.protocol for row in _table().values() if (row.model, row.scale, row.dataset) == (model, scale, dataset)]
+
+
+def goals(model: str, scales: Collection[int], protocols: Collection[str] | None) -> str:
     """What a training run has to reach: the papers' figures of its model, a line for each protocol and source.
 
     Args:
         model: the name in conf/model; "" has no figures.
         scales: that are trained.
-        protocols: under which the run is measured at its end; figures under others are said to need their own.
+        protocols: that were chosen for the measuring at the run's end; figures under others are said to need their own.
+            None: those of the figures are among them.
 
     Returns:
         Lines; empty where no figure is known.
@@ -107,12 +117,13 @@ def goals(model: str, scales: Collection[int], protocols: Collection[str]) -> st
             lines.setdefault((row.scale, row.protocol, row.citation), []).append(cell)
     if not lines:
         return ""
-    others = ",".join(dict.fromkeys(protocol for _, protocol, _ in lines if protocol not in protocols))
+    chosen = protocols or ()
+    others = ",".join(dict.fromkeys(p for _, p, _ in lines if protocols is not None and p not in protocols))
     text = [
         f"  x{scale} {protocol}: {', '.join(cells)} ({source})" for (scale, protocol, source), cells in lines.items()
     ]
     if others:
-        text.append(f"  to be measured under {others} too, type protocols=[{','.join([*protocols, others])}]")
+        text.append(f"  to be measured under {others} too, type protocols=[{','.join([*chosen, others])}]")
     return "\n".join([f"published, {legend(METRICS)}:", *text])
 
 

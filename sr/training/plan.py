@@ -157,6 +157,6 @@ def introduction(plan: Plan, folder: Path) -> str:
         text += f"{label}{stage.end - stage.begin:,} steps of {stage.cfg.batch_size} LR patches of {patch}"
     text += f" from {plan.stages[-1].data.describe()}\nrun folder: {folder}"
     paper = published_name(plain(plan.stages[-1].cfg.model), plan.name)
-    measured = [get_protocol(protocol).name for protocol in cfg.protocols or model.protocols]
-    reach = goals(paper, scales(plan.stages[-1].cfg), measured)
+    chosen = [get_protocol(protocol).name for protocol in cfg.protocols] if cfg.protocols else None
+    reach = goals(paper, scales(plan.stages[-1].cfg), chosen)
     return f"{text}\n{reach}" if reach else text

@@ -169,3 +169,14 @@ def test_published_opinions_stand_beside_srgan(made_up):
 
 def test_durations():
     assert [duration(s) for s in (5.4, 65, 3725)] == ["5 s", "1 min 05 s", "1 h 02 min"]
+
+
+def test_the_patch_is_the_one_that_was_trained_on(made_up):
+    hr = made_up("a", patch_size=48, hr_patch_size=33, scale=3)
+    typed = made_up("b", patch_size=48, hr_patch_size=33, scale=3)
+    typed.run.overrides.append("patch_size=48")
+    several = made_up("c", patch_size=16, hr_patch_size=96, scale=2)
+    several.run.config["scale"] = [2, 3]
+    found = [settings([source.run for source in (hr, typed, several)])[i]["patch_size"] for i in range(3)]
+    assert found == [11, 48, [48, 32]]
+    assert "data.patch_size" not in settings([hr.run, typed.run])[0]

@@ -34,7 +34,7 @@ def test_it_is_drawn_with_runs_and_says_what_was_left_out(make_run, png):
     runs = [make_run("a", results=[row("srcnn", 30.1)]), make_run("b", results=[row("srcnn", 25.0, dataset="B100")])]
     drawing = bubble(runs)
     assert [r["kind"] for r in drawing.rows].count("ours") == 1
-    assert drawing.notes == ["1 of 2 runs have no figure on Set5 x4 under y, y_uint8, y_classic, y_float"]
+    assert drawing.notes == ["1 of 2 runs have no figure on all of Set5 x4 under y, y_uint8, y_classic, y_float"]
     assert png(drawing).std() > 5
     names = [text.get_text() for text in drawing.figure.axes[0].texts]
     assert len(names) == len(drawing.rows) and "bsrn" in names
@@ -52,5 +52,17 @@ def test_a_choice_of_models_another_set_and_nothing_left():
         bubble(dataset="Set6")
 
 
-def test_areas_grow_with_parameters():
-    assert area(2e6) - area(1e6) == pytest.approx(area(1e6) - area(0))
+def test_areas_are_in_proportion_to_parameters():
+    assert area(2e6) == pytest.approx(2 * area(1e6)) and area(0) == 0
+
+
+def test_a_network_is_drawn_at_its_own_cost_and_what_is_recalled_is_told():
+    (rfdn,) = (p for p in published_points(4, "Set5", ("y",)) if p["model"] == "rfdn")
+    assert (rfdn["macs_g"], rfdn["macs_kind"], rfdn["parameters_kind"], rfdn["psnr_kind"]) == (
+        31.37, "counted", "readme", "readme",
+    )  # fmt: skip
+    assert all(p["kind"] == "recalled" for p in published_points(2, "Set5", ("y",)) if "memory" in p.values())
+
+
+def test_a_run_on_a_part_of_a_set_does_not_stand_beside_figures_of_the_whole(make_run):
+    assert not run_points([make_run("a", results=[row("srcnn", 30.1) | {"images": 2}])], 4, "Set5", ("y_classic",))

@@ -7,7 +7,9 @@ import pytest
 from sr.data.benchmarks import Set5
 from sr.degradation import Degradation, GaussianNoise, MatlabBicubic
 from sr.measuring import cost_table
+from sr.measuring.scoring import Entry, papers_protocols
 from sr.metrics.protocols import PROTOCOLS
+from sr.models.ecbsr import ECBSR
 from sr.scores.published import IMAGES, comparable, goals, published, published_costs, read_table
 from sr.scores.score import averages, beside, read, scores_of, write
 
@@ -61,6 +63,7 @@ def test_what_a_run_has_to_reach_is_said_with_protocol_and_source():
     assert "x4 rgb: Set5 30.55 / 0.8701" in told and "x2" not in told and "EDSR paper Table 3" in told
     assert told.endswith("type protocols=[y,rgb,y_uint8,edsr_div2k]")
     assert "protocols=" not in goals("rlfn", [4], ["y", "rgb"])
+    assert "protocols=" not in goals("edsr", [4], None)  # then those of the figures are measured
     assert [line.split(":")[0].strip() for line in goals("vdsr", [2, 3], ["y_classic", "edsr_div2k"]).splitlines()] == [
         "published, PSNR in dB / SSIM", "x2 y_classic", "x2 edsr_div2k", "x3 y_classic", "x3 edsr_div2k",
     ]  # fmt: skip
@@ -101,6 +104,43 @@ def test_reproduced_figures_come_from_results_csv():
     assert cost_table.reproduced_cells(results, "imdn", 4, "y") == ""
 
 
-def test_published_costs_name_models(root):
-    for name, scale in published_costs():
+def test_the_cost_table_has_the_figures_of_the_paper_with_their_kind():
+    assert cost_table.published_cells("edsr", 4, ("y", "rgb")) == (
+        "y_uint8", "32.46 / 28.80 / 27.71 / 26.64", "readme",
+    )  # fmt: skip
+    assert cost_table.published_cells("rlfn_s", 4, ("y", "rgb"))[2] == "memory"
+    assert cost_table.published_cells("drcn", 4, ("y_classic", "y"))[2] == "readme, memory"
+    assert cost_table.published_cells("repsr", 4, ("y", "rgb")) == ("y", "", "")
+
+
+def test_published_costs_name_models_and_are_those_of_the_networks(root):
+    for (name, scale), known in published_costs().items():
         assert (root / f"conf/model/{name}.yaml").is_file() and scale in (2, 3, 4)
+        for cell in ("parameters", "macs"):
+            kinds = (
+                ("page", "readme", "code", "memory", "counted")
+                if known["macs_g" if cell == "macs" else cell]
+                else ("",)
+            )
+            assert known[f"{cell}_kind"] in kinds, (name, scale)
+
+
+def test_what_is_quoted_elsewhere_is_no_page_of_the_paper():
+    assert not [row for row in rows() if "quoted" in row["source"] and row["source_kind"] == "page"]
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "protocols"),
+    [
+        ("edsr", 4, ["y", "rgb", "y_uint8"]),
+        ("srresnet", 4, ["y", "rgb", "srgan", "y_uint8"]),
+        ("mdsr", 2, ["y", "rgb", "y_uint8"]),
+        ("rlfn", 4, ["y", "rgb"]),
+        ("", 4, ["y", "rgb"]),
+    ],
+)
+def test_the_protocol_of_a_published_figure_chooses_what_is_measured(tmp_path, name, scale, protocols):
+    entry = Entry("mine", ECBSR(scale, num_blocks=1, channels=4), name)
+    assert papers_protocols(entry, Set5(data_dir=tmp_path, scale=scale)) == protocols
+    noisy = Degradation(scale, [MatlabBicubic(scale), GaussianNoise(5)])
+    assert papers_protocols(entry, Set5(data_dir=tmp_path, scale=scale, degradation=noisy)) == ["y", "rgb"]
