@@ -22,7 +22,7 @@ WITHIN: dict[str, Key] = {
     "callbacks.panels*": HARMLESS,
     "budget.factor": HARMLESS,
     **dict.fromkeys((f"data.*{name}" for name in (
-        "num_workers", "data_dir", "cache_dir", "download", "check_leaks",
+        "num_workers", "data_dir", "cache_dir", "download", "check_leaks", "check_pairs",
     )), Key(result=False, sets=True)),
     **dict.fromkeys(("data.lr", "data.*.lr", "data.*val_lr", "data.*test_lr", "data.*track", "data.*degradation*"), LR),
 }  # fmt: skip

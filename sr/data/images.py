@@ -70,6 +70,10 @@ class Images:
             self._fingerprints = each(lambda i: fingerprint(self[i]), len(self))
         return self._fingerprints
 
+    @fingerprints.setter
+    def fingerprints(self, known: list[Fingerprint]) -> None:
+        self._fingerprints = known
+
 
 class LazyImages(Images):
     """Image files decoded each time they are asked for; nothing is written to disk."""

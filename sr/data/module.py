@@ -42,6 +42,7 @@ class SRDataModule(Loaders):
         cache_dir: folder of the decoded images.
         val_images: how many validation images are used while training; None for all.
         check_leaks: refuse training images that are also validation images.
+        check_pairs: refuse LR files that show something else than their HR.
         download: fetch official archives that are missing.
     """
 
@@ -59,6 +60,7 @@ class SRDataModule(Loaders):
         cache_dir: str | Path = "data/cache",
         val_images: int | None = 10,
         check_leaks: bool = True,
+        check_pairs: bool = True,
         download: bool = False,
     ) -> None:
         super().__init__()
@@ -66,7 +68,12 @@ class SRDataModule(Loaders):
         for key, number in {"seed": seed, "num_workers": num_workers, "val_images": val_images}.items():
             if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
                 raise UserError(f"{key}={number!r} must be a whole number")
-        for key, flag in {"dihedral": dihedral, "check_leaks": check_leaks, "download": download}.items():
+        for key, flag in {
+            "dihedral": dihedral,
+            "check_leaks": check_leaks,
+            "check_pairs": check_pairs,
+            "download": download,
+        }.items():
             if not isinstance(flag, bool):
                 raise UserError(f"data.{key}={flag!r} must be true or false")
         for name, value in {"scale": scale, "patch_size": patch_size, "batch_size": batch_size}.items():
@@ -81,7 +88,8 @@ class SRDataModule(Loaders):
         if self.degradation.scale != scale:
             raise UserError(f"the degradation shrinks by {self.degradation.scale}, but scale={scale}")
         self.cache_dir = Path(cache_dir)
-        self.val_images, self.check_leaks, self.download = val_images, check_leaks, download
+        self.val_images, self.download = val_images, download
+        self.check_leaks, self.check_pairs = check_leaks, check_pairs
         self._sets: dict[tuple[str, int], Pairs] = {}  # by part and scale
 
     parts: ClassVar[tuple[str, ...]] = ("train", "val", "test")  # that the set offers
@@ -164,6 +172,7 @@ class SRDataModule(Loaders):
             cache_dir=None if part == "test" else self.cache_dir,
             label=f"{self.name} {part}",
             fixed=part != "train",
+            check_pairs=self.check_pairs,
         )
 
     def pairs(self, part: str) -> Pairs:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from sr.data.belonging import decoded, looked_at, report
 from sr.data.cache import ImageStore
 from sr.data.images import DerivedImages, Images, LazyImages
 from sr.data.pairs import ImagePair, check_sizes
@@ -34,7 +35,7 @@ class Pairs:
         return len(self.names)
 
     def verify(self) -> None:
-        """Decode every file that was not decoded yet.
+        """Decode every file that was not decoded yet, and hold LR files against HR.
 
         Raises:
             UserError: names all that cannot be used.
@@ -59,6 +60,7 @@ class PairSet(Pairs):
         degradation: makes LR from HR where there are no LR files.
         cache_dir: where decoded images are kept; None decodes on demand and writes nothing.
         label: names the set in the progress bar and in the cache.
+        check_pairs: refuse LR files that show something else than their HR.
         fixed: LR of a random degradation is drawn once for each image (seeded by its name), as measuring needs;
             otherwise anew for each crop.
     """
@@ -72,9 +74,11 @@ class PairSet(Pairs):
         cache_dir: str | Path | None,
         label: str,
         fixed: bool,
+        check_pairs: bool = True,
     ) -> None:
         check_sizes(pairs, scale)
-        self.scale, self.degradation = scale, degradation
+        self.scale, self.degradation, self.label = scale, degradation, label
+        self._to_check = check_pairs and cache_dir is None  # what is decoded on demand is looked at by `verify`
         self.names = [p.name for p in pairs]
         self.paths = [p.hr for p in pairs]
         unique = {path: i for i, path in enumerate(dict.fromkeys(self.paths))}
@@ -90,6 +94,8 @@ class PairSet(Pairs):
         if files:
             self.lr = cached(LazyImages(files), f"LR x{scale}")
             self._lr_of = list(range(len(files)))
+            if check_pairs and cache_dir is not None:
+                report(looked_at(self.hr, self.lr, self._hr_of, scale, Path(cache_dir)), label)
         elif fixed or degradation.deterministic:
             made = DerivedImages(self.hr, self._degrade, f"{degradation.key} x{scale}", scale)
             self.lr = cached(made, f"LR x{scale}")
@@ -115,9 +121,11 @@ class PairSet(Pairs):
         return np.ascontiguousarray(self.degradation(hr, generator).numpy().transpose(1, 2, 0))
 
     def verify(self) -> None:
-        for images in (self.hr, self.lr):
-            if images is not None and not isinstance(images, DerivedImages):
-                images.fingerprints  # noqa: B018
+        if self.lr is None or isinstance(self.lr, DerivedImages):
+            self.hr.fingerprints  # noqa: B018
+        elif self._to_check:
+            report(decoded(self.hr, self.lr, self._hr_of, self.scale), self.label)
+        self._to_check = False
 
     def whole(self, index: int) -> Pixels:
         (h, w), s = self.grids[index], self.scale

@@ -1,0 +1,229 @@
+"""Whether LR files show what their HR files show: each LR is held against its own HR, shrunk.
+
+Whole images are told apart by their thumbnails, which blur, noise and small shifts hardly change; a shift is measured
+on one crop of each image, where it has detail.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from sr.data.images import THUMBNAIL, Fingerprint, Images, each, fingerprint
+from sr.errors import LINES, UserError, some
+
+log = logging.getLogger(__name__)
+RULES = 1  # raise it when other pairs are found: what was found by older rules is then looked at anew
+
+# Correlations of 16x16 grey thumbnails. Of one photo: 0.99 and more.
+SAME = 0.9
+DOUBTFUL, UNLIKE = 0.8, 0.6  # where the crop does not fit either: below them it is said, and refused
+CLEARLY = 0.1  # another image fits only if it does so by this much better
+FLAT = 4.0  # standard deviation of a thumbnail, 8-bit levels: below it nothing can be told
+ONE_COLOUR = 1.0  # the same of an LR that shows nothing
+# Correlations of the gradients of a crop. Of unrelated photos, at the best of all shifts: below 0.3.
+UNRELATED = 0.3
+SURE = 0.5  # a shift is believed from here on
+GAIN = 0.03  # and only if it fits by so much better than none
+CROP, SEARCH = 64, 8  # LR pixels: side of the crop, and how far it is moved to each side
+LEAST_SHIFT = 0.3  # LR pixels
+TURNS = ("turned by 90 degrees", "turned by 180 degrees", "turned by 270 degrees", "mirrored", "turned and mirrored")
+
+# The NTIRE tracks of 2018, whose LR are moved, blurred and noisy by design.
+REALISTIC = re.compile(r".+x4(m|d|w\d*)")
+
+
+class Fit(NamedTuple):
+    """How a crop of LR fits HR.
+
+    Attributes:
+        best: correlation at the best shift; None where the crop has no detail.
+        gain: by how much it is better than without a shift.
+        shift: (down, right), in LR pixels, of the place in HR that fits.
+    """
+
+    best: float | None
+    gain: float = 0.0
+    shift: tuple[float, float] = (0.0, 0.0)
+
+
+def fit(hr: np.ndarray, lr: np.ndarray, thumbnail: np.ndarray, scale: int) -> Fit:
+    """Move a crop of LR over HR.
+
+    Args:
+        hr: (H, W, 3) uint8.
+        lr: (h, w, 3) uint8.
+        thumbnail: (16, 16) of HR: where it changes most, the crop lies.
+        scale: enlargement factor.
+    """
+    h, w = (min(a // scale, b) for a, b in zip(hr.shape[:2], lr.shape[:2], strict=True))
+    side = min(CROP, h - 4, w - 4)
+    if side < 8:
+        return Fit(None)
+    reach = min(SEARCH, (min(h, w) - side) // 2)
+    cells = thumbnail.astype(np.float64)
+    change = np.abs(np.diff(cells, axis=0))[:, :-1] + np.abs(np.diff(cells, axis=1))[:-1]
+    cell_y, cell_x = np.unravel_index(int(change.argmax()), change.shape)
+    y = int(np.clip((cell_y + 1) * h // THUMBNAIL - side // 2, reach, h - side - reach))
+    x = int(np.clip((cell_x + 1) * w // THUMBNAIL - side // 2, reach, w - side - reach))
+    crop = _gradient(lr[y : y + side, x : x + side, 1].astype(np.float64))
+    around = hr[(y - reach) * scale : (y + side + reach) * scale, (x - reach) * scale : (x + side + reach) * scale, 1]
+    wide = side + 2 * reach
+    field = _gradient(around.reshape(wide, scale, wide, scale).mean((1, 3)))
+    energy = float((np.abs(crop) ** 2).mean())
+    if energy < 1 or float((np.abs(field) ** 2).mean()) < 1:  # square of a level a pixel
+        return Fit(None)
+    size = field.shape
+    product = np.fft.ifft2(np.fft.fft2(field) * np.conj(np.fft.fft2(crop, size))).real
+    steps = 2 * reach + 1
+    norm = np.sqrt(energy * crop.size * np.maximum(_window_sums(np.abs(field) ** 2, len(crop)), 1))
+    match = product[:steps, :steps] / norm
+    row, column = (int(v) for v in np.unravel_index(int(match.argmax()), match.shape))
+    (down, rise), (right, more) = _top(match[:, column], row), _top(match[row], column)
+    best = float(match[row, column]) + rise + more
+    return Fit(best, best - float(match[reach, reach]), (down - reach, right - reach))
+
+
+def _gradient(grey: np.ndarray) -> np.ndarray:
+    """(h, w) -> (h - 1, w - 1) complex: the change to the right, and downwards as the imaginary part."""
+    return np.diff(grey, axis=1)[:-1] + 1j * np.diff(grey, axis=0)[:, :-1]
+
+
+def _window_sums(values: np.ndarray, side: int) -> np.ndarray:
+    """Sums over all squares of a side."""
+    sums = np.pad(values, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    return sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+
+
+def _top(line: np.ndarray, at: int) -> tuple[float, float]:
+    """Place of the top of the parabola through a peak and its neighbours, and how far it rises above the peak."""
+    if not 0 < at < len(line) - 1:
+        return float(at), 0.0
+    before, peak, after = (float(v) for v in line[at - 1 : at + 2])
+    bend = before - 2 * peak + after
+    if bend >= 0:
+        return float(at), 0.0
+    move = 0.5 * (before - after) / bend
+    return at + move, -0.25 * (before - after) * move
+
+
+class Findings(NamedTuple):
+    """What was found, a line for each pair."""
+
+    wrong: list[str]  # LR of another image, or of none
+    suspicious: list[str]
+
+
+def judge(hr: Images, lr: Images, hr_of: Sequence[int], fits: Sequence[Fit], scale: int) -> Findings:
+    """Decide for each LR file what it shows.
+
+    Args:
+        hr: HR images.
+        lr: LR images.
+        hr_of: which HR belongs to each LR.
+        fits: of a crop of each.
+        scale: enlargement factor.
+    """
+    found = Findings([], [])
+    large = np.array([f.thumbnail for f in hr.fingerprints], np.float64)
+    known = _normalised(large)
+    for i, own in enumerate(hr_of):
+        thumbnail = np.array(lr.fingerprints[i].thumbnail, np.float64)
+        name, told = lr.paths[i], large[own].std() >= FLAT
+        small = _normalised(thumbnail[None])[0]
+        likeness = float((known[own] * small).sum())
+        turned = [_normalised(t[None])[0] for t in _turns(thumbnail)]
+        wrong = ""
+        if told and thumbnail.std() < ONE_COLOUR:
+            wrong = f"is of one colour, {hr.paths[own]} is not"
+        elif told and likeness < SAME:
+            others = (known * small).sum((1, 2))
+            other = int(others.argmax())
+            turns = [float((known[own] * t).sum()) for t in turned]
+            if others[other] > max(SAME, likeness + CLEARLY, *turns):
+                wrong = f"shows {hr.paths[other]}, not {hr.paths[own]}"
+            elif max(turns) > max(SAME, likeness + CLEARLY):
+                wrong = f"is {TURNS[int(np.argmax(turns))]} against {hr.paths[own]}"
+            elif likeness < DOUBTFUL and (best := fits[i].best) is not None and best < UNRELATED:
+                wrong = f"shows nothing of {hr.paths[own]}"
+        if wrong:
+            doubt = REALISTIC.fullmatch(name.stem) or ("nothing" in wrong and likeness > UNLIKE)
+            (found.suspicious if doubt else found.wrong).append(f"{name} {wrong}")
+        elif (best := fits[i].best) is not None and best > SURE and fits[i].gain > GAIN:
+            down, right = (round(v * scale) for v in fits[i].shift)
+            if max(map(abs, fits[i].shift)) >= LEAST_SHIFT:
+                found.suspicious.append(f"{name} fits {hr.paths[own].name} {_moved(down, right)}")
+    return found
+
+
+def _normalised(images: np.ndarray) -> np.ndarray:
+    """(n, h, w) without mean and of norm 1."""
+    centred = images - images.mean((1, 2), keepdims=True)
+    return centred / np.maximum(np.sqrt((centred**2).sum((1, 2), keepdims=True)), 1e-9)
+
+
+def _turns(image: np.ndarray) -> list[np.ndarray]:
+    flipped = image[:, ::-1]
+    return [np.rot90(image, 1), np.rot90(image, 2), np.rot90(image, 3), flipped, np.rot90(flipped, 2)]
+
+
+def _moved(down: int, right: int) -> str:
+    ways = (down, ("lower", "higher")), (right, ("further right", "further left"))
+    parts = [f"{abs(n)} HR pixels {words[n < 0]}" for n, words in ways if n]
+    return " and ".join(parts)
+
+
+def report(found: Findings, label: str) -> None:
+    """Log what is suspicious.
+
+    Raises:
+        UserError: LR of another image.
+    """
+    if found.suspicious:
+        log.warning(
+            f"warning: {len(found.suspicious)} LR files of {label} do not fit their HR, which costs decibels "
+            f"unless it is meant:\n  {some(found.suspicious, 5, LINES)}"
+        )
+    if found.wrong:
+        raise UserError(
+            f"{len(found.wrong)} LR files of {label} do not show what their HR shows:\n  "
+            f"{some(found.wrong, 20, LINES)}\n  Put the right files there, or type data.check_pairs=false to go on all "
+            "the same"
+        )
+
+
+def looked_at(hr: Images, lr: Images, hr_of: Sequence[int], scale: int, cache_dir: Path) -> Findings:
+    """As `judge`, of decoded images; what was found is kept beside them and read again as long as no file changes."""
+    files = [[str(p.absolute()), p.stat().st_size, p.stat().st_mtime_ns] for p in (*hr.paths, *lr.paths)]
+    digest = blake2b(json.dumps([RULES, scale, list(hr_of), files]).encode(), digest_size=8).hexdigest()
+    kept = cache_dir / f"pairs-{digest}.json"
+    try:
+        return Findings(**json.loads(kept.read_text()))
+    except (OSError, ValueError, TypeError):
+        pass
+    thumbnails = [f.thumbnail for f in hr.fingerprints]
+    fits = each(lambda i: fit(hr[hr_of[i]], lr[i], thumbnails[hr_of[i]], scale), len(lr))
+    found = judge(hr, lr, hr_of, fits, scale)
+    part = kept.with_suffix(f".{id(found)}.tmp")
+    part.write_text(json.dumps(found._asdict()))
+    part.replace(kept)
+    return found
+
+
+def decoded(hr: Images, lr: Images, hr_of: Sequence[int], scale: int) -> Findings:
+    """As `judge`, of images that are decoded here, once; their fingerprints are kept."""
+
+    def look(i: int) -> tuple[Fingerprint, Fingerprint, Fit]:
+        large, small = hr[hr_of[i]], lr[i]
+        known = fingerprint(large)
+        return known, fingerprint(small), fit(large, small, known.thumbnail, scale)
+
+    looked = each(look, len(lr))
+    of_hr = {own: known for own, (known, _, _) in zip(hr_of, looked, strict=True)}
+    hr.fingerprints, lr.fingerprints = [of_hr[i] for i in range(len(hr))], [small for _, small, _ in looked]
+    return judge(hr, lr, hr_of, [f for _, _, f in looked], scale)

@@ -1,0 +1,120 @@
+"""LR files that belong to another image are found, and those that were degraded on purpose are left in peace."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageFilter
+
+from sr.data.folder import Folder
+from sr.errors import UserError
+from sr.imaging.resize import imresize
+
+Make = Callable[[np.ndarray, int], np.ndarray]
+RNG = np.random.default_rng(0)
+
+
+def scene(seed: int, height: int = 160, width: int = 200) -> np.ndarray:
+    """(H, W, 3) uint8 with structure of all sizes, as photos have."""
+    rng = np.random.default_rng(seed)
+    image = np.full((height, width, 3), 128.0)
+    for cells in (3, 6, 12, 25, 50, 100):
+        coarse = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), np.uint8))
+        image += (np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), float) - 128) * 0.75 / cells**0.4
+    return image.clip(0, 255).astype(np.uint8)
+
+
+def shrunk(hr: np.ndarray, scale: int = 4) -> np.ndarray:
+    return imresize(torch.from_numpy(hr.copy()).movedim(-1, 0), 1 / scale).movedim(0, -1).numpy()
+
+
+def realistic(hr: np.ndarray, seed: int) -> np.ndarray:
+    """As in the NTIRE tracks of 2018: moved by up to ten HR pixels, blurred and noisy."""
+    rng = np.random.default_rng(seed)
+    blurred = Image.fromarray(np.roll(hr, tuple(rng.integers(-10, 11, 2)), (0, 1))).filter(ImageFilter.GaussianBlur(3))
+    return (shrunk(np.asarray(blurred)) + rng.normal(0, 25, (40, 50, 3))).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def opened(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Callable[..., str]:
+    """opened(make, suffix) -> what is told about pairs whose LR is make(HR, number), in training and in measuring."""
+
+    def build(make: Make, suffix: str = "x4", **settings: Any) -> str:
+        (tmp_path / "HR").mkdir(exist_ok=True)
+        (tmp_path / "LR").mkdir(exist_ok=True)
+        for i in range(3):
+            Image.fromarray(scene(i)).save(tmp_path / f"HR/{i}.png")
+            Image.fromarray(make(scene(i), i)).save(tmp_path / f"LR/{i}{suffix}.png")
+        given = {"scale": 4, "patch_size": 8, "batch_size": 1, "cache_dir": tmp_path / "cache", **settings}
+        told = []
+        for parts in ({"train": tmp_path / "HR", "train_lr": tmp_path / "LR", "val_share": 0},) * 2 + (
+            {"test": tmp_path / "HR", "test_lr": tmp_path / "LR"},
+        ):
+            caplog.clear()
+            data = Folder(**parts, **given)
+            try:
+                data.pairs("train") if "train" in parts else data.check("test")
+                told.append(caplog.text)
+            except UserError as error:
+                told.append(f"error: {error}")
+        assert bool(told[0]) == bool(told[1]) == bool(told[2]), told  # also when nothing is decoded any more
+        return told[1]
+
+    caplog.set_level(logging.WARNING)
+    return build
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda hr, _: shrunk(hr),
+        lambda hr, _: np.asarray(Image.fromarray(hr).resize((50, 40), Image.Resampling.LANCZOS)),
+        lambda hr, i: (shrunk(hr) + np.random.default_rng(i).normal(0, 20, (40, 50, 3))).clip(0, 255).astype(np.uint8),
+        lambda hr, _: 255 - (255 - shrunk(hr)) // 2,  # brighter
+    ],
+)
+def test_right_pairs_pass_without_a_word(opened: Callable[..., str], make: Make) -> None:
+    assert opened(make) == ""
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda hr, i: shrunk(scene((i + 1) % 3)), r"HR/1\.png, not .*HR/0\.png"),
+        (lambda hr, i: shrunk(scene(i + 50)), "shows nothing of"),
+        (lambda hr, _: np.full((40, 50, 3), 128, np.uint8), "one colour"),
+        (lambda hr, _: np.zeros((40, 50, 3), np.uint8), "one colour"),
+        (lambda hr, _: shrunk(hr)[::-1, ::-1], "turned by 180 degrees"),
+        (lambda hr, _: shrunk(hr)[:, ::-1], "mirrored"),
+    ],
+)
+def test_lr_of_another_image_is_refused(opened: Callable[..., str], make: Make, words: str) -> None:
+    import re
+
+    told = opened(lambda hr, i: np.ascontiguousarray(make(hr, i)))
+    assert told.startswith("error: 3 LR files") and re.search(words, told) and "data.check_pairs=false" in told
+    assert opened(lambda hr, i: np.ascontiguousarray(make(hr, i)), check_pairs=False) == ""
+
+
+@pytest.mark.parametrize(
+    ("down", "right", "words"), [(0, 8, "8 HR pixels further right"), (-2, 0, "2 HR pixels higher")]
+)
+def test_a_shift_is_a_warning_that_names_it(opened: Callable[..., str], down: int, right: int, words: str) -> None:
+    told = opened(lambda hr, _: shrunk(np.roll(hr, (-down, -right), (0, 1))))
+    assert "warning: 3 LR files" in told and words in told and "0x4.png" in told
+
+
+@pytest.mark.parametrize("suffix", ["x4m", "x4d", "x4w1"])
+def test_the_realistic_tracks_are_never_errors(opened: Callable[..., str], suffix: str) -> None:
+    assert not opened(realistic, suffix).startswith("error")
+
+
+@pytest.mark.shared
+def test_the_cases(shared: Path, tmp_path: Path) -> None:
+    case = shared / "cases/pairs/swap"
+    with pytest.raises(UserError, match="2 LR files"):
+        Folder(train=case / "HR", train_lr=case / "LR", val_share=0, scale=4, cache_dir=tmp_path).pairs("train")
