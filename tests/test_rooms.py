@@ -11,7 +11,7 @@ import pytest
 SR = Path(__file__).resolve().parents[1] / "sr"
 # From the ground up. A room may import the ones before it.
 ROOMS = (
-    "errors", "precision", "imaging", "layers", "degradation", "metrics", "losses", "data", "models", "scores",
+    "errors", "precision", "whole", "imaging", "layers", "degradation", "metrics", "losses", "data", "models", "scores",
     "compose", "runs", "zoo", "measuring", "callbacks", "loggers", "training", "sweeps", "figures", "comparison", "cli",
 )  # fmt: skip
 OPTIONAL = {"albumentations", "mlflow", "tensorboard", "torchvision", "wandb"}

@@ -11,6 +11,9 @@ from typing import Any
 
 import lightning.pytorch as L
 
+from sr.runs.latest import BEFORE, LAST
+from sr.whole import copy_whole
+
 log = logging.getLogger(__name__)
 
 
@@ -18,7 +21,8 @@ class Checkpoints(L.Callback):
     """Writes `last.ckpt` and `best.ckpt` into one folder, each replaced atomically.
 
     `last.ckpt` is written at every validation, every `minutes`, every `every_steps` steps if given, at the end,
-    and when training is interrupted or fails.
+    and when training is interrupted. It never runs ahead of the logs: what a resume does not do again, a step's
+    figures and a validation, is written before it. The one before it stays as `previous.ckpt`.
 
     Args:
         folder: where the files go.
@@ -42,13 +46,18 @@ class Checkpoints(L.Callback):
         self.best: float | None = None
         self._written_at = time.monotonic()
         self._written_step = -1
+        self._captured: int | None = None  # step of what is written and not yet last.ckpt
         self._settled = False  # between two optimizer steps
         self._asked = False
         self._previous_handler: Any = None
 
     @property
     def last(self) -> Path:
-        return self.folder / "last.ckpt"
+        return self.folder / LAST
+
+    @property
+    def _part(self) -> Path:
+        return self.last.with_suffix(".part")
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "monitor": self.monitor}
@@ -63,6 +72,7 @@ class Checkpoints(L.Callback):
         self._written_at = time.monotonic()
         self._written_step = trainer.global_step
         self._asked = False
+        self._captured = None
         if threading.current_thread() is threading.main_thread():
             self._previous_handler = signal.signal(signal.SIGINT, self._ask)
 
@@ -78,10 +88,15 @@ class Checkpoints(L.Callback):
             signal.signal(signal.SIGINT, self._previous_handler)
             self._previous_handler = None
 
-    def on_train_batch_start(self, *_: Any, **__: Any) -> None:
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any, **__: Any) -> None:
+        self._publish(trainer)
+        if self._asked and self._settled and (trainer.world_size > 1 or self._written_step == trainer.global_step):
+            raise KeyboardInterrupt  # only now are the step's figures in the logs
         self._settled = False
 
-    on_validation_start = on_train_batch_start
+    def on_validation_start(self, *_: Any, **__: Any) -> None:
+        self._settled = False
+        self._captured = None  # written again after the validation, with it: a resume would not do it any more
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         step = trainer.global_step
@@ -89,13 +104,12 @@ class Checkpoints(L.Callback):
         self._settled = seen == step * trainer.accumulate_grad_batches  # else in the middle of an accumulated step
         if not self._settled:
             return
-        if self._asked:
-            raise KeyboardInterrupt
         due = (self.every_steps is not None and step % self.every_steps == 0) or step >= trainer.max_steps
+        due |= self._asked and trainer.world_size == 1
         # All processes must agree, as saving is collective: the first one's clock decides.
         late = time.monotonic() - self._written_at > 60 * self.minutes
         if step != self._written_step and (due or (step % 20 == 0 and trainer.strategy.broadcast(late))):
-            self._write_last(trainer)
+            self._capture(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
@@ -104,31 +118,56 @@ class Checkpoints(L.Callback):
         score = trainer.callback_metrics.get(self.monitor)
         if score is not None and (self.best is None or self.better * float(score) > self.best):
             self.best = self.better * float(score)
-            self._write(trainer, self.folder / "best.ckpt")
+            # Before last.ckpt, which knows of it: killed between the two, a resume validates again.
+            self._save(trainer, self.folder / "best.ckpt")
         self._write_last(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._publish(trainer)
         if trainer.global_step != self._written_step:
             self._write_last(trainer)
-        if self._asked:  # during the last validation: neither the next stage nor the measuring shall begin
+        if self._asked:  # neither the next stage nor the measuring shall begin
             raise KeyboardInterrupt
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        # Only after an interruption between two steps: after an error, or within a step or a validation, the
+        if self._captured is not None and trainer.fit_loop.epoch_loop._batches_that_stepped >= self._captured:
+            self._publish(trainer)  # by Lightning's count that step is logged
+        # Written anew only after SIGTERM between two steps: after an error, or within a step or a validation, the
         # weights may be half changed. Several processes are not interrupted at the same step. In all these cases
         # the last regular write must do.
-        interrupted = isinstance(exception, KeyboardInterrupt | SystemExit)
-        if interrupted and self._settled and trainer.world_size == 1 and trainer.global_step > self._written_step:
+        interrupted = isinstance(exception, SystemExit) and self._settled and trainer.world_size == 1
+        if interrupted and trainer.global_step > self._written_step:
             self._write_last(trainer)
 
     def _write_last(self, trainer: L.Trainer) -> None:
-        self._written_at = time.monotonic()
-        self._written_step = trainer.global_step
-        self._write(trainer, self.last)
+        self._capture(trainer)
+        self._publish(trainer)
 
-    def _write(self, trainer: L.Trainer, path: Path) -> None:
+    def _capture(self, trainer: L.Trainer) -> None:
+        """Write all that a resume needs, which counts from `_publish` on: Lightning logs a step after its hooks."""
+        trainer.save_checkpoint(self._part, weights_only=False)
+        self._captured = trainer.global_step
+
+    def _publish(self, trainer: L.Trainer) -> None:
+        if self._captured is None:
+            return
+        self._written_at, self._written_step, self._captured = time.monotonic(), self._captured, None
+        if trainer.is_global_zero:
+            _settle(self._part)
+            if self.last.is_file():
+                copy_whole(self.last, self.folder / BEFORE)
+            os.replace(self._part, self.last)
+
+    def _save(self, trainer: L.Trainer, path: Path) -> None:
         # In the same folder first: a move from another disk, such as that of the system's temporary files, can tear.
         part = path.with_suffix(".part")
         trainer.save_checkpoint(part, weights_only=False)
         if trainer.is_global_zero:
+            _settle(part)
             os.replace(part, path)
+
+
+def _settle(file: Path) -> None:
+    """Wait until the disk has a file: after a power cut its new name would else stand for half of it."""
+    with file.open("rb+") as f:
+        os.fsync(f.fileno())

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,21 +46,30 @@ class Clock(L.Callback):
     on_validation_start = on_train_end = on_exception = _stop
 
     @contextmanager
-    def recording(self, folder: Path, trainer: L.Trainer) -> Iterator[dict[str, Any]]:
-        """Keep `run.json` while the run goes on: running, then finished, or failed with the error.
+    def recording(
+        self, folder: Path, trainer: L.Trainer, resumed: Mapping[str, Any] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Keep `run.json` while the run goes on: running, then finished, interrupted, or failed with the error.
 
-        A run that is interrupted stays `running`: it may be continued.
+        Args:
+            folder: of the run.
+            trainer: that trains it.
+            resumed: the checkpoint that it goes on from, with the steps and seconds up to it.
 
         Yields:
             What else should stand in it, to be filled in.
         """
         facts: dict[str, Any] = {}
+        begun = int(resumed["global_step"]) if resumed else 0
+        if resumed and (known := resumed["callbacks"].get(self.state_key)):
+            self.load_state_dict(known)
 
         def write(status: str, error: str | None = None) -> None:
             if not trainer.is_global_zero or int(os.environ.get("LOCAL_RANK", 0)) > 0:
                 return  # the rank is not known to the trainer before it trains
-            if self.seconds:  # else nothing was trained, as in a complete run that is only measured again
-                facts.update(seconds=round(self.seconds, 3), steps=trainer.global_step)
+            if self.seconds:
+                # A run that is only measured again has a trainer that took no step.
+                facts.update(seconds=round(self.seconds, 3), steps=max(begun, trainer.global_step))
             record(folder, status, device=trainer.strategy.root_device.type, error=error, **facts)
 
         write("running")
@@ -70,6 +79,6 @@ class Clock(L.Callback):
             write("failed", f"{type(error).__name__}: {error}")
             raise
         except BaseException:
-            write("running")
+            write("interrupted")
             raise
         write("finished")

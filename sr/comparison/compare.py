@@ -23,6 +23,7 @@ from sr.metrics.metric import Metric, get_metrics
 from sr.runs import checkpoint
 from sr.runs.folder import Run, find_runs, is_run, read_run
 from sr.scores.text import aligned, write_csv
+from sr.whole import write_whole
 
 log = logging.getLogger(__name__)
 UNMEASURED = "No LPIPS: it is measured on the sets of benchmarks=[...], and none was named."
@@ -130,6 +131,5 @@ def _of_checkpoint(path: Path) -> Source:
 
 
 def _write(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
+    write_whole(file, text)
     log.info(str(file))

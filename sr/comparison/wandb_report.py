@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sr.errors import UserError
 from sr.scores.text import legend
+from sr.whole import write_whole
 
 if TYPE_CHECKING:
     from sr.comparison.columns import Table
@@ -109,8 +110,7 @@ def build(about: Compared, entity: str, project: str, out: Path, table: str, onl
 
 
 def _keep(spec: Mapping[str, Any], file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(spec, indent=2) + "\n", encoding="utf-8")
+    write_whole(file, spec)
 
 
 def _save(workspace: Any, report: Any) -> dict[str, str]:

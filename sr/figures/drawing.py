@@ -11,6 +11,7 @@ from typing import Any, ParamSpec
 import numpy as np
 
 from sr.errors import UserError
+from sr.whole import replacing
 
 try:
     import matplotlib
@@ -53,8 +54,8 @@ class Drawing:
         suffixes = sorted(self.figure.canvas.get_supported_filetypes())
         if path.suffix.lstrip(".") not in suffixes:
             raise UserError(f"{path}: a picture is written as one of {', '.join(suffixes)}, for example format=png")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.figure.savefig(path, dpi=DPI)
+        with replacing(path) as part:
+            self.figure.savefig(part, dpi=DPI)
         numbers = path.with_suffix(".csv")
         with numbers.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(dict.fromkeys(key for row in self.rows for key in row)))

@@ -16,6 +16,7 @@ from torch import Tensor
 from sr.errors import UserError
 from sr.imaging.color import to_uint8
 from sr.imaging.image_errors import MODES, ImageError, damaged
+from sr.whole import replacing
 
 T = TypeVar("T")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
@@ -166,9 +167,9 @@ def write_image(path: str | os.PathLike[str], image: np.ndarray | Tensor) -> Non
         raise UserError(f"cannot write {path}: it takes (H, W, 3) uint8, got {array.shape} {array.dtype}")
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise UserError(f"cannot write {path}: unknown suffix; use one of {', '.join(IMAGE_SUFFIXES)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
     options: dict[str, Any] = _SAVE.get(path.suffix.lower(), {})
-    Image.fromarray(np.ascontiguousarray(array)).save(path, **options)
+    with replacing(path) as part:
+        Image.fromarray(np.ascontiguousarray(array)).save(part, **options)
 
 
 def list_images(folder: str | os.PathLike[str]) -> list[Path]:

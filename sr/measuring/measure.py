@@ -22,6 +22,7 @@ from sr.measuring.scoring import pick_device
 from sr.models.base import SuperResolver
 from sr.scores.published import published_costs
 from sr.scores.text import write_csv
+from sr.whole import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def measure(cfg: DictConfig) -> None:
         rows.append(_row(name, model, parameters[name], cfg, times.get(name), results))
     text = as_markdown(rows) + "\n\n" + _legend(cfg, device)
     log.info("\n" + text + "\n")
-    (job.folder / "models.md").write_text(text + "\n")
+    write_whole(job.folder / "models.md", text + "\n")
     write_csv(job.folder / "models.csv", [f.name for f in fields(ModelCost)], map(asdict, rows))
     log.info(f"{job.folder / 'models.md'}\n{job.folder / 'models.csv'}")
 

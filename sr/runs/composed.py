@@ -18,7 +18,8 @@ from sr.compose.schema import TrainSchema
 from sr.compose.words import Word, Words, quoted
 from sr.errors import UserError
 from sr.runs.config import flat, hydras_choices, plain, read_config, typed_words, upgraded
-from sr.runs.record import write_whole
+from sr.runs.latest import LAST, saved
+from sr.whole import write_whole
 
 FILE = "composed.yaml"
 FORMAT = 2
@@ -168,11 +169,11 @@ def with_resumed_run(words: Words) -> Words:
 
 
 def run_folder(path: Path) -> Path:
-    """The run folder that `path` is or lies in, which must hold a checkpoint to go on from."""
+    """The run folder that `path` is or lies in: with a checkpoint to go on from, or a record to begin anew by."""
     for folder in (path, *path.parents[:2]):
-        if (folder / "checkpoints" / "last.ckpt").is_file():
+        if saved(folder) or (folder / FILE).is_file():
             return folder
-    found = "it does not exist" if not path.exists() else "there is no checkpoints/last.ckpt in it"
+    found = "it does not exist" if not path.exists() else f"neither checkpoints/{LAST} nor {FILE} is in it"
     raise UserError(
         f"resume={path}: not a run that can be continued: {found}. Give a run folder "
         "(outputs/<model>_x<scale>/<time>), or resume=last for the newest one"
@@ -180,11 +181,12 @@ def run_folder(path: Path) -> Path:
 
 
 def last_run(outputs: Path) -> Path:
-    """The run below `outputs` whose last checkpoint is the newest."""
-    found = list(outputs.glob("**/checkpoints/last.ckpt"))
+    """The run below `outputs` that is the newest by its last checkpoint, or where it has none by its beginning."""
+    found = {p.parents[1]: p for p in outputs.glob(f"**/checkpoints/{LAST}")}
+    found |= {p.parent: p for p in outputs.glob(f"**/{FILE}") if p.parent not in found}
     if not found:
         raise UserError(
-            f"resume=last: no run with a checkpoint below {outputs.resolve()}. Runs started from another "
+            f"resume=last: there is no run below {outputs.resolve()}. Runs started from another "
             "folder are found with resume=<run folder>"
         )
-    return max(found, key=lambda p: p.stat().st_mtime).parents[1]
+    return max(found, key=lambda folder: found[folder].stat().st_mtime)

@@ -10,6 +10,7 @@ from statistics import mean
 from typing import Any
 
 from sr.runs.folder import Run
+from sr.whole import replacing
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,8 @@ def draw(groups: Mapping[str, Sequence[Run]], file: Path) -> bool:
         axes.set(title=scale, xlabel="optimizer steps", ylabel="validation PSNR (dB)")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
-    picture.savefig(file)
+    with replacing(file) as part:
+        picture.savefig(part)
     return True
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from sr.compose.keys import declared
 from sr.errors import UserError
 from sr.runs.config import before_budget, flat, hydras_choices, read_config, typed_words
+from sr.runs.lock import held
 from sr.runs.record import recorded
 from sr.scores.score import Score, read
 
@@ -26,7 +27,7 @@ class Run:
         curve: the rows of metrics.csv; each holds `step` and what was logged there.
         seconds: of training, over all resumes; None where it was not recorded.
         steps: optimizer steps done.
-        status: finished, failed or running (begun, and neither of these: it may have been interrupted).
+        status: finished, failed, running, or interrupted: begun, none of these, and no process runs it any more.
         seed: of the run.
         error: what a failed run said.
     """
@@ -64,6 +65,7 @@ def read_run(folder: Path) -> Run:
     files = [folder / "results.csv", *sorted(folder.glob("x*/results.csv"))]
     scores = [score for file in files if file.is_file() for score in read(file)]
     curve = _curve(folder / "metrics.csv")
+    status = facts.get("status") or ("finished" if scores else "running")
     return Run(
         folder=folder,
         name=_name(folder, config),
@@ -73,7 +75,7 @@ def read_run(folder: Path) -> Run:
         curve=curve,
         seconds=facts.get("seconds"),
         steps=int(facts.get("steps") or max((row["step"] for row in curve), default=0)),
-        status=facts.get("status") or ("finished" if scores else "running"),
+        status="interrupted" if status == "running" and not held(folder) else status,  # a killed run wrote nothing
         seed=int(config.get("seed") or 0),
         error=facts.get("error"),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sr.errors import UserError
+from sr.runs.latest import resume_command
 
 LOCK = ".lock"
 RANKS = ("LOCAL_RANK", "RANK", "SLURM_PROCID")  # how those who start processes number them
@@ -35,7 +36,7 @@ def locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=0.5)  # somebody may only be looking whether it is held
     except Timeout as held:
         raise BusyError(
             f"{folder.name} is being run by another process, in {folder}. Type this again when that one has ended, "
@@ -47,13 +48,31 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def claim(folder: Path) -> None:
-    """A new run gets a folder of its own; what another one wrote is never overwritten."""
-    folder.mkdir(parents=True, exist_ok=True)
+def held(folder: Path) -> bool:
+    """Whether a process runs in a run folder now."""
+    if not (folder / LOCK).is_file():
+        return False
     try:
-        (folder / ".run").touch(exist_ok=False)
-    except FileExistsError as error:
+        with FileLock(folder / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False  # a folder that only may be read
+
+
+def claim(folder: Path) -> None:
+    """A new run gets a folder of its own; what another one wrote is never overwritten.
+
+    One that was stopped before its first checkpoint left nothing that could be lost: its folder is free.
+
+    Raises:
+        UserError: a run with a checkpoint or with results is in it.
+    """
+    if any(folder.glob("checkpoints/*.ckpt")) or any(folder.glob("results*.csv")) or any(folder.glob("x*/results.csv")):
         raise UserError(
-            f"{folder} holds a run already. Go on with it: resume={folder}. Or give the new one another folder: "
-            "hydra.run.dir=PATH"
-        ) from error
+            f"{folder} holds a run already. Go on with it: {resume_command(folder)}. Or give the new one another "
+            "folder: hydra.run.dir=PATH"
+        )
+    for name in ("run.json", "metrics.csv"):
+        (folder / name).unlink(missing_ok=True)

@@ -1,24 +1,17 @@
 """Small records in folders, each written whole or not at all: how a run ended, and what makes a folder a sweep's."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sr.whole import write_whole
+
 SWEEP = "sweep.json"
 
 
-def write_whole(file: Path, content: Any) -> None:
-    """Replace a file at once by text, or by what JSON can hold."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{file.name}.part")
-    part.write_text(content if isinstance(content, str) else json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(part, file)
-
-
 def record(folder: Path, status: str, **facts: Any) -> None:
-    """Write `run.json`: the status (running, finished or failed) and facts; what is not given keeps its value.
+    """Write `run.json`: how it is (running, finished, failed or interrupted), and facts; what is not given stays.
 
     Facts are `seconds` (of training over all resumes, validation left out), `steps` (of the optimizer, done), `device`
     and `error`.

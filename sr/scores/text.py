@@ -1,11 +1,11 @@
 """Scores as people read them, and rows laid out in columns: for terminals, as Markdown and as CSV."""
 
 import csv
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sr.metrics.metric import declared
+from sr.whole import replacing
 
 Values = Mapping[str, float]  # by the names of the metrics
 
@@ -36,14 +36,8 @@ def markdown(lines: Sequence[Sequence[str]]) -> str:
 
 
 def write_csv(file: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Every number unrounded; what a row lacks is an empty cell, what has no column is left out.
-
-    The file is replaced as a whole: an error or a stop leaves the one that was there.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{file.name}.part")
-    with part.open("w", newline="", encoding="utf-8") as f:
+    """Every number unrounded; what a row lacks is an empty cell, what has no column is left out."""
+    with replacing(file) as part, part.open("w", newline="", encoding="utf-8") as f:
         writer = csv.DictWriter(f, columns, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(part, file)

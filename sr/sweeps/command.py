@@ -102,7 +102,7 @@ class Sweep:
             log.error(f"{self.folder}: the sweep's table could not be written", exc_info=error)
             told = False
         failed = [row for row in rows if row.status == "failed"]
-        begun = [row for row in rows if row.status == "running"]
+        begun = [row for row in rows if row.status in ("running", "interrupted")]
         for row in failed:
             print(f"failed: {row.folder.name}: {row.error}\n  {row.folder}", file=sys.stderr)
         for row in begun:

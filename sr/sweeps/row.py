@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from sr.compose.words import Job, quoted, spelled
 from sr.errors import UserError, user_error
+from sr.runs.latest import saved
 from sr.runs.lock import BusyError, locked
 from sr.runs.record import record, recorded
 from sr.training.timing import FACTOR, SWEEP
@@ -44,9 +45,7 @@ def run_row(cfg: DictConfig, task: Callable[[DictConfig, Job, Path | None], Any]
         return before.get("objective")
     try:
         with locked(folder):
-            resume = folder if (folder / "checkpoints" / "last.ckpt").is_file() else None
-            if resume is None:
-                _clear(folder)
+            resume = folder if saved(folder) else None
             if cfg.trainer.strategy == "auto" and cfg.trainer.devices == 1:
                 return task(cfg, job, resume)
         return run_as_command(cfg, job, resume)
@@ -57,12 +56,6 @@ def run_row(cfg: DictConfig, task: Callable[[DictConfig, Job, Path | None], Any]
         record(folder, "failed", error=str(wrong) if wrong else f"{type(error).__name__}: {error}")
         log.error(f"{folder.name} failed: {wrong or ''}", exc_info=None if wrong else error)
         raise
-
-
-def _clear(folder: Path) -> None:
-    """A row that never got to a checkpoint begins anew."""
-    for name in (".run", "run.json", "metrics.csv"):
-        (folder / name).unlink(missing_ok=True)
 
 
 # With these Lightning takes the process for one of those that Slurm started for the run; it is Slurm's for the row,

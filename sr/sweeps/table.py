@@ -18,8 +18,9 @@ from sr.scores.text import aligned, markdown, shown, write_csv
 from sr.sweeps.ablation import Ablation, Column
 from sr.sweeps.lines import PLUS, Line, Result, by_kind, table_columns, table_lines, table_metrics
 from sr.sweeps.notes import notes
+from sr.whole import write_whole
 
-STATES = {"failed": "failed", "running": "not finished"}
+STATES = {"failed": "failed", "running": "running", "interrupted": "interrupted"}  # what is said of unfinished runs
 NOTHING: dict[tuple[int, str], list[Result]] = {(0, ""): []}
 WIDE = 8  # columns that one table holds
 
@@ -45,7 +46,7 @@ def write(
     about = notes(lines, columns, ablation, left_out)
     title = ablation.title if ablation else folder.name
     text = [f"# {title}", f"    {command}", *map(markdown, blocks), "\n".join(f"- {word}" for word in about)]
-    (folder / "table.md").write_text("\n\n".join(text) + "\n", encoding="utf-8")
+    write_whole(folder / "table.md", "\n\n".join(text) + "\n")
     measured = [name for metric in table_metrics(lines) for name in (metric, f"{metric}_std")]
     names = ["line", "dataset", "scale", "protocol", "images", "left_out", "n", *measured, "steps", "seconds"]
     names += [*(f"paper_{metric}" for metric in METRICS), "paper_source", "paper_source_kind"]

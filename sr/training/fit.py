@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,9 @@ from sr.errors import UserError
 from sr.loggers import CsvLog
 from sr.runs import checkpoint
 from sr.runs.config import plain
+from sr.runs.latest import LAST, resume_command
 from sr.training.plan import Plan, Stage
+from sr.whole import copy_whole
 
 log = logging.getLogger(__name__)
 Content = Mapping[str, Any]  # of the checkpoint that a run goes on from
@@ -73,6 +74,7 @@ def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -
     trainer.strategy.checkpoint_io = checkpoint.CheckpointFiles()
     if step >= stages[-1].end:
         log.info(f"this run is complete: {step:,} steps.")
+        stages[-1].model.metadata = dict(stages[-1].metadata)
         return
     for index, stage in list(enumerate(stages))[begin:]:
         model, going_on = stage.model, resumed is not None and index == begin
@@ -95,7 +97,7 @@ def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -
                 weights_only=True,
             )
         except SystemExit as stop:  # interrupted: Lightning has shut down in order, on SIGTERM with no exit status
-            log.info(f"stopped at step {trainer.global_step:,}. Go on with: sr train resume={folder}")
+            log.info(f"stopped at step {trainer.global_step:,}. Go on with: {resume_command(folder)}")
             raise SystemExit(stop.code or 128 + signal.SIGTERM) from stop
         if going_on and resumed is not None and step >= stage.end:
             checkpoint.load_weights(
@@ -170,8 +172,7 @@ def _leave(trainer: L.Trainer, stage: Stage, folder: Path) -> None:
     if trainer.is_global_zero:
         checkpoints = folder / "checkpoints"
         name = f"stage{stage.number}_{stage.name}"
-        shutil.copy2(checkpoints / "last.ckpt", checkpoints / f"{name}.part")
-        os.replace(checkpoints / f"{name}.part", checkpoints / f"{name}.ckpt")
+        copy_whole(checkpoints / LAST, checkpoints / f"{name}.ckpt")
         best = checkpoints / "best.ckpt"
         if best.is_file() and checkpoint.read(best)["sr"]["stage"]["number"] == stage.number:
             os.replace(best, checkpoints / f"{name}_best.ckpt")

@@ -18,9 +18,9 @@ from sr.data.loaders import Loaders
 from sr.errors import UserError
 from sr.models.base import SuperResolver
 from sr.runs.config import plain
-from sr.runs.record import write_whole
 from sr.training import budget, build
 from sr.training.stage_configs import StageConfig
+from sr.whole import write_whole
 
 log = logging.getLogger(__name__)
 FACTOR = "SR_BUDGET_FACTOR"  # in the environment: for the processes that this one starts

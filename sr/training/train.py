@@ -12,7 +12,8 @@ from omegaconf import DictConfig
 from sr.callbacks.clock import Clock
 from sr.compose.schema import scale_name
 from sr.compose.words import Job, Words
-from sr.runs import checkpoint, composed
+from sr.runs import composed
+from sr.runs.latest import LAST, latest, put_back, saved
 from sr.runs.lock import claim, first_process
 from sr.training import build, final_scores
 from sr.training.fit import fit, ready
@@ -39,17 +40,22 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
         run = composed.read(resume)
         cfg = run.changed(job.words, cfg)
         job = replace(job, words=Words([*run.words.texts, *job.words.texts]))
-    resumed = checkpoint.read(resume) if resume is not None else None
+    source, resumed = latest(resume) if resume is not None and saved(resume) else (None, None)
 
     plan = planned(checked(cfg, job), job)
     ready(plan, resumed, job.folder)
     trainer, clock = _trainer(plan, job)
-    if resumed is None and first_process():
-        claim(job.folder)  # after everything that can be wrong, so that a mended command may be typed again
-        composed.keep(job.folder, plan.composed, plan.words)
+    if first_process():  # after everything that can be wrong, so that a mended command may be typed again
+        if resumed is None:
+            claim(job.folder)
+            composed.keep(job.folder, plan.composed, plan.words)
+        elif source is not None and source.name != LAST:
+            put_back(job.folder)
     log.info(introduction(plan, job.folder))
+    if resume is not None and resumed is None:
+        log.info("this run was stopped before its first checkpoint: it begins anew")
     try:
-        with clock.recording(job.folder, trainer) as facts:
+        with clock.recording(job.folder, trainer, resumed) as facts:
             fit(plan, trainer, job.folder, resumed)
             if trainer.global_rank != 0:
                 return None

@@ -66,7 +66,7 @@ def test_the_record_follows_the_run(passing, tmp_path):
     assert recorded(tmp_path)["seconds"] == 4.0 and recorded(tmp_path)["steps"] == 7
 
 
-@pytest.mark.parametrize(("error", "status"), [(ValueError("boom"), "failed"), (SystemExit(143), "running")])
+@pytest.mark.parametrize(("error", "status"), [(ValueError("boom"), "failed"), (SystemExit(143), "interrupted")])
 def test_an_error_is_recorded_and_an_interrupted_run_may_go_on(tmp_path, error, status):
     with pytest.raises(type(error)), Clock().recording(tmp_path, FITTING):
         raise error

@@ -348,4 +348,4 @@ def test_a_sweep_that_is_told_to_end_ends_its_row_of_several_processes(div2k, tm
         pass
     told = log.read_text()
     assert "not finished: seed0_" in told and "go on with: sr train -m" in told
-    assert recorded(row)["status"] == "running" and not list(folder.glob("seed1_*/checkpoints"))
+    assert recorded(row)["status"] == "interrupted" and not list(folder.glob("seed1_*/checkpoints"))

@@ -1,0 +1,54 @@
+"""The checkpoint that a run goes on from: the last one, or where that is damaged the one before it."""
+
+import logging
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+from sr.compose.words import quoted
+from sr.errors import UserError, reason
+from sr.whole import copy_whole
+
+log = logging.getLogger(__name__)
+LAST, BEFORE = "last.ckpt", "previous.ckpt"
+DAMAGED = "damaged.ckpt"  # what stood in the last one's place; kept, as nobody knows what it may be good for
+
+
+def resume_command(folder: Path) -> str:
+    """The command that goes on with a run, as it is pasted into a shell."""
+    plain = re.fullmatch(r"[\w./+@-]+", str(folder), re.ASCII)
+    return shlex.join(["sr", "train", f"resume={folder if plain else quoted(folder)}"])
+
+
+def saved(folder: Path) -> bool:
+    """Whether a run has come to a checkpoint."""
+    return any((folder / "checkpoints" / name).is_file() for name in (LAST, BEFORE))
+
+
+def latest(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """The newest checkpoint of a run that can be read, and its contents; see `checkpoint.read`.
+
+    Raises:
+        UserError: there is none.
+    """
+    from sr.runs import checkpoint  # torch, for which a command that is only read does not wait
+
+    last, before = (folder / "checkpoints" / name for name in (LAST, BEFORE))
+    try:
+        return last, checkpoint.read(last)
+    except UserError as error:
+        if not before.is_file():
+            raise
+        content = checkpoint.read(before)
+        log.warning(f"{reason(error)}\nthe run goes on from the one before it, of step {content['global_step']:,}")
+        return before, content
+
+
+def put_back(folder: Path) -> None:
+    """Put the checkpoint before the last one in its place."""
+    last, before, damaged = (folder / "checkpoints" / name for name in (LAST, BEFORE, DAMAGED))
+    if last.exists():
+        os.replace(last, damaged)
+    copy_whole(before, last)

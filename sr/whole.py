@@ -1,0 +1,41 @@
+"""Files that are written whole or not at all: who reads one sees its former content or its new one, never a part."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A place to write to, hidden beside `file` and with its suffix, which replaces `file` once all is written.
+
+    In the same folder, as a move from another disk can tear. After an error `file` is what it was.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.stem}.{os.getpid()}.part{file.suffix}")
+    try:
+        yield part
+        os.replace(part, file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(file: Path, content: Any) -> None:
+    """Replace a file at once by text, or by what JSON can hold."""
+    with replacing(file) as part:
+        part.write_text(content if isinstance(content, str) else json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def copy_whole(source: Path, file: Path) -> None:
+    """Replace a file at once by a copy of another one: a second name of it where the disk knows links."""
+    with replacing(file) as part:
+        part.unlink(missing_ok=True)
+        try:
+            os.link(source, part)
+        except OSError:
+            shutil.copy2(source, part)
