@@ -238,7 +238,7 @@ def test_weights_of_another_size_are_refused(train):
     first = train(*tiny, "model.channels=8", "scale=2", folder="first")
     outcome = train(*tiny, "model.channels=16", "scale=4", f"init_from={first.folder}", folder="second")
     assert outcome.code == 1 and "does not fit EDSR x4" in outcome.err, outcome
-    assert not (outcome.folder / ".run").exists()  # the mended command may be typed again
+    assert not (outcome.folder / "composed.yaml").exists()  # the mended command may be typed again
 
 
 def test_a_late_stage_s_checkpoint_is_looked_at_before_the_first_step(train):
