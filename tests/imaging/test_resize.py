@@ -112,6 +112,7 @@ def test_gradient(scale):
     assert torch.autograd.gradcheck(lambda t: imresize(t, scale), (x,))
 
 
+@pytest.mark.skipif(torch.__version__ < "2.13", reason="torch 2.11 cannot prove what 2.13 can")
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_export_with_symbolic_sides(scale):
     class Up(torch.nn.Module):
