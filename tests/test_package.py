@@ -150,5 +150,5 @@ def test_the_wheel_installs_with_what_it_needs_into_a_fresh_environment(dist, tm
     folder = tmp_path / "empty"
     folder.mkdir()
     done(bin / "sr", "train", "experiment=demo", "budget=smoke", "logger=csv", "hydra.run.dir=demo", cwd=folder)
-    done(bin / "sr", "evaluate", "model=bicubic", "data=[bundled]", cwd=folder)
+    done(bin / "sr", "evaluate", "model=bicubic", "benchmarks=[bundled]", cwd=folder)
     assert "ECBSR" in done(bin / "python", "-c", "import sr; print(sr.load('demo'))", cwd=folder)
