@@ -1,12 +1,19 @@
 """Augmentation of LR-HR crops by albumentations, the same transform on both, seeded by the sample."""
 
+import copy
 import random
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from sr.errors import UserError
+from sr.errors import UserError, reason
+
+# RMS between LR and shrunk HR, in 8-bit levels. Measured on 60 of albumentations' transforms: colours, contrast and
+# flips stay below 15, and below half of the detail; what cuts holes, moves pixels, adds noise or blurs lies above.
+LEAST_APART, MOST_APART = 8.0, 20.0
+MOST_OF_DETAIL = 0.55  # of the RMS difference between neighbouring LR pixels
+TRIES = 8  # of each crop
 
 
 class Augment:
@@ -43,6 +50,61 @@ class Augment:
         if image.shape != lr.shape or target.shape != hr.shape:
             raise UserError(
                 f"a transform in data.augment changed the crops' sizes from {lr.shape[:2]} and {hr.shape[:2]} to "
-                f"{image.shape[:2]} and {target.shape[:2]}: LR and HR would no longer match. Remove it"
+                f"{tuple(image.shape[:2])} and {tuple(target.shape[:2])}: LR and HR would no longer match. Remove it"
+            )
+        if image.dtype != np.uint8 or target.dtype != np.uint8:
+            raise UserError(
+                f"a transform in data.augment turned the crops' bytes into {image.dtype}: the data modules make floats "
+                "of them later by themselves. Remove it"
             )
         return image, target
+
+
+def try_out(extra: Sequence[Any], crops: Sequence[np.ndarray], scale: int) -> None:
+    """Try each of the user's transforms on a few crops, several times, before they are trained on.
+
+    LR is HR's mean over `scale` x `scale` pixels here, so that what the transform does to the pair is seen alone.
+
+    Args:
+        extra: albumentations transforms.
+        crops: HR, (s*h, s*w, 3) uint8.
+        scale: enlargement factor.
+
+    Raises:
+        UserError: names one that fails, that changes size or type, or after which LR is no longer HR shrunk.
+    """
+    rng = np.random.default_rng(0)
+    for transform in extra:
+        always = copy.deepcopy(transform)
+        always.p = 1
+        augment, name = Augment(False, [always]), _name(transform)
+        for hr in [*crops] * TRIES:
+            lr = (_shrunk(hr, scale) + 0.5).astype(np.uint8)
+            try:
+                small, large = augment(lr, hr, rng)
+            except UserError as error:
+                raise UserError(f"{name}: {error}") from error
+            except Exception as error:
+                raise UserError(
+                    f"data.augment: {name} cannot be applied to LR and HR alike ({reason(error)}). Remove it; what "
+                    "degrades LR alone belongs into degradation="
+                ) from error
+            wanted = _shrunk(large, scale)
+            apart = float(np.sqrt(np.square(wanted - small).mean()))
+            detail = float(np.sqrt(np.square(np.diff(wanted, axis=1)).mean()))
+            if apart > max(LEAST_APART, min(MOST_APART, MOST_OF_DETAIL * detail)):
+                raise UserError(
+                    f"data.augment: after {name}, LR is no longer HR shrunk ({apart:.0f} of 255 levels apart): it "
+                    "works in pixels, which are other places in LR than in HR. Remove it; what degrades LR alone "
+                    "belongs into degradation="
+                )
+
+
+def _shrunk(hr: np.ndarray, scale: int) -> np.ndarray:
+    h, w = (side // scale for side in hr.shape[:2])
+    return hr.reshape(h, scale, w, scale, 3).mean((1, 3))
+
+
+def _name(transform: Any) -> str:
+    inside = ", ".join(map(_name, getattr(transform, "transforms", [])))
+    return type(transform).__name__ + (f"({inside})" if inside else "")

@@ -1,14 +1,16 @@
 """The base of all data sets: what is checked up front, cached pairs, and crops of them."""
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 from filelock import FileLock
 
 from sr.data.archives import Archive
-from sr.data.augment import Augment
+from sr.data.augment import Augment, try_out
 from sr.data.download import fetch_all
 from sr.data.images import Images
 from sr.data.leaks import refuse_shared
@@ -20,6 +22,7 @@ from sr.degradation import Degradation, matlab_bicubic
 from sr.errors import UserError, some
 
 log = logging.getLogger(__name__)
+MOST_WORKERS = max(64, 4 * (os.cpu_count() or 1))
 PARTS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
 
 
@@ -68,12 +71,13 @@ class SRDataModule(Loaders):
         for key, number in {"seed": seed, "num_workers": num_workers, "val_images": val_images}.items():
             if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
                 raise UserError(f"{key}={number!r} must be a whole number")
-        for key, flag in {
-            "dihedral": dihedral,
-            "check_leaks": check_leaks,
-            "check_pairs": check_pairs,
-            "download": download,
-        }.items():
+        if num_workers is not None and not 0 <= num_workers <= MOST_WORKERS:
+            raise UserError(
+                f"data.num_workers={num_workers} must be from 0 to {MOST_WORKERS}: each is a process with memory of "
+                "its own. Type data.num_workers=null for a number that suits this machine"
+            )
+        flags = {"dihedral": dihedral, "check_leaks": check_leaks, "check_pairs": check_pairs, "download": download}
+        for key, flag in flags.items():
             if not isinstance(flag, bool):
                 raise UserError(f"data.{key}={flag!r} must be true or false")
         for name, value in {"scale": scale, "patch_size": patch_size, "batch_size": batch_size}.items():
@@ -153,6 +157,8 @@ class SRDataModule(Loaders):
             self.pairs(part)
         if "train" in parts:
             self.check_patch(self.patch_size)
+            if self.augment and first_time:
+                try_out(self.augment, self._some_crops(), self.scale)
         if "test" in parts:
             self.pairs("test").verify()
         if self.check_leaks and "train" in parts and first_time:
@@ -204,6 +210,13 @@ class SRDataModule(Loaders):
                 f"{some([pairs.paths[i] for i in small])}\n  "
                 f"Remove them, or type patch_size={fits} (the largest that all allow) or less"
             )
+
+    def _some_crops(self, most: int = 4) -> list[np.ndarray]:
+        """HR of the middle of a few training images."""
+        pairs, p = self.pairs("train"), self.patch_size
+        rng, chosen = np.random.default_rng(0), range(0, len(pairs), max(1, len(pairs) // most))
+        middles = [(i, *((side - p) // 2 for side in pairs.grids[i])) for i in chosen]
+        return [pairs.crop(i, y, x, p, rng)[1] for i, y, x in middles[:most]]
 
     # ---- loaders ------------------------------------------------------------------------------------------
 

@@ -1,11 +1,14 @@
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import albumentations
 import numpy as np
 import pytest
+from PIL import Image
 
-from sr.data.augment import Augment
+from sr.data.augment import Augment, try_out
 from sr.data.sampling import sample_rng
 from sr.errors import UserError
 
@@ -52,6 +55,63 @@ def test_transforms_that_break_the_pair_are_refused() -> None:
         Augment(extra=[albumentations.RandomCrop(4, 4)])(*pair(2), sample_rng(0, 0))
     with pytest.raises(UserError, match="not an albumentations transform"):
         Augment(extra=["HorizontalFlip"])
+
+
+def crops(scale: int) -> list[np.ndarray]:
+    """HR crops, 24 LR pixels a side."""
+    made = []
+    for seed in range(2):
+        coarse = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), np.uint8)
+        made.append(np.asarray(Image.fromarray(coarse).resize((24 * scale, 24 * scale), Image.Resampling.BICUBIC)))
+    return made
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        albumentations.CoarseDropout(p=0.1),
+        albumentations.GridDropout(),
+        albumentations.RandomGridShuffle(),
+        albumentations.Perspective(),
+        albumentations.ToFloat(),
+        albumentations.Normalize(),
+        albumentations.GaussNoise(),
+        albumentations.ISONoise(),
+        albumentations.Rotate(),
+        albumentations.GaussianBlur(),
+        albumentations.RandomCrop(4, 4),
+        albumentations.OneOf([albumentations.HorizontalFlip(p=1), albumentations.CoarseDropout(p=1)]),
+    ],
+    ids=lambda t: type(t).__name__,
+)
+def test_what_breaks_the_pair_is_refused_by_name_before_training(transform: object) -> None:
+    with pytest.raises(UserError, match=type(transform).__name__):
+        try_out([albumentations.HorizontalFlip(), transform], crops(4), 4)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_what_keeps_the_pair_is_accepted(scale: int) -> None:
+    kept = [
+        albumentations.HorizontalFlip(),
+        albumentations.Transpose(),
+        albumentations.D4(),
+        albumentations.ColorJitter(),
+        albumentations.RandomBrightnessContrast(p=0.3),
+        albumentations.RandomGamma(),
+        albumentations.HueSaturationValue(),
+        albumentations.ChannelShuffle(),
+        albumentations.ToGray(),
+        albumentations.InvertImg(),
+        albumentations.OneOf([albumentations.RGBShift(p=1), albumentations.RandomToneCurve(p=1)]),
+    ]
+    try_out(kept, crops(scale), scale)
+    assert kept[4].p == 0.3
+
+
+def test_a_data_module_tries_them_when_it_is_checked(folder: Callable[..., Any]) -> None:
+    with pytest.raises(UserError, match=r"data\.augment: after CoarseDropout"):
+        folder(augment=[albumentations.CoarseDropout(hole_height_range=(2, 4), hole_width_range=(2, 4))]).check("fit")
+    folder(augment=[albumentations.ColorJitter()]).check("fit")
 
 
 def test_import_asks_no_server_and_needs_no_torchvision() -> None:

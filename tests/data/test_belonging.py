@@ -1,6 +1,7 @@
 """LR files that belong to another image are found, and those that were degraded on purpose are left in peace."""
 
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,8 +94,6 @@ def test_right_pairs_pass_without_a_word(opened: Callable[..., str], make: Make)
     ],
 )
 def test_lr_of_another_image_is_refused(opened: Callable[..., str], make: Make, words: str) -> None:
-    import re
-
     told = opened(lambda hr, i: np.ascontiguousarray(make(hr, i)))
     assert told.startswith("error: 3 LR files") and re.search(words, told) and "data.check_pairs=false" in told
     assert opened(lambda hr, i: np.ascontiguousarray(make(hr, i)), check_pairs=False) == ""

@@ -123,6 +123,8 @@ def test_patches_that_do_not_fit_are_refused_before_training(folder: Callable[..
         ({"batch_size": 2.5}, "batch_size=2.5"),
         ({"scale": "2"}, "scale='2'"),
         ({"val_images": 0}, "val_images=0"),
+        ({"num_workers": 9999}, r"data\.num_workers=9999 must be from 0 to"),
+        ({"num_workers": -1}, r"data\.num_workers=-1"),
         ({"seed": "x"}, "seed='x'"),
         ({"download": "yes"}, "download='yes'"),
         ({"val_share": 1.5}, "val_share=1.5"),
