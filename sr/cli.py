@@ -21,6 +21,7 @@ from sr.compose.spelling import spelled_out
 from sr.compose.suggestions import suggestion
 from sr.compose.words import split
 from sr.errors import UserError, nearest, user_error
+from sr.runs.trust import trust_what_was_typed
 from sr.sweeps.command import Sweep, prepared, row_folder
 
 TASKS = {  # what a command runs, imported when it runs: nobody waits for torch who asks for help or mistyped a name
@@ -87,6 +88,7 @@ class Guarded:
     def __call__(self, cfg: DictConfig) -> Any:
         try:
             task = get_method(TASKS[self.command])
+            trust_what_was_typed(cfg)
             if self.command != "train":
                 return task(cfg)
             from sr.sweeps.row import run_row

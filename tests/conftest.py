@@ -28,6 +28,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(absent)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Not that of who runs the tests: in it lies the key that tells one's own runs."""
+    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("home"))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real images and authors' weights; a test that uses it is marked `shared`."""
@@ -72,6 +78,7 @@ def command(
             typed.insert(0, "logger=csv")
         capfd.readouterr()
         with monkeypatch.context() as patch:
+            patch.setenv("SR_TRUST", os.environ.get("SR_TRUST", ""))  # what a command trusts ends with its process
             patch.setattr(sys, "argv", [str(ROOT / script), *typed])
             try:
                 runpy.run_path(str(ROOT / script), run_name="__main__")

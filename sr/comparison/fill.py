@@ -1,10 +1,12 @@
 """What a comparison lacks: scores on the sets that were named, and crops of every model's output."""
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 import hydra
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from sr.comparison.crops import Group, add, crop_groups, within
@@ -166,7 +168,10 @@ class Filler:
 
     def _present(self, run: Run, scores: Sequence[Score], scale: int) -> list[SRDataModule]:
         """The sets on which a run was measured, where they are still here."""
-        cfg, found = hydra.compose("compare", overrides=set_words(run, self.words)), []
+        try:
+            cfg, found = hydra.compose("compare", overrides=set_words(run, self.words)), []
+        except HydraException:  # a run of another version, or of somebody else: its words need not be ours
+            return []
         for name in dict.fromkeys(s.dataset.lower() for s in scores):
             try:
                 data = build_set(name, scale, cfg, cfg.data)
@@ -188,9 +193,9 @@ def _warn(what: str, error: Exception) -> None:
 
 
 def set_words(run: Run, words: Words) -> list[str]:
-    """What was typed about image sets for a run, less what would build something else, and then what is typed now."""
+    """What was typed about image sets for a run, less what would build or look up something, then what is typed now."""
     places = [f"{key}={quoted(run.config[key])}" for key in ("data_dir", "cache_dir") if key in run.config]
-    theirs = [text for text in run.overrides if "_target_" not in text]
+    theirs = [text for text in run.overrides if not re.search(r"_target_|[${}\\]", text)]
     about_sets = Words([*theirs, *places, *words.texts]).only(
         lambda key: declared(key).sets and key not in ("scale", "data")
     )

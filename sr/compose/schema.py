@@ -28,6 +28,8 @@ class Common:
     degradation: Any = key(sets=True, makes_lr=True)
     model: Any = key(own_column=True)
     data: Any = key(sets=True)
+    # modules of others whose classes files may name: a list, or one; SR_TRUST is the same for every command
+    trust: Any = key(result=False, named=False)
 
 
 @dataclass
@@ -146,6 +148,7 @@ class FigureSchema:
     images: Any = None  # files and folders of HR images; null: the bundled photos that are held out
     scale: int | None = None  # needed where the models serve several
     vgg_weights: str | None = None  # torchvision's vgg19-dcbb9e9d.pth; null: looked for where torchvision keeps it
+    trust: Any = None  # modules of others whose classes files may name: a list, or one
     device: str = "auto"
     format: str = "png"  # or pdf, svg
 

@@ -10,7 +10,7 @@ from sr.figures.drawing import Drawing, Figure, color, page, styled
 from sr.figures.label_placement import place_labels
 from sr.measuring.cost import cost, lr_size
 from sr.metrics.protocols import get_protocol
-from sr.runs.checkpoint import construct
+from sr.runs.construct import construct
 from sr.runs.folder import Run
 from sr.scores.published import IMAGES, published, published_costs
 

@@ -27,7 +27,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sr.models.base import SuperResolver
-from sr.runs import checkpoint
+from sr.runs.construct import construct
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def price(node: Mapping[str, Any], scale: int) -> Price:
 
 @cache
 def _price(node: str, scale: int) -> Price:
-    model = checkpoint.construct(json.loads(node), "of the comparison")
+    model = construct(json.loads(node), "of the comparison")
     merged = model.merged()
     return Price(_count(merged), _count(model), cost(merged, lr_size(scale), scale))
 

@@ -1,17 +1,21 @@
 """Self-describing checkpoints: a file alone is enough to rebuild the model. Nothing in a file is executed."""
 
-import pickle
+import logging
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.errors import HydraException
-from hydra.utils import get_object
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor
 
 from sr.errors import UserError, reason, some
 from sr.models.base import SuperResolver
+from sr.runs import torch_file
 from sr.runs.config import upgraded
+from sr.runs.construct import construct
+
+log = logging.getLogger(__name__)
 
 FORMAT = 2  # 1: configs named what has moved since, the networks of a loss stood in the model's state
 
@@ -28,16 +32,36 @@ def describe(model: dict[str, Any], name: str, config: dict[str, Any]) -> dict[s
 
 
 def locate(path: str | Path) -> Path:
-    """A checkpoint file from a path that may also be a run folder (its last checkpoint is meant)."""
+    """A checkpoint file from a path that may also be a run folder, whose last one is meant, or a folder of runs.
+
+    Of several runs in a folder the newest one is meant.
+
+    Raises:
+        UserError: there is none.
+    """
     found = Path(path)
-    if found.is_dir():
-        found = found / "checkpoints" / "last.ckpt"
-    if not found.is_file():
+    try:
+        if found.is_file():
+            return found
+        if (last := found / "checkpoints" / "last.ckpt").is_file():
+            return last
+        runs = sorted(found.glob("**/checkpoints/last.ckpt"), key=lambda p: p.stat().st_mtime)
+    except (OSError, ValueError) as error:  # a name that no file can have
+        raise UserError(f"checkpoint {path} cannot be looked for: {reason(error)}") from error
+    if not runs:
         raise UserError(
-            f"checkpoint {path}: there is no such file{_beside(Path(path))}. Give a .ckpt file or a run folder "
-            "(outputs/<model>_x<scale>/<time>)"
+            f"checkpoint {path}: there is no such file{_beside(found)}. Give a .ckpt file, a run folder "
+            "(outputs/<model>_x<scale>/<time>) or a folder of runs, whose newest one is taken"
         )
-    return found
+    if len(runs) > 1:
+        _told(f"checkpoint {path}: of its {len(runs)} runs the newest, {runs[-1].parents[1]}")
+    return runs[-1]
+
+
+@cache
+def _told(text: str) -> None:
+    """Once: the same path is looked for more than once in a command."""
+    log.info(text)
 
 
 def _beside(path: Path) -> str:
@@ -49,35 +73,42 @@ def read(path: str | Path) -> dict[str, Any]:
     """The contents of one of our checkpoints, loaded as tensors and plain values only.
 
     Raises:
-        UserError: no such file, not a checkpoint, one that holds code, or another project's.
+        UserError: no such file, not a checkpoint, a damaged one, one that holds code, or another project's.
     """
     file = locate(path)
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"checkpoint {file} is refused: it holds more than tensors and plain values, and loading it would run "
-            f"code from the file ({reason(error)}). Ask its author for a state dict saved with "
-            "torch.save(model.state_dict(), ...)"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise UserError(f"checkpoint {file} cannot be read: {reason(error)}. Is it complete?") from error
+    content = torch_file.load(file)
     if not isinstance(content, dict) or "sr" not in content or "state_dict" not in content:
         raise UserError(
             f"checkpoint {file} was not written by this project: it does not say which architecture it is of. "
             "Only checkpoints of training runs can be given here"
         )
+    _refuse_other_kinds(content, file)
     metadata = content["sr"]
-    if not (
-        isinstance(metadata, dict)
-        and isinstance(metadata.get("model"), dict)
-        and isinstance(metadata.get("config"), dict)
-    ):
-        raise UserError(f"checkpoint {file} does not describe its model as this version of the project does")
-    if int(metadata.get("format", 1)) > FORMAT:
+    if metadata.get("format", 1) > FORMAT:
         raise UserError(f"checkpoint {file} is of format {metadata['format']}, which a newer version wrote")
     metadata["config"] = upgraded(metadata["config"])
     return upgrade_state(content)
+
+
+# What readers rely on, in a checkpoint and in what it tells about itself; what is not there is not looked at.
+KINDS = {"sr": dict, "state_dict": dict, "loss_state_dict": dict, "current_model_state": dict, "global_step": int}
+TOLD = {"format": int, "name": str, "model": dict, "config": dict, "stage": dict, "batches_seen": int}
+NEEDED = ("name", "model", "config")
+
+
+def _refuse_other_kinds(content: dict[str, Any], file: Path) -> None:
+    metadata = content["sr"]
+    wrong = [key for key, kind in KINDS.items() if not isinstance(content.get(key, kind()), kind)] or [
+        key for key, kind in TOLD.items() if not isinstance(metadata.get(key, None if key in NEEDED else kind()), kind)
+    ]
+    states = [content.get(key, {}) for key in KINDS if key.endswith(("state_dict", "state"))]
+    if not wrong and not all(isinstance(k, str) and isinstance(v, Tensor) for s in states for k, v in s.items()):
+        wrong = ["state_dict"]
+    if wrong:
+        raise UserError(
+            f"checkpoint {file} does not describe its model as this version of the project does: {wrong[0]} is not "
+            "what a training run writes"
+        )
 
 
 def upgrade_state(content: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +133,7 @@ class CheckpointFiles(TorchCheckpointIO):
 
 def build(content: dict[str, Any], source: str | Path) -> SuperResolver:
     """The model that a checkpoint describes, with its weights, in eval mode."""
-    model = construct(content["sr"]["model"], source)
+    model = construct(content["sr"]["model"], source, content["state_dict"])
     load_weights(model, content["state_dict"], source)
     model.metadata = {k: v for k, v in content["sr"].items() if k != "batches_seen"}
     return model.eval()
@@ -140,6 +171,7 @@ def _same_network(model: SuperResolver, theirs: dict[str, torch.Tensor], source:
             f"{source} does not fit {type(model).__name__} x{'/'.join(map(str, model.scales))}; it is of another "
             f"architecture, size or scale.{differing}"
         )
+    torch_file.refuse_unusable(theirs, ours, source)
 
 
 def fitting(
@@ -164,7 +196,9 @@ def fitting(
         _same_network(model, state, source)
         return state
     ours = model.state_dict()
-    return {k: state[k] for k, v in ours.items() if k in state and state[k].shape == v.shape}
+    fits = {k: state[k] for k, v in ours.items() if k in state and state[k].shape == v.shape}
+    torch_file.refuse_unusable(fits, ours, source)
+    return fits
 
 
 def warm_start(model: SuperResolver, content: dict[str, Any], node: dict[str, Any], source: str | Path) -> str:
@@ -175,34 +209,11 @@ def warm_start(model: SuperResolver, content: dict[str, Any], node: dict[str, An
     """
     fits, ours = fitting(model, content, node, source), model.state_dict()
     model.load_state_dict(fits, strict=False)
-    if not (fresh := [k for k in ours if k not in fits]):
-        return f"weights from {source}"
-    scale = content["sr"]["model"].get("scale")
-    return (
-        f"weights from {source} (scale {scale}): {len(fits)} of {len(ours)} tensors; begun afresh: {', '.join(fresh)}"
-    )
-
-
-def construct(node: dict[str, Any], source: str | Path) -> SuperResolver:
-    """Build the architecture that a checkpoint names; only a SuperResolver is ever called."""
-    target = str(node.get("_target_"))
-    try:
-        architecture = get_object(target)
-    except (HydraException, ValueError, ImportError) as error:
-        raise UserError(f"checkpoint {source} is of {target}, which is not installed here") from error
-    if not (isinstance(architecture, type) and issubclass(architecture, SuperResolver)):
-        raise UserError(f"checkpoint {source} is refused: {target} is not a super-resolution model")
-    settings = {k: v for k, v in node.items() if k != "_target_"}
-    # Called directly: Hydra's instantiate would build, so call, whatever a nested value names.
-    if not all(_plain_value(v) for v in settings.values()) or any(k.startswith("_") for k in settings):
-        raise UserError(f"checkpoint {source} is refused: its settings are not plain numbers, words and lists")
-    try:
-        return architecture(**settings)
-    except TypeError as error:
-        raise UserError(f"checkpoint {source} does not fit {target} as installed here: {error}") from error
-
-
-def _plain_value(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return all(_plain_value(v) for v in value)
-    return value is None or isinstance(value, bool | int | float | str)
+    theirs, told = content["sr"]["model"], f"weights from {source}"
+    if fresh := [k for k in ours if k not in fits]:
+        taken = f"{len(fits)} of {len(ours)} tensors; begun afresh: {', '.join(fresh)}"
+        told += f" (scale {theirs.get('scale')}): {taken}"
+    # Shapes do not tell settings such as res_scale, with which the same weights are another network.
+    if other := [k for k in theirs if k in node and k != "scale" and theirs[k] != node[k]]:
+        told += f". Not as they were trained: {', '.join(f'{k} was {theirs[k]}, is {node[k]}' for k in other)}"
+    return told

@@ -4,26 +4,30 @@
 checkpoint tell.
 """
 
-import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from sr.compose.keys import declared, recorded_choices
 from sr.compose.schema import TrainSchema
 from sr.compose.words import Word, Words, quoted
-from sr.errors import UserError
+from sr.errors import UserError, reason
+from sr.runs import own, yaml_file
 from sr.runs.config import flat, hydras_choices, plain, read_config, typed_words, upgraded
 from sr.runs.latest import LAST, saved
+from sr.runs.trust import refuse_foreign
 from sr.whole import write_whole
 
 FILE = "composed.yaml"
 FORMAT = 2
-PURE = {"share", "scale_name"}  # resolvers that a stored config may use: they compute with what stands in it
+VARIABLES = frozenset({"SR_CACHE_DIR", "MLFLOW_TRACKING_URI"})  # that configs of format 1 look at
 
 
 @dataclass(frozen=True)
@@ -89,42 +93,59 @@ class Composed:
 def keep(folder: Path, config: DictConfig, words: Words) -> None:
     """Write `composed.yaml`, whole or not at all."""
     content = {"format": FORMAT, "words": words.texts, "config": _without_impure(config)}
-    write_whole(folder / FILE, OmegaConf.to_yaml(OmegaConf.create(content)))
+    write_whole(folder / FILE, own.signed(OmegaConf.to_yaml(OmegaConf.create(content))))
 
 
 def read(folder: Path) -> Composed:
-    """What the run in a folder was composed of.
+    """What the run in a folder was composed of; what this user did not write is looked through before it is believed.
 
     Raises:
-        UserError: nothing tells it, a newer version wrote it, or it asks for more than to be read.
+        UserError: nothing tells it, it is damaged, a newer version wrote it, or it asks for more than to be read.
     """
     file = folder / FILE
     if file.is_file():
-        content: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-        if content.get("format", 0) > FORMAT:
-            raise UserError(f"{file} was written by a newer version of this project (format {content['format']})")
-        raw, words, pure = content["config"], Words(content["words"]), PURE
+        content = yaml_file.read(file)
+        try:
+            if content["format"] > FORMAT:
+                raise UserError(f"{file} was written by a newer version of this project (format {content['format']})")
+            raw, words, reads = content["config"], Words(content["words"]), frozenset[str]()
+            mine = own.is_own(file.read_text(encoding="utf-8"))
+        except (TypeError, LookupError) as error:
+            raise UserError(f"{file} is not what a run of this project writes there") from error
     else:
-        raw, words, pure = _of_format_1(folder), typed_words(folder), PURE | {"oc.env"}
-    for value in flat(raw).values():
-        for resolver in re.findall(r"\$\{\s*([\w.]+)\s*:", str(value)):
-            if resolver not in pure:
-                raise UserError(f"{file} is refused: it holds ${{{resolver}:...}}, which reads more than the config")
-    config = OmegaConf.merge(OmegaConf.structured(TrainSchema), upgraded(raw))
-    assert isinstance(config, DictConfig)
-    return Composed(folder, config, words.without("resume"))
+        file = folder / ".hydra" / "config.yaml"
+        raw, words, reads, mine = _of_format_1(folder), typed_words(folder), VARIABLES, False
+    if not isinstance(raw, dict):
+        raise UserError(f"{file} is not what a run of this project writes there")
+    raw = upgraded(raw)
+    if not mine:
+        if wrong := [key for key, value in flat(raw).items() if not yaml_file.pure(str(value), reads)]:
+            raise UserError(
+                f"{file} is refused: this run was not begun by you here, and {wrong[0]}={flat(raw)[wrong[0]]} reads "
+                "more than the config. Write the value itself there"
+            )
+        yaml_file.resolved(raw)
+        refuse_foreign(raw, file)
+    try:
+        OverridesParser.create().parse_overrides(words.texts)
+        config = OmegaConf.merge(OmegaConf.structured(TrainSchema), raw)
+        assert isinstance(config, DictConfig)
+        return Composed(folder, config, words.without("resume"))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(f"{file} is not what a run of this project writes there: {reason(error)}") from error
 
 
-def _of_format_1(folder: Path) -> dict[str, Any]:
+def _of_format_1(folder: Path) -> Any:
     file = folder / ".hydra" / "config.yaml"
     if not file.is_file():
         raise UserError(f"{folder} cannot be gone on with: neither {FILE} nor .hydra/config.yaml is in it")
-    raw: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-    raw["choices"] = raw.get("choices") or recorded_choices(hydras_choices(folder))
-    then = read_config(folder).get("budget") or {}
-    if raw["budget"]["factor"] is None and then.get("name") == raw["budget"]["name"]:
-        raw["budget"]["factor"] = then.get("factor")
-    raw["resume"] = None
+    raw = yaml_file.read(file)
+    if isinstance(raw, dict) and isinstance(budget := raw.get("budget"), dict):
+        raw["choices"] = raw.get("choices") or recorded_choices(hydras_choices(folder))
+        then = read_config(folder).get("budget") or {}
+        if budget.get("factor") is None and then.get("name") == budget.get("name"):
+            budget["factor"] = then.get("factor")
+        raw["resume"] = None
     return raw
 
 
@@ -136,7 +157,7 @@ def _without_impure(config: DictConfig) -> dict[str, Any]:
             return {key: walk(value, f"{path}.{key}" if path else str(key)) for key, value in node.items()}
         if isinstance(node, list):
             return [walk(value, f"{path}[{i}]") for i, value in enumerate(node)]
-        if isinstance(node, str) and set(re.findall(r"\$\{\s*([\w.]+)\s*:", node)) - PURE:
+        if isinstance(node, str) and not yaml_file.pure(node):
             return OmegaConf.select(config, path)
         return node
 

@@ -1,39 +1,54 @@
 """The configuration of a run as its folder tells it."""
 
-import pickle
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import OmegaConf
 
 from sr.compose.keys import recorded_choices
 from sr.compose.words import Words
+from sr.errors import UserError
+from sr.runs.yaml_file import read, resolved
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Of the last checkpoint, as it stood after the budget; else as composed, resolved as far as this process can."""
+    """Of the last checkpoint, as it stood after the budget; else as composed, resolved as far as the file itself goes.
+
+    Raises:
+        UserError: the record is damaged, or more than a run writes.
+    """
     last = folder / "checkpoints" / "last.ckpt"
     if last.is_file():
         import torch  # which a run without a checkpoint does not need
 
-        with suppress(pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError):
+        from sr.runs.torch_file import bounded
+
+        with suppress(Exception):  # whatever damage leads torch to; then the record tells
             # Mapped, not read: of a large model's file only the few pages that hold the config.
-            return upgraded(torch.load(last, map_location="cpu", weights_only=True, mmap=True)["sr"]["config"])
-    composed = OmegaConf.load(folder / ".hydra" / "config.yaml")
-    assert isinstance(composed, DictConfig)
-    config: dict[str, Any] = _resolved(composed)
+            config = torch.load(last, map_location="cpu", weights_only=True, mmap=True)["sr"]["config"]
+            bounded(config, last)
+            return _checked(upgraded(config), last)
+    file = folder / ".hydra" / "config.yaml"
+    config = resolved(_checked(read(file), file))
     if config.get("choices") == {}:  # which train.py fills in only after Hydra has kept the config
         config["choices"] = recorded_choices(hydras_choices(folder))
-    return upgraded(config)
+    return _checked(upgraded(config), file)
+
+
+def _checked(config: Any, file: Path) -> dict[str, Any]:
+    """A config whose parts are of the kinds that readers of runs rely on."""
+    kinds = {"choices": dict, "budget": dict, "stages": dict, "model": dict, "seed": int}
+    if not isinstance(config, dict) or any(not isinstance(config.get(k) or kind(), kind) for k, kind in kinds.items()):
+        raise UserError(f"{file} is not the config of a run")
+    return config
 
 
 def typed_words(folder: Path) -> Words:
     """What was typed for a run, as Hydra kept it."""
     saved = folder / ".hydra" / "overrides.yaml"
-    found = OmegaConf.to_container(OmegaConf.load(saved), resolve=False) if saved.is_file() else []
+    found = read(saved) if saved.is_file() else []
     return Words(str(word) for word in found) if isinstance(found, list) else Words()
 
 
@@ -56,8 +71,10 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def hydras_choices(folder: Path) -> dict[str, Any]:
     """The option chosen from every config group, as Hydra keeps them; empty where it kept none."""
     saved = folder / ".hydra" / "hydra.yaml"
-    found = OmegaConf.select(OmegaConf.load(saved), "hydra.runtime.choices") if saved.is_file() else None
-    return {str(group): found[group] for group in found} if isinstance(found, DictConfig) else {}
+    found: Any = read(saved) if saved.is_file() else None
+    for key in ("hydra", "runtime", "choices"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return {str(group): option for group, option in found.items()} if isinstance(found, dict) else {}
 
 
 def before_budget(folder: Path, config: dict[str, Any]) -> bool:
@@ -65,21 +82,6 @@ def before_budget(folder: Path, config: dict[str, Any]) -> bool:
     budget = config.get("budget") or {}
     changes = any(budget.get(key) for key in ("seconds", "steps", "max_batch", "smallest_patch"))
     return changes and budget.get("factor") is None and not (folder / "checkpoints" / "last.ckpt").is_file()
-
-
-def _resolved(node: Any) -> Any:
-    """Plain values; an interpolation that cannot be resolved here stays as it is written."""
-    if isinstance(node, DictConfig):
-        return {str(key): _value(node, key) for key in node}
-    return [_value(node, i) for i in range(len(node))]
-
-
-def _value(node: DictConfig | ListConfig, key: Any) -> Any:
-    try:
-        value = node[key]
-    except OmegaConfBaseException:
-        value = OmegaConf.to_container(node, resolve=False)[key]  # type: ignore[index]
-    return _resolved(value) if isinstance(value, DictConfig | ListConfig) else value
 
 
 MOVED = {  # where classes and functions stood that a stored config may name

@@ -22,12 +22,18 @@ def record(folder: Path, status: str, **facts: Any) -> None:
 
 
 def recorded(folder: Path) -> dict[str, Any]:
-    """The contents of `run.json`; empty where there is none that can be read."""
+    """The contents of `run.json` that are of the right kinds; empty where there is none that can be read."""
     try:
-        content = json.loads((folder / "run.json").read_text())
-    except (OSError, ValueError):
+        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return {}
-    return content if isinstance(content, dict) else {}
+    return {k: v for k, v in content.items() if _fits(k, v)} if isinstance(content, dict) else {}
+
+
+def _fits(key: str, value: Any) -> bool:
+    if key in ("seconds", "steps", "objective"):
+        return value is None or (type(value) in (int, float) and abs(value) < 1e12)
+    return key not in ("status", "device", "error") or value is None or isinstance(value, str)
 
 
 def record_sweep(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sr.errors import UserError, some
 from sr.models.base import SuperResolver
-from sr.runs.checkpoint import construct
+from sr.runs.construct import construct
 
 Tensors = Mapping[str, Tensor]
 

@@ -10,7 +10,7 @@ import scipy.io
 import torch
 
 from sr.models.base import SuperResolver
-from sr.runs.checkpoint import construct
+from sr.runs.construct import construct
 from sr.zoo.families import Family
 from sr.zoo.load import FAMILIES
 

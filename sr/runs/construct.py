@@ -1,0 +1,103 @@
+"""Builds the network that a file describes: only a SuperResolver, only of trusted code, no larger than it may be."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from hydra.utils import get_object
+from torch import Tensor
+from torch.nn.modules import module as hooks
+
+from sr.errors import UserError, reason
+from sr.models.base import SuperResolver
+from sr.runs.trust import how_to_trust, trusts
+
+# Where a file holds no weights that tell: the largest published networks have a third of it.
+MOST_TENSORS, MOST_VALUES = 5_000, 200_000_000
+
+
+def construct(node: Mapping[str, Any], source: object, state: Mapping[str, Tensor] | None = None) -> SuperResolver:
+    """Build the architecture that a checkpoint names.
+
+    Args:
+        node: `_target_` and hyper-parameters.
+        source: the file, for messages.
+        state: the weights that are for it; a network far larger than they are is not built.
+
+    Raises:
+        UserError: of code that is not trusted, not a SuperResolver, or not to be built with these settings.
+    """
+    architecture = _architecture(str(node.get("_target_")), source)
+    settings = {k: v for k, v in node.items() if k != "_target_"}
+    # Called directly: Hydra's instantiate would build, so call, whatever a nested value names.
+    if not all(_plain_value(v) for v in settings.values()) or any(str(k).startswith("_") for k in settings):
+        raise UserError(f"checkpoint {source} is refused: its settings are not plain numbers, words and lists")
+    try:
+        with _limited(source, state):
+            return architecture(**settings)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a constructor meets in settings that no config ever had
+        target = node["_target_"]
+        raise UserError(f"checkpoint {source} does not fit {target} as installed here: {reason(error)}") from error
+
+
+def _architecture(target: str, source: object) -> type[SuperResolver]:
+    if not target.startswith("sr.") and not trusts(target):
+        raise UserError(
+            f"checkpoint {source} is refused: it is of {target}, which is not of this package, and no file says what "
+            f"is imported. {how_to_trust([target])}"
+        )
+    if target.startswith("sr.") and not target.startswith("sr.models."):
+        raise UserError(f"checkpoint {source} is refused: {target} is not a super-resolution model")
+    try:
+        found = get_object(target)
+    except Exception as error:
+        raise UserError(f"checkpoint {source} is of {target}, which is not installed here: {reason(error)}") from error
+    if not (isinstance(found, type) and issubclass(found, SuperResolver)) or found is SuperResolver:
+        raise UserError(f"checkpoint {source} is refused: {target} is not a super-resolution model")
+    return found
+
+
+def _plain_value(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(_plain_value(v) for v in value)
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _held(tensor: Tensor) -> int:
+    """Values that a file really holds of a tensor: one may claim any shape that repeats a single value."""
+    return min(tensor.numel(), tensor.untyped_storage().nbytes()) if tensor.device.type == "cpu" else 0
+
+
+@contextmanager
+def _limited(source: object, state: Mapping[str, Tensor] | None) -> Iterator[None]:
+    """Stop a constructor that makes far more layers or parameters than there are weights for, before they fill memory.
+
+    Some make more than they keep: blocks that are merged, layers that are replaced.
+    """
+    tensors = MOST_TENSORS if state is None else 100 + 4 * len(state)
+    values = MOST_VALUES if state is None else 1_000_000 + 4 * sum(_held(t) for t in state.values())
+    made = {"tensors": 0, "values": 0, "layers": 0}
+
+    def count(parameter: Tensor | None) -> None:
+        if parameter is not None:
+            made["tensors"] += 1
+            made["values"] += parameter.numel()
+        if made["tensors"] > tensors or made["values"] > values or made["layers"] > 20 * tensors:
+            raise UserError(f"{source} is refused: its settings ask for a network far larger than the weights in it")
+
+    def layer(*_: Any) -> None:
+        made["layers"] += 1
+        count(None)
+
+    handles = [
+        hooks.register_module_parameter_registration_hook(lambda owner, name, tensor: count(tensor)),
+        hooks.register_module_buffer_registration_hook(lambda owner, name, tensor: count(tensor)),
+        hooks.register_module_module_registration_hook(layer),
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,44 @@
+"""Which records this user wrote: they are signed with a key that lies in the user's home and in no run folder."""
+
+import hmac
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+MARK = "signature: "  # begins the last line of a signed record
+BYTES = 32  # of the key
+
+
+def signed(text: str) -> str:
+    """A record with its signature below it; as it is where no key can be kept, as in a home that cannot be written."""
+    key = _key()
+    return text if key is None else f"{text}{MARK}{_signature(text, key)}\n"
+
+
+def is_own(text: str) -> bool:
+    """Whether this user wrote a record, and nobody changed it since."""
+    body, _, signature = text.rpartition(MARK)
+    key = _key()
+    return key is not None and hmac.compare_digest(signature.strip().encode(), _signature(body, key).encode())
+
+
+def _signature(text: str, key: bytes) -> str:
+    return hmac.new(key, text.encode(), "sha256").hexdigest()
+
+
+def _key() -> bytes | None:
+    try:
+        file = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "sr" / "key"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            part = file.with_name(f"key.{os.getpid()}")
+            with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as new:
+                new.write(secrets.token_bytes(BYTES))
+            with suppress(FileExistsError):
+                os.link(part, file)  # of two processes that begin together the first one's stays
+            part.unlink()
+        key = file.read_bytes()
+    except (OSError, RuntimeError):  # the latter: there is no home
+        return None
+    return key if len(key) >= BYTES else None

@@ -1,0 +1,154 @@
+"""What torch.save wrote, read as tensors and plain values only: nothing in it runs, grows, or was changed unnoticed."""
+
+import logging
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from sr.errors import UserError, reason, some
+
+log = logging.getLogger(__name__)
+CHUNK = 1 << 20  # bytes read at once
+MOST_VALUES = 500_000  # within a file; a training run's checkpoint has some thousands
+DEEPEST = 60  # containers within each other
+
+
+class Ignored:
+    """Stands in for an object of a harmless kind that training scripts leave in their files; holds nothing."""
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        return super().__new__(cls)
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+_PATHS = ("Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath")
+# Never imported from here and never called: each is read as `Ignored`.
+HARMLESS = (
+    "argparse.Namespace", "types.SimpleNamespace", "collections.defaultdict", "datetime.datetime",
+    *(f"{module}.{name}" for module in ("pathlib", "pathlib._local") for name in _PATHS),
+    *(f"{module}.multiarray.{name}" for module in ("numpy.core", "numpy._core") for name in ("scalar", "_reconstruct")),
+    "numpy.dtype", "numpy.ndarray",
+    *(f"numpy.dtypes.{name}DType" for name in (
+        "Bool", "Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64", "Float16", "Float32",
+        "Float64",
+    )),
+)  # fmt: skip
+
+
+def load(path: Path, known_intact: bool = False) -> Any:
+    """The contents of a file; objects of harmless kinds in it are `Ignored`.
+
+    Args:
+        path: of the file.
+        known_intact: its checksum is known from elsewhere; else a format without checksums is told in the log.
+
+    Raises:
+        UserError: it is damaged, not torch's, holds code, or would take more memory than its own size.
+    """
+    try:
+        intact = _checked(path)
+        with torch.serialization.safe_globals([(Ignored, name) for name in HARMLESS]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
+    except pickle.UnpicklingError as error:
+        if not zipfile.is_zipfile(path) and not _pickled(path):
+            raise UserError(f"{path} is no file of PyTorch weights") from error
+        raise UserError(
+            f"{path} is refused: it holds more than tensors and plain values, and loading it would run code from the "
+            f"file ({reason(error)}). Ask its author for a state dict: torch.save(model.state_dict(), ...)"
+        ) from error
+    except Exception as error:  # torch's readers raise whatever damage leads them to
+        raise UserError(f"{path} cannot be read as weights ({reason(error)}). Is it complete?") from error
+    if not intact and not known_intact:
+        log.info(f"note: {path} holds no checksums; whether it is as it was written is not known")
+    bounded(content, path)
+    return content
+
+
+def _checked(path: Path) -> bool:
+    """Whether the container proves that nothing in it was changed; torch itself looks at no checksum.
+
+    Raises:
+        UserError: something was, or the container holds more than its size.
+    """
+    if not zipfile.is_zipfile(path):
+        return False
+    try:
+        with zipfile.ZipFile(path) as container:
+            parts = container.infolist()
+            # torch stores without compressing: what does compress could fill the memory from a few kB.
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts) or (
+                sum(part.file_size for part in parts) > path.stat().st_size
+            ):
+                raise UserError(f"{path} is refused: it is packed, so that it would take more memory than its size")
+            if not any(part.CRC for part in parts):
+                return False  # torch.serialization.set_crc32_options(False)
+            for part in parts:
+                with container.open(part) as file:
+                    while file.read(CHUNK):
+                        pass
+    except UserError:
+        raise
+    except Exception as error:  # zipfile, too, raises more than BadZipFile where a file is damaged
+        raise UserError(f"{path} is damaged: {reason(error)}. Take another copy of it") from error
+    return True
+
+
+def _pickled(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(1) == b"\x80"  # the PROTO opcode that starts every pickle since protocol 2
+
+
+def bounded(content: Any, source: object) -> None:
+    """Refuse contents that are small in a file and endless for who walks through them, as lists of the same list are.
+
+    Raises:
+        UserError: more plain values, or deeper ones, than a record can have.
+    """
+    left = MOST_VALUES
+    stack = [(content, 0)]
+    while stack:
+        value, depth = stack.pop()
+        left -= 1
+        if left < 0 or depth > DEEPEST:
+            raise UserError(f"{source} is refused: it holds values within values without end")
+        if isinstance(value, Mapping):
+            stack += [(v, depth + 1) for v in value.values()]
+        elif isinstance(value, list | tuple | set):
+            stack += [(v, depth + 1) for v in value]
+
+
+def unusable(name: str, tensor: Tensor, wanted: Tensor) -> str:
+    """Why a tensor of a file cannot be weights, or ""."""
+    if tensor.device.type != "cpu" or tensor.layout != torch.strided or tensor.is_quantized:
+        return f"{name} is no plain tensor"
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return f"{name} is larger than what the file holds of it"
+    if wanted.is_floating_point() and not tensor.is_floating_point():
+        return f"{name} holds {str(tensor.dtype).removeprefix('torch.')} values, weights are floats"
+    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        return f"{name} holds NaN or infinity"
+    return ""
+
+
+def refuse_unusable(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: object) -> None:
+    """Refuse tensors that have the names of weights and are none; half precision is accepted.
+
+    Args:
+        tensors: of a file.
+        wanted: what each is to become.
+        source: the file, for messages.
+
+    Raises:
+        UserError: names them.
+    """
+    if found := [why for name in wanted if name in tensors and (why := unusable(name, tensors[name], wanted[name]))]:
+        raise UserError(f"{source} is refused: its weights are damaged or none: {some(found, 3, '; ')}")

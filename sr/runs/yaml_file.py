@@ -1,0 +1,119 @@
+"""YAML that anybody may have written, read as plain values: nothing is resolved but what stands in the file itself."""
+
+import io
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+
+from sr.compose.schema import scale_name, share
+from sr.errors import UserError, reason
+
+LARGEST = 200_000  # characters; a run's records have some thousands
+DEEPEST = 60  # nodes within each other
+LONGEST = 1_000  # characters of a value with interpolations
+MOST_VALUES = 200_000  # values and characters that interpolations may become
+# Resolvers that a stored config may use: they compute with what stands in it.
+PURE = {"share": share, "scale_name": scale_name}
+REFERENCE = re.compile(rf"\$\{{\s*(?:(?P<path>\w[\w@.\[\]-]*)|(?P<name>{'|'.join(PURE)})\s*:(?P<args>[^${{}}]*))\s*\}}")
+
+
+def read(file: Path) -> Any:
+    """The contents of a file, interpolations as they are written.
+
+    Raises:
+        UserError: it cannot be read, is no YAML, or is more than a record can be.
+    """
+    try:
+        text = file.read_text(encoding="utf-8") if file.stat().st_size <= 4 * LARGEST else " " * (LARGEST + 1)
+        if len(text) > LARGEST:
+            raise UserError(f"{file} is refused: it is larger than any record of a run")
+        _refuse_growth(text, file)
+        loaded = OmegaConf.load(io.StringIO(text))
+        return OmegaConf.to_container(loaded, resolve=False)
+    except UserError:
+        raise
+    except Exception as error:  # parsers raise whatever damage leads them to
+        raise UserError(f"{file} cannot be read: {reason(error)}. It is damaged, or not a run's") from error
+
+
+def _refuse_growth(text: str, file: Path) -> None:
+    """Refuse what is small here and large once it is read: a thing that is named and repeated, nodes without end."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        long = isinstance(event, yaml.ScalarEvent) and "${" in event.value and len(event.value) > LONGEST
+        if long or depth > DEEPEST or isinstance(event, yaml.AliasEvent):
+            raise UserError(f"{file} is refused: it holds what no run writes (line {event.start_mark.line + 1})")
+
+
+def pure(text: str, variables: frozenset[str] = frozenset()) -> bool:
+    """Whether a value's interpolations look at nothing but the config.
+
+    Args:
+        text: the value; one interpolation may stand within another, and name a resolver so.
+        variables: of the environment that it may look at too.
+    """
+    for name in variables:
+        text = re.sub(rf"\$\{{oc\.env:{name}(,[^${{}}]*)?\}}", "x", text)
+    while (shorter := REFERENCE.sub("x", text)) != text:
+        text = shorter
+    return "${" not in text
+
+
+def resolved(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config with its interpolations resolved, but for those that look elsewhere or lead nowhere: they stay as text.
+
+    Raises:
+        UserError: they grow without end.
+    """
+    try:
+        found: dict[str, Any] = _Resolver(config).value(config)
+    except RecursionError as error:
+        raise UserError("a config is refused: its interpolations lead to each other without end") from error
+    return found
+
+
+class _Resolver:
+    """OmegaConf's interpolations of nodes and of `PURE`, with a limit: theirs have none."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config, self.left = config, MOST_VALUES
+
+    def value(self, node: Any) -> Any:
+        self.left -= 1 + (len(node) if isinstance(node, str) else 0)
+        if self.left < 0:
+            raise UserError("a config is refused: its interpolations repeat each other without end")
+        if isinstance(node, Mapping):
+            return {str(key): self.value(inner) for key, inner in node.items()}
+        if isinstance(node, list):
+            return [self.value(inner) for inner in node]
+        if isinstance(node, str) and "${" in node and pure(node):
+            try:
+                return self._text(node)
+            except (LookupError, TypeError, ValueError, yaml.YAMLError) as error:
+                if isinstance(error, UserError):
+                    raise
+        return node
+
+    def _text(self, text: str) -> Any:
+        while found := REFERENCE.search(text):
+            value = self._reference(found)
+            if found[0] == text.strip():
+                return value
+            text = text[: found.start()] + str(value) + text[found.end() :]
+            self.left -= len(text)
+            if len(text) > LONGEST:
+                raise UserError("a config is refused: its interpolations grow without end")
+        return text
+
+    def _reference(self, found: re.Match[str]) -> Any:
+        if found["name"]:
+            return PURE[found["name"]](*yaml.safe_load(f"[{found['args']}]"))  # type: ignore[operator]
+        node: Any = self.config
+        for part in re.split(r"[.\[\]]+", found["path"].rstrip("]")):
+            node = node[int(part)] if isinstance(node, list) else node[part]
+        return self.value(node)

@@ -1,0 +1,267 @@
+"""Nothing that a file says is imported, called, resolved or sent anywhere, unless the user trusts it."""
+
+import pickle
+import shutil
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import hydra
+import pytest
+import torch
+import yaml
+from omegaconf import OmegaConf
+
+from sr.comparison.fill import set_words
+from sr.compose import schema
+from sr.compose.conf import CONF
+from sr.compose.words import Words
+from sr.errors import UserError
+from sr.models.edsr import EDSR
+from sr.runs import checkpoint, composed, torch_file
+from sr.runs.construct import construct
+from sr.runs.folder import Run, read_run
+from sr.runs.record import write_whole
+from sr.runs.trust import refuse_foreign, trust
+
+NODE = {"_target_": "sr.models.edsr.EDSR", "scale": 2, "num_blocks": 1, "channels": 4}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_trusted(monkeypatch):
+    monkeypatch.setenv("SR_TRUST", "")
+
+
+def write(path: Path, node=NODE, state=None, **told) -> Path:
+    state = EDSR(scale=2, num_blocks=1, channels=4).state_dict() if state is None else state
+    torch.save({"state_dict": state, "sr": {"format": 2, "name": "m", "model": node, "config": {}} | told}, path)
+    return path
+
+
+@pytest.fixture
+def payload(tmp_path, monkeypatch):
+    """A module beside a run that tells when it is imported; its Net is a true network."""
+    folder = tmp_path / "evilrun"
+    folder.mkdir()
+    (folder / "payload.py").write_text(
+        f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n"
+        "from sr.models.edsr import EDSR\nclass Net(EDSR): pass\ndef call(*a, **k): raise SystemExit(9)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path / "ran"
+    for name in ("evilrun.payload", "evilrun"):
+        sys.modules.pop(name, None)
+
+
+def test_a_file_imports_only_what_is_trusted(command, payload, photos, tmp_path, monkeypatch):
+    photos(tmp_path / "images", 1, 24, 32)
+    file = write(tmp_path / "net.ckpt", NODE | {"_target_": "evilrun.payload.Net"})
+    typed = ("evaluate.py", f"checkpoint={file}", "panels=0", "benchmarks=[folder]", f"data.root={tmp_path}/images")
+    done = command(*typed)
+    assert done.code == 1 and "trust=[evilrun]" in done.err and "SR_TRUST=evilrun" in done.err, done
+    done = command("compare.py", f"checkpoint={file}", "crops=0", folder="compared")
+    assert not payload.exists(), done
+    assert command(*typed, "trust=[evilrun]", folder="typed").code == 0
+    assert payload.exists()
+    assert command(*typed, folder="again").code == 1, "what one command trusts the next one does not"
+    monkeypatch.setenv("SR_TRUST", "evilrun.payload")
+    assert command(*typed, folder="environment").code == 0
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/evaluate_mine.yaml").write_text("defaults: [evaluate, _self_]\ntrust: [evilrun]\n")
+    monkeypatch.setenv("SR_TRUST", "")
+    typed = (*typed, f"--config-dir={tmp_path / 'mine'}", "--config-name=evaluate_mine")
+    assert command(*typed, folder="config").code == 0
+
+
+@pytest.mark.parametrize("target", ["sr.models.base.SuperResolver", "sr.runs.record.write_whole", "sr.cli.os.getcwd"])
+def test_not_all_of_this_package_is_a_network(target):
+    with pytest.raises(UserError, match="is not a super-resolution model"):
+        construct(NODE | {"_target_": target}, "file")
+
+
+@pytest.fixture
+def begun(tmp_path, monkeypatch) -> Path:
+    """The records of a run that its owner began."""
+    monkeypatch.setenv("SR_TEST_PLACE", "here")
+    schema.register()
+    words = ["model=srcnn", "scale=2", "data_dir=${oc.env:SR_TEST_PLACE}"]
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        config = hydra.compose("train", overrides=words)
+    folder = tmp_path / "mine"
+    composed.keep(folder, config, Words(words))
+    write_whole(folder / "run.json", {"status": "failed"})
+    write_whole(folder / ".hydra/config.yaml", OmegaConf.to_yaml(config))
+    monkeypatch.delenv("SR_TEST_PLACE")
+    return folder
+
+
+def changed(begun: Path, place: Path, **values) -> Path:
+    """A copy of a run with other values in its record, as somebody else would have made it."""
+    shutil.copytree(begun, place)
+    text = (place / composed.FILE).read_text()
+    content = yaml.safe_load(text)
+    for path, value in values.items():
+        *parents, last = path.split("__")
+        node = content["config"]
+        for name in parents:
+            node = node[name]
+        node[last] = value
+    (place / composed.FILE).write_text(yaml.safe_dump(content))
+    return place
+
+
+FOREIGN = {
+    "module": ({"callbacks__x": {"_target_": "evilrun.payload.call"}}, "evilrun.payload.call"),
+    "torch": ({"callbacks__x": {"_target_": "torch.load", "f": "x", "weights_only": False}}, "torch.load"),
+    "writer": ({"callbacks__x": {"_target_": "sr.runs.record.write_whole"}}, "sr.runs.record.write_whole"),
+    "through": ({"loss": {"_target_": "sr.losses.vgg.Path"}}, "sr.losses.vgg.Path"),
+    "spelled": ({"name_": "os.getcwd", "callbacks__x": {"_target_": "${name_}"}}, "name_"),
+    "metric": ({"metrics": ["psnr", "/tmp/evil.py"]}, "/tmp/evil.py"),
+    "address": ({"logger__m": {"_target_": "sr.loggers.mlflow_logger", "tracking_uri": "http://x"}}, "http://x"),
+    "secret": ({"data_dir": "${oc.env:HOME}"}, "oc.env:HOME"),
+    "resolver by its name": ({"patch_size": "oc.env", "data_dir": "${${patch_size}:HOME}"}, "HOME"),
+}
+
+
+@pytest.mark.parametrize(("values", "told"), FOREIGN.values(), ids=FOREIGN)
+def test_a_run_of_somebody_else_builds_only_what_computes(begun, payload, tmp_path, values, told):
+    with pytest.raises(UserError, match="not begun by you") as caught:
+        composed.read(changed(begun, tmp_path / "theirs", **values))
+    assert told in str(caught.value) and not payload.exists()
+
+
+@pytest.mark.slow
+def test_a_run_of_somebody_else_goes_on_where_it_names_what_computes(command, tmp_path):
+    typed = ["model=srcnn", "scale=2", "budget=smoke", "steps=2", "trainer=cpu", "benchmarks=[]", "data=bundled"]
+    done = command("train.py", *typed)
+    assert done.code == 0, done
+    done = command("train.py", f"resume={changed(done.folder, tmp_path / 'theirs')}", "steps=3")
+    assert done.code == 0 and "resuming at step 2 of 3" in done.out, done
+
+
+def test_a_trusted_module_may_stand_in_a_run_of_somebody_else(begun, tmp_path):
+    theirs = changed(begun, tmp_path / "trusted", callbacks__x={"_target_": "mine.Callback"})
+    trust(["mine"])
+    assert composed.read(theirs).config.callbacks.x._target_ == "mine.Callback"
+
+
+def test_what_this_project_composes_may_be_built():
+    files = [OmegaConf.to_container(OmegaConf.load(file)) for file in CONF.rglob("*.yaml") if "hydra" not in file.parts]
+    refuse_foreign({"all": files}, "x")
+    refuse_foreign({"optimizer": {"_target_": "torch.optim.AdamW"}, "loss": {"_target_": "torch.nn.HuberLoss"}}, "x")
+    refuse_foreign({"callbacks": {"e": {"_target_": "lightning.pytorch.callbacks.EarlyStopping"}}}, "x")
+    refuse_foreign({"data": {"augment": [{"_target_": "albumentations.ChannelShuffle"}]}}, "x")
+    refuse_foreign({"scheduler": {"_target_": "sr.training.schedules.warm_up"}}, "x")
+
+
+def test_own_runs_go_on_with_what_was_typed_wherever_they_lie(begun, tmp_path, payload):
+    """Signed, not listed by place: a folder may be moved, and its environment may be gone."""
+    assert composed.read(shutil.copytree(begun, tmp_path / "moved")).config.data_dir == "here"
+    mine = composed.read(begun)
+    mine.config.callbacks = {"x": {"_target_": "evilrun.payload.call"}}
+    (tmp_path / "own").mkdir()
+    composed.keep(tmp_path / "own", mine.config, mine.words)
+    assert OmegaConf.select(composed.read(tmp_path / "own").config, "callbacks.x._target_") == "evilrun.payload.call"
+    record = tmp_path / "own" / composed.FILE
+    record.write_text(record.read_text().replace("payload.call", "payload.calls"))
+    with pytest.raises(UserError, match="not begun by you"):
+        composed.read(tmp_path / "own")
+
+
+def test_a_comparison_resolves_nothing_of_a_folder(begun, tmp_path, monkeypatch, command):
+    monkeypatch.setenv("SECRET", "s3cr3t")
+    theirs = shutil.copytree(begun, tmp_path / "theirs")
+    file = theirs / ".hydra/config.yaml"
+    content = yaml.safe_load(file.read_text()) | {"patch_size": "${oc.env:SECRET}", "batch_size": "${data.hidden}"}
+    content["data"]["hidden"] = "${${data.name}:SECRET}"
+    content["data"]["name"] = "oc.env"
+    file.write_text(yaml.safe_dump(content))
+    (theirs / ".hydra/overrides.yaml").write_text("- degradation.x='${oc.env:SECRET}'\n- model=srcnn\n")
+    run = read_run(theirs)
+    assert run.config["patch_size"] == "${oc.env:SECRET}" and run.config["scale"] == run.config["data"]["scale"] == 2
+    done = command("compare.py", f"runs=[{begun},{theirs}]", "crops=1")
+    assert done.code == 0, done
+    written = [p.read_text(errors="replace") for p in done.folder.rglob("*") if p.suffix in (".md", ".csv", ".html")]
+    assert written and not any("s3cr3t" in text for text in (*written, done.out, done.err))
+
+
+LAUGHS = "a: &a [x, x]\n" + "".join(
+    f"{b}: &{b} [*{a}, *{a}, *{a}]\n" for a, b in zip("abcdefghij", "bcdefghijk", strict=True)
+)
+GROWTH = {
+    "aliases": LAUGHS,
+    "depth": "[" * 3000 + "]" * 3000,
+    "size": "x: '" + "y" * 10_000_000 + "'",
+    "interpolations": "".join(f"k{n}: [{', '.join(['${k' + str(n + 1) + '}'] * 9)}]\n" for n in range(40))
+    + "k40: [1]\n",
+    "circle": "a: ${b}\nb: ${a}\n",
+    "strings": "".join(f"k{n}: {('${k' + str(n + 1) + '}') * 9}\n" for n in range(40)) + "k40: long\n",
+}
+
+
+@pytest.mark.parametrize("text", GROWTH.values(), ids=GROWTH)
+def test_small_files_that_grow_are_refused_at_once(tmp_path, text):
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / ".hydra/config.yaml").write_text(text)
+    begin = time.monotonic()
+    for reader in (read_run, composed.read):
+        with pytest.raises(UserError):
+            reader(tmp_path)
+    assert time.monotonic() - begin < 2
+
+
+def test_a_small_checkpoint_builds_no_large_network(tmp_path):
+    begin = time.monotonic()
+    large = {"num_blocks": 10**8}, {"channels": 10**6}, {"channels": 10**12}, {"num_blocks": 10**30}
+    for settings in large:
+        with pytest.raises(UserError):
+            checkpoint.load(write(tmp_path / "a.ckpt", NODE | settings))
+    state = {"head.weight": torch.zeros(1).expand(10**6, 3, 3, 3)}
+    with pytest.raises(UserError, match="far larger"):
+        checkpoint.load(write(tmp_path / "a.ckpt", NODE | {"channels": 10**6}, state))
+    with pytest.raises(UserError, match="far larger"):
+        construct(NODE | {"num_blocks": 10**8}, "a run's config")
+    assert time.monotonic() - begin < 5
+
+
+def test_containers_that_grow_are_refused(tmp_path):
+    plain = write(tmp_path / "a.ckpt", state={"w": torch.zeros(4_000_000)})
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(tmp_path / "b.ckpt", "w", zipfile.ZIP_DEFLATED) as new:
+        for part in old.infolist():
+            new.writestr(part.filename, old.read(part))
+    with pytest.raises(UserError, match="packed"):
+        checkpoint.read(tmp_path / "b.ckpt")
+    nested = [0]
+    for _ in range(40):
+        nested = [nested, nested]
+    with pytest.raises(UserError, match="without end"):
+        checkpoint.read(write(tmp_path / "c.ckpt", stage={"x": nested}))
+
+
+def test_words_of_a_run_look_nothing_up_in_a_comparison():
+    words = ["degradation.x='${oc.env:HOME}'", "data.a={_target_: x}", "data.lr=LR", "data._target_=os.getcwd"]
+    run = Run(Path("x"), "m", {}, words, [], [], None, 0, "finished", 0)
+    assert set_words(run, Words()) == ["++data.lr=LR"]
+
+
+def test_hydra_refuses_what_its_floor_is_for():
+    for target in ("os.system", "builtins.exec", "subprocess.run", "pickle.loads"):
+        with pytest.raises(hydra.errors.InstantiationException, match="blocklisted"):
+            hydra.utils.instantiate({"_target_": target, "_args_": ["true"]})
+
+
+def test_objects_that_do_no_harm_are_passed_over(tmp_path):
+    import argparse
+
+    import numpy as np
+
+    file = tmp_path / "a.pth"
+    torch.save({"w": torch.ones(2), "lr": np.float64(1e-3), "at": tmp_path, "opt": argparse.Namespace(x=1)}, file)
+    content = torch_file.load(file)
+    assert torch.equal(content["w"], torch.ones(2))
+    assert all(isinstance(content[key], torch_file.Ignored) for key in ("lr", "at", "opt"))
+    torch.save({"w": torch.ones(2), "p": pickle.Pickler}, file)
+    with pytest.raises(UserError, match="would run code"):
+        torch_file.load(file)
