@@ -22,7 +22,7 @@ from sr.errors import UserError, reason
 from sr.runs import own, yaml_file
 from sr.runs.config import flat, hydras_choices, plain, read_config, typed_words, upgraded
 from sr.runs.latest import LAST, saved
-from sr.runs.trust import refuse_foreign
+from sr.runs.trust import refuse_foreign, trust_what_was_typed
 from sr.whole import write_whole
 
 FILE = "composed.yaml"
@@ -130,6 +130,8 @@ def read(folder: Path) -> Composed:
         OverridesParser.create().parse_overrides(words.texts)
         config = OmegaConf.merge(OmegaConf.structured(TrainSchema), raw)
         assert isinstance(config, DictConfig)
+        if mine:
+            trust_what_was_typed(config)  # for its checkpoints, too
         return Composed(folder, config, words.without("resume"))
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(f"{file} is not what a run of this project writes there: {reason(error)}") from error

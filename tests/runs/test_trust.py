@@ -22,8 +22,9 @@ from sr.models.edsr import EDSR
 from sr.runs import checkpoint, composed, torch_file
 from sr.runs.construct import construct
 from sr.runs.folder import Run, read_run
-from sr.runs.record import write_whole
-from sr.runs.trust import refuse_foreign, trust
+from sr.runs.record import recorded
+from sr.runs.trust import refuse_foreign, trust, trusts
+from sr.whole import write_whole
 
 NODE = {"_target_": "sr.models.edsr.EDSR", "scale": 2, "num_blocks": 1, "channels": 4}
 
@@ -163,6 +164,7 @@ def test_own_runs_go_on_with_what_was_typed_wherever_they_lie(begun, tmp_path, p
     (tmp_path / "own").mkdir()
     composed.keep(tmp_path / "own", mine.config, mine.words)
     assert OmegaConf.select(composed.read(tmp_path / "own").config, "callbacks.x._target_") == "evilrun.payload.call"
+    assert trusts("evilrun.payload.call") and not payload.exists(), "its checkpoints may name what it names"
     record = tmp_path / "own" / composed.FILE
     record.write_text(record.read_text().replace("payload.call", "payload.calls"))
     with pytest.raises(UserError, match="not begun by you"):
@@ -265,3 +267,12 @@ def test_objects_that_do_no_harm_are_passed_over(tmp_path):
     torch.save({"w": torch.ones(2), "p": pickle.Pickler}, file)
     with pytest.raises(UserError, match="would run code"):
         torch_file.load(file)
+
+
+def test_a_record_of_a_run_holds_only_its_kinds(tmp_path):
+    (tmp_path / "run.json").write_text(
+        '{"status": "finished", "seconds": "9", "steps": NaN, "error": 1, "device": "cpu"}'
+    )
+    assert recorded(tmp_path) == {"status": "finished", "device": "cpu"}
+    (tmp_path / "run.json").write_text("[" * 100_000)
+    assert recorded(tmp_path) == {}

@@ -1,0 +1,97 @@
+"""Checkpoints: damage is seen, weights are weights, and what may be started from is told."""
+
+import os
+
+import pytest
+import torch
+
+from sr.errors import UserError
+from sr.models.edsr import EDSR
+from sr.runs import checkpoint
+
+NODE = {"_target_": "sr.models.edsr.EDSR", "scale": 2, "num_blocks": 1, "channels": 4, "res_scale": 1.0}
+
+
+def network(**settings):
+    torch.manual_seed(0)
+    return EDSR(**{k: v for k, v in (NODE | settings).items() if k != "_target_"})
+
+
+def write(path, node=NODE, state=None, **told):
+    state = network().state_dict() if state is None else state
+    torch.save({"state_dict": state, "sr": {"format": 2, "name": "m", "model": node, "config": {}} | told}, path)
+    return path
+
+
+def test_a_flipped_bit_is_seen(tmp_path):
+    """Within the weights, where torch itself reads other figures without a word."""
+    file = write(tmp_path / "a.ckpt")
+    content = bytearray(file.read_bytes())
+    weights = network().state_dict()["head.weight"].numpy().tobytes()
+    content[content.index(weights) + 40] ^= 1
+    file.write_bytes(content)
+    torch.load(file, weights_only=True)
+    with pytest.raises(UserError, match="is damaged"):
+        checkpoint.load(file)
+
+
+def test_where_there_are_no_checksums_it_is_told(tmp_path, caplog):
+    caplog.set_level("INFO")
+    torch.save(torch.load(write(tmp_path / "a.ckpt")), tmp_path / "old.ckpt", _use_new_zipfile_serialization=False)
+    checkpoint.load(tmp_path / "old.ckpt")
+    assert "holds no checksums" in caplog.text
+    caplog.clear()
+    torch.serialization.set_crc32_options(False)
+    try:
+        write(tmp_path / "b.ckpt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    checkpoint.load(tmp_path / "b.ckpt")
+    assert "holds no checksums" in caplog.text
+
+
+def test_half_precision_is_weights_and_integers_and_nan_are_not(tmp_path):
+    state = network().state_dict()
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        loaded = checkpoint.load(write(tmp_path / "a.ckpt", state={k: v.to(dtype) for k, v in state.items()}))
+        assert loaded.head.weight.dtype == torch.float32
+        torch.testing.assert_close(loaded.head.weight, state["head.weight"], atol=1e-2, rtol=0)
+    with pytest.raises(UserError, match=r"head\.bias holds int64 values"):
+        checkpoint.load(write(tmp_path / "a.ckpt", state=state | {"head.bias": state["head.bias"].long()}))
+    for odd in (float("nan"), float("inf")):
+        with pytest.raises(UserError, match=r"head\.bias holds NaN or infinity"):
+            checkpoint.load(write(tmp_path / "a.ckpt", state=state | {"head.bias": state["head.bias"] + odd}))
+
+
+@pytest.mark.parametrize("told", [{"name": None}, {"model": None}, {"config": []}, {"format": "2"}, {"stage": 3}])
+def test_what_does_not_describe_itself_is_refused(tmp_path, told):
+    with pytest.raises(UserError, match="does not describe its model"):
+        checkpoint.read(write(tmp_path / "a.ckpt", **told))
+
+
+def test_a_folder_of_runs_means_its_newest(tmp_path, caplog):
+    caplog.set_level("INFO")
+    for age, name in enumerate(["b", "a", "c"]):
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        file = write(tmp_path / name / "checkpoints/last.ckpt")
+        os.utime(file, (1000 - age, 1000 - age))
+    assert checkpoint.locate(tmp_path) == tmp_path / "b/checkpoints/last.ckpt"
+    assert "of its 3 runs the newest" in caplog.text
+    with pytest.raises(UserError, match="no such file"):
+        checkpoint.locate(tmp_path / "d")
+
+
+def test_settings_without_a_shape_are_told_where_they_differ(tmp_path):
+    content = checkpoint.read(write(tmp_path / "a.ckpt"))
+    told = checkpoint.warm_start(network(res_scale=0.1), content, NODE | {"res_scale": 0.1}, "a.ckpt")
+    assert told == "weights from a.ckpt. Not as they were trained: res_scale was 1.0, is 0.1"
+    assert checkpoint.warm_start(network(), content, NODE, "a.ckpt") == "weights from a.ckpt"
+
+
+@pytest.mark.parametrize("other", [{"num_blocks": 2}, {"channels": 8}])
+def test_another_network_is_refused_even_at_another_scale(tmp_path, other):
+    """Only the scale may differ: what fits of another network would be a start that nobody asked for."""
+    content = checkpoint.read(write(tmp_path / "a.ckpt"))
+    with pytest.raises(UserError, match="does not fit EDSR x4"):
+        checkpoint.fitting(network(scale=4, **other), content, NODE | {"scale": 4} | other, "a.ckpt")
+    assert checkpoint.fitting(network(scale=4), content, NODE | {"scale": 4}, "a.ckpt")
