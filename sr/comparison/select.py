@@ -101,10 +101,15 @@ def order(table: Table, by: Sequence[str]) -> list[Line]:
 
 
 def _sorted(lines: Sequence[Line], key: str, down: bool) -> list[Line]:
-    known = [line for line in lines if line.values.get(key) is not None]
+    known = [line for line in lines if _known(line.values.get(key))]
     numbers = all(isinstance(line.values[key], int | float) for line in known)
     known.sort(key=lambda line: line.values[key] if numbers else str(line.values[key]).lower(), reverse=down)
-    return known + [line for line in lines if line.values.get(key) is None]
+    return known + [line for line in lines if not _known(line.values.get(key))]
+
+
+def _known(value: Any) -> bool:
+    """NaN is no value: it would stand anywhere, the first place included."""
+    return value is not None and value == value
 
 
 def find_key(table: Table, typed: str, argument: str) -> str:

@@ -1,9 +1,10 @@
-"""What DistributedDataParallel does for the network it wraps, for a network that a loss owns."""
+"""What DistributedDataParallel does for the network it wraps, for a network that a loss owns, and for numbers."""
 
 import itertools
+from collections.abc import Mapping
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 
 
 def broadcast_state(module: nn.Module) -> None:
@@ -27,3 +28,12 @@ def average_gradients(module: nn.Module) -> None:
         gradient.copy_(part.view_as(gradient))
     for buffer in module.buffers():
         distributed.broadcast(buffer, 0)
+
+
+def averaged(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The mean over all processes of numbers that each of them has, in one exchange."""
+    if not (values and distributed.is_available() and distributed.is_initialized()):
+        return dict(values)
+    means = torch.stack([value.detach().reshape(()) for value in values.values()])
+    distributed.all_reduce(means)
+    return dict(zip(values, means / distributed.get_world_size(), strict=True))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sr.errors import UserError
-from sr.losses.distributed import average_gradients, broadcast_state
+from sr.losses.distributed import average_gradients, averaged, broadcast_state
 from sr.metrics.protocol_metric import ProtocolMetric
 from sr.models.training import Training
 from sr.precision import full_precision
@@ -136,12 +136,17 @@ class TrainingLoops(L.LightningModule):
         total = torch.stack(list(terms.values())).sum()
         values = {name: value.detach() for name, value in terms.items()}
         self.batch_losses |= {"loss": total.detach(), **values}
-        self.log("train/loss", total, prog_bar=True)
-        if len(terms) > 1:
-            self.log_dict({f"train/{name}": value for name, value in values.items()})
+        self._log_losses({"loss": total.detach(), **(values if len(terms) > 1 else {})})
         if "stage" in self.metadata:
             self.log("stage", float(self.metadata["stage"]["number"]))
         return total
+
+    def _log_losses(self, values: dict[str, Tensor]) -> None:
+        """The means over all processes at the steps that are written down, between them this process's shares."""
+        if (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            values = averaged(values)
+        for name, value in values.items():
+            self.log(f"train/{name}", value, prog_bar=name == "loss")
 
     def _alternate(self, batch: Any) -> Tensor:
         """Both players' updates; of several micro-batches the last one takes the steps."""
@@ -153,7 +158,7 @@ class TrainingLoops(L.LightningModule):
                 total = self._logged(terms)
             else:
                 self.batch_losses |= (values := {name: value.detach() for name, value in terms.items()})
-                self.log_dict({f"train/{name}": value for name, value in values.items()})
+                self._log_losses(values)
             self.manual_backward(torch.stack(list(terms.values())).sum() / setup.accumulate)
             if player != 0:
                 average_gradients(setup.adversary.discriminator)

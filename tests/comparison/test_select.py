@@ -90,5 +90,13 @@ def test_wrong_names_and_values(found):
         select(found, conditions(["loss>l1"]))
 
 
+def test_what_is_no_number_is_sorted_to_the_end(found):
+    lines = [dataclasses.replace(line, values={**line.values, "own": value})
+             for line, value in zip(found.lines, (3.0, float("nan"), 5.0, None, 4.0), strict=False)]  # fmt: skip
+    table = dataclasses.replace(found, lines=lines)
+    for typed, first in (("own", [3.0, 4.0, 5.0]), ("-own", [5.0, 4.0, 3.0])):
+        assert [line.values["own"] for line in order(table, [typed])][:3] == first
+
+
 def test_two_conditions_on_one_column_both_hold(found):
     assert chosen(found, "psnr>28", "psnr<30.5") == ["a", "c"]

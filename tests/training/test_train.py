@@ -300,6 +300,7 @@ ALONE = pytest.param([], id="a loss alone", marks=pytest.mark.slow)
 def test_processes_share_the_batch_of_one(command, div2k, tmp_path, extra):
     """The same images in the same steps: two processes end where one does, up to rounding."""
     typed = [*SMALL, "data=div2k", f"data.root={div2k}", "steps=5", "val_every_steps=5", "batch_size=4", *extra]
+    typed.append("trainer.log_every_n_steps=1")
     one = command("train.py", *typed, folder="one")
     assert one.code == 0, one
     ddp = ["trainer=ddp", "trainer.accelerator=cpu"]
@@ -307,6 +308,8 @@ def test_processes_share_the_batch_of_one(command, div2k, tmp_path, extra):
     assert process.wait(240) == 0, (tmp_path / "two.out").read_text()
     a, b = (saved(f)["state_dict"] | saved(f)["loss_state_dict"] for f in (one.folder, tmp_path / "two"))
     assert len(a) == len(b) and max(float((a[k] - b[k]).abs().max()) for k in a) < 1e-4
+    ours, theirs = ([float(r["train/loss"]) for r in rows(f)] for f in (one.folder, tmp_path / "two"))
+    assert ours == pytest.approx(theirs, rel=1e-3)  # what is written down is of all processes, not of the first
 
 
 def test_accumulation_changes_memory_not_the_result(command, div2k):
