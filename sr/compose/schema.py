@@ -42,6 +42,8 @@ class Budget:
     max_batch: int | None = None
     smallest_patch: bool = False
     validations: int | None = None  # at most, in the whole run
+    test_images: int | None = None  # of each test set that are measured at the end, the first ones
+    test_middle: int | None = None  # HR pixels a side, at most, of what is measured of each of them
     factor: float | None = None  # of every step count; set when the budget is known
 
 

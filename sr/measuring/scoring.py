@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from sr.data.batch import Batch
 from sr.data.module import SRDataModule
 from sr.errors import UserError, reason
 from sr.imaging.color import to_array
@@ -68,6 +69,7 @@ def score_set(
     keep: int = 0,
     metrics: Sequence[Metric] = DEFAULT,
     images: int | None = None,
+    middle: int | None = None,
 ) -> tuple[list[Score], list[Sample]]:
     """Scores of one model on the test images of one set, image by image.
 
@@ -79,6 +81,7 @@ def score_set(
         keep: of how many images (the first ones) the output is returned, for panels.
         metrics: what is measured.
         images: how many are measured, the first ones; None for all.
+        middle: HR pixels a side, at most, of what is measured of each image; the set's name says so. None for all.
 
     Returns:
         A score per image, protocol and metric, and the kept images with their score under the first protocol.
@@ -94,9 +97,12 @@ def score_set(
     scores: list[Score] = []
     samples: list[Sample] = []
     loader = data.test_dataloader()
-    bar = {"desc": f"{label} on {data.test_name}", "unit": "image", "total": images or len(loader), "leave": False}
+    name = data.test_name
+    if middle is not None and any(max(grid) * data.scale > middle for grid in data.pairs("test").grids[:images]):
+        name += f" middle {middle}"
+    bar = {"desc": f"{label} on {name}", "unit": "image", "total": images or len(loader), "leave": False}
     for batch in tqdm(islice(loader, images), dynamic_ncols=True, **bar):
-        batch = data.to_float(batch, device, measuring=True)
+        batch = data.to_float(batch if middle is None else _middle(batch, middle), device, measuring=True)
         for source, group in groups.items():
             own = source != DATA
             lr = group[0].lr(batch.hr, batch.scale, grey=batch.grey[0]).to(device) if own else batch.lr
@@ -105,7 +111,7 @@ def score_set(
                 output = self_ensemble(once, lr) if ensemble else once(lr)
             for protocol in group:
                 values = protocol.compare(output, batch.hr, batch.scale, batch.grey, metrics)
-                found = scores_of(label, data.test_name, batch.scale, protocol.name, values, 1, batch.name[0])
+                found = scores_of(label, name, batch.scale, protocol.name, values, 1, batch.name[0])
                 scores += found
                 if source == pictured and protocol is group[0] and len(samples) < keep:
                     pictures = to_array(lr), to_array(output), to_array(batch.hr)
@@ -114,6 +120,15 @@ def score_set(
         told = ", ".join(protocol.name for protocol in protocols)
         raise UserError(f"{data.test_name}: there is no image to measure, or no metric for protocol {told}")
     return scores, samples
+
+
+def _middle(batch: Batch, side: int) -> Batch:
+    """The middle of an image, at most `side` HR pixels a side."""
+    scale, (h, w), most = batch.scale, batch.lr.shape[-2:], side // batch.scale
+    top, left = max(0, h - most) // 2, max(0, w - most) // 2
+    lr = batch.lr[..., top : top + most, left : left + most]
+    top, left, most = top * scale, left * scale, most * scale
+    return batch._replace(lr=lr, hr=batch.hr[..., top : top + most, left : left + most])
 
 
 def score_all(
@@ -126,6 +141,8 @@ def score_all(
     panels: int = 4,
     size: int = 96,
     at: str = "detail",
+    images: int | None = None,
+    middle: int | None = None,
 ) -> list[Score]:
     """Measure every model on every set, print the table, write the CSV files and the panels.
 
@@ -140,6 +157,8 @@ def score_all(
         panels: images per set that are drawn.
         size: of a crop, HR pixels.
         at: where the crops lie: at the most "detail" of HR, or at the models' greatest "disagreement".
+        images: see `score_set`.
+        middle: see `score_set`.
 
     Returns:
         The averages.
@@ -155,8 +174,8 @@ def score_all(
             log.warning(f"warning: the LR of {data.test_name} was not made symmetrically {ASYMMETRIC}")
         samples: dict[str, list[Sample]] = {}
         for entry in deployed:
-            under = _protocols(entry, entries, data, protocols)
-            found, outputs = score_set(entry, data, under, device, panels, metrics)
+            under = chosen_protocols(entry, entries, data, protocols)
+            found, outputs = score_set(entry, data, under, device, panels, metrics, images, middle)
             scores += found
             papers |= _papers(entry, averages(found), data)
             samples[found[0].model] = outputs
@@ -187,7 +206,7 @@ def papers_protocols(entry: Entry, data: SRDataModule) -> list[str]:
     return list(dict.fromkeys([*entry.model.protocols, *known]))
 
 
-def _protocols(
+def chosen_protocols(
     entry: Entry, entries: Sequence[Entry], data: SRDataModule, asked: Sequence[str] | None
 ) -> list[Protocol]:
     """Those asked for, or the papers'; what makes its own bicubic LR says nothing about a set whose LR is another."""

@@ -140,7 +140,10 @@ def _from_file(word: str) -> Metric:
         spec = importlib.util.spec_from_file_location(name, file)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:  # whatever the user's code raises
+            raise UserError(f"metrics=[{word}]: the file cannot be run: {type(error).__name__}: {error}") from error
     metric = getattr(module, "METRIC", None)
     if not isinstance(metric, Metric):
         raise UserError(

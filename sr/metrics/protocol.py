@@ -97,6 +97,16 @@ class Protocol:
         """Whether a metric has a value under this protocol: one that looks at colours has none where LR has none."""
         return not (metric.rgb and self.defines_lr)
 
+    def refuse_small(self, height: int, width: int, scale: int, metrics: Sequence[Metric] = DEFAULT) -> None:
+        """Raises a UserError where an image of HR's size has too little left for the metrics."""
+        border, most = self.shave(scale), max(filter(self.gives, metrics), key=lambda m: m.smallest, default=SSIM)
+        if min(height, width) - 2 * border < most.smallest:
+            raise UserError(
+                f"an image of {height} x {width} pixels (height x width) is too small for protocol "
+                f"{self.name} at scale {scale}: it leaves out {border} on each side and {most.title} needs "
+                f"{most.smallest} more, so it takes {2 * border + most.smallest} a side or more"
+            )
+
     def compare(
         self,
         sr: Tensor,
@@ -127,13 +137,7 @@ class Protocol:
             )
         metrics = [m for m in metrics if self.gives(m)]
         border, (height, width) = self.shave(scale), sr.shape[-2:]
-        most = max(metrics, key=lambda m: m.smallest, default=SSIM)
-        if min(height, width) - 2 * border < most.smallest:
-            raise UserError(
-                f"an image of {height} x {width} pixels (height x width) is too small for protocol "
-                f"{self.name} at scale {scale}: it leaves out {border} on each side and {most.title} needs "
-                f"{most.smallest} more, so it takes {2 * border + most.smallest} a side or more"
-            )
+        self.refuse_small(height, width, scale, metrics)
         if sr.device.type == "mps":  # has no float64
             sr, hr = sr.cpu(), hr.cpu()
         flags = [grey] * len(sr) if isinstance(grey, bool) else list(grey)

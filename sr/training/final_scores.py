@@ -28,9 +28,10 @@ def score_run(plan: Plan, trainer: L.Trainer, folder: Path) -> float | None:
     """
     cfg, model, name, stages, sets = plan.cfg, plan.model, plan.name, plan.stages, plan.test_sets
     if not any(sets.values()):
-        log.info(
-            "no test set was found to measure the result on: type benchmarks=[set5] data_dir=<folder that holds it>"
-        )
+        if cfg.benchmarks is None:  # else it was typed that nothing is measured
+            log.info(
+                "no test set was found to measure the result on: type benchmarks=[set5] data_dir=<folder that holds it>"
+            )
         return None
     metrics = get_metrics(cfg.metrics)
     results = [*_earlier(stages, name, folder), Entry(name, model, published_name(model.metadata["model"], name))]
@@ -44,7 +45,8 @@ def score_run(plan: Plan, trainer: L.Trainer, folder: Path) -> float | None:
             held_out.trainer = None  # this process measures every image, not its share
         entries = [Entry(BASELINE, Bicubic(scale)), *(e for e in results if scale in e.model.scales)]
         subfolder = folder if len(sets) == 1 else folder / f"x{scale}"
-        means = score_all(entries, measured, subfolder, trainer.strategy.root_device, cfg.protocols, metrics)
+        device, limits = trainer.strategy.root_device, {k: cfg.budget.get(f"test_{k}") for k in ("images", "middle")}
+        means = score_all(entries, measured, subfolder, device, cfg.protocols, metrics, **limits)
         ours = {e.name: [s for s in means if s.model.rstrip("+") == e.name] for e in entries[1:]}
         if objective is None:
             lead = [s.value for s in ours.get(name, ()) if s.metric == metrics[0].name]

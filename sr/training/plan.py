@@ -17,7 +17,10 @@ from sr.compose.words import Job, Words
 from sr.data.leaks import refuse_leaks
 from sr.data.loaders import Loaders
 from sr.data.module import SRDataModule
+from sr.data.multiscale import MultiScale
 from sr.measuring.entries import published_name
+from sr.measuring.rehearsal import refuse_small, rehearse
+from sr.measuring.scoring import Entry
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver, Training
 from sr.runs import checkpoint
@@ -125,6 +128,12 @@ def planned(composed: DictConfig, job: Job) -> Plan:
     composed.budget.factor = cfg.budget.factor
     setups = build.setups(cfg, configs, models)
     name, config = str(cfg.choices.model), plain(cfg)
+    entry = Entry(name, models[-1], published_name(plain(configs[-1].cfg.model), name))
+    rehearse([entry], test_sets, cfg.protocols, setups[-1].metrics, cfg.budget.test_middle)
+    for module, setup in zip(data, setups, strict=True):
+        for one in module.modules.values() if isinstance(module, MultiScale) else [module]:
+            assert isinstance(one, SRDataModule)
+            refuse_small(one, "val", setup.protocol, setup.metrics)
     stages = []
     for own, model, module, setup in zip(configs, models, data, setups, strict=True):
         metadata = checkpoint.describe(plain(own.cfg.model), name, config)

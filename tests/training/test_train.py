@@ -66,7 +66,7 @@ def test_every_model_takes_real_steps_under_its_recipe(command, div2k, model, re
 def test_a_run_begins_with_the_papers_figures_and_ends_beside_them(command, div2k, shared):
     outcome = command(
         "train.py", "model=srcnn", "scale=3", "data=div2k", f"data.root={div2k}", "budget=smoke", "benchmarks=[set5]",
-        f"data_dir={shared}/data",
+        f"data_dir={shared}/data", "budget.test_images=null", "budget.test_middle=null",
     )  # fmt: skip
     assert outcome.code == 0, outcome
     begin, _, end = outcome.out.partition("Beside the published figures:")
@@ -86,6 +86,47 @@ def test_one_identical_image_freezes_neither_the_mean_nor_the_best_checkpoint(co
     assert all(map(math.isfinite, curve)) and best["global_step"] == 1 + curve.index(max(curve)) > 1
     measured = (outcome.folder / "results.csv").read_text()
     assert "inf" not in measured and "psnr_left_out" in measured and "(1 of 3 identical)" in outcome.out
+
+
+OWN = "from sr.metrics.metric import Metric\nMETRIC = Metric('own', lambda sr, hr: {}, smallest={})\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "told"),
+    [
+        ("protocols=[nope]", "", "there is no protocol 'nope'"),
+        ("test_protocols=[nope]", "", "there is no protocol 'nope'"),
+        ("protocols=[y_classic] degradation=bicubic_noise", "", "protocol=y_classic makes bicubic LR from HR itself"),
+        ("metrics=[psnr,nope]", "", "metrics=[nope]: there is no such metric"),
+        ("metrics=[psnr,own.py]", OWN.format("sr.mean(1).foo", 1), "metrics: own fails under protocol y on a picture"),
+        ("metrics=[psnr,own.py]", OWN.format("0.5", 1), "AttributeError: 'float' object has no attribute 'reshape'"),
+        ("metrics=[psnr,own.py]", OWN.format("sr", 1) + "1 / 0", "the file cannot be run: ZeroDivisionError"),
+        ("metrics=[psnr,own.py]", "def", "the file cannot be run: SyntaxError"),
+        ("metrics=[psnr,own.py]", OWN.format("sr.mean((1, 2, 3))", 71), "0801.png: an image of 72 x 96 pixels"),
+    ],
+)
+def test_what_can_be_wrong_about_measuring_is_told_before_the_first_step(
+    command, div2k, tmp_path, monkeypatch, typed, code, told
+):
+    monkeypatch.delitem(sys.modules, "sr.metrics.own", raising=False)
+    (tmp_path / "own.py").write_text(code)
+    small = [word for word in SMALL if word != "benchmarks=[]"]
+    outcome = command("train.py", *small, "data=div2k", f"data.root={div2k}", "steps=2", *typed.split())
+    monkeypatch.delitem(sys.modules, "sr.metrics.own", raising=False)
+    assert outcome.code == 1 and told in outcome.err and "Traceback" not in outcome.err, outcome
+    assert not (outcome.folder / "checkpoints").exists() and not (outcome.folder / "metrics.csv").exists()
+
+
+def test_a_smoke_run_measures_a_few_images_and_their_middle(command, div2k, photos):
+    photos(div2k / "DIV2K_valid_HR", 2, height=300, width=280, first=890)
+    typed = ["train.py", *SMALL[:-2], "data=div2k", f"data.root={div2k}", "budget=smoke", "callbacks=[]"]
+    few = command(*typed, "benchmarks=null", "budget.test_images=4")
+    assert few.code == 0, few
+    with (few.folder / "results.csv").open(newline="") as f:
+        found = {(r["dataset"], r["images"]) for r in csv.DictReader(f)}
+    assert found == {("DIV2K middle 256", "4")}
+    none = command(*typed, "benchmarks=[]", folder="none")
+    assert none.code == 0 and "no test set was found" not in none.out + none.err, none
 
 
 def test_a_run_folder_holds_config_metrics_checkpoints_panels_and_log(command, div2k):
