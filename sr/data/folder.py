@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sr.data.missing import images_in, missing
+from sr.data.missing import images_below, left_out, missing
 from sr.data.pairs import ImagePair, pair_by_name
 from sr.data.split import SplitModule, split_by_name
-from sr.errors import UserError
+from sr.errors import UserError, some
 
 log = logging.getLogger(__name__)
 Folders = str | Path | Sequence[str | Path]
@@ -33,6 +33,9 @@ class Folder(SplitModule):
         val_lr: the same for `val`.
         test_lr: the same for `test`.
         val_share: part of the training images to hold out where `val` is not given, 0 to 1.
+        hr_name: how HR files are named before their suffix, with a star for what HR and LR names share, as `*_big`;
+            None takes the known forms.
+        lr_name: the same of LR files, as `*_small`.
         name: of the set in tables; None is the folders' names. A run that trains names the images that it measures by
             their own folders.
         settings: see `SRDataModule`.
@@ -49,6 +52,8 @@ class Folder(SplitModule):
         val_lr: Folders | None = None,
         test_lr: Folders | None = None,
         val_share: float = 0.1,
+        hr_name: str | None = None,
+        lr_name: str | None = None,
         name: str | None = None,
         **settings: Any,
     ) -> None:
@@ -58,6 +63,7 @@ class Folder(SplitModule):
         self.lr = {"train": _folders(train_lr), "val": _folders(val_lr), "test": _folders(test_lr)}
         named = self.hr["train"] or self.root or self.hr["test"] or self.hr["val"]
         self.name = name or _joined(named) or "folder"
+        self.hr_name, self.lr_name = hr_name, lr_name
         self._given_name = name
         self._told: set[str] = set()
 
@@ -84,11 +90,11 @@ class Folder(SplitModule):
             return f"{self.name} held-out"
         return self._given_name if self._given_name and not self.trained_on else _joined(folders)
 
-    def _tell(self, message: str) -> None:
-        """Log a warning once."""
+    def _tell(self, message: str, level: int = logging.WARNING) -> None:
+        """Log it once."""
         if message not in self._told:
             self._told.add(message)
-            log.warning(message)
+            log.log(level, message)
 
     def _listed(self, part: str) -> list[ImagePair]:
         folders, lr = self.hr[part] or self.root, self.lr[part]
@@ -99,18 +105,32 @@ class Folder(SplitModule):
         setting = f"data.{part if self.hr[part] else 'root'}=<a folder of images>"
         pairs = []
         for i, folder in enumerate(folders):
-            if not (hr := images_in(folder)):
+            if not (groups := images_below(folder)):
                 raise missing(f"Images for data.{part if self.hr[part] else 'root'}", [folder], setting=setting)
-            small = images_in(lr[i]) if lr else None
-            if small == []:
-                raise missing(f"LR images for data.{part}_lr", [lr[i]], setting=f"data.{part}_lr=<their folder>")
-            pairs.append(pair_by_name(hr, small, self.scale))
+            small = self._lr_below(part, lr[i], set(groups)) if lr else None
+            if Path() in groups and (others := left_out(folder)):
+                self._tell(f"{folder}: {len(groups[Path()])} images; left out: {others}", logging.INFO)
+            for place, hr in groups.items():
+                own = small if small is None else small.get(place, [])
+                pairs.append(pair_by_name(hr, own, self.scale, self.hr_name, self.lr_name))
         if not lr and (given := [p for p, own in self.lr.items() if own]):
             self._tell(
                 f"warning: data.{given[0]}_lr gives LR, but that of {_joined(folders)} is made by the degradation, so "
                 f"that figures on it may say little. If its LR is on disk too, type data.{part}_lr=<its folder>"
             )
         return _distinct(pairs)
+
+    def _lr_below(self, part: str, folder: Path, places: set[Path]) -> dict[Path, list[Path]]:
+        """The LR images that lie as HR's do; in a sub-folder X4 where the folder has them by scale."""
+        found = images_below(folder)
+        for scaled in (folder / f"{x}{self.scale}" for x in "Xx"):
+            if not places & set(found) and scaled.is_dir():
+                found = images_below(scaled)
+        if not found:
+            raise missing(f"LR images for data.{part}_lr", [folder], setting=f"data.{part}_lr=<their folder>")
+        if lone := [p for place, files in found.items() if place not in places for p in files]:
+            raise UserError(f"{len(lone)} LR files of {folder} lie in sub-folders that HR has none of: {some(lone)}")
+        return found
 
     def train_pairs(self) -> list[ImagePair]:
         if self.hr["val"]:

@@ -1,5 +1,6 @@
 """The error for data that is not there: what was looked for, where, what was found, both ways to mend it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,28 @@ from sr.imaging.files import IMAGE_SUFFIXES, list_images
 def images_in(folder: Path) -> list[Path]:
     """The folder's images, or none if there is no such folder."""
     return list_images(folder) if folder.is_dir() else []
+
+
+def images_below(folder: Path) -> dict[Path, list[Path]]:
+    """The images of a folder by the place of their own folder in it; of sub-folders only where it has none itself."""
+    if found := images_in(folder):
+        return {Path(): found}
+    try:
+        inside = sorted(p for p in folder.rglob("*") if p.is_dir()) if folder.is_dir() else []
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {error.strerror}") from error
+    groups = {p.relative_to(folder): images_in(p) for p in inside if not any(part[0] == "." for part in p.parts[1:])}
+    return {place: found for place, found in groups.items() if found}
+
+
+def left_out(folder: Path) -> str:
+    """How many files and sub-folders of a folder of images are not read; empty if there are none."""
+    others = [p for p in folder.iterdir() if not p.name.startswith(".") and p.suffix.lower() not in IMAGE_SUFFIXES]
+    kinds = Counter(p.suffix.lower() or "without suffix" for p in others if p.is_file())
+    parts = [f"{sum(kinds.values())} files ({', '.join(f'{n} {k}' for k, n in kinds.most_common(5))})"] if kinds else []
+    if folders := sum(p.is_dir() for p in others):
+        parts.append(f"{folders} sub-folders")
+    return " and ".join(parts)
 
 
 def missing(

@@ -110,3 +110,36 @@ def test_all_bad_files_are_named_at_once(folder: Callable[..., Folder], photos: 
         Image.new("I;16", (48, 40)).save(photos / f"{name}.png")
     with pytest.raises(UserError, match=r"3 of 7 images(.|\n)*python -m sr\.imaging\.convert"):
         folder(root=None, train=photos, val=photos).check("fit")
+
+
+def test_sub_folders_pair_as_they_lie(folder: Callable[..., Folder], tmp_path: Path, write: Write) -> None:
+    for place in ("a", "b/c"):
+        hr = Image.open(write(tmp_path / f"HR/{place}/x.png", len(place)))
+        (tmp_path / f"LR/X2/{place}").mkdir(parents=True)
+        hr.resize((24, 20), Image.Resampling.BICUBIC).save(tmp_path / f"LR/X2/{place}/x.png")
+    pairs = folder(root=None, test=tmp_path / "HR", test_lr=tmp_path / "LR").test_pairs()
+    assert [(p.name, p.lr and p.lr.parent.name) for p in pairs] == [("a_x", "a"), ("b_c_x", "c")]
+    write(tmp_path / "LR/X2/d/y.png", 3, 20, 24)
+    with pytest.raises(UserError, match=r"HR has none of: .*d/y\.png"):
+        folder(root=None, test=tmp_path / "HR", test_lr=tmp_path / "LR").test_pairs()
+
+
+def test_what_is_left_out_of_a_folder_is_counted(
+    folder: Callable[..., Folder], photos: Path, write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.heic", "b.heic", "notes.txt", ".hidden"):
+        (photos / name).write_text("x")
+    write(photos / "old/p.png", 1)
+    with caplog.at_level(logging.INFO):
+        data = folder()
+        data.check("fit")
+        data.check("test")
+    assert caplog.text.count("7 images; left out: 3 files (2 .heic, 1 .txt) and 1 sub-folders") == 1
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("case", ["allscales", "rcan", "tmpl", "upper", "subdir"])
+def test_the_layouts_of_others_pair(shared: Path, tmp_path: Path, case: str) -> None:
+    place = shared / "cases/pairs" / case
+    data = Folder(train=place / "HR", train_lr=place / "LR", val_share=0, scale=4, cache_dir=tmp_path)
+    assert len(data.pairs("train")) == 2

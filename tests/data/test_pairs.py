@@ -23,11 +23,47 @@ def paths(*names: str) -> list[Path]:
         ("img_001_SRF_4_HR.png", "img_001_SRF_4_LR.png", 4),
         ("100075.jpg", "100075x3.png", 3),
         ("icon_x2.png", "icon_x2x2.png", 2),
+        ("one_HR_x4.png", "one_LRBI_x4.png", 4),
+        ("one_HR_x3.png", "one_LRBD_x3.png", 3),
+        ("one.png", "one_x4.png", 4),
+        ("one.PNG", "oneX4.png", 4),
+        ("one.png", "one-x4.png", 4),
+        ("Canon_001_HR.png", "Canon_001_LR4.png", 4),
+        ("a_GT.png", "a_LQ.png", 4),
     ],
 )
 def test_names_pair(hr: str, lr: str, scale: int) -> None:
     (pair,) = pair_by_name(paths(hr), paths(lr), scale)
     assert (pair.hr.name, pair.lr and pair.lr.name) == (hr, lr)
+
+
+def test_of_several_scales_in_one_folder_the_own_is_taken() -> None:
+    lr = paths(*(f"{name}x{k}.png" for name in ("one", "two") for k in (2, 4, 8)))
+    pairs = pair_by_name(paths("one.png", "two.png"), lr, 4)
+    assert [p.lr and p.lr.name for p in pairs] == ["onex4.png", "twox4.png"]
+    both = paths("one_HR_x2.png", "one_HR_x4.png")
+    (pair,) = pair_by_name(both, paths("one_LRBI_x2.png", "one_LRBI_x4.png"), 4)
+    assert (pair.name, pair.hr.name, pair.lr and pair.lr.name) == ("one", "one_HR_x4.png", "one_LRBI_x4.png")
+
+
+def test_one_folder_may_hold_both() -> None:
+    files = paths("Nikon_1_HR.png", "Nikon_1_LR4.png", "Nikon_2_HR.png", "Nikon_2_LR4.png")
+    pairs = pair_by_name(files, files, 4)
+    assert [(p.name, p.lr and p.lr.name) for p in pairs] == [
+        ("Nikon_1", "Nikon_1_LR4.png"),
+        ("Nikon_2", "Nikon_2_LR4.png"),
+    ]
+
+
+def test_a_template_names_the_rest() -> None:
+    hr, lr = paths("sharp-1.png", "sharp-2.png"), paths("soft-1-q.png", "soft-2-q.png", "notes.png")
+    for star in ("*", "{}"):
+        pairs = pair_by_name(hr, lr, 4, f"sharp-{star}", f"soft-{star}-q")
+        assert [(p.name, p.lr and p.lr.name) for p in pairs] == [("1", "soft-1-q.png"), ("2", "soft-2-q.png")]
+    with pytest.raises(UserError, match=r"data\.lr_name="):
+        pair_by_name(hr, lr, 4)
+    with pytest.raises(UserError, match=r"must have one \*"):
+        pair_by_name(hr, lr, 4, "sharp")
 
 
 def test_lr_of_another_scale_is_no_partner() -> None:
