@@ -136,6 +136,12 @@ def unpack(path: Path, folder: str | Path) -> None:
                 names = archive.namelist()
                 inside = temporary.resolve()
                 outside = [n for n in names if not (temporary / n).resolve().is_relative_to(inside)]
+                need = sum(part.file_size for part in archive.infolist())
+                if need > (free := shutil.disk_usage(temporary).free):
+                    raise UserError(
+                        f"{path} unpacks to {need / 2**30:.1f} GiB, but {folder} has room for {free / 2**30:.1f}. Not "
+                        "unpacked: free some room there, or choose another folder"
+                    )
                 if outside:
                     raise UserError(f"{path} holds names that lead out of the folder: {outside[:3]}. Not unpacked")
                 for name in tqdm(names, f"unpacking {path.name}", unit="file", delay=1):

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -165,6 +166,16 @@ def test_damaged_archives_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be unpacked"):
         unpack(tmp_path / "a.zip", tmp_path / "root")
     assert download.ATTEMPTS > 1
+
+
+def test_a_zip_that_would_fill_the_disk_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = zipped(tmp_path / "a.zip", {"HR/1.png": bytes(10**6)})
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**5))
+    with pytest.raises(UserError, match="room for"):
+        unpack(path, tmp_path / "root")
+    assert list((tmp_path / "root").iterdir()) == []
 
 
 def test_every_archive_has_a_full_checksum() -> None:

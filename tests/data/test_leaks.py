@@ -22,6 +22,15 @@ def test_different_photos_pass(photos: Path, tmp_path: Path, write: Callable[...
     assert find_leaks(lazy(photos), lazy(tmp_path / "other")) == []
 
 
+def test_photos_of_little_contrast_are_told_apart(tmp_path: Path, write: Callable[..., Path]) -> None:
+    for seed in range(8):  # as on a misty day: all of them near to the same grey, and yet different photos
+        pixels = np.asarray(Image.open(write(tmp_path / "photo.png", seed))).astype(float)
+        place = tmp_path / ("train" if seed % 2 else "test") / f"{seed}.png"
+        place.parent.mkdir(exist_ok=True)
+        Image.fromarray((150 + (pixels - 128) / 8).astype(np.uint8)).save(place)
+    assert find_leaks(lazy(tmp_path / "train"), lazy(tmp_path / "test")) == []
+
+
 @pytest.mark.parametrize("kind", ["copy.png", "copy.jpg", "half.png"])
 def test_copies_are_found_under_any_name(photos: Path, tmp_path: Path, write: Callable[..., Path], kind: str) -> None:
     write(tmp_path / "other" / "a.png", 100)
