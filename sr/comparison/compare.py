@@ -38,7 +38,8 @@ def compare(cfg: DictConfig) -> None:
     at_scale = [] if cfg.scale is None else [f"scale={cfg.scale}"]
     wanted, by = conditions([*at_scale, *listed(cfg.filter)]), listed(cfg.sort)
     metrics = _metrics(cfg)
-    table = tabulate(rows(labelled(sources(cfg))))
+    named, damaged = _readable(sources(cfg))
+    table = tabulate(rows(labelled(named)))
 
     # What can be refused or left out before anything is measured.
     order(table, [name for name in by if not _measured_later(name, sets, metrics)])
@@ -48,7 +49,7 @@ def compare(cfg: DictConfig) -> None:
     if sets:
         found = filler.missing(found)
 
-    notes = []
+    notes = list(damaged)
     if not any(s.metric == "lpips" for row in found for s in row.scores):
         notes.append(UNMEASURED if any(m.name == "lpips" for m in metrics) else NO_LPIPS)
     if sets and filler.lr:
@@ -108,6 +109,21 @@ def sources(cfg: DictConfig) -> list[Source]:
             "or several of them. What is there: ls outputs outputs/sweeps; sr zoo list"
         )
     return found
+
+
+def _readable(found: Sequence[Source]) -> tuple[list[Source], list[str]]:
+    """Those that can be compared, and a note on each run that is damaged.
+
+    Raises:
+        UserError: all of them are.
+    """
+    damaged = [s.run for s in found if s.run and s.run.status == "damaged"]
+    notes = [f"damaged and not compared: {run.error}" for run in damaged]
+    for note in notes:
+        log.warning(f"warning: {note}")
+    if len(damaged) == len(found):
+        raise UserError("\n".join(notes))
+    return [s for s in found if not s.run or s.run.status != "damaged"], notes
 
 
 def _of_run(run: Run) -> Source:

@@ -77,7 +77,12 @@ def _models(cfg: DictConfig) -> list[Entry]:
 
 
 def _runs(cfg: DictConfig) -> list[Run]:
-    return [run for folder in listed(cfg.runs) for run in find_runs(Path(folder))]
+    found = [run for folder in listed(cfg.runs) for run in find_runs(Path(folder))]
+    for run in (run for run in found if run.status == "damaged"):
+        log.warning(f"warning: not drawn: {run.error}")
+    if not (whole := [run for run in found if run.status != "damaged"]):
+        raise UserError(f"runs={','.join(listed(cfg.runs))}: every run there is damaged")
+    return whole
 
 
 def _images(cfg: DictConfig) -> list[Photo]:

@@ -1,17 +1,20 @@
 """Runs read back from their folders: configuration, figures, curve, time."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sr.compose.keys import declared
-from sr.errors import UserError
+from sr.errors import UserError, reason
 from sr.runs.config import before_budget, flat, hydras_choices, read_config, typed_words
 from sr.runs.lock import held
 from sr.runs.record import recorded
 from sr.scores.score import Score, read
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,10 @@ class Run:
         curve: the rows of metrics.csv; each holds `step` and what was logged there.
         seconds: of training, over all resumes; None where it was not recorded.
         steps: optimizer steps done.
-        status: finished, failed, running, or interrupted: begun, none of these, and no process runs it any more.
+        status: finished, failed, running, interrupted (begun, none of these, and no process runs it any more), or
+            damaged: it cannot be read.
         seed: of the run.
-        error: what a failed run said.
+        error: what a failed run said, or what is damaged.
     """
 
     folder: Path
@@ -55,16 +59,16 @@ def read_run(folder: Path) -> Run:
     """Read one run folder.
 
     Raises:
-        UserError: it is none.
+        UserError: it is none, or a file in it is damaged.
     """
     folder = Path(folder)
     if not is_run(folder):
         found = "it holds no training run" if folder.is_dir() else "it does not exist"
         raise UserError(f"{folder}: not a run folder: {found}. Give outputs/<model>_x<scale>/<time>, or a sweep's row")
-    facts, config = recorded(folder), read_config(folder)
+    facts, config = recorded(folder), _whole(folder / ".hydra", lambda: _config(folder))
     files = [folder / "results.csv", *sorted(folder.glob("x*/results.csv"))]
-    scores = [score for file in files if file.is_file() for score in read(file)]
-    curve = _curve(folder / "metrics.csv")
+    scores = [score for file in files if file.is_file() for score in _whole(file, partial(read, file))]
+    curve = _whole(folder / "metrics.csv", lambda: _curve(folder / "metrics.csv"))
     status = facts.get("status") or ("finished" if scores else "running")
     return Run(
         folder=folder,
@@ -84,6 +88,8 @@ def read_run(folder: Path) -> Run:
 def find_runs(folder: Path) -> list[Run]:
     """Every run in a folder: a run itself, a sweep, or any tree of them; in order of path, numbers as numbers.
 
+    One that cannot be read has the status "damaged" and nothing but its folder and `error`.
+
     Raises:
         UserError: there is none.
     """
@@ -93,7 +99,35 @@ def find_runs(folder: Path) -> list[Run]:
     if not found:
         missing = "" if folder.is_dir() else " (there is no such folder)"
         raise UserError(f"{folder}: no run was found in it{missing}. Give a run folder or one that holds runs: outputs")
-    return [read_run(p) for p in found]
+    return [_read_or_damaged(p) for p in found]
+
+
+def _read_or_damaged(folder: Path) -> Run:
+    """A run, or what is known of one that cannot be read, so that the others can be."""
+    try:
+        return read_run(folder)
+    except UserError as error:
+        return Run(folder, folder.name, {}, [], [], [], None, 0, "damaged", 0, str(error))
+
+
+def _whole(file: Path, read: Callable[[], T]) -> T:
+    """What a file of a run holds.
+
+    Raises:
+        UserError: it is damaged, in whatever way.
+    """
+    try:
+        return read()
+    except Exception as error:
+        raise UserError(f"{file} is damaged: {reason(error)}") from error
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    config = read_config(folder)
+    for key in ("model", "choices"):
+        if not isinstance(config.get(key) or {}, dict):
+            raise ValueError(f"{key} is {config[key]!r}")
+    return config
 
 
 def differing(runs: Sequence[Run]) -> list[str]:

@@ -101,10 +101,10 @@ class Sweep:
                 return False
             log.error(f"{self.folder}: the sweep's table could not be written", exc_info=error)
             told = False
-        failed = [row for row in rows if row.status == "failed"]
+        failed = [row for row in rows if row.status in ("failed", "damaged")]
         begun = [row for row in rows if row.status in ("running", "interrupted")]
         for row in failed:
-            print(f"failed: {row.folder.name}: {row.error}\n  {row.folder}", file=sys.stderr)
+            print(f"{row.status}: {row.folder.name}: {row.error}\n  {row.folder}", file=sys.stderr)
         for row in begun:
             print(f"not finished: {row.folder.name}, {row.steps:,} steps done\n  {row.folder}", file=sys.stderr)
         if failed or begun or not whole or not told:

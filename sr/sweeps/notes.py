@@ -83,6 +83,8 @@ def _alike(lines: Sequence[Line]) -> list[str]:
     found: dict[str, dict[str, None]] = {}
     for line in lines:
         for run in line.runs if line.label != BASELINE and not line.label.endswith(PLUS) else ():
+            if run.status == "damaged":
+                continue
             config = {key: value for key, value in flat(run.config).items() if declared_key(key).result}
             found.setdefault(repr(sorted(config.items())), {})[line.label] = None
     groups = dict.fromkeys(" and ".join(labels) for labels in found.values() if len(labels) > 1)

@@ -20,7 +20,7 @@ from sr.sweeps.lines import PLUS, Line, Result, by_kind, table_columns, table_li
 from sr.sweeps.notes import notes
 from sr.whole import write_whole
 
-STATES = {"failed": "failed", "running": "running", "interrupted": "interrupted"}  # what is said of unfinished runs
+STATES = ("failed", "damaged", "running", "interrupted")  # of runs that are not finished
 NOTHING: dict[tuple[int, str], list[Result]] = {(0, ""): []}
 WIDE = 8  # columns that one table holds
 
@@ -77,7 +77,7 @@ def _head(columns: Sequence[Column], lines: Sequence[Line]) -> list[str]:
 def _cells(line: Line, columns: Sequence[Column], lines: Sequence[Line]) -> list[str]:
     base, metrics = line.label == BASELINE, table_metrics(lines)
     counts = Counter(run.status for run in line.runs)
-    count = ", ".join([str(counts["finished"]), *(f"{counts[s]} {word}" for s, word in STATES.items() if counts[s])])
+    count = ", ".join([str(counts["finished"]), *(f"{counts[s]} {s}" for s in STATES if counts[s])])
     finished = [run for run in line.runs if run.status == "finished"]
     seconds = [run.seconds for run in finished if run.seconds is not None]
     steps = " / ".join(f"{n:,}" for n in sorted({run.steps for run in finished}))

@@ -34,7 +34,14 @@ def data(done):
 def runs(command, tmp_path):
     """Two small runs that differ in their loss."""
     for loss in ("l1", "l2"):
-        typed = ["model=ecbsr_m4c8", "data=bundled", "scale=2", "budget=smoke", f"loss={loss}"]
+        typed = [
+            "model=ecbsr_m4c8",
+            "data=bundled",
+            "scale=2",
+            "budget=smoke",
+            "budget.test_middle=null",
+            f"loss={loss}",
+        ]
         done = command("train.py", *typed, folder=f"sweep/{loss}")
         assert done.code == 0, done
     return tmp_path / "sweep"
@@ -97,7 +104,14 @@ def test_runs(command, runs, tmp_path):
 
 
 def test_self_ensemble_and_typed_lr(command, tmp_path):
-    typed = ["model=ecbsr_m4c8", "data=bundled", "scale=2", "budget=smoke", "self_ensemble=true"]
+    typed = [
+        "model=ecbsr_m4c8",
+        "data=bundled",
+        "scale=2",
+        "budget=smoke",
+        "budget.test_middle=null",
+        "self_ensemble=true",
+    ]
     trained = command("train.py", *typed)
     assert trained.code == 0, trained
     run = f"runs=[{trained.folder}]"
@@ -223,3 +237,30 @@ def test_a_w_and_b_report_is_written_without_a_network(command, monkeypatch, tmp
     assert "ecbsr_m4c8" in json.dumps(spec["report"]) and spec["urls"] == {}
     refused = command("compare.py", f"runs=[{trained.folder}]", "wandb=us", folder="refused")
     assert refused.code == 1 and "wandb=<entity>/<project>" in refused.err, refused
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("results.csv", "model,dataset,scale,protocol,psnr,ssim,images\nx,Set5,2,y,30"),  # cut off
+        ("metrics.csv", "step,val/psnr_y\n10,\x00\x01"),
+        (".hydra/config.yaml", "model: [a, b\nscale: }"),
+        (".hydra/config.yaml", "model: nonsense"),
+        ("results.csv", "\ufffd,,\n1,2,3,4,5\n"),
+    ],
+)
+def test_a_damaged_run_is_listed_while_the_others_are_compared(command, tmp_path, file, text):
+    for name in ("good", "bad"):
+        folder = tmp_path / "runs" / name
+        (folder / ".hydra").mkdir(parents=True)
+        (folder / ".hydra/config.yaml").write_text("{scale: 2, seed: 0, choices: {model: mine}}")
+        (folder / "run.json").write_text('{"status": "finished", "steps": 10}')
+        (folder / "results.csv").write_text("model,dataset,scale,protocol,psnr,ssim,images\nmine,Set5,2,y,30.0,0.9,5\n")
+    (tmp_path / "runs/bad" / file).write_text(text)
+    outcome = command("compare.py", f"runs={tmp_path}/runs", "crops=0")
+    assert outcome.code == 0 and "Traceback" not in outcome.out + outcome.err, outcome
+    table = (outcome.folder / "table.md").read_text()
+    assert "| mine | x2 | 30.00 / 0.9000 |" in table
+    assert "damaged and not compared: " in table and f"runs/bad/{file.split('/')[0]}" in table
+    alone = command("compare.py", f"runs={tmp_path}/runs/bad", "crops=0", folder="alone")
+    assert alone.code == 1 and " is damaged: " in alone.err and "Traceback" not in alone.err, alone
