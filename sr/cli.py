@@ -21,6 +21,7 @@ from sr.compose.spelling import spelled_out
 from sr.compose.suggestions import suggestion
 from sr.compose.words import split
 from sr.errors import UserError, nearest, user_error
+from sr.runs.place import emptied
 from sr.runs.trust import trust_what_was_typed
 from sr.sweeps.command import Sweep, prepared, row_folder
 
@@ -87,13 +88,14 @@ class Guarded:
 
     def __call__(self, cfg: DictConfig) -> Any:
         try:
-            task = get_method(TASKS[self.command])
-            trust_what_was_typed(cfg)
-            if self.command != "train":
-                return task(cfg)
-            from sr.sweeps.row import run_row
+            with emptied():
+                task = get_method(TASKS[self.command])
+                trust_what_was_typed(cfg)
+                if self.command != "train":
+                    return task(cfg)
+                from sr.sweeps.row import run_row
 
-            return run_row(cfg, task)
+                return run_row(cfg, task)
         except Exception as error:
             if (wrong := user_error(error)) is None:
                 raise

@@ -62,7 +62,8 @@ def command(
 ) -> Callable[..., Outcome]:
     """Run an entry script in this process as a user would type it, in a run folder below tmp_path.
 
-    command("train.py", "model=srcnn", folder="a") -> Outcome; W&B is off unless a logger is typed.
+    command("train.py", "model=srcnn", folder="a") -> Outcome; W&B is off unless a logger is typed. With folder="" the
+    command names its folder itself.
     """
     monkeypatch.setenv("SR_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("SR_BUDGET_FACTOR", raising=False)
@@ -72,7 +73,7 @@ def command(
         place = tmp_path / folder
         typed = list(arguments)
         multirun = "-m" in typed or "--multirun" in typed
-        if not any(a.startswith(("resume=", "hydra.run.dir=", "hydra.sweep.dir=")) for a in typed):
+        if folder and not any(a.startswith(("resume=", "hydra.run.dir=", "hydra.sweep.dir=")) for a in typed):
             typed.insert(0, f"hydra.{'sweep' if multirun else 'run'}.dir={place}")
         if script == "train.py" and not any(a.startswith(("logger=", "resume=")) for a in typed):
             typed.insert(0, "logger=csv")

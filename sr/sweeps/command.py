@@ -9,7 +9,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,7 @@ from sr.compose.keys import declared
 from sr.compose.words import Job, Word, Words, config_dirs, quoted, spelled, split, sweeping
 from sr.errors import UserError
 from sr.runs.composed import with_resumed_run
+from sr.runs.place import forget, missing
 from sr.runs.record import SWEEP, record_sweep
 from sr.sweeps.ablation import Ablation
 from sr.sweeps.ablation_rows import with_rows
@@ -66,25 +67,27 @@ class Sweep:
             return
         for row in self.left_out:
             print(f"not run: {row}, see the end")
+        made = missing(self.folder)
         if new := not (self.folder / SWEEP).exists():  # by it a row knows its sweep, wherever it runs
             record_sweep(self.folder, self._again, self.ablation.name if self.ablation else None, [], self.left_out)
         try:
             yield
         except BaseException:
-            self._conclude(new, whole=False)
+            self._conclude(new, made, whole=False)
             raise
-        if not self._conclude(new, whole=True):
+        if not self._conclude(new, made, whole=True):
             sys.exit(1)
 
     @property
     def _again(self) -> str:
         return f"sr train {shlex.join(self.typed)}"
 
-    def _conclude(self, new: bool, whole: bool) -> bool:
+    def _conclude(self, new: bool, made: Path | None, whole: bool) -> bool:
         """Print and write the table; tell what failed and how to go on. Whether every row is finished.
 
         Args:
             new: the sweep's folder was none before.
+            made: the outermost folder that was not there before.
             whole: nothing interrupted the sweep.
         """
         from sr.runs.folder import find_runs  # torch, for which nobody should wait who mistyped a name
@@ -97,7 +100,7 @@ class Sweep:
             print(f"\n{write(rows, self.folder, self.ablation, self.left_out, self._again)}")
         except Exception as error:  # which must not hide what ended the sweep, nor how it goes on
             if not rows and isinstance(error, UserError):
-                self._forget(new)  # nothing was begun, of which Hydra has told the reason
+                self._forget(new, made)  # nothing was begun, of which Hydra has told the reason
                 return False
             log.error(f"{self.folder}: the sweep's table could not be written", exc_info=error)
             told = False
@@ -111,12 +114,11 @@ class Sweep:
             print(f"Finished rows are kept; go on with: {self._again}", file=sys.stderr)
         return told and not failed and not begun
 
-    def _forget(self, new: bool) -> None:
+    def _forget(self, new: bool, made: Path | None) -> None:
         """Leave no trace of a sweep that was refused."""
         if new and self.folder is not None:
             (self.folder / SWEEP).unlink(missing_ok=True)
-            with suppress(OSError):  # it holds something else
-                self.folder.rmdir()
+            forget([p for p in (self.folder, *self.folder.parents) if made and (p == made or made in p.parents)])
 
 
 def prepared(arguments: Sequence[str]) -> Sweep:

@@ -18,6 +18,7 @@ from sr.compose.words import Job, quoted, spelled
 from sr.errors import UserError, user_error
 from sr.runs.latest import saved
 from sr.runs.lock import BusyError, locked
+from sr.runs.place import refuse_apart
 from sr.runs.record import record, recorded
 from sr.training.timing import FACTOR, SWEEP
 
@@ -37,6 +38,7 @@ def run_row(cfg: DictConfig, task: Callable[[DictConfig, Job, Path | None], Any]
     job = Job.current()
     folder = job.folder
     if job.sweep is None:
+        refuse_apart()
         with locked(folder):
             return task(cfg, job, Path(cfg.resume) if cfg.resume else None)
     before = recorded(folder)

@@ -71,9 +71,9 @@ def test_a_row_knows_its_sweep_from_the_start_and_a_refused_command_leaves_nothi
     sweep = Sweep(["-m", "seed=0,1"], [], tmp_path / "sweeps/one")
     with pytest.raises(SystemExit), sweep.concluding():
         assert json.loads((tmp_path / "sweeps/one/sweep.json").read_text())["command"] == "sr train -m seed=0,1"
-    assert not (tmp_path / "sweeps/one").exists()
+    assert not list(tmp_path.iterdir())
     kept = tmp_path / "sweeps/one/sweep.json"
-    kept.parent.mkdir()
+    kept.parent.mkdir(parents=True)
     kept.write_text("{}")
     with pytest.raises(ValueError), sweep.concluding():
         raise ValueError

@@ -1,0 +1,131 @@
+"""The folder of a command: one of its own, and none where nothing came of it."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from sr.compose.words import Words, quoted
+from sr.errors import UserError
+from sr.runs.lock import LOCK, first_process
+
+NAMES = ("hydra.run.dir", "hydra.sweep.dir", "out")  # a folder that is typed by one of these stays as it is
+RECORDS = {"config.yaml", "hydra.yaml", "overrides.yaml"}  # Hydra's, of a run or row
+OF_A_SWEEP = "multirun.yaml"
+
+
+class NewFolder(Callback):
+    """Gives each command a folder that no other one has, though all of them name theirs by the second.
+
+    Hydra calls it when it has composed and before it writes; composing alone makes no folder. Lightning's other
+    processes of a run are told the folder by the first one.
+
+    Args:
+        made: filled in: the outermost folder that was not there before the command.
+    """
+
+    def __init__(self, made: str | None = None) -> None:
+        self.made = made
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        _place(config, "run")
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        _place(config, "sweep")
+
+
+def _place(config: DictConfig, mode: str) -> None:
+    if not first_process():
+        return
+    former = HydraConfig.instance().cfg
+    HydraConfig.instance().set_config(config)  # by which a folder's name finds the model's
+    try:
+        wanted = Path(str(OmegaConf.select(config, f"hydra.{mode}.dir")))
+    finally:
+        HydraConfig.instance().cfg = former
+    made, folder = missing(wanted), wanted
+    with read_write(config.hydra), open_dict(config.hydra):
+        if not typed(config.hydra):
+            folder = reserved(wanted)
+            config.hydra[mode].dir = str(folder)
+            made = made or folder.absolute()
+        config.hydra.callbacks.folder.made = str(made) if made else None
+        if mode == "sweep":  # whose rows are composed anew, from what was typed
+            told = {"hydra.sweep.dir": folder, "++hydra.callbacks.folder.made": made}
+            config.hydra.overrides.hydra.extend([f"{key}={quoted(path)}" for key, path in told.items() if path])
+
+
+def typed(hydra: Any) -> bool:
+    """Whether the user has named the folder."""
+    overrides: Any = OmegaConf.to_container(hydra.overrides, resolve=False)
+    words = Words([*overrides["hydra"], *overrides["task"]])
+    return any(name in words for name in NAMES)
+
+
+def refuse_apart() -> None:
+    """Several processes of a run that something else than the run has started need a folder that is typed.
+
+    Raises:
+        UserError: it is not; each would name one by its own clock.
+    """
+    size = os.environ.get("WORLD_SIZE", os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
+    if (int(size) > 1 or not first_process()) and not typed(HydraConfig.get()):
+        raise UserError(
+            "this is one of several processes of a run, which would each name the run's folder by their own clock. "
+            "Name one for all of them: hydra.run.dir=PATH"
+        )
+
+
+def missing(folder: Path) -> Path | None:
+    """The outermost of a folder and those around it that is not there; None where it is there."""
+    return next((p for p in reversed([folder.absolute(), *folder.absolute().parents]) if not p.exists()), None)
+
+
+def reserved(wanted: Path) -> Path:
+    """Make the folder, or where there is one already `<name>_2` and so on; nobody else has it."""
+    folder, number = wanted, 1
+    while True:
+        try:
+            os.mkdir(folder)
+            return folder
+        except FileNotFoundError:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            number += 1
+            folder = wanted.with_name(f"{wanted.name}_{number}")
+
+
+@contextmanager
+def emptied() -> Iterator[None]:
+    """Remove the present job's folder if the job fails before it has written anything in it."""
+    try:
+        yield
+    except BaseException:
+        run: Any = HydraConfig.get()
+        if first_process() and (made := OmegaConf.select(run, "callbacks.folder.made")):
+            remove(Path(run.runtime.output_dir), Path(made), {run.output_subdir, f"{run.job.name}.log", LOCK})
+        raise
+
+
+def remove(folder: Path, made: Path, own: set[str | None]) -> None:
+    """Remove a folder with nothing but a command's `own` in it, and those around it that are empty then, to `made`."""
+    records = [p for name in own if name and (folder / name).is_dir() for p in (folder / name).iterdir()]
+    if {p.name for p in folder.iterdir()} - own or {p.name for p in records} - RECORDS:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    forget([p for p in folder.parents if p == made or made in p.parents])
+
+
+def forget(folders: Sequence[Path]) -> None:
+    """Remove folders, the innermost first, as far as nothing is in them but what Hydra writes when a sweep begins."""
+    with suppress(OSError):  # it holds something else
+        for folder in folders:
+            if [p.name for p in folder.iterdir()] == [OF_A_SWEEP]:
+                (folder / OF_A_SWEEP).unlink()
+            folder.rmdir()

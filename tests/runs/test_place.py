@@ -1,0 +1,126 @@
+"""Each command has a folder of its own, and leaves none where nothing came of it."""
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from hydra.core import utils
+
+from sr.runs.place import missing, remove, reserved
+
+BICUBIC = ["model=bicubic", "benchmarks=[div2k]", "panels=0", "scale=4", "protocols=[y]"]
+
+
+@pytest.fixture
+def same_second(monkeypatch):
+    """Time stands still for those who name folders by it."""
+
+    class Still(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime(2026, 1, 31, 12)
+
+    monkeypatch.setattr(utils, "datetime", Still)
+
+
+def test_nobody_gets_a_folder_that_another_one_has(tmp_path):
+    with ThreadPoolExecutor(8) as several:
+        found = list(several.map(reserved, [tmp_path / "outputs/evaluate/now"] * 24))
+    assert len(set(found)) == 24 and {p.name for p in found} == {"now", *(f"now_{n}" for n in range(2, 25))}
+
+
+@pytest.mark.filterwarnings("error:Callback")
+def test_commands_of_one_second_have_folders_of_their_own(command, same_second, div2k, tmp_path):
+    for _ in range(2):
+        assert command("evaluate.py", *BICUBIC, f"data.root={div2k}", folder="").code == 0
+    several = command("evaluate.py", "-m", *BICUBIC[:-1], f"data.root={div2k}", "protocols=[y],[rgb]", folder="")
+    assert several.code == 0, several
+    begin = tmp_path / "outputs/evaluate/2026-01-31_12-00-00"
+    for folder in (begin, begin.with_name(f"{begin.name}_2"), *(Path(f"{begin}_3/{n}") for n in (0, 1))):
+        assert (folder / "results.csv").is_file() and (folder / ".hydra/config.yaml").is_file()
+    assert len(list(begin.parent.iterdir())) == 3
+
+
+@pytest.mark.filterwarnings("error:Callback")
+def test_a_folder_that_is_typed_stays_as_it_is(command, same_second, div2k, tmp_path):
+    for _ in range(2):
+        assert command("evaluate.py", *BICUBIC, f"data.root={div2k}", folder="mine").code == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"cache", "mine", div2k.name}
+
+
+@pytest.mark.parametrize(
+    ("script", "typed"),
+    [
+        ("train.py", ["model=ecbsr_m4c8", "data=div2k", "data.root=nowhere"]),
+        ("train.py", ["model=ecbsr_m4c8", "data=div2k", "data.root=nowhere", "hydra.run.dir=runs/mine"]),
+        ("train.py", ["-m", "model=ecbsr_m4c8", "seed=0,1", "nonsense=1"]),
+        ("evaluate.py", []),
+        ("evaluate.py", ["-m", "scale=2,3"]),
+        ("compare.py", ["runs=nowhere", "out=runs/mine"]),
+        ("figure.py", ["figure=bubble", "format=tga"]),
+    ],
+)
+def test_a_refused_command_leaves_nothing(command, tmp_path, script, typed):
+    outcome = command(script, *typed, folder="")
+    assert outcome.code == 1 and "Traceback" not in outcome.err, outcome
+    assert not [p for p in tmp_path.iterdir() if p.name != "cache"], list(tmp_path.rglob("*"))
+
+
+def test_what_a_refused_command_did_not_make_stays(command, tmp_path):
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "mine").mkdir()
+    assert command("evaluate.py", folder="").code == command("evaluate.py", folder="mine").code == 1
+    assert {p.name for p in tmp_path.iterdir()} >= {"outputs", "mine"} and not list((tmp_path / "outputs").iterdir())
+
+
+def test_ctrl_c_before_anything_began_leaves_nothing(command, monkeypatch, tmp_path):
+    monkeypatch.setattr("sr.measuring.evaluate.pick_device", lambda _: os.kill(os.getpid(), signal.SIGINT))
+    with suppress(KeyboardInterrupt):
+        assert command("evaluate.py", *BICUBIC, folder="").code != 0
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_folder_with_anything_else_in_it_is_kept(tmp_path):
+    folder = tmp_path / "outputs/run"
+    own = {".hydra", "train.log", None}
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra/mine.txt").touch()
+    remove(folder, tmp_path / "outputs", own)
+    (folder / ".hydra/mine.txt").rename(folder / "mine.txt")
+    remove(folder, tmp_path / "outputs", own)
+    assert (folder / "mine.txt").exists()
+    (folder / "mine.txt").rename(tmp_path / "outputs/mine.txt")
+    remove(folder, tmp_path / "outputs", own)
+    assert [p.name for p in (tmp_path / "outputs").iterdir()] == ["mine.txt"]
+    assert missing(tmp_path) is None and missing(tmp_path / "a/b") == tmp_path / "a"
+
+
+@pytest.mark.parametrize("apart", [{"WORLD_SIZE": "2", "RANK": "1"}, {"SLURM_STEP_NUM_TASKS": "2"}])
+def test_processes_that_are_started_apart_are_told_to_name_one_folder(command, monkeypatch, tmp_path, apart):
+    for name, value in apart.items():
+        monkeypatch.setenv(name, value)
+    outcome = command("train.py", "model=ecbsr_m4c8", "data=div2k", "data.root=nowhere", folder="")
+    assert outcome.code == 1 and "Name one for all of them: hydra.run.dir=PATH" in outcome.err, outcome
+    typed = command("train.py", "model=ecbsr_m4c8", "data=div2k", "data.root=nowhere", folder="one")
+    assert typed.code == 1 and "DIV2K" in typed.err, typed
+
+
+@pytest.mark.slow
+def test_three_runs_begun_at_once_are_three_runs(div2k, tmp_path):
+    typed = ["model=ecbsr_m4c8", "scale=2", "data=div2k", f"data.root={div2k}", "budget=smoke", "logger=csv"]
+    environment = {**os.environ, "SR_CACHE_DIR": str(tmp_path / "cache")}
+    runs = [
+        subprocess.Popen([sys.executable, "-m", "sr", "train", *typed, f"seed={n}"], cwd=tmp_path, env=environment)
+        for n in range(3)
+    ]
+    assert [run.wait(300) for run in runs] == [0, 0, 0]
+    found = sorted((tmp_path / "outputs").glob("*/*/results.csv"))
+    assert len(found) == 3
+    seeds = {w for f in found for w in (f.parent / ".hydra/overrides.yaml").read_text().split() if "seed" in w}
+    assert seeds == {"seed=0", "seed=1", "seed=2"}
