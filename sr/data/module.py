@@ -20,6 +20,7 @@ from sr.data.pairset import Pairs, PairSet
 from sr.data.sampling import TrainPatches, WholeImages
 from sr.degradation import Degradation, matlab_bicubic
 from sr.errors import UserError, some
+from sr.imaging.image_errors import ImagesError, together
 
 log = logging.getLogger(__name__)
 MOST_WORKERS = max(64, 4 * (os.cpu_count() or 1))
@@ -153,8 +154,15 @@ class SRDataModule(Loaders):
         """Check and open the parts that the stage needs; a second call costs nothing."""
         parts = PARTS[stage] if stage else ("train", "val", "test")
         first_time = not self.trained_on
+        unusable: list[ImagesError] = []
         for part in parts:
-            self.pairs(part)
+            try:
+                self.pairs(part)
+            except ImagesError as error:  # those of the other parts are told with them
+                if all(str(error) != str(other) for other in unusable):
+                    unusable.append(error)
+        if unusable:
+            raise together([e for error in unusable for e in error.errors], sum(error.of for error in unusable))
         if "train" in parts:
             self.check_patch(self.patch_size)
             if self.augment and first_time:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sr.data.images import each
 from sr.errors import LINES, UserError, some
-from sr.imaging.files import read_size
-from sr.imaging.image_errors import ImageError, together
+from sr.imaging.files import read_image, read_size
+from sr.imaging.image_errors import ImageError
 
 
 @dataclass(frozen=True)
@@ -145,13 +146,12 @@ def check_sizes(pairs: Sequence[ImagePair], scale: int) -> None:
         UserError: names the files and their sizes.
     """
     wrong: list[str] = []
-    unusable: dict[Path, UserError] = {}
     for pair in pairs:
         try:
             high, low = read_size(pair.hr), None if pair.lr is None else read_size(pair.lr)
-        except ImageError as error:
-            unusable[error.path] = error
-            continue
+        except ImageError:
+            _decode_all(pairs)  # headers do not tell all that is wrong
+            raise
         if low is None:
             if min(high) < scale:
                 wrong.append(f"{pair.hr} is {high[1]}x{high[0]}, smaller than one LR pixel at scale {scale}")
@@ -161,10 +161,13 @@ def check_sizes(pairs: Sequence[ImagePair], scale: int) -> None:
                 f"{pair.lr} is {low[1]}x{low[0]} (width x height), expected {high[1] // scale}x{high[0] // scale} "
                 f"for scale {scale} of {pair.hr}, which is {high[1]}x{high[0]}"
             )
-    if unusable:
-        raise together([*unusable.values()], len(pairs))
     if wrong:
         raise UserError(
             f"{len(wrong)} of {len(pairs)} images have sizes that do not match:\n  {some(wrong, between=LINES)}\n  "
             "Check `scale=` and that both folders come from the same release"
         )
+
+
+def _decode_all(pairs: Sequence[ImagePair]) -> None:
+    files = list(dict.fromkeys(path for pair in pairs for path in (pair.hr, pair.lr) if path is not None))
+    each(lambda i: read_image(files[i]), len(files))

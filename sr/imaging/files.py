@@ -114,7 +114,11 @@ def read_image(path: str | os.PathLike[str]) -> Picture:
     path = Path(path)
 
     def decoded(image: Image.Image) -> Picture:
-        _refuse_kind(path, image)
+        try:
+            _refuse_kind(path, image)
+        except ImageError:
+            image.load()  # a damaged file is not offered to be converted
+            raise
         turned = upright(image)
         if turned.has_transparency_data and turned.convert("RGBA").getchannel("A").getextrema() != (255, 255):
             raise ImageError(path, "has transparent parts", convertible=True)

@@ -41,6 +41,14 @@ def _command(paths: Sequence[Path]) -> str:
     return f"python -m sr.imaging.convert {shlex.join(map(str, paths))}"
 
 
+class ImagesError(UserError):
+    """Several files of a set at once; `errors` has one for each, of the `of` images that were looked at."""
+
+    def __init__(self, message: str, errors: Sequence[UserError], of: int) -> None:
+        super().__init__(message)
+        self.errors, self.of = list(errors), of
+
+
 def together(errors: Sequence[UserError], of: int) -> UserError:
     """One error for all of them.
 
@@ -48,6 +56,7 @@ def together(errors: Sequence[UserError], of: int) -> UserError:
         errors: one or more.
         of: how many images were looked at.
     """
+    errors = list({getattr(e, "path", e): e for e in errors}.values())
     if len(errors) == 1 and not isinstance(errors[0], ImageError):
         return errors[0]
     mendable = [e.path for e in errors if isinstance(e, ImageError) and e.convertible]
@@ -59,7 +68,7 @@ def together(errors: Sequence[UserError], of: int) -> UserError:
             "\nImages must be 8-bit RGB or grey. To convert those that can be (what is transparent goes on white; the "
             f"originals are moved into a folder <name>_originals beside theirs), type\n  {_command(folders)}"
         )
-    return UserError(text)
+    return ImagesError(text, errors, of)
 
 
 def damaged(path: Path, error: BaseException) -> ImageError:

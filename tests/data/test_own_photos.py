@@ -106,9 +106,15 @@ def test_all_bad_files_are_named_at_once(folder: Callable[..., Folder], photos: 
         assert "p1.png" in str(error.value) and "p2.png" in str(error.value)
     with pytest.raises(UserError, match=r"2 of 7 images(.|\n)*p1\.png(.|\n)*p2\.png"):
         folder(root=None, train=photos, val=photos).check("fit")
-    for name in ("p1", "p2", "p4"):
+    clear = Image.new("RGBA", (48, 40), (1, 2, 3, 128))
+    clear.save(photos / "p0.png")  # only its pixels tell
+    Image.new("I;16", (48, 40)).save(photos / "p4.png")
+    with pytest.raises(UserError) as error:
+        folder().check("fit")
+    assert all(str(error.value).count(f"p{i}.png") == 1 for i in (0, 1, 2, 4)) and "4 of 7" in str(error.value)
+    for name in ("p0", "p1", "p2", "p4"):
         Image.new("I;16", (48, 40)).save(photos / f"{name}.png")
-    with pytest.raises(UserError, match=r"3 of 7 images(.|\n)*python -m sr\.imaging\.convert"):
+    with pytest.raises(UserError, match=r"4 of 7 images(.|\n)*python -m sr\.imaging\.convert"):
         folder(root=None, train=photos, val=photos).check("fit")
 
 

@@ -210,6 +210,8 @@ def test_a_damaged_file_is_not_converted(tmp_path, capsys):
     data = png16(2, 3)
     (tmp_path / "cut.png").write_bytes(data[: len(data) * 2 // 3])
     assert convert.main([str(tmp_path)]) == 1 and "damaged" in capsys.readouterr().err
+    with pytest.raises(UserError, match="damaged"):
+        read_image(tmp_path / "cut.png")
     assert (tmp_path / "cut.png").read_bytes() == data[: len(data) * 2 // 3] and len([*tmp_path.iterdir()]) == 1
 
 
