@@ -9,6 +9,7 @@ from filelock import FileLock, Timeout
 
 from sr.errors import UserError
 from sr.runs.latest import resume_command
+from sr.runs.record import recorded
 
 LOCK = ".lock"
 RANKS = ("LOCAL_RANK", "RANK", "SLURM_PROCID")  # how those who start processes number them
@@ -67,9 +68,11 @@ def claim(folder: Path) -> None:
     One that was stopped before its first checkpoint left nothing that could be lost: its folder is free.
 
     Raises:
-        UserError: a run with a checkpoint or with results is in it.
+        UserError: a run with a checkpoint or with results is in it, a finished one, or a metrics.csv of no known run.
     """
-    if any(folder.glob("checkpoints/*.ckpt")) or any(folder.glob("results*.csv")) or any(folder.glob("x*/results.csv")):
+    facts, results = recorded(folder), ("checkpoints/*.ckpt", "results*.csv", "x*/results.csv")
+    unknown = not facts and (folder / "metrics.csv").is_file()
+    if unknown or facts.get("status") == "finished" or any(any(folder.glob(pattern)) for pattern in results):
         raise UserError(
             f"{folder} holds a run already. Go on with it: {resume_command(folder)}. Or give the new one another "
             "folder: hydra.run.dir=PATH"

@@ -4,6 +4,7 @@ import csv
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -458,6 +459,12 @@ def test_a_run_is_never_written_over(command, div2k):
     assert command("train.py", *typed).code == 0
     outcome = command("train.py", *typed, "seed=1")
     assert outcome.code == 1 and "holds a run already" in outcome.err and "resume=" in outcome.err, outcome
+    shutil.rmtree(outcome.folder / "checkpoints")  # to save space: its figures are still worth something
+    figures = (outcome.folder / "metrics.csv").read_text()
+    assert command("train.py", *typed, "seed=1").code == 1
+    (outcome.folder / "run.json").unlink()
+    assert command("train.py", *typed, "seed=1").code == 1
+    assert (outcome.folder / "metrics.csv").read_text() == figures
 
 
 def test_a_resume_remembers_interpolations_and_the_config_dir(command, div2k, tmp_path):
