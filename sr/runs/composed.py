@@ -20,12 +20,11 @@ from sr.compose.schema import TrainSchema
 from sr.compose.words import Word, Words, quoted
 from sr.errors import UserError, reason
 from sr.runs import own, yaml_file
-from sr.runs.config import flat, hydras_choices, plain, read_config, typed_words, upgraded
+from sr.runs.config import RECORD, flat, hydras_choices, plain, read_config, typed_words, upgraded
 from sr.runs.latest import LAST, saved
 from sr.runs.trust import refuse_foreign, trust_what_was_typed
 from sr.whole import write_whole
 
-FILE = "composed.yaml"
 FORMAT = 2
 VARIABLES = frozenset({"SR_CACHE_DIR", "MLFLOW_TRACKING_URI"})  # that configs of format 1 look at
 
@@ -93,7 +92,7 @@ class Composed:
 def keep(folder: Path, config: DictConfig, words: Words) -> None:
     """Write `composed.yaml`, whole or not at all."""
     content = {"format": FORMAT, "words": words.texts, "config": _without_impure(config)}
-    write_whole(folder / FILE, own.signed(OmegaConf.to_yaml(OmegaConf.create(content))))
+    write_whole(folder / RECORD, own.signed(OmegaConf.to_yaml(OmegaConf.create(content))))
 
 
 def read(folder: Path) -> Composed:
@@ -102,7 +101,7 @@ def read(folder: Path) -> Composed:
     Raises:
         UserError: nothing tells it, it is damaged, a newer version wrote it, or it asks for more than to be read.
     """
-    file = folder / FILE
+    file = folder / RECORD
     if file.is_file():
         content = yaml_file.read(file)
         try:
@@ -140,7 +139,7 @@ def read(folder: Path) -> Composed:
 def _of_format_1(folder: Path) -> Any:
     file = folder / ".hydra" / "config.yaml"
     if not file.is_file():
-        raise UserError(f"{folder} cannot be gone on with: neither {FILE} nor .hydra/config.yaml is in it")
+        raise UserError(f"{folder} cannot be gone on with: neither {RECORD} nor .hydra/config.yaml is in it")
     raw = yaml_file.read(file)
     if isinstance(raw, dict) and isinstance(budget := raw.get("budget"), dict):
         raw["choices"] = raw.get("choices") or recorded_choices(hydras_choices(folder))
@@ -194,9 +193,9 @@ def with_resumed_run(words: Words) -> Words:
 def run_folder(path: Path) -> Path:
     """The run folder that `path` is or lies in: with a checkpoint to go on from, or a record to begin anew by."""
     for folder in (path, *path.parents[:2]):
-        if saved(folder) or (folder / FILE).is_file():
+        if saved(folder) or (folder / RECORD).is_file():
             return folder
-    found = "it does not exist" if not path.exists() else f"neither checkpoints/{LAST} nor {FILE} is in it"
+    found = "it does not exist" if not path.exists() else f"neither checkpoints/{LAST} nor {RECORD} is in it"
     raise UserError(
         f"resume={path}: not a run that can be continued: {found}. Give a run folder "
         "(outputs/<model>_x<scale>/<time>), or resume=last for the newest one"
@@ -206,7 +205,7 @@ def run_folder(path: Path) -> Path:
 def last_run(outputs: Path) -> Path:
     """The run below `outputs` that is the newest by its last checkpoint, or where it has none by its beginning."""
     found = {p.parents[1]: p for p in outputs.glob(f"**/checkpoints/{LAST}")}
-    found |= {p.parent: p for p in outputs.glob(f"**/{FILE}") if p.parent not in found}
+    found |= {p.parent: p for p in outputs.glob(f"**/{RECORD}") if p.parent not in found}
     if not found:
         raise UserError(
             f"resume=last: there is no run below {outputs.resolve()}. Runs started from another "

@@ -12,6 +12,8 @@ from sr.compose.words import Words
 from sr.errors import UserError
 from sr.runs.yaml_file import read, resolved
 
+RECORD = "composed.yaml"  # which only the run itself writes, see sr.runs.composed
+
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Of the last checkpoint, as it stood after the budget; else as composed, resolved as far as the file itself goes.
@@ -46,9 +48,10 @@ def _checked(config: Any, file: Path) -> dict[str, Any]:
 
 
 def typed_words(folder: Path) -> Words:
-    """What was typed for a run, as Hydra kept it."""
-    saved = folder / ".hydra" / "overrides.yaml"
-    found = read(saved) if saved.is_file() else []
+    """What was typed for a run, as its own record has it; of format 1 as Hydra kept it."""
+    record, saved = folder / RECORD, folder / ".hydra" / "overrides.yaml"
+    content = read(record) if record.is_file() else None
+    found = content.get("words") if isinstance(content, dict) else read(saved) if saved.is_file() else []
     return Words(str(word) for word in found) if isinstance(found, list) else Words()
 
 

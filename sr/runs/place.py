@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from sr.compose.words import Words, quoted
 from sr.errors import UserError
+from sr.runs.config import RECORD
 from sr.runs.lock import LOCK, first_process
 
 NAMES = ("hydra.run.dir", "hydra.sweep.dir", "out")  # a folder that is typed by one of these stays as it is
@@ -56,6 +57,8 @@ def _place(config: DictConfig, mode: str) -> None:
             config.hydra[mode].dir = str(folder)
             made = made or folder.absolute()
         config.hydra.callbacks.folder.made = str(made) if made else None
+        if (folder / RECORD).is_file():  # of another run, which keeps its records if this one is refused
+            config.hydra.output_subdir = None
         if mode == "sweep":  # whose rows are composed anew, from what was typed
             told = {"hydra.sweep.dir": folder, "++hydra.callbacks.folder.made": made}
             config.hydra.overrides.hydra.extend([f"{key}={quoted(path)}" for key, path in told.items() if path])

@@ -28,7 +28,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
 
 
-def test_what_a_run_keeps_is_refused_by_name_with_the_command_that_would_do_it(run, command):
+def test_what_a_run_keeps_is_refused_by_name_with_the_command_that_would_do_it(run, command, div2k):
     before = {p: p.stat().st_mtime_ns for p in run.rglob("*")}
     for typed, key in (
         ("degradation=blur_bicubic", "degradation"),
@@ -46,7 +46,11 @@ def test_what_a_run_keeps_is_refused_by_name_with_the_command_that_would_do_it(r
         again = command("train.py", f"resume={run}", "steps=8", typed)
         assert again.code == 1 and f"but {key} was " in again.err and "Traceback" not in again.err, again
         assert f"init_from={run}" in again.err and typed.split("=")[0] in again.err.split("sr train")[1], again
+    fresh = command("train.py", *TINY, f"data.root={div2k}", "optimizer.lr=0.5", folder=run.name)
+    assert fresh.code == 1 and "holds a run already" in fresh.err, fresh
     assert before == {p: p.stat().st_mtime_ns for p in run.rglob("*")}, "a refused command changed the run"
+    again = command("train.py", f"resume={run}", "steps=6")
+    assert again.code == 0 and "resuming at step 4 of 6" in again.out, again
 
 
 def test_a_group_may_be_chosen_again_for_what_is_harmless_in_it(run):
@@ -70,7 +74,7 @@ def test_a_run_of_format_1_is_gone_on_with(run, command, div2k, tmp_path):
     """As f6015b2 left it: no record of its own, an experiment and a protocol's group typed, loggers among callbacks."""
     old = tmp_path / "old"
     shutil.copytree(run, old)
-    (old / composed.FILE).unlink()
+    (old / composed.RECORD).unlink()
     record = old / ".hydra/config.yaml"
     config = yaml.safe_load(record.read_text())
     config["protocol"] = {"_target_": "sr.metrics.protocol.get_protocol", "name": "y_classic"}
@@ -96,13 +100,13 @@ def test_a_run_of_format_1_is_gone_on_with(run, command, div2k, tmp_path):
 @pytest.mark.parametrize("value", ["${oc.env:HOME}", "${oc.decode:'{}'}", "${ hydra:runtime.cwd}"])
 def test_a_record_that_reads_more_than_itself_is_refused(tmp_path, value):
     content = {"format": 2, "words": [], "config": {"data_dir": value, "choices": {}}}
-    (tmp_path / composed.FILE).write_text(yaml.safe_dump(content))
+    (tmp_path / composed.RECORD).write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match="is refused"):
         composed.read(tmp_path)
 
 
 def test_a_record_of_a_newer_version_is_refused(tmp_path):
-    (tmp_path / composed.FILE).write_text(yaml.safe_dump({"format": 99, "words": [], "config": {}}))
+    (tmp_path / composed.RECORD).write_text(yaml.safe_dump({"format": 99, "words": [], "config": {}}))
     with pytest.raises(UserError, match="newer version"):
         composed.read(tmp_path)
 

@@ -100,7 +100,7 @@ def begun(tmp_path, monkeypatch) -> Path:
 def changed(begun: Path, place: Path, **values) -> Path:
     """A copy of a run with other values in its record, as somebody else would have made it."""
     shutil.copytree(begun, place)
-    text = (place / composed.FILE).read_text()
+    text = (place / composed.RECORD).read_text()
     content = yaml.safe_load(text)
     for path, value in values.items():
         *parents, last = path.split("__")
@@ -108,7 +108,7 @@ def changed(begun: Path, place: Path, **values) -> Path:
         for name in parents:
             node = node[name]
         node[last] = value
-    (place / composed.FILE).write_text(yaml.safe_dump(content))
+    (place / composed.RECORD).write_text(yaml.safe_dump(content))
     return place
 
 
@@ -165,7 +165,7 @@ def test_own_runs_go_on_with_what_was_typed_wherever_they_lie(begun, tmp_path, p
     composed.keep(tmp_path / "own", mine.config, mine.words)
     assert OmegaConf.select(composed.read(tmp_path / "own").config, "callbacks.x._target_") == "evilrun.payload.call"
     assert trusts("evilrun.payload.call") and not payload.exists(), "its checkpoints may name what it names"
-    record = tmp_path / "own" / composed.FILE
+    record = tmp_path / "own" / composed.RECORD
     record.write_text(record.read_text().replace("payload.call", "payload.calls"))
     with pytest.raises(UserError, match="not begun by you"):
         composed.read(tmp_path / "own")
