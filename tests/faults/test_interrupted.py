@@ -133,6 +133,20 @@ def test_only_a_run_that_a_process_holds_is_running(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_sweeps_row_stopped_in_its_final_measuring_is_measured(command, div2k):
+    typed = ["-m", *TINY, f"data.root={div2k}", "seed=0,1"]
+    assert command("train.py", *typed, folder="sweep").code == 0
+    row = next((div2k.parent / "sweep").glob("seed1_*"))
+    results = (row / "results.csv").read_text()
+    (row / "results.csv").unlink()
+    record(row, "running")
+    again = command("train.py", *typed, folder="sweep")
+    assert again.code == 0 and again.out.count("is finished and is skipped") == 1, again
+    assert "this run is complete: 6 steps" in again.out and (row / "results.csv").read_text() == results
+    assert read_run(row).status == "finished"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["plain", "accumulated", "rlfn", "two processes with ema"])
 def test_killed_runs_end_as_those_that_nobody_killed(case, tmp_path):
     words = ["--kills", "2", "--seed", "1", "--cases", case, "--output", str(tmp_path / "kills.csv")]

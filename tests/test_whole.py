@@ -1,0 +1,60 @@
+"""Files that are written whole or not at all."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sr.imaging.files import write_image
+from sr.scores.text import write_csv
+from sr.whole import copy_whole, replacing, write_whole
+
+
+def test_who_stops_in_the_middle_leaves_the_former_content_and_nothing_else(tmp_path):
+    file = tmp_path / "results.csv"
+    write_csv(file, ["a"], [{"a": 1}])
+    before = file.read_bytes()
+
+    def rows():
+        yield {"a": 2}
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_csv(file, ["a"], rows())
+    with pytest.raises(TypeError):
+        write_whole(file, {"not": object()})
+    assert file.read_bytes() == before and list(tmp_path.iterdir()) == [file]
+
+
+def test_a_reader_sees_the_former_content_until_all_is_written(tmp_path):
+    file = tmp_path / "deep/er/table.md"
+    write_whole(file, "old")
+    with replacing(file) as part:
+        part.write_text("new")
+        assert file.read_text() == "old" and part.suffix == ".md" and part.name.startswith(".")
+    assert file.read_text() == "new" and list(file.parent.iterdir()) == [file]
+    write_whole(file, {"a": [1]})
+    assert json.loads(file.read_text()) == {"a": [1]}
+
+
+def test_a_picture_that_cannot_be_written_leaves_the_former_one(tmp_path, photos, monkeypatch):
+    (file,) = photos(tmp_path, 1)
+    before = file.read_bytes()
+    monkeypatch.setattr("PIL.Image.Image.save", lambda self, path, **_: Path(path).write_bytes(b"half") and 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_image(file, np.zeros((4, 4, 3), np.uint8))
+    assert file.read_bytes() == before and list(tmp_path.iterdir()) == [file]
+
+
+def test_a_copy_replaces_at_once_with_and_without_links(tmp_path, monkeypatch):
+    source, file = tmp_path / "a", tmp_path / "b"
+    source.write_text("1")
+    copy_whole(source, file)
+    assert file.read_text() == "1" and os.path.samefile(source, file)
+    write_whole(source, "2")
+    assert file.read_text() == "1"  # another file has the name now
+    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("no links here")))
+    copy_whole(source, file)
+    assert file.read_text() == "2" and not os.path.samefile(source, file)
