@@ -17,7 +17,7 @@ from sr.comparison.select import conditions, order, select
 from sr.comparison.wandb_report import build, compared
 from sr.compose.words import Job, listed
 from sr.errors import UserError
-from sr.measuring.entries import published_name, weights_entries
+from sr.measuring.entries import paper_of, published_name, weights_entries
 from sr.metrics.lpips import ADDRESS, FILE, find_alexnet, lpips_of
 from sr.metrics.metric import Metric, get_metrics
 from sr.runs import checkpoint
@@ -142,8 +142,7 @@ def _of_checkpoint(path: Path) -> Source:
     metadata = checkpoint.read(file)["sr"]
     config = metadata["config"]
     run = Run(file, metadata["name"], config, [], [], [], None, 0, "finished", int(config.get("seed") or 0))
-    known = published_name(metadata["model"], metadata["name"])
-    return Source(metadata["name"], file, metadata["model"], partial(checkpoint.load, file), run, known)
+    return Source(metadata["name"], file, metadata["model"], partial(checkpoint.load, file), run, paper_of(metadata))
 
 
 def _write(file: Path, text: str) -> None:

@@ -33,6 +33,17 @@ class Common:
 
 
 @dataclass
+class Zoo:
+    """Where authors' files are; see sr zoo list."""
+
+    dir: str = "data/weights"  # looked through at any depth, by file name and checksum
+    download: bool = True  # fetch what is not there, where its address is known
+    # of the values that an unknown file's network takes: 0-1, 0-255, -1..1, or own, as its paper's
+    range: str | None = None
+    order: str | None = None  # of its channels: rgb or bgr
+
+
+@dataclass
 class Budget:
     """How much of a recipe is run; see conf/budget."""
 
@@ -81,8 +92,9 @@ class TrainSchema(Common):
     budget: Budget = key(Budget)
     channels_last: bool = key(False)
     compile: bool = key(False)
-    # a checkpoint or run folder whose weights training starts from
+    # a checkpoint, a run folder, an author's file or a name of the zoo, whose weights training starts from
     init_from: str | None = key(stage=True, whole_run=True, timing=False)
+    zoo: Zoo = key(Zoo, result=False, named=False)
     resume: str | None = key(result=False)  # 'last' or a run folder
     # measured at the end; null: the data's own and those found in data_dir
     benchmarks: list[str] | None = key(resume=True)
@@ -92,14 +104,6 @@ class TrainSchema(Common):
     # of validation and at the end: names, files; best.ckpt is chosen by the first one
     metrics: list[str] = key(lambda: ["psnr", "ssim"], resume=True, timing=False)
     choices: dict[str, Any] = key(dict, result=False, timing=False)  # filled in: the names chosen from each group
-
-
-@dataclass
-class Zoo:
-    """Where authors' files are; see sr zoo list."""
-
-    dir: str = "data/weights"  # looked through at any depth, by file name and checksum
-    download: bool = True  # fetch what is not there, where its address is known
 
 
 @dataclass

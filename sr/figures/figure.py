@@ -15,7 +15,7 @@ from sr.compose.words import Job, listed
 from sr.errors import UserError
 from sr.figures.drawing import Drawing
 from sr.figures.inputs import Photo, bundled_photos, read_photos
-from sr.measuring.entries import published_name, weights_entries
+from sr.measuring.entries import paper_of, weights_entries
 from sr.measuring.scoring import Entry, pick_device
 from sr.runs import checkpoint
 from sr.runs.folder import Run, find_runs
@@ -63,10 +63,10 @@ def _models(cfg: DictConfig) -> list[Entry]:
     entries = weights_entries(cfg, None)
     for path in listed(cfg.checkpoint):
         content = checkpoint.read(path)
-        name, node = content["sr"]["name"], content["sr"]["model"]
+        name = content["sr"]["name"]
         folder = Path(path).resolve()
         folder = folder.parents[1] if folder.is_file() else folder
-        entries.append(Entry(f"{name}:{folder.name}", checkpoint.build(content, path), published_name(node, name)))
+        entries.append(Entry(f"{name}:{folder.name}", checkpoint.build(content, path), paper_of(content["sr"])))
     # A run's folder stands behind its model's name only where two have the same.
     short = [entry.name.split(":")[0] for entry in entries]
     named = [s if short.count(s) == 1 else e.name for e, s in zip(entries, short, strict=True)]

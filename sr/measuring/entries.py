@@ -15,12 +15,17 @@ def weights_entries(cfg: DictConfig, scale: int | None) -> list[Entry]:
     """The models of `weights=[...]`, names of the zoo and paths; at a scale where one is told."""
     entries: list[Entry] = []
     for spec in listed(cfg.weights):
-        loaded = load(spec, cfg.zoo.dir, scale, cfg.zoo.download)
-        known = loaded.entry.published if loaded.entry else published_name(loaded.model.metadata["model"])
+        loaded = load(spec, cfg.zoo.dir, scale, cfg.zoo.download, cfg.zoo.range, cfg.zoo.order)
         taken = [e.name for e in entries]
         name = loaded.name if loaded.name not in taken else f"{loaded.name}:{taken.count(loaded.name) + 1}"
-        entries.append(Entry(name, loaded.model, known))
+        entries.append(Entry(name, loaded.model, paper_of(loaded.model.metadata)))
     return entries
+
+
+def paper_of(metadata: Mapping[str, Any]) -> str:
+    """The name of a paper's figures that a checkpoint may stand beside: an author's file only if it is the paper's."""
+    told = metadata.get("published")
+    return str(told) if told is not None else published_name(metadata["model"], metadata["name"])
 
 
 def published_name(node: Mapping[str, Any], name: str = "") -> str:

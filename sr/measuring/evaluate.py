@@ -15,7 +15,7 @@ from sr.compose.words import listed
 from sr.data.module import SRDataModule
 from sr.errors import UserError
 from sr.layers.statistics import batch_norms, with_own_statistics
-from sr.measuring.entries import published_name, weights_entries
+from sr.measuring.entries import paper_of, weights_entries
 from sr.measuring.scoring import BASELINE, Entry, pick_device, score_all
 from sr.metrics.metric import get_metrics
 from sr.models.base import SuperResolver
@@ -78,7 +78,7 @@ def _entries(cfg: DictConfig) -> list[Entry]:
                 "knows its architecture"
             )
         name = _unique(content["sr"]["name"], path, [e.name for e in entries])
-        entries.append(Entry(name, model, published_name(content["sr"]["model"], content["sr"]["name"])))
+        entries.append(Entry(name, model, paper_of(content["sr"])))
     return entries
 
 

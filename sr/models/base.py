@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import torch
@@ -14,7 +15,16 @@ from sr.imaging.resize import imresize
 from sr.models.loops import TrainingLoops
 from sr.models.training import Training
 
-__all__ = ["SuperResolver", "Training"]
+__all__ = ["Reads", "SuperResolver", "Training"]
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What a file's network takes where its paper's takes something else: gain * x + shift of [0, 1], perhaps BGR."""
+
+    gain: float = 1.0
+    shift: float = 0.0
+    bgr: bool = False
 
 
 class SuperResolver(TrainingLoops):
@@ -49,6 +59,7 @@ class SuperResolver(TrainingLoops):
         if colors not in (1, 3):
             raise UserError(f"colors={colors!r}: a network works on 3 colours (RGB) or on 1 (Y)")
         self.colors = colors
+        self.reads: Reads | None = None  # as its paper's
 
     def network(self, x: Tensor, scale: int) -> Tensor:
         """The paper's network: (B, colors, h, w) in [0, 1] -> (B, colors, scale*h, scale*w)."""
@@ -101,7 +112,11 @@ class SuperResolver(TrainingLoops):
         pad_h, pad_w = max(0, self.min_size - h), max(0, self.min_size - w)
         if pad_h or pad_w:
             x = F.pad(x, (0, pad_w, 0, pad_h), mode="replicate")
-        return self.network(x, scale)[..., : h * scale, : w * scale]
+        if self.reads is None:
+            return self.network(x, scale)[..., : h * scale, : w * scale]
+        gain, shift, channels = self.reads.gain, self.reads.shift, [1] if self.reads.bgr else []
+        sr = self.network(gain * x.flip(channels) + shift, scale)[..., : h * scale, : w * scale]
+        return (sr.flip(channels) - shift) / gain
 
     def own_colors(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) RGB -> (B, colors, H, W): what the network sees and the paper's loss compares."""

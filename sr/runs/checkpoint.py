@@ -10,7 +10,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from sr.errors import UserError, reason, some
-from sr.models.base import SuperResolver
+from sr.models.base import Reads, SuperResolver
 from sr.runs import torch_file
 from sr.runs.config import upgraded
 from sr.runs.construct import construct
@@ -92,7 +92,7 @@ def read(path: str | Path) -> dict[str, Any]:
 
 # What readers rely on, in a checkpoint and in what it tells about itself; what is not there is not looked at.
 KINDS = {"sr": dict, "state_dict": dict, "loss_state_dict": dict, "current_model_state": dict, "global_step": int}
-TOLD = {"format": int, "name": str, "model": dict, "config": dict, "stage": dict, "batches_seen": int}
+TOLD = {"format": int, "name": str, "model": dict, "config": dict, "stage": dict, "batches_seen": int, "reads": dict}
 NEEDED = ("name", "model", "config")
 
 
@@ -104,6 +104,9 @@ def _refuse_other_kinds(content: dict[str, Any], file: Path) -> None:
     states = [content.get(key, {}) for key in KINDS if key.endswith(("state_dict", "state"))]
     if not wrong and not all(isinstance(k, str) and isinstance(v, Tensor) for s in states for k, v in s.items()):
         wrong = ["state_dict"]
+    reads = metadata.get("reads") or {}
+    if reads and {k: type(v) for k, v in reads.items()} != {"gain": float, "shift": float, "bgr": bool}:
+        wrong = ["reads"]
     if wrong:
         raise UserError(
             f"checkpoint {file} does not describe its model as this version of the project does: {wrong[0]} is not "
@@ -135,6 +138,8 @@ def build(content: dict[str, Any], source: str | Path) -> SuperResolver:
     """The model that a checkpoint describes, with its weights, in eval mode."""
     model = construct(content["sr"]["model"], source, content["state_dict"])
     load_weights(model, content["state_dict"], source)
+    if reads := content["sr"].get("reads"):
+        model.reads = Reads(**reads)
     model.metadata = {k: v for k, v in content["sr"].items() if k != "batches_seen"}
     return model.eval()
 
@@ -192,6 +197,11 @@ def fitting(
         UserError: it is of another architecture or size.
     """
     theirs, state = content["sr"]["model"], content["state_dict"]
+    if content["sr"].get("reads"):
+        raise UserError(
+            f"{source} takes other values than {type(model).__name__} (another range or order of channels): it can be "
+            "measured, but not trained on"
+        )
     if {**theirs, "scale": None} != {**node, "scale": None} or theirs.get("scale") == node.get("scale"):
         _same_network(model, state, source)
         return state

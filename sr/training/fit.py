@@ -18,6 +18,7 @@ from sr.runs.config import plain
 from sr.runs.latest import LAST, resume_command
 from sr.training.plan import Plan, Stage
 from sr.whole import copy_whole
+from sr.zoo.load import beginning
 
 log = logging.getLogger(__name__)
 Content = Mapping[str, Any]  # of the checkpoint that a run goes on from
@@ -38,7 +39,7 @@ def ready(plan: Plan, resumed: Content | None, folder: Path) -> None:
     for stage in plan.stages:  # of a late stage too, which would fail after hours
         source = stage.cfg.init_from
         if source and source not in ("last", "best") and resumed is None:
-            checkpoint.fitting(stage.model, checkpoint.read(source), plain(stage.cfg.model), source)
+            checkpoint.fitting(stage.model, _read(stage, source), plain(stage.cfg.model), source)
     if plan.cfg.compile:
         for model in dict.fromkeys(stage.model for stage in plan.stages):
             model.network = torch.compile(model.network)  # type: ignore[method-assign]
@@ -128,10 +129,14 @@ def _warm_start(stage: Stage, former: Stage | None, folder: Path) -> None:
         source = str(best[0])
         content = checkpoint.read(source)
     elif source:
-        content = checkpoint.read(source)
+        content = _read(stage, source)
     else:
         return
     log.info(checkpoint.warm_start(stage.model, content, plain(stage.cfg.model), source))
+
+
+def _read(stage: Stage, source: str) -> dict[str, Any]:
+    return beginning(source, stage.cfg.zoo, stage.cfg.scale if isinstance(stage.cfg.scale, int) else None)
 
 
 def _keep_optimizers(trainer: L.Trainer, stage: Stage, former: Stage | None, going_on: bool) -> None:

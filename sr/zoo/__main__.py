@@ -23,6 +23,8 @@ def main(arguments: list[str] | None = None) -> None:
     saves.add_argument("weights", help="a name of the zoo, or the path of a file")
     saves.add_argument("checkpoint", type=Path, help="the file to write")
     saves.add_argument("--scale", type=int, help="for a file that serves every scale")
+    saves.add_argument("--range", help="of the values that an unknown file's network takes: 0-1, 0-255, -1..1 or own")
+    saves.add_argument("--order", help="of its channels: rgb or bgr")
     for command in (lists, saves):
         command.add_argument("--dir", type=Path, default=Path(Zoo.dir), help=f"where the files are ({Zoo.dir})")
     typed = parser.parse_args(arguments)
@@ -31,7 +33,8 @@ def main(arguments: list[str] | None = None) -> None:
         if typed.command == "list":
             print(listing(typed.dir))
         else:
-            save(load(typed.weights, typed.dir, typed.scale), typed.checkpoint)
+            loaded = load(typed.weights, typed.dir, typed.scale, range_=typed.range, order=typed.order)
+            save(loaded, typed.checkpoint)
             print(f"{typed.checkpoint}\nTry it: sr evaluate checkpoint={typed.checkpoint} benchmarks=[set5]")
     except UserError as error:
         sys.exit(f"error: {error}")

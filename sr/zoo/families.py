@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hydra.errors import HydraException
 from torch import Tensor
 
 from sr.errors import UserError, some
 from sr.models.base import SuperResolver
 from sr.runs.construct import construct
+from sr.runs.torch_file import refuse_unusable
 
 Tensors = Mapping[str, Tensor]
 
@@ -27,6 +27,7 @@ class Family:
             they do not, as in networks on enlarged images.
         theirs: our name of a tensor -> the authors'; one to one.
         convert: the authors' tensor and ours (for its shape) -> a tensor of our shape; a ValueError if it cannot be.
+        white: in the values that the network computes with, 1 or 255.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Family:
     describe: Callable[[Tensors], dict[str, Any]]
     theirs: Callable[[str, SuperResolver], str]
     convert: Callable[[Tensor, Tensor], Tensor]
+    white: float = 1.0
 
 
 def recognise(tensors: Tensors, families: Sequence[Family], source: object) -> tuple[Family, dict[str, Any]]:
@@ -68,12 +70,7 @@ def build(family: Family, node: dict[str, Any], tensors: Tensors, source: object
     Raises:
         UserError: with the keys, as the file names them, that are missing, unknown or of another shape.
     """
-    try:
-        model = construct(node, str(source))
-    except HydraException as error:
-        raise UserError(
-            f"{source} looks like {family.name}, but not of a size that it is built in ({node}): {error.__cause__}"
-        ) from error
+    model = construct(node, source, tensors)
     ours = model.state_dict()
     names = {family.theirs(key, model): key for key in ours}
     missing = sorted(names.keys() - tensors.keys())
@@ -91,6 +88,7 @@ def build(family: Family, node: dict[str, Any], tensors: Tensors, source: object
             f"{source} is refused: it looks like {family.name} (scale {model.scales}) but does not match it."
             + "".join(f"\n  {label} ({len(keys)}): {some(keys, 12)}" for label, keys in lists.items() if keys)
         )
+    refuse_unusable(tensors, {theirs: ours[own] for theirs, own in names.items()}, source)
     model.load_state_dict(state)
     return model.eval()
 

@@ -1,8 +1,6 @@
 """Reads a file of weights as named tensors, whatever wrote it. Nothing in the file is executed."""
 
-import pickle
 import warnings
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,18 +10,31 @@ import scipy.io
 import torch
 from torch import Tensor
 
-from sr.errors import UserError, reason, some
+from sr.errors import UserError, some
+from sr.runs import torch_file
+from sr.zoo import safetensors
 
-WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")  # the first of them that is there wins
-PREFIXES = ("module.", "_orig_mod.", "netG.", "model.")  # that DataParallel, torch.compile and trainers put before keys
-SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".mat")  # of files worth a look in a folder
+# What trainers put a state dict into; the first of them that is there wins, averages of the weights before the weights.
+WRAPPERS = (
+    "params_ema", "ema", "model_ema", "ema_state_dict", "state_dict_ema", "params", "state_dict", "model_state_dict",
+    "model_state", "net_g", "netG", "net_G", "generator", "G", "model", "net", "network", "weights",
+)  # fmt: skip
+# What DataParallel, torch.compile and trainers put before keys; of several networks in a state the generator is meant.
+GENERATORS = ("generator.", "net_g.", "netG.", "net_G.", "G.")
+PREFIXES = ("module.", "_orig_mod.", *GENERATORS, "model.", "net.", "network.")
+COUNTERS = ("total_ops", "total_params")  # that thop leaves in a state
+SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors", ".mat")  # of files worth a look in a folder
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path, known_intact: bool = False) -> dict[str, Tensor]:
     """Tensors by name: of a PyTorch file the state dict without wrappers, of a MATLAB file its arrays.
 
     The contents decide, not the file's name. MATLAB cells and structs become dotted names (`weights_conv.0`,
     `model.bias.3`); records with the fields `name` and `value` (MatConvNet's parameters) get the name they give.
+
+    Args:
+        path: of the file.
+        known_intact: its checksum is one of the zoo's.
 
     Raises:
         UserError: for a missing, damaged or foreign file, and for one that holds code.
@@ -31,25 +42,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         with path.open("rb") as file:
             start = file.read(128)
+        size = path.stat().st_size
     except OSError as error:
         raise UserError(f"weights file {path} cannot be read: {error.strerror}") from error
     if start.startswith(b"MATLAB 7.3"):
         raise UserError(f"{path} is a MATLAB 7.3 file. Save it once more in MATLAB with save(..., '-v7')")
-    return _matlab(path) if start.startswith(b"MATLAB 5.0") else _torch(path)
-
-
-def _torch(path: Path) -> dict[str, Tensor]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if not zipfile.is_zipfile(path) and not _pickled(path):
-            raise UserError(f"{path} is neither a PyTorch nor a MATLAB file") from error
-        raise UserError(
-            f"{path} is refused: it holds more than tensors and plain values, and loading it would run code from the "
-            f"file ({reason(error)}). Ask its author for torch.save(model.state_dict(), ...)"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError) as error:
-        raise UserError(f"{path} cannot be read as weights ({reason(error)}). Is it complete?") from error
+    if start.startswith(b"MATLAB 5.0"):
+        return _matlab(path)
+    content = safetensors.read(path) if safetensors.looks_like(start, size) else torch_file.load(path, known_intact)
     if isinstance(content, Mapping) and "sr" in content:
         raise UserError(f"{path} is a checkpoint of this project, not an author's file: type checkpoint={path}")
     state = _unwrapped(content)
@@ -59,20 +59,19 @@ def _torch(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _pickled(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(1) == b"\x80"  # the PROTO opcode that starts every pickle since protocol 2
-
-
 def _unwrapped(content: Any) -> dict[str, Tensor]:
     if not isinstance(content, Mapping):
         return {}
     for name in WRAPPERS:
-        if isinstance(content.get(name), Mapping):
-            return _unwrapped(content[name])
+        if isinstance(content.get(name), Mapping) and (state := _unwrapped(content[name])):
+            return state
     state = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
-    while shared := [p for p in PREFIXES if state and all(k.startswith(p) for k in state)]:
-        state = {k.removeprefix(shared[0]): v for k, v in state.items()}
+    state = {k: v for k, v in state.items() if k.rpartition(".")[2] not in COUNTERS}
+    while state:
+        shared = [p for p in PREFIXES if all(k.startswith(p) for k in state)]
+        if not (prefix := next(iter([*shared, *(g for g in GENERATORS if any(k.startswith(g) for k in state))]), "")):
+            break
+        state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     return state
 
 

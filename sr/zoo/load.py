@@ -1,21 +1,27 @@
 """An author's file, by name or by path, as one of our models."""
 
-import os
+import logging
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from sr.errors import UserError
+from sr.errors import UserError, nearest, reason
 from sr.models.base import SuperResolver
+from sr.runs import checkpoint, torch_file
+from sr.whole import replacing
 from sr.zoo.entries import ZOO, ZooEntry, by_checksum, get_entry
-from sr.zoo.families import build, recognise
+from sr.zoo.families import Family, build, recognise
 from sr.zoo.files import SUFFIXES, read_tensors
 from sr.zoo.locate import checksum, find
 from sr.zoo.matlab_maps import MATLAB_FAMILIES
 from sr.zoo.torch_maps import TORCH_FAMILIES
+from sr.zoo.trial import HOPELESS, RANGES, Trial, try_out
 
+log = logging.getLogger(__name__)
+UNPROVED = " (unproved)"  # beside the figures of what does less than bicubic on the photo
 FAMILIES = (*TORCH_FAMILIES, *MATLAB_FAMILIES)
 
 
@@ -35,39 +41,107 @@ class Loaded:
     entry: ZooEntry | None
 
 
-def load(spec: str, folder: str | Path, scale: int | None = None, download: bool = True) -> Loaded:
+def load(
+    spec: str,
+    folder: str | Path,
+    scale: int | None = None,
+    download: bool = True,
+    range_: str | None = None,
+    order: str | None = None,
+    strict: bool = True,
+) -> Loaded:
     """The model that `weights=<spec>` means.
+
+    What the zoo does not list is recognised by keys and shapes, which networks of other arithmetic share: it is run on
+    a photo (`sr.zoo.trial`), refused where it fails in every range of values, and called unproved below bicubic.
 
     Args:
         spec: a name of the zoo, or the path of a file under any name.
         folder: where the zoo's files are looked for.
         scale: what was typed; needed for a file that serves every scale and that the zoo does not list.
         download: whether a file that is not there may be fetched.
+        range_: of the values that the network takes, as typed: see `sr.zoo.trial`.
+        order: of its channels, likewise.
+        strict: refuse another scale than typed; else `scale` is only for files that fit every scale.
 
     Raises:
-        UserError: no such name or file, another checksum, keys that do not fit, or another scale than typed.
+        UserError: no such name or file, another checksum, keys that do not fit, another scale than typed, or a network
+            that does not enlarge.
     """
     path = Path(spec).expanduser()
     is_path = path.exists() or path.suffix.lower() in SUFFIXES or len(path.parts) > 1
     entry: ZooEntry | None
     if spec in ZOO or not is_path:
         entry = get_entry(spec)
-        if scale is not None and scale != entry.scale:
+        if strict and scale is not None and scale != entry.scale:
             raise UserError(f"scale={scale}: weights={spec} is of scale {entry.scale}; leave scale= out")
         path = find(entry, Path(folder).expanduser(), download)
     else:
         if not path.is_file():
             raise UserError(f"weights={spec}: there is no such file. List the zoo's names: sr zoo list")
         entry = by_checksum(checksum(path), scale)
-    tensors = read_tensors(path)
+    tensors = read_tensors(path, known_intact=entry is not None)
     family, node = recognise(tensors, FAMILIES, path)
     node = {"_target_": node.pop("_target_"), "scale": node.pop("scale", None) or _scale(path, entry, scale), **node}
-    if scale is not None and node["scale"] != scale:
+    if strict and scale is not None and node["scale"] != scale:
         raise UserError(f"scale={scale}: {path} is of scale {node['scale']}; leave scale= out")
     model = build(family, node, tensors, path)
     name = entry.name if entry else path.stem
+    if entry is None or range_ or order:
+        trial = _tried(model, family, path, range_, order)
+        name += "" if trial.proved else UNPROVED
+    # Only the paper's own file stands beside the paper's figures.
+    paper = entry.published if entry and model.reads is None else ""
     model.metadata = {"format": 1, "name": entry.model if entry else name, "model": node, "config": {}}
+    model.metadata |= {"published": paper, "reads": asdict(model.reads) if model.reads else {}}
     return Loaded(name, model, path, entry)
+
+
+def _tried(model: SuperResolver, family: Family, path: Path, range_: str | None, order: str | None) -> Trial:
+    try:
+        trial = try_out(model, family.white, range_, order)
+    except RuntimeError as error:
+        raise UserError(f"{path} looks like {family.name}, but does not run as such: {reason(error)}") from error
+    log.info(f"{path}: unknown to the zoo, recognised by keys and shapes as {family.name} x{model.scale}; {trial}")
+    if range_ is None and trial.psnr < trial.bicubic - HOPELESS:
+        raise UserError(
+            f"{path} is refused: it has the keys and shapes of {family.name}, but is another network or needs other "
+            f"images: in no range of values and order of channels it comes near to bicubic; the best is {trial}. If "
+            f"you know its range, type zoo.range=0-1 ({', '.join(RANGES)}) and zoo.order=rgb or bgr"
+        )
+    return trial
+
+
+def beginning(source: str, zoo: Any, scale: int | None) -> dict[str, Any]:
+    """The contents of a checkpoint that training begins from: `init_from=` names a run, a file or an entry of the zoo.
+
+    Args:
+        source: as typed.
+        zoo: its settings, sr.compose.schema.Zoo.
+        scale: of the run, for authors' files that fit every scale.
+
+    Raises:
+        UserError: see `checkpoint.read` and `load`.
+    """
+    path = Path(source).expanduser()
+    if source not in ZOO and (path.is_dir() or not path.is_file() or _is_ours(path)):
+        if not path.exists() and len(path.parts) == 1 and not path.suffix:
+            hint = nearest(source, ZOO)
+            raise UserError(
+                f"init_from={source}: neither a run, nor a file, nor an entry of the zoo.{hint} See sr zoo list"
+            )
+        return checkpoint.read(source)
+    model = load(source, zoo.dir, scale, zoo.download, zoo.range, zoo.order, strict=False).model
+    return {"state_dict": model.state_dict(), "sr": dict(model.metadata)}
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is a checkpoint of this project: by what is in it, whatever its name."""
+    try:
+        content = torch_file.load(path, known_intact=True)
+    except UserError:
+        return path.suffix == ".ckpt"
+    return isinstance(content, dict) and "sr" in content
 
 
 def save(loaded: Loaded, path: Path) -> None:
@@ -80,9 +154,8 @@ def save(loaded: Loaded, path: Path) -> None:
         raise UserError(f"{path} is there already; remove it or give another name")
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"state_dict": loaded.model.state_dict(), "sr": {**loaded.model.metadata, "batches_seen": 0}}
-    partial = path.with_name(path.name + ".part")
-    torch.save(content, partial)
-    os.replace(partial, path)
+    with replacing(path) as part:
+        torch.save(content, part)
 
 
 def _scale(path: Path, entry: ZooEntry | None, typed: int | None) -> int:

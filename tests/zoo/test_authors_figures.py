@@ -141,3 +141,10 @@ def test_by_path_and_as_our_checkpoint(command, shared, tmp_path):
         folder="train",
     )
     assert done.code == 0, done
+
+
+@pytest.mark.slow
+def test_training_begins_from_a_name_of_the_zoo(command, shared):
+    typed = ["model=rlfn_ntire", "init_from=rlfn_ntire_x4", f"zoo.dir={shared / 'weights'}", "budget=smoke"]
+    done = command("train.py", *typed, "trainer=cpu", "benchmarks=[]", "data=bundled")
+    assert done.code == 0 and "weights from rlfn_ntire_x4" in done.out, done

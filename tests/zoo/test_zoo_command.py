@@ -10,11 +10,12 @@ def test_files_by_path_beside_each_other(command, authors_file, photos, tmp_path
     first, _ = authors_file("RLFN", "one.pth")
     second, _ = authors_file("BSRN", "two.pth")
     typed = [f"weights=[{first},{second}]", "data=[folder]", f"data.root={tmp_path / 'images'}", "panels=0"]
+    typed.append("zoo.range=own")
     done = command("evaluate.py", *typed)
     assert done.code == 0, done
     with (done.folder / "results.csv").open(newline="") as f:
         rows = list(csv.DictReader(f))
-    assert {r["model"] for r in rows} == {"bicubic", "one", "two"}
+    assert {r["model"] for r in rows} == {"bicubic", "one (unproved)", "two (unproved)"}
     assert {r["scale"] for r in rows} == {"2"} and all(r["paper_psnr"] == "" for r in rows)
 
 
@@ -30,11 +31,12 @@ def test_refusals_end_with_a_message(command, authors_file, tmp_path):
     assert done.code == 1 and "leave model= out" in done.err
 
 
-def test_a_user_file_of_a_papers_size_is_told_its_paper(root):
-    from sr.measuring.entries import published_name
+def test_only_the_papers_file_stands_beside_the_paper(tmp_path):
+    """A stranger's of the same size is another training; our own runs follow the paper's recipe."""
+    from sr.measuring.entries import paper_of, published_name
     from sr.models.bsrn import BSRNS
     from sr.zoo.families import recognise
-    from sr.zoo.load import FAMILIES
+    from sr.zoo.load import FAMILIES, load
 
     family = next(f for f in FAMILIES if f.name == "BSRN-S")
     model = BSRNS(4)
@@ -42,3 +44,7 @@ def test_a_user_file_of_a_papers_size_is_told_its_paper(root):
     _, node = recognise(state, FAMILIES, "test")
     assert published_name(node) == "bsrn_s"
     assert published_name(node | {"num_blocks": 2}) == ""
+    torch.save(state, tmp_path / "same.pth")
+    loaded = load(str(tmp_path / "same.pth"), tmp_path, range_="own")
+    assert paper_of(loaded.model.metadata) == ""
+    assert paper_of({"model": node, "name": "bsrn_s"}) == "bsrn_s"

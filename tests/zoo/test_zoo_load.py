@@ -1,20 +1,27 @@
 """A file under any name becomes the right network, or is refused with what differs."""
 
+import argparse
+import json
 import os
 import pickle
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from sr.compose.schema import Zoo
 from sr.errors import UserError
 from sr.runs import checkpoint
 from sr.zoo import __main__ as zoo
 from sr.zoo.entries import ENTRIES, ZOO, get_entry
 from sr.zoo.files import read_tensors
-from sr.zoo.load import FAMILIES, load, save
+from sr.zoo.load import FAMILIES, beginning, save
+from sr.zoo.load import load as load_as_users_do
 from sr.zoo.locate import checksum
 
+load = partial(load_as_users_do, range_="own")  # the weights of most files here are random
 NAMES = [family.name for family in FAMILIES]
 
 
@@ -36,6 +43,20 @@ WRAPPINGS = {
     "state_dict": lambda s: {"state_dict": s, "epoch": 3},
     "module": lambda s: {f"module.{k}": v for k, v in s.items()},
     "both": lambda s: {"params_ema": {f"module.{k}": v for k, v in s.items()}},
+    "a trainer's": lambda s: {
+        "net_g": s,
+        "opt": argparse.Namespace(lr=1e-4),
+        "best": np.float64(30.1),
+        "at": Path("x"),
+        "seed": np.int64(3),
+    },
+    "thop": lambda s: s | {"total_ops": torch.zeros(1), "B1.c5.total_params": torch.zeros(1, dtype=torch.int64)},
+    "one of two": lambda s: {
+        "state_dict": {f"generator.{k}": v for k, v in s.items()} | {"discriminator.0.weight": torch.zeros(3)},
+    },
+    "generator": lambda s: {"generator": {f"module.{k}": v for k, v in s.items()}, "optimizer": {"state": {}}},
+    "weights": lambda s: {"weights": s, "epoch": 1},
+    "half": lambda s: {"model_state": {k: v.double() for k, v in s.items()}},
     "compiled": lambda s: {"state_dict": {f"model._orig_mod.{k}": v for k, v in s.items()}},
 }
 
@@ -124,7 +145,7 @@ def test_scale_of_networks_on_enlarged_images(authors_file, tmp_path):
 
 def test_a_loaded_file_becomes_our_checkpoint(authors_file, tmp_path, capsys):
     path, model = authors_file("BSRN-S")
-    zoo.main(["save", str(path), str(tmp_path / "out/bsrn.ckpt")])
+    zoo.main(["save", str(path), str(tmp_path / "out/bsrn.ckpt"), "--range", "own"])
     ours = checkpoint.load(tmp_path / "out/bsrn.ckpt")
     x = torch.rand(1, 3, 16, 16)
     with torch.no_grad():
@@ -134,6 +155,91 @@ def test_a_loaded_file_becomes_our_checkpoint(authors_file, tmp_path, capsys):
     with pytest.raises(UserError, match=r"type checkpoint="):
         load(str(tmp_path / "out/bsrn.ckpt"), tmp_path)
     assert not list((tmp_path / "out").glob("*.part"))
+
+
+def test_safetensors_are_read(authors_file, tmp_path):
+    path, model = authors_file("RLFN")
+    state = torch.load(path, weights_only=True)
+    table, data = {"__metadata__": {"format": "pt"}}, b""
+    for key, value in state.items():
+        part = value.numpy().tobytes()
+        table[key] = {"dtype": "F32", "shape": list(value.shape), "data_offsets": [len(data), len(data) + len(part)]}
+        data += part
+    header = json.dumps(table).encode()
+    file = tmp_path / "net.safetensors"
+    file.write_bytes(len(header).to_bytes(8, "little") + header + data)
+    torch.testing.assert_close(load(str(file), tmp_path).model.state_dict(), model.state_dict())
+    for damaged in (file.read_bytes()[:-8], file.read_bytes().replace(b'"F32"', b'"F99"')):
+        file.write_bytes(damaged)
+        with pytest.raises(UserError, match="cannot be read as safetensors"):
+            load(str(file), tmp_path)
+
+
+def test_weights_of_an_unknown_file_are_tried_on_a_photo(authors_file, tmp_path, caplog):
+    """Random weights have the keys and shapes of a network, and do not enlarge."""
+    caplog.set_level("INFO")
+    path, _ = authors_file("RLFN", "guess.pth")
+    with pytest.raises(UserError, match=r"(?s)is another network or needs other.*zoo\.range="):
+        load_as_users_do(str(path), tmp_path)
+    assert "recognised by keys and shapes as RLFN x2" in caplog.text and "bicubic" in caplog.text
+    loaded = load_as_users_do(str(path), tmp_path, range_="-1..1", order="bgr")
+    assert loaded.name == "guess (unproved)" and loaded.model.metadata["published"] == ""
+    x = torch.rand(1, 3, 16, 16)
+    with torch.no_grad():
+        wanted = (loaded.model.network((2 * x.flip(1) - 1) / 255, 2) * 255 + 1).flip(1) / 2
+        torch.testing.assert_close(loaded.model(x), wanted, atol=1e-4, rtol=1e-4)
+    save(loaded, tmp_path / "guess.ckpt")
+    with torch.no_grad():
+        torch.testing.assert_close(checkpoint.load(tmp_path / "guess.ckpt")(x), loaded.model(x))
+    with pytest.raises(UserError, match="can be measured, but not trained on"):
+        checkpoint.fitting(loaded.model, checkpoint.read(tmp_path / "guess.ckpt"), {}, "guess.ckpt")
+    with pytest.raises(UserError, match=r"zoo\.range=0-2: there are 0-1"):
+        load_as_users_do(str(path), tmp_path, range_="0-2")
+
+
+@pytest.mark.shared
+def test_the_range_and_order_that_a_file_takes_are_found(shared, tmp_path, caplog):
+    caplog.set_level("INFO")
+    for name in ("a", "b"):  # RFDN's keys, but 0-1 where RFDN takes 0-255
+        loaded = load_as_users_do(str(shared / f"cases/checkpoints/looks_like_rfdn_{name}.pth"), tmp_path)
+        assert loaded.model.reads.gain == pytest.approx(1 / 255) and "reading 0-1 RGB" in caplog.text
+        assert loaded.entry is None and loaded.model.metadata["published"] == ""
+        caplog.clear()
+    state = load_as_users_do("imdn_x4", shared / "weights").model.state_dict()
+    state |= {"head.weight": state["head.weight"].flip(1)}  # a copy that takes and gives BGR
+    state["tail.0.weight"] = state["tail.0.weight"].view(3, 16, -1, 3, 3).flip(0).reshape(48, -1, 3, 3)
+    state["tail.0.bias"] = state["tail.0.bias"].view(3, 16).flip(0).reshape(48)
+    family = next(f for f in FAMILIES if f.name == "IMDN")
+    model = load_as_users_do("imdn_x4", shared / "weights").model
+    torch.save({family.theirs(key, model): value for key, value in state.items()}, tmp_path / "bgr.pth")
+    assert load_as_users_do(str(tmp_path / "bgr.pth"), tmp_path).model.reads.bgr
+    assert "reading 0-1 BGR" in caplog.text
+
+
+def test_weights_must_be_numbers(authors_file, tmp_path):
+    path, _ = authors_file("RLFN", wrap=lambda s: {k: v.half() for k, v in s.items()})
+    load(str(path), tmp_path)
+    for odd in (lambda v: v.long(), lambda v: v * float("nan"), lambda v: v[:1].clone().expand(v.shape)):
+        path, _ = authors_file("RLFN", wrap=lambda s, odd=odd: s | {"conv_2.weight": odd(s["conv_2.weight"])})
+        with pytest.raises(UserError, match=r"conv_2\.weight"):
+            load(str(path), tmp_path)
+
+
+def test_what_training_may_begin_from(authors_file, tmp_path, monkeypatch):
+    path, model = authors_file("RLFN", "mine.pth")
+    settings = Zoo(dir=str(tmp_path), range="own")
+    content = beginning(str(path), settings, 4)
+    assert checkpoint.fitting(model, content, content["sr"]["model"], path).keys() == model.state_dict().keys()
+    save(load(str(path), tmp_path), tmp_path / "ours.pt")
+    assert beginning(str(tmp_path / "ours.pt"), settings, 2)["sr"]["name"] == "mine (unproved)"
+    listed(monkeypatch, path)
+    assert beginning("rlfn_x2", settings, 4)["sr"]["name"] == "rlfn"
+    with pytest.raises(UserError, match=r"init_from=rlfn_x5: neither a run.* Did you mean"):
+        beginning("rlfn_x5", settings, 4)
+    with pytest.raises(UserError, match="no such file"):
+        beginning(str(tmp_path / "absent.ckpt"), settings, 4)
+    vdsr, _ = authors_file("VDSR", "any.mat")
+    assert beginning(str(vdsr), settings, 3)["sr"]["model"]["scale"] == 3
 
 
 def listed(monkeypatch, path, **changes):

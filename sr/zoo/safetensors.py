@@ -1,0 +1,48 @@
+"""Reads safetensors: a length, a table in JSON, and bytes (https://github.com/huggingface/safetensors)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sr.errors import UserError
+
+LARGEST_TABLE = 100_000_000  # bytes; the format's own limit
+DTYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
+    "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+}  # fmt: skip
+
+
+def looks_like(start: bytes, size: int) -> bool:
+    """Whether the first bytes of a file of that size are this format's."""
+    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= min(size - 8, LARGEST_TABLE)
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file by name.
+
+    Raises:
+        UserError: its table does not describe its bytes.
+    """
+    content = path.read_bytes()
+    begin = 8 + int.from_bytes(content[:8], "little")
+    try:
+        table = json.loads(content[8:begin])
+        return {str(k): _tensor(v, memoryview(content)[begin:]) for k, v in table.items() if k != "__metadata__"}
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, RuntimeError, OverflowError) as error:
+        raise UserError(f"{path} cannot be read as safetensors ({error}). Is it complete?") from error
+
+
+def _tensor(entry: dict[str, Any], data: memoryview) -> Tensor:
+    dtype, shape, (begin, end) = DTYPES[entry["dtype"]], [int(n) for n in entry["shape"]], entry["data_offsets"]
+    values = 1
+    for n in shape:
+        values *= n
+    if not 0 <= begin <= end <= len(data) or min(shape, default=0) < 0 or values * dtype.itemsize != end - begin:
+        raise ValueError(f"a tensor of {shape} does not lie in bytes {begin} to {end}")
+    if not values:
+        return torch.empty(shape, dtype=dtype)
+    return torch.frombuffer(bytearray(data[begin:end]), dtype=dtype).reshape(shape)

@@ -1,0 +1,100 @@
+"""Is an unknown file what its keys say? It is run on a photo: in the paper's range of values, then in others."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sr.data.bundled import Bundled
+from sr.errors import UserError
+from sr.imaging.color import rgb_to_y
+from sr.imaging.files import read_image
+from sr.imaging.resize import imresize
+from sr.metrics.psnr import psnr
+from sr.models.base import Reads, SuperResolver
+from sr.models.bicubic import Bicubic
+
+PHOTO, SIDE = "astronaut", 240  # pixels of HR, divisible by every scale
+RANGES = {"0-1": (1.0, 0.0), "0-255": (255.0, 0.0), "-1..1": (2.0, -1.0)}  # what black and white become: gain, shift
+ORDERS = {"rgb": False, "bgr": True}
+CLEAR = (
+    0.02  # dB by which another reading must be better than the paper's; the wrong order of channels costs 0.03 to 0.1
+)
+HOPELESS = 5.0  # dB below bicubic in every range: another network
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How a network did on the photo.
+
+    Attributes:
+        name: of the range and order of its values: "0-255 RGB".
+        reads: the same, for the model.
+        psnr: dB on Y.
+        bicubic: of bicubic enlargement.
+    """
+
+    name: str
+    reads: Reads | None
+    psnr: float
+    bicubic: float
+
+    @property
+    def proved(self) -> bool:
+        """Whether it does what networks are for. Perceptual ones do not, by PSNR."""
+        return self.psnr >= self.bicubic
+
+    def __str__(self) -> str:
+        return f"{self.psnr:.2f} dB on the photo {PHOTO} reading {self.name}, bicubic {self.bicubic:.2f} dB"
+
+
+def try_out(model: SuperResolver, own: float, range_: str | None = None, order: str | None = None) -> Trial:
+    """Run a model on a photo and tell in which range and order of channels it does best.
+
+    Args:
+        model: with a file's weights; its `reads` is changed to the best.
+        own: white in the values that our network computes with: 1 or 255.
+        range_: what the user typed, one of RANGES or "own"; nothing else is tried then.
+        order: likewise, one of ORDERS.
+
+    Raises:
+        UserError: an unknown range or order.
+    """
+    mine = next(name for name, (gain, _) in RANGES.items() if gain == own)
+    if range_ == "own":
+        range_, order = mine, order or "rgb"
+    for key, typed, known in (("range", range_, RANGES), ("order", order, ORDERS)):
+        if typed is not None and typed not in known:
+            raise UserError(f"zoo.{key}={typed}: there are {', '.join(known)}{', own' * (key == 'range')}")
+    hr = _photo()
+    lr = imresize(hr, 1 / model.scale).clamp(0, 1)
+    bicubic = _psnr(Bicubic(model.scale)(lr), hr, model.scale)
+    ranges = [range_] if range_ else [mine, *(name for name in RANGES if name != mine)]
+    orders = [order] if order else list(ORDERS)[: 1 if model.colors == 1 else 2]
+    best: Trial | None = None
+    with torch.inference_mode():
+        for values in ranges:
+            for channels in orders:
+                gain, shift = RANGES[values]
+                reads = Reads(gain / own, shift / own, ORDERS[channels])
+                model.reads = None if reads == Reads() else reads
+                name = f"{values} {'luma' if model.colors == 1 else channels.upper()}"
+                trial = Trial(name, model.reads, _psnr(model(lr), hr, model.scale), bicubic)
+                best = trial if best is None or trial.psnr > best.psnr + CLEAR else best
+    assert best is not None
+    model.reads = best.reads
+    return best
+
+
+def _photo() -> Tensor:
+    """(1, 3, SIDE, SIDE), RGB in [0, 1]: the face."""
+    photos = {pair.name: pair.hr for pair in Bundled(scale=2).val_pairs()}
+    pixels = torch.from_numpy(read_image(photos[PHOTO]).pixels)[:SIDE, 120 : 120 + SIDE]
+    return pixels.permute(2, 0, 1)[None].float() / 255
+
+
+def _psnr(output: Tensor, hr: Tensor, shave: int) -> float:
+    """DB on Y; a network that gives no numbers is the worst of all."""
+    a, b = (255 * rgb_to_y(image.clamp(0, 1))[..., shave:-shave, shave:-shave] for image in (output, hr))
+    value = float(psnr(a, b))
+    return value if value == value else float("-inf")
