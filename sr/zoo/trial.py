@@ -17,9 +17,8 @@ from sr.models.bicubic import Bicubic
 PHOTO, SIDE = "astronaut", 240  # pixels of HR, divisible by every scale
 RANGES = {"0-1": (1.0, 0.0), "0-255": (255.0, 0.0), "-1..1": (2.0, -1.0)}  # what black and white become: gain, shift
 ORDERS = {"rgb": False, "bgr": True}
-CLEAR = (
-    0.02  # dB by which another reading must be better than the paper's; the wrong order of channels costs 0.03 to 0.1
-)
+# dB by which another reading must be better than the paper's; the wrong order of channels costs 0.03 to 0.1
+CLEAR = 0.02
 HOPELESS = 5.0  # dB below bicubic in every range: another network
 
 
