@@ -66,7 +66,7 @@ class Kill:
         signal: its name.
         to: main, or the rank of another process of the run.
         seconds: since the command was typed.
-        last_line: what the run had printed last.
+        reached: how far the run had come: a step of metrics.csv, its results, or nothing.
         resumed: whether it was gone on with by resume=, else typed again.
         identical: whether the run left in the end what the one left that nobody killed.
         differing: files that are not the same.
@@ -77,7 +77,7 @@ class Kill:
     signal: str
     to: str
     seconds: float
-    last_line: str
+    reached: str
     resumed: bool = False
     identical: bool = False
     differing: str = ""
@@ -133,9 +133,8 @@ class Place:
                 process.wait(delay)
             except subprocess.TimeoutExpired:
                 to = send(process, sent, draw)
-                lines = self.printed(run).replace("\r", "\n").strip().splitlines()
                 resumed = (self.folder / run / "composed.yaml").is_file()
-                kills.append(Kill(number, case, sent.name, to, round(delay, 2), (lines or [""])[-1][:80], resumed))
+                kills.append(Kill(number, case, sent.name, to, round(delay, 2), reached(self.folder / run), resumed))
                 ended(process)
                 continue
             if process.returncode == 0:  # before its moment
@@ -167,6 +166,14 @@ def send(process: subprocess.Popen[bytes], sent: signal.Signals, draw: random.Ra
         return "rank 1"
     process.send_signal(sent)
     return "main"
+
+
+def reached(folder: Path) -> str:
+    """How far a run has come by its files, which are written whole."""
+    if (folder / "results.csv").is_file():
+        return "results"
+    steps = [row["step"] for row in figures(folder / "metrics.csv")] if (folder / "metrics.csv").is_file() else []
+    return f"step {steps[-1]}" if steps else ""
 
 
 def children(pid: int) -> list[int]:
