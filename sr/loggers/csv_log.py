@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -11,6 +11,7 @@ from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
 from sr.loggers.run_facts import at_step
+from sr.whole import replacing
 
 
 class CsvLog(Logger):
@@ -46,8 +47,9 @@ class CsvLog(Logger):
     def resume_at(self, step: int) -> None:
         """Read the rows of the run so far, up to `step`."""
         if self.file.is_file():
-            with self.file.open(newline="") as f:
-                read = [{k: v for k, v in row.items() if v != ""} for row in csv.DictReader(f)]
+            text = self.file.read_bytes().decode()
+            whole = text[: text.rfind("\n") + 1]  # of a process that was killed the last line may be cut
+            read = [{k: v for k, v in row.items() if v != ""} for row in csv.DictReader(io.StringIO(whole))]
             self.rows = {int(row["step"]): row for row in read if int(row["step"]) <= step}
 
     @rank_zero_only
@@ -72,19 +74,16 @@ class CsvLog(Logger):
         else:
             with self.file.open("r+", newline="") as f:
                 f.seek(self._newest_at)
-                f.truncate()
                 self._write(f, sorted({*self._unwritten, self._newest}))
+                f.truncate()  # only now: a process that is killed in between has not taken the newest row away
         self._unwritten.clear()
         self._newest = newest
 
     def _rewrite(self, columns: list[str]) -> None:
         self._columns = columns
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self.file.with_suffix(".tmp")
-        with fresh.open("w", newline="") as f:
+        with replacing(self.file) as part, part.open("w", newline="") as f:
             csv.DictWriter(f, columns).writeheader()
             self._write(f, sorted(self.rows))
-        os.replace(fresh, self.file)
 
     def _write(self, f: TextIO, steps: list[int]) -> None:
         writer = csv.DictWriter(f, self._columns, restval="")

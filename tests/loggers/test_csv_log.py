@@ -3,6 +3,8 @@
 import csv
 from pathlib import Path
 
+import pytest
+
 from sr.loggers import CsvLog
 
 
@@ -62,3 +64,23 @@ def test_appending_does_not_read_or_write_the_rest(tmp_path):
     log.log_metrics({"loss": 9.0}, 3)
     log.save()
     assert (tmp_path / "metrics.csv").stat().st_ino == before and len(rows(tmp_path)) == 4
+
+
+def test_a_killed_process_takes_no_row_away_and_a_cut_one_is_measured_again(tmp_path, monkeypatch):
+    log = CsvLog(tmp_path)
+    for step in range(12):
+        log.log_metrics({"loss": step / 8}, step)
+    log.save()
+    log.log_metrics({"loss": 1.5}, 12)
+    with monkeypatch.context() as patch:
+        patch.setattr(CsvLog, "_write", lambda *_: (_ for _ in ()).throw(SystemExit))
+        with pytest.raises(SystemExit):
+            log.save()
+    assert rows(tmp_path)[-1] == {"step": "12", "loss": "1.375"}
+    with log.file.open("a", newline="") as f:
+        f.write("1")  # of "13,1.5"
+    again = CsvLog(tmp_path)
+    again.resume_at(12)
+    again.log_metrics({"loss": 1.5}, 12)
+    again.save()
+    assert [r["step"] for r in rows(tmp_path)] == [str(n) for n in range(1, 14)] and rows(tmp_path)[0]["loss"] == "0.0"
