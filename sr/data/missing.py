@@ -1,5 +1,6 @@
 """The error for data that is not there: what was looked for, where, what was found, both ways to mend it."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +8,9 @@ from pathlib import Path
 from sr.data.archives import Archive
 from sr.errors import UserError, some
 from sr.imaging.files import IMAGE_SUFFIXES, list_images
+from sr.imaging.image_errors import ORIGINALS
+
+DEPTH = 3  # levels of sub-folders that images are looked for in
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -18,12 +22,17 @@ def images_below(folder: Path) -> dict[Path, list[Path]]:
     """The images of a folder by the place of their own folder in it; of sub-folders only where it has none itself."""
     if found := images_in(folder):
         return {Path(): found}
-    try:
-        inside = sorted(p for p in folder.rglob("*") if p.is_dir()) if folder.is_dir() else []
-    except OSError as error:
-        raise UserError(f"{folder} cannot be read: {error.strerror}") from error
-    groups = {p.relative_to(folder): images_in(p) for p in inside if not any(part[0] == "." for part in p.parts[1:])}
-    return {place: found for place, found in groups.items() if found}
+    groups = {}
+    for name, inside, _ in os.walk(folder, followlinks=True):
+        place = Path(name).relative_to(folder)
+        inside[:] = (
+            sorted(n for n in inside if not n.startswith(".") and not n.endswith(ORIGINALS))
+            if len(place.parts) < DEPTH
+            else []
+        )
+        if place.parts and (found := images_in(Path(name))):
+            groups[place] = found
+    return groups
 
 
 def left_out(folder: Path) -> str:

@@ -47,7 +47,16 @@ class SplitModule(SRDataModule):
         return f"{self.name} held-out"
 
     def held_out(self, pairs: list[ImagePair]) -> list[ImagePair]:
-        """The validation share of `pairs`, without copies of training images that were found."""
+        """The validation share of `pairs`, without copies of training images that were found.
+
+        Raises:
+            UserError: nothing is held out.
+        """
+        if self.val_share == 0:
+            raise UserError(
+                f"data.val_share=0 holds no image of {self.name} out to validate and measure on: type "
+                "data.val_share=0.1, or give data.val=<a folder of other images>"
+            )
         return [p for p in split_by_name(pairs, self.val_share)[1] if p.hr not in self._copies]
 
     def make_set(self, part: str) -> Pairs:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from sr.errors import UserError
 from sr.imaging.files import is_16_bit, list_images, opened, read_image, upright, write_image
-from sr.imaging.image_errors import ImageError
+from sr.imaging.image_errors import ORIGINALS, ImageError
 
 
 def to_8_bit(path: Path) -> np.ndarray:
@@ -87,7 +87,7 @@ def convert(path: Path) -> Path:
 
 def mend(folder: Path) -> tuple[int, list[UserError]]:
     """Replace the images of a folder that cannot be read as they are; how many, and why others could not be."""
-    originals = folder.absolute().with_name(folder.absolute().name + "_originals")
+    originals = folder.absolute().with_name(folder.absolute().name + ORIGINALS)
     replaced, failed = 0, []
     for path in list_images(folder):
         try:

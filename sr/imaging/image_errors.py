@@ -9,6 +9,7 @@ from PIL import UnidentifiedImageError
 
 from sr.errors import LINES, UserError, some
 
+ORIGINALS = "_originals"  # after a folder's name: where its files are put that were converted
 MODES = {  # Pillow's modes that are not read: what the file is
     "RGBa": "has an alpha channel",
     "La": "has an alpha channel",
@@ -66,7 +67,7 @@ def together(errors: Sequence[UserError], of: int) -> UserError:
         folders = list(dict.fromkeys(p.parent for p in mendable))
         text += (
             "\nImages must be 8-bit RGB or grey. To convert those that can be (what is transparent goes on white; the "
-            f"originals are moved into a folder <name>_originals beside theirs), type\n  {_command(folders)}"
+            f"originals are moved into a folder <name>{ORIGINALS} beside theirs), type\n  {_command(folders)}"
         )
     return ImagesError(text, errors, of)
 

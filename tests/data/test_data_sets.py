@@ -260,6 +260,8 @@ def test_folders_with_lr_of_their_own(folder: Callable[..., Folder], tmp_path: P
 def test_folder_mistakes(folder: Callable[..., Folder], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"type data\.root="):
         folder(root=None).check("fit")
+    with pytest.raises(UserError, match=r"data\.val_share=0 holds no image.*type data\.val_share=0\.1"):
+        folder(val_share=0).check("fit")
     with pytest.raises(UserError, match="no such folder"):
         folder(root=tmp_path / "nowhere").check("fit")
     (tmp_path / "text").mkdir()

@@ -125,6 +125,9 @@ def test_sub_folders_pair_as_they_lie(folder: Callable[..., Folder], tmp_path: P
         hr.resize((24, 20), Image.Resampling.BICUBIC).save(tmp_path / f"LR/X2/{place}/x.png")
     pairs = folder(root=None, test=tmp_path / "HR", test_lr=tmp_path / "LR").test_pairs()
     assert [(p.name, p.lr and p.lr.parent.name) for p in pairs] == [("a_x", "a"), ("b_c_x", "c")]
+    for deep in ("HR/a_originals/x.png", "HR/.trash/t.png", "HR/1/2/3/4/t.png"):  # not meant, hidden, too deep
+        write(tmp_path / deep, 8)
+    assert len(folder(root=None, test=tmp_path / "HR", test_lr=tmp_path / "LR").test_pairs()) == 2
     write(tmp_path / "LR/X2/d/y.png", 3, 20, 24)
     with pytest.raises(UserError, match=r"HR has none of: .*d/y\.png"):
         folder(root=None, test=tmp_path / "HR", test_lr=tmp_path / "LR").test_pairs()
