@@ -3,22 +3,34 @@
 import ctypes
 import os
 import sys
+import traceback
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
+if sys.excepthook is sys.__excepthook__:  # before the imports below, which take a second: Ctrl-C shows no traceback
+    sys.excepthook = lambda kind, error, where: (
+        print("\nstopped", file=sys.stderr)
+        if issubclass(kind, KeyboardInterrupt)
+        else sys.__excepthook__(kind, error, where)
+    )
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray, where it is the launcher, reports home otherwise
 
 import hydra
+from hydra._internal import utils as hydras_own
 from hydra.core.config_store import ConfigStore
-from hydra.errors import CompactHydraException
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from sr.compose import schema
 from sr.compose.conf import CONF
+from sr.compose.keys import refuse_out_of_range
 from sr.compose.spelling import spelled_out
-from sr.compose.suggestions import suggestion
+from sr.compose.suggestions import explained
 from sr.compose.words import split
 from sr.errors import UserError, nearest, user_error
 from sr.runs.place import emptied
@@ -58,21 +70,35 @@ def entry() -> None:
 
 
 def main(command: str) -> None:
-    """Run one of TASKS with the words behind sys.argv[0]: compose conf/<command>.yaml and call the task with it."""
+    """Run one of TASKS with the words behind sys.argv[0]: compose conf/<command>.yaml and call the task with it.
+
+    What the user can mend ends in one message and status 1. HYDRA_FULL_ERROR=1 in the environment shows where it was.
+    """
+    typed = sys.argv[1:]
     try:
-        task, arguments = Guarded(command), spelled_out(command, sys.argv[1:])
+        refuse_bytes(typed)
+        task, arguments = Guarded(command), spelled_out(command, typed)
         flags, words = split(arguments)
         sweep = prepared(arguments) if command == "train" else Sweep(arguments, [*flags, *words.texts])
         sys.argv[1:] = sweep.arguments
         with sweep.concluding():
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=command)(task)()
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    except SystemExit as stop:
-        cause = stop.__context__
-        if isinstance(cause, Exception) and (hint := suggestion(cause, command, arguments)):
-            print(hint, file=sys.stderr)
-        raise
+    except Exception as error:
+        wrong = user_error(error)
+        of_hydra = isinstance(error, HydraException | OmegaConfBaseException) or "Config group override" in str(error)
+        if os.environ.get("HYDRA_FULL_ERROR") == "1" or not (wrong or of_hydra):
+            traceback.print_exc()
+            sys.exit(1)
+        sys.exit(f"error: {wrong or explained(error, command, typed)}")
+
+
+def refuse_bytes(typed: Sequence[str]) -> None:
+    """Raises a UserError for a word that is no text: it could be written into no log and no table."""
+    for word in typed:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"{word!r} holds bytes that are not UTF-8. Rename the file or folder") from error
 
 
 class Guarded:
@@ -92,21 +118,26 @@ class Guarded:
                 task = get_method(TASKS[self.command])
                 trust_what_was_typed(cfg)
                 if self.command != "train":
+                    refuse_out_of_range(cfg)
                     return task(cfg)
                 from sr.sweeps.row import run_row
 
                 return run_row(cfg, task)
         except Exception as error:
-            if (wrong := user_error(error)) is None:
+            if (wrong := user_error(error)) is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
                 raise
-            # Hydra prints this kind without a traceback.
-            raise CompactHydraException(f"error: {wrong}") from error
+            raise UserError(str(wrong)) from None  # as it comes out of another process, which leaves causes behind
 
 
 def _set_up() -> None:
     # Hydra copies its sources, and this store of schemas with them, at every look at a group: 132 times for --help,
     # three quarters of its time. Nothing is stored after this, so one store serves all.
     ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
+    hydras_own.run_and_report = lambda func: func()  # main tells of errors, in words that say what to type
+    JobReturn.return_value = JobReturn.return_value.getter(_returned)  # type: ignore[attr-defined, method-assign]
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a name that is no text, or a terminal that has not all letters
+            stream.reconfigure(errors="backslashreplace")
     schema.register()
     OmegaConf.register_new_resolver("row_folder", row_folder, replace=True)
     keep_freed_memory()
@@ -114,6 +145,13 @@ def _set_up() -> None:
     warnings.filterwarnings("ignore", module=r"lightning\.pytorch\.utilities\._pytree")
     # Loss networks and batch norms that stay as they are, on purpose.
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
+
+
+def _returned(job: JobReturn) -> Any:
+    """What a job returned or raised, without Hydra's word about it."""
+    if job.status == JobStatus.FAILED:
+        raise job._return_value
+    return job._return_value
 
 
 def keep_freed_memory() -> bool:

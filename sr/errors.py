@@ -1,9 +1,17 @@
 """The one exception that means "the user can mend this", and what its message is made of."""
 
 import difflib
-from collections.abc import Collection, Iterable
+import errno
+from collections.abc import Collection, Iterable, Iterator
 
 LINES = "\n  "  # between items that stand on a line each
+DISK = {  # what to do about an error of the system
+    errno.ENOSPC: "Free some room on that disk, or write to another one",
+    errno.EDQUOT: "Free some room in your quota, or write to another disk",
+    errno.EACCES: "Give yourself the rights there, or name another place",
+    errno.EPERM: "Give yourself the rights there, or name another place",
+    errno.EROFS: "Name a place on a disk that can be written",
+}
 
 
 class UserError(ValueError):
@@ -15,16 +23,43 @@ class UserError(ValueError):
 
 
 def user_error(error: BaseException | None) -> UserError | None:
-    """The UserError that `error` is or was caused by: Hydra wraps what a constructor raises."""
-    while error is not None and not isinstance(error, UserError):
+    """The UserError that `error` is or was caused by: Hydra wraps what a constructor raises.
+
+    What the system refuses (a full disk, a folder that may not be written, a name that is no text) is one too.
+    """
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, UserError):
+            return cause
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno is not None:
+            place = f"{cause.filename}: " if cause.filename is not None else ""
+            return UserError(f"{place}{cause.strerror}. {DISK.get(cause.errno, 'Name another place')}")
+        if isinstance(cause, UnicodeEncodeError) and "surrogates" in cause.reason:
+            return UserError(f"{cause.object.strip()!r:.200}: a name that is not UTF-8. Rename the file or folder")
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
         error = error.__cause__
-    return error
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """' Did you mean ...?' with one or two of the valid names, or an empty string."""
-    close = difflib.get_close_matches(name, list(dict.fromkeys(valid)), n=2, cutoff=0.6)
-    return f" Did you mean {' or '.join(close)}?" if close else ""
+    """' Did you mean ...?' with one or two of the valid names, or an empty string; capitals, - and _ are no matter."""
+    names = {_folded(known): known for known in reversed(list(dict.fromkeys(valid)))}
+    asked = _folded(name)
+    alike = difflib.SequenceMatcher(b=asked)
+    close = [asked] if asked in names else difflib.get_close_matches(asked, list(names), n=2, cutoff=0.6)
+    if len(close) == 2:  # a second one only if it is about as near
+        first, second = (alike.set_seq1(known) or alike.ratio() for known in close)  # type: ignore[func-returns-value]
+        close = close if second > first - 0.15 else close[:1]
+    return f" Did you mean {' or '.join(names[known] for known in close)}?" if close else ""
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("-", "_")
 
 
 def reason(error: BaseException) -> str:

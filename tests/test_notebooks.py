@@ -118,10 +118,10 @@ def test_every_notebook_is_run_here():
 
 
 def test_a_command_that_fails_tells_its_end(tmp_path):
-    with pytest.raises(UserError, match=r"(?s)sr figure figure=nothing ended with status 1.*Could not find"):
+    with pytest.raises(UserError, match=r"(?s)sr figure figure=nothing ended with status 1.*there is no such figure"):
         run_command("figure", "figure=nothing", outputs=tmp_path)
 
 
 def test_a_folder_may_have_any_name(tmp_path):
-    with pytest.raises(UserError, match="Could not find"):  # so the folder was understood
+    with pytest.raises(UserError, match="there is no such figure"):  # so the folder was understood
         run_command("figure", "figure=nothing", outputs=tmp_path / "Übung a=b, o'brien")

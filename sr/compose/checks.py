@@ -7,11 +7,12 @@ import typing
 from collections.abc import Collection, Iterator
 from typing import Any
 
+import hydra
 from hydra.errors import HydraException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from sr.errors import UserError, nearest
+from sr.errors import UserError, nearest, reason, user_error
 
 log = logging.getLogger(__name__)
 CONTROL = {"_target_", "_partial_", "_args_", "_recursive_", "_convert_"}
@@ -31,6 +32,23 @@ def check_targets(cfg: dict[str, Any]) -> None:
                 f"callbacks.{name} is given {', '.join(f'{key}={value}' for key, value in node.items())}, but neither "
                 f"the recipe nor what was typed has this callback. Type callbacks=[{name}] too, or leave it out"
             )
+
+
+def built(node: Any, path: str, **extra: Any) -> Any:
+    """Instantiate a node of a config.
+
+    Args:
+        node: with a `_target_`, or a config that holds such.
+        path: of its key, for the message.
+        **extra: for Hydra's `instantiate`.
+
+    Raises:
+        UserError: what is built refuses its settings.
+    """
+    try:
+        return hydra.utils.instantiate(node, **extra)
+    except Exception as error:
+        raise user_error(error) or UserError(f"{path}: {reason(error.__cause__ or error)}") from error
 
 
 def without_leftovers(cfg: DictConfig, typed: Collection[str]) -> DictConfig:

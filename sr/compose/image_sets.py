@@ -9,7 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from sr.compose.checks import check_targets
+from sr.compose.checks import built, check_targets
 from sr.data.module import SRDataModule
 from sr.errors import UserError, nearest
 
@@ -34,7 +34,7 @@ def build_set(name: str, scale: int, cfg: DictConfig, settings: Mapping[str, Any
         own.data = OmegaConf.merge(own.data, known)
     node: Any = OmegaConf.to_container(own, resolve=True)
     check_targets({"data": node["data"]})
-    return hydra.utils.instantiate(node["data"])
+    return built(node["data"], "data")
 
 
 def build_sets(scale: int, cfg: DictConfig) -> list[SRDataModule]:

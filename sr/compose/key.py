@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ class Key:
         grows: a sweep that gets more of its values stays in its folder.
         one_line: runs that differ in it alone share a line of a sweep's table.
         own_column: it has a column of its own in a comparison.
+        least, most: of its number, or of each number in its list.
     """
 
     unit: str = ""
@@ -39,6 +41,8 @@ class Key:
     grows: bool = False
     one_line: bool = False
     own_column: bool = False
+    least: float = -math.inf
+    most: float = math.inf
 
     @property
     def fixed(self) -> bool:

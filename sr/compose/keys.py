@@ -1,26 +1,39 @@
 """Every key of a training config by its path, declared: those of the schema, and those within config groups."""
 
+import math
 import re
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
 from sr.compose import schema
 from sr.compose.key import Key
+from sr.errors import UserError
 
 HARMLESS = Key(result=False)
 LR = Key(makes_lr=True, sets=True)
 
 # Within config groups, whose contents no schema types; the first pattern that fits is meant.
 WITHIN: dict[str, Key] = {
+    "trainer.gradient_clip_val": Key(least=0),
+    "trainer.log_every_n_steps": Key(result=False, least=0),
     "trainer.enable_progress_bar": Key(result=False, named=False),
     **dict.fromkeys((f"trainer.{name}" for name in (
-        "accelerator", "devices", "num_nodes", "strategy", "log_every_n_steps", "default_root_dir",
+        "accelerator", "devices", "num_nodes", "strategy", "default_root_dir",
     )), HARMLESS),
     "trainer.*": Key(),
+    "callbacks.panels.images": Key(result=False, least=0),
+    "callbacks.panels.size": Key(result=False, least=1),
     "callbacks.panels*": HARMLESS,
-    "budget.factor": HARMLESS,
+    "budget.factor": Key(result=False, least=0),
+    "budget.seconds": Key(least=0),
+    **dict.fromkeys((f"budget.{name}" for name in (
+        "steps", "max_batch", "validations", "test_images", "test_middle",
+    )), Key(least=1)),
+    **dict.fromkeys(("optimizer.lr", "*.optimizer.lr", "*.lr_factor"), Key(least=0)),
     **dict.fromkeys((f"data.*{name}" for name in (
         "num_workers", "data_dir", "cache_dir", "download", "check_leaks", "check_pairs",
     )), Key(result=False, sets=True)),
@@ -29,9 +42,11 @@ WITHIN: dict[str, Key] = {
 # Step counts in schedules, callbacks and losses by their last word: torch's names and ours.
 COUNTED = Key(unit="optimizer steps", budget="steps")
 COUNTS = {
-    "steps", "total_steps", "step_size", "step_size_up", "step_size_down", "milestones", "T_max", "T_0",
-    "total_iters", "warm_up_steps", "period", "periods", "every_steps", "at_step", "update_starting_at_step",
-    "update_every_n_steps",
+    **dict.fromkeys((
+        "steps", "total_steps", "step_size", "step_size_up", "step_size_down", "T_max", "T_0", "total_iters",
+        "period", "periods", "every_steps", "update_every_n_steps",
+    ), replace(COUNTED, least=1)),
+    **dict.fromkeys(("milestones", "warm_up_steps", "at_step", "update_starting_at_step"), replace(COUNTED, least=0)),
 }  # fmt: skip
 # Config groups that stand in no schema.
 GROUPS = {
@@ -42,11 +57,12 @@ GROUPS = {
 }
 
 
-def declared(path: str) -> Key:
+def declared(path: str, of: type | None = None) -> Key:
     """What is known about a key, or about the config group that it chooses from.
 
     Args:
         path: dotted, as typed: `model.channels`, `loss@losses.adversarial`, `stages.final.steps`.
+        of: the schema of another command than training.
 
     Returns:
         The plain `Key()` for what nobody declared: a run keeps it, no stage changes it, no budget scales it.
@@ -57,14 +73,42 @@ def declared(path: str) -> Key:
             return known
     first, *rest = re.split(r"[./@]", path)
     if rest and rest[-1] in COUNTS and first not in ("data", "degradation", "budget"):
-        return COUNTED
-    known = root().get(first, Key())
+        return COUNTS[rest[-1]]
+    known = root(of).get(first, Key())
     return known.of_contents if rest else known
 
 
-def root() -> dict[str, Key]:
-    """The keys at the root, and the config groups."""
-    return {f.name: f.metadata.get("key", Key()) for f in fields(schema.TrainSchema)} | GROUPS
+def root(of: type | None = None) -> dict[str, Key]:
+    """The keys at the root of a command's config, by default of training's, and the config groups."""
+    return {f.name: f.metadata.get("key", Key()) for f in fields(of or schema.TrainSchema)} | GROUPS
+
+
+def refuse_out_of_range(cfg: DictConfig) -> None:
+    """Look at every number of a composed config.
+
+    Raises:
+        UserError: one is not finite, or out of the range that is declared for its key.
+    """
+    of = OmegaConf.get_type(cfg)
+    for path, value in _numbers(OmegaConf.to_container(cfg, resolve=True), ""):
+        known = declared(path, of if is_dataclass(of) else None)
+        if not math.isfinite(value):
+            raise UserError(f"{path}={value}: give a finite number")
+        if not known.least <= value <= known.most:
+            most = f" and {known.most:,} at most" if known.most < math.inf else ""
+            raise UserError(f"{path}={value}: must be {known.least:g} or more{most}")
+
+
+def _numbers(node: Any, path: str) -> Iterator[tuple[str, float]]:
+    """Every number with its key; those of a list have the list's."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _numbers(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(node, list):
+        for value in node:
+            yield from _numbers(value, path)
+    elif isinstance(node, int | float) and not isinstance(node, bool):
+        yield path, node
 
 
 def stage_keys() -> list[str]:

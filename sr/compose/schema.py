@@ -19,12 +19,12 @@ from sr.compose.words import PAPER_DATA
 class Common:
     """Keys that training and evaluation share."""
 
-    seed: int = key(0, sets=True, one_line=True, grows=True)
+    seed: int = key(0, least=0, most=2**32 - 1, sets=True, one_line=True, grows=True)
     data_dir: str = key("data", sets=True, result=False)  # one setting from which every data root follows
     # decoded pixels
     cache_dir: str = key("${oc.env:SR_CACHE_DIR,data/.cache}", sets=True, result=False, named=False)
-    patch_size: int = key(48, unit="LR pixels", stage=True, budget="size")
-    batch_size: int = key(16, unit="images per optimizer step, over all processes", stage=True, budget="size")
+    patch_size: int = key(48, least=1, unit="LR pixels", stage=True, budget="size")
+    batch_size: int = key(16, least=1, unit="images per optimizer step, over all processes", stage=True, budget="size")
     degradation: Any = key(sets=True, makes_lr=True)
     model: Any = key(own_column=True)
     data: Any = key(sets=True)
@@ -64,14 +64,14 @@ class TrainSchema(Common):
 
     # or a list, for one network that is trained on several
     scale: Any = key(4, sets=True, stage=True, whole_run=True, one_line=True, own_column=True)
-    steps: int = key(300_000, unit="optimizer steps", stage=True, resume=True, budget="steps", timing=False)
+    steps: int = key(300_000, least=1, unit="optimizer steps", stage=True, resume=True, budget="steps", timing=False)
     # where set, the LR patch is this over the scale
-    hr_patch_size: int | None = key(unit="HR pixels", stage=True, budget="size")
-    accumulate: int = key(1, unit="micro-batches per optimizer step")  # batch_size is divided by it
-    val_every_steps: int = key(5_000, unit="optimizer steps", resume=True, budget="steps")
+    hr_patch_size: int | None = key(least=1, unit="HR pixels", stage=True, budget="size")
+    accumulate: int = key(1, least=1, unit="micro-batches per optimizer step")  # batch_size is divided by it
+    val_every_steps: int = key(5_000, least=1, unit="optimizer steps", resume=True, budget="steps")
     # also save last.ckpt every so many steps
-    save_every_steps: int | None = key(unit="optimizer steps", result=False, named=False, budget="steps")
-    save_every_minutes: float = key(5.0, unit="minutes", result=False, named=False)
+    save_every_steps: int | None = key(least=1, unit="optimizer steps", result=False, named=False, budget="steps")
+    save_every_minutes: float = key(5.0, least=0, unit="minutes", result=False, named=False)
     loss: Any = key(stage=True)
     optimizer: Any = key(stage=True)
     scheduler: Any = key(stage=True, timing=False)
@@ -113,7 +113,7 @@ class EvaluateSchema(Common):
     checkpoint: Any = None  # a path, or a list of paths
     weights: Any = None  # authors' files: a name of the zoo or a path, or a list of both
     zoo: Zoo = field(default_factory=Zoo)
-    scale: int | None = None  # null: every one that the models serve; for model=bicubic 4
+    scale: int | None = key(least=1)  # null: every one that the models serve; for model=bicubic 4
     data: dict[str, Any] = field(default_factory=dict)  # settings of the sets' own, for those that have them
     benchmarks: list[str] = field(default_factory=lambda: ["bundled"])  # names of conf/data
     # names, or {channel: rgb, shave: 4}; null: those under which the papers measure the model
@@ -121,8 +121,8 @@ class EvaluateSchema(Common):
     metrics: list[str] = field(default_factory=lambda: ["psnr", "ssim"])  # names, and files with one of your own
     self_ensemble: bool = False
     statistics: Any = "population"  # of batch norm: population (running), image (each image's own), or a list of both
-    panels: int = 4  # images per set that are drawn
-    panel_size: int = 96  # HR pixels of a crop
+    panels: int = key(4, least=0)  # images per set that are drawn
+    panel_size: int = key(96, least=1)  # HR pixels of a crop
     panel_at: str = "detail"  # where the crops lie: most detail in HR, or the models' greatest 'disagreement'
     device: str = "auto"
     baseline: bool = True  # a bicubic row above the models
@@ -132,10 +132,10 @@ class EvaluateSchema(Common):
 class MeasureSchema:
     """Every plain key of conf/measure.yaml."""
 
-    scale: int = 4
+    scale: int = key(4, least=1)
     model: Any = None
-    rounds: int = 7  # timed passes of each model; 0: no latency
-    size: list[int] = field(default_factory=lambda: [96, 96])  # LR pixels of the timed image: height, width
+    rounds: int = key(7, least=0)  # timed passes of each model; 0: no latency
+    size: list[int] = key(lambda: [96, 96], least=1)  # LR pixels of the timed image: height, width
     reference: str = "rlfn"  # the model whose time the others' are compared with
     receptive_field: bool = True
     device: str = "cpu"  # of the latency
@@ -152,7 +152,7 @@ class FigureSchema:
     zoo: Zoo = field(default_factory=Zoo)
     runs: Any = None  # folders that hold runs: a path, or a list
     images: Any = None  # files and folders of HR images; null: the bundled photos that are held out
-    scale: int | None = None  # needed where the models serve several
+    scale: int | None = key(least=1)  # needed where the models serve several
     vgg_weights: str | None = None  # torchvision's vgg19-dcbb9e9d.pth; null: looked for where torchvision keeps it
     trust: Any = None  # modules of others whose classes files may name: a list, or one
     device: str = "auto"
@@ -167,7 +167,7 @@ class CompareSchema(Common):
     checkpoint: Any = None  # a path, or a list of paths
     weights: Any = None  # authors' files: a name of the zoo or a path, or a list of both
     zoo: Zoo = field(default_factory=Zoo)
-    scale: int | None = None  # null: all
+    scale: int | None = key(least=1)  # null: all
     data: dict[str, Any] = field(default_factory=dict)  # settings of the sets' own, for those that have them
     benchmarks: list[str] = field(default_factory=list)  # names of conf/data; none: nothing is measured
     # names, or {channel: rgb, shave: 4}; null: those under which the papers measure the model
@@ -176,8 +176,8 @@ class CompareSchema(Common):
     sort: Any = None  # a column or a list of columns, the best first; -name turns the order
     filter: Any = None  # a condition such as 'scale=4', or a list of conditions that must all hold
     out: str = "outputs/compare/${now:%Y-%m-%d_%H-%M-%S}"  # the folder that is written
-    crops: int = 2  # images per set and scale in the page's viewer; 0: none
-    crop_size: int = 128  # HR pixels
+    crops: int = key(2, least=0)  # images per set and scale in the page's viewer; 0: none
+    crop_size: int = key(128, least=1)  # HR pixels
     wandb: str | None = None  # <entity>/<project>: also a W&B workspace and report of the same table
     lpips: str | None = None  # torchvision's AlexNet file; null: used where torchvision keeps it
     device: str = "auto"

@@ -10,6 +10,7 @@ FORMER = {  # words that stand for others, as earlier versions had them
     "evaluate": {"data": "benchmarks", "protocol": "protocols"},
     "compare": {"data": "benchmarks", "protocol": "protocols"},
 }
+NOTHING = ("experiment=null", "ablation=null")  # what is so anyway, and what Hydra does not take
 LISTS = ("benchmarks", "protocols")  # one name is a list too
 QUOTED = ("runs", "checkpoint", "weights", "filter", "sort")  # their words may hold what Hydra's grammar does not
 
@@ -22,7 +23,7 @@ def spelled_out(command: str, arguments: Sequence[str]) -> list[str]:
         and not any(a.startswith("figure=") for a in arguments)
     ):
         return [*arguments, "figure=crop_grid"]  # its help composes a config, for which one must be chosen
-    return [_spelled(command, argument) for argument in arguments]
+    return [_spelled(command, argument) for argument in arguments if argument not in NOTHING]
 
 
 def _spelled(command: str, argument: str) -> str:
@@ -33,6 +34,8 @@ def _spelled(command: str, argument: str) -> str:
         return models_listed(value)
     if key.startswith("data.") and "data" in former:
         return f"++{argument}"  # of whichever sets are named: no schema knows their keys
+    if key in ("callbacks", "logger") and value == "null":
+        return f"{key}=[]"
     if key in LISTS and re.fullmatch(r"[^\[\]{},'\"]+", value) and value != "null":
         return f"{key}=[{value}]"
     if key == "metrics" or (command == "compare" and key in QUOTED):

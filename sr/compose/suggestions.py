@@ -1,29 +1,116 @@
-"""The nearest of the names that can be typed to one that does not exist."""
+"""What to type instead of the words that composing refuses."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sr.compose.conf import CONF
 from sr.compose.words import split
-from sr.errors import nearest
+from sr.errors import nearest, some
+
+ELSEWHERE = {  # keys of BasicSR, KAIR, mmagic and others -> how the same is typed here
+    **dict.fromkeys(("total_iter", "max_iters", "niter", "num_iters", "iterations", "max_steps"), "steps"),
+    **dict.fromkeys(("epochs", "num_epochs", "max_epochs", "nepochs"), "steps (of the optimizer; there are no epochs)"),
+    **dict.fromkeys(("gt_size", "gt_patch_size", "h_size", "hr_size"), "hr_patch_size"),
+    **dict.fromkeys(("lq_size", "lr_size", "l_size", "crop_size"), "patch_size (LR pixels)"),
+    **dict.fromkeys(
+        ("batch_size_per_gpu", "samples_per_gpu", "train_batch_size", "dataloader_batch_size", "bs"),
+        "batch_size (of all processes together)",
+    ),
+    **dict.fromkeys(
+        ("num_worker_per_gpu", "num_workers", "workers_per_gpu", "dataloader_num_workers", "n_threads", "workers"),
+        "data.num_workers",
+    ),
+    **dict.fromkeys(
+        ("pretrain_network_g", "pretrained_netg", "load_from", "pretrain_model_g", "pretrained", "pre_train"),
+        "init_from",
+    ),
+    **dict.fromkeys(("resume_state", "resume_from", "resume_from_checkpoint", "ckpt_path"), "resume"),
+    **dict.fromkeys(("manual_seed", "random_seed"), "seed"),
+    **dict.fromkeys(("num_gpu", "num_gpus", "n_gpus", "gpus", "gpu_ids"), "trainer.devices (with trainer=ddp)"),
+    **dict.fromkeys(("val_freq", "checkpoint_test", "val_interval", "test_every"), "val_every_steps"),
+    **dict.fromkeys(("save_checkpoint_freq", "checkpoint_save", "checkpoint_interval"), "save_every_steps"),
+    **dict.fromkeys(("network_g", "netg", "net_type", "arch", "generator", "net"), "model"),
+    **dict.fromkeys(("upscale", "upscale_factor", "sf", "scale_factor"), "scale"),
+    **dict.fromkeys(("lr", "learning_rate", "g_optimizer_lr", "lr_g"), "optimizer.lr"),
+    **dict.fromkeys(("optim", "optim_g", "optimizer_g"), "optimizer"),
+    **dict.fromkeys(("lr_scheduler", "scheduler_g", "lr_config"), "scheduler"),
+    **dict.fromkeys(("pixel_opt", "pixel_loss", "criterion"), "loss"),
+    **dict.fromkeys(("ema_decay", "e_decay"), "callbacks.ema.decay (with callbacks=[panels,ema])"),
+    **dict.fromkeys(("dataroot_gt", "gt_folder", "dataroot_h", "data_root", "dataset_path"), "data.root, or data_dir"),
+    **dict.fromkeys(("dataroot_lq", "lq_folder", "dataroot_l"), "data.train_lr (with data=folder)"),
+    **dict.fromkeys(("dataset", "datasets", "train_dataset"), "data"),
+    **dict.fromkeys(("crop_border", "test_y_channel"), "protocols, for example protocols=[y,rgb]"),
+    **dict.fromkeys(("experiment_name", "exp_name", "save_dir", "output_dir", "work_dir"), "hydra.run.dir"),
+    **dict.fromkeys(("use_amp", "amp", "fp16", "precision"), "trainer.precision"),
+    **dict.fromkeys(("grad_clip", "use_grad_clip", "gradient_clip"), "trainer.gradient_clip_val"),
+    **dict.fromkeys(("gradient_accumulation_steps", "accumulate_grad_batches"), "accumulate"),
+    "degradation_type": "degradation",
+}  # fmt: skip
 
 
-def suggestion(error: Exception, config_name: str, arguments: list[str]) -> str:
-    """What to type instead of the key or option that composing refused."""
+def explained(error: Exception, command: str, arguments: Sequence[str]) -> str:
+    """An error of Hydra's or OmegaConf's as one that says what to type; nothing of how they work.
+
+    Args:
+        error: as composing raised it.
+        command: train, evaluate, ...
+        arguments: that were typed.
+    """
     text = f"{error}\n{error.__cause__ or ''}"
     if option := re.search(r"Could not (?:find|load) '([\w/]+)/([^'/]+)'", text):
         group, name = option.groups()
-        return _instead(group, name) or nearest(name, options(group)).strip()
+        return f"{group}={name}: there is no such {group}. {_instead(group, name) or _one_of(group, name)}"
+    if there := re.search(r"An item is already at '([^']+)'", text):
+        return f"{there.group(1)} is there already: type it without the +"
     if key := re.search(r"(?:Could not override|Key) '([^']+)'", text):
-        full = re.search(r"full_key: (\S+)", text)
-        name = full.group(1) if full else key.group(1)
-        return _nearest_key(name, _valid_keys(config_name, arguments, name))
+        full_key = re.search(r"full_key: (\S+)", text)
+        name = full_key.group(1) if full_key else key.group(1)
+        return f"{name}: there is no such key. {_known_key(name, key.group(1), command, arguments)}"
+    if several := re.match(r"Ambiguous value for argument '(.*)'", str(error)):
+        key, _, value = several.group(1).partition("=")
+        return f"{several.group(1)}: several values are a list, {key}=[{value}], or with -m a sweep"
+    if "Config group override must be" in text:
+        words = split(arguments)[1]
+        for word in words.only(lambda key: (CONF / key).is_dir()):
+            if not isinstance(word.parsed, str | list):
+                return f"{word.text}: choose one of the group by its name. {_one_of(word.key, word.value)}"
+    if unreadable := list(filter(None, map(_unreadable, arguments))):
+        return unreadable[0]
+    cause = re.sub(r"\s*(full_key|object_type|reference_type).*", "", str(error.__cause__ or ""))
+    if str(error).startswith("Error merging override "):
+        return f"{str(error).removeprefix('Error merging override ')}: {cause}"
+    kept = re.sub(r"\n\s*(full_key|object_type|reference_type|See https|Config search path|provider).*", "", str(error))
+    return f"{kept.strip()}{f': {cause}' if cause else ''}"
+
+
+def _unreadable(argument: str) -> str:
+    """What is wrong with a word that Hydra's grammar does not take."""
+    if argument.startswith("-"):
+        return ""  # a flag, or what stands behind one
+    try:
+        OverridesParser.create().parse_override(argument)
+    except HydraException:
+        if "=" not in argument:
+            groups = [p.name for p in CONF.iterdir() if p.is_dir()]
+            found = [f"{group}={argument}" for group in sorted(groups) if argument in options(group)]
+            return f"{argument}: what is typed is key=value.{f' Did you mean {found[0]}?' if found else ''}"
+        return (
+            f"{argument}: cannot be read. Quotes, brackets, spaces, commas, = and $ in a value need quotes of their "
+            "own "
+            "within those of the shell: \"data.train='a folder, with=signs'\""
+        )
     return ""
+
+
+def _one_of(group: str, name: str) -> str:
+    return nearest(name, options(group)).strip() or f"There are {some(options(group), 60)}"
 
 
 def options(group: str) -> list[str]:
@@ -44,16 +131,21 @@ def _instead(group: str, name: str) -> str:
     return f"Type recipe={run}{rest} and the model that the recipe is for" if run in options("recipe") else ""
 
 
-def _nearest_key(name: str, valid: list[str]) -> str:
-    """Look among the keys beside the refused one first; where none is close, list them."""
-    parent = name.rpartition(".")[0]
+def _known_key(name: str, typed: str, command: str, arguments: Sequence[str]) -> str:
+    """What to type for a key that there is not, or that is typed below one that is none; else the keys beside it."""
+    parent, _, last = name.rpartition(".")
+    valid = _valid_keys(command, arguments, typed)
+    if (here := ELSEWHERE.get(typed.rpartition(".")[2].lower()) or ELSEWHERE.get(last.lower())) and here.partition(" ")[
+        0
+    ].partition(".")[0] in valid:
+        return f"Here it is {here}"
     beside = [k for k in valid if parent and k.rpartition(".")[0] == parent]
     if hint := nearest(name, beside or valid).strip():
         return hint
-    return f"Keys of {parent}: {', '.join(k.rpartition('.')[2] for k in beside)}" if beside else ""
+    return f"Keys of {parent}: {some([k.rpartition('.')[2] for k in beside], 40)}" if beside else ""
 
 
-def _valid_keys(config_name: str, arguments: list[str], refused: str) -> list[str]:
+def _valid_keys(config_name: str, arguments: Sequence[str], refused: str) -> list[str]:
     """Every key and group of the config that the other arguments compose."""
     others = split(arguments)[1].without(refused).texts
     groups = [p.name for p in CONF.iterdir() if p.is_dir() and p.name != "hydra"]

@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from sr.compose.checks import check_targets
+from sr.compose.checks import built, check_targets
 from sr.compose.words import Job, listed
 from sr.errors import UserError
 from sr.figures.drawing import Drawing
@@ -29,7 +28,7 @@ def figure(cfg: DictConfig) -> None:
     name = str(job.choices["figure"])
     node = OmegaConf.to_container(cfg.figure, resolve=True)
     check_targets({"figure": node})
-    draw: Callable[..., Drawing] = hydra.utils.instantiate(node, _convert_="all")
+    draw: Callable[..., Drawing] = built(node, "figure", _convert_="all")
     drawing = draw(**gathered(draw, name, cfg))
     for note in drawing.notes:
         log.info(f"note: {note}")

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from sr.compose.checks import check_targets
+from sr.compose.checks import built, check_targets
 from sr.compose.image_sets import build_sets, refuse_missing
 from sr.compose.words import listed
 from sr.data.module import SRDataModule
@@ -57,7 +56,7 @@ def _entries(cfg: DictConfig) -> list[Entry]:
             )
         own = OmegaConf.merge(cfg, {"scale": cfg.scale or UNTRAINED_SCALE})
         check_targets({"model": OmegaConf.to_container(own.model, resolve=True)})
-        model: SuperResolver = hydra.utils.instantiate(own.model)
+        model: SuperResolver = built(own.model, "model")
         if any(True for _ in model.parameters()):
             raise UserError(
                 f"model={_chosen()} has weights that nobody trained: type checkpoint=<file or run folder> instead"

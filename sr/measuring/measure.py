@@ -8,10 +8,9 @@ from pathlib import Path
 
 import hydra
 import torch
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from sr.compose.checks import check_targets
+from sr.compose.checks import built, check_targets
 from sr.compose.words import Job, Words
 from sr.errors import UserError
 from sr.measuring.cost import cost, lr_size
@@ -129,12 +128,7 @@ def _build(name: str, scale: int, words: Words) -> SuperResolver:
     node = OmegaConf.to_container(cfg.model, resolve=True)
     check_targets({"model": node})
     torch.manual_seed(0)
-    try:
-        return hydra.utils.instantiate(node)
-    except HydraException as error:
-        if isinstance(error.__cause__, UserError):  # Hydra wraps what a constructor raises
-            raise error.__cause__ from error
-        raise
+    return built(node, "model")
 
 
 def _count(model: SuperResolver) -> int:

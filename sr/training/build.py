@@ -7,16 +7,16 @@ from typing import Any
 import hydra
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from sr.callbacks import Checkpoints, NanGuard, Progress
+from sr.compose import checks
 from sr.compose.image_sets import build_set, found_benchmarks, refuse_missing
 from sr.compose.schema import scale_name
 from sr.data.loaders import Loaders
 from sr.data.module import SRDataModule
 from sr.data.multiscale import MultiScale
-from sr.errors import UserError
+from sr.errors import UserError, reason, user_error
 from sr.loggers import CsvLog
 from sr.loggers.run_facts import run_facts
 from sr.metrics.metric import get_metrics
@@ -49,7 +49,7 @@ def models(stages: Sequence[StageConfig]) -> list[SuperResolver]:
     built: list[SuperResolver] = []
     for n, stage in enumerate(stages):
         same = n > 0 and plain(stage.cfg.model) == plain(stages[n - 1].cfg.model)
-        built.append(built[-1] if same else hydra.utils.instantiate(stage.cfg.model))
+        built.append(built[-1] if same else checks.built(stage.cfg.model, "model"))
         if wrong := set(scales(stage.cfg)) - set(built[-1].scales):
             served = ", ".join(map(str, built[-1].scales))
             raise UserError(f"scale={stage.cfg.scale}: this model serves scale {served}, not {min(wrong)}")
@@ -64,7 +64,7 @@ def data_sets(stages: Sequence[StageConfig], typed: Collection[str]) -> list[Loa
         of_scales = {s: at_scale(stage.cfg, s, typed).data for s in scales(stage.cfg)}
         key = repr({s: plain(node) for s, node in of_scales.items()})
         if key not in built:
-            modules = {s: hydra.utils.instantiate(node) for s, node in of_scales.items()}
+            modules = {s: checks.built(node, "data") for s, node in of_scales.items()}
             built[key] = MultiScale(modules) if len(modules) > 1 else next(iter(modules.values()))
             built[key].accumulate = stage.cfg.accumulate
         found.append(built[key])
@@ -93,9 +93,9 @@ def test_sets(cfg: DictConfig, stages: Sequence[StageConfig], data: Sequence[Loa
 def training(cfg: DictConfig) -> Training:
     """What a stage trains with."""
     return Training(
-        loss=hydra.utils.instantiate(cfg.loss, _convert_="all"),
-        optimizer=hydra.utils.instantiate(cfg.optimizer, _convert_="all"),
-        scheduler=hydra.utils.instantiate(cfg.scheduler, _convert_="all"),
+        loss=checks.built(cfg.loss, "loss", _convert_="all"),
+        optimizer=checks.built(cfg.optimizer, "optimizer", _convert_="all"),
+        scheduler=checks.built(cfg.scheduler, "scheduler", _convert_="all"),
         protocol=get_protocol(cfg.protocol),
         groups=plain(cfg.parameter_groups),
         frozen=plain(cfg.frozen),
@@ -112,8 +112,35 @@ def setups(cfg: DictConfig, stages: Sequence[StageConfig], models: Sequence[Supe
     built = [training(stage.cfg) for stage in stages]
     for setup, model in zip(built, models, strict=True):
         setup.learning(model.learnable())
-        setup.grouped(model.learnable())
+        _try(setup, model)
     return built
+
+
+def _try(setup: Training, model: SuperResolver) -> None:
+    """Build once what is built again when its stage begins, perhaps after hours.
+
+    Raises:
+        UserError: an optimizer or a schedule refuses its settings, or the discriminator the network's images.
+    """
+    if (adversary := setup.adversary) is not None:
+        seen = next(m.in_channels for m in adversary.discriminator.modules() if isinstance(m, torch.nn.Conv2d))
+        if seen != model.colors:
+            node = "loss.terms.adversarial.loss.discriminator.colors"
+            raise UserError(
+                f"the discriminator of the loss sees images of {seen} colours, {type(model).__name__} works on "
+                f"{model.colors}{' (Y)' if model.colors == 1 else ''}: type +{node}={model.colors}, or another model"
+            )
+    try:
+        optimizers = setup.build_optimizers(model.learnable())
+    except Exception as error:
+        settings = getattr(setup.optimizer, "keywords", "")
+        raise user_error(error) or UserError(f"optimizer {settings}: {reason(error)}") from error
+    schedules = [setup.scheduler] + ([adversary.scheduler] if adversary else [])
+    for schedule, optimizer in zip(schedules, optimizers, strict=True):
+        try:
+            schedule(optimizer)
+        except Exception as error:
+            raise user_error(error) or UserError(f"scheduler: {reason(error)}") from error
 
 
 def trainer(
@@ -138,37 +165,33 @@ def trainer(
     for key, node in cfg.callbacks.items():
         if node is not None:
             extra = {"folder": str(folder / "panels")} if key == "panels" else {}
-            callbacks.append(hydra.utils.instantiate(node, **extra))
+            callbacks.append(checks.built(node, f"callbacks.{key}", **extra))
     callbacks.append(last)  # after the others: an average of weights must have taken the step that is saved
     loggers: list[Any] = [CsvLog(folder)]
     known = {"facts": run_facts(folder, name, plain(cfg.choices), scale_name(cfg.scale), sweep, cfg.seed)}
-    for node in filter(None, cfg.logger.values()):
-        ours = str(node.get("_target_")).startswith("sr.")  # another library's takes what it takes
-        loggers.append(hydra.utils.instantiate(node, **(known if ours else {}), _convert_="all"))
+    for key, node in cfg.logger.items():
+        if node is not None:
+            ours = str(node.get("_target_")).startswith("sr.")  # another library's takes what it takes
+            loggers.append(checks.built(node, f"logger.{key}", **(known if ours else {}), _convert_="all"))
     callbacks += [hook for logger in loggers for hook in getattr(logger, "callbacks", [])]
     strategy = (
         {"strategy": "ddp_find_unused_parameters_true"} if partial_updates and cfg.trainer.strategy == "ddp" else {}
     )
-    try:
-        return hydra.utils.instantiate(
-            cfg.trainer,
-            **strategy,
-            max_steps=steps[0],
-            max_epochs=-1,
-            callbacks=callbacks,
-            logger=loggers,
-            accumulate_grad_batches=cfg.accumulate,
-            val_check_interval=cfg.val_every_steps * cfg.accumulate,
-            check_val_every_n_epoch=None,
-            num_sanity_val_steps=1,
-            use_distributed_sampler=False,  # the data modules give each process its own images
-            enable_checkpointing=False,  # sr.callbacks.Checkpoints does it
-            enable_model_summary=False,
-            default_root_dir=str(folder),
-            _convert_="all",
-        )
-    except hydra.errors.InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, MisconfigurationException | ValueError | RuntimeError):
-            raise UserError(f"trainer: {cause} (trainer=auto takes what this machine has)") from error
-        raise
+    return checks.built(
+        cfg.trainer,
+        "trainer (trainer=auto takes what this machine has)",
+        **strategy,
+        max_steps=steps[0],
+        max_epochs=-1,
+        callbacks=callbacks,
+        logger=loggers,
+        accumulate_grad_batches=cfg.accumulate,
+        val_check_interval=cfg.val_every_steps * cfg.accumulate,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=1,
+        use_distributed_sampler=False,  # the data modules give each process its own images
+        enable_checkpointing=False,  # sr.callbacks.Checkpoints does it
+        enable_model_summary=False,
+        default_root_dir=str(folder),
+        _convert_="all",
+    )

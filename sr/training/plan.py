@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.checks import check_targets, without_leftovers
-from sr.compose.keys import recorded_choices
+from sr.compose.keys import recorded_choices, refuse_out_of_range
 from sr.compose.schema import scale_name
 from sr.compose.words import Job, Words
 from sr.data.leaks import refuse_leaks
@@ -27,7 +27,7 @@ from sr.runs import checkpoint
 from sr.runs.config import plain
 from sr.scores.published import goals
 from sr.training import budget, build
-from sr.training.stage_configs import StageConfig, at_scale, patches, scales, stage_configs
+from sr.training.stage_configs import StageConfig, at_scale, patches, refuse_malformed, scales, stage_configs
 from sr.training.timing import budget_factor
 
 
@@ -92,6 +92,8 @@ def checked(cfg: DictConfig, job: Job) -> DictConfig:
     cfg = cfg.copy()
     cfg.choices = cfg.choices or recorded_choices(job.choices)
     cfg = without_leftovers(cfg, job.words.keys)
+    refuse_out_of_range(cfg)
+    refuse_malformed(cfg.stages)
     build.architecture(cfg)
     for scale in scales(cfg):
         one = at_scale(cfg, scale, job.words.keys)
@@ -109,6 +111,9 @@ def planned(composed: DictConfig, job: Job) -> Plan:
     composed = composed.copy()
     cfg = budget.shrunk(composed, build.architecture(composed), typed)
     configs = stage_configs(cfg, typed)
+    for own in configs:
+        trained_with = {key: plain(own.cfg[key]) for key in ("loss", "optimizer", "scheduler")}
+        check_targets({"stages": {own.name: trained_with}} if own.name else trained_with)
 
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")

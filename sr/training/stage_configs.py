@@ -1,5 +1,6 @@
 """A run as a list of stages: each is the composed config with some of its keys changed."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +61,15 @@ def at_scale(cfg: DictConfig, scale: int, typed: Collection[str]) -> DictConfig:
     return one
 
 
+def refuse_malformed(stages: Mapping[Any, Any]) -> None:
+    """Raises a UserError where a stage is not a name and what changes in it."""
+    for name, node in stages.items():
+        if node is not None and not OmegaConf.is_dict(node):
+            raise UserError(f"stages.{name}={node}: a stage is what changes in it, such as {{steps: 1000}}")
+        if not re.fullmatch(r"[\w.-]+", str(name)):
+            raise UserError(f"stages.{name}: files are named after a stage; use letters, figures, _ and -")
+
+
 def stage_configs(cfg: DictConfig, typed: Collection[str]) -> list[StageConfig]:
     """The stages of a run, in order; one for a recipe without stages.
 
@@ -105,8 +115,15 @@ def _overlaid(cfg: DictConfig, name: str, node: Any, typed: Collection[str], fir
             top = path.partition(".")[0]
             if "." in path and top in node and OmegaConf.select(own, path) is not None:
                 OmegaConf.update(own, path, OmegaConf.select(cfg, path))
+    for key in ("loss", "optimizer", "scheduler"):
+        if not OmegaConf.is_dict(own[key]):
+            raise UserError(
+                f"stages.{name}.{key}={own[key]}: a stage changes settings ({key}: {{name: value}}) or takes a whole "
+                f"{key} that was chosen beside it: +{key}@losses.own={own[key]} and stages.{name}.{key}=${{losses.own}}"
+            )
     if own.optimizer_state not in ("fresh", "kept"):
         raise UserError(f"stages.{name}.optimizer_state={own.optimizer_state}: there are 'fresh' and 'kept'")
     if first and own.init_from in ("last", "best"):
-        raise UserError(f"stages.{name}.init_from={own.init_from}: there is no stage before it; give a checkpoint")
+        where = f"stages.{name}." if name else ""
+        raise UserError(f"{where}init_from={own.init_from}: there is no stage before it; give a checkpoint")
     return own

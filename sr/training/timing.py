@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import hydra
 import lightning.pytorch as L
 from filelock import FileLock
 from omegaconf import DictConfig
 
+from sr.compose.checks import built
 from sr.compose.keys import declared
 from sr.compose.words import Job, Words
 from sr.data.loaders import Loaders
@@ -77,7 +77,7 @@ def _times(
     cfg: DictConfig, stages: Sequence[StageConfig], models: Sequence[SuperResolver], data: Sequence[Loaders]
 ) -> list[tuple[int, float]]:
     """(optimizer steps, measured seconds of one step) of each stage."""
-    probe: L.Trainer = hydra.utils.instantiate(cfg.trainer, logger=False, enable_checkpointing=False)
+    probe: L.Trainer = built(cfg.trainer, "trainer", logger=False, enable_checkpointing=False)
     device = probe.strategy.root_device
     share = cfg.accumulate * probe.world_size
     known: dict[str, float] = {}

@@ -1,9 +1,12 @@
 """Composition as typed on the command line: recipes, precedence, errors that name the nearest valid word."""
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
+
+from sr.compose.suggestions import ELSEWHERE
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = sorted(p.stem for p in (ROOT / "conf/model").glob("*.yaml"))
@@ -59,15 +62,81 @@ def test_every_model_composes(command, model):
         ("stepz=3", "Did you mean steps"),
         ("model.chanels=3", "Did you mean model.channels"),
         ("optimizer.lrr=1", "Did you mean optimizer.lr"),
-        ("recipe=nothing", "Could not find 'recipe/nothing'"),
-        ("steps=many", "could not be converted to Integer"),
+        ("recipe=nothing", "recipe=nothing: there is no such recipe. There are base, bsrn"),
+        ("steps=many", "error: steps=many: Value 'many' of type 'str' could not be converted to Integer"),
         ("budget=smok", "Did you mean smoke"),
+        ("model=BSRN", "Did you mean bsrn?"),
+        ("data=DIV2K", "Did you mean div2k?"),
+        ("loss=L1", "Did you mean l1?"),
+        ("data=sett5", "Did you mean set5?"),
+        ("model=edsr-baseline", "Did you mean edsr_baseline?"),
+        ("total_iter=5", "Here it is steps"),
+        ("gt_size=128", "Here it is hr_patch_size"),
+        ("datasets.train.gt_size=128", "Here it is hr_patch_size"),
+        ("pretrain_network_g=x.pth", "Here it is init_from"),
+        ("num_worker_per_gpu=3", "Here it is data.num_workers"),
+        ("batch_size_per_gpu=3", "Here it is batch_size (of all processes together)"),
+        ("lr=1e-4", "Here it is optimizer.lr"),
+        ("bsrn", "Did you mean model=bsrn?"),
+        ("steps=1,2", "a list, steps=[1,2], or with -m a sweep"),
+        ("model=null", "model=null: choose one of the group by its name. There are bicubic, bsrn"),
+        ("data.root=[a", "data.root=[a: cannot be read"),
+        ("+stages=3", "stages is there already: type it without the +"),
+        ("callbacks=[nope]", "There are adjustable_clipping, ema"),
+        ("data.root=caf\udce9", "not UTF-8"),
     ],
 )
-def test_a_wrong_word_is_refused_with_the_nearest_right_one(command, typed, hint):
+def test_a_wrong_word_is_refused_with_the_nearest_right_one_and_nothing_else(command, typed, hint):
     outcome = command("train.py", typed)
-    assert outcome.code == 1 and hint in outcome.err, outcome
+    assert outcome.code == 1 and hint in outcome.err and outcome.err.startswith("error: "), outcome
+    assert len(outcome.err.splitlines()) == 1 and "Hydra" not in outcome.err and "HYDRA" not in outcome.err, outcome
     assert not (outcome.folder / "checkpoints").exists()
+
+
+def test_what_a_key_of_another_toolbox_is_called_here_exists(command):
+    cfg = composed(command, "callbacks=[panels,ema]", "data=folder")
+    for here in {re.split("[ ,]", words)[0] for words in ELSEWHERE.values()} - {"hydra.run.dir"}:
+        node = cfg
+        for part in here.split("."):
+            assert part in node, here
+            node = node[part]
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("seed=-1", "seed=-1: must be 0 or more and 4,294,967,295 at most"),
+        ("accumulate=0", "accumulate=0: must be 1 or more"),
+        ("save_every_steps=0", "save_every_steps=0: must be 1 or more"),
+        ("data.num_workers=9999", "data.num_workers=9999 must be from 0 to"),
+        ("optimizer.lr=nan", "optimizer.lr=nan: give a finite number"),
+        ("scheduler.step_size=0", "scheduler.step_size=0: must be 1 or more"),
+        ("+stages={a: {steps: -4}}", "stages.a.steps=-4: must be 1 or more"),
+        ("+stages={a: 3}", "stages.a=3: a stage is what changes in it"),
+        ("+stages={a: {loss: l1}}", "stages.a.loss=l1: a stage changes settings"),
+        ("optimizer.betas=[2,3]", "Invalid beta parameter at index 0: 2"),
+        ("+stages={a: {scheduler: {gamma: one}}}", "stages.a.scheduler.gamma='one'"),
+        (
+            "+stages={a: {scheduler: {_target_: torch.optim.lr_scheduler.ConstantLR, _partial_: true, factor: 3}}}",
+            "Constant",
+        ),
+        ("trainer.devices=[1]", "trainer (trainer=auto takes what this machine has)"),
+        ("trainer.strategy=nope", "invalid strategy name"),
+        ("loss=adversarial", "sees images of 3 colours, SRCNN works on 1 (Y)"),
+        ("hydra.run.dir=/dev/null/run", "Not a directory"),
+    ],
+)
+def test_what_cannot_be_is_told_before_the_first_step_without_a_traceback(command, typed, hint):
+    begin = ["model=srcnn", "scale=2", "trainer=cpu", "budget=smoke", "benchmarks=[]"]
+    outcome = command("train.py", *begin, typed)
+    assert outcome.code == 1 and hint in outcome.err and outcome.err.startswith("error: "), outcome
+    assert not (outcome.folder / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("typed", ["callbacks=null", "experiment=null", "logger=null", "ablation=null"])
+def test_null_is_none_where_none_may_be(command, typed):
+    cfg = composed(command, typed)
+    assert not cfg.get(typed.partition("=")[0])
 
 
 @pytest.mark.parametrize(
