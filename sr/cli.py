@@ -74,10 +74,10 @@ def main(command: str) -> None:
 
     What the user can mend ends in one message and status 1. HYDRA_FULL_ERROR=1 in the environment shows where it was.
     """
-    typed = sys.argv[1:]
+    arguments = sys.argv[1:]
     try:
-        refuse_bytes(typed)
-        task, arguments = Guarded(command), spelled_out(command, typed)
+        refuse_bytes(arguments)
+        task, arguments = Guarded(command), spelled_out(command, arguments)
         flags, words = split(arguments)
         sweep = prepared(arguments) if command == "train" else Sweep(arguments, [*flags, *words.texts])
         sys.argv[1:] = sweep.arguments
@@ -89,7 +89,7 @@ def main(command: str) -> None:
         if os.environ.get("HYDRA_FULL_ERROR") == "1" or not (wrong or of_hydra):
             traceback.print_exc()
             sys.exit(1)
-        sys.exit(f"error: {wrong or explained(error, command, typed)}")
+        sys.exit(f"error: {wrong or explained(error, command, arguments)}")
 
 
 def refuse_bytes(typed: Sequence[str]) -> None:

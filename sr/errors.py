@@ -41,7 +41,9 @@ def user_error(error: BaseException | None) -> UserError | None:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:  # a UserError that is raised again has what it caused as cause
+        seen.add(id(error))
         yield error
         error = error.__cause__
 

@@ -1,9 +1,11 @@
 """Words as people type them, made into those of Hydra's grammar."""
 
+import os
 import re
 from collections.abc import Sequence
 
-from sr.compose.suggestions import options
+from sr.compose.suggestions import options, valid_keys
+from sr.compose.words import PLAIN, quoted
 
 FORMER = {  # words that stand for others, as earlier versions had them
     "train": {"test_protocols": "protocols"},
@@ -23,7 +25,16 @@ def spelled_out(command: str, arguments: Sequence[str]) -> list[str]:
         and not any(a.startswith("figure=") for a in arguments)
     ):
         return [*arguments, "figure=crop_grid"]  # its help composes a config, for which one must be chosen
-    return [_spelled(command, argument) for argument in arguments if argument not in NOTHING]
+    return _with_stages([_spelled(command, argument) for argument in arguments if argument not in NOTHING], command)
+
+
+def _with_stages(arguments: list[str], command: str) -> list[str]:
+    """`stages.third.steps=1000` as Hydra takes it, whether or not the recipe says a number of steps for that stage."""
+    inner = [argument for argument in arguments if re.match(r"stages\.[^.=]+\.", argument)]
+    known = valid_keys(command, arguments, *(argument.partition("=")[0] for argument in inner)) if inner else []
+    # A stage that there is not is left to be refused.
+    added = [argument for argument in inner if ".".join(argument.split(".")[:2]) in known]
+    return [f"++{argument}" if argument in added else argument for argument in arguments]
 
 
 def _spelled(command: str, argument: str) -> str:
@@ -36,6 +47,8 @@ def _spelled(command: str, argument: str) -> str:
         return f"++{argument}"  # of whichever sets are named: no schema knows their keys
     if key in ("callbacks", "logger") and value == "null":
         return f"{key}=[]"
+    if not PLAIN.fullmatch(value) and value[:1] not in "'\"" and os.path.exists(value):
+        return f"{key}={quoted(value)}"  # a file or folder, whatever signs its name has
     if key in LISTS and re.fullmatch(r"[^\[\]{},'\"]+", value) and value != "null":
         return f"{key}=[{value}]"
     if key == "metrics" or (command == "compare" and key in QUOTED):

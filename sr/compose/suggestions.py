@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sr.compose.conf import CONF
-from sr.compose.words import split
+from sr.compose.words import config_dirs, quoted, split
 from sr.errors import nearest, some
 
 ELSEWHERE = {  # keys of BasicSR, KAIR, mmagic and others -> how the same is typed here
@@ -67,15 +67,15 @@ def explained(error: Exception, command: str, arguments: Sequence[str]) -> str:
     if option := re.search(r"Could not (?:find|load) '([\w/]+)/([^'/]+)'", text):
         group, name = option.groups()
         return f"{group}={name}: there is no such {group}. {_instead(group, name) or _one_of(group, name)}"
-    if there := re.search(r"An item is already at '([^']+)'", text):
+    if (there := re.search(r"An item is already at '([^']+)'", text)) is not None:
         return f"{there.group(1)} is there already: type it without the +"
     if key := re.search(r"(?:Could not override|Key) '([^']+)'", text):
         full_key = re.search(r"full_key: (\S+)", text)
         name = full_key.group(1) if full_key else key.group(1)
         return f"{name}: there is no such key. {_known_key(name, key.group(1), command, arguments)}"
     if several := re.match(r"Ambiguous value for argument '(.*)'", str(error)):
-        key, _, value = several.group(1).partition("=")
-        return f"{several.group(1)}: several values are a list, {key}=[{value}], or with -m a sweep"
+        typed, _, value = several.group(1).partition("=")
+        return f"{several.group(1)}: several values are a list, {typed}=[{value}], or with -m a sweep"
     if "Config group override must be" in text:
         words = split(arguments)[1]
         for word in words.only(lambda key: (CONF / key).is_dir()):
@@ -102,8 +102,7 @@ def _unreadable(argument: str) -> str:
             found = [f"{group}={argument}" for group in sorted(groups) if argument in options(group)]
             return f"{argument}: what is typed is key=value.{f' Did you mean {found[0]}?' if found else ''}"
         return (
-            f"{argument}: cannot be read. Quotes, brackets, spaces, commas, = and $ in a value need quotes of their "
-            "own "
+            f"{argument}: cannot be read. A value with spaces, commas, brackets, quotes, = or $ needs its own quotes "
             "within those of the shell: \"data.train='a folder, with=signs'\""
         )
     return ""
@@ -134,7 +133,7 @@ def _instead(group: str, name: str) -> str:
 def _known_key(name: str, typed: str, command: str, arguments: Sequence[str]) -> str:
     """What to type for a key that there is not, or that is typed below one that is none; else the keys beside it."""
     parent, _, last = name.rpartition(".")
-    valid = _valid_keys(command, arguments, typed)
+    valid = valid_keys(command, arguments, typed)
     if (here := ELSEWHERE.get(typed.rpartition(".")[2].lower()) or ELSEWHERE.get(last.lower())) and here.partition(" ")[
         0
     ].partition(".")[0] in valid:
@@ -145,13 +144,17 @@ def _known_key(name: str, typed: str, command: str, arguments: Sequence[str]) ->
     return f"Keys of {parent}: {some([k.rpartition('.')[2] for k in beside], 40)}" if beside else ""
 
 
-def _valid_keys(config_name: str, arguments: Sequence[str], refused: str) -> list[str]:
-    """Every key and group of the config that the other arguments compose."""
-    others = split(arguments)[1].without(refused).texts
+def valid_keys(command: str, arguments: Sequence[str], *left_out: str) -> list[str]:
+    """Every key and group of the config that the other arguments compose; of a sweep's values the first counts."""
+    flags, words = split(arguments)
+    places = [quoted(path.resolve()) for path in config_dirs(flags)]
+    others = [*words.without(*left_out).texts, *([f"hydra.searchpath=[{','.join(places)}]"] if places else [])]
     groups = [p.name for p in CONF.iterdir() if p.is_dir() and p.name != "hydra"]
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = hydra.compose(config_name, [a for a in others if "," not in a])
+            cfg = hydra.compose(
+                command, [text if set(text) & set("[{(") else text.partition(",")[0] for text in others]
+            )
     except (HydraException, OmegaConfBaseException):
         return groups
     return groups + _dotted(OmegaConf.to_container(cfg, resolve=False))

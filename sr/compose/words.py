@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -11,9 +13,11 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import ListConfig, OmegaConf
 
+PLAIN = re.compile(r"[\w./+@-]+", re.ASCII)  # what needs no quotes in Hydra's grammar
 PAPER_DATA = "${paper_data:}"  # schema.paper_data, which knows the recipe
 
 
@@ -30,8 +34,13 @@ class Word:
 
     @property
     def value(self) -> str:
-        """As typed, less quotes around it."""
-        return self.text.partition("=")[2].strip("'\"")
+        """As typed, less quotes around it and the signs that they need within."""
+        value = self.text.partition("=")[2]
+        if value[:1] in ("'", '"'):
+            with suppress(HydraException):
+                if isinstance(parsed := self.parsed, str):
+                    return parsed
+        return value.strip("'\"")
 
     @property
     def several(self) -> bool:
@@ -128,8 +137,19 @@ def listed(value: object) -> list[str]:
 
 
 def quoted(value: str | Path) -> str:
-    """For Hydra's grammar: a folder may hold spaces, commas or a drive's colon."""
-    return "'{}'".format(str(value).replace("'", "\\'"))
+    """For Hydra's grammar: a folder may hold spaces, commas, quotes or a drive's colon."""
+    # Backslashes are signs only where they stand before a quote or at the end.
+    return "'{}'".format(re.sub(r"(\\*)('|$)", lambda end: 2 * end[1] + "\\'" * len(end[2]), str(value)))
+
+
+def path_word(key: str, path: str | Path) -> str:
+    """`resume=outputs/run`, its path in quotes only where Hydra needs them."""
+    return f"{key}={path if PLAIN.fullmatch(str(path)) else quoted(path)}"
+
+
+def pasted(command: str, words: Iterable[str]) -> str:
+    """`sr train ...` as it is pasted into a shell."""
+    return shlex.join(["sr", command, *words])
 
 
 @dataclass(frozen=True)

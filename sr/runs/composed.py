@@ -4,7 +4,6 @@
 checkpoint tell.
 """
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sr.compose.keys import declared, recorded_choices
 from sr.compose.schema import TrainSchema
-from sr.compose.words import Word, Words, quoted
+from sr.compose.words import Word, Words, pasted, path_word, quoted
 from sr.errors import UserError, reason
 from sr.runs import own, yaml_file
 from sr.runs.config import RECORD, flat, hydras_choices, plain, read_config, typed_words, upgraded
@@ -82,10 +81,10 @@ class Composed:
     def refusal(self, key: str, then: Any, now: Any, words: Words) -> UserError:
         """What to say where a resume would change a key."""
         begun = self.words.only(lambda k: k not in words and not k.startswith(("hydra.", "resume")))
-        again = shlex.join([*begun.texts, *words.without("resume").texts, f"init_from={self.folder}"])
+        new = [*begun.texts, *words.without("resume").texts, path_word("init_from", self.folder)]
         return UserError(
             f"a run goes on with what it was begun with, but {key} was {then}, is {now}. Leave that out, or begin a "
-            f"new run from its weights: sr train {again}"
+            f"new run from its weights: {pasted('train', new)}"
         )
 
 

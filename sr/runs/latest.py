@@ -2,12 +2,10 @@
 
 import logging
 import os
-import re
-import shlex
 from pathlib import Path
 from typing import Any
 
-from sr.compose.words import quoted
+from sr.compose.words import pasted, path_word
 from sr.errors import UserError, reason
 from sr.whole import copy_whole
 
@@ -18,8 +16,7 @@ DAMAGED = "damaged.ckpt"  # what stood in the last one's place; kept, as nobody 
 
 def resume_command(folder: Path) -> str:
     """The command that goes on with a run, as it is pasted into a shell."""
-    plain = re.fullmatch(r"[\w./+@-]+", str(folder), re.ASCII)
-    return shlex.join(["sr", "train", f"resume={folder if plain else quoted(folder)}"])
+    return pasted("train", [path_word("resume", folder)])
 
 
 def saved(folder: Path) -> bool:

@@ -6,7 +6,6 @@ Here is what happens before and after Hydra's own sweep; what a row does is in s
 import hashlib
 import logging
 import re
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from hydra.errors import HydraException
 
 from sr.compose.conf import CONF
 from sr.compose.keys import declared
-from sr.compose.words import Job, Word, Words, config_dirs, quoted, spelled, split, sweeping
+from sr.compose.words import Job, Word, Words, config_dirs, pasted, quoted, spelled, split, sweeping
 from sr.errors import UserError
 from sr.runs.composed import with_resumed_run
 from sr.runs.place import forget, missing
@@ -80,7 +79,7 @@ class Sweep:
 
     @property
     def _again(self) -> str:
-        return f"sr train {shlex.join(self.typed)}"
+        return pasted("train", self.typed)
 
     def _conclude(self, new: bool, made: Path | None, whole: bool) -> bool:
         """Print and write the table; tell what failed and how to go on. Whether every row is finished.

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from sr.compose.words import Job, quoted, spelled
+from sr.compose.words import Job, pasted, path_word, spelled
 from sr.errors import UserError, user_error
 from sr.runs.latest import saved
 from sr.runs.lock import BusyError, locked
@@ -83,11 +82,11 @@ def run_as_command(cfg: DictConfig, job: Job, resume: Path | None) -> Any:
     typed = [
         *(f"--config-dir={path}" for path in job.config_dirs),
         *map(spelled, job.words.texts),
-        f"hydra.run.dir={quoted(folder)}",
+        path_word("hydra.run.dir", folder),
     ]
     if resume is not None:
-        typed.append(f"resume={quoted(folder)}")
-    log.info(f"{folder.name} needs several processes and runs as: sr train {shlex.join(typed)}")
+        typed.append(path_word("resume", folder))
+    log.info(f"{folder.name} needs several processes and runs as: {pasted('train', typed)}")
     environment = surroundings(job.sweep, int(cfg.trainer.get("num_nodes") or 1))
     code = _ended([sys.executable, "-m", "sr", "train", *typed], environment)
     after = recorded(folder)

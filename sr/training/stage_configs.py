@@ -116,7 +116,7 @@ def _overlaid(cfg: DictConfig, name: str, node: Any, typed: Collection[str], fir
             if "." in path and top in node and OmegaConf.select(own, path) is not None:
                 OmegaConf.update(own, path, OmegaConf.select(cfg, path))
     for key in ("loss", "optimizer", "scheduler"):
-        if not OmegaConf.is_dict(own[key]):
+        if key in node and not OmegaConf.is_dict(own[key]):
             raise UserError(
                 f"stages.{name}.{key}={own[key]}: a stage changes settings ({key}: {{name: value}}) or takes a whole "
                 f"{key} that was chosen beside it: +{key}@losses.own={own[key]} and stages.{name}.{key}=${{losses.own}}"

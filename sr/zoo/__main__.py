@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from sr.compose.schema import Zoo
+from sr.compose.words import pasted, path_word
 from sr.errors import UserError
 from sr.scores.text import aligned
 from sr.zoo.entries import ENTRIES
@@ -35,7 +36,8 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             loaded = load(typed.weights, typed.dir, typed.scale, range_=typed.range, order=typed.order)
             save(loaded, typed.checkpoint)
-            print(f"{typed.checkpoint}\nTry it: sr evaluate checkpoint={typed.checkpoint} benchmarks=[set5]")
+            words = [path_word("checkpoint", typed.checkpoint), "benchmarks=[set5]"]
+            print(f"{typed.checkpoint}\nTry it: {pasted('evaluate', words)}")
     except UserError as error:
         sys.exit(f"error: {error}")
 

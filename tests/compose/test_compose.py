@@ -160,3 +160,16 @@ def test_help_names_the_groups_and_examples(command, name):
     outcome = command(f"{name}.py", "--help")
     assert outcome.code == 0 and "Often used" in outcome.out and f"\nsr {name} " in outcome.out
     assert name != "train" or "model: bicubic" in outcome.out
+
+
+def test_a_key_of_a_stage_is_typed_without_a_plus_and_a_stage_that_there_is_not_is_refused(command, tmp_path):
+    (tmp_path / "more/recipe").mkdir(parents=True)
+    (tmp_path / "more/recipe/own.yaml").write_text(
+        "# @package _global_\ndefaults: [/loss: l1, /optimizer: adam, /scheduler: halve, _self_]\nstages: {mine: {}}\n"
+    )
+    stages = composed(command, "model=rlfn", "stages.third.steps=1000", "stages.first.optimizer.lr=1e-5")["stages"]
+    assert stages["third"]["steps"] == 1000 and stages["first"]["optimizer"]["lr"] == 1e-5
+    own = ["--config-dir", str(tmp_path / "more"), "recipe=own", "stages.mine.steps=7"]
+    assert composed(command, *own)["stages"]["mine"]["steps"] == 7
+    outcome = command("train.py", "model=rlfn", "stages.thrid.steps=1000")
+    assert outcome.code == 1 and "stages.thrid: there is no such key. Did you mean stages.third?" in outcome.err
