@@ -23,14 +23,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     last = folder / "checkpoints" / "last.ckpt"
     if last.is_file():
-        import torch  # which a run without a checkpoint does not need
+        from sr.runs import torch_file  # torch, which a run without a checkpoint does not need
 
-        from sr.runs.torch_file import bounded
-
-        with suppress(Exception):  # whatever damage leads torch to; then the record tells
+        with suppress(UserError, LookupError, TypeError):  # damaged, or not ours: then the record tells
             # Mapped, not read: of a large model's file only the few pages that hold the config.
-            config = torch.load(last, map_location="cpu", weights_only=True, mmap=True)["sr"]["config"]
-            bounded(config, last)
+            config = torch_file.load(last, known_intact=True, mapped=True)["sr"]["config"]
             return _checked(upgraded(config), last)
     file = folder / ".hydra" / "config.yaml"
     config = resolved(_checked(read(file), file))

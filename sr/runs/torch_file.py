@@ -42,20 +42,21 @@ HARMLESS = (
 )  # fmt: skip
 
 
-def load(path: Path, known_intact: bool = False) -> Any:
+def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
     """The contents of a file; objects of harmless kinds in it are `Ignored`.
 
     Args:
         path: of the file.
         known_intact: its checksum is known from elsewhere; else a format without checksums is told in the log.
+        mapped: leave tensors on the disk, unread and unverified, for who wants the plain values.
 
     Raises:
         UserError: it is damaged, not torch's, holds code, or would take more memory than its own size.
     """
     try:
-        intact = _checked(path)
+        intact = _checked(path, CHUNK if mapped else None)
         with torch.serialization.safe_globals([(Ignored, name) for name in HARMLESS]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except UserError:
         raise
     except pickle.UnpicklingError as error:
@@ -73,8 +74,12 @@ def load(path: Path, known_intact: bool = False) -> Any:
     return content
 
 
-def _checked(path: Path) -> bool:
+def _checked(path: Path, largest: int | None = None) -> bool:
     """Whether the container proves that nothing in it was changed; torch itself looks at no checksum.
+
+    Args:
+        path: of the file.
+        largest: bytes of a part that is read for it; None for all.
 
     Raises:
         UserError: something was, or the container holds more than its size.
@@ -92,6 +97,8 @@ def _checked(path: Path) -> bool:
             if not any(part.CRC for part in parts):
                 return False  # torch.serialization.set_crc32_options(False)
             for part in parts:
+                if largest is not None and part.file_size > largest:
+                    continue
                 with container.open(part) as file:
                     while file.read(CHUNK):
                         pass

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from sr.compose.schema import scale_name, share
 from sr.errors import UserError, reason
 
-LARGEST = 200_000  # characters; a run's records have some thousands
+LARGEST = 60_000  # characters; a run's records have some thousands
 DEEPEST = 60  # nodes within each other
 LONGEST = 1_000  # characters of a value with interpolations
 MOST_VALUES = 200_000  # values and characters that interpolations may become
@@ -43,7 +43,7 @@ def read(file: Path) -> Any:
 def _refuse_growth(text: str, file: Path) -> None:
     """Refuse what is small here and large once it is read: a thing that is named and repeated, nodes without end."""
     depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         long = isinstance(event, yaml.ScalarEvent) and "${" in event.value and len(event.value) > LONGEST
         if long or depth > DEEPEST or isinstance(event, yaml.AliasEvent):
