@@ -45,6 +45,8 @@ class Score:
     def text(self) -> str:
         """To stand below a picture: 28.42 dB (y)."""
         metric = declared(self.metric)
+        if self.value == inf and metric.perfect is not None:
+            return f"identical ({self.protocol})"
         return f"{metric.text(self.value)} {metric.unit or metric.title} ({self.protocol})"
 
 

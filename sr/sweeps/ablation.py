@@ -2,6 +2,7 @@
 
     title: what is compared
     source: where the published figures stand
+    source_kind: page          # how sure they are, as in sr/scores/published.py: page, readme, code or memory
     note: what is a guess, what a reader must know
     columns: [{dataset: DIV2K, scale: 2, protocol: edsr_div2k}]   # the paper's layout
     scales: [2, 3, 4]         # each row once for each of them, unless it sets `scale` itself
@@ -25,7 +26,7 @@ import yaml
 
 from sr.errors import UserError
 
-KEYS = {"title", "source", "note", "columns", "scales", "common", "rows"}
+KEYS = {"title", "source", "source_kind", "note", "columns", "scales", "common", "rows"}
 ROW_KEYS = {"label", "set", "paper", "published", "needs"}
 
 
@@ -119,16 +120,16 @@ def _of_scales(
 ) -> list[AblationRow]:
     settings = dict(content.get("common") or {}) | dict(node.get("set") or {})
     scales = [] if "scale" in settings else content.get("scales") or []
-    cells, source = node.get("paper") or [], str(content.get("source") or "")
+    cells, source = node.get("paper") or [], (str(content.get("source") or ""), str(content.get("source_kind") or ""))
     if cells and len(cells) != len(columns):
         raise ValueError(f"row {name} has {len(cells)} published cells for {len(columns)} columns")
-    paper = {c: _cell(cell, source) for c, cell in zip(columns, cells, strict=False) if cell is not None}
+    paper = {c: _cell(cell, *source) for c, cell in zip(columns, cells, strict=False) if cell is not None}
     label, published, vgg = str(node.get("label") or name), node.get("published") or "", node.get("needs") == "vgg"
     if not scales:
         return [AblationRow(name, label, settings, paper, published, vgg)]
     return [AblationRow(f"{name}_x{s}", label, settings | {"scale": s}, paper, published, vgg) for s in scales]
 
 
-def _cell(text: Any, source: str) -> Cell:
+def _cell(text: Any, source: str, kind: str) -> Cell:
     """``38.11/0.9601``, or PSNR alone."""
-    return Cell(dict(zip(("psnr", "ssim"), map(float, str(text).split("/")), strict=False)), source)
+    return Cell(dict(zip(("psnr", "ssim"), map(float, str(text).split("/")), strict=False)), source, kind)

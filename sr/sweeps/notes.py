@@ -32,8 +32,8 @@ def notes(
     words += [f"{name}: {get_protocol(name).description}" for name in dict.fromkeys(c.protocol for c in columns)]
     found = [result for line in lines for results in line.results.values() for result in results]
     words += [identical_note(metrics)] if any(result.remark for result in found) else []
-    sources = dict.fromkeys(paper.citation for line in lines for paper in line.paper.values())
-    words += [f"paper: {source}" for source in sources]
+    sources = dict.fromkeys((p.citation, p.kind) for line in lines for p in line.paper.values())
+    words += [f"paper: {source}" + (f" ({kind})" if kind else "") for source, kind in sources]
     if ablation and not sources:
         words.append("paper: no published figure could be sourced")
     if ablation and ablation.note:

@@ -25,6 +25,10 @@ def test_an_identical_image_hides_no_other_and_is_told(tmp_path):
     assert [r["psnr_left_out"] for r in rows] == ["1", "", "1"] and "inf" not in (tmp_path / "results.csv").read_text()
 
 
+def test_the_caption_of_an_identical_picture_says_so():
+    assert each("mine", math.inf)[0].text == "identical (y)" and each("mine", 30.0)[0].text == "30.00 dB (y)"
+
+
 def test_where_all_images_are_identical_a_number_stands_for_infinity():
     (mean,) = averages(each("mine", math.inf, math.inf))
     assert (mean.value, mean.remark) == (PSNR.perfect, "2 of 2 identical") and mean.value == 100.0

@@ -239,6 +239,11 @@ def test_what_the_rows_vary_cannot_be_typed_for_all_of_them(ablation, typed, tmp
     assert typed in str(told.value) and f"ablation={ablation.partition('/')[0]}/<row>" in str(told.value)
 
 
+def test_every_figure_of_an_ablation_says_its_kind():
+    cells = [cell for name in NAMES for row in find(name).rows.values() for cell in row.paper.values()]
+    assert cells and {cell.kind for cell in cells} == {"page"}
+
+
 def test_what_the_rows_have_in_common_can_be_typed():
     with_rows(Words(["+ablation=l1_l2", "model.num_blocks=1", "recipe=srresnet", "optimizer.lr=0.1"]), (), True)
     with_rows(Words(["+ablation=reparam_blocks", "callbacks=[]", "scale=2", "steps=10", "seed=0,1"]), (), True)
