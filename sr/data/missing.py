@@ -25,11 +25,8 @@ def images_below(folder: Path) -> dict[Path, list[Path]]:
     groups = {}
     for name, inside, _ in os.walk(folder, followlinks=True):
         place = Path(name).relative_to(folder)
-        inside[:] = (
-            sorted(n for n in inside if not n.startswith(".") and not n.endswith(ORIGINALS))
-            if len(place.parts) < DEPTH
-            else []
-        )
+        wanted = (n for n in inside if not n.startswith(".") and not n.endswith(ORIGINALS))
+        inside[:] = sorted(wanted) if len(place.parts) < DEPTH else []
         if place.parts and (found := images_in(Path(name))):
             groups[place] = found
     return groups

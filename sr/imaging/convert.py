@@ -55,7 +55,10 @@ def _deep(path: Path) -> np.ndarray:
     """Of more than 8 bits, read by OpenCV."""
     import cv2  # comes with albumentations
 
-    values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    try:
+        values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        values = None
     if values is None:
         raise UserError(f"{path} cannot be converted here: save it as 8-bit PNG with the program that it comes from")
     top = 65535.0 if values.dtype == np.uint16 else _range(path, values)

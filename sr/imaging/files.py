@@ -29,7 +29,9 @@ _JPEG: dict[str, Any] = {"quality": 95, "subsampling": 0}
 _SAVE = {".jpg": _JPEG, ".jpeg": _JPEG, ".webp": {"lossless": True}}
 
 # What Pillow raises for damaged files, depending on the format and on where the damage lies.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, LookupError, ArithmeticError, TypeError, MemoryError, struct.error,
+)  # fmt: skip
 # Cameras turn their pictures by an EXIF tag. Pillow turns TIFF itself; a tag in a PNG may follow the pixels
 # and would make reading the size as slow as reading the picture, so it is left alone.
 _TURNED_BY_EXIF = ("JPEG", "MPO", "WEBP")

@@ -5,6 +5,7 @@ import shlex
 import struct
 import time
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -233,6 +234,34 @@ def test_flipped_bits_in_a_png(tmp_path):
     (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(UserError, match="damaged"):
         read_image(tmp_path / "a.png")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "kind", ["png", "palette.png", "jpg", "bmp", "tif", "webp", "ppm", "gif", "deep.png", "float.tif"]
+)
+def test_damage_of_any_kind_ends_in_words(tmp_path, kind):
+    path, rng = tmp_path / f"a.{kind}", np.random.default_rng(len(kind))
+    image = Image.fromarray(COLOUR)
+    if kind == "deep.png":
+        path.write_bytes(png16(6, 4))
+    elif kind == "float.tif":
+        cv2.imwrite(str(path), COLOUR.astype(np.float32))
+    else:
+        (image.quantize(16) if kind == "palette.png" else image).save(path)
+    whole = path.read_bytes()
+    for number in range(60):
+        data = bytearray(whole)
+        if number % 3:
+            end = min(len(data), 160) if number % 3 == 1 else len(data)  # headers are short
+            for place in rng.integers(0, end, 2):
+                data[place] ^= 1 << int(rng.integers(8))
+        else:
+            del data[int(rng.integers(len(data))) :]
+        path.write_bytes(data)
+        for read in (read_image, read_size, convert.to_8_bit):
+            with suppress(UserError):  # or the right result, or another picture where the format has no checksum
+                read(path)
 
 
 @pytest.mark.parametrize("read", [read_image, read_size])
