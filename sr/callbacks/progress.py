@@ -2,16 +2,35 @@
 
 import sys
 import time
-from typing import Any
+from contextlib import redirect_stdout
+from typing import Any, TextIO
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
 SMOOTHING = 0.05  # weight of the newest step in the data-wait share
 
 
+class Lines:
+    """Where a bar goes that nobody watches: each state of it is a line of a log, without carriage returns."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream, self.encoding, self._last = stream, stream.encoding, ""
+
+    def write(self, text: str) -> None:
+        if (line := text.strip()) and line != self._last:
+            self._last = line
+            self.stream.write(f"{line}\n")
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+
 class Progress(TQDMProgressBar):
     """Counts to the run's last batch (the data stream itself has no end) and logs `train/data_wait`.
+
+    Without a terminal it is some lines of the log, and validation has none.
 
     Args:
         batches: micro-batches in the whole run.
@@ -19,13 +38,25 @@ class Progress(TQDMProgressBar):
     """
 
     def __init__(self, batches: int, refresh_rate: int | None = None) -> None:
-        often = 10 if sys.stderr.isatty() else max(1, batches // 20)
+        often = 10 if sys.stdout.isatty() else max(1, batches // 20)
         super().__init__(refresh_rate=refresh_rate or often)
         self.batches = batches
         self._ended: float | None = None
         self._wait = 0.0
         self._started = 0.0
         self._share = 0.0
+
+    def init_train_tqdm(self) -> Tqdm:
+        if sys.stdout.isatty():
+            return super().init_train_tqdm()
+        with redirect_stdout(Lines(sys.stdout)):  # type: ignore[type-var]
+            return super().init_train_tqdm()
+
+    def init_validation_tqdm(self) -> Tqdm:
+        return super().init_validation_tqdm() if sys.stdout.isatty() else Tqdm(disable=True)
+
+    def init_sanity_tqdm(self) -> Tqdm:
+        return super().init_sanity_tqdm() if sys.stdout.isatty() else Tqdm(disable=True)
 
     @property
     def total_train_batches(self) -> int:

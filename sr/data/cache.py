@@ -126,7 +126,7 @@ class ImageStore(Images):
         try:
             images, offset = [], 0
             with unfinished[0].open("wb") as file:
-                bar = tqdm(_ordered(source), f"decoding {self.label}", len(source), unit="image", delay=1)
+                bar = tqdm(_ordered(source), f"decoding {self.label}", len(source), unit="image", delay=1, disable=None)
                 for picture, (digest, thumbnail) in bar:
                     entry = {"shape": list(picture.pixels.shape[:2]), "offset": offset, "grey": picture.grey}
                     images.append({**entry, "digest": digest, "thumbnail": thumbnail.tobytes().hex()})

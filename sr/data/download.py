@@ -92,7 +92,7 @@ def _receive(archive: Archive, part: Path) -> bool:
 
 
 def _bar(text: str, total: int | None, initial: int = 0) -> tqdm[Any]:
-    return tqdm(desc=text, total=total, initial=initial, unit="B", unit_scale=True, delay=1)
+    return tqdm(desc=text, total=total, initial=initial, unit="B", unit_scale=True, delay=1, disable=None)
 
 
 def _interrupted(archive: Archive, part: Path, why: object) -> UserError:
@@ -144,7 +144,7 @@ def unpack(path: Path, folder: str | Path) -> None:
                     )
                 if outside:
                     raise UserError(f"{path} holds names that lead out of the folder: {outside[:3]}. Not unpacked")
-                for name in tqdm(names, f"unpacking {path.name}", unit="file", delay=1):
+                for name in tqdm(names, f"unpacking {path.name}", unit="file", delay=1, disable=None):
                     archive.extract(name, temporary)
         else:
             with tarfile.open(path) as archive_tar:

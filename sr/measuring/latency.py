@@ -42,7 +42,9 @@ def latencies(
     lr = torch.rand(1, 3, *size, device=device)
     times: dict[str, list[float]] = {name: [] for name in models}
     ready = {name: model.to(device).eval() for name, model in models.items()}
-    with tqdm(total=(rounds + 1) * len(ready), desc="latency", unit="pass", leave=False, dynamic_ncols=True) as bar:
+    with tqdm(
+        total=(rounds + 1) * len(ready), desc="latency", unit="pass", leave=False, dynamic_ncols=True, disable=None
+    ) as bar:
         for number in range(rounds + 1):
             for name, model in ready.items():
                 started = _now(device)

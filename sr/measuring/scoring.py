@@ -101,7 +101,7 @@ def score_set(
     if middle is not None and any(max(grid) * data.scale > middle for grid in data.pairs("test").grids[:images]):
         name += f" middle {middle}"
     bar = {"desc": f"{label} on {name}", "unit": "image", "total": images or len(loader), "leave": False}
-    for batch in tqdm(islice(loader, images), dynamic_ncols=True, **bar):
+    for batch in tqdm(islice(loader, images), dynamic_ncols=True, disable=None, **bar):
         batch = data.to_float(batch if middle is None else _middle(batch, middle), device, measuring=True)
         for source, group in groups.items():
             own = source != DATA
