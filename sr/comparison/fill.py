@@ -27,6 +27,8 @@ from sr.scores.published import comparable
 from sr.scores.score import Score, averages
 
 log = logging.getLogger(__name__)
+# Of a run's words those that choose a config by its name, not by its place, or set a value that looks nothing up.
+PLAIN = re.compile(r"[+]{0,2}(\w+=\w+|(data_dir|cache_dir|\w+(\.\w+)+)=[^${}\\]*)")
 FALLBACK = "bundled"  # photos that are there without any download
 SEEN = "y"  # the protocol whose score stands beside a crop
 
@@ -194,8 +196,12 @@ def _warn(what: str, error: Exception) -> None:
 
 def set_words(run: Run, words: Words) -> list[str]:
     """What was typed about image sets for a run, less what would build or look up something, then what is typed now."""
-    places = [f"{key}={quoted(run.config[key])}" for key in ("data_dir", "cache_dir") if key in run.config]
-    theirs = [text for text in run.overrides if not re.search(r"_target_|[${}\\]", text)]
+    places = [
+        f"{key}={quoted(run.config[key])}"
+        for key in ("data_dir", "cache_dir")
+        if "$" not in str(run.config.get(key, "$"))
+    ]
+    theirs = [text for text in run.overrides if PLAIN.fullmatch(text) and "_target_" not in text]
     about_sets = Words([*theirs, *places, *words.texts]).only(
         lambda key: declared(key).sets and key not in ("scale", "data")
     )

@@ -80,7 +80,7 @@ def read(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict) or "sr" not in content or "state_dict" not in content:
         raise UserError(
             f"checkpoint {file} was not written by this project: it does not say which architecture it is of. "
-            "Only checkpoints of training runs can be given here"
+            f"Only checkpoints of training runs can be given here; an author's file is measured with weights={file}"
         )
     _refuse_other_kinds(content, file)
     metadata = content["sr"]

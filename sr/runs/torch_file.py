@@ -61,7 +61,7 @@ def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
         raise
     except pickle.UnpicklingError as error:
         if not zipfile.is_zipfile(path) and not _pickled(path):
-            raise UserError(f"{path} is no file of PyTorch weights") from error
+            raise UserError(f"{path} is no file of PyTorch weights, or not a whole one") from error
         raise UserError(
             f"{path} is refused: it holds more than tensors and plain values, and loading it would run code from the "
             f"file ({reason(error)}). Ask its author for a state dict: torch.save(model.state_dict(), ...)"

@@ -244,7 +244,8 @@ def test_containers_that_grow_are_refused(tmp_path):
 
 def test_words_of_a_run_look_nothing_up_in_a_comparison():
     words = ["degradation.x='${oc.env:HOME}'", "data.a={_target_: x}", "data.lr=LR", "data._target_=os.getcwd"]
-    run = Run(Path("x"), "m", {}, words, [], [], None, 0, "finished", 0)
+    words += ["degradation=../../tmp/evil", "degradation@data.x=../../evil", "degradation/../x=y"]
+    run = Run(Path("x"), "m", {"data_dir": "${oc.env:HOME}"}, words, [], [], None, 0, "finished", 0)
     assert set_words(run, Words()) == ["++data.lr=LR"]
 
 
