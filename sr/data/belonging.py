@@ -8,9 +8,11 @@ import json
 import logging
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
+from uuid import uuid4
 
 import numpy as np
 
@@ -209,9 +211,10 @@ def looked_at(hr: Images, lr: Images, hr_of: Sequence[int], scale: int, cache_di
     thumbnails = [f.thumbnail for f in hr.fingerprints]
     fits = each(lambda i: fit(hr[hr_of[i]], lr[i], thumbnails[hr_of[i]], scale), len(lr))
     found = judge(hr, lr, hr_of, fits, scale)
-    part = kept.with_suffix(f".{id(found)}.tmp")
-    part.write_text(json.dumps(found._asdict()))
-    part.replace(kept)
+    part = kept.with_suffix(f".{uuid4().hex}.tmp")  # of several processes each writes its own
+    with suppress(OSError):  # looking again costs little
+        part.write_text(json.dumps(found._asdict()))
+        part.replace(kept)
     return found
 
 
