@@ -134,7 +134,8 @@ def planned(composed: DictConfig, job: Job) -> Plan:
     setups = build.setups(cfg, configs, models)
     name, config = str(cfg.choices.model), plain(cfg)
     entry = Entry(name, models[-1], published_name(plain(configs[-1].cfg.model), name))
-    rehearse([entry], test_sets, cfg.protocols, setups[-1].metrics, cfg.budget.test_middle)
+    middle = cfg.budget.get("test_middle")  # which budgets of older runs do not have
+    rehearse([entry], test_sets, cfg.protocols, setups[-1].metrics, middle)
     for module, setup in zip(data, setups, strict=True):
         for one in module.modules.values() if isinstance(module, MultiScale) else [module]:
             assert isinstance(one, SRDataModule)
