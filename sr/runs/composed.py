@@ -117,11 +117,12 @@ def read(folder: Path) -> Composed:
         raise UserError(f"{file} is not what a run of this project writes there")
     raw = upgraded(raw)
     if not mine:
-        if wrong := [key for key, value in flat(raw).items() if not yaml_file.pure(str(value), reads)]:
-            raise UserError(
-                f"{file} is refused: this run was not begun by you here, and {wrong[0]}={flat(raw)[wrong[0]]} reads "
-                "more than the config. Write the value itself there"
-            )
+        for key, value in flat(raw).items():
+            if not yaml_file.pure(str(value), reads):
+                raise UserError(
+                    f"{file} is refused: nothing shows that you began this run here, and {key}={value} reads more than "
+                    "the config. Write the value itself there"
+                )
         yaml_file.resolved(raw)
         refuse_foreign(raw, file)
     try:

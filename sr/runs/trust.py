@@ -71,8 +71,8 @@ def refuse_foreign(config: Mapping[str, Any], source: object) -> None:
     named += [v for v in _values(config) if isinstance(v, str) and ADDRESS.match(v)]
     if wrong := [str(name) for name in dict.fromkeys(map(str, named)) if not trusts(str(name))]:
         raise UserError(
-            f"{source} is refused: this run was not begun by you here, and it names {some(wrong)}, which is not part "
-            f"of this project. {how_to_trust(wrong)}"
+            f"{source} is refused: nothing shows that you began this run here, and it names {some(wrong)}, which is "
+            f"not part of this project. {how_to_trust(wrong)}"
         )
 
 

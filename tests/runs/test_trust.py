@@ -127,7 +127,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize(("values", "told"), FOREIGN.values(), ids=FOREIGN)
 def test_a_run_of_somebody_else_builds_only_what_computes(begun, payload, tmp_path, values, told):
-    with pytest.raises(UserError, match="not begun by you") as caught:
+    with pytest.raises(UserError, match="nothing shows that you began") as caught:
         composed.read(changed(begun, tmp_path / "theirs", **values))
     assert told in str(caught.value) and not payload.exists()
 
@@ -167,7 +167,7 @@ def test_own_runs_go_on_with_what_was_typed_wherever_they_lie(begun, tmp_path, p
     assert trusts("evilrun.payload.call") and not payload.exists(), "its checkpoints may name what it names"
     record = tmp_path / "own" / composed.RECORD
     record.write_text(record.read_text().replace("payload.call", "payload.calls"))
-    with pytest.raises(UserError, match="not begun by you"):
+    with pytest.raises(UserError, match="nothing shows that you began"):
         composed.read(tmp_path / "own")
 
 
