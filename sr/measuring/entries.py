@@ -1,6 +1,7 @@
 """Authors' files and the papers' figures, for the entry scripts: what `weights=` means, which paper a model is of."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -38,3 +39,14 @@ def published_name(node: Mapping[str, Any], name: str = "") -> str:
 
 def _settings(node: Mapping[Any, Any]) -> dict[str, Any]:
     return {k: v for k, v in node.items() if k != "scale"}
+
+
+def trained_in(metadata: Mapping[str, Any]) -> list[Path]:
+    """The folders of one's own that a checkpoint's run took its training images from."""
+    config = metadata.get("config")
+    data = config.get("data") if isinstance(config, Mapping) else None
+    if not isinstance(data, Mapping) or not str(data.get("_target_")).endswith(".Folder"):
+        return []
+    given = data.get("train") or data.get("root")
+    names = given if isinstance(given, list) else [given]
+    return [Path(name).expanduser().resolve() for name in names if isinstance(name, str) and "\0" not in name]

@@ -14,7 +14,7 @@ from sr.compose.words import listed
 from sr.data.module import SRDataModule
 from sr.errors import UserError
 from sr.layers.statistics import batch_norms, with_own_statistics
-from sr.measuring.entries import paper_of, weights_entries
+from sr.measuring.entries import paper_of, trained_in, weights_entries
 from sr.measuring.scoring import BASELINE, Entry, pick_device, score_all
 from sr.metrics.metric import get_metrics
 from sr.models.base import SuperResolver
@@ -38,6 +38,14 @@ def evaluate(cfg: DictConfig) -> None:
     for scale, entries in by_scale.items():
         sets = build_sets(scale, cfg)
         refuse_missing(sets)
+        for data in sets:
+            measured = {place for path in data.pairs("test").paths for place in path.resolve().parents}
+            for entry in entries:
+                if shared := measured.intersection(trained_in(entry.model.metadata)):
+                    log.warning(
+                        f"warning: {entry.name} was trained on images of {min(shared)}, which are among those of "
+                        f"{data.test_name}: its figures on them flatter it"
+                    )
         if cfg.baseline and all(e.name != BASELINE for e in entries):
             entries = [Entry(BASELINE, Bicubic(scale)), *entries]
         planned.append((folder / f"x{scale}" if len(by_scale) > 1 else folder, entries, sets))

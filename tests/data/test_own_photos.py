@@ -38,6 +38,10 @@ def test_one_folder_is_trained_on_and_its_held_out_share_is_measured(command: An
     assert len(held_out) == 3 and len(alone.train_pairs()) == 10
     expected = held_out - (twins if len(held_out & twins) == 1 else set())
     assert measured(run.folder) == {("my photos held-out", name) for name in expected}
+    typed = [f"checkpoint={run.folder}", "benchmarks=[folder]", f"data.root={many}", "panels=0"]
+    whole = command("evaluate.py", *typed, folder="whole")
+    assert whole.code == 0 and "was trained on images of" in whole.out + whole.err, whole
+    assert len(measured(whole.folder)) == 13
 
 
 def test_to_measure_a_folder_is_to_measure_all_of_it(folder: Callable[..., Folder]) -> None:
