@@ -46,7 +46,7 @@ class ImageStore(Images):
         self.paths, self.key, self.label = source.paths, source.key, label
         self.cache_dir = Path(cache_dir).expanduser().absolute()
         files = "\n".join(str(p.absolute()) for p in source.paths)
-        digest = hashlib.blake2b(f"{source.key}\n{files}".encode(), digest_size=8).hexdigest()
+        digest = hashlib.blake2b(os.fsencode(f"{source.key}\n{files}"), digest_size=8).hexdigest()
         slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
         self.index_path = self.cache_dir / f"{slug}-{digest}.json"
         self._pixels: np.ndarray | None = None

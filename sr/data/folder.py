@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sr.data.missing import images_below, left_out, missing
-from sr.data.pairs import ImagePair, pair_by_name
+from sr.data.pairs import ImagePair, hr_stem, lr_stems, pair_by_name
 from sr.data.split import SplitModule, split_by_name
 from sr.errors import UserError, some
 
@@ -113,12 +113,23 @@ class Folder(SplitModule):
             for place, hr in groups.items():
                 own = small if small is None else small.get(place, [])
                 pairs.append(pair_by_name(hr, own, self.scale, self.hr_name, self.lr_name))
+        if not lr:
+            self._tell_of_lr([pair.hr for group in pairs for pair in group])
         if not lr and (given := [p for p, own in self.lr.items() if own]):
             self._tell(
                 f"warning: data.{given[0]}_lr gives LR, but that of {_joined(folders)} is made by the degradation, so "
                 f"that figures on it may say little. If its LR is on disk too, type data.{part}_lr=<its folder>"
             )
         return _distinct(pairs)
+
+    def _tell_of_lr(self, files: Sequence[Path]) -> None:
+        """Warn where names say that LR lies among what is taken for HR."""
+        marked = {(p.parent, hr_stem(p, self.scale)) for p in files if hr_stem(p, self.scale) != p.stem}
+        if found := [p for p in files if any((p.parent, stem) in marked for stem in lr_stems(p, self.scale)[1:])]:
+            self._tell(
+                f"warning: {len(found)} files are taken for HR whose names are those of LR: {some(found)}. If they "
+                f"are, type their folder for LR, too: data.train_lr (val_lr, test_lr)={found[0].parent}"
+            )
 
     def _lr_below(self, part: str, folder: Path, places: set[Path]) -> dict[Path, list[Path]]:
         """The LR images that lie as HR's do; in a sub-folder X4 where the folder has them by scale."""

@@ -1,6 +1,7 @@
 """Pixels of LR-HR pairs: whole images and aligned crops, whatever LR is (files, cached, or made on the fly)."""
 
 import hashlib
+import os
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
@@ -79,7 +80,7 @@ class PairSet(Pairs):
         check_sizes(pairs, scale)
         self.scale, self.degradation, self.label = scale, degradation, label
         self._to_check = check_pairs and cache_dir is None  # what is decoded on demand is looked at by `verify`
-        self.names = [p.name for p in pairs]
+        self.names = [os.fsencode(p.name).decode(errors="replace") for p in pairs]
         self.paths = [p.hr for p in pairs]
         unique = {path: i for i, path in enumerate(dict.fromkeys(self.paths))}
         self._hr_of = [unique[p] for p in self.paths]  # several LR may share one HR
@@ -112,7 +113,7 @@ class PairSet(Pairs):
         """LR of a whole image; a random degradation is seeded by the file's name, so it is always the same."""
         s = self.scale
         h, w = pixels.shape[0] // s * s, pixels.shape[1] // s * s
-        seed = int.from_bytes(hashlib.blake2b(path.name.encode(), digest_size=7).digest(), "big")
+        seed = int.from_bytes(hashlib.blake2b(os.fsencode(path.name), digest_size=7).digest(), "big")
         return self._run(pixels[:h, :w], seed)
 
     def _run(self, pixels: np.ndarray, seed: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def split_by_name(pairs: list[ImagePair], share: float) -> tuple[list[ImagePair]
     """
     if share == 0:
         return pairs, []
-    names = sorted({p.hr for p in pairs}, key=lambda p: (hashlib.blake2b(p.name.encode()).digest(), str(p)))
+    names = sorted({p.hr for p in pairs}, key=lambda p: (hashlib.blake2b(os.fsencode(p.name)).digest(), str(p)))
     if len(names) < 2:
         raise UserError(f"one image ({names[0]}) cannot serve for training and validation: add more images")
     held_out = set(names[: min(len(names) - 1, max(1, round(share * len(names))))])

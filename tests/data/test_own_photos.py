@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,29 @@ def test_what_is_left_out_of_a_folder_is_counted(
         data.check("fit")
         data.check("test")
     assert caplog.text.count("7 images; left out: 3 files (2 .heic, 1 .txt) and 1 sub-folders") == 1
+
+
+def test_lr_among_hr_is_told(
+    folder: Callable[..., Folder], tmp_path: Path, write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    for i in range(2):
+        hr = Image.open(write(tmp_path / f"RealSR/Canon_{i}_HR.png", i))
+        hr.resize((24, 20), Image.Resampling.BICUBIC).save(tmp_path / f"RealSR/Canon_{i}_LR2.png")
+    place = tmp_path / "RealSR"
+    assert len(folder(root=place).test_pairs()) == 4 and "2 files are taken for HR" in caplog.text
+    caplog.clear()
+    pairs = folder(root=None, test=place, test_lr=place).test_pairs()
+    assert [p.name for p in pairs] == ["Canon_0", "Canon_1"] and not caplog.text
+
+
+def test_names_that_are_not_utf8_are_taken(command: Any, many: Path) -> None:
+    os.rename(many / "p0.png", os.fsencode(many) + b"/caf\xe9.png")
+    run = command("evaluate.py", "model=bicubic", "scale=2", "benchmarks=[folder]", f"data.root={many}")
+    assert run.code == 0, run
+    assert ("my photos", "caf\ufffd") in measured(run.folder)
+    data = Folder(root=many, scale=2, patch_size=8, cache_dir=many.parent / "cache")
+    data.check("fit")
+    assert len(data.pairs("train")) == 11
 
 
 @pytest.mark.shared
