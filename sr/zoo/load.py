@@ -102,7 +102,10 @@ def _tried(model: SuperResolver, family: Family, path: Path, range_: str | None,
         trial = try_out(model, family.white, range_, order)
     except RuntimeError as error:
         raise UserError(f"{path} looks like {family.name}, but does not run as such: {reason(error)}") from error
-    log.info(f"{path}: unknown to the zoo, recognised by keys and shapes as {family.name} x{model.scale}; {trial}")
+    log.info(
+        f"note: {path} is unknown to the zoo, recognised by keys and shapes as {family.name} x{model.scale}; {trial}. "
+        f"Its figures are those of our {family.name} with its weights: what has no weights, as dilation, may differ"
+    )
     if range_ is None and trial.psnr < trial.bicubic - HOPELESS:
         raise UserError(
             f"{path} is refused: it has the keys and shapes of {family.name}, but is another network or needs other "
