@@ -9,11 +9,16 @@ from collections.abc import Sequence
 from typing import Any
 
 if sys.excepthook is sys.__excepthook__:  # before the imports below, which take a second: Ctrl-C shows no traceback
-    sys.excepthook = lambda kind, error, where: (
-        print("\nstopped", file=sys.stderr)
-        if issubclass(kind, KeyboardInterrupt)
-        else sys.__excepthook__(kind, error, where)
-    )
+
+    def _told(kind: type[BaseException], error: BaseException, where: Any) -> None:
+        from sr.errors import interrupted
+
+        if interrupted(error):
+            print("\nstopped", file=sys.stderr)
+        else:
+            sys.__excepthook__(kind, error, where)
+
+    sys.excepthook = _told
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray, where it is the launcher, reports home otherwise
 
@@ -32,7 +37,7 @@ from sr.compose.keys import refuse_out_of_range
 from sr.compose.spelling import spelled_out
 from sr.compose.suggestions import explained
 from sr.compose.words import split
-from sr.errors import UserError, nearest, user_error
+from sr.errors import UserError, interrupted, nearest, user_error
 from sr.runs.place import emptied
 from sr.runs.trust import trust_what_was_typed
 from sr.sweeps.command import Sweep, prepared, row_folder
@@ -84,6 +89,8 @@ def main(command: str) -> None:
         with sweep.concluding():
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=command)(task)()
     except Exception as error:
+        if interrupted(error):
+            sys.exit("\nstopped")
         wrong = user_error(error)
         of_hydra = isinstance(error, HydraException | OmegaConfBaseException) or "Config group override" in str(error)
         if os.environ.get("HYDRA_FULL_ERROR") == "1" or not (wrong or of_hydra):

@@ -48,10 +48,17 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__
 
 
-def nearest(name: str, valid: Iterable[str]) -> str:
+def interrupted(error: BaseException | None) -> bool:
+    """Whether it is Ctrl-C, or what a library made of it while it tidied up."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__  # which has no circles: Python sees to that
+    return error is not None
+
+
+def nearest(name: object, valid: Iterable[str]) -> str:
     """' Did you mean ...?' with one or two of the valid names, or an empty string; capitals, - and _ are no matter."""
     names = {_folded(known): known for known in reversed(list(dict.fromkeys(valid)))}
-    asked = _folded(name)
+    asked = _folded(str(name))
     alike = difflib.SequenceMatcher(b=asked)
     close = [asked] if asked in names else difflib.get_close_matches(asked, list(names), n=2, cutoff=0.6)
     if len(close) == 2:  # a second one only if it is about as near

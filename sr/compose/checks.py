@@ -34,21 +34,27 @@ def check_targets(cfg: dict[str, Any]) -> None:
             )
 
 
-def built(node: Any, path: str, **extra: Any) -> Any:
+def built(node: Any, path: str, kind: type = object, **extra: Any) -> Any:
     """Instantiate a node of a config.
 
     Args:
         node: with a `_target_`, or a config that holds such.
         path: of its key, for the message.
+        kind: of what it must be.
         **extra: for Hydra's `instantiate`.
 
     Raises:
         UserError: what is built refuses its settings.
     """
+    if not OmegaConf.is_config(node) and not isinstance(node, dict):
+        raise UserError(f"{path}={node}: settings with a _target_ are wanted here, or null for none")
     try:
-        return hydra.utils.instantiate(node, **extra)
+        found = hydra.utils.instantiate(node, **extra)
     except Exception as error:
         raise user_error(error) or UserError(f"{path}: {reason(error.__cause__ or error)}") from error
+    if not isinstance(found, kind):
+        raise UserError(f"{path}: {node.get('_target_')} builds a {type(found).__name__}, which is no {kind.__name__}")
+    return found
 
 
 def without_leftovers(cfg: DictConfig, typed: Collection[str]) -> DictConfig:

@@ -55,8 +55,8 @@ def build_sets(scale: int, cfg: DictConfig) -> list[SRDataModule]:
 
 def _composed(name: str, scale: int) -> DictConfig:
     known = GlobalHydra.instance().config_loader().get_group_options("data", results_filter=ObjectType.CONFIG)
-    if name not in known:
-        raise UserError(f"benchmarks=[{name}]: no such set.{nearest(name, known)} There are {', '.join(known)}")
+    if not isinstance(name, str) or name not in known:
+        raise UserError(f"benchmarks=[{name}]: no such set.{nearest(str(name), known)} There are {', '.join(known)}")
     return hydra.compose("evaluate", overrides=[f"+data={name}", f"scale={scale}"])
 
 

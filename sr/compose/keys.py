@@ -25,6 +25,7 @@ WITHIN: dict[str, Key] = {
         "accelerator", "devices", "num_nodes", "strategy", "default_root_dir",
     )), HARMLESS),
     "trainer.*": Key(),
+    "figure.size": Key(least=1),
     "callbacks.panels.images": Key(result=False, least=0),
     "callbacks.panels.size": Key(result=False, least=1),
     "callbacks.panels*": HARMLESS,
@@ -72,7 +73,7 @@ def declared(path: str, of: type | None = None) -> Key:
         if fnmatchcase(path, pattern):
             return known
     first, *rest = re.split(r"[./@]", path)
-    if rest and rest[-1] in COUNTS and first not in ("data", "degradation", "budget"):
+    if rest and rest[-1] in COUNTS and first not in ("data", "degradation", "budget", "figure"):
         return COUNTS[rest[-1]]
     known = root(of).get(first, Key())
     return known.of_contents if rest else known

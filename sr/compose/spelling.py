@@ -13,6 +13,7 @@ FORMER = {  # words that stand for others, as earlier versions had them
     "compare": {"data": "benchmarks", "protocol": "protocols"},
 }
 NOTHING = ("experiment=null", "ablation=null")  # what is so anyway, and what Hydra does not take
+OPEN = ("parameter_groups", "stages", "losses")  # what stands in them has names of the user's own
 LISTS = ("benchmarks", "protocols")  # one name is a list too
 QUOTED = ("runs", "checkpoint", "weights", "filter", "sort")  # their words may hold what Hydra's grammar does not
 
@@ -45,6 +46,8 @@ def _spelled(command: str, argument: str) -> str:
         return models_listed(value)
     if key.startswith("data.") and "data" in former:
         return f"++{argument}"  # of whichever sets are named: no schema knows their keys
+    if key in OPEN or key.startswith("parameter_groups."):
+        return f"++{argument}"
     if key in ("callbacks", "logger") and value == "null":
         return f"{key}=[]"
     if not PLAIN.fullmatch(value) and value[:1] not in "'\"" and os.path.exists(value):
@@ -58,6 +61,8 @@ def _spelled(command: str, argument: str) -> str:
 
 def models_listed(value: str) -> str:
     """`model=all` becomes the list of every model, and one name a list: models are a multiple choice of measure."""
+    if value == "null":
+        return "model=[]"
     names = options("model") if value == "all" else [n.strip() for n in value.strip("[]'\" ").split(",")]
     return f"model=[{','.join(names)}]"
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import hydra
@@ -54,6 +55,17 @@ ELSEWHERE = {  # keys of BasicSR, KAIR, mmagic and others -> how the same is typ
     "degradation_type": "degradation",
 }  # fmt: skip
 
+TAKING = (
+    "--config-dir",
+    "-cd",
+    "--config-name",
+    "-cn",
+    "--config-path",
+    "-cp",
+    "--package",
+    "-p",
+)  # a word behind them
+
 
 def explained(error: Exception, command: str, arguments: Sequence[str]) -> str:
     """An error of Hydra's or OmegaConf's as one that says what to type; nothing of how they work.
@@ -81,11 +93,15 @@ def explained(error: Exception, command: str, arguments: Sequence[str]) -> str:
         for word in words.only(lambda key: (CONF / key).is_dir()):
             if not isinstance(word.parsed, str | list):
                 return f"{word.text}: choose one of the group by its name. {_one_of(word.key, word.value)}"
-    if unreadable := list(filter(None, map(_unreadable, arguments))):
+    if choice := re.match(r"You must specify '(\w+)'", str(error)):
+        return f"type {choice.group(1)}=...: {_one_of(choice.group(1), '')}"
+    typed_words = [word for flag, word in pairwise(["", *arguments]) if flag not in TAKING]
+    if unreadable := list(filter(None, map(_unreadable, typed_words))):
         return unreadable[0]
-    cause = re.sub(r"\s*(full_key|object_type|reference_type).*", "", str(error.__cause__ or ""))
+    cause = re.sub(r"field '\w+' is not Optional", "cannot be null", str(error.__cause__ or ""))
+    cause = re.sub(r"\s*(full_key|object_type|reference_type).*", "", cause)
     if str(error).startswith("Error merging override "):
-        return f"{str(error).removeprefix('Error merging override ')}: {cause}"
+        return f"{str(error).removeprefix('Error merging override ').lstrip('+')}: {cause}"
     kept = re.sub(r"\n\s*(full_key|object_type|reference_type|See https|Config search path|provider).*", "", str(error))
     return f"{kept.strip()}{f': {cause}' if cause else ''}"
 

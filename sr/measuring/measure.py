@@ -45,6 +45,8 @@ def measure(cfg: DictConfig) -> None:
     if not models:
         raise UserError(f"none of {', '.join(names)} is defined for scale={cfg.scale}")
     parameters = {name: _count(model) for name, model in models.items()}
+    if len(cfg.size) != 2:
+        raise UserError(f"size={list(cfg.size)}: give height and width, LR pixels: size=[96,96]")
     merged = {name: model.merged() for name, model in models.items()}
     device = pick_device(cfg.device)
     times: dict[str, Latency] = {}

@@ -66,7 +66,7 @@ def get_protocol(name: str | Mapping[str, Any]) -> Protocol:
         return _composed(**{"channel": "", **name})
     if name in PROTOCOLS:
         return PROTOCOLS[name]
-    if match := COMPOSED.fullmatch(name):
+    if match := COMPOSED.fullmatch(str(name)):
         return _composed(**{key: value for key, value in match.groupdict().items() if value})
     known = ", ".join(PROTOCOLS)
     raise UserError(f"there is no protocol {name!r}.{nearest(name, PROTOCOLS)} There are {known}; {HOW}")

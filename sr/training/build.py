@@ -7,6 +7,7 @@ from typing import Any
 import hydra
 import lightning.pytorch as L
 import torch
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from sr.callbacks import Checkpoints, NanGuard, Progress
@@ -165,16 +166,17 @@ def trainer(
     for key, node in cfg.callbacks.items():
         if node is not None:
             extra = {"folder": str(folder / "panels")} if key == "panels" else {}
-            callbacks.append(checks.built(node, f"callbacks.{key}", **extra))
+            callbacks.append(checks.built(node, f"callbacks.{key}", L.Callback, **extra))
     callbacks.append(last)  # after the others: an average of weights must have taken the step that is saved
     loggers: list[Any] = [CsvLog(folder)]
     known = {"facts": run_facts(folder, name, plain(cfg.choices), scale_name(cfg.scale), sweep, cfg.seed)}
     for key, node in cfg.logger.items():
         if node is not None:
-            ours = str(node.get("_target_")).startswith("sr.")  # another library's takes what it takes
-            loggers.append(checks.built(node, f"logger.{key}", **(known if ours else {}), _convert_="all"))
+            ours = OmegaConf.is_dict(node) and str(node.get("_target_")).startswith("sr.")
+            own: dict[str, Any] = known if ours else {}  # another library's takes what it takes
+            loggers.append(checks.built(node, f"logger.{key}", Logger, **own, _convert_="all"))
     callbacks += [hook for logger in loggers for hook in getattr(logger, "callbacks", [])]
-    strategy = (
+    strategy: dict[str, Any] = (
         {"strategy": "ddp_find_unused_parameters_true"} if partial_updates and cfg.trainer.strategy == "ddp" else {}
     )
     return checks.built(

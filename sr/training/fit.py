@@ -11,12 +11,13 @@ import lightning.pytorch as L
 import torch
 
 from sr.callbacks import Checkpoints
-from sr.errors import UserError
+from sr.errors import UserError, reason, user_error
 from sr.loggers import CsvLog
 from sr.runs import checkpoint
 from sr.runs.config import plain
 from sr.runs.latest import LAST, resume_command
 from sr.training.plan import Plan, Stage
+from sr.training.stage_configs import never_validated
 from sr.whole import copy_whole
 from sr.zoo.load import beginning
 
@@ -71,7 +72,10 @@ def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -
         if isinstance(logger, CsvLog) and resumed:
             logger.resume_at(step)
         elif not isinstance(logger, CsvLog):
-            logger.log_hyperparams(stages[0].metadata["config"])
+            try:
+                logger.log_hyperparams(stages[0].metadata["config"])
+            except Exception as error:  # a server that is not there, an address that is none
+                raise user_error(error) or UserError(f"{type(logger).__name__}: {reason(error)}") from error
     trainer.strategy.checkpoint_io = checkpoint.CheckpointFiles()
     if step >= stages[-1].end:
         log.info(f"this run is complete: {step:,} steps.")
@@ -122,10 +126,7 @@ def _warm_start(stage: Stage, former: Stage | None, folder: Path) -> None:
     elif source == "best":
         best = sorted((folder / "checkpoints").glob(f"stage{stage.number - 1}_*_best.ckpt"))
         if not best:
-            raise UserError(
-                f"stages.{stage.name}.init_from=best: stage {stage.number - 1} was never validated. Type a smaller "
-                "val_every_steps, or init_from=last for this stage"
-            )
+            raise never_validated(stage)
         source = str(best[0])
         content = checkpoint.read(source)
     elif source:

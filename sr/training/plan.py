@@ -27,7 +27,15 @@ from sr.runs import checkpoint
 from sr.runs.config import plain
 from sr.scores.published import goals
 from sr.training import budget, build
-from sr.training.stage_configs import StageConfig, at_scale, patches, refuse_malformed, scales, stage_configs
+from sr.training.stage_configs import (
+    StageConfig,
+    at_scale,
+    patches,
+    refuse_malformed,
+    refuse_without_best,
+    scales,
+    stage_configs,
+)
 from sr.training.timing import budget_factor
 
 
@@ -130,6 +138,7 @@ def planned(composed: DictConfig, job: Job) -> Plan:
     if cfg.budget.seconds is not None and cfg.budget.factor is None:
         cfg = budget.rescaled(cfg, budget_factor(cfg, configs, models, data, job), typed)
         configs = stage_configs(cfg, typed)
+    refuse_without_best(configs, cfg.val_every_steps)
     composed.budget.factor = cfg.budget.factor
     setups = build.setups(cfg, configs, models)
     name, config = str(cfg.choices.model), plain(cfg)

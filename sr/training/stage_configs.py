@@ -1,8 +1,9 @@
 """A run as a list of stages: each is the composed config with some of its keys changed."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -68,6 +69,27 @@ def refuse_malformed(stages: Mapping[Any, Any]) -> None:
             raise UserError(f"stages.{name}={node}: a stage is what changes in it, such as {{steps: 1000}}")
         if not re.fullmatch(r"[\w.-]+", str(name)):
             raise UserError(f"stages.{name}: files are named after a stage; use letters, figures, _ and -")
+
+
+def never_validated(stage: StageConfig) -> UserError:
+    """What to say where a stage is to begin from the best weights of one that has none."""
+    return UserError(
+        f"stages.{stage.name}.init_from=best: stage {stage.number - 1} is never validated. Type a smaller "
+        "val_every_steps, or init_from=last for this stage"
+    )
+
+
+def refuse_without_best(stages: Sequence[StageConfig], every: int) -> None:
+    """Raises a UserError for a stage that begins from the best of one that ends before its first validation.
+
+    Args:
+        stages: of a run.
+        every: optimizer steps between two validations.
+    """
+    for former, stage in pairwise(stages):
+        short = former.end - former.begin < every and former.begin // every == former.end // every
+        if stage.cfg.init_from == "best" and short:
+            raise never_validated(stage)
 
 
 def stage_configs(cfg: DictConfig, typed: Collection[str]) -> list[StageConfig]:

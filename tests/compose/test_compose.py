@@ -124,11 +124,16 @@ def test_what_a_key_of_another_toolbox_is_called_here_exists(command):
         ("trainer.strategy=nope", "invalid strategy name"),
         ("loss=adversarial", "sees images of 3 colours, SRCNN works on 1 (Y)"),
         ("hydra.run.dir=/dev/null/run", "Not a directory"),
+        ("callbacks.panels=3", "callbacks.panels=3: settings with a _target_ are wanted"),
+        ("+callbacks.x._target_=os.getcwd", "callbacks.x: os.getcwd builds a str, which is no Callback"),
+        ("+logger.x._target_=os.getcwd", "logger.x: os.getcwd builds a str, which is no Logger"),
+        ("stages={a: {}, b: {init_from: best}}", "stages.b.init_from=best: stage 1 is never validated"),
+        ("parameter_groups={nope: {lr_factor: 0.1}}", "the model has nothing named 'nope'"),
     ],
 )
 def test_what_cannot_be_is_told_before_the_first_step_without_a_traceback(command, typed, hint):
     begin = ["model=srcnn", "scale=2", "trainer=cpu", "budget=smoke", "benchmarks=[]"]
-    outcome = command("train.py", *begin, typed)
+    outcome = command("train.py", *begin, "val_every_steps=5", typed)
     assert outcome.code == 1 and hint in outcome.err and outcome.err.startswith("error: "), outcome
     assert not (outcome.folder / "checkpoints").exists()
 

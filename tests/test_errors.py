@@ -1,0 +1,68 @@
+"""What the system refuses is told as what the user can mend; what stops at once leaves no traceback."""
+
+import errno
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sr.errors import UserError, nearest, user_error
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(errno.ENOSPC, "Free some room"), (errno.EACCES, "rights"), (errno.EROFS, "can be written")]
+)
+def test_an_error_of_the_disk_names_the_place_and_what_to_do(number, told):
+    wrapped = RuntimeError("within")
+    wrapped.__cause__ = OSError(number, os.strerror(number), "out/last.ckpt")
+    found = str(user_error(wrapped))
+    assert found.startswith(f"out/last.ckpt: {os.strerror(number)}. ") and told in found
+    assert user_error(RuntimeError("a fault")) is None
+
+
+def test_an_error_that_is_raised_again_is_found_though_it_is_its_own_cause():
+    inner = UserError("mend this")
+    outer = RuntimeError("wrapped")
+    outer.__cause__, inner.__cause__ = inner, outer
+    assert user_error(outer) is inner and user_error(inner) is inner
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("BSRN", "bsrn"), ("set-5", "set5"), ("sett5", "set5"), ("urban", "urban100"), (3, "")]
+)
+def test_the_nearest_name(name, hint):
+    found = nearest(name, ["set5", "set14", "urban100", "bsrn", "bsrn_s"])
+    assert found == (f" Did you mean {hint}?" if hint else "")
+
+
+def test_a_disk_that_takes_no_more_ends_a_command_without_a_traceback(command):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # bytes of a file
+        outcome = command("evaluate.py", "model=bicubic", "scale=8")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert outcome.code == 1 and "File too large" in outcome.err and "Traceback" not in outcome.err, outcome
+
+
+@pytest.mark.parametrize("seconds", [0.4, 1.5])
+def test_ctrl_c_while_a_command_starts_shows_no_traceback(tmp_path, seconds):
+    started = "import sys; print('begun', flush=True); sys.argv = ['sr', 'train', 'model=bsrn']; "
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{started}from sr.cli import entry; entry()"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "WANDB_MODE": "disabled"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode != 0 and "Traceback" not in printed and "stopped" in printed, printed
