@@ -132,6 +132,8 @@ def main(arguments: list[str]) -> int:
                 print(convert(path))
         except UserError as error:
             failed.append(error)
+        except OSError as error:
+            failed.append(UserError(f"{error.filename or path} cannot be written: {error.strerror}"))
     for left in failed:
         print(left, file=sys.stderr)
     return int(bool(failed))

@@ -163,6 +163,20 @@ def test_one_command_mends_a_folder_and_keeps_the_originals(tmp_path):
     assert np.abs(read_image(place / "alpha16.png").pixels - white * 255).max() <= 0.51
 
 
+def test_a_conversion_that_cannot_be_written_is_told_and_loses_nothing(tmp_path, capsys, monkeypatch):
+    Image.new("I;16", (8, 8)).save(tmp_path / "a.png")
+    before = (tmp_path / "a.png").read_bytes()
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(convert, "write_image", full)
+    for words in ([str(tmp_path)], [str(tmp_path / "a.png")], [str(tmp_path / "nowhere.png")], []):
+        assert convert.main(words) == 1
+    assert capsys.readouterr().err.count("No space left") == 2
+    assert (tmp_path / "a.png").read_bytes() == before and [*tmp_path.iterdir()] == [tmp_path / "a.png"]
+
+
 def test_what_is_lost_by_no_one_is_simply_read(tmp_path):
     image = Image.fromarray(COLOUR)
     image.quantize(16).save(tmp_path / "palette.png")
