@@ -167,7 +167,8 @@ def test_a_conversion_that_cannot_be_written_is_told_and_loses_nothing(tmp_path,
     Image.new("I;16", (8, 8)).save(tmp_path / "a.png")
     before = (tmp_path / "a.png").read_bytes()
 
-    def full(*_, **__):
+    def full(target, _):
+        target.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(convert, "write_image", full)
