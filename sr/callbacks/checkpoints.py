@@ -81,7 +81,7 @@ class Checkpoints(L.Callback):
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
-        log.info("\nstopping after this step; Ctrl-C again to stop at once")
+        log.info("\nstopping after this step, and its validation if one is due; Ctrl-C again to stop at once")
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if self._previous_handler is not None:

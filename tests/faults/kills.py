@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -194,8 +195,8 @@ def ended(process: subprocess.Popen[bytes]) -> None:
 
 def differences(whole: Path, cut: Path) -> list[str]:
     """The files of a run that say something else than those of another one; times, hosts and attempts may differ."""
-    files = {"metrics.csv": figures, "results.csv": Path.read_text, "results_per_image.csv": Path.read_text,
-             "run.json": facts}  # fmt: skip
+    files: dict[str, Any] = {"metrics.csv": figures, "run.json": facts}
+    files |= {str(p.relative_to(whole)): Path.read_text for p in whole.rglob("results*.csv")}
     files |= {f"checkpoints/{p.name}": state for p in (whole / "checkpoints").glob("*.ckpt") if p.stem != "previous"}
     return [f for f, read in files.items() if not (cut / f).is_file() or not same(read(whole / f), read(cut / f))]
 
@@ -249,25 +250,30 @@ def random_vgg19() -> dict[str, torch.Tensor]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=40, help="signals that reach a run")
+    parser.add_argument("--kills", type=int, default=40, help="signals that reach a run, at least")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at once")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--most", type=int, default=2, help="kills of one run")
     parser.add_argument("--cases", default=",".join(c for c in CASES if "with" not in c), help=", ".join(CASES))
     parser.add_argument("--output", type=Path, help="a CSV file; a line for each kill")
     parser.add_argument("--folder", type=Path, help="where it works; what differs is kept there")
     chosen = parser.parse_args()
-    draw, kills, seconds, number = random.Random(chosen.seed), [], {}, 0
     folder = chosen.folder or Path(tempfile.mkdtemp(prefix="kills_"))
-    place, cases = Place(folder.resolve()), chosen.cases.split(",")
-    while len(kills) < chosen.kills:
-        case = cases[number % len(cases)]
-        if case not in seconds:
-            seconds[case] = place.whole(case)
-        number += 1
-        found = place.kill(number, case, draw, seconds[case], min(chosen.most, chosen.kills - len(kills)))
-        kills += found
-        for kill in found:
-            print(*asdict(kill).values(), sep="; ", flush=True)
+    place, cases, kills, number = Place(folder.resolve()), chosen.cases.split(","), [], 0
+
+    with ThreadPoolExecutor(chosen.jobs) as several:
+        seconds = dict(zip(cases, several.map(place.whole, cases), strict=True))
+
+        def killed(number: int) -> list[Kill]:
+            case = cases[(number - 1) % len(cases)]
+            return place.kill(number, case, random.Random(f"{chosen.seed} {number}"), seconds[case], chosen.most)
+
+        while len(kills) < chosen.kills:
+            for found in several.map(killed, range(number + 1, number + 1 + chosen.jobs)):
+                kills += found
+                for kill in found:
+                    print(*asdict(kill).values(), sep="; ", flush=True)
+            number += chosen.jobs
     identical = sum(kill.identical for kill in kills)
     print(f"{len(kills)} kills, {identical} identical (seed {chosen.seed})")
     if chosen.output:
