@@ -62,6 +62,7 @@ class Kill:
     """One signal that reached a run.
 
     Attributes:
+        seed: of the draw.
         run: its number.
         case: of CASES.
         signal: its name.
@@ -73,6 +74,7 @@ class Kill:
         differing: files that are not the same.
     """
 
+    seed: int
     run: int
     case: str
     signal: str
@@ -121,9 +123,9 @@ class Place:
                              f"{self.printed(named(case))}")  # fmt: skip
         return time.monotonic() - began
 
-    def kill(self, number: int, case: str, draw: random.Random, seconds: float, most: int) -> list[Kill]:
+    def kill(self, number: int, case: str, seed: int, seconds: float, most: int) -> list[Kill]:
         """Run a case, kill it up to `most` times at random moments, go on with it until it is done, and compare."""
-        run, kills = f"run{number}", []
+        run, kills, draw = f"run{number}", [], random.Random(f"{seed} {number}")
         while True:
             process = self.start(run, case)
             if len(kills) == most:
@@ -135,7 +137,9 @@ class Place:
             except subprocess.TimeoutExpired:
                 to = send(process, sent, draw)
                 resumed = (self.folder / run / "composed.yaml").is_file()
-                kills.append(Kill(number, case, sent.name, to, round(delay, 2), reached(self.folder / run), resumed))
+                kills.append(
+                    Kill(seed, number, case, sent.name, to, round(delay, 2), reached(self.folder / run), resumed)
+                )
                 ended(process)
                 continue
             if process.returncode == 0:  # before its moment
@@ -266,7 +270,7 @@ def main() -> None:
 
         def killed(number: int) -> list[Kill]:
             case = cases[(number - 1) % len(cases)]
-            return place.kill(number, case, random.Random(f"{chosen.seed} {number}"), seconds[case], chosen.most)
+            return place.kill(number, case, chosen.seed, seconds[case], chosen.most)
 
         while len(kills) < chosen.kills:
             for found in several.map(killed, range(number + 1, number + 1 + chosen.jobs)):
