@@ -15,8 +15,8 @@ FIGURES = sorted(p.stem for p in (ROOT / "conf/figure").glob("*.yaml"))
 def run(command, div2k):
     """The folder of a finished tiny run of a network with batch norm."""
     outcome = command(
-        "train.py", "model=repsr_m4c16", "scale=2", "data=div2k", f"data.root={div2k}", "budget=smoke", "benchmarks=[]",
-        folder="trained",
+        "train.py", "model=repsr_m4c16", "scale=2", "data=div2k", f"data.root={div2k}", "budget=smoke",
+        "budget.validations=4", "benchmarks=[]", folder="trained",
     )  # fmt: skip
     assert outcome.code == 0, outcome
     return outcome.folder
@@ -52,7 +52,7 @@ def test_one_run_gives_all_figures_of_models_and_runs(command, run, images):
     for name, *typed in (
         ("crop_grid", *given, *small), ("batch_norm", *given, *small, "figure.batch=2"),
         ("pasted_patch", *given, *small, "figure.margin=4"), ("kernels", given[0]), ("filters", given[0]),
-        ("jitter", f"runs={run}"), ("convergence", f"runs=[{run}]", "figure.labels=[ours]"),
+        ("jitter", f"runs={run}", "figure.share=1"), ("convergence", f"runs=[{run}]", "figure.labels=[ours]"),
         ("bubble", f"runs={run.parent}", "scale=2", "format=svg"),
         ("residuals", given[1], "figure.channels=[8]", "figure.num_blocks=2", "figure.steps=0"),
     ):  # fmt: skip
