@@ -52,7 +52,7 @@ def test_a_disk_that_takes_no_more_ends_a_command_without_a_traceback(command):
     assert outcome.code == 1 and "File too large" in outcome.err and "Traceback" not in outcome.err, outcome
 
 
-@pytest.mark.parametrize("seconds", [0.4, 1.5])
+@pytest.mark.parametrize("seconds", [0.4, pytest.param(1.5, marks=pytest.mark.slow)])
 def test_ctrl_c_while_a_command_starts_shows_no_traceback(tmp_path, seconds):
     started = "import sys; print('begun', flush=True); sys.argv = ['sr', 'train', 'model=bsrn']; "
     process = subprocess.Popen(

@@ -24,6 +24,7 @@ def test_a_quoted_name_is_read_as_it_was(name):
     assert Word(f"resume={quoted(name)}").value == Word(f"resume={quoted(name)}").parsed == name
 
 
+@pytest.mark.slow
 def test_the_commands_that_a_run_prints_go_on_with_it_in_a_folder_of_any_name(command, photos, tmp_path):
     folder, images = tmp_path / AWKWARD / "run", tmp_path / AWKWARD / "photos"
     photos(images, 3)
