@@ -282,7 +282,7 @@ def main() -> None:
     print(f"{len(kills)} kills, {identical} identical (seed {chosen.seed})")
     if chosen.output:
         with chosen.output.open("w", newline="") as f:
-            writer = csv.DictWriter(f, [field.name for field in fields(Kill)])
+            writer = csv.DictWriter(f, [field.name for field in fields(Kill)], lineterminator="\n")
             writer.writeheader()
             writer.writerows(map(asdict, kills))
     sys.exit(0 if identical == len(kills) else f"what differs is in {folder}")
