@@ -155,4 +155,5 @@ def test_killed_runs_end_as_those_that_nobody_killed(case, tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     with (tmp_path / "kills.csv").open(newline="") as f:
-        assert [row["identical"] for row in csv.DictReader(f)] == ["True", "True"]
+        found = [row["identical"] for row in csv.DictReader(f)]
+    assert len(found) >= 2 and set(found) == {"True"}
