@@ -157,7 +157,7 @@ def test_a_failed_run_does_not_look_finished(command, typed, kept):
 
 
 def test_nor_does_one_that_failed_after_its_training(command, typed, kept, monkeypatch):
-    monkeypatch.setattr("sr.training.final_scores.score_all", lambda *_: 1 / 0)
+    monkeypatch.setattr("sr.training.final_scores.score_all", lambda *_, **__: 1 / 0)
     outcome = command("train.py", *typed, "callbacks=[]")
     assert outcome.code == 1 and "ZeroDivisionError" in outcome.err, outcome
     assert kept(outcome.folder)[0].exit == 1
