@@ -1,7 +1,8 @@
 """Whether LR files show what their HR files show: each LR is held against its own HR, shrunk.
 
 Whole images are told apart by their thumbnails, which blur, noise and small shifts hardly change; a shift is measured
-on one crop of each image, where it has detail.
+on one crop of each image, where it has detail (`sr.data.shift`), and channels and brightness are compared, too
+(`sr.data.colours`).
 """
 
 import json
@@ -16,11 +17,13 @@ from uuid import uuid4
 
 import numpy as np
 
-from sr.data.images import THUMBNAIL, Fingerprint, Images, each, fingerprint
+from sr.data.colours import difference
+from sr.data.images import Fingerprint, Images, each, fingerprint
+from sr.data.shift import Fit, fit
 from sr.errors import LINES, UserError, some
 
 log = logging.getLogger(__name__)
-RULES = 1  # raise it when other pairs are found: what was found by older rules is then looked at anew
+RULES = 2  # raise it when other pairs are found: what was found by older rules is then looked at anew
 
 # Correlations of 16x16 grey thumbnails. Of one photo: 0.99 and more.
 SAME = 0.9
@@ -32,7 +35,6 @@ ONE_COLOUR = 1.0  # the same of an LR that shows nothing
 UNRELATED = 0.3
 SURE = 0.5  # a shift is believed from here on
 GAIN = 0.03  # and only if it fits by so much better than none
-CROP, SEARCH = 64, 8  # LR pixels: side of the crop, and how far it is moved to each side
 LEAST_SHIFT = 0.3  # LR pixels
 TURNS = ("turned by 90 degrees", "turned by 180 degrees", "turned by 270 degrees", "mirrored", "turned and mirrored")
 
@@ -40,78 +42,21 @@ TURNS = ("turned by 90 degrees", "turned by 180 degrees", "turned by 270 degrees
 REALISTIC = re.compile(r".+x4(m|d|w\d*)")
 
 
-class Fit(NamedTuple):
-    """How a crop of LR fits HR.
+class Look(NamedTuple):
+    """What the pixels of a pair say beyond their thumbnails.
 
     Attributes:
-        best: correlation at the best shift; None where the crop has no detail.
-        gain: by how much it is better than without a shift.
-        shift: (down, right), in LR pixels, of the place in HR that fits.
+        fit: of a crop of LR, to HR.
+        colours: how LR's differ from HR's, in words.
     """
 
-    best: float | None
-    gain: float = 0.0
-    shift: tuple[float, float] = (0.0, 0.0)
+    fit: Fit
+    colours: str
 
 
-def fit(hr: np.ndarray, lr: np.ndarray, thumbnail: np.ndarray, scale: int) -> Fit:
-    """Move a crop of LR over HR.
-
-    Args:
-        hr: (H, W, 3) uint8.
-        lr: (h, w, 3) uint8.
-        thumbnail: (16, 16) of HR: where it changes most, the crop lies.
-        scale: enlargement factor.
-    """
-    h, w = (min(a // scale, b) for a, b in zip(hr.shape[:2], lr.shape[:2], strict=True))
-    side = min(CROP, h - 4, w - 4)
-    if side < 8:
-        return Fit(None)
-    reach = min(SEARCH, (min(h, w) - side) // 2)
-    cells = thumbnail.astype(np.float64)
-    change = np.abs(np.diff(cells, axis=0))[:, :-1] + np.abs(np.diff(cells, axis=1))[:-1]
-    cell_y, cell_x = np.unravel_index(int(change.argmax()), change.shape)
-    y = int(np.clip((cell_y + 1) * h // THUMBNAIL - side // 2, reach, h - side - reach))
-    x = int(np.clip((cell_x + 1) * w // THUMBNAIL - side // 2, reach, w - side - reach))
-    crop = _gradient(lr[y : y + side, x : x + side, 1].astype(np.float64))
-    around = hr[(y - reach) * scale : (y + side + reach) * scale, (x - reach) * scale : (x + side + reach) * scale, 1]
-    wide = side + 2 * reach
-    field = _gradient(around.reshape(wide, scale, wide, scale).mean((1, 3)))
-    energy = float((np.abs(crop) ** 2).mean())
-    if energy < 1 or float((np.abs(field) ** 2).mean()) < 1:  # square of a level a pixel
-        return Fit(None)
-    size = field.shape
-    product = np.fft.ifft2(np.fft.fft2(field) * np.conj(np.fft.fft2(crop, size))).real
-    steps = 2 * reach + 1
-    norm = np.sqrt(energy * crop.size * np.maximum(_window_sums(np.abs(field) ** 2, len(crop)), 1))
-    match = product[:steps, :steps] / norm
-    row, column = (int(v) for v in np.unravel_index(int(match.argmax()), match.shape))
-    (down, rise), (right, more) = _top(match[:, column], row), _top(match[row], column)
-    best = float(match[row, column]) + rise + more
-    return Fit(best, best - float(match[reach, reach]), (down - reach, right - reach))
-
-
-def _gradient(grey: np.ndarray) -> np.ndarray:
-    """(h, w) -> (h - 1, w - 1) complex: the change to the right, and downwards as the imaginary part."""
-    return np.diff(grey, axis=1)[:-1] + 1j * np.diff(grey, axis=0)[:, :-1]
-
-
-def _window_sums(values: np.ndarray, side: int) -> np.ndarray:
-    """Sums over all squares of a side."""
-    sums = np.pad(values, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-    return sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
-
-
-def _top(line: np.ndarray, at: int) -> tuple[float, float]:
-    """Place of the top of the parabola through a peak and its neighbours, and how far it rises above the peak."""
-    if not 0 < at < len(line) - 1:
-        return float(at), 0.0
-    before, peak, after = (float(v) for v in line[at - 1 : at + 2])
-    bend = before - 2 * peak + after
-    if bend >= 0:
-        return float(at), 0.0
-    move = 0.5 * (before - after) / bend
-    return at + move, -0.25 * (before - after) * move
+def look_at(hr: np.ndarray, lr: np.ndarray, thumbnail: np.ndarray, scale: int) -> Look:
+    """See `sr.data.shift.fit`."""
+    return Look(fit(hr, lr, thumbnail, scale), difference(hr, lr, scale))
 
 
 class Findings(NamedTuple):
@@ -121,14 +66,14 @@ class Findings(NamedTuple):
     suspicious: list[str]
 
 
-def judge(hr: Images, lr: Images, hr_of: Sequence[int], fits: Sequence[Fit], scale: int) -> Findings:
+def judge(hr: Images, lr: Images, hr_of: Sequence[int], looks: Sequence[Look], scale: int) -> Findings:
     """Decide for each LR file what it shows.
 
     Args:
         hr: HR images.
         lr: LR images.
         hr_of: which HR belongs to each LR.
-        fits: of a crop of each.
+        looks: at each pair.
         scale: enlargement factor.
     """
     found = Findings([], [])
@@ -151,15 +96,17 @@ def judge(hr: Images, lr: Images, hr_of: Sequence[int], fits: Sequence[Fit], sca
                 wrong = f"shows {hr.paths[other]}, not {hr.paths[own]}"
             elif max(turns) > max(SAME, likeness + CLEARLY):
                 wrong = f"is {TURNS[int(np.argmax(turns))]} against {hr.paths[own]}"
-            elif likeness < DOUBTFUL and (best := fits[i].best) is not None and best < UNRELATED:
+            elif likeness < DOUBTFUL and (best := looks[i].fit.best) is not None and best < UNRELATED:
                 wrong = f"shows nothing of {hr.paths[own]}"
         if wrong:
             doubt = REALISTIC.fullmatch(name.stem) or ("nothing" in wrong and likeness > UNLIKE)
             (found.suspicious if doubt else found.wrong).append(f"{name} {wrong}")
-        elif (best := fits[i].best) is not None and best > SURE and fits[i].gain > GAIN:
-            down, right = (round(v * scale) for v in fits[i].shift)
-            if max(map(abs, fits[i].shift)) >= LEAST_SHIFT:
-                found.suspicious.append(f"{name} fits {hr.paths[own].name} {_moved(down, right)}")
+            continue
+        odd, (best, gain, shift) = [looks[i].colours] if looks[i].colours else [], looks[i].fit
+        if best is not None and best > SURE and gain > GAIN and max(map(abs, shift)) >= LEAST_SHIFT:
+            odd.append(f"fits {hr.paths[own].name} {_moved(*(round(v * scale) for v in shift))}")
+        if odd:
+            found.suspicious.append(f"{name} {' and '.join(odd)}")
     return found
 
 
@@ -209,8 +156,8 @@ def looked_at(hr: Images, lr: Images, hr_of: Sequence[int], scale: int, cache_di
     except (OSError, ValueError, TypeError):
         pass
     thumbnails = [f.thumbnail for f in hr.fingerprints]
-    fits = each(lambda i: fit(hr[hr_of[i]], lr[i], thumbnails[hr_of[i]], scale), len(lr))
-    found = judge(hr, lr, hr_of, fits, scale)
+    looks = each(lambda i: look_at(hr[hr_of[i]], lr[i], thumbnails[hr_of[i]], scale), len(lr))
+    found = judge(hr, lr, hr_of, looks, scale)
     part = kept.with_suffix(f".{uuid4().hex}.tmp")  # of several processes each writes its own
     with suppress(OSError):  # looking again costs little
         part.write_text(json.dumps(found._asdict()))
@@ -221,12 +168,12 @@ def looked_at(hr: Images, lr: Images, hr_of: Sequence[int], scale: int, cache_di
 def decoded(hr: Images, lr: Images, hr_of: Sequence[int], scale: int) -> Findings:
     """As `judge`, of images that are decoded here, once; their fingerprints are kept."""
 
-    def look(i: int) -> tuple[Fingerprint, Fingerprint, Fit]:
+    def look(i: int) -> tuple[Fingerprint, Fingerprint, Look]:
         large, small = hr[hr_of[i]], lr[i]
         known = fingerprint(large)
-        return known, fingerprint(small), fit(large, small, known.thumbnail, scale)
+        return known, fingerprint(small), look_at(large, small, known.thumbnail, scale)
 
     looked = each(look, len(lr))
     of_hr = {own: known for own, (known, _, _) in zip(hr_of, looked, strict=True)}
     hr.fingerprints, lr.fingerprints = [of_hr[i] for i in range(len(hr))], [small for _, small, _ in looked]
-    return judge(hr, lr, hr_of, [f for _, _, f in looked], scale)
+    return judge(hr, lr, hr_of, [seen for _, _, seen in looked], scale)

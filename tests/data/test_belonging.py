@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,12 @@ def realistic(hr: np.ndarray, seed: int) -> np.ndarray:
     return (shrunk(np.asarray(blurred)) + rng.normal(0, 25, (40, 50, 3))).clip(0, 255).astype(np.uint8)
 
 
+def jpeg(pixels: np.ndarray) -> np.ndarray:
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "jpeg", quality=40)
+    return np.asarray(Image.open(file))
+
+
 @pytest.fixture
 def opened(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Callable[..., str]:
     """opened(make, suffix) -> what is told about pairs whose LR is make(HR, number), in training and in measuring."""
@@ -75,7 +82,7 @@ def opened(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Callable[..., st
         lambda hr, _: shrunk(hr),
         lambda hr, _: np.asarray(Image.fromarray(hr).resize((50, 40), Image.Resampling.LANCZOS)),
         lambda hr, i: (shrunk(hr) + np.random.default_rng(i).normal(0, 20, (40, 50, 3))).clip(0, 255).astype(np.uint8),
-        lambda hr, _: 255 - (255 - shrunk(hr)) // 2,  # brighter
+        lambda hr, _: jpeg(shrunk(hr)),
     ],
 )
 def test_right_pairs_pass_without_a_word(opened: Callable[..., str], make: Make) -> None:
@@ -107,6 +114,25 @@ def test_a_shift_is_a_warning_that_names_it(opened: Callable[..., str], down: in
     assert "warning: 3 LR files" in told and words in told and "0x4.png" in told
 
 
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda lr: lr[..., ::-1], "has its channels swapped: they are BGR\n"),
+        (lambda lr: (lr[..., ::-1] * 0.6).astype(np.uint8), "they are BGR and is darker by a factor of 0.60"),
+        (lambda lr: np.repeat(lr.mean(2, keepdims=True), 3, 2).astype(np.uint8), "is grey, HR is coloured\n"),
+        (lambda lr: (lr * 0.6).astype(np.uint8), "is darker by a factor of 0.6"),
+        (lambda lr: 255 - (255 - lr) // 2, "has 0.50 times the contrast and is moved by +128 levels"),
+        (lambda lr: (lr * [1, 1, 0.7]).astype(np.uint8), "has other means of R, G and B ("),
+    ],
+)
+def test_other_colours_are_a_warning_that_names_them(
+    opened: Callable[..., str], make: Callable[[np.ndarray], np.ndarray], words: str
+) -> None:
+    told = opened(lambda hr, _: np.ascontiguousarray(make(shrunk(hr))))
+    assert "warning: 3 LR files" in told and told.count(words.strip()) == 3 and "0x4.png" in told
+    assert words in told + "\n"
+
+
 @pytest.mark.parametrize("suffix", ["x4m", "x4d", "x4w1"])
 def test_the_realistic_tracks_are_never_errors(opened: Callable[..., str], suffix: str) -> None:
     assert not opened(realistic, suffix).startswith("error")
@@ -117,3 +143,14 @@ def test_the_cases(shared: Path, tmp_path: Path) -> None:
     case = shared / "cases/pairs/swap"
     with pytest.raises(UserError, match="2 LR files"):
         Folder(train=case / "HR", train_lr=case / "LR", val_share=0, scale=4, cache_dir=tmp_path).pairs("train")
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["Set5", "Set14"])
+def test_official_lr_is_left_in_peace(shared: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    home = shared / "data/benchmarks" / name
+    folders = sorted(home.glob("LR_*/X*"))
+    assert len(folders) >= 3
+    for lr in folders:
+        Folder(test=home / "HR", test_lr=lr, scale=int(lr.name[1])).check("test")
+        assert not [r.message for r in caplog.records if r.levelno >= logging.WARNING], lr
