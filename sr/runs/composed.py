@@ -4,6 +4,7 @@
 checkpoint tell.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,13 @@ from sr.errors import UserError, reason
 from sr.runs import own, yaml_file
 from sr.runs.config import RECORD, flat, hydras_choices, plain, read_config, typed_words, upgraded
 from sr.runs.latest import LAST, saved
-from sr.runs.trust import refuse_foreign, trust_what_was_typed
+from sr.runs.place import refuse_links
+from sr.runs.trust import refuse_foreign, refuse_impure, trust_what_was_typed
 from sr.whole import write_whole
 
 FORMAT = 2
-VARIABLES = frozenset({"SR_CACHE_DIR", "MLFLOW_TRACKING_URI"})  # that configs of format 1 look at
+HERE = ("logger", "cache_dir")  # where a run writes beside its folder; the user's own settings say it, or his words
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,13 @@ class Composed:
         folder: of the run.
         config: as it was composed, with interpolations, before its budget was applied but with the budget's factor.
         words: that were typed.
+        own: this user began it.
     """
 
     folder: Path
     config: DictConfig
     words: Words
+    own: bool = True
 
     def has(self, word: Word) -> bool:
         """Whether a word says what the run has anyway."""
@@ -61,6 +66,10 @@ class Composed:
             UserError: a word changes what the run was begun with.
         """
         config = self.config.copy()
+        if not self.own and "logger" not in words:
+            log.warning(
+                "note: nothing shows that you began this run here: it logs to metrics.csv alone (or logger=wandb)"
+            )
         for word in words.only(lambda key: not declared(key).fixed and not key.startswith(("hydra", "resume"))):
             parent, _, last = word.key.rpartition(".")
             node = OmegaConf.select(config, parent) if parent else config
@@ -106,34 +115,47 @@ def read(folder: Path) -> Composed:
         try:
             if content["format"] > FORMAT:
                 raise UserError(f"{file} was written by a newer version of this project (format {content['format']})")
-            raw, words, reads = content["config"], Words(content["words"]), frozenset[str]()
+            raw, words = content["config"], Words(content["words"])
             mine = own.is_own(file.read_text(encoding="utf-8"))
         except (TypeError, LookupError) as error:
             raise UserError(f"{file} is not what a run of this project writes there") from error
     else:
         file = folder / ".hydra" / "config.yaml"
-        raw, words, reads, mine = _of_format_1(folder), typed_words(folder), VARIABLES, False
+        raw, words, mine = _of_format_1(folder), typed_words(folder), False
     if not isinstance(raw, dict):
         raise UserError(f"{file} is not what a run of this project writes there")
     raw = upgraded(raw)
     if not mine:
-        for key, value in flat(raw).items():
-            if not yaml_file.pure(str(value), reads):
-                raise UserError(
-                    f"{file} is refused: nothing shows that you began this run here, and {key}={value} reads more than "
-                    "the config. Write the value itself there"
-                )
-        yaml_file.resolved(raw)
-        refuse_foreign(raw, file)
+        raw = _within_folder(raw)
+        with_own = raw | {"cache_dir": ""}
+        for values in (with_own, refuse_impure(with_own, file)):
+            refuse_foreign(values, file)
+        if wrong := [text for text in words.texts if not text.isprintable()]:
+            raise UserError(f"{file} is not what a run of this project writes there: {wrong[0]!r}")
     try:
         OverridesParser.create().parse_overrides(words.texts)
         config = OmegaConf.merge(OmegaConf.structured(TrainSchema), raw)
         assert isinstance(config, DictConfig)
         if mine:
             trust_what_was_typed(config)  # for its checkpoints, too
-        return Composed(folder, config, words.without("resume"))
+        return Composed(folder, config, words.without("resume"), mine)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(f"{file} is not what a run of this project writes there: {reason(error)}") from error
+
+
+def _within_folder(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A config of somebody else, which logs, caches and downloads where this user does and not where it says."""
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, Mapping):
+            own = {"cache_dir": "${cache_dir}", "download": False}
+            return {key: own[key] if key in own else walk(value) for key, value in node.items()}
+        return [walk(value) for value in node] if isinstance(node, list) else node
+
+    found = {key: walk(value) for key, value in raw.items() if key not in HERE}
+    if isinstance(zoo := found.get("zoo"), dict):
+        found["zoo"] = {key: value for key, value in zoo.items() if key not in ("dir", "download")}
+    return found
 
 
 def _of_format_1(folder: Path) -> Any:
@@ -173,9 +195,13 @@ def with_resumed_run(words: Words) -> Words:
         UserError: there is no such run, or what was typed beside it changes what the run was begun with.
     """
     value = words.value("resume")
-    if value is None or "hydra.run.dir" in words:
+    if value is None:
+        return words
+    if place := words.value("hydra.run.dir"):
+        refuse_links(Path(place))
         return words
     folder = (last_run(Path("outputs")) if value == "last" else run_folder(Path(value))).resolve()
+    refuse_links(folder)
     run = read(folder)
     texts = []
     for word in words.without("resume"):

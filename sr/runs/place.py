@@ -85,6 +85,24 @@ def refuse_apart() -> None:
         )
 
 
+def refuse_links(folder: Path) -> None:
+    """Look at a run folder before anything is written in it, so before Hydra opens the log.
+
+    Raises:
+        UserError: a link in it leads out of it, so that what the run writes would be written there.
+    """
+    inside = Path(os.path.realpath(folder))
+    for place, folders, files in os.walk(inside):
+        for link in filter(os.path.islink, (os.path.join(place, name) for name in (*folders, *files))):
+            if not Path(target := os.path.realpath(link)).is_relative_to(inside):
+                raise UserError(
+                    f"{folder} is refused: {link!r} is a link that leads out of it, to {target!r}, and what a run "
+                    "writes would be written there. Remove the link"
+                )
+        # W&B links its logs from there; it replaces links and never writes through them.
+        folders[:] = [name for name in folders if name != "wandb"]
+
+
 def missing(folder: Path) -> Path | None:
     """The outermost of a folder and those around it that is not there; None where it is there."""
     return next((p for p in reversed([folder.absolute(), *folder.absolute().parents]) if not p.exists()), None)

@@ -15,15 +15,18 @@ from omegaconf import DictConfig, OmegaConf
 from sr.compose.conf import CONF
 from sr.compose.words import listed
 from sr.errors import UserError, some
+from sr.runs import yaml_file
 
 VARIABLE = "SR_TRUST"  # modules, or what else is trusted, between commas; a command's own processes inherit it
 
-# What a run folder of somebody else may build, beside what conf/ names: classes, none of which runs what it is given.
+# What a run folder of somebody else may build, beside what conf/ names for a training: classes, none of which runs what
+# it is given, or writes.
 BUILDS = re.compile(
     r"sr\.models\.\w+\.[A-Z]\w*"
     r"|(sr\.(losses|degradation)|torch\.nn|torch\.optim(\.lr_scheduler)?|albumentations)\.[A-Z]\w*"
-    r"|lightning\.pytorch\.(Trainer|(callbacks|strategies|plugins|loggers)\.[A-Z]\w*)"
 )
+APART = ("figure", "hydra", "logger")  # groups of conf/ that nothing of a training is built from, but its loggers
+FOREIGN = "is refused: nothing shows that you began this run here, and"
 ADDRESS = re.compile(r"(?!sqlite|file)\w+://")
 
 
@@ -54,34 +57,65 @@ def how_to_trust(names: Sequence[str]) -> str:
     return f"If you know whose it is and trust it, type trust=[{typed}], or set {VARIABLE}={typed} for all commands"
 
 
-def refuse_foreign(config: Mapping[str, Any], source: object) -> None:
-    """Refuse a run's config that somebody else wrote where it names what may do more than compute.
+def refuse_impure(config: Mapping[str, Any], source: object) -> dict[str, Any]:
+    """Refuse a config that somebody else wrote where its texts are more than names, or could become so when joined.
 
     Args:
         config: in plain values, with interpolations.
         source: the file, for messages.
 
+    Returns:
+        The config, resolved.
+
     Raises:
-        UserError: it names code, files with code or addresses that are neither of this project nor trusted.
+        UserError: a text holds control characters, or an interpolation that looks at more than the config, leads
+            nowhere or becomes another one.
     """
+    if "$" in str(config.get("metrics")):  # which may mean something else in a stage
+        raise UserError(
+            f"{source} {FOREIGN} metrics={config['metrics']} in it looks elsewhere. Write the value itself there"
+        )
+    for text in _texts(config):
+        if not text.isprintable():
+            raise UserError(f"{source} {FOREIGN} {text!r} in it holds control characters")
+        if not yaml_file.pure(text):
+            raise UserError(f"{source} {FOREIGN} {text} in it reads more than the config. Write the value itself there")
+    found = yaml_file.resolved(config)
+    for text in _texts(found):
+        if "$" in text or not text.isprintable():
+            raise UserError(f"{source} {FOREIGN} {text!r} in it leads nowhere. Write the value itself there")
+    return found
+
+
+def refuse_foreign(config: Mapping[str, Any], source: object) -> None:
+    """Refuse a run's config that somebody else wrote where it names what may do more than compute.
+
+    Args:
+        config: in plain values, as written or resolved: both are to be looked at.
+        source: the file, for messages.
+
+    Raises:
+        UserError: it names code, files with code or addresses that are neither of this project nor trusted, or a
+            folder to write to.
+    """
+    if folders := [str(node["folder"]) for node in _nodes(config) if "folder" in node]:
+        raise UserError(f"{source} {FOREIGN} it would write to {some(folders)}. Leave `folder` out")
     named = [node["_target_"] for node in _nodes(config)]
     named = [t for t in named if not (isinstance(t, str) and (BUILDS.fullmatch(t) or t in _of_conf()))]
     metrics = config.get("metrics")
     named += [m for m in (metrics if isinstance(metrics, list) else [metrics]) if str(m).endswith(".py")]
-    named += [v for v in _values(config) if isinstance(v, str) and ADDRESS.match(v)]
+    named += [text for text in _texts(config) if ADDRESS.match(text)]
     if wrong := [str(name) for name in dict.fromkeys(map(str, named)) if not trusts(str(name))]:
         raise UserError(
-            f"{source} is refused: nothing shows that you began this run here, and it names {some(wrong)}, which is "
-            f"not part of this project. {how_to_trust(wrong)}"
+            f"{source} {FOREIGN} it names {some(wrong)}, which is not part of this project. {how_to_trust(wrong)}"
         )
 
 
 @cache
 def _of_conf() -> frozenset[str]:
-    """Each class and function that conf/ names."""
-    return frozenset(
-        found for file in CONF.rglob("*.yaml") for found in re.findall(r"_target_: *([\w.]+)", file.read_text("utf-8"))
-    )
+    """Each class and function that conf/ names for a training."""
+    files = [file for file in CONF.glob("*/**/*.yaml") if file.relative_to(CONF).parts[0] not in APART]
+    return frozenset(t for file in files for t in re.findall(r"_target_: *([\w.]+)", file.read_text("utf-8")))
 
 
 def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -96,9 +130,14 @@ def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:
             yield from _nodes(inner)
 
 
-def _values(value: Any) -> Iterator[Any]:
-    if isinstance(value, Mapping | list):
-        for inner in value.values() if isinstance(value, Mapping) else value:
-            yield from _values(inner)
+def _texts(value: Any) -> Iterator[str]:
+    """Every key and every value, as text."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield str(key)
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
     else:
-        yield value
+        yield str(value)

@@ -50,18 +50,17 @@ def _refuse_growth(text: str, file: Path) -> None:
             raise UserError(f"{file} is refused: it holds what no run writes (line {event.start_mark.line + 1})")
 
 
-def pure(text: str, variables: frozenset[str] = frozenset()) -> bool:
+def pure(text: str) -> bool:
     """Whether a value's interpolations look at nothing but the config.
+
+    No other `$` may stand in it: joined to other values, it could become an interpolation that is resolved later.
 
     Args:
         text: the value; one interpolation may stand within another, and name a resolver so.
-        variables: of the environment that it may look at too.
     """
-    for name in variables:
-        text = re.sub(rf"\$\{{oc\.env:{name}(,[^${{}}]*)?\}}", "x", text)
     while (shorter := REFERENCE.sub("x", text)) != text:
         text = shorter
-    return "${" not in text
+    return "$" not in text
 
 
 def resolved(config: Mapping[str, Any]) -> dict[str, Any]:

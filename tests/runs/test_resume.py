@@ -91,7 +91,7 @@ def test_a_run_of_format_1_is_gone_on_with(run, command, div2k, tmp_path):
     content.pop("loss_state_dict", None)
     torch.save(content, last)
     for folder in (run, old):
-        again = command("train.py", f"resume={folder}", "steps=8")
+        again = command("train.py", f"resume={folder}", "steps=8", "logger=tensorboard")
         assert again.code == 0 and "resuming at step 4 of 8" in again.out, again
     assert all(torch.equal(value, weights(old)[key]) for key, value in weights(run).items())
     assert list(old.glob("**/events.out.tfevents*"))

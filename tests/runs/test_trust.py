@@ -23,7 +23,8 @@ from sr.runs import checkpoint, composed, torch_file
 from sr.runs.construct import construct
 from sr.runs.folder import Run, read_run
 from sr.runs.record import recorded
-from sr.runs.trust import refuse_foreign, trust, trusts
+from sr.runs.trust import refuse_foreign, refuse_impure, trust, trusts
+from sr.sweeps.command import prepared
 from sr.whole import write_whole
 
 NODE = {"_target_": "sr.models.edsr.EDSR", "scale": 2, "num_blocks": 1, "channels": 4}
@@ -119,7 +120,36 @@ FOREIGN = {
     "through": ({"loss": {"_target_": "sr.losses.vgg.Path"}}, "sr.losses.vgg.Path"),
     "spelled": ({"name_": "os.getcwd", "callbacks__x": {"_target_": "${name_}"}}, "name_"),
     "metric": ({"metrics": ["psnr", "/tmp/evil.py"]}, "/tmp/evil.py"),
-    "address": ({"logger__m": {"_target_": "sr.loggers.mlflow_logger", "tracking_uri": "http://x"}}, "http://x"),
+    "metric by another key": ({"paper": {"data": "run/evil.py"}, "metrics": ["psnr", "${paper.data}"]}, "paper.data"),
+    "metric of a stage": (
+        {"metrics": ["psnr", "${vgg_weights}"], "stages": {"one": {"init_from": "run/evil.py"}}},
+        "vgg_weights",
+    ),
+    "address": ({"init_from": "http://x"}, "http://x"),
+    "address in parts": ({"paper": {"data": "http:"}, "init_from": "${paper.data}//x"}, "http://x"),
+    "secret in parts": ({"paper": {"a": "$", "b": "{oc.env:HOME}"}, "data_dir": "${paper.a}${paper.b}"}, "$ in it"),
+    "sign out of a resolver": (
+        {"paper": {"a": '${scale_name:"\\x24"}', "b": "{oc.env:HOME}"}, "data_dir": "${paper.a}${paper.b}"},
+        "leads",
+    ),
+    "key": ({"paper": {"${oc.env:HOME}": 1}}, "oc.env:HOME"),
+    "key in a list": ({"paper": {"a": [{"${oc.env:HOME}": 1}]}}, "oc.env:HOME"),
+    "nowhere": ({"data_dir": "${logger.wandb.notes}"}, "leads nowhere"),
+    "network of the machine": (
+        {"loss": {"_target_": "sr.loggers.mlflow_logger", "tracking_uri": "x"}},
+        "mlflow_logger",
+    ),
+    "writer of Lightning": (
+        {"callbacks__x": {"_target_": "lightning.pytorch.callbacks.ModelCheckpoint", "dirpath": "/x"}},
+        "ModelCheckpoint",
+    ),
+    "logger among callbacks": (
+        {"callbacks__x": {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": "/x"}},
+        "CSVLogger",
+    ),
+    "another folder": ({"callbacks__x": {"_target_": "sr.callbacks.Panels", "folder": "/elsewhere"}}, "/elsewhere"),
+    "folder of a command": ({"callbacks__x": {"_target_": "sr.runs.place.NewFolder"}}, "NewFolder"),
+    "line in a name": ({"choices__model": "x\ntouch ran #"}, "control characters"),
     "secret": ({"data_dir": "${oc.env:HOME}"}, "oc.env:HOME"),
     "resolver by its name": ({"patch_size": "oc.env", "data_dir": "${${patch_size}:HOME}"}, "HOME"),
 }
@@ -130,6 +160,51 @@ def test_a_run_of_somebody_else_builds_only_what_computes(begun, payload, tmp_pa
     with pytest.raises(UserError, match="nothing shows that you began") as caught:
         composed.read(changed(begun, tmp_path / "theirs", **values))
     assert told in str(caught.value) and not payload.exists()
+
+
+def test_a_run_of_somebody_else_writes_where_this_user_says(begun, tmp_path, monkeypatch, caplog):
+    """Its loggers, caches and downloads are not taken from it."""
+    values = {
+        "logger": {"m": {"_target_": "evil.Logger", "tracking_uri": "${paper.data}//x", "save_dir": "/precious"}},
+        "paper": {"data": "http:"}, "cache_dir": "/precious", "data__cache_dir": "/precious", "data__download": True,
+        "zoo": {"dir": "/precious", "download": True, "range": "0-1", "order": None},
+    }  # fmt: skip
+    monkeypatch.setenv("SR_CACHE_DIR", "/mine")
+    run = composed.read(changed(begun, tmp_path / "theirs", **values))
+    config = run.changed(Words(["steps=9"]), run.config)
+    assert config.logger == {} and "logs to metrics.csv alone" in caplog.text
+    assert config.cache_dir == config.data.cache_dir == "/mine" and not config.data.download
+    assert (config.zoo.dir, config.zoo.range) == ("data/weights", "0-1")
+    typed = OmegaConf.create({"logger": {"wandb": {"_target_": "sr.loggers.wandb_logger"}}})
+    caplog.clear()
+    assert run.changed(Words(["logger=wandb"]), typed).logger == typed.logger and not caplog.text
+    mine = composed.read(begun)
+    assert "wandb" in mine.changed(Words(["steps=9"]), mine.config).logger and not caplog.text
+
+
+@pytest.mark.parametrize("name", ["train.log", ".lock", "panels", "checkpoints/last.ckpt"])
+@pytest.mark.parametrize("place", ["resume", "hydra.run.dir"])
+def test_a_run_folder_whose_links_lead_out_of_it_is_refused_before_it_is_written_in(begun, tmp_path, name, place):
+    (tmp_path / "outside").mkdir()
+    (begun / "checkpoints").mkdir()
+    (begun / "wandb/run").mkdir(parents=True)
+    (begun / "wandb/run/debug-core.log").symlink_to(tmp_path / "outside")  # W&B's own
+    (begun / "best").symlink_to(begun / "run.json")
+    words = Words(["resume=last", f"{place}={begun}"])
+    assert composed.with_resumed_run(words)
+    (begun / name).symlink_to(tmp_path / "outside/bashrc")
+    with pytest.raises(UserError, match="is a link that leads out of it"):
+        composed.with_resumed_run(words)
+    with pytest.raises(UserError, match="is a link that leads out of it"):
+        prepared(["-m", f"hydra.sweep.dir={begun.parent}", "model=srcnn", "seed=0,1"])
+
+
+def test_a_line_in_what_was_typed_for_a_run_of_somebody_else_is_refused(begun, tmp_path):
+    theirs = changed(begun, tmp_path / "theirs")
+    content = yaml.safe_load((theirs / composed.RECORD).read_text())
+    (theirs / composed.RECORD).write_text(yaml.safe_dump(content | {"words": ["model='x\ntouch ran #'"]}))
+    with pytest.raises(UserError, match="not what a run of this project writes"):
+        composed.read(theirs)
 
 
 @pytest.mark.slow
@@ -148,10 +223,15 @@ def test_a_trusted_module_may_stand_in_a_run_of_somebody_else(begun, tmp_path):
 
 
 def test_what_this_project_composes_may_be_built():
-    files = [OmegaConf.to_container(OmegaConf.load(file)) for file in CONF.rglob("*.yaml") if "hydra" not in file.parts]
-    refuse_foreign({"all": files}, "x")
+    files = [file for file in CONF.glob("*/**/*.yaml") if not {*file.parts} & {"hydra", "figure", "logger"}]
+    refuse_foreign({"all": [OmegaConf.to_container(OmegaConf.load(file)) for file in files]}, "x")
+    for name in ("edsr_baseline", "srgan", "rlfn", "repsr_m4c16"):
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            config = hydra.compose("train", overrides=[f"model={name}", "data=df2k", "cache_dir=x", "logger=[]"])
+        plain = composed._without_impure(config)
+        for values in (plain, refuse_impure(plain, "x")):
+            refuse_foreign(values, "x")
     refuse_foreign({"optimizer": {"_target_": "torch.optim.AdamW"}, "loss": {"_target_": "torch.nn.HuberLoss"}}, "x")
-    refuse_foreign({"callbacks": {"e": {"_target_": "lightning.pytorch.callbacks.EarlyStopping"}}}, "x")
     refuse_foreign({"data": {"augment": [{"_target_": "albumentations.ChannelShuffle"}]}}, "x")
     refuse_foreign({"scheduler": {"_target_": "sr.training.schedules.warm_up"}}, "x")
 
