@@ -82,14 +82,19 @@ def test_not_all_of_this_package_is_a_network(target):
         construct(NODE | {"_target_": target}, "file")
 
 
-@pytest.fixture
-def begun(tmp_path, monkeypatch) -> Path:
-    """The records of a run that its owner began."""
-    monkeypatch.setenv("SR_TEST_PLACE", "here")
+@pytest.fixture(scope="module")
+def of_words():
     schema.register()
     words = ["model=srcnn", "scale=2", "data_dir=${oc.env:SR_TEST_PLACE}"]
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        config = hydra.compose("train", overrides=words)
+        return hydra.compose("train", overrides=words), words
+
+
+@pytest.fixture
+def begun(of_words, tmp_path, monkeypatch) -> Path:
+    """The records of a run that its owner began."""
+    monkeypatch.setenv("SR_TEST_PLACE", "here")
+    config, words = of_words
     folder = tmp_path / "mine"
     composed.keep(folder, config, Words(words))
     write_whole(folder / "run.json", {"status": "failed"})
