@@ -25,7 +25,7 @@ class UserError(ValueError):
 def user_error(error: BaseException | None) -> UserError | None:
     """The UserError that `error` is or was caused by: Hydra wraps what a constructor raises.
 
-    What the system refuses (a full disk, a folder that may not be written, a name that is no text) is one too.
+    What the system refuses (memory, a full disk, a folder that may not be written, a name that is no text) is one too.
     """
     causes = list(_causes(error))
     for cause in causes:
@@ -35,6 +35,9 @@ def user_error(error: BaseException | None) -> UserError | None:
         if isinstance(cause, OSError) and cause.errno is not None:
             place = f"{cause.filename}: " if cause.filename is not None else ""
             return UserError(f"{place}{cause.strerror}. {DISK.get(cause.errno, 'Name another place')}")
+        if isinstance(cause, MemoryError):
+            what = f" ({reason(cause)})" if str(cause) else ""
+            return UserError(f"memory ran out{what}. Free some, or take smaller images, patches or batches")
         if isinstance(cause, UnicodeEncodeError) and "surrogates" in cause.reason:
             return UserError(f"{cause.object.strip()!r:.200}: a name that is not UTF-8. Rename the file or folder")
     return None

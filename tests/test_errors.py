@@ -27,6 +27,13 @@ def test_an_error_of_the_disk_names_the_place_and_what_to_do(number, told):
     assert user_error(RuntimeError("a fault")) is None
 
 
+def test_memory_that_runs_out_is_told_in_one_line():
+    wrapped = RuntimeError("within")
+    wrapped.__cause__ = MemoryError("Unable to allocate 1.5 GiB\nfor an array")
+    assert str(user_error(wrapped)).startswith("memory ran out (Unable to allocate 1.5 GiB). Free some")
+    assert str(user_error(MemoryError())).startswith("memory ran out. Free some")
+
+
 def test_an_error_that_is_raised_again_is_found_though_it_is_its_own_cause():
     inner = UserError("mend this")
     outer = RuntimeError("wrapped")

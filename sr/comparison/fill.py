@@ -195,13 +195,14 @@ def _warn(what: str, error: Exception) -> None:
 
 
 def set_words(run: Run, words: Words) -> list[str]:
-    """What was typed about image sets for a run, less what would build or look up something, then what is typed now."""
+    """What was typed about image sets for a run, less what would build, look up or download, and what is typed now."""
     places = [
         f"{key}={quoted(run.config[key])}"
         for key in ("data_dir", "cache_dir")
         if "$" not in str(run.config.get(key, "$"))
     ]
-    theirs = [text for text in run.overrides if PLAIN.fullmatch(text) and "_target_" not in text]
+    plain = Words(text for text in run.overrides if PLAIN.fullmatch(text) and "_target_" not in text)
+    theirs = plain.only(lambda key: key.rpartition(".")[2] != "download").texts
     about_sets = Words([*theirs, *places, *words.texts]).only(
         lambda key: declared(key).sets and key not in ("scale", "data")
     )

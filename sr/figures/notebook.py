@@ -32,9 +32,12 @@ def run(command: str, *arguments: str, outputs: str | Path | None = None) -> Pat
     folder = (Path(outputs or PROJECT / "outputs" / "notebooks") / name).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     typed = [sys.executable, "-m", "sr", command, *arguments, f"hydra.run.dir={quoted(folder)}"]
-    printed = folder / "output.txt"
-    with printed.open("w") as file:
-        code = subprocess.run(typed, stdout=file, stderr=subprocess.STDOUT, cwd=PROJECT, check=False).returncode
+    printed, part = folder / "output.txt", folder / ".output.txt"  # hidden, as a command begins in an empty folder
+    try:
+        with part.open("w") as file:
+            code = subprocess.run(typed, stdout=file, stderr=subprocess.STDOUT, cwd=PROJECT, check=False).returncode
+    finally:
+        part.replace(printed)
     if code:
         end = "\n".join(printed.read_text().splitlines()[-OUTPUT_LINES:])
         raise UserError(f"sr {command} {' '.join(arguments)} ended with status {code}. The end of {printed}:\n{end}")

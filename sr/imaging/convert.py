@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sr.errors import UserError
+from sr.errors import UserError, user_error
 from sr.imaging.files import is_16_bit, list_images, opened, read_image, upright, write_image
 from sr.imaging.image_errors import ORIGINALS, ImageError
+from sr.whole import copy_whole
 
 
 def to_8_bit(path: Path) -> np.ndarray:
@@ -105,19 +106,32 @@ def mend(folder: Path) -> tuple[int, list[UserError]]:
                 if not error.convertible:
                     raise
             copy = convert(path)
-            originals.mkdir(exist_ok=True)
-            if (originals / path.name).exists():
+            try:
+                _put(path, originals)
+            except BaseException:
                 copy.unlink()
-                raise UserError(f"{originals / path.name} is there already, so that {path} is left as it is")
-            os.rename(path, originals / path.name)
+                raise
             if not (target := path.with_suffix(".png")).exists():
                 os.rename(copy, target)
             replaced += 1
         except OSError as error:
             failed.append(UserError(f"{path} is left as it is: {error.strerror}"))
-        except UserError as error:
-            failed.append(error)
+        except (UserError, MemoryError) as error:
+            failed.append(user_error(error) or UserError(path))
     return replaced, failed
+
+
+def _put(path: Path, folder: Path) -> None:
+    """Move a file into a folder, also one on another disk."""
+    folder.mkdir(exist_ok=True)
+    if (kept := folder / path.name).exists():
+        raise UserError(f"{kept} is there already, so that {path} is left as it is")
+    copy_whole(path, kept)
+    try:
+        path.unlink()
+    except OSError:
+        kept.unlink()
+        raise
 
 
 def main(arguments: list[str]) -> int:
@@ -134,8 +148,8 @@ def main(arguments: list[str]) -> int:
                 print(f"{path}: {replaced} images converted")
             else:
                 print(convert(path))
-        except UserError as error:
-            failed.append(error)
+        except (UserError, MemoryError) as error:
+            failed.append(user_error(error) or UserError(path))
         except OSError as error:
             failed.append(UserError(f"{error.filename or path} cannot be written: {error.strerror}"))
     for left in failed:

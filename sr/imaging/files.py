@@ -30,7 +30,7 @@ _SAVE = {".jpg": _JPEG, ".jpeg": _JPEG, ".webp": {"lossless": True}}
 
 # What Pillow raises for damaged files, depending on the format and on where the damage lies.
 _DAMAGE = (
-    OSError, SyntaxError, ValueError, EOFError, LookupError, ArithmeticError, TypeError, MemoryError, struct.error,
+    OSError, SyntaxError, ValueError, EOFError, LookupError, ArithmeticError, TypeError, struct.error,
 )  # fmt: skip
 # Cameras turn their pictures by an EXIF tag. Pillow turns TIFF itself; a tag in a PNG may follow the pixels
 # and would make reading the size as slow as reading the picture, so it is left alone.
@@ -71,6 +71,8 @@ def opened(path: Path, use: Callable[[Image.Image], T]) -> T:
             limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
             what = f"is too large: it claims more than the {limit:.0f} megapixels that are read. Cut it into parts"
             raise ImageError(path, what) from error
+        except MemoryError as error:
+            raise ImageError(path, "does not fit into the free memory. Free some, or cut it into parts") from error
         except _DAMAGE as error:
             if source is None or "MAX_TEXT" not in str(error):
                 raise damaged(path, error) from error

@@ -24,6 +24,22 @@ def saved(folder: Path) -> bool:
     return any((folder / "checkpoints" / name).is_file() for name in (LAST, BEFORE))
 
 
+def left(folder: Path) -> bool:
+    """Whether a run has checkpoints, none of which it can go on from: killed after its first best.ckpt, for example."""
+    return not saved(folder) and any((folder / "checkpoints").glob("*.ckpt"))
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Rename the checkpoints of a run that begins anew; to what, or None where there are none."""
+    if not left(folder):
+        return None
+    aside, number = folder / "checkpoints_before", 1
+    while aside.exists():
+        number += 1
+        aside = folder / f"checkpoints_before_{number}"
+    return (folder / "checkpoints").rename(aside)
+
+
 def latest(folder: Path) -> tuple[Path, dict[str, Any]]:
     """The newest checkpoint of a run that can be read, and its contents; see `checkpoint.read`.
 

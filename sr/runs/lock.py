@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sr.errors import UserError
-from sr.runs.latest import resume_command
+from sr.runs.latest import LAST, resume_command
 from sr.runs.record import recorded
 
 LOCK = ".lock"
@@ -62,17 +62,27 @@ def held(folder: Path) -> bool:
         return False  # a folder that only may be read
 
 
-def claim(folder: Path) -> None:
+def claim(folder: Path, anew: bool = False) -> None:
     """A new run gets a folder of its own; what another one wrote is never overwritten.
 
     One that was stopped before its first checkpoint left nothing that could be lost: its folder is free.
 
+    Args:
+        folder: of the run.
+        anew: the run of this folder begins again, having no checkpoint to go on from; others may be there.
+
     Raises:
         UserError: a run with a checkpoint or with results is in it, a finished one, or a metrics.csv of no known run.
     """
-    facts, results = recorded(folder), ("checkpoints/*.ckpt", "results*.csv", "x*/results.csv")
+    facts, results = recorded(folder), ["results*.csv", "x*/results.csv"]
     unknown = not facts and (folder / "metrics.csv").is_file()
-    if unknown or facts.get("status") == "finished" or any(any(folder.glob(pattern)) for pattern in results):
+    ended = facts.get("status") == "finished" or any(any(folder.glob(pattern)) for pattern in results)
+    if anew and ended:
+        raise UserError(
+            f"{folder} holds a run that has ended, and no checkpoint to go on from: checkpoints/{LAST} was removed. "
+            "Begin another one in another folder: hydra.run.dir=PATH"
+        )
+    if not anew and (ended or unknown or any(folder.glob("checkpoints/*.ckpt"))):
         raise UserError(
             f"{folder} holds a run already. Go on with it: {resume_command(folder)}. Or give the new one another "
             "folder: hydra.run.dir=PATH"

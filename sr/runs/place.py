@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,9 +13,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from sr.compose.words import Words, quoted
-from sr.errors import UserError
+from sr.errors import UserError, some
 from sr.runs.config import RECORD
 from sr.runs.lock import LOCK, first_process
+from sr.runs.record import SWEEP
+from sr.runs.yaml_file import read
 
 NAMES = ("hydra.run.dir", "hydra.sweep.dir", "out")  # a folder that is typed by one of these stays as it is
 RECORDS = {"config.yaml", "hydra.yaml", "overrides.yaml"}  # Hydra's, of a run or row
@@ -51,6 +54,11 @@ def _place(config: DictConfig, mode: str) -> None:
     finally:
         HydraConfig.instance().cfg = former
     made, folder = missing(wanted), wanted
+    if typed(config.hydra) and not _goes_on(config, wanted):
+        try:
+            refuse_foreign(wanted, str(config.hydra.job.config_name), mode)
+        except UserError as error:
+            sys.exit(f"error: {error}")  # Hydra makes a warning of what else a callback raises, and goes on
     with read_write(config.hydra), open_dict(config.hydra):
         if not typed(config.hydra):
             folder = reserved(wanted)
@@ -69,6 +77,50 @@ def typed(hydra: Any) -> bool:
     overrides: Any = OmegaConf.to_container(hydra.overrides, resolve=False)
     words = Words([*overrides["hydra"], *overrides["task"]])
     return any(name in words for name in NAMES)
+
+
+def _goes_on(config: DictConfig, folder: Path) -> bool:
+    """Whether the command goes on with the run of the folder."""
+    resume = OmegaConf.select(config, "resume")
+    return bool(resume) and Path(str(resume)).resolve() == folder.resolve()
+
+
+def refuse_foreign(folder: Path, command: str, mode: str) -> None:
+    """Refuse a folder that was typed and holds what another command, or somebody else, put there.
+
+    What is hidden does not count, and the command's own log, which is only added to.
+
+    Args:
+        folder: that was typed.
+        command: that will write there, as `train`.
+        mode: `run` or `sweep`.
+
+    Raises:
+        UserError: it is neither new nor empty, and not of the same command.
+    """
+    if not folder.is_dir():
+        return
+    there = sorted(p.name for p in folder.iterdir() if not p.name.startswith(".") and p.name != f"{command}.log")
+    record = folder / (OF_A_SWEEP if mode == "sweep" else ".hydra/hydra.yaml")
+    maker = _maker(record)
+    if not there or maker == command or (mode == "sweep" and command == "train" and (folder / SWEEP).is_file()):
+        return
+    of = f"sr {maker} made it" if maker else f"sr {command} did not make it"
+    raise UserError(
+        f"{folder} holds {some(there)}, and {of}: nothing there is overwritten. Name a folder that is new or empty: "
+        f"{'out' if command == 'compare' else f'hydra.{mode}.dir'}=PATH. With none named the command makes one"
+    )
+
+
+def _maker(record: Path) -> str | None:
+    """The command that Hydra wrote a record of."""
+    try:
+        found: Any = read(record) if record.is_file() else None
+    except UserError:  # torn, or anybody's
+        return None
+    for key in ("hydra", "job", "config_name"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def refuse_apart() -> None:

@@ -20,7 +20,7 @@ from sr.compose.keys import declared
 from sr.compose.words import Job, Word, Words, config_dirs, pasted, quoted, spelled, split, sweeping
 from sr.errors import UserError
 from sr.runs.composed import with_resumed_run
-from sr.runs.place import forget, missing, refuse_links
+from sr.runs.place import forget, missing, refuse_foreign, refuse_links
 from sr.runs.record import SWEEP, record_sweep
 from sr.sweeps.ablation import Ablation
 from sr.sweeps.ablation_rows import with_rows
@@ -138,6 +138,8 @@ def prepared(arguments: Sequence[str]) -> Sweep:
     folder = Path(place) if place else Path("outputs/sweeps") / _name(words, swept, ablation)
     for row in folder.glob("*/"):
         refuse_links(row)
+    if place:
+        refuse_foreign(folder, "train", "sweep")  # before the sweep's record is written there
     texts = words.without("hydra.sweep.dir").texts
     if any((CONF / key).is_dir() for key in swept):
         texts = [_left_to_the_rows(Word(text), swept) for text in texts]

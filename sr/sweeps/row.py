@@ -15,7 +15,8 @@ from omegaconf import DictConfig
 
 from sr.compose.words import Job, pasted, path_word, spelled
 from sr.errors import UserError, user_error
-from sr.runs.latest import saved
+from sr.runs.config import RECORD
+from sr.runs.latest import left, saved
 from sr.runs.lock import BusyError, locked
 from sr.runs.place import refuse_apart
 from sr.runs.record import record, recorded
@@ -46,7 +47,8 @@ def run_row(cfg: DictConfig, task: Callable[[DictConfig, Job, Path | None], Any]
         return before.get("objective")
     try:
         with locked(folder):
-            resume = folder if saved(folder) else None
+            anew = left(folder) and (folder / RECORD).is_file()  # by its record
+            resume = folder if saved(folder) or anew else None
             if cfg.trainer.strategy == "auto" and cfg.trainer.devices == 1:
                 return task(cfg, job, resume)
         return run_as_command(cfg, job, resume)

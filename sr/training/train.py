@@ -13,7 +13,7 @@ from sr.callbacks.clock import Clock
 from sr.compose.schema import scale_name
 from sr.compose.words import Job, Words
 from sr.runs import composed
-from sr.runs.latest import LAST, latest, put_back, saved
+from sr.runs.latest import LAST, latest, put_back, saved, set_aside
 from sr.runs.lock import claim, first_process
 from sr.training import build, final_scores
 from sr.training.fit import fit, ready
@@ -45,15 +45,19 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
     plan = planned(checked(cfg, job), job)
     ready(plan, resumed, job.folder)
     trainer, clock = _trainer(plan, job)
+    aside = None
     if first_process():  # after everything that can be wrong, so that a mended command may be typed again
         if resumed is None:
-            claim(job.folder)
+            claim(job.folder, anew=resume is not None)
+            aside = set_aside(job.folder)
             composed.keep(job.folder, plan.composed, plan.words)
         elif source is not None and source.name != LAST:
             put_back(job.folder)
     log.info(introduction(plan, job.folder))
     if resume is not None and resumed is None:
         log.info("this run was stopped before its first checkpoint: it begins anew")
+    if aside is not None:
+        log.info(f"the checkpoints that were there are kept in {aside}")
     try:
         with clock.recording(job.folder, trainer, resumed) as facts:
             fit(plan, trainer, job.folder, resumed)

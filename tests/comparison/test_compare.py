@@ -192,12 +192,14 @@ def test_one_model_is_held_at_a_time(command, runs, monkeypatch):
 
 def test_a_place_may_hold_an_apostrophe_and_a_run_names_nothing_to_call(tmp_path):
     theirs = ["degradation=bicubic_noise", "data.lr=LR", "data=set5", "model=edsr", "data._target_=os.system"]
+    theirs += ["data.download=false", "+data.parts.div2k.download=true"]
     run = Run(tmp_path, "m", {"data_dir": "/home/o'brien/a b"}, theirs, [], [], None, 0, "finished", 0)
     parsed = OverridesParser.create().parse_overrides(set_words(run, Words(["seed=1", "++data.download=true"])))
     assert {o.key_or_group: o.value() for o in parsed} == {
         "degradation": "bicubic_noise", "data.lr": "LR", "data_dir": "/home/o'brien/a b", "seed": 1,
         "data.download": True,
     }  # fmt: skip
+    assert not any("download" in word for word in set_words(run, Words()))
 
 
 def test_what_cannot_be_compared(command, tmp_path):

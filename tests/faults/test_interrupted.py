@@ -101,6 +101,34 @@ def test_a_run_that_ended_before_its_first_checkpoint_begins_anew(command, typed
     assert third.code == 1 and f"Go on with it: sr train resume={cut}" in third.err, third
 
 
+def test_a_run_killed_between_its_first_best_and_last_checkpoint_begins_anew(command, typed):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "_write_last", lambda *_: die())
+        cut = command("train.py", *[w for w in typed if not w.startswith("save_every")], folder="cut").folder
+    (first,) = (cut / "checkpoints").iterdir()
+    assert first.name == "best.ckpt"
+    before = first.read_bytes()
+    refused = command("train.py", *typed, folder="cut")
+    assert refused.code == 1 and f"Go on with it: sr train resume={cut}" in refused.err, refused
+    again = command("train.py", f"resume={cut}")
+    assert again.code == 0 and "it begins anew" in again.out and "are kept in" in again.out, again
+    assert ((cut / "checkpoints_before/best.ckpt").read_bytes(), len(rows(cut))) == (before, 6) and first.is_file()
+    for checkpoint in first.parent.iterdir():
+        checkpoint.unlink()
+    ended = command("train.py", f"resume={cut}")
+    assert ended.code == 1 and "last.ckpt was removed" in ended.err, ended
+
+
+def test_a_row_killed_between_its_first_best_and_last_checkpoint_begins_anew(command, typed):
+    words = ["-m", *[w for w in typed if not w.startswith("save_every")], "seed=3"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "_write_last", lambda *_: die())
+        assert command("train.py", *words, folder="sweep").code == 1
+    again = command("train.py", *words, folder="sweep")
+    (kept,) = again.folder.glob("*/checkpoints_before/best.ckpt")
+    assert again.code == 0 and (kept.parents[1] / "checkpoints/last.ckpt").is_file(), again
+
+
 def test_a_run_stopped_in_its_final_measuring_is_measured(command, div2k):
     typed = [*TINY, f"data.root={div2k}", "+stages={a: {steps: 2}, b: {}}"]
     whole = command("train.py", *typed)

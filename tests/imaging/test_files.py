@@ -1,7 +1,10 @@
 """Image files: what is read exactly, what is refused, and that the printed commands mend what was refused."""
 
+import errno
+import os
 import re
 import shlex
+import shutil
 import struct
 import time
 import zlib
@@ -176,6 +179,44 @@ def test_a_conversion_that_cannot_be_written_is_told_and_loses_nothing(tmp_path,
         assert convert.main(words) == 1
     assert capsys.readouterr().err.count("No space left") == 2
     assert (tmp_path / "a.png").read_bytes() == before and [*tmp_path.iterdir()] == [tmp_path / "a.png"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_originals_may_lie_on_another_disk(tmp_path, monkeypatch, capsys, fails):
+    place = tmp_path / "mine"
+    place.mkdir()
+    Image.new("I;16", (8, 8)).save(place / "a.png")
+    before = (place / "a.png").read_bytes()
+    rename = os.rename
+
+    def apart(source, target):
+        if Path(source).parent != Path(target).parent:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        rename(source, target)
+
+    def full(source, target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for name in ("rename", "replace", "link"):
+        monkeypatch.setattr(os, name, apart)
+    if fails:
+        monkeypatch.setattr(shutil, "copy2", full)
+    assert convert.main([str(place)]) == int(fails), capsys.readouterr()
+    originals = tmp_path / "mine_originals"
+    assert (place / "a.png" if fails else originals / "a.png").read_bytes() == before
+    assert [p.name for p in place.iterdir()] == ["a.png"] and len(list(originals.iterdir())) == int(not fails)
+
+
+def test_an_image_that_does_not_fit_into_memory_is_named(tmp_path, monkeypatch, capsys):
+    def none_left(*_, **__):
+        raise MemoryError
+
+    Image.new("I;16", (8, 8)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "open", none_left)
+    with pytest.raises(UserError, match=r"a.png does not fit into the free memory"):
+        read_image(tmp_path / "a.png")
+    monkeypatch.setattr(convert, "to_8_bit", none_left)
+    assert convert.main([str(tmp_path / "a.png")]) == 1 and "memory ran out" in capsys.readouterr().err
 
 
 def test_what_is_lost_by_no_one_is_simply_read(tmp_path):

@@ -72,6 +72,44 @@ def test_a_refused_command_leaves_nothing(command, tmp_path, script, typed):
     assert not [p for p in tmp_path.iterdir() if p.name != "cache"], list(tmp_path.rglob("*"))
 
 
+FOREIGN = "holds diary.txt, results.csv, and sr {} did not make it: nothing there is overwritten"
+
+
+@pytest.mark.parametrize(
+    ("script", "typed", "told"),
+    [
+        ("train.py", ["model=ecbsr_m4c8", "hydra.run.dir=mine"], FOREIGN.format("train")),
+        ("train.py", ["-m", "model=ecbsr_m4c8", "seed=0,1", "hydra.sweep.dir=mine"], FOREIGN.format("train")),
+        ("evaluate.py", [*BICUBIC, "hydra.run.dir=mine"], FOREIGN.format("evaluate")),
+        ("evaluate.py", ["-m", *BICUBIC, "hydra.sweep.dir=mine"], FOREIGN.format("evaluate")),
+        ("compare.py", ["runs=runs", "out=mine"], FOREIGN.format("compare")),
+        ("figure.py", ["figure=bubble", "hydra.run.dir=mine"], FOREIGN.format("figure")),
+        ("evaluate.py", [*BICUBIC, "hydra.run.dir=runs"], "holds results.csv, and sr train made it"),
+    ],
+)
+def test_a_command_writes_into_no_folder_of_another_one(command, tmp_path, script, typed, told):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "runs/.hydra").mkdir(parents=True)
+    (tmp_path / "runs/.hydra/hydra.yaml").write_text("hydra: {job: {config_name: train}}")
+    for name in ("mine/diary.txt", "mine/results.csv", "runs/results.csv"):
+        (tmp_path / name).write_text("precious")
+    before = {p: p.is_file() and p.read_text() for p in tmp_path.rglob("*")}
+    outcome = command(script, *typed, folder="")
+    assert outcome.code == 1 and told in outcome.err and "=PATH" in outcome.err, outcome
+    assert {p: p.is_file() and p.read_text() for p in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_folder_is_empty_with_what_is_hidden_and_stays_the_commands_own(command, div2k, tmp_path, several):
+    (tmp_path / "mine").mkdir()
+    for name in (".DS_Store", "evaluate.log"):  # the latter as who is killed at the first moment leaves it
+        (tmp_path / "mine" / name).touch()
+    words = ["-m", "hydra.sweep.dir=mine"] if several else ["hydra.run.dir=mine"]
+    for _ in range(2):
+        done = command("evaluate.py", *words, *BICUBIC, f"data.root={div2k}", folder="")
+        assert done.code == 0 and (tmp_path / "mine" / ("0" if several else ".") / "results.csv").is_file(), done
+
+
 def test_what_a_refused_command_did_not_make_stays(command, tmp_path):
     (tmp_path / "outputs").mkdir()
     (tmp_path / "mine").mkdir()
