@@ -16,6 +16,7 @@ from sr.compose.words import Words, quoted
 from sr.errors import UserError, some
 from sr.runs.config import RECORD
 from sr.runs.lock import LOCK, first_process
+from sr.runs.own import is_own
 from sr.runs.record import SWEEP
 from sr.runs.yaml_file import read
 
@@ -138,11 +139,15 @@ def refuse_apart() -> None:
 
 
 def refuse_links(folder: Path) -> None:
-    """Look at a run folder before anything is written in it, so before Hydra opens the log.
+    """Look at somebody's run folder before anything is written in it, so before Hydra opens the log.
+
+    In a run of one's own, links are one's own: checkpoints on a larger disk, for example.
 
     Raises:
         UserError: a link in it leads out of it, so that what the run writes would be written there.
     """
+    if not (record := folder / RECORD).is_symlink() and record.is_file() and is_own(record.read_text(errors="replace")):
+        return
     inside = Path(os.path.realpath(folder))
     for place, folders, files in os.walk(inside):
         for link in filter(os.path.islink, (os.path.join(place, name) for name in (*folders, *files))):

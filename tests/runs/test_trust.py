@@ -198,6 +198,9 @@ def test_a_run_folder_whose_links_lead_out_of_it_is_refused_before_it_is_written
     words = Words(["resume=last", f"{place}={begun}"])
     assert composed.with_resumed_run(words)
     (begun / name).symlink_to(tmp_path / "outside/bashrc")
+    assert composed.with_resumed_run(words)  # one's own link
+    with (begun / composed.RECORD).open("a") as record:
+        record.write("\n# changed since\n")
     with pytest.raises(UserError, match="is a link that leads out of it"):
         composed.with_resumed_run(words)
     with pytest.raises(UserError, match="is a link that leads out of it"):
