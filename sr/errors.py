@@ -62,10 +62,9 @@ def nearest(name: object, valid: Iterable[str]) -> str:
     """' Did you mean ...?' with one or two of the valid names, or an empty string; capitals, - and _ are no matter."""
     names = {_folded(known): known for known in reversed(list(dict.fromkeys(valid)))}
     asked = _folded(str(name))
-    alike = difflib.SequenceMatcher(b=asked)
     close = [asked] if asked in names else difflib.get_close_matches(asked, list(names), n=2, cutoff=0.6)
     if len(close) == 2:  # a second one only if it is about as near
-        first, second = (alike.set_seq1(known) or alike.ratio() for known in close)  # type: ignore[func-returns-value]
+        first, second = (difflib.SequenceMatcher(None, known, asked).ratio() for known in close)
         close = close if second > first - 0.15 else close[:1]
     return f" Did you mean {' or '.join(names[known] for known in close)}?" if close else ""
 

@@ -58,9 +58,11 @@ def plain(node: Any) -> Any:
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested config as dotted keys; lists stay whole."""
+    """A nested config as dotted keys; of a list of nodes each has its number, other lists stay whole."""
     found: dict[str, Any] = {}
     for key, value in config.items():
+        if isinstance(value, list) and value and all(isinstance(node, Mapping) for node in value):
+            value = dict(enumerate(value))
         if isinstance(value, Mapping) and value:
             found |= flat(value, f"{prefix}{key}.")
         else:

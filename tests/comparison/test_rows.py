@@ -29,6 +29,14 @@ def test_only_what_differs(made_up):
     assert settings(runs[:1]) == [{}]
 
 
+def test_a_list_of_nodes_that_follows_the_scale_tells_nothing(made_up):
+    steps = [[{"_target_": "sr.degradation.MatlabBicubic", "scale": n, "edge": "mirror"}] for n in (2, 3)]
+    runs = [made_up(f"x{n}", scale=n, degradation={"steps": s}).run for n, s in zip((2, 3), steps, strict=True)]
+    assert settings(runs) == [{}, {}]  # the scale has a column of its own
+    runs[1].config["degradation"]["steps"][0]["edge"] = "replicate"
+    assert [list(s.values()) for s in settings(runs)] == [["mirror"], ["replicate"]]
+
+
 def test_an_option_stands_for_its_keys(made_up):
     runs = [made_up("a", loss="l1").run, made_up("b", loss="l2").run]
     assert settings(runs) == [{"loss": "l1"}, {"loss": "l2"}]
