@@ -13,7 +13,6 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
-from uuid import uuid4
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from sr.data.colours import difference
 from sr.data.images import Fingerprint, Images, each, fingerprint
 from sr.data.shift import Fit, fit
 from sr.errors import LINES, UserError, some
+from sr.whole import write_whole
 
 log = logging.getLogger(__name__)
 RULES = 2  # raise it when other pairs are found: what was found by older rules is then looked at anew
@@ -158,10 +158,8 @@ def looked_at(hr: Images, lr: Images, hr_of: Sequence[int], scale: int, cache_di
     thumbnails = [f.thumbnail for f in hr.fingerprints]
     looks = each(lambda i: look_at(hr[hr_of[i]], lr[i], thumbnails[hr_of[i]], scale), len(lr))
     found = judge(hr, lr, hr_of, looks, scale)
-    part = kept.with_suffix(f".{uuid4().hex}.tmp")  # of several processes each writes its own
     with suppress(OSError):  # looking again costs little
-        part.write_text(json.dumps(found._asdict()))
-        part.replace(kept)
+        write_whole(kept, found._asdict())
     return found
 
 

@@ -85,11 +85,7 @@ def convert(path: Path) -> Path:
     target = path.with_name(f"{path.stem}_8bit.png")
     if target.exists():
         raise UserError(f"{target} is there already: move it away first")
-    try:
-        write_image(target, to_8_bit(path))
-    except OSError:
-        target.unlink(missing_ok=True)  # half of a picture
-        raise
+    write_image(target, to_8_bit(path))
     return target
 
 

@@ -170,11 +170,11 @@ def test_a_conversion_that_cannot_be_written_is_told_and_loses_nothing(tmp_path,
     Image.new("I;16", (8, 8)).save(tmp_path / "a.png")
     before = (tmp_path / "a.png").read_bytes()
 
-    def full(target, _):
-        target.write_bytes(b"half")
+    def full(image, target, **_):
+        Path(target).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(convert, "write_image", full)
+    monkeypatch.setattr(Image.Image, "save", full)
     for words in ([str(tmp_path)], [str(tmp_path / "a.png")], [str(tmp_path / "nowhere.png")], []):
         assert convert.main(words) == 1
     assert capsys.readouterr().err.count("No space left") == 2
