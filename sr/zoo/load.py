@@ -21,7 +21,7 @@ from sr.zoo.torch_maps import TORCH_FAMILIES
 from sr.zoo.trial import HOPELESS, RANGES, Trial, try_out
 
 log = logging.getLogger(__name__)
-UNPROVED = " (unproved)"  # beside the figures of what does less than bicubic on the photo
+UNPROVED = " (unproved)"  # beside the figures of what does less than bicubic on the photo, or was trained as another
 FAMILIES = (*TORCH_FAMILIES, *MATLAB_FAMILIES)
 
 
@@ -53,7 +53,8 @@ def load(
     """The model that `weights=<spec>` means.
 
     What the zoo does not list is recognised by keys and shapes, which networks of other arithmetic share: it is run on
-    a photo (`sr.zoo.trial`), refused where it fails in every range of values, and called unproved below bicubic.
+    a photo (`sr.zoo.trial`), refused where it fails in every range of values, and called unproved below bicubic
+    and where other arithmetic with the same weights does better.
 
     Args:
         spec: a name of the zoo, or the path of a file under any name.
@@ -104,7 +105,7 @@ def _tried(model: SuperResolver, family: Family, path: Path, range_: str | None,
         raise UserError(f"{path} looks like {family.name}, but does not run as such: {reason(error)}") from error
     log.info(
         f"note: {path} is unknown to the zoo, recognised by keys and shapes as {family.name} x{model.scale}; {trial}. "
-        f"Its figures are those of our {family.name} with its weights: what has no weights, as dilation, may differ"
+        f"Its figures are those of our {family.name} with its weights"
     )
     if range_ is None and trial.psnr < trial.bicubic - HOPELESS:
         raise UserError(

@@ -20,6 +20,7 @@ from sr.zoo.files import read_tensors
 from sr.zoo.load import FAMILIES, beginning, save
 from sr.zoo.load import load as load_as_users_do
 from sr.zoo.locate import checksum
+from sr.zoo.trial import Trial, _other
 
 load = partial(load_as_users_do, range_="own")  # the weights of most files here are random
 NAMES = [family.name for family in FAMILIES]
@@ -204,7 +205,12 @@ def test_the_range_and_order_that_a_file_takes_are_found(shared, tmp_path, caplo
         loaded = load_as_users_do(str(shared / f"cases/checkpoints/looks_like_rfdn_{name}.pth"), tmp_path)
         assert loaded.model.reads.gain == pytest.approx(1 / 255) and "reading 0-1 RGB" in caplog.text
         assert loaded.entry is None and loaded.model.metadata["published"] == ""
+        assert ("better with dilation 2 in blocks.*.refine.1" in caplog.text) == (name == "a")
+        assert loaded.name == f"looks_like_rfdn_{name}" + (" (unproved)" if name == "a" else "")
         caplog.clear()
+    copy = tmp_path / "copy.pth"  # an author's own weights under another checksum
+    torch.save(torch.load(shared / "weights/rfdn/RFDN_AIM.pth", weights_only=True) | {"n": 1}, copy)
+    assert load_as_users_do(str(copy), tmp_path).name == "copy"
     state = load_as_users_do("imdn_x4", shared / "weights").model.state_dict()
     state |= {"head.weight": state["head.weight"].flip(1)}  # a copy that takes and gives BGR
     state["tail.0.weight"] = state["tail.0.weight"].view(3, 16, -1, 3, 3).flip(0).reshape(48, -1, 3, 3)
@@ -214,6 +220,27 @@ def test_the_range_and_order_that_a_file_takes_are_found(shared, tmp_path, caplo
     torch.save({family.theirs(key, model): value for key, value in state.items()}, tmp_path / "bgr.pth")
     assert load_as_users_do(str(tmp_path / "bgr.pth"), tmp_path).model.reads.bgr
     assert "reading 0-1 BGR" in caplog.text
+
+
+def test_weights_trained_with_another_arithmetic_are_told():
+    """A convolution that fits its target dilated, and an activation that fits with another slope; then as computed."""
+    net = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3, padding=1), torch.nn.LeakyReLU(0.05)).requires_grad_(False)
+    x = torch.rand(1, 1, 20, 20, generator=torch.Generator().manual_seed(0)) - 0.5
+    conv = net[0]
+    dilated = torch.nn.functional.conv2d(x, conv.weight, conv.bias, padding=2, dilation=2)
+    for target, words in (
+        (net[1](dilated), "dilation 2 in 0"),
+        (torch.nn.functional.leaky_relu(conv(x), 0.2), "LeakyReLU 0.2"),
+        (net(x), ""),
+    ):
+        fit = lambda target=target: -float((net(x) - target).square().mean())  # noqa: E731
+        own = fit()
+        other = _other(net, own + 1e-9, fit)
+        assert other.startswith(words) and bool(other) == bool(words)
+        assert fit() == own and conv.dilation == (1, 1), "the model is as it was"
+    trial = Trial("0-1 RGB", None, 30.0, 27.0, other="dilation 2 in 0 (30.50 dB)")
+    assert not trial.proved and "it was trained as another network" in str(trial)
+    assert Trial("0-1 RGB", None, 30.0, 27.0).proved
 
 
 def test_weights_must_be_numbers(authors_file, tmp_path):
