@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sr.data.colours import difference
-from sr.data.images import Fingerprint, Images, each, fingerprint
+from sr.data.images import Fingerprint, Images, each, fingerprint, states
 from sr.data.shift import Fit, fit
 from sr.errors import LINES, UserError, some
 from sr.whole import write_whole
@@ -148,7 +148,7 @@ def report(found: Findings, label: str) -> None:
 
 def looked_at(hr: Images, lr: Images, hr_of: Sequence[int], scale: int, cache_dir: Path) -> Findings:
     """As `judge`, of decoded images; what was found is kept beside them and read again as long as no file changes."""
-    files = [[str(p.absolute()), p.stat().st_size, p.stat().st_mtime_ns] for p in (*hr.paths, *lr.paths)]
+    files = states([*hr.paths, *lr.paths])
     digest = blake2b(json.dumps([RULES, scale, list(hr_of), files]).encode(), digest_size=8).hexdigest()
     kept = cache_dir / f"pairs-{digest}.json"
     try:

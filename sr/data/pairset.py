@@ -123,7 +123,7 @@ class PairSet(Pairs):
 
     def verify(self) -> None:
         if self.lr is None or isinstance(self.lr, DerivedImages):
-            self.hr.fingerprints  # noqa: B018
+            self.hr.decode()
         elif self._to_check:
             report(decoded(self.hr, self.lr, self._hr_of, self.scale), self.label)
         self._to_check = False

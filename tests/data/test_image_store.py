@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sr.data import cache
+from sr.data.belonging import looked_at
 from sr.data.cache import ImageStore
 from sr.data.images import DerivedImages, Images, LazyImages, fingerprint
 from sr.errors import UserError
@@ -67,18 +69,62 @@ def test_a_changed_file_makes_the_store_anew(photos: Path, tmp_path: Path, write
     assert len([n for n in left_behind(tmp_path / "cache") if n.endswith(".bin")]) == 1
 
 
-@pytest.mark.parametrize("damage", ["truncate", "garbage", "remove"])
-def test_a_damaged_store_is_made_anew(photos: Path, tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["truncate", "zero", "bit", "garbage", "remove"])
+def test_a_damaged_store_is_made_anew(
+    photos: Path, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     files = files_of(photos)
     store = ImageStore(LazyImages(files), tmp_path / "cache")
     pixels = next((tmp_path / "cache").glob("*.bin"))
     if damage == "truncate":
         os.truncate(pixels, 100)
+    elif damage in ("zero", "bit"):
+        content, before = bytearray(pixels.read_bytes()), pixels.stat()
+        content[-1] ^= 1
+        pixels.write_bytes(content if damage == "bit" else bytes(len(content)))
+        os.utime(pixels, ns=(before.st_atime_ns, before.st_mtime_ns))
     elif damage == "garbage":
         store.index_path.write_text("{")
     else:
         pixels.unlink()
     assert np.array_equal(ImageStore(LazyImages(files), tmp_path / "cache")[6], read_image(files[6]).pixels)
+    assert (f"{pixels} is damaged: the images of images are decoded anew" in caplog.text) == (
+        damage in ("truncate", "zero", "bit")
+    )
+
+
+def test_other_pixels_of_the_same_size_and_time_are_seen(photos: Path, tmp_path: Path) -> None:
+    files = [tmp_path / "0.bmp", tmp_path / "1.bmp"]  # whose size does not tell the pixels
+    for number, file in enumerate(files):
+        Image.fromarray(np.full((20, 30, 3), 50 * number, np.uint8)).save(file)
+    lr = [Path(shutil.copy(file, file.with_suffix(".lr.bmp"))) for file in files]
+    store = ImageStore(LazyImages(files), tmp_path / "cache")
+    assert store[0].max() == 0
+    looked_at(store, LazyImages(lr), [0, 1], 1, tmp_path / "cache")
+    before = files[0].stat()
+    Image.fromarray(np.full((20, 30, 3), 200, np.uint8)).save(files[0])
+    os.utime(files[0], ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (files[0].stat().st_size, files[0].stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    store = ImageStore(LazyImages(files), tmp_path / "cache")
+    assert store[0].min() == 200
+    looked_at(store, LazyImages(lr), [0, 1], 1, tmp_path / "cache")
+    assert len([*(tmp_path / "cache").glob("pairs-*.json")]) == 2, "the pairs were looked at anew"
+
+
+def test_a_copied_cache_is_read_again(photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = files_of(photos)
+    ImageStore(LazyImages(files), tmp_path / "cache")
+    pixels = next((tmp_path / "cache").glob("*.bin"))
+    shutil.copy(pixels, tmp_path / "copy")
+    os.replace(tmp_path / "copy", pixels)
+    source = Counting(files)
+    assert np.array_equal(ImageStore(source, tmp_path / "cache")[6], read_image(files[6]).pixels)
+    assert source.decoded == 0 and "damaged" not in caplog.text
+    reads: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "digest", lambda _: reads.append(1))
+        ImageStore(Counting(files), tmp_path / "cache")
+    assert reads == [], "what was verified once is known by its file's state"
 
 
 def test_the_map_survives_pickling(photos: Path, tmp_path: Path) -> None:
