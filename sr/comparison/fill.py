@@ -23,12 +23,16 @@ from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
 from sr.runs.folder import Run
+from sr.runs.own import began
 from sr.scores.published import comparable
 from sr.scores.score import Score, averages
 
 log = logging.getLogger(__name__)
 # Of a run's words those that choose a config by its name, not by its place, or set a value that looks nothing up.
 PLAIN = re.compile(r"[+]{0,2}(\w+=\w+|(data_dir|cache_dir|\w+(\.\w+)+)=[^${}\\]*)")
+# And of a run that somebody else began none that says where to read.
+STRANGERS = re.compile(r"[+]{0,2}(\w+=\w+|data\.lr=\w+|\w+(\.\w+)+=-?\d[\d.]*)")
+PLACES = ("data_dir", "cache_dir")
 FALLBACK = "bundled"  # photos that are there without any download
 SEEN = "y"  # the protocol whose score stands beside a crop
 
@@ -196,13 +200,12 @@ def _warn(what: str, error: Exception) -> None:
 
 def set_words(run: Run, words: Words) -> list[str]:
     """What was typed about image sets for a run, less what would build, look up or download, and what is typed now."""
-    places = [
-        f"{key}={quoted(run.config[key])}"
-        for key in ("data_dir", "cache_dir")
-        if "$" not in str(run.config.get(key, "$"))
-    ]
-    plain = Words(text for text in run.overrides if PLAIN.fullmatch(text) and "_target_" not in text)
-    theirs = plain.only(lambda key: key.rpartition(".")[2] != "download").texts
+    own = began(run.folder)
+    known = {key: str(run.config.get(key, "$")) for key in PLACES if own}
+    places = [f"{key}={quoted(place)}" for key, place in known.items() if "$" not in place]
+    allowed = PLAIN if own else STRANGERS
+    plain = Words(text for text in run.overrides if allowed.fullmatch(text) and "_target_" not in text)
+    theirs = plain.only(lambda key: key.rpartition(".")[2] != "download" and (own or key not in PLACES)).texts
     about_sets = Words([*theirs, *places, *words.texts]).only(
         lambda key: declared(key).sets and key not in ("scale", "data")
     )

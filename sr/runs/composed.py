@@ -27,7 +27,8 @@ from sr.runs.trust import refuse_foreign, refuse_impure, trust_what_was_typed
 from sr.whole import write_whole
 
 FORMAT = 2
-HERE = ("logger", "cache_dir")  # where a run writes beside its folder; the user's own settings say it, or his words
+# Where a run reads data, and writes beside its folder; the user's own settings say it, or his words.
+HERE = ("logger", "cache_dir", "data_dir")
 log = logging.getLogger(__name__)
 
 
@@ -127,7 +128,7 @@ def read(folder: Path) -> Composed:
     raw = upgraded(raw)
     if not mine:
         raw = _within_folder(raw)
-        with_own = raw | {"cache_dir": ""}
+        with_own = raw | {"cache_dir": "", "data_dir": ""}
         for values in (with_own, refuse_impure(with_own, file)):
             refuse_foreign(values, file)
         if wrong := [text for text in words.texts if not text.isprintable()]:
@@ -144,11 +145,11 @@ def read(folder: Path) -> Composed:
 
 
 def _within_folder(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """A config of somebody else, which logs, caches and downloads where this user does and not where it says."""
+    """A config of somebody else, which logs, caches, downloads and looks for data where this user does."""
 
     def walk(node: Any) -> Any:
         if isinstance(node, Mapping):
-            own = {"cache_dir": "${cache_dir}", "download": False}
+            own = {"cache_dir": "${cache_dir}", "data_dir": "${data_dir}", "download": False}
             return {key: own[key] if key in own else walk(value) for key, value in node.items()}
         return [walk(value) for value in node] if isinstance(node, list) else node
 

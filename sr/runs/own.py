@@ -6,6 +6,8 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
+from sr.runs.config import RECORD
+
 MARK = "signature: "  # begins the last line of a signed record
 BYTES = 32  # of the key
 
@@ -21,6 +23,12 @@ def is_own(text: str) -> bool:
     body, _, signature = text.rpartition(MARK)
     key = _key()
     return key is not None and hmac.compare_digest(signature.strip().encode(), _signature(body, key).encode())
+
+
+def began(folder: Path) -> bool:
+    """Whether this user began the run in a folder, as its record says. Who put what else there, it does not say."""
+    record = folder / RECORD
+    return not record.is_symlink() and record.is_file() and is_own(record.read_text(errors="replace"))
 
 
 def _signature(text: str, key: bytes) -> str:

@@ -16,13 +16,14 @@ from sr.compose.words import Words, quoted
 from sr.errors import UserError, some
 from sr.runs.config import RECORD
 from sr.runs.lock import LOCK, first_process
-from sr.runs.own import is_own
+from sr.runs.own import began
 from sr.runs.record import SWEEP
 from sr.runs.yaml_file import read
 
 NAMES = ("hydra.run.dir", "hydra.sweep.dir", "out")  # a folder that is typed by one of these stays as it is
 RECORDS = {"config.yaml", "hydra.yaml", "overrides.yaml"}  # Hydra's, of a run or row
 OF_A_SWEEP = "multirun.yaml"
+LARGE = ("checkpoints", "wandb")  # folders of one's own run that may be links to another disk
 
 
 class NewFolder(Callback):
@@ -138,26 +139,33 @@ def refuse_apart() -> None:
         )
 
 
-def refuse_links(folder: Path) -> None:
-    """Look at somebody's run folder before anything is written in it, so before Hydra opens the log.
+def refuse_links(folder: Path, rows: bool = False) -> None:
+    """Look at a run folder before anything is written in it, so before Hydra opens the log.
 
-    In a run of one's own, links are one's own: checkpoints on a larger disk, for example.
+    That this user began a run does not say who put links into its folder since. But there the folders that grow may
+    lie on a larger disk, and so may checkpoints, which are replaced and never written through.
+
+    Args:
+        folder: of a run.
+        rows: the folder is a sweep's, whose rows are looked at each like a run.
 
     Raises:
         UserError: a link in it leads out of it, so that what the run writes would be written there.
     """
-    if not (record := folder / RECORD).is_symlink() and record.is_file() and is_own(record.read_text(errors="replace")):
-        return
-    inside = Path(os.path.realpath(folder))
+    inside, own = Path(os.path.realpath(folder)), not rows and began(folder)
     for place, folders, files in os.walk(inside):
         for link in filter(os.path.islink, (os.path.join(place, name) for name in (*folders, *files))):
+            if own and (os.path.relpath(link, inside) in LARGE or link.endswith(".ckpt")):
+                continue
             if not Path(target := os.path.realpath(link)).is_relative_to(inside):
                 raise UserError(
                     f"{folder} is refused: {link!r} is a link that leads out of it, to {target!r}, and what a run "
                     "writes would be written there. Remove the link"
                 )
         # W&B links its logs from there; it replaces links and never writes through them.
-        folders[:] = [name for name in folders if name != "wandb"]
+        folders[:] = [] if rows else [name for name in folders if name != "wandb"]
+    for row in folder.glob("*/") if rows else ():
+        refuse_links(row)
 
 
 def missing(folder: Path) -> Path | None:

@@ -136,8 +136,7 @@ def prepared(arguments: Sequence[str]) -> Sweep:
     swept = _swept(words)
     place = words.value("hydra.sweep.dir")
     folder = Path(place) if place else Path("outputs/sweeps") / _name(words, swept, ablation)
-    for row in folder.glob("*/"):
-        refuse_links(row)
+    refuse_links(folder, rows=True)
     if place:
         refuse_foreign(folder, "train", "sweep")  # before the sweep's record is written there
     texts = words.without("hydra.sweep.dir").texts

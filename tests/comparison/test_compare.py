@@ -18,6 +18,7 @@ from sr.measuring.scoring import score_set
 from sr.models.ecbsr import ECBSR
 from sr.runs import checkpoint
 from sr.runs.folder import Run
+from sr.runs.own import signed
 
 
 def table(done):
@@ -193,6 +194,7 @@ def test_one_model_is_held_at_a_time(command, runs, monkeypatch):
 def test_a_place_may_hold_an_apostrophe_and_a_run_names_nothing_to_call(tmp_path):
     theirs = ["degradation=bicubic_noise", "data.lr=LR", "data=set5", "model=edsr", "data._target_=os.system"]
     theirs += ["data.download=false", "+data.parts.div2k.download=true"]
+    (tmp_path / "composed.yaml").write_text(signed("words: []\n"))
     run = Run(tmp_path, "m", {"data_dir": "/home/o'brien/a b"}, theirs, [], [], None, 0, "finished", 0)
     parsed = OverridesParser.create().parse_overrides(set_words(run, Words(["seed=1", "++data.download=true"])))
     assert {o.key_or_group: o.value() for o in parsed} == {

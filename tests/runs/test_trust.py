@@ -105,7 +105,7 @@ def begun(of_words, tmp_path, monkeypatch) -> Path:
 
 def changed(begun: Path, place: Path, **values) -> Path:
     """A copy of a run with other values in its record, as somebody else would have made it."""
-    shutil.copytree(begun, place)
+    shutil.copytree(begun, place, symlinks=True)
     text = (place / composed.RECORD).read_text()
     content = yaml.safe_load(text)
     for path, value in values.items():
@@ -132,14 +132,14 @@ FOREIGN = {
     ),
     "address": ({"init_from": "http://x"}, "http://x"),
     "address in parts": ({"paper": {"data": "http:"}, "init_from": "${paper.data}//x"}, "http://x"),
-    "secret in parts": ({"paper": {"a": "$", "b": "{oc.env:HOME}"}, "data_dir": "${paper.a}${paper.b}"}, "$ in it"),
+    "secret in parts": ({"paper": {"a": "$", "b": "{oc.env:HOME}"}, "vgg_weights": "${paper.a}${paper.b}"}, "$ in it"),
     "sign out of a resolver": (
-        {"paper": {"a": '${scale_name:"\\x24"}', "b": "{oc.env:HOME}"}, "data_dir": "${paper.a}${paper.b}"},
+        {"paper": {"a": '${scale_name:"\\x24"}', "b": "{oc.env:HOME}"}, "vgg_weights": "${paper.a}${paper.b}"},
         "leads",
     ),
     "key": ({"paper": {"${oc.env:HOME}": 1}}, "oc.env:HOME"),
     "key in a list": ({"paper": {"a": [{"${oc.env:HOME}": 1}]}}, "oc.env:HOME"),
-    "nowhere": ({"data_dir": "${logger.wandb.notes}"}, "leads nowhere"),
+    "nowhere": ({"vgg_weights": "${logger.wandb.notes}"}, "leads nowhere"),
     "network of the machine": (
         {"loss": {"_target_": "sr.loggers.mlflow_logger", "tracking_uri": "x"}},
         "mlflow_logger",
@@ -153,10 +153,14 @@ FOREIGN = {
         "CSVLogger",
     ),
     "another folder": ({"callbacks__x": {"_target_": "sr.callbacks.Panels", "folder": "/elsewhere"}}, "/elsewhere"),
+    "folder without its name": (
+        {"callbacks__x": {"_target_": "sr.callbacks.Panels", "_args_": ["/elsewhere", 4, 96]}},
+        "_args_",
+    ),
     "folder of a command": ({"callbacks__x": {"_target_": "sr.runs.place.NewFolder"}}, "NewFolder"),
     "line in a name": ({"choices__model": "x\ntouch ran #"}, "control characters"),
-    "secret": ({"data_dir": "${oc.env:HOME}"}, "oc.env:HOME"),
-    "resolver by its name": ({"patch_size": "oc.env", "data_dir": "${${patch_size}:HOME}"}, "HOME"),
+    "secret": ({"vgg_weights": "${oc.env:HOME}"}, "oc.env:HOME"),
+    "resolver by its name": ({"patch_size": "oc.env", "vgg_weights": "${${patch_size}:HOME}"}, "HOME"),
 }
 
 
@@ -198,13 +202,38 @@ def test_a_run_folder_whose_links_lead_out_of_it_is_refused_before_it_is_written
     words = Words(["resume=last", f"{place}={begun}"])
     assert composed.with_resumed_run(words)
     (begun / name).symlink_to(tmp_path / "outside/bashrc")
-    assert composed.with_resumed_run(words)  # one's own link
+    if name == "checkpoints/last.ckpt":  # one's own link, which is replaced and not written through
+        assert composed.with_resumed_run(words)
+    else:
+        with pytest.raises(UserError, match="is a link that leads out of it"):
+            composed.with_resumed_run(words)
     with (begun / composed.RECORD).open("a") as record:
         record.write("\n# changed since\n")
     with pytest.raises(UserError, match="is a link that leads out of it"):
         composed.with_resumed_run(words)
     with pytest.raises(UserError, match="is a link that leads out of it"):
         prepared(["-m", f"hydra.sweep.dir={begun.parent}", "model=srcnn", "seed=0,1"])
+
+
+def test_checkpoints_of_one_s_own_run_may_lie_on_another_disk(begun, tmp_path):
+    (tmp_path / "large").mkdir()
+    (begun / "checkpoints").symlink_to(tmp_path / "large")
+    assert composed.with_resumed_run(Words([f"resume={begun}"]))
+    with pytest.raises(UserError, match="is a link that leads out of it"):
+        composed.with_resumed_run(Words([f"resume={changed(begun, tmp_path / 'theirs')}"]))
+
+
+@pytest.mark.parametrize("link", ["multirun.yaml", "table.csv", "row"])
+def test_a_sweep_whose_links_lead_out_of_it_is_refused_before_it_is_written_in(tmp_path, link):
+    sweep, victim = tmp_path / "sweep", tmp_path / "victim"
+    sweep.mkdir()
+    write_whole(sweep / "sweep.json", {"command": "x", "ablation": None, "rows": [], "not_run": {}})
+    victim.mkdir() if link == "row" else victim.write_text("precious")
+    typed = ["-m", f"hydra.sweep.dir={sweep}", "model=srcnn", "seed=0,1"]
+    assert prepared(typed).folder == sweep
+    (sweep / link).symlink_to(victim)
+    with pytest.raises(UserError, match="is a link that leads out of it"):
+        prepared(typed)
 
 
 def test_a_line_in_what_was_typed_for_a_run_of_somebody_else_is_refused(begun, tmp_path):
@@ -335,6 +364,23 @@ def test_words_of_a_run_look_nothing_up_in_a_comparison():
     words += ["degradation=../../tmp/evil", "degradation@data.x=../../evil", "degradation/../x=y"]
     run = Run(Path("x"), "m", {"data_dir": "${oc.env:HOME}"}, words, [], [], None, 0, "finished", 0)
     assert set_words(run, Words()) == ["++data.lr=LR"]
+
+
+def test_a_comparison_reads_data_of_somebody_else_s_run_where_this_user_keeps_it(begun, tmp_path):
+    words = ["data=div2k", "data_dir=/theirs", "cache_dir=/theirs", "data.root=/home/me", "data.val=Pictures"]
+    words += ["cache_dir=theirs", "data.lr=LR", "degradation.sigma=1.5", "data.lr=../private", "seed=3"]
+    kept = {"data.lr": "LR", "degradation.sigma": "1.5", "seed": "3"}
+    for folder, wanted in ((changed(begun, tmp_path / "theirs"), kept), (begun, {"data_dir": "'/mine'"})):
+        run = Run(folder, "m", {"data_dir": "/mine", "cache_dir": "/mine"}, words, [], [], None, 0, "finished", 0)
+        found = {text.lstrip("+").partition("=")[0]: text.partition("=")[2] for text in set_words(run, Words())}
+        assert wanted.items() <= found.items() and (folder == begun or found.keys() == kept.keys()), found
+
+
+def test_a_run_of_somebody_else_reads_data_where_this_user_keeps_it(begun, tmp_path):
+    values = {"data_dir": "/theirs", "data__data_dir": "/theirs", "data__root": "${data_dir}/DIV2K"}
+    config = composed.read(changed(begun, tmp_path / "theirs", **values)).config
+    assert (config.data_dir, config.data.data_dir, config.data.root) == ("data", "data", "data/DIV2K")
+    assert composed.read(begun).config.data_dir == "here"
 
 
 def test_hydra_refuses_what_its_floor_is_for():
