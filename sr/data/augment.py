@@ -1,4 +1,4 @@
-"""Augmentation of LR-HR crops by albumentations, the same transform on both, seeded by the sample."""
+"""Augmentation of LR-HR crops: flips and turns, which cost nothing, and the user's albumentations transforms."""
 
 import copy
 import random
@@ -13,39 +13,45 @@ from sr.errors import UserError, reason
 # flips stay below 15, and below half of the detail; what cuts holes, moves pixels, adds noise or blurs lies above.
 LEAST_APART, MOST_APART = 8.0, 20.0
 MOST_OF_DETAIL = 0.55  # of the RMS difference between neighbouring LR pixels
-TRIES = 8  # of each crop
+TRIES = 20  # of each crop
+
+
+def turned(pixels: np.ndarray, turn: int) -> np.ndarray:
+    """A view of (h, h, ...) pixels under one of the eight flips and quarter turns, numbered as `sr.data.draws.Draw`."""
+    if turn & 4:
+        pixels = pixels.swapaxes(0, 1)
+    return pixels[:: -1 if turn & 1 else 1, :: -1 if turn & 2 else 1]
 
 
 class Augment:
-    """The eight flips and quarter turns, then whatever the user adds.
+    """What the user adds to the flips and turns, the same transform on LR and HR, seeded by the sample.
 
     Args:
-        dihedral: whether to draw from the eight flips and quarter turns.
-        extra: further albumentations transforms; they see LR as `image` and HR as a second image, get the same
-            random parameters for both, and must keep the sizes.
+        extra: albumentations transforms; they see LR as `image` and HR as a second image, get the same random
+            parameters for both, and must keep the sizes.
+
+    Raises:
+        UserError: one of them is no such transform.
     """
 
-    def __init__(self, dihedral: bool = True, extra: Sequence[Any] = ()) -> None:
+    def __init__(self, extra: Sequence[Any]) -> None:
         import albumentations
 
-        flips = [albumentations.HorizontalFlip(p=0.5), albumentations.VerticalFlip(p=0.5)]
-        turns = albumentations.RandomRotate90(p=1)  # p=1 makes the eight equally likely
         for transform in extra:
             if not isinstance(transform, (albumentations.BasicTransform, albumentations.BaseCompose)):
                 raise UserError(
                     f"data.augment holds {transform!r}, which is not an albumentations transform. Type for example "
                     "'data.augment=[{_target_: albumentations.RandomBrightnessContrast, p: 0.3}]'"
                 )
-        steps = [*flips, turns, *extra] if dihedral else [*extra]
-        self.compose = albumentations.Compose(steps, additional_targets={"hr": "image"}, is_check_shapes=False)
+        self.compose = albumentations.Compose([*extra], additional_targets={"hr": "image"}, is_check_shapes=False)
         self._python = random.Random()
 
-    def __call__(self, lr: np.ndarray, hr: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """(h, w, 3) and (s*h, s*w, 3) uint8 -> the same shapes, transformed alike."""
+    def __call__(self, lr: np.ndarray, hr: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """(h, w, 3) and (s*h, s*w, 3) uint8 -> the same shapes, transformed alike; `seed` is the sample's."""
         # The generators are handed over, not a new seed: building new ones in each transform doubles the cost.
-        self._python.seed(int(rng.integers(2**62)))
-        self.compose.set_random_state(rng, self._python)
-        out = self.compose(image=lr.copy(), hr=hr.copy())  # the cache's views are read-only
+        self._python.seed(seed)
+        self.compose.set_random_state(np.random.Generator(np.random.Philox(key=seed)), self._python)
+        out = self.compose(image=np.ascontiguousarray(lr), hr=np.ascontiguousarray(hr))
         image, target = out["image"], out["hr"]
         if image.shape != lr.shape or target.shape != hr.shape:
             raise UserError(
@@ -73,15 +79,14 @@ def try_out(extra: Sequence[Any], crops: Sequence[np.ndarray], scale: int) -> No
     Raises:
         UserError: names one that fails, that changes size or type, or after which LR is no longer HR shrunk.
     """
-    rng = np.random.default_rng(0)
     for transform in extra:
         always = copy.deepcopy(transform)
         always.p = 1
-        augment, name = Augment(False, [always]), _name(transform)
-        for hr in [*crops] * TRIES:
+        augment, name = Augment([always]), _name(transform)
+        for seed, hr in enumerate([*crops] * TRIES):
             lr = (_shrunk(hr, scale) + 0.5).astype(np.uint8)
             try:
-                small, large = augment(lr, hr, rng)
+                small, large = augment(lr, hr, seed)
             except UserError as error:
                 raise UserError(f"{name}: {error}") from error
             except Exception as error:

@@ -1,7 +1,8 @@
-"""The decoded cache: every image once as raw bytes in one flat, memory-mapped file.
+"""The decoded cache: every image once as raw pixels of four bytes in one flat, memory-mapped file.
 
 A crop from the map costs microseconds where decoding a 2K PNG costs 40-80 ms, and all processes on a machine
-share the same pages.
+share the same pages. The fourth byte is empty: words of four bytes are flipped and turned six times as fast as three
+single ones, and gathered on a device in one read.
 """
 
 import errno
@@ -22,14 +23,14 @@ import numpy as np
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from sr.data.images import Fingerprint, Images, attempt, digest, each, fingerprint, states, workers
+from sr.data.images import Fingerprint, Images, attempt, digest, each, fingerprint, packed, states, unpacked, workers
 from sr.errors import UserError
 from sr.imaging.files import Picture
 from sr.imaging.image_errors import together
 from sr.whole import write_whole
 
 log = logging.getLogger(__name__)
-LAYOUT = 2  # raise it when the files' layout changes: older ones are then made again
+LAYOUT = 3  # raise it when the files' layout changes: older ones are then made again
 
 
 class ImageStore(Images):
@@ -76,10 +77,18 @@ class ImageStore(Images):
 
     def __getitem__(self, index: int) -> np.ndarray:
         """A read-only (H, W, 3) view into the map: nothing is copied."""
-        if self._pixels is None:
-            self._pixels = np.asarray(np.memmap(self._file, np.uint8, mode="r"))
+        return unpacked(self.packed(index)[0])
+
+    def packed(self, index: int) -> tuple[np.ndarray, bool]:
         (h, w), start = self._shapes[index], self._offsets[index]
-        return self._pixels[start : start + h * w * 3].reshape(h, w, 3)
+        return self.pixels[start : start + h * w].reshape(h, w), self._grey[index]
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """All pixels in one row, int32, read-only."""
+        if self._pixels is None:
+            self._pixels = np.asarray(np.memmap(self._file, np.int32, mode="r"))
+        return self._pixels
 
     # ---- making -------------------------------------------------------------------------------------------
 
@@ -128,7 +137,7 @@ class ImageStore(Images):
 
     def _build(self, source: Images) -> dict[str, Any]:
         state = states(self.paths)
-        need = sum(h * w * 3 for h, w in map(source.size, range(len(source))))
+        need = sum(h * w * 4 for h, w in map(source.size, range(len(source))))
         if need > shutil.disk_usage(self.cache_dir).free:
             raise self._cannot_write(OSError(errno.ENOSPC, "not enough room"), need)
         stamp = hashlib.blake2b(json.dumps(state).encode(), digest_size=4).hexdigest()
@@ -141,11 +150,11 @@ class ImageStore(Images):
                 for picture, known in bar:
                     entry = {"shape": list(picture.pixels.shape[:2]), "offset": offset, "grey": picture.grey}
                     images.append({**entry, "digest": known.digest, "thumbnail": known.thumbnail.tobytes().hex()})
-                    offset += file.write(np.ascontiguousarray(picture.pixels).data)
+                    offset += file.write(packed(picture.pixels).data) // 4
                 file.flush()
                 os.fsync(file.fileno())  # after a power cut the index must not describe pixels that were not written
             os.replace(unfinished[0], pixels)
-            index = {"layout": LAYOUT, "files": state, "pixels": pixels.name, "bytes": offset, "images": images}
+            index = {"layout": LAYOUT, "files": state, "pixels": pixels.name, "bytes": 4 * offset, "images": images}
             index["written"] = _written(pixels)
             unfinished[1].write_text(json.dumps(index))
             os.replace(unfinished[1], self.index_path)

@@ -12,7 +12,7 @@ from filelock import FileLock
 from sr.data.archives import Archive
 from sr.data.augment import Augment, try_out
 from sr.data.download import fetch_all
-from sr.data.images import Images
+from sr.data.images import Images, unpacked
 from sr.data.leaks import refuse_shared
 from sr.data.loaders import Loaders
 from sr.data.pairs import ImagePair
@@ -222,9 +222,9 @@ class SRDataModule(Loaders):
     def _some_crops(self, most: int = 4) -> list[np.ndarray]:
         """HR of the middle of a few training images."""
         pairs, p = self.pairs("train"), self.patch_size
-        rng, chosen = np.random.default_rng(0), range(0, len(pairs), max(1, len(pairs) // most))
+        chosen = range(0, len(pairs), max(1, len(pairs) // most))
         middles = [(i, *((side - p) // 2 for side in pairs.grids[i])) for i in chosen]
-        return [pairs.crop(i, y, x, p, rng)[1] for i, y, x in middles[:most]]
+        return [unpacked(pairs.crop(i, y, x, p, 0)[1]) for i, y, x in middles[:most]]
 
     # ---- loaders ------------------------------------------------------------------------------------------
 
@@ -234,8 +234,14 @@ class SRDataModule(Loaders):
 
     def patches(self) -> TrainPatches:
         self.check_patch(self.patch_size)
-        pairs, augment = self.pairs("train"), Augment(self.dihedral, self.augment)
-        return TrainPatches(pairs, scale=self.scale, patch=self.patch_size, seed=self.seed, augment=augment)
+        return TrainPatches(
+            self.pairs("train"),
+            scale=self.scale,
+            patch=self.patch_size,
+            seed=self.seed,
+            dihedral=self.dihedral,
+            augment=Augment(self.augment) if self.augment else None,
+        )
 
     def whole(self, part: str) -> WholeImages:
         return WholeImages(self.pairs(part), self.scale)

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from torch.utils.data import ConcatDataset, Dataset
 
 from sr.data.batch import Batch
+from sr.data.draws import step_choice
 from sr.data.images import Images
 from sr.data.loaders import Loaders
 from sr.data.module import SRDataModule
 from sr.data.pairset import JoinedPairs, Pairs
-from sr.data.sampling import TrainPatches, WholeImages, step_rng
+from sr.data.sampling import TrainPatches, WholeImages
 from sr.errors import UserError
 
 
@@ -30,8 +31,7 @@ class MixedScales(Dataset[Batch]):
 
     def __getitem__(self, samples: list[int]) -> Batch:
         step = samples[0] // self.batch_size
-        drawn = int(step_rng(self.seed, step).integers(len(self.patches)))
-        return self.patches[drawn][samples]
+        return self.patches[step_choice(self.seed, step, len(self.patches))][samples]
 
 
 class MultiScale(Loaders):

@@ -12,7 +12,7 @@ import torch
 
 from sr.data.belonging import decoded, looked_at, report
 from sr.data.cache import ImageStore
-from sr.data.images import DerivedImages, Images, LazyImages
+from sr.data.images import DerivedImages, Images, LazyImages, packed, unpacked
 from sr.data.pairs import ImagePair, check_sizes
 from sr.degradation import Degradation
 
@@ -47,8 +47,11 @@ class Pairs:
         """LR (h, w, 3) and HR (s*h, s*w, 3), both uint8."""
         raise NotImplementedError
 
-    def crop(self, index: int, y: int, x: int, size: int, rng: np.random.Generator) -> Pixels:
-        """As `whole`, for the square of `size` LR pixels at row y, column x; random degradations draw from rng."""
+    def crop(self, index: int, y: int, x: int, size: int, seed: int) -> Pixels:
+        """The square of `size` LR pixels at row y, column x, packed (int32, see `sr.data.images.packed`).
+
+        A random degradation is seeded by `seed`.
+        """
         raise NotImplementedError
 
 
@@ -138,13 +141,13 @@ class PairSet(Pairs):
             lr = self.lr[self._lr_of[index]]
         return lr[:h, :w], hr[: h * s, : w * s], grey
 
-    def crop(self, index: int, y: int, x: int, size: int, rng: np.random.Generator) -> Pixels:
+    def crop(self, index: int, y: int, x: int, size: int, seed: int) -> Pixels:
         s = self.scale
-        hr, grey = self.hr.picture(self._hr_of[index])
+        hr, grey = self.hr.packed(self._hr_of[index])
         if self.lr is not None:
-            lr = self.lr[self._lr_of[index]][y : y + size, x : x + size]
+            lr = self.lr.packed(self._lr_of[index])[0][y : y + size, x : x + size]
         else:
-            lr = self._degraded_crop(index, hr, y, x, size, int(rng.integers(2**62)))
+            lr = packed(self._degraded_crop(index, unpacked(hr), y, x, size, seed))
         return lr, hr[y * s : (y + size) * s, x * s : (x + size) * s], grey
 
     def _degraded_crop(self, index: int, hr: np.ndarray, y: int, x: int, size: int, seed: int) -> np.ndarray:
@@ -180,6 +183,6 @@ class JoinedPairs(Pairs):
         pairs, i = self._find(index)
         return pairs.whole(i)
 
-    def crop(self, index: int, y: int, x: int, size: int, rng: np.random.Generator) -> Pixels:
+    def crop(self, index: int, y: int, x: int, size: int, seed: int) -> Pixels:
         pairs, i = self._find(index)
-        return pairs.crop(i, y, x, size, rng)
+        return pairs.crop(i, y, x, size, seed)

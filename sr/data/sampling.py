@@ -1,21 +1,20 @@
-"""Which crop is sample number i: a function of the run's seed and i alone.
+"""Samples by their numbers, cut from images on the host (what a sample is stands in `sr.data.draws`).
 
 Sample numbers are dealt out by micro-batch, process and position, so neither the number of loader workers nor a
 resume changes the data, and the global batch does not depend on the number of processes either.
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from sr.data.augment import Augment
+from sr.data.augment import Augment, turned
 from sr.data.batch import Batch
+from sr.data.draws import Draws
+from sr.data.images import packed, unpacked
 from sr.data.pairset import Pairs
-
-WORD = 2**64 - 1
 
 
 class SampleNumbers(Sampler[list[int]]):
@@ -39,26 +38,6 @@ class SampleNumbers(Sampler[list[int]]):
             number += 1
 
 
-@lru_cache(maxsize=4)
-def epoch_order(seed: int, epoch: int, images: int) -> np.ndarray:
-    """The order in which an epoch goes through the images."""
-    return np.random.Generator(np.random.Philox(key=_key(seed, WORD - epoch))).permutation(images)
-
-
-def sample_rng(seed: int, sample: int) -> np.random.Generator:
-    """The source of every random number of one sample; counter-based, so that making it is cheap."""
-    return np.random.Generator(np.random.Philox(key=_key(seed, sample)))
-
-
-def step_rng(seed: int, step: int) -> np.random.Generator:
-    """The source of what all samples of one optimizer step share; a part of the counter that no sample reaches."""
-    return np.random.Generator(np.random.Philox(key=_key(seed, step), counter=2**192))
-
-
-def _key(seed: int, number: int) -> np.ndarray:
-    return np.array([seed & WORD, number], np.uint64)
-
-
 class TrainPatches(Dataset[Batch]):
     """Whole training batches: `patches[[5, 6, 7]]` is the Batch (uint8) of samples 5, 6 and 7.
 
@@ -67,28 +46,30 @@ class TrainPatches(Dataset[Batch]):
         scale: enlargement factor.
         patch: side of a crop, LR pixels.
         seed: the run's.
-        augment: applied to each LR-HR crop.
+        dihedral: whether to draw from the eight flips and quarter turns.
+        augment: what the user adds, applied to each LR-HR crop; None for nothing.
     """
 
-    def __init__(self, pairs: Pairs, *, scale: int, patch: int, seed: int, augment: Augment) -> None:
-        self.pairs, self.scale, self.patch, self.seed, self.augment = pairs, scale, patch, seed, augment
+    def __init__(
+        self, pairs: Pairs, *, scale: int, patch: int, seed: int, dihedral: bool = True, augment: Augment | None = None
+    ) -> None:
+        self.pairs, self.scale, self.patch, self.augment = pairs, scale, patch, augment
+        self.draws = Draws(pairs.grids, patch, seed, dihedral)
 
     def __getitem__(self, samples: list[int]) -> Batch:
         p, s = self.patch, self.scale
-        lr = np.empty((len(samples), p, p, 3), np.uint8)
-        hr = np.empty((len(samples), p * s, p * s, 3), np.uint8)
+        lr = np.empty((len(samples), p, p), np.int32)
+        hr = np.empty((len(samples), p * s, p * s), np.int32)
         names, greys = [], []
         for row, sample in enumerate(samples):
-            rng = sample_rng(self.seed, sample)
-            epoch, position = divmod(sample, len(self.pairs))
-            index = int(epoch_order(self.seed, epoch, len(self.pairs))[position])
-            h, w = self.pairs.grids[index]
-            y, x = int(rng.integers(h - p + 1)), int(rng.integers(w - p + 1))
-            small, large, grey = self.pairs.crop(index, y, x, p, rng)
-            lr[row], hr[row] = self.augment(small, large, rng)
+            index, y, x, turn, seed = self.draws[sample]
+            small, large, grey = self.pairs.crop(index, y, x, p, seed)
+            lr[row], hr[row] = turned(small, turn), turned(large, turn)
             names.append(self.pairs.names[index])
             greys.append(grey)
-        return Batch(_channels_first(lr), _channels_first(hr), s, names, greys)
+            if self.augment is not None:
+                lr[row], hr[row] = map(packed, self.augment(unpacked(lr[row]), unpacked(hr[row]), seed))
+        return Batch(_channels_first(unpacked(lr)), _channels_first(unpacked(hr)), s, names, greys)
 
 
 class WholeImages(Dataset[Batch]):

@@ -92,7 +92,8 @@ def read(path: str | Path) -> dict[str, Any]:
 
 # What readers rely on, in a checkpoint and in what it tells about itself; what is not there is not looked at.
 KINDS = {"sr": dict, "state_dict": dict, "loss_state_dict": dict, "current_model_state": dict, "global_step": int}
-TOLD = {"format": int, "name": str, "model": dict, "config": dict, "stage": dict, "batches_seen": int, "reads": dict}
+TOLD = {"format": int, "name": str, "model": dict, "config": dict, "stage": dict, "reads": dict}
+TOLD |= {"batches_seen": int, "stream": int}
 NEEDED = ("name", "model", "config")
 
 

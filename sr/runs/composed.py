@@ -90,12 +90,17 @@ class Composed:
 
     def refusal(self, key: str, then: Any, now: Any, words: Words) -> UserError:
         """What to say where a resume would change a key."""
-        begun = self.words.only(lambda k: k not in words and not k.startswith(("hydra.", "resume")))
-        new = [*begun.texts, *words.without("resume").texts, path_word("init_from", self.folder)]
+        begun = self.words.only(lambda k: k not in words)
         return UserError(
             f"a run goes on with what it was begun with, but {key} was {then}, is {now}. Leave that out, or begin a "
-            f"new run from its weights: {pasted('train', new)}"
+            f"new run from its weights: {from_its_weights(self.folder, Words([*begun.texts, *words.texts]))}"
         )
+
+
+def from_its_weights(folder: Path, words: Words) -> str:
+    """The command that begins a new run from the weights of the one in a folder."""
+    kept = words.only(lambda key: not key.startswith(("hydra.", "resume")))
+    return pasted("train", [*kept.texts, path_word("init_from", folder)])
 
 
 def keep(folder: Path, config: DictConfig, words: Words) -> None:

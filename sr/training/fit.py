@@ -11,9 +11,11 @@ import lightning.pytorch as L
 import torch
 
 from sr.callbacks import Checkpoints
+from sr.data.draws import STREAM
 from sr.errors import UserError, reason, user_error
 from sr.loggers import CsvLog
 from sr.runs import checkpoint
+from sr.runs.composed import from_its_weights
 from sr.runs.config import plain
 from sr.runs.latest import LAST, resume_command
 from sr.training.plan import Plan, Stage
@@ -36,6 +38,12 @@ def ready(plan: Plan, resumed: Content | None, folder: Path) -> None:
             stage.model.to(memory_format=torch.channels_last)
     first = plan.stages[first_stage(plan.stages, resumed)]
     if resumed is not None:
+        if resumed["sr"].get("stream", 1) != STREAM and int(resumed["global_step"]) < plan.stages[-1].end:
+            raise UserError(
+                f"{folder} was begun by a version of this project that drew other samples from the same seed, so it "
+                "cannot go on as it would have. Begin a new run from its weights, for the steps that are left (it "
+                f"stands at {resumed['global_step']:,}): {from_its_weights(folder, plan.words)}"
+            )
         checkpoint.load_weights(first.model, resumed["state_dict"], folder)
     for stage in plan.stages:  # of a late stage too, which would fail after hours
         source = stage.cfg.init_from

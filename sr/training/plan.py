@@ -14,6 +14,7 @@ from sr.compose.checks import check_targets, without_leftovers
 from sr.compose.keys import recorded_choices, refuse_out_of_range
 from sr.compose.schema import scale_name
 from sr.compose.words import Job, Words
+from sr.data.draws import STREAM
 from sr.data.leaks import refuse_leaks
 from sr.data.loaders import Loaders
 from sr.data.module import SRDataModule
@@ -151,7 +152,7 @@ def planned(composed: DictConfig, job: Job) -> Plan:
             refuse_small(one, "val", setup.protocol, setup.metrics)
     stages = []
     for own, model, module, setup in zip(configs, models, data, setups, strict=True):
-        metadata = checkpoint.describe(plain(own.cfg.model), name, config)
+        metadata = {**checkpoint.describe(plain(own.cfg.model), name, config), "stream": STREAM}
         if own.of > 1:
             metadata["stage"] = own.tag
         stages.append(Stage(**vars(own), model=model, data=module, setup=setup, metadata=metadata))

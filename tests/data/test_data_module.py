@@ -11,6 +11,7 @@ from PIL import Image
 
 from sr.data.batch import Batch
 from sr.data.folder import Folder
+from sr.data.images import unpacked
 from sr.degradation import Degradation, GaussianBlur, GaussianNoise, Jpeg, MatlabBicubic
 from sr.errors import UserError
 from sr.imaging.files import read_image
@@ -171,7 +172,7 @@ def test_crops_made_on_the_fly_equal_those_of_the_whole_image(
     whole, target, _ = pairs.whole(0)
     pairs.lr = None  # type: ignore[attr-defined]
     for y, x in [(0, 0), (134, 114), (50, 37), (3, 114)]:
-        lr, hr, _ = pairs.crop(0, y, x, 16, np.random.default_rng(0))
+        lr, hr = map(unpacked, pairs.crop(0, y, x, 16, 0)[:2])
         # floats are summed in another order on another size: a level may round the other way
         expected = whole[y : y + 16, x : x + 16].astype(int)
         assert np.abs(lr - expected).max() <= 1 and (lr == expected).mean() > 0.98

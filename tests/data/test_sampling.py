@@ -2,21 +2,21 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from sr.data.augment import Augment
 from sr.data.batch import Batch
 from sr.data.folder import Folder
 from sr.data.pairset import PairSet
-from sr.data.sampling import SampleNumbers, TrainPatches, epoch_order, sample_rng, step_rng
+from sr.data.sampling import SampleNumbers, TrainPatches
 
 
 @pytest.fixture
 def patches(folder: Callable[..., Folder]) -> TrainPatches:
     data = folder()
-    return TrainPatches(data.pairs("train"), scale=2, patch=8, seed=5, augment=Augment())
+    return TrainPatches(data.pairs("train"), scale=2, patch=8, seed=5)
 
 
 def take(patches: TrainPatches, sampler: SampleNumbers, count: int, workers: int = 0) -> list[Batch]:
@@ -56,29 +56,23 @@ def test_processes_share_the_same_global_batches(patches: TrainPatches, world: i
 
 
 def test_the_seed_decides(patches: TrainPatches) -> None:
-    other = TrainPatches(patches.pairs, scale=2, patch=8, seed=6, augment=patches.augment)
+    other = TrainPatches(patches.pairs, scale=2, patch=8, seed=6)
     assert not same(take(patches, SampleNumbers(4), 2), take(other, SampleNumbers(4), 2))
-
-
-def test_a_steps_numbers_are_apart_from_its_samples_own() -> None:
-    assert not set(step_rng(3, 5).integers(2**62, size=1000)) & set(sample_rng(3, 5).integers(2**62, size=1000))
-    assert step_rng(3, 5).random() == step_rng(3, 5).random() not in (step_rng(3, 6).random(), step_rng(4, 5).random())
 
 
 def test_an_epoch_shows_every_image_once(patches: TrainPatches) -> None:
     n = len(patches.pairs)
     names = [patches[[i]].name[0] for i in range(3 * n)]
     assert all(sorted(names[e * n : (e + 1) * n]) == sorted(patches.pairs.names) for e in range(3))
-    assert len({tuple(epoch_order(0, e, 50)) for e in range(20)}) == 20
 
 
 def test_crops_reach_every_corner(patches: TrainPatches) -> None:
     assert isinstance(patches.pairs, PairSet)
     seen: set[tuple[int, int, int]] = set()
 
-    def record(index: int, y: int, x: int, size: int, rng: Any) -> Any:
+    def record(index: int, y: int, x: int, size: int, seed: int) -> Any:
         seen.add((index, y, x))
-        return PairSet.crop(patches.pairs, index, y, x, size, rng)  # type: ignore[arg-type]
+        return PairSet.crop(patches.pairs, index, y, x, size, seed)  # type: ignore[arg-type]
 
     patches.pairs.crop = record  # type: ignore[method-assign]
     for i in range(4000):
@@ -86,3 +80,21 @@ def test_crops_reach_every_corner(patches: TrainPatches) -> None:
     for index, (h, w) in enumerate(patches.pairs.grids):
         found = [(y, x) for i, y, x in seen if i == index]
         assert {y for y, _ in found} == set(range(h - 7)) and {x for _, x in found} == set(range(w - 7))
+
+
+def test_a_crop_is_the_images_own_pixels_turned(patches: TrainPatches) -> None:
+    for sample in range(200):
+        index, y, x, turn, _ = patches.draws[sample]
+        lr, hr, _ = patches.pairs.whole(index)
+        small, large = (
+            np.ascontiguousarray(v) for v in (lr[y : y + 8, x : x + 8], hr[2 * y : 2 * y + 16, 2 * x : 2 * x + 16])
+        )
+        if turn & 4:
+            small, large = small.transpose(1, 0, 2), large.transpose(1, 0, 2)
+        if turn & 1:
+            small, large = np.flipud(small), np.flipud(large)
+        if turn & 2:
+            small, large = np.fliplr(small), np.fliplr(large)
+        batch = patches[[sample]]
+        assert np.array_equal(batch.lr[0].permute(1, 2, 0), small)
+        assert np.array_equal(batch.hr[0].permute(1, 2, 0), large)

@@ -71,7 +71,7 @@ def test_what_the_run_has_anyway_and_what_is_harmless_may_be_typed(run, command)
 
 
 def test_a_run_of_format_1_is_gone_on_with(run, command, div2k, tmp_path):
-    """As f6015b2 left it: no record of its own, an experiment and a protocol's group typed, loggers among callbacks."""
+    """No record of its own, an experiment and a protocol's group typed, loggers among callbacks; the samples as today's."""
     old = tmp_path / "old"
     shutil.copytree(run, old)
     (old / composed.RECORD).unlink()
@@ -95,6 +95,18 @@ def test_a_run_of_format_1_is_gone_on_with(run, command, div2k, tmp_path):
         assert again.code == 0 and "resuming at step 4 of 8" in again.out, again
     assert all(torch.equal(value, weights(old)[key]) for key, value in weights(run).items())
     assert list(old.glob("**/events.out.tfevents*"))
+
+
+def test_a_run_that_drew_other_samples_is_measured_but_not_gone_on_with(run, command, div2k):
+    last = run / "checkpoints/last.ckpt"
+    content = torch.load(last, weights_only=True)
+    del content["sr"]["stream"]
+    torch.save(content, last)
+    again = command("train.py", f"resume={run}", "steps=8")
+    assert again.code == 1 and f"init_from={run}" in again.err and "stands at 4" in again.err, again
+    assert f"data.root={div2k}" in again.err.split("sr train")[1], again
+    measured = command("train.py", f"resume={run}", "benchmarks=[bundled]")
+    assert measured.code == 0 and "this run is complete: 4 steps" in measured.out, measured
 
 
 @pytest.mark.parametrize("value", ["${oc.env:HOME}", "${oc.decode:'{}'}", "${ hydra:runtime.cwd}"])
