@@ -80,7 +80,7 @@ def test_a_damaged_store_is_made_anew(
         os.truncate(pixels, 100)
     elif damage in ("zero", "bit"):
         content, before = bytearray(pixels.read_bytes()), pixels.stat()
-        content[-1] ^= 1
+        content[-2] ^= 1  # the last byte is the empty one of the last pixel
         pixels.write_bytes(content if damage == "bit" else bytes(len(content)))
         os.utime(pixels, ns=(before.st_atime_ns, before.st_mtime_ns))
     elif damage == "garbage":

@@ -71,7 +71,7 @@ def test_what_the_run_has_anyway_and_what_is_harmless_may_be_typed(run, command)
 
 
 def test_a_run_of_format_1_is_gone_on_with(run, command, div2k, tmp_path):
-    """No record of its own, an experiment and a protocol's group typed, loggers among callbacks; the samples as today's."""
+    """No record of its own, an experiment and a protocol's group typed, loggers among callbacks."""
     old = tmp_path / "old"
     shutil.copytree(run, old)
     (old / composed.RECORD).unlink()
