@@ -10,53 +10,56 @@ Source: R. Keys, "Cubic Convolution Interpolation for Digital Image Processing",
 import functools
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sr.errors import UserError
+from sr.imaging.banded import Band, bands, filtered
 from sr.precision import widened
 
 # Above this period a loop over phases stops being cheaper than gathering every tap by index.
 MAX_PERIOD = 16
+Number = TypeVar("Number", float, Fraction)
+Edge = Callable[[Tensor, int], Tensor]
 
 
 def _mirror(index: Tensor, n: int) -> Tensor:
     """Reflect an index with the edge pixel repeated; right even where the kernel is wider than the image."""
-    index = index % (2 * n)
+    index = torch.remainder(index, torch.full((), 2 * n, dtype=index.dtype, device=index.device))  # n may be a symbol
     return torch.where(index < n, index, 2 * n - 1 - index)
 
 
-EDGES: dict[str, Callable[[Tensor, int], Tensor]] = {
+EDGES: dict[str, Edge] = {
     "mirror": _mirror,
     "replicate": lambda index, n: index.clamp(0, n - 1),
 }
 
 
-def _cubic(x: float) -> float:
+def _cubic(x: Number) -> Number:
     """Keys' kernel with a = -0.5, zero beyond two pixels."""
     x = abs(x)
     if x <= 1:
-        return 1.5 * x**3 - 2.5 * x**2 + 1
-    if x <= 2:
-        return -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
-    return 0.0
+        return (3 * x**3 - 5 * x**2 + 2) / 2
+    return (-(x**3) + 5 * x**2 - 8 * x + 4) / 2 if x <= 2 else 0 * x
 
 
-def _contributions(outputs: int, scale: float) -> tuple[list[int], list[list[float]]]:
+def _contributions(outputs: int, scale: Number) -> tuple[list[int], list[list[Number]]]:
     """First input pixel and normalised weights of each of the first `outputs` output pixels.
 
     Plain Python numbers, so that a traced graph holds them as constants. Output pixel x (counted from 1)
     lies at u = x / scale + (1 - 1 / scale) / 2 in the input.
     """
-    shrink = min(scale, 1.0)
-    width = 4.0 / shrink
+    shrink = min(scale, type(scale)(1))
+    width = 4 / shrink
     taps = math.ceil(width) + 2
     starts, weights = [], []
     for x in range(1, outputs + 1):
-        u = x / scale + 0.5 * (1 - 1 / scale)
+        u = x / scale + (1 - 1 / scale) / 2
         left = math.floor(u - width / 2)
         row = [shrink * _cubic(shrink * (u - left - k)) for k in range(taps)]
         total = sum(row)
@@ -74,7 +77,41 @@ def _ratio(scale: float) -> tuple[int, int] | None:
     return (p, q) if p <= MAX_PERIOD and abs(p / q - scale) <= 1e-12 * scale else None
 
 
-def _periodic(x: Tensor, dim: int, out: int, p: int, q: int, edge: Callable[[Tensor, int], Tensor]) -> Tensor:
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _float32_serves(*factors: float) -> bool:
+    """Whether bytes less 128, resized in float32 with sums in any order, round to the pixels of exact arithmetic."""
+    ratios = [_ratio(factor) for factor in factors]
+    return all(ratio is not None and _exact_enough(*ratio) for ratio in ratios)
+
+
+@functools.cache
+def _exact_enough(p: int, q: int) -> bool:
+    """See `_float32_serves`.
+
+    With weights that are multiples of 1 / D, D a power of two, all sums are exact. With an odd D no sum comes nearer
+    than 1 / 2D to where rounding turns, and the errors stay below that. For any other D it is not known.
+    """
+    rows = _contributions(p, Fraction(p, q))[1]
+    unit = math.lcm(*(w.denominator for row in rows for w in row))
+    largest = 128 * max(sum(map(abs, row)) for row in rows)
+    if unit & (unit - 1) == 0:
+        return unit * max(largest, Fraction(256)) <= 2**24
+    error = (len(rows[0]) + 2) * largest / 2**24 + Fraction(256, 2**24)
+    return unit % 2 == 1 and error < Fraction(1, 2 * unit)
+
+
+@functools.lru_cache(maxsize=64)
+def _blocks(out: int, factor: float, dtype: Any) -> list[Band]:
+    """One pass as products, see `sr.imaging.banded`."""
+    p, q = _ratio(factor) or (out, 0)
+    first, rows = _contributions(min(p, out), p / q if q else factor)
+    weights, index = np.array(rows), np.arange(out)
+    used = np.flatnonzero(weights.any(0))
+    starts = np.array(first)[index % p] + q * (index // p) + used[0]
+    return bands(starts, weights[index % p, used[0] : used[-1] + 1], dtype)
+
+
+def _periodic(x: Tensor, dim: int, out: int, p: int, q: int, edge: Edge) -> Tensor:
     """One pass by p / q: each of the p phases is a weighted sum of (strided) slices of the padded input."""
     n = x.shape[dim]
     starts, weights = _contributions(p, p / q)
@@ -99,7 +136,7 @@ def _slice(x: Tensor, dim: int, start: int, length: int, step: int) -> Tensor:
     return x if step == 1 else x[(slice(None),) * dim + (slice(None, None, step),)]
 
 
-def _gathered(x: Tensor, dim: int, out: int, scale: float, edge: Callable[[Tensor, int], Tensor]) -> Tensor:
+def _gathered(x: Tensor, dim: int, out: int, scale: float, edge: Edge) -> Tensor:
     """One pass by any factor: the sum over taps of the pixels that each output reads."""
     starts, rows = _contributions(out, scale)
     first = torch.tensor(starts, device=x.device)
@@ -173,14 +210,48 @@ def imresize(
         passes = [(out / x.shape[dim], dim, out) for dim, out in zip((rows, columns), size, strict=True)]
         passes.sort(key=lambda item: item[0])  # stable: vertical first when equal
 
-    eight_bit = x.dtype == torch.uint8
-    y = x.double() if eight_bit else widened(x)
-    for number, (factor, dim, out) in enumerate(passes):
+    steps = [step for step in passes if _ratio(step[0]) != (1, 1)]
+    if not steps:
+        return x.clone()
+    eight_bit, rounded = x.dtype == torch.uint8, quantize_intermediate or len(steps) == 1
+    narrow = eight_bit and rounded and _float32_serves(*(step[0] for step in steps))
+    if (array := _array(widened(x))) is not None:
+        return torch.from_numpy(_on_host(array, steps, edge, rounded, narrow)).to(x.dtype)
+    y = widened(x)
+    if eight_bit:
+        y = x.to(torch.float32 if narrow or x.device.type == "mps" else torch.float64) - 128
+    for number, (factor, dim, out) in enumerate(steps, 1):
         ratio = _ratio(factor)
-        if ratio is None:
-            y = _gathered(y, dim, out, factor, EDGES[edge])
-        elif ratio != (1, 1):
-            y = _periodic(y, dim, out, *ratio, EDGES[edge])
-        if eight_bit and (quantize_intermediate or number == 1):
-            y = (y + 0.5).floor().clamp(0, 255)
-    return y.to(x.dtype)
+        y = _periodic(y, dim, out, *ratio, EDGES[edge]) if ratio else _gathered(y, dim, out, factor, EDGES[edge])
+        if eight_bit and (rounded or number == len(steps)):
+            y = (y + 128.5).floor().clamp(0, 255) - 128
+    return (y + 128).to(x.dtype) if eight_bit else y.to(x.dtype)
+
+
+def _array(x: Tensor) -> np.ndarray | None:
+    """The memory of a plain tensor of the processor; None where torch must see what is done to it."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        return None
+    try:
+        return (x if torch.is_grad_enabled() else x.detach()).numpy()
+    except (RuntimeError, TypeError):  # on a device, part of a gradient, or a wrapped or fake tensor
+        return None
+
+
+def _on_host(
+    x: np.ndarray, steps: Sequence[tuple[float, int, int]], edge: str, rounded: bool, narrow: bool
+) -> np.ndarray:
+    """The passes as products of matrices."""
+    eight_bit, rows = x.dtype == np.uint8, x.ndim - 2
+    computed: Any = (np.float32 if narrow else np.float64) if eight_bit else x.dtype.type
+    outside = lambda index, n: EDGES[edge](torch.from_numpy(index), n).numpy()  # noqa: E731
+    for number, (factor, axis, out) in enumerate(steps, 1):
+        result = np.uint8 if eight_bit and (rounded or number == len(steps)) else computed
+        blocks = _blocks(out, factor, computed)
+        # Of pixels that lie R G B R G B, as files have them, columns are filtered as they lie.
+        interleaved = axis == rows > 0 and x.strides[-3] == x.itemsize < x.strides[-1]
+        if interleaved:
+            x = np.moveaxis(filtered(np.moveaxis(x, -3, -1), axis - 1, blocks, result, outside), -1, -3)
+        else:
+            x = filtered(x, axis, blocks, result, outside)
+    return x

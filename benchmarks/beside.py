@@ -1,0 +1,50 @@
+"""What the scripts of this folder share: ways to do one thing, timed in turns, as a Markdown table."""
+
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+torch.set_num_threads(1)
+
+
+def machine() -> str:
+    """The processor and the versions that a table was measured with."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
+    except OSError:
+        names = []
+    name = names[0] if names else platform.processor() or platform.machine()
+    return (
+        f"{name}, {platform.system()}, Python {platform.python_version()}, torch {torch.__version__}, "
+        f"NumPy {np.__version__}; one thread, process CPU time, the ways in turns, the median of each"
+    )
+
+
+def in_turns(ways: Mapping[str, Callable[[], object]], rounds: int = 7) -> dict[str, float]:
+    """Seconds of process CPU time of each way: the median over rounds in which all take their turn.
+
+    Args:
+        ways: by name; each is called once before, so that what is made once is not counted.
+        rounds: how often each is timed.
+    """
+    for way in ways.values():
+        way()
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            start = time.process_time()
+            way()
+            seconds[name].append(time.process_time() - start)
+    return {name: statistics.median(each) for name, each in seconds.items()}
+
+
+def table(columns: list[str], rows: list[list[object]]) -> str:
+    """A Markdown table."""
+    lines = [columns, ["---"] * len(columns), *([str(cell) for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

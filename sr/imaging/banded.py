@@ -1,0 +1,123 @@
+"""Filters along one side of a picture as small matrix products: what resizing, blurring and SSIM spend their time in.
+
+Each output is a weighted sum of a few neighbouring inputs. Outputs beside each other read nearly the same inputs, so
+a block of them is one small dense product, which a processor does several times faster than the sum tap by tap. It is
+done tile by tile, so that the numbers stay in the processor's cache.
+
+NumPy's product is used, not torch's: autocast and `torch.set_float32_matmul_precision` would compute torch's in fewer
+bits, and rounding to 8 bit relies on these sums to the last one (see `sr.imaging.resize`).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+BLOCK = 16  # outputs of one product
+TILE = 2**15  # inputs worked on at once: of larger products OpenBLAS makes threads, which wait longer than they work
+
+Edge = Callable[[np.ndarray, int], np.ndarray]  # (numbers of inputs, how many there are) -> numbers inside
+
+
+class Band(NamedTuple):
+    """A block of neighbouring outputs.
+
+    Attributes:
+        first: number of its first output.
+        start: number of the first input that it reads; may lie outside the picture.
+        weights: (outputs, inputs).
+    """
+
+    first: int
+    start: int
+    weights: np.ndarray
+
+
+def bands(starts: np.ndarray, weights: np.ndarray, dtype: Any) -> list[Band]:
+    """Blocks of the filter whose output i is the sum over k of weights[i, k] * input[starts[i] + k].
+
+    Args:
+        starts: (outputs,) whole numbers that never fall.
+        weights: (outputs, taps).
+        dtype: the floating type that is computed in.
+    """
+    taps, found = np.arange(weights.shape[1]), list[Band]()
+    for first in range(0, len(starts), BLOCK):
+        own = starts[first : first + BLOCK] - starts[first]
+        matrix = np.zeros((len(own), int(own[-1]) + len(taps)), dtype)
+        matrix[np.arange(len(own))[:, None], own[:, None] + taps] = weights[first : first + BLOCK]
+        found.append(Band(first, int(starts[first]), matrix))
+    return found
+
+
+def filtered(x: np.ndarray, axis: int, blocks: Sequence[Band], dtype: Any, edge: Edge | None = None) -> np.ndarray:
+    """Arrays filtered along one axis.
+
+    Args:
+        x: uint8 or floating. Of uint8 128 is subtracted while it is computed with, so that sums need fewer bits; the
+            weights of an output must then add up to 1.
+        axis: which one.
+        blocks: all outputs, see `bands`.
+        dtype: of the result: a floating type, or uint8 (of uint8 only), rounded half up and clipped.
+        edge: which inputs stand for those outside; None where no output reads any.
+    """
+    axis %= x.ndim
+    outputs = blocks[-1].first + len(blocks[-1].weights)
+    y = np.empty((*x.shape[:axis], outputs, *x.shape[axis + 1 :]), dtype)
+    if axis == x.ndim - 1:
+        _along_rows(x.reshape(-1, x.shape[-1]), y.reshape(-1, outputs), blocks, edge)
+    else:
+        inner = int(np.prod(x.shape[axis + 1 :]))
+        for plane, out in zip(x.reshape(-1, x.shape[axis], inner), y.reshape(-1, outputs, inner), strict=True):
+            _along_columns(plane, out, blocks, edge)
+    return y
+
+
+def _along_columns(x: np.ndarray, y: np.ndarray, blocks: Sequence[Band], edge: Edge | None) -> None:
+    """(n, M) -> (outputs, M)."""
+    n, most = len(x), max(band.weights.shape[1] for band in blocks)
+    width = max(64, TILE // most)
+    for band in blocks:
+        outputs, inputs = band.weights.shape
+        rows = x[band.start : band.start + inputs]
+        if band.start < 0 or band.start + inputs > n:
+            assert edge is not None
+            rows = x[edge(np.arange(band.start, band.start + inputs), n)]
+        for left in range(0, x.shape[1], width):
+            tile = _floats(rows[:, left : left + width], band.weights.dtype)
+            _store(band.weights @ tile, y[band.first : band.first + outputs, left : left + width], x.dtype)
+
+
+def _along_rows(x: np.ndarray, y: np.ndarray, blocks: Sequence[Band], edge: Edge | None) -> None:
+    """(M, n) -> (M, outputs)."""
+    n, dtype = x.shape[1], blocks[0].weights.dtype
+    height = max(16, TILE // n)
+    low = min(0, blocks[0].start)
+    high = max(n, blocks[-1].start + blocks[-1].weights.shape[1])
+    for top in range(0, len(x), height):
+        tile = _floats(x[top : top + height], dtype)
+        if low < 0 or high > n:
+            assert edge is not None
+            sides = [tile[:, edge(np.arange(a, b), n)] for a, b in ((low, 0), (n, high))]
+            tile = np.concatenate((sides[0], tile, sides[1]), 1)
+        result = np.empty((len(tile), y.shape[1]), dtype)
+        for band in blocks:
+            outputs, inputs = band.weights.shape
+            read = tile[:, band.start - low : band.start - low + inputs]
+            np.matmul(read, band.weights.T, out=result[:, band.first : band.first + outputs])
+        _store(result, y[top : top + height], x.dtype)
+
+
+def _floats(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    return np.subtract(x, dtype.type(128), dtype=dtype) if x.dtype == np.uint8 else x.astype(dtype, copy=False)
+
+
+def _store(values: np.ndarray, y: np.ndarray, source: np.dtype) -> None:
+    """Undo what `_floats` did, round if the result is uint8, and write into y."""
+    if source == np.uint8:
+        values += values.dtype.type(128.5 if y.dtype == np.uint8 else 128)
+    elif y.dtype == np.uint8:
+        values += values.dtype.type(0.5)
+    if y.dtype == np.uint8:
+        np.clip(values, 0, 255, out=values)  # 255.5 and more would wrap
+    np.copyto(y, values, casting="unsafe")
