@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
+from sr.errors import UserError, reason
 from sr.loggers.run_facts import at_step
 from sr.whole import replacing
 
@@ -45,12 +46,24 @@ class CsvLog(Logger):
 
     @rank_zero_only
     def resume_at(self, step: int) -> None:
-        """Read the rows of the run so far, up to `step`."""
-        if self.file.is_file():
+        """Read the rows of the run so far, up to `step`.
+
+        Raises:
+            UserError: the file is not what a run writes.
+        """
+        if not self.file.is_file():
+            return
+        try:
             text = self.file.read_bytes().decode()
             whole = text[: text.rfind("\n") + 1]  # of a process that was killed the last line may be cut
             read = [{k: v for k, v in row.items() if v != ""} for row in csv.DictReader(io.StringIO(whole))]
-            self.rows = {int(row["step"]): row for row in read if int(row["step"]) <= step}
+            steps = {int(row["step"]): row for row in read}
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            raise UserError(
+                f"{self.file} is not what a run writes there ({reason(error)}), and is not written over: move it away "
+                "to go on without its rows"
+            ) from error
+        self.rows = {done: row for done, row in steps.items() if done <= step}
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:

@@ -144,6 +144,21 @@ def _try(setup: Training, model: SuperResolver) -> None:
             raise user_error(error) or UserError(f"scheduler: {reason(error)}") from error
 
 
+# Settings of Lightning that would end a run before its steps, or train and validate on less than the config says.
+INSTEAD = {
+    **dict.fromkeys(("max_epochs", "min_epochs", "max_steps", "min_steps"), "steps=1000 (of the optimizer)"),
+    "max_time": "budget.seconds=3600: the schedule then fits the time",
+    "fast_dev_run": "budget=smoke",
+    **dict.fromkeys(("limit_train_batches", "overfit_batches"), "steps=10, or a folder of few images"),
+    "limit_val_batches": "data.val_images=5",
+    "limit_test_batches": "budget.test_images=5",
+    "limit_predict_batches": "budget.test_images=5",
+    "val_check_interval": "val_every_steps=1000",
+    "check_val_every_n_epoch": "val_every_steps=1000",
+    "accumulate_grad_batches": "accumulate=2",
+}
+
+
 def trainer(
     cfg: DictConfig, steps: Sequence[int], folder: Path, name: str, partial_updates: bool, sweep: Path | None
 ) -> L.Trainer:
@@ -156,7 +171,13 @@ def trainer(
         name: of the run.
         partial_updates: a step may leave parameters without a gradient.
         sweep: folder of the sweep that the run is a row of, or None.
+
+    Raises:
+        UserError: the trainer is told what a run of this project is told by another key.
     """
+    if wrong := [key for key in INSTEAD if cfg.trainer.get(key)]:
+        told = "; ".join(f"instead of trainer.{key}={cfg.trainer[key]} type {INSTEAD[key]}" for key in wrong)
+        raise UserError(f"the trainer does not decide how long a run is and what it sees: {told}")
     lead = get_metrics(cfg.metrics)[0]
     monitor, better = f"val/{lead.name}_{get_protocol(cfg.protocol).name}", lead.better or 1
     last = Checkpoints(folder / "checkpoints", monitor, cfg.save_every_minutes, cfg.save_every_steps, better)

@@ -11,6 +11,7 @@ import lightning.pytorch as L
 import torch
 
 from sr.callbacks import Checkpoints
+from sr.compose.words import path_word
 from sr.data.draws import STREAM
 from sr.errors import UserError, reason, user_error
 from sr.loggers import CsvLog
@@ -116,6 +117,12 @@ def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -
             checkpoint.load_weights(
                 model, resumed["state_dict"], folder
             )  # nothing was trained; a mean of weights counts
+        if trainer.global_step < stage.end:  # as told by a callback: Lightning returns as if all were done
+            raise UserError(
+                f"training was stopped at step {trainer.global_step:,} of {stage.end:,} by one of the callbacks "
+                f"({', '.join(plan.cfg.callbacks)}): the run is not finished, and nothing of it is measured. "
+                f"Go on with: {resume_command(folder)}\nOr measure it as it is: sr evaluate {path_word('checkpoint', folder)}"
+            )
         step = stage.end
         if index + 1 < len(stages):
             stages[index + 1].model.batches_seen = model.batches_seen

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sr.errors import UserError
 from sr.loggers import CsvLog
 
 
@@ -52,6 +53,14 @@ def test_a_resume_keeps_what_was_and_measures_the_rest_again(tmp_path):
     again.log_metrics({"loss": 30.0, "psnr": 1.0}, 3)
     again.save()
     assert [(r["step"], r["loss"]) for r in rows(tmp_path)] == [("1", "0.0"), ("2", "1.0"), ("3", "2.0"), ("4", "30.0")]
+
+
+@pytest.mark.parametrize("content", [b"my,table\n1,2\n", b"step,loss\nsoon,2\n", b"\xff\xfe\n", b"step,x\n\n1\n,3\n"])
+def test_a_table_of_somebody_else_is_refused_and_kept(tmp_path, content):
+    (tmp_path / "metrics.csv").write_bytes(content)
+    with pytest.raises(UserError, match=r"metrics\.csv is not what a run writes there"):
+        CsvLog(tmp_path).resume_at(5)
+    assert (tmp_path / "metrics.csv").read_bytes() == content
 
 
 def test_appending_does_not_read_or_write_the_rest(tmp_path):

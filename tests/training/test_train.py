@@ -1,6 +1,7 @@
 """train.py as users type it, on small real runs."""
 
 import csv
+import json
 import math
 import os
 import re
@@ -545,6 +546,35 @@ def test_a_bad_image_is_refused_by_name(command, div2k, damage, word):
 def test_an_image_smaller_than_the_patch_is_refused(command, div2k):
     err = refused(command, "data=div2k", f"data.root={div2k}", "patch_size=48")
     assert "smaller than the patch" in err and "patch_size=36" in err
+
+
+@pytest.mark.parametrize(
+    ("typed", "instead"),
+    [("max_time=00:00:00:03", "budget.seconds="), ("fast_dev_run=true", "budget=smoke"), ("max_epochs=3", "steps=")],
+)
+def test_the_trainer_does_not_end_a_run_before_its_steps(command, div2k, typed, instead):
+    error = refused(command, *SMALL, "data=div2k", f"data.root={div2k}", "steps=4", f"+trainer.{typed!s}")
+    assert f"instead of trainer.{typed.partition('=')[0]}=" in error and instead in error
+
+
+STOPPING = """
+from lightning.pytorch import Callback
+
+
+class Stop(Callback):
+    def on_train_batch_end(self, trainer, *_):
+        trainer.should_stop = trainer.global_step == 3
+"""
+
+
+def test_a_run_that_a_callback_stops_is_not_finished(command, div2k, tmp_path, monkeypatch):
+    (tmp_path / "stopping.py").write_text(STOPPING)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    typed = [*SMALL[:-2], "data=div2k", f"data.root={div2k}", "steps=40", "val_every_steps=40"]
+    done = command("train.py", *typed, "+callbacks.stop._target_=stopping.Stop")
+    assert done.code == 1 and "stopped at step 3 of 40" in done.err and "resume=" in done.err, done
+    assert json.loads((done.folder / "run.json").read_text())["status"] == "failed"
+    assert not (done.folder / "results.csv").exists() and saved(done.folder)["global_step"] == 3
 
 
 def test_a_scale_that_the_model_lacks_is_refused(command, div2k):
