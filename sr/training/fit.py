@@ -118,10 +118,11 @@ def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -
                 model, resumed["state_dict"], folder
             )  # nothing was trained; a mean of weights counts
         if trainer.global_step < stage.end:  # as told by a callback: Lightning returns as if all were done
+            own = path_word("checkpoint", folder)
             raise UserError(
                 f"training was stopped at step {trainer.global_step:,} of {stage.end:,} by one of the callbacks "
                 f"({', '.join(plan.cfg.callbacks)}): the run is not finished, and nothing of it is measured. "
-                f"Go on with: {resume_command(folder)}\nOr measure it as it is: sr evaluate {path_word('checkpoint', folder)}"
+                f"Go on with: {resume_command(folder)}\nOr measure it as it is: sr evaluate {own}"
             )
         step = stage.end
         if index + 1 < len(stages):
