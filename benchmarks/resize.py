@@ -1,6 +1,6 @@
-"""MATLAB's bicubic resize of a 2K image, beside BasicSR's way of it: one product of a row's weights for each output row.
+"""MATLAB's bicubic resize of a 2K image, beside BasicSR's way: a product of weights for each row of the output.
 
-    OMP_NUM_THREADS=1 python benchmarks/resize.py > benchmarks/resize.md
+Run it: OMP_NUM_THREADS=1 python benchmarks/resize.py > benchmarks/resize.md
 """
 
 import argparse
