@@ -7,9 +7,11 @@ from functools import partial
 from typing import Any
 
 from sr.comparison.rows import Row
+from sr.measuring.scoring import BASELINE
 from sr.metrics.metric import Metric, declared
 from sr.metrics.protocols import get_protocol
 from sr.runs.differences import as_trained, choices
+from sr.scores import same_images
 from sr.scores.published import METRICS, MOS_NOTE, opinions
 from sr.scores.score import Score, identical_note, metrics_of, pivot, remarks
 from sr.scores.text import legend
@@ -112,6 +114,7 @@ def tabulate(rows: Sequence[Row], notes: Sequence[str] = ()) -> Table:
         for name in dict.fromkeys(s.protocol for s in scores)
     ]
     explained += [identical_note(metrics)] if any(s.remark for s in scores) else []
+    explained += same_images.notes(scores, BASELINE)
     timed = any(line.values.get("seconds") for line in lines)
     explained += [COST_NOTE, *([TIME_NOTE] if timed else []), *([MOS_NOTE] if rated else [])]
     explained += [note for m in metrics if (note := declared(m).note)]

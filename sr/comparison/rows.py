@@ -15,10 +15,10 @@ from sr.measuring.scoring import BASELINE
 from sr.models.base import SuperResolver
 from sr.runs.differences import settings
 from sr.runs.folder import Run
+from sr.scores.same_images import SAME, told_apart
 from sr.scores.score import Score
 
 log = logging.getLogger(__name__)
-SAME = 0.005  # dB: values of the baseline that differ by less are of the same images
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,9 @@ def rows(sources: Sequence[Source]) -> list[Row]:
     differing = iter(settings(runs))
     found: list[Row] = []
     reference: list[Row] = []
-    for source in sources:
+    measured = told_apart((source.run.scores if source.run else [] for source in sources), BASELINE)
+    for source, stored in zip(sources, measured, strict=True):
         own = next(differing) if source.run else {}
-        stored = source.run.scores if source.run else []
         for scale in _scales(source, stored):
             here = [s for s in stored if s.scale == scale]
             labels = dict.fromkeys([s.model for s in here if s.model.rstrip("+") != BASELINE] or [source.name])

@@ -1,7 +1,7 @@
 """The lines and columns of a sweep's table: which runs are averaged in which."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from sr.compose.words import Words
 from sr.measuring.scoring import BASELINE
 from sr.runs.folder import Run
 from sr.scores.published import METRICS, published
+from sr.scores.same_images import told_apart
 from sr.scores.score import KEY, metrics_of, pivot, remarks
 from sr.sweeps.ablation import Ablation, AblationRow, Cell, Column
 
@@ -63,6 +64,8 @@ class Line:
 
 def table_lines(runs: Sequence[Run], ablation: Ablation | None, left_out: Mapping[str, str]) -> list[Line]:
     """Bicubic, then the ablation's lines in its order, or one for each setting that was swept over."""
+    measured = told_apart((run.scores for run in runs), BASELINE)
+    runs = [replace(run, scores=scores) for run, scores in zip(runs, measured, strict=True)]
     typed = {run.folder: {word.key: word.value for word in Words(run.overrides)} for run in runs}
     every = {key for settings in typed.values() for key in settings}
     told = sorted(key for key in every if declared(key).named and not declared(key).one_line)

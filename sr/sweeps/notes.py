@@ -9,6 +9,7 @@ from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
 from sr.runs.config import flat
 from sr.runs.folder import differing
+from sr.scores import same_images
 from sr.scores.published import IMAGES
 from sr.scores.score import identical_note
 from sr.scores.text import legend
@@ -32,6 +33,7 @@ def notes(
     words += [f"{name}: {get_protocol(name).description}" for name in dict.fromkeys(c.protocol for c in columns)]
     found = [result for line in lines for results in line.results.values() for result in results]
     words += [identical_note(metrics)] if any(result.remark for result in found) else []
+    words += same_images.notes((s for line in lines for run in line.runs for s in run.scores), BASELINE)
     sources = dict.fromkeys((p.citation, p.kind) for line in lines for p in line.paper.values())
     words += [f"paper: {source}" + (f" ({kind})" if kind else "") for source, kind in sources]
     if ablation and not sources:

@@ -96,13 +96,19 @@ def test_figures_are_never_mixed(made_up):
     assert heads == [f"Set5 ({n} images), {p}" for n in (5, 2) for p in ("y", "rgb")]
 
 
-def test_another_degradation_has_a_baseline_of_its_own(made_up):
-    blurred = made_up("b", name="blurred")
+def test_a_set_of_other_images_or_lr_has_columns_of_its_own(made_up):
+    blurred = made_up("b", name="blurred", psnr=35.0)
     blurred.run.scores[0] = dataclasses.replace(blurred.run.scores[0], value=25.0)
-    assert [line.row.label for line in table(made_up("a"), blurred).lines if line.row.baseline] == [
-        "bicubic",
-        "bicubic (2)",
+    found = table(made_up("a"), blurred, made_up("c", name="again", psnr=31.0))
+    assert [t for t in titles(found) if t.startswith("Set5")] == [
+        *("Set5, y", "Set5, rgb", "Set5 (2), y", "Set5 (2), rgb"),
     ]
+    rows = {cells[0]: cells[2:] for cells in found.cells()}
+    first = titles(found).index("Set5, y") - 2
+    assert [cell[:5] for cell in rows["bicubic"][first : first + 4]] == ["28.00", "26.50", "25.00", "26.50"]
+    assert [cell[:5] for cell in rows["blurred"][first : first + 4]] == ["", "", "35.00", "33.50"]
+    assert found.best() == {(3, first + 2), (3, first + 3)}, "one model alone on its images is not the best of any"
+    assert any(note.startswith("Set5 (2): not the images, or not the LR, of Set5") for note in found.notes)
 
 
 def test_stages_and_scales(made_up):

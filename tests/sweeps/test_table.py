@@ -139,6 +139,17 @@ def test_means_over_other_images_are_never_averaged(tmp_path):
     assert found == [("30.5", "5", "", "2"), ("40.0", "2", "", "1"), ("50.0", "5", "1 of 5 identical", "1")]
 
 
+def test_sets_of_one_name_and_other_images_are_never_averaged(tmp_path):
+    runs = [run(tmp_path, 30.0 + seed, seed, data__root="ab"[seed > 1]) for seed in range(4)]
+    for one in runs[2:]:
+        one.scores[:] = [replace(s, value=s.value + 5) if s.metric == "psnr" else s for s in one.scores]
+    text = write(runs, tmp_path, None, {}, "command")
+    base, _, first, second = [(r["line"], r["dataset"], r["psnr"], r["n"]) for r in rows(tmp_path)]
+    assert base == ("bicubic", "Set5", "33.66", "2") and first == ("data.root=a", "Set5", "30.5", "2")
+    assert second == ("data.root=b", "Set5 (2)", "37.5", "2") and "38.66" in text
+    assert "Set5 (2): not the images, or not the LR, of Set5" in text
+
+
 def test_runs_that_were_not_trained_alike_are_told_where_they_are_averaged(tmp_path):
     runs = [run(tmp_path, 30.0, seed, status, ablation="x/a") for seed, status in
             enumerate(["finished", "finished", "failed"])]  # fmt: skip
