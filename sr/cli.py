@@ -6,6 +6,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 if sys.excepthook is sys.__excepthook__:  # before the imports below, which take a second: Ctrl-C shows no traceback
@@ -25,6 +26,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray, where it is the la
 import hydra
 from hydra._internal import utils as hydras_own
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.utils import get_method
@@ -38,6 +40,7 @@ from sr.compose.spelling import spelled_out
 from sr.compose.suggestions import explained
 from sr.compose.words import split
 from sr.errors import UserError, interrupted, nearest, user_error
+from sr.runs.lock import locked
 from sr.runs.place import emptied
 from sr.runs.trust import trust_what_was_typed
 from sr.sweeps.command import Sweep, prepared, row_folder
@@ -126,7 +129,8 @@ class Guarded:
                 trust_what_was_typed(cfg)
                 if self.command != "train":
                     refuse_out_of_range(cfg)
-                    return task(cfg)
+                    with locked(Path(HydraConfig.get().runtime.output_dir)):
+                        return task(cfg)
                 from sr.sweeps.row import run_row
 
                 return run_row(cfg, task)

@@ -22,7 +22,7 @@ from sr.errors import UserError, reason
 from sr.runs import own, yaml_file
 from sr.runs.config import RECORD, flat, hydras_choices, plain, read_config, typed_words, upgraded
 from sr.runs.latest import LAST, saved
-from sr.runs.place import refuse_links
+from sr.runs.occupied import refuse_links
 from sr.runs.trust import refuse_foreign, refuse_impure, trust_what_was_typed
 from sr.whole import write_whole
 

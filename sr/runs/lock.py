@@ -38,15 +38,25 @@ def locked(folder: Path) -> Iterator[None]:
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0.5)  # somebody may only be looking whether it is held
-    except Timeout as held:
-        raise BusyError(
-            f"{folder.name} is being run by another process, in {folder}. Type this again when that one has ended, "
-            "or name another run: resume=<run folder>"
-        ) from held
+    except Timeout as taken:
+        raise _busy(folder) from taken
     try:
         yield
     finally:
         lock.release()
+
+
+def _busy(folder: Path) -> BusyError:
+    return BusyError(
+        f"{folder.name} is being run by another process, in {folder}. Type this again when that one has ended, or name "
+        "another folder"
+    )
+
+
+def refuse_busy(folder: Path) -> None:
+    """Raises a BusyError where a process runs in a folder now."""
+    if held(folder):
+        raise _busy(folder)
 
 
 def held(folder: Path) -> bool:

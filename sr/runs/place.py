@@ -13,17 +13,13 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from sr.compose.words import Words, quoted
-from sr.errors import UserError, some
+from sr.errors import UserError
 from sr.runs.config import RECORD
-from sr.runs.lock import LOCK, first_process
-from sr.runs.own import began
-from sr.runs.record import SWEEP
-from sr.runs.yaml_file import read
+from sr.runs.lock import LOCK, BusyError, first_process, held
+from sr.runs.occupied import OF_A_SWEEP, keep_former, refuse_foreign, reserved
 
 NAMES = ("hydra.run.dir", "hydra.sweep.dir", "out")  # a folder that is typed by one of these stays as it is
 RECORDS = {"config.yaml", "hydra.yaml", "overrides.yaml"}  # Hydra's, of a run or row
-OF_A_SWEEP = "multirun.yaml"
-LARGE = ("checkpoints", "wandb")  # folders of one's own run that may be links to another disk
 
 
 class NewFolder(Callback):
@@ -59,6 +55,7 @@ def _place(config: DictConfig, mode: str) -> None:
     if typed(config.hydra) and not _goes_on(config, wanted):
         try:
             refuse_foreign(wanted, str(config.hydra.job.config_name), mode)
+            keep_former(wanted, config.hydra, mode)
         except UserError as error:
             sys.exit(f"error: {error}")  # Hydra makes a warning of what else a callback raises, and goes on
     with read_write(config.hydra), open_dict(config.hydra):
@@ -87,44 +84,6 @@ def _goes_on(config: DictConfig, folder: Path) -> bool:
     return bool(resume) and Path(str(resume)).resolve() == folder.resolve()
 
 
-def refuse_foreign(folder: Path, command: str, mode: str) -> None:
-    """Refuse a folder that was typed and holds what another command, or somebody else, put there.
-
-    What is hidden does not count, and the command's own log, which is only added to.
-
-    Args:
-        folder: that was typed.
-        command: that will write there, as `train`.
-        mode: `run` or `sweep`.
-
-    Raises:
-        UserError: it is neither new nor empty, and not of the same command.
-    """
-    if not folder.is_dir():
-        return
-    there = sorted(p.name for p in folder.iterdir() if not p.name.startswith(".") and p.name != f"{command}.log")
-    record = folder / (OF_A_SWEEP if mode == "sweep" else ".hydra/hydra.yaml")
-    maker = _maker(record)
-    if not there or maker == command or (mode == "sweep" and command == "train" and (folder / SWEEP).is_file()):
-        return
-    of = f"sr {maker} made it" if maker else f"sr {command} did not make it"
-    raise UserError(
-        f"{folder} holds {some(there)}, and {of}: nothing there is overwritten. Name a folder that is new or empty: "
-        f"{'out' if command == 'compare' else f'hydra.{mode}.dir'}=PATH. With none named the command makes one"
-    )
-
-
-def _maker(record: Path) -> str | None:
-    """The command that Hydra wrote a record of."""
-    try:
-        found: Any = read(record) if record.is_file() else None
-    except UserError:  # torn, or anybody's
-        return None
-    for key in ("hydra", "job", "config_name"):
-        found = found.get(key) if isinstance(found, dict) else None
-    return found if isinstance(found, str) else None
-
-
 def refuse_apart() -> None:
     """Several processes of a run that something else than the run has started need a folder that is typed.
 
@@ -139,52 +98,9 @@ def refuse_apart() -> None:
         )
 
 
-def refuse_links(folder: Path, rows: bool = False) -> None:
-    """Look at a run folder before anything is written in it, so before Hydra opens the log.
-
-    That this user began a run does not say who put links into its folder since. But there the folders that grow may
-    lie on a larger disk, and so may checkpoints, which are replaced and never written through.
-
-    Args:
-        folder: of a run.
-        rows: the folder is a sweep's, whose rows are looked at each like a run.
-
-    Raises:
-        UserError: a link in it leads out of it, so that what the run writes would be written there.
-    """
-    inside, own = Path(os.path.realpath(folder)), not rows and began(folder)
-    for place, folders, files in os.walk(inside):
-        for link in filter(os.path.islink, (os.path.join(place, name) for name in (*folders, *files))):
-            if own and (os.path.relpath(link, inside) in LARGE or link.endswith(".ckpt")):
-                continue
-            if not Path(target := os.path.realpath(link)).is_relative_to(inside):
-                raise UserError(
-                    f"{folder} is refused: {link!r} is a link that leads out of it, to {target!r}, and what a run "
-                    "writes would be written there. Remove the link"
-                )
-        # W&B links its logs from there; it replaces links and never writes through them.
-        folders[:] = [] if rows else [name for name in folders if name != "wandb"]
-    for row in folder.glob("*/") if rows else ():
-        refuse_links(row)
-
-
 def missing(folder: Path) -> Path | None:
     """The outermost of a folder and those around it that is not there; None where it is there."""
     return next((p for p in reversed([folder.absolute(), *folder.absolute().parents]) if not p.exists()), None)
-
-
-def reserved(wanted: Path) -> Path:
-    """Make the folder, or where there is one already `<name>_2` and so on; nobody else has it."""
-    folder, number = wanted, 1
-    while True:
-        try:
-            os.mkdir(folder)
-            return folder
-        except FileNotFoundError:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            number += 1
-            folder = wanted.with_name(f"{wanted.name}_{number}")
 
 
 @contextmanager
@@ -192,6 +108,8 @@ def emptied() -> Iterator[None]:
     """Remove the present job's folder if the job fails before it has written anything in it."""
     try:
         yield
+    except BusyError:
+        raise  # what is there is the other process's
     except BaseException:
         run: Any = HydraConfig.get()
         if first_process() and (made := OmegaConf.select(run, "callbacks.folder.made")):
@@ -200,7 +118,12 @@ def emptied() -> Iterator[None]:
 
 
 def remove(folder: Path, made: Path, own: set[str | None]) -> None:
-    """Remove a folder with nothing but a command's `own` in it, and those around it that are empty then, to `made`."""
+    """Remove a folder with nothing but a command's `own` in it, and those around it that are empty then, to `made`.
+
+    One in which another process runs is left alone.
+    """
+    if held(folder):
+        return
     records = [p for name in own if name and (folder / name).is_dir() for p in (folder / name).iterdir()]
     if {p.name for p in folder.iterdir()} - own or {p.name for p in records} - RECORDS:
         return

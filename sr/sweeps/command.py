@@ -20,7 +20,8 @@ from sr.compose.keys import declared
 from sr.compose.words import Job, Word, Words, config_dirs, pasted, quoted, spelled, split, sweeping
 from sr.errors import UserError
 from sr.runs.composed import with_resumed_run
-from sr.runs.place import forget, missing, refuse_foreign, refuse_links
+from sr.runs.occupied import refuse_foreign, refuse_links
+from sr.runs.place import forget, missing
 from sr.runs.record import SWEEP, record_sweep
 from sr.sweeps.ablation import Ablation
 from sr.sweeps.ablation_rows import with_rows

@@ -13,7 +13,7 @@ from sr.sweeps.row import _ended, surroundings
 
 
 def test_a_folder_is_one_processes_and_free_again_afterwards(tmp_path):
-    told = "run is being run by another process.*resume="
+    told = "run is being run by another process.*name another folder"
     with locked(tmp_path / "run"), pytest.raises(BusyError, match=told), locked(tmp_path / "run"):
         pass
     with pytest.raises(ValueError), locked(tmp_path / "run"):

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from hydra.core import utils
 
-from sr.runs.place import missing, remove, reserved
+from sr.runs.lock import locked
+from sr.runs.occupied import reserved
+from sr.runs.place import missing, remove
 
 BICUBIC = ["model=bicubic", "benchmarks=[div2k]", "panels=0", "scale=4", "protocols=[y]"]
 
@@ -108,6 +110,41 @@ def test_a_folder_is_empty_with_what_is_hidden_and_stays_the_commands_own(comman
     for _ in range(2):
         done = command("evaluate.py", *words, *BICUBIC, f"data.root={div2k}", folder="")
         assert done.code == 0 and (tmp_path / "mine" / ("0" if several else ".") / "results.csv").is_file(), done
+
+
+def test_what_the_same_command_left_with_other_words_is_kept(command, div2k, tmp_path):
+    typed = [*BICUBIC, f"data.root={div2k}", "hydra.run.dir=mine"]
+    for words in ([], [], ["scale=2"], ["scale=3"]):
+        done = command("evaluate.py", *typed, *words, folder="")
+        assert done.code == 0 and ("is kept in" in done.err) == bool(words), done
+    scales = [
+        (tmp_path / "mine" / name / "results.csv").read_text().splitlines()[1] for name in ("former", "former_2", "")
+    ]
+    assert [line.split(",")[2] for line in scales] == ["4", "2", "3"]
+    assert (tmp_path / "mine/former/.hydra/overrides.yaml").is_file()
+    with locked(tmp_path / "mine"):
+        busy = command("evaluate.py", *typed, folder="")
+    assert busy.code == 1 and "is being run by another process" in busy.err, busy
+    assert not (tmp_path / "mine/former_3").exists() and (tmp_path / "mine/.hydra").exists()
+
+
+def test_a_refused_command_removes_nothing_of_one_that_runs(command, monkeypatch, tmp_path):
+    monkeypatch.setattr("sr.runs.place.missing", lambda folder: folder.absolute())  # both came where there was none
+    with locked(tmp_path / "mine"):
+        (tmp_path / "mine/train.log").touch()
+        done = command("train.py", "model=ecbsr_m4c8", "data=bundled", "hydra.run.dir=mine", folder="")
+        assert done.code == 1 and "is being run by another process" in done.err, done
+        remove(tmp_path / "mine", tmp_path / "mine", {".hydra", "train.log", ".lock", None})
+        assert {p.name for p in (tmp_path / "mine").iterdir()} == {".hydra", "train.log", ".lock"}
+
+
+def test_a_run_of_another_project_is_not_written_over(command, tmp_path):
+    (tmp_path / "mine/.hydra").mkdir(parents=True)
+    (tmp_path / "mine/.hydra/hydra.yaml").write_text("hydra: {job: {config_name: train}}")
+    (tmp_path / "mine/composed.yaml").write_text("mine")
+    done = command("train.py", "model=ecbsr_m4c8", "data=bundled", "hydra.run.dir=mine", folder="")
+    assert done.code == 1 and "holds composed.yaml, and sr train did not make it" in done.err, done
+    assert (tmp_path / "mine/composed.yaml").read_text() == "mine"
 
 
 def test_what_a_refused_command_did_not_make_stays(command, tmp_path):
