@@ -43,6 +43,10 @@ class Pairs:
         """
         raise NotImplementedError
 
+    def digests(self) -> dict[str, str]:
+        """Of the decoded files of each pair, by set, scale and name; none where they are decoded on demand."""
+        return {}
+
     def whole(self, index: int) -> Pixels:
         """LR (h, w, 3) and HR (s*h, s*w, 3), both uint8."""
         raise NotImplementedError
@@ -131,6 +135,15 @@ class PairSet(Pairs):
             report(decoded(self.hr, self.lr, self._hr_of, self.scale), self.label)
         self._to_check = False
 
+    def digests(self) -> dict[str, str]:
+        if not isinstance(self.hr, ImageStore):
+            return {}
+        files = [[self.hr.fingerprints[i].digest for i in self._hr_of]]
+        if self.lr is not None and not self.lr.key:  # of files, not made here: another processor rounds otherwise
+            files.append([self.lr.fingerprints[i].digest for i in self._lr_of])
+        of_pairs = zip(*files, strict=True)
+        return {f"{self.label} x{self.scale}: {n}": " ".join(d) for n, d in zip(self.names, of_pairs, strict=True)}
+
     def whole(self, index: int) -> Pixels:
         (h, w), s = self.grids[index], self.scale
         hr, grey = self.hr.picture(self._hr_of[index])
@@ -178,6 +191,9 @@ class JoinedPairs(Pairs):
     def verify(self) -> None:
         for part in self.parts:
             part.verify()
+
+    def digests(self) -> dict[str, str]:
+        return {name: digest for part in self.parts for name, digest in part.digests().items()}
 
     def whole(self, index: int) -> Pixels:
         pairs, i = self._find(index)

@@ -15,7 +15,7 @@ from sr.compose.words import Job, Words
 from sr.runs import composed
 from sr.runs.latest import LAST, latest, put_back, saved, set_aside
 from sr.runs.lock import claim, first_process
-from sr.training import build, final_scores
+from sr.training import build, final_scores, same_data
 from sr.training.fit import fit, ready
 from sr.training.plan import Plan, checked, introduction, planned
 
@@ -43,6 +43,9 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
     source, resumed = latest(resume) if resume is not None and saved(resume) else (None, None)
 
     plan = planned(checked(cfg, job), job)
+    images = same_data.contents(plan.data)
+    if resumed is not None:
+        same_data.refuse_others(job.folder, images)
     ready(plan, resumed, job.folder)
     trainer, clock = _trainer(plan, job)
     aside = None
@@ -53,6 +56,7 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
             composed.keep(job.folder, plan.composed, plan.words)
         elif source is not None and source.name != LAST:
             put_back(job.folder)
+        same_data.keep(job.folder, images)
     log.info(introduction(plan, job.folder))
     if resume is not None and resumed is None:
         log.info("this run was stopped before its first checkpoint: it begins anew")

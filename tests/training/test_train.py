@@ -577,6 +577,25 @@ def test_a_run_that_a_callback_stops_is_not_finished(command, div2k, tmp_path, m
     assert not (done.folder / "results.csv").exists() and saved(done.folder)["global_step"] == 3
 
 
+def test_images_that_were_replaced_before_a_resume_are_told(command, photos, tmp_path):
+    train, val = photos(tmp_path / "train", 3), photos(tmp_path / "val", 2, first=50)
+    typed = [*SMALL, "data=folder", f"data.train={tmp_path}/train", f"data.val={tmp_path}/val", "val_every_steps=2"]
+    assert command("train.py", *typed, "steps=2").code == 0
+    shutil.copy(photos(tmp_path / "other", 1, first=90)[0], train[1])
+    done = command("train.py", f"resume={tmp_path}/run", "steps=3")
+    assert done.code == 0 and f"1 training images are not what the run was begun with: {train[1].stem}" in re.sub(
+        r"folder train x2: |train train x2: ", "", done.err + done.out
+    ), done
+    former = val[0].read_bytes()
+    shutil.copy(photos(tmp_path / "other", 1, first=91)[0], val[0])
+    done = command("train.py", f"resume={tmp_path}/run", "steps=4")
+    assert done.code == 1 and val[0].stem in done.err and val[1].stem not in done.err, done
+    assert "init_from=" in done.err and saved(tmp_path / "run")["global_step"] == 3
+    val[0].write_bytes(former)
+    done = command("train.py", f"resume={tmp_path}/run", "steps=4")
+    assert done.code == 0 and "begun with" not in done.err + done.out, done
+
+
 def test_a_scale_that_the_model_lacks_is_refused(command, div2k):
     err = refused(command, "data=div2k", f"data.root={div2k}", "scale=7")
     assert "has no scale 7" in err

@@ -1,0 +1,62 @@
+"""Whether a run goes on with the images that it was begun with: `sets.json` in its folder tells their pixels."""
+
+import json
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from sr.data.loaders import Loaders
+from sr.data.module import SRDataModule
+from sr.data.multiscale import MultiScale
+from sr.errors import LINES, UserError, some
+from sr.whole import write_whole
+
+SETS = "sets.json"
+log = logging.getLogger(__name__)
+Contents = dict[str, dict[str, str]]  # by part ("train", "val") and image: digests of HR, and of LR where it is given
+
+
+def contents(data: Iterable[Loaders]) -> Contents:
+    """What is trained and validated on, as far as it is decoded already."""
+    found: Contents = {"train": {}, "val": {}}
+    for module in data:
+        for one in module.modules.values() if isinstance(module, MultiScale) else [module]:
+            assert isinstance(one, SRDataModule)
+            for part, images in found.items():
+                images.update(one.pairs(part).digests())
+    return found
+
+
+def refuse_others(folder: Path, now: Contents) -> None:
+    """Hold the images against those that the run was begun with.
+
+    Other training images are told: they only change what is learned from here on. Other validation images are refused,
+    as the best checkpoint and the curve would be of two sets.
+
+    Raises:
+        UserError: names the validation images that differ.
+    """
+    file = folder / SETS
+    try:
+        then = json.loads(file.read_text(encoding="utf-8"))
+        changed = {part: _differing(then[part], images) for part, images in now.items() if images}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return  # a run of before there was such a file, or one that cannot be read
+    if images := changed.get("train"):
+        log.warning(f"warning: {len(images)} training images are not what the run was begun with: {some(images)}")
+    if images := changed.get("val"):
+        raise UserError(
+            f"{len(images)} validation images are not what the run was begun with:\n  {some(images, 10, LINES)}\n  "
+            "Figures before and after would be of other images. Put the former ones back, begin a new run from its "
+            f"weights with init_from={folder}, or remove {file} to go on all the same"
+        )
+
+
+def keep(folder: Path, now: Contents) -> None:
+    """Write `sets.json`."""
+    write_whole(folder / SETS, json.dumps(now, indent=0))
+
+
+def _differing(then: dict[str, str], now: dict[str, str]) -> list[str]:
+    """Images that are new, that are gone, or whose pixels are others."""
+    return [name for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]
