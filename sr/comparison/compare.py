@@ -47,7 +47,9 @@ def compare(cfg: DictConfig) -> None:
     found = [line.row for line in lines]
     filler = Filler(cfg, job.words, metrics)
     if sets:
-        found = filler.missing(found)
+        known = tabulate(rows(labelled(named), filler.baselines(named)))
+        now = [c for c in wanted if not _measured_later(c.key, sets, metrics)]
+        found = filler.missing([line.row for line in select(known, now)])
 
     notes = list(damaged)
     if not any(s.metric == "lpips" for row in found for s in row.scores):

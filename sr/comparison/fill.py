@@ -18,7 +18,7 @@ from sr.compose.words import Words, quoted
 from sr.data.module import SRDataModule
 from sr.errors import UserError, reason
 from sr.measuring.scoring import BASELINE, Entry, papers_protocols, pick_device, score_set
-from sr.metrics.metric import Metric
+from sr.metrics.metric import Metric, get_metrics
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
@@ -55,6 +55,25 @@ class Filler:
         self.device = pick_device(cfg.device)
         self._held: tuple[str, SuperResolver] | None = None
         self._left_out: set[str] = set()
+
+    def baselines(self, sources: Sequence[Source]) -> list[Score]:
+        """The baseline on the named sets, under the protocols of what the sources have stored of them.
+
+        By it their scores are told from those of other images, or other LR, under the same name. Where LR is typed,
+        nothing that is stored counts.
+        """
+        stored = [s for source in sources if source.run and not self.lr for s in source.run.scores]
+        found: list[Score] = []
+        for scale in dict.fromkeys(s.scale for s in stored):
+            for data in build_sets(scale, self.cfg):
+                refuse_missing([data])
+                names = dict.fromkeys(s.protocol for s in stored if (s.dataset, s.scale) == (data.test_name, scale))
+                asked = [p for p in map(get_protocol, names) if comparable(data) or not p.defines_lr]
+                if asked:
+                    entry = Entry(BASELINE, Bicubic(scale).merged())
+                    scores, _ = score_set(entry, data, asked, self.device, metrics=get_metrics(["psnr"]))
+                    found += averages(scores)
+        return found
 
     def missing(self, rows: Sequence[Row]) -> list[Row]:
         """The rows with scores on all the named sets.

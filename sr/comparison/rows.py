@@ -118,13 +118,20 @@ def _labels(sources: Sequence[Source]) -> list[str]:
     return [f"{label}:{n}" if (n := placed[:i].count(label) + 1) > 1 else label for i, label in enumerate(placed)]
 
 
-def rows(sources: Sequence[Source]) -> list[Row]:
-    """Rows of all labelled sources and, before them, those of the baseline; scores as they are stored."""
+def rows(sources: Sequence[Source], known: Sequence[Score] = ()) -> list[Row]:
+    """Rows of all labelled sources and, before them, those of the baseline; scores as they are stored.
+
+    Args:
+        sources: labelled.
+        known: of the baseline, measured now: what a run has stored of other images or LR gets another name.
+    """
     runs = [source.run for source in sources if source.run]
     differing = iter(settings(runs))
     found: list[Row] = []
     reference: list[Row] = []
-    measured = told_apart((source.run.scores if source.run else [] for source in sources), BASELINE)
+    for scale in dict.fromkeys(s.scale for s in known):
+        reference = with_baseline(reference, scale, [s for s in known if s.scale == scale])
+    measured = told_apart([known, *(source.run.scores if source.run else [] for source in sources)], BASELINE)[1:]
     for source, stored in zip(sources, measured, strict=True):
         own = next(differing) if source.run else {}
         for scale in _scales(source, stored):

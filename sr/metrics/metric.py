@@ -150,5 +150,11 @@ def _from_file(word: str) -> Metric:
             f'metrics=[{word}]: {file} declares no metric. Write into it: METRIC = Metric("{file.stem}", <function>), '
             "as in sr/metrics/psnr.py"
         )
+    own = [known for known in known_metrics().items() if known[0] == metric.name and known[1] is not metric]
+    if own and sys.modules.get(name) is not module:  # whose figures it would stand for
+        raise UserError(
+            f"metrics=[{word}]: {file} declares the name {metric.name!r}, which another metric has: give its METRIC "
+            "another name"
+        )
     sys.modules[name] = module
     return metric

@@ -104,6 +104,20 @@ def test_runs(command, runs, tmp_path):
         assert done.code == 1 and told in done.err, done
 
 
+def test_figures_of_another_lr_are_not_those_of_the_set_that_is_named(command, tmp_path):
+    typed = ["model=ecbsr_m4c8", "data=bundled", "scale=2", "budget=smoke", "budget.test_middle=null"]
+    typed += ["budget.test_images=null", "degradation=blur_noise_jpeg", "callbacks=[]", "protocols=[y]"]
+    assert command("train.py", *typed).code == 0
+    with (tmp_path / "run/results.csv").open() as file:
+        blurred = {row["model"]: float(row["psnr"]) for row in csv.DictReader(file)}
+    done = command("compare.py", "runs=[run]", "benchmarks=[bundled]", "protocol=[y]", "crops=0", folder="c")
+    assert done.code == 0 and "Bundled (2): not the images, or not the LR, of Bundled" in done.out + done.err, done
+    found = table(done)
+    for name, value in blurred.items():
+        assert float(found[name]["Bundled (2)/psnr_y"]) == pytest.approx(value, abs=1e-3)
+        assert float(found[name]["Bundled/psnr_y"]) > value + 0.1, "measured now, on bicubic LR"
+
+
 def test_self_ensemble_and_typed_lr(command, tmp_path):
     typed = [
         "model=ecbsr_m4c8",

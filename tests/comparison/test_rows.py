@@ -111,6 +111,19 @@ def test_a_set_of_other_images_or_lr_has_columns_of_its_own(made_up):
     assert any(note.startswith("Set5 (2): not the images, or not the LR, of Set5") for note in found.notes)
 
 
+def test_what_is_stored_of_other_lr_is_told_from_what_is_measured_now(made_up):
+    now = scores_of("bicubic", "Set5", 2, "y", {"psnr": 31.0}, 5)
+    found = rows(labelled([made_up("a")]), now)
+    assert [
+        (row.label, [(s.dataset, s.protocol, s.value) for s in row.scores if s.metric == "psnr"]) for row in found
+    ] == [
+        ("bicubic", [("Set5", "y", 31.0), ("Set5 (2)", "y", 28.0), ("Set5 (2)", "rgb", 26.5)]),
+        ("ecbsr_m4c8", [("Set5 (2)", "y", 30.0), ("Set5 (2)", "rgb", 28.5)]),
+    ]
+    same = rows(labelled([made_up("a")]), scores_of("bicubic", "Set5", 2, "y", {"psnr": 28.0}, 5))
+    assert {s.dataset for row in same for s in row.scores} == {"Set5"}
+
+
 def test_stages_and_scales(made_up):
     source = made_up("a")
     more = [
