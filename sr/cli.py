@@ -39,7 +39,7 @@ from sr.compose.keys import refuse_out_of_range
 from sr.compose.spelling import spelled_out
 from sr.compose.suggestions import explained
 from sr.compose.words import split
-from sr.errors import UserError, interrupted, nearest, user_error
+from sr.errors import UserError, interrupted, nearest, printable, user_error
 from sr.runs.lock import locked
 from sr.runs.place import emptied
 from sr.runs.trust import trust_what_was_typed
@@ -99,7 +99,7 @@ def main(command: str) -> None:
         if os.environ.get("HYDRA_FULL_ERROR") == "1" or not (wrong or of_hydra):
             traceback.print_exc()
             sys.exit(1)
-        sys.exit(f"error: {wrong or explained(error, command, arguments)}")
+        sys.exit(printable(f"error: {wrong or explained(error, command, arguments)}"))
 
 
 def refuse_bytes(typed: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import logging
 from collections.abc import Collection, Iterable, Iterator
 
 LINES = "\n  "  # between items that stand on a line each
@@ -12,6 +13,23 @@ DISK = {  # what to do about an error of the system
     errno.EPERM: "Give yourself the rights there, or name another place",
     errno.EROFS: "Name a place on a disk that can be written",
 }
+
+
+def printable(text: str) -> str:
+    """Text for a terminal: of names from files, what is no letter, sign, space or end of a line is spelled out.
+
+    An escape sequence could move the cursor, hide lines, or rename the window.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+class Printable(logging.Formatter):
+    """The one place where messages become lines, on the screen and in logs (conf/hydra/job_logging)."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 class UserError(ValueError):

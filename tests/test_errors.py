@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from sr.errors import UserError, nearest, user_error
+from sr.errors import UserError, nearest, printable, user_error
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -73,3 +74,16 @@ def test_ctrl_c_while_a_command_starts_shows_no_traceback(tmp_path, seconds):
     process.send_signal(signal.SIGINT)
     _, printed = process.communicate(timeout=60)
     assert process.returncode != 0 and "Traceback" not in printed and "stopped" in printed, printed
+
+
+def test_messages_hold_no_control_characters(command, tmp_path):
+    name = "x\x1b]0;owned\x07\x1b[2J\u202e\x7f"
+    assert printable(f"{name}\n\té ± ü") == "x\\x1b]0;owned\\x07\\x1b[2J\\u202e\\x7f\n\té ± ü"
+    (tmp_path / name).mkdir()
+    Image.new("RGB", (40, 40)).save(tmp_path / name / f"{name}.png")
+    typed = ["model=bicubic", "scale=2", "benchmarks=[folder]", "protocols=[y]", "panels=0"]
+    done = command("evaluate.py", *typed, f"data.root='{tmp_path / name}'")
+    refused = command("evaluate.py", f"checkpoint='{tmp_path / name}'", folder="again")
+    for shown in (done.out, done.err, refused.err, (tmp_path / "run/evaluate.log").read_text()):
+        assert all(c.isprintable() or c in "\n\t" for c in shown), ascii(shown)
+    assert done.code == 0 and "\\x1b" in done.out and refused.code == 1 and "\\x1b" in refused.err

@@ -1,9 +1,7 @@
 """A comparison written down: Markdown to read, LaTeX to print."""
 
-import re
-
 from sr.comparison.columns import Table
-from sr.scores.text import markdown
+from sr.scores.text import in_markdown, markdown
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -15,15 +13,9 @@ _LATEX = {
 
 def as_markdown(table: Table) -> str:
     """The table and its notes; the best scores in bold."""
-    head, *lines = [[_markdown(cell) for cell in line] for line in table.cells()]
-    for i, n in table.best():
-        lines[i][n] = f"**{lines[i][n]}**"
-    return "\n".join([markdown([head, *lines]), "", *(f"- {_markdown(note)}" for note in table.notes), ""])
-
-
-def _markdown(text: str) -> str:
-    text = re.sub(r"([\\|*`<>\[\]~#])", r"\\\1", " ".join(text.split()))
-    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)  # inside a word it is only an underscore
+    return "\n".join(
+        [markdown(table.cells(), table.best()), "", *(f"- {in_markdown(note)}" for note in table.notes), ""]
+    )
 
 
 def as_latex(table: Table) -> str:

@@ -1,6 +1,5 @@
 """What every figure shares: one style, colours that all eyes tell apart, and a picture that keeps its numbers."""
 
-import csv
 import functools
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any, ParamSpec
 import numpy as np
 
 from sr.errors import UserError
+from sr.scores.text import write_csv
 from sr.whole import replacing
 
 try:
@@ -57,10 +57,7 @@ class Drawing:
         with replacing(path) as part:
             self.figure.savefig(part, dpi=DPI)
         numbers = path.with_suffix(".csv")
-        with numbers.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(dict.fromkeys(key for row in self.rows for key in row)))
-            writer.writeheader()
-            writer.writerows(self.rows)
+        write_csv(numbers, list(dict.fromkeys(key for row in self.rows for key in row)), self.rows)
         return path, numbers
 
     def _repr_png_(self) -> bytes:

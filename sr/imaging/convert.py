@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sr.errors import UserError, user_error
+from sr.errors import UserError, printable, user_error
 from sr.imaging.files import is_16_bit, list_images, opened, read_image, upright, write_image
 from sr.imaging.image_errors import ORIGINALS, ImageError
 from sr.whole import copy_whole
@@ -141,15 +141,15 @@ def main(arguments: list[str]) -> int:
             if path.is_dir():
                 replaced, errors = mend(path)
                 failed += errors
-                print(f"{path}: {replaced} images converted")
+                print(printable(f"{path}: {replaced} images converted"))
             else:
-                print(convert(path))
+                print(printable(str(convert(path))))
         except (UserError, MemoryError) as error:
             failed.append(user_error(error) or UserError(path))
         except OSError as error:
             failed.append(UserError(f"{error.filename or path} cannot be written: {error.strerror}"))
     for left in failed:
-        print(left, file=sys.stderr)
+        print(printable(str(left)), file=sys.stderr)
     return int(bool(failed))
 
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from sr.data.batch import Batch
 from sr.data.module import SRDataModule
-from sr.errors import UserError, reason
+from sr.errors import UserError, printable, reason
 from sr.imaging.color import to_array
 from sr.imaging.ensemble import self_ensemble
 from sr.imaging.files import write_image
@@ -100,7 +100,7 @@ def score_set(
     name = data.test_name
     if middle is not None and any(max(grid) * data.scale > middle for grid in data.pairs("test").grids[:images]):
         name += f" middle {middle}"
-    bar = {"desc": f"{label} on {name}", "unit": "image", "total": images or len(loader), "leave": False}
+    bar = {"desc": printable(f"{label} on {name}"), "unit": "image", "total": images or len(loader), "leave": False}
     for batch in tqdm(islice(loader, images), dynamic_ncols=True, disable=None, **bar):
         batch = data.to_float(batch if middle is None else _middle(batch, middle), device, measuring=True)
         for source, group in groups.items():

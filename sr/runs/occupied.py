@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sr.errors import UserError, some
+from sr.errors import UserError, printable, some
 from sr.runs.lock import refuse_busy
 from sr.runs.own import began
 from sr.runs.record import SWEEP, recorded
@@ -71,7 +71,7 @@ def keep_former(folder: Path, hydra: Any, mode: str) -> None:
     for name in (*there, ".hydra"):
         if (folder / name).exists():
             os.replace(folder / name, former / name)
-    print(f"note: what another sr {command} left in {folder} is kept in {former}", file=sys.stderr)
+    print(printable(f"note: what another sr {command} left in {folder} is kept in {former}"), file=sys.stderr)
 
 
 def _visible(folder: Path, command: str) -> list[str]:

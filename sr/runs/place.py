@@ -13,7 +13,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from sr.compose.words import Words, quoted
-from sr.errors import UserError
+from sr.errors import UserError, printable
 from sr.runs.config import RECORD
 from sr.runs.lock import LOCK, BusyError, first_process, held
 from sr.runs.occupied import OF_A_SWEEP, keep_former, refuse_foreign, reserved
@@ -57,7 +57,7 @@ def _place(config: DictConfig, mode: str) -> None:
             refuse_foreign(wanted, str(config.hydra.job.config_name), mode)
             keep_former(wanted, config.hydra, mode)
         except UserError as error:
-            sys.exit(f"error: {error}")  # Hydra makes a warning of what else a callback raises, and goes on
+            sys.exit(printable(f"error: {error}"))  # Hydra makes a warning of what else a callback raises, and goes on
     with read_write(config.hydra), open_dict(config.hydra):
         if not typed(config.hydra):
             folder = reserved(wanted)

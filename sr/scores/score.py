@@ -11,7 +11,7 @@ from typing import Any
 from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
 from sr.scores.published import METRICS, Published
-from sr.scores.text import Values, aligned, legend, shown, write_csv
+from sr.scores.text import Values, aligned, from_csv, legend, shown, write_csv
 
 log = logging.getLogger(__name__)
 Key = tuple[str, str, int, str]
@@ -182,7 +182,7 @@ def read(file: Path) -> list[Score]:
         found: list[Score] = []
         for row in rows:
             values = {metric: float(row[metric]) for metric in metrics if row[metric]}
-            key = row["model"], row["dataset"], int(row["scale"]), row["protocol"]
+            key = from_csv(row["model"]), from_csv(row["dataset"]), int(row["scale"]), row["protocol"]
             for s in scores_of(*key, values, int(row["images"])):
                 left_out = int(row.get(f"{s.metric}_left_out") or 0)
                 found += [replace(s, left_out=left_out)] if isfinite(s.value) else []

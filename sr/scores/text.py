@@ -1,12 +1,14 @@
 """Scores as people read them, and rows laid out in columns: for terminals, as Markdown and as CSV."""
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sr.metrics.metric import declared
 from sr.whole import replacing
 
+FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.,e+-]*$)")  # begins text that a spreadsheet computes; numbers do not
 Values = Mapping[str, float]  # by the names of the metrics
 
 
@@ -28,16 +30,43 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(text)
 
 
-def markdown(lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table: the first line is its head, the first column to the left, the others to the right."""
-    head, *rest = ["| " + " | ".join(line) + " |" for line in lines]
+def markdown(lines: Sequence[Sequence[str]], bold: Collection[tuple[int, int]] = ()) -> str:
+    """A Markdown table: the first line is its head, the first column to the left, the others to the right.
+
+    Args:
+        lines: of plain text.
+        bold: (line, column) of cells in bold, the head not counted.
+    """
+    cells = [[in_markdown(cell) for cell in line] for line in lines]
+    for line, column in bold:
+        cells[line + 1][column] = f"**{cells[line + 1][column]}**"
+    head, *rest = ["| " + " | ".join(line) + " |" for line in cells]
     rule = "|---|" + "---:|" * (len(lines[0]) - 1)
     return "\n".join([head, rule, *rest])
+
+
+def in_markdown(text: str) -> str:
+    """Text, names from files among it, that Markdown shows as it is, on one line."""
+    text = re.sub(r"([\\|*`<>\[\]~#])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)  # inside a word it is only an underscore
 
 
 def write_csv(file: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
     """Every number unrounded; what a row lacks is an empty cell, what has no column is left out."""
     with replacing(file) as part, part.open("w", newline="", encoding="utf-8") as f:
         writer = csv.DictWriter(f, columns, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
+        writer.writerow({name: _no_formula(name) for name in columns})
+        writer.writerows({key: _no_formula(value) for key, value in row.items()} for row in rows)
+
+
+def _no_formula(value: object) -> object:
+    """A cell in which a spreadsheet finds nothing to compute: text that would begin a formula begins with a ' instead.
+
+    A name in a file of somebody else's could otherwise be one that reads files or calls an address.
+    """
+    return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
+
+
+def from_csv(text: str) -> str:
+    """A name as it was before `write_csv` wrote it."""
+    return text[1:] if text.startswith("'") and FORMULA.match(text[1:]) else text

@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from sr.compose.conf import CONF
 from sr.compose.keys import declared
 from sr.compose.words import Job, Word, Words, config_dirs, pasted, quoted, spelled, split, sweeping
-from sr.errors import UserError
+from sr.errors import UserError, printable
 from sr.runs.composed import with_resumed_run
 from sr.runs.occupied import refuse_foreign, refuse_links
 from sr.runs.place import forget, missing
@@ -97,7 +97,7 @@ class Sweep:
         rows, told = [], True
         try:
             rows = find_runs(self.folder)
-            print(f"\n{write(rows, self.folder, self.ablation, self.left_out, self._again)}")
+            print(printable(f"\n{write(rows, self.folder, self.ablation, self.left_out, self._again)}"))
         except Exception as error:  # which must not hide what ended the sweep, nor how it goes on
             if not rows and isinstance(error, UserError):
                 self._forget(new, made)  # nothing was begun, of which Hydra has told the reason

@@ -14,7 +14,7 @@ from sr.runs.curves import draw
 from sr.runs.folder import Run
 from sr.runs.record import record_sweep
 from sr.scores.published import METRICS
-from sr.scores.text import aligned, markdown, shown, write_csv
+from sr.scores.text import aligned, in_markdown, markdown, shown, write_csv
 from sr.sweeps.ablation import Ablation, Column
 from sr.sweeps.lines import PLUS, Line, Result, by_kind, table_columns, table_lines, table_metrics
 from sr.sweeps.notes import notes
@@ -45,7 +45,12 @@ def write(
     blocks = [[_head(part, lines), *(_cells(line, part, lines) for line in lines)] for part in _parts(columns)]
     about = notes(lines, columns, ablation, left_out)
     title = ablation.title if ablation else folder.name
-    text = [f"# {title}", f"    {command}", *map(markdown, blocks), "\n".join(f"- {word}" for word in about)]
+    text = [
+        f"# {in_markdown(title)}",
+        f"    {command}",
+        *map(markdown, blocks),
+        "\n".join(f"- {in_markdown(word)}" for word in about),
+    ]
     write_whole(folder / "table.md", "\n\n".join(text) + "\n")
     measured = [name for metric in table_metrics(lines) for name in (metric, f"{metric}_std")]
     names = ["line", "dataset", "scale", "protocol", "images", "left_out", "n", *measured, "steps", "seconds"]

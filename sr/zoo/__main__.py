@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sr.compose.schema import Zoo
 from sr.compose.words import pasted, path_word
-from sr.errors import UserError
+from sr.errors import UserError, printable
 from sr.scores.text import aligned
 from sr.zoo.entries import ENTRIES
 from sr.zoo.files import SUFFIXES
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
             words = [path_word("checkpoint", typed.checkpoint), "benchmarks=[set5]"]
             print(f"{typed.checkpoint}\nTry it: {pasted('evaluate', words)}")
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(printable(f"error: {error}"))
 
 
 def listing(folder: Path) -> str:

@@ -6,7 +6,8 @@ import dataclasses
 from sr.comparison.columns import tabulate
 from sr.comparison.formats import as_latex, as_markdown
 from sr.comparison.rows import labelled, rows
-from sr.scores.text import write_csv
+from sr.scores.score import read, scores_of, write
+from sr.scores.text import from_csv, write_csv
 
 NASTY = r"a|b_c*d&50%<e>\f{g}#h~i^j$"
 
@@ -32,6 +33,19 @@ def test_csv(made_up, tmp_path):
     assert [row["entry"] for row in found] == ["bicubic", NASTY, "ecbsr_m4c8 loss=l2"]
     assert found[2]["Set5/psnr_y"] == "31.0" and found[2]["parameters"] == "2748" and found[0]["loss"] == ""
     assert found[1]["place"].endswith("a")
+
+
+def test_no_cell_of_a_csv_is_a_formula(tmp_path):
+    names = ["=1+1", "+x", "-cmd|' /C calc'!A0", "@SUM(A1)", "\tx", "\rx"]
+    kept = ["+0.12", "-3.5", "-1e-05", "", "-", "a=b", "'quoted'"]
+    write_csv(tmp_path / "x.csv", ["=head", "n"], [{"=head": text, "n": -1.5} for text in names + kept])
+    head, *found = list(csv.reader((tmp_path / "x.csv").open(newline="")))
+    assert [row[0] for row in found] == [f"'{name}" for name in names] + kept and head[0] == "'=head"
+    assert all(row[1] == "-1.5" for row in found)
+    assert [from_csv(row[0]) for row in found] == names + kept
+    scores = scores_of("=evil", "@set", 2, "y", {"psnr": 30.0, "ssim": 0.9}, 1, "image")
+    write(scores, tmp_path)
+    assert [(s.model, s.dataset) for s in read(tmp_path / "results.csv")] == [("=evil", "@set")] * 2
 
 
 def test_latex(made_up):

@@ -69,6 +69,10 @@ def test_what_is_no_metric(rmse, tmp_path):
     (tmp_path / "psnr.py").write_text(RMSE)
     with pytest.raises(UserError, match=r"a psnr\.py of its own"):
         get_metrics([str(tmp_path / "psnr.py")])
+    (tmp_path / "mine.py").write_text(RMSE.replace('Metric("rmse"', 'Metric("psnr"'))
+    with pytest.raises(UserError, match=r"mine\.py declares the name 'psnr', which another metric has"):
+        get_metrics(["psnr", str(tmp_path / "mine.py")])
+    assert get_metrics(["psnr"])[0].unit == "dB"
     with pytest.raises(UserError, match="name one at least"):
         get_metrics([])
     assert declared("unheard_of").text(0.25) == "0.2500"
