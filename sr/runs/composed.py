@@ -203,11 +203,15 @@ def with_resumed_run(words: Words) -> Words:
     value = words.value("resume")
     if value is None:
         return words
-    if place := words.value("hydra.run.dir"):
-        refuse_links(Path(place))
-        return words
     folder = (last_run(Path("outputs")) if value == "last" else run_folder(Path(value))).resolve()
     refuse_links(folder)
+    if place := words.value("hydra.run.dir"):
+        if Path(place).resolve() != folder:  # where another run may be
+            raise UserError(
+                f"resume={value} goes on in the run's own folder, {folder}: leave hydra.run.dir={place} out. To begin "
+                f"another run from its weights: {pasted('train', [path_word('init_from', folder)])}"
+            )
+        return words
     run = read(folder)
     texts = []
     for word in words.without("resume"):

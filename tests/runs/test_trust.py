@@ -199,7 +199,7 @@ def test_a_run_folder_whose_links_lead_out_of_it_is_refused_before_it_is_written
     (begun / "wandb/run").mkdir(parents=True)
     (begun / "wandb/run/debug-core.log").symlink_to(tmp_path / "outside")  # W&B's own
     (begun / "best").symlink_to(begun / "run.json")
-    words = Words(["resume=last", f"{place}={begun}"])
+    words = Words([f"resume={begun}", f"{place}={begun}"])
     assert composed.with_resumed_run(words)
     (begun / name).symlink_to(tmp_path / "outside/bashrc")
     if name == "checkpoints/last.ckpt":  # one's own link, which is replaced and not written through
@@ -213,6 +213,16 @@ def test_a_run_folder_whose_links_lead_out_of_it_is_refused_before_it_is_written
         composed.with_resumed_run(words)
     with pytest.raises(UserError, match="is a link that leads out of it"):
         prepared(["-m", f"hydra.sweep.dir={begun.parent}", "model=srcnn", "seed=0,1"])
+
+
+def test_a_run_goes_on_in_its_own_folder_alone(begun, tmp_path, monkeypatch):
+    other = shutil.copytree(begun, tmp_path / "other")
+    for place in (other, tmp_path / "new"):
+        with pytest.raises(UserError, match=r"(?s)goes on in the run's own folder.*init_from="):
+            composed.with_resumed_run(Words([f"resume={begun}", f"hydra.run.dir={place}"]))
+    monkeypatch.chdir(tmp_path)
+    words = Words([f"resume={begun}", "hydra.run.dir=mine"])
+    assert composed.with_resumed_run(words) is words
 
 
 def test_checkpoints_of_one_s_own_run_may_lie_on_another_disk(begun, tmp_path):
