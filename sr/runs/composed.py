@@ -17,13 +17,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sr.compose.keys import declared, recorded_choices
 from sr.compose.schema import TrainSchema
-from sr.compose.words import Word, Words, pasted, path_word, quoted
+from sr.compose.words import Word, Words, listed, pasted, path_word, quoted
 from sr.errors import UserError, reason
 from sr.runs import own, yaml_file
 from sr.runs.config import RECORD, flat, hydras_choices, plain, read_config, typed_words, upgraded
-from sr.runs.latest import LAST, saved
+from sr.runs.latest import last_run, run_folder
 from sr.runs.occupied import refuse_links
-from sr.runs.trust import refuse_foreign, refuse_impure, trust_what_was_typed
+from sr.runs.trust import refuse_foreign, refuse_impure, trust, trust_what_was_typed, trusts_folder
 from sr.whole import write_whole
 
 FORMAT = 2
@@ -69,7 +69,8 @@ class Composed:
         config = self.config.copy()
         if not self.own and "logger" not in words:
             log.warning(
-                "note: nothing shows that you began this run here: it logs to metrics.csv alone (or logger=wandb)"
+                "note: nothing shows that you began this run here: it logs to metrics.csv alone (or logger=wandb) and "
+                f"looks for data in your own data_dir. If it is your own: {_as_own(self.folder)}"
             )
         for word in words.only(lambda key: not declared(key).fixed and not key.startswith(("hydra", "resume"))):
             parent, _, last = word.key.rpartition(".")
@@ -131,11 +132,17 @@ def read(folder: Path) -> Composed:
     if not isinstance(raw, dict):
         raise UserError(f"{file} is not what a run of this project writes there")
     raw = upgraded(raw)
+    mine = mine or trusts_folder(folder.resolve())
     if not mine:
         raw = _within_folder(raw)
         with_own = raw | {"cache_dir": "", "data_dir": ""}
-        for values in (with_own, refuse_impure(with_own, file)):
-            refuse_foreign(values, file)
+        try:
+            for values in (with_own, refuse_impure(with_own, file)):
+                refuse_foreign(values, file)
+        except UserError as error:
+            raise UserError(
+                f"{error}\nIf you began this run yourself, as with an older version: {_as_own(folder)}"
+            ) from error
         if wrong := [text for text in words.texts if not text.isprintable()]:
             raise UserError(f"{file} is not what a run of this project writes there: {wrong[0]!r}")
     try:
@@ -147,6 +154,11 @@ def read(folder: Path) -> Composed:
         return Composed(folder, config, words.without("resume"), mine)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(f"{file} is not what a run of this project writes there: {reason(error)}") from error
+
+
+def _as_own(folder: Path) -> str:
+    """The command that goes on with a run as with one's own."""
+    return pasted("train", [path_word("resume", folder), f"trust=[{quoted(folder)}]"])
 
 
 def _within_folder(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,6 +217,8 @@ def with_resumed_run(words: Words) -> Words:
         return words
     folder = (last_run(Path("outputs")) if value == "last" else run_folder(Path(value))).resolve()
     refuse_links(folder)
+    if trusted := words.last("trust"):  # before the run is read, which may be what is trusted
+        trust(listed(trusted.parsed))
     if place := words.value("hydra.run.dir"):
         if Path(place).resolve() != folder:  # where another run may be
             raise UserError(
@@ -224,27 +238,3 @@ def with_resumed_run(words: Words) -> Words:
             raise run.refusal(word.key, then, word.value, words)
     path = quoted(folder)
     return Words([*texts, f"resume={path}", f"hydra.run.dir={path}", "hydra.output_subdir=null"])
-
-
-def run_folder(path: Path) -> Path:
-    """The run folder that `path` is or lies in: with a checkpoint to go on from, or a record to begin anew by."""
-    for folder in (path, *path.parents[:2]):
-        if saved(folder) or (folder / RECORD).is_file():
-            return folder
-    found = "it does not exist" if not path.exists() else f"neither checkpoints/{LAST} nor {RECORD} is in it"
-    raise UserError(
-        f"resume={path}: not a run that can be continued: {found}. Give a run folder "
-        "(outputs/<model>_x<scale>/<time>), or resume=last for the newest one"
-    )
-
-
-def last_run(outputs: Path) -> Path:
-    """The run below `outputs` that is the newest by its last checkpoint, or where it has none by its beginning."""
-    found = {p.parents[1]: p for p in outputs.glob(f"**/checkpoints/{LAST}")}
-    found |= {p.parent: p for p in outputs.glob(f"**/{RECORD}") if p.parent not in found}
-    if not found:
-        raise UserError(
-            f"resume=last: there is no run below {outputs.resolve()}. Runs started from another "
-            "folder are found with resume=<run folder>"
-        )
-    return max(found, key=lambda folder: found[folder].stat().st_mtime)

@@ -1,4 +1,4 @@
-"""The checkpoint that a run goes on from: the last one, or where that is damaged the one before it."""
+"""Where a run goes on: in its folder, from its last checkpoint, or where that is damaged from the one before it."""
 
 import logging
 import os
@@ -7,6 +7,7 @@ from typing import Any
 
 from sr.compose.words import pasted, path_word
 from sr.errors import UserError, reason
+from sr.runs.config import RECORD
 from sr.whole import copy_whole
 
 log = logging.getLogger(__name__)
@@ -65,3 +66,27 @@ def put_back(folder: Path) -> None:
     if last.exists():
         os.replace(last, damaged)
     copy_whole(before, last)
+
+
+def run_folder(path: Path) -> Path:
+    """The run folder that `path` is or lies in: with a checkpoint to go on from, or a record to begin anew by."""
+    for folder in (path, *path.parents[:2]):
+        if saved(folder) or (folder / RECORD).is_file():
+            return folder
+    found = "it does not exist" if not path.exists() else f"neither checkpoints/{LAST} nor {RECORD} is in it"
+    raise UserError(
+        f"resume={path}: not a run that can be continued: {found}. Give a run folder "
+        "(outputs/<model>_x<scale>/<time>), or resume=last for the newest one"
+    )
+
+
+def last_run(outputs: Path) -> Path:
+    """The run below `outputs` that is the newest by its last checkpoint, or where it has none by its beginning."""
+    found = {p.parents[1]: p for p in outputs.glob(f"**/checkpoints/{LAST}")}
+    found |= {p.parent: p for p in outputs.glob(f"**/{RECORD}") if p.parent not in found}
+    if not found:
+        raise UserError(
+            f"resume=last: there is no run below {outputs.resolve()}. Runs started from another "
+            "folder are found with resume=<run folder>"
+        )
+    return max(found, key=lambda folder: found[folder].stat().st_mtime)

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -48,6 +49,12 @@ def _trusted() -> list[str]:
 def trusts(name: str) -> bool:
     """Whether a class, a module, a file or an address is one of the trusted, or within one."""
     return any(name == t or name.startswith((f"{t}.", f"{t}/")) for t in _trusted())
+
+
+def trusts_folder(folder: Path) -> bool:
+    """Whether a run folder, or one around it that was typed with a slash, is one of the trusted: the user's own."""
+    places = [(Path(t).expanduser().resolve(), "/" in t) for t in _trusted()]
+    return any(place == folder or (within and place in folder.parents) for place, within in places)
 
 
 def how_to_trust(names: Sequence[str]) -> str:

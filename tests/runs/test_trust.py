@@ -1,6 +1,7 @@
 """Nothing that a file says is imported, called, resolved or sent anywhere, unless the user trusts it."""
 
 import pickle
+import shlex
 import shutil
 import sys
 import time
@@ -16,7 +17,7 @@ from omegaconf import OmegaConf
 from sr.comparison.fill import set_words
 from sr.compose import schema
 from sr.compose.conf import CONF
-from sr.compose.words import Words
+from sr.compose.words import Words, path_word
 from sr.errors import UserError
 from sr.models.edsr import EDSR
 from sr.runs import checkpoint, composed, torch_file
@@ -223,6 +224,27 @@ def test_a_run_goes_on_in_its_own_folder_alone(begun, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = Words([f"resume={begun}", "hydra.run.dir=mine"])
     assert composed.with_resumed_run(words) is words
+
+
+@pytest.mark.parametrize("format_1", [False, True])
+def test_an_unsigned_run_of_one_s_own_is_trusted_by_its_folder(begun, tmp_path, monkeypatch, caplog, format_1):
+    values = {"data_dir": "/mine", "callbacks__x": {"_target_": "my_pkg.Callback"}, "logger": {}}
+    old = changed(begun, tmp_path / "o'ld run", **values)
+    if format_1:
+        config = yaml.safe_load((old / composed.RECORD).read_text())["config"]
+        (old / ".hydra/config.yaml").write_text(yaml.safe_dump(config))
+        (old / composed.RECORD).unlink()
+    (old / "checkpoints").mkdir()
+    (old / "checkpoints/last.ckpt").touch()
+    monkeypatch.setenv("SR_TRUST", "")
+    with pytest.raises(UserError, match="nothing shows that you began") as caught:
+        composed.with_resumed_run(Words([path_word("resume", old)]))
+    typed = shlex.split(str(caught.value).rpartition("older version: ")[2])
+    assert typed[:2] == ["sr", "train"] and typed[3].startswith("trust=")
+    assert composed.with_resumed_run(Words(typed[2:]))
+    run = composed.read(old)
+    assert run.own and run.config.data_dir == "/mine" and trusts("my_pkg.Callback")
+    assert composed.read(changed(begun, tmp_path / "beside")).own is False
 
 
 def test_checkpoints_of_one_s_own_run_may_lie_on_another_disk(begun, tmp_path):
