@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import small_runs
 
 from sr.comparison.rows import price
 from sr.loggers import wandb_connection, wandb_log, wandb_logger
@@ -261,3 +262,26 @@ def test_the_code_version_works_with_and_without_git(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", "")
     assert version()["commit"] is None
     code_version.cache_clear()
+
+
+def test_wandb_is_offline_without_a_key_and_one_run_after_a_resume(command, div2k, monkeypatch, tmp_path):
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    typed = [
+        *small_runs.SMALL,
+        "data=div2k",
+        f"data.root={div2k}",
+        "budget=smoke",
+        "logger=wandb",
+        "callbacks=[panels]",
+    ]
+    began = time.monotonic()
+    first = command("train.py", *typed)
+    assert first.code == 0 and "W&B: offline" in first.out, first
+    again = command("train.py", f"resume={first.folder}", "steps=6")
+    assert again.code == 0, again
+    assert time.monotonic() - began < 120
+    runs = list((first.folder / "wandb").glob("offline-run-*"))
+    assert len(runs) == 2 and len({r.name.rpartition("-")[2] for r in runs}) == 1  # two parts of one run
+    assert list(first.folder.glob("wandb/*/files/media/images/val/*.png"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_runs import saved
 
 TINY = ["batch_size=2", "patch_size=8", "benchmarks=[]", "callbacks=[]", "val_every_steps=4", "save_every_steps=1"]
 KILL = """
@@ -34,10 +35,6 @@ def train(command, div2k, tmp_path, monkeypatch):
         return command("train.py", *arguments, *typed, folder=folder)
 
     return run
-
-
-def saved(folder: Path, name: str = "last") -> dict:
-    return torch.load(folder / f"checkpoints/{name}.ckpt", weights_only=True)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

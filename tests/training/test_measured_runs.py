@@ -1,0 +1,76 @@
+"""How a run is validated and measured at its end, and what is told of that before its first step."""
+
+import csv
+import math
+import re
+import sys
+
+import pytest
+import torch
+from PIL import Image
+from small_runs import SMALL, rows
+
+
+@pytest.mark.shared
+def test_a_run_begins_with_the_papers_figures_and_ends_beside_them(command, div2k, shared):
+    outcome = command(
+        "train.py", "model=srcnn", "scale=3", "data=div2k", f"data.root={div2k}", "budget=smoke", "benchmarks=[set5]",
+        f"data_dir={shared}/data", "budget.test_images=null", "budget.test_middle=null",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome
+    begin, _, end = outcome.out.partition("Beside the published figures:")
+    assert "x3 y_classic: Set5 32.39 (github:Lornatang/SRCNN-PyTorch README" in begin
+    assert re.search(r"srcnn +Set5 x3 +y_classic .* 32\.39 +-\d+\.\d\d +github:Lornatang", end), end
+
+
+def test_one_identical_image_freezes_neither_the_mean_nor_the_best_checkpoint(command, div2k):
+    Image.new("RGB", (96, 72)).save(div2k / "DIV2K_valid_HR/0802.png")  # black, as the network puts it out at first
+    outcome = command(
+        "train.py", "model=vdsr", "model.num_layers=3", "scale=2", "data=div2k", f"data.root={div2k}", "budget=smoke",
+        "val_every_steps=1", "callbacks=[]", "protocols=[y]", "seed=0",
+    )  # fmt: skip
+    assert outcome.code == 0 and "note: of x2's validation images 1 of 3 identical" in outcome.out, outcome
+    curve = [float(row["val/psnr_y"]) for row in rows(outcome.folder)]
+    best = torch.load(outcome.folder / "checkpoints/best.ckpt", weights_only=True)
+    assert all(map(math.isfinite, curve)) and best["global_step"] == 1 + curve.index(max(curve)) > 1
+    measured = (outcome.folder / "results.csv").read_text()
+    assert "inf" not in measured and "psnr_left_out" in measured and "(1 of 3 identical)" in outcome.out
+
+
+OWN = "from sr.metrics.metric import Metric\nMETRIC = Metric('own', lambda sr, hr: {}, smallest={})\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "told"),
+    [
+        ("protocols=[nope]", "", "there is no protocol 'nope'"),
+        ("test_protocols=[nope]", "", "there is no protocol 'nope'"),
+        ("protocols=[y_classic] degradation=bicubic_noise", "", "protocol=y_classic makes bicubic LR from HR itself"),
+        ("metrics=[psnr,nope]", "", "metrics=[nope]: there is no such metric"),
+        ("metrics=[psnr,own.py]", OWN.format("sr.mean(1).foo", 1), "metrics: own fails under protocol y on a picture"),
+        ("metrics=[psnr,own.py]", OWN.format("0.5", 1), "AttributeError: 'float' object has no attribute 'reshape'"),
+        ("metrics=[psnr,own.py]", OWN.format("sr", 1) + "1 / 0", "the file cannot be run: ZeroDivisionError"),
+        ("metrics=[psnr,own.py]", "def", "the file cannot be run: SyntaxError"),
+        ("metrics=[psnr,own.py]", OWN.format("sr.mean((1, 2, 3))", 71), "0801.png: an image of 72 x 96 pixels"),
+    ],
+)
+def test_what_can_be_wrong_about_measuring_is_told_before_the_first_step(
+    command, div2k, tmp_path, monkeypatch, typed, code, told
+):
+    monkeypatch.delitem(sys.modules, "sr.metrics.own", raising=False)
+    (tmp_path / "own.py").write_text(code)
+    small = [word for word in SMALL if word != "benchmarks=[]"]
+    outcome = command("train.py", *small, "data=div2k", f"data.root={div2k}", "steps=2", *typed.split())
+    monkeypatch.delitem(sys.modules, "sr.metrics.own", raising=False)
+    assert outcome.code == 1 and told in outcome.err and "Traceback" not in outcome.err, outcome
+    assert not (outcome.folder / "checkpoints").exists() and not (outcome.folder / "metrics.csv").exists()
+
+
+def test_validation_under_a_protocol_that_makes_its_lr(command, div2k):
+    first = command("train.py", *SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke", "protocol=y_classic")
+    assert first.code == 0, first
+    one = command("evaluate.py", f"checkpoint={first.folder}", "data=[div2k]", f"data.root={div2k}",
+                  "protocol=y_classic", folder="m")  # fmt: skip
+    with (one.folder / "results.csv").open(newline="") as f:
+        mine = next(r for r in csv.DictReader(f) if r["model"] == "ecbsr_m4c8")
+    assert float(rows(first.folder)[-1]["val/psnr_y_classic"]) == pytest.approx(float(mine["psnr"]), abs=1e-4)

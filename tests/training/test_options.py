@@ -1,0 +1,72 @@
+"""Other losses, optimizers, schedules and options than the recipe has, on real steps."""
+
+import re
+
+import pytest
+import torch
+from small_runs import SMALL, saved
+
+
+@pytest.mark.parametrize(
+    "typed", [["channels_last=true"], ["trainer.precision=bf16-mixed"], ["data=bundled"], ["callbacks=[panels,ema]"]]
+)
+def test_options_run(command, div2k, typed):
+    arguments = [*SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke", *typed]
+    if typed == ["data=bundled"]:
+        arguments.remove(f"data.root={div2k}")
+        arguments.remove("data=div2k")
+    outcome = command("train.py", *arguments)
+    assert outcome.code == 0, outcome
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["model=edsr_baseline", "model.num_blocks=1", "model.channels=4", "loss=l2", "scheduler=cosine"],
+        ["model=espcn", "recipe=espcn_sgd", "optimizer=adam"],
+        ["model=bsrn", "model.num_blocks=1", "optimizer=sgd", "scheduler=halve", "loss=charbonnier"],
+        ["model=srcnn", "recipe=srcnn_sgd", "loss=l1"],
+        ["model=rlfn", "model.num_blocks=1", "scheduler=cyclical", "scheduler.period=2", "scale=2"],
+        ["model=fsrcnn", "scheduler=warm_up", "scheduler@scheduler.then=cosine"],
+    ],
+)
+def test_another_loss_optimizer_or_schedule_replaces_the_recipes(command, div2k, typed):
+    outcome = command("train.py", *typed, "data=div2k", f"data.root={div2k}", "budget=smoke", "benchmarks=[]")
+    assert outcome.code == 0, outcome
+
+
+def test_a_key_that_the_user_typed_is_never_left_out(command, div2k):
+    outcome = command(
+        "train.py", *SMALL, "data=div2k", f"data.root={div2k}", "scheduler=cosine", "+scheduler.gamma=0.1"
+    )
+    assert outcome.code == 1 and "scheduler.gamma: torch.optim" in outcome.err, outcome
+
+
+@pytest.mark.slow
+def test_compiled_training_gives_a_checkpoint_like_any_other(command, div2k):
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke", "compile=true", "callbacks=[ema]"]
+    outcome = command("train.py", *typed)
+    assert outcome.code == 0, outcome
+    again = command("evaluate.py", f"checkpoint={outcome.folder}", "data=[div2k]", f"data.root={div2k}", folder="m")
+    assert again.code == 0, again
+
+
+def test_a_sweep_leaves_a_folder_a_run(command, div2k):
+    outcome = command(
+        "train.py", "-m", "model=srcnn,ecbsr", "budget=smoke", "data=div2k", f"data.root={div2k}", "benchmarks=[]"
+    )
+    assert outcome.code == 0, outcome
+    folders = [p.parent.parent.name for p in outcome.folder.glob("*/checkpoints/last.ckpt")]
+    assert sorted(name.rpartition("_")[0] for name in folders) == ["ecbsr", "srcnn"]
+
+
+def test_an_exploding_run_stops_with_the_batch_that_did_it(command, div2k):
+    outcome = command(
+        "train.py", *SMALL, "data=div2k", f"data.root={div2k}", "steps=50", "val_every_steps=50", "optimizer=sgd",
+        "optimizer.lr=1e30", "save_every_steps=1",
+    )  # fmt: skip
+    assert outcome.code == 1 and "Traceback" not in outcome.err, outcome
+    assert re.search(r"the loss became (nan|inf) at step \d+, in l1, on 000", outcome.err), outcome
+    kept = torch.load(outcome.folder / "nan_batch.pt", weights_only=True)
+    assert kept["lr"].shape == (2, 3, 8, 8) and kept["hr"].shape == (2, 3, 16, 16) and len(kept["name"]) == 2
+    assert all(v.isfinite().all() for v in saved(outcome.folder)["state_dict"].values())

@@ -1,0 +1,61 @@
+"""Two processes, and a batch in two parts, train and measure as one does."""
+
+import csv
+
+import pytest
+from small_runs import PACKAGE, SMALL, rows, saved, start
+
+
+def test_two_processes_measure_as_one_does(command, div2k, tmp_path):
+    """Three validation images on two processes: nobody is counted twice, nobody is left out at the end."""
+    folder = tmp_path / "two"
+    process = start(
+        folder, *[a for a in SMALL if a != "benchmarks=[]"], "data=div2k", f"data.root={div2k}", "steps=6",
+        "val_every_steps=6", "trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", OMP_NUM_THREADS="1",
+    )  # fmt: skip
+    assert process.wait(240) == 0, (tmp_path / "two.out").read_text()
+    assert len(list(tmp_path.glob("two*/checkpoints"))) == 1
+    one = command("evaluate.py", f"checkpoint={folder}", "data=[div2k]", f"data.root={div2k}", "protocol=y")
+    assert one.code == 0, one
+    with (one.folder / "results.csv").open() as f:
+        mine = next(r for r in csv.DictReader(f) if r["model"] == "ecbsr_m4c8")
+    with (folder / "results.csv").open(newline="") as f:
+        final = next(r for r in csv.DictReader(f) if r["model"] == "ecbsr_m4c8" and r["protocol"] == "y")
+    assert (final["images"], final["psnr"]) == ("3", mine["psnr"])
+    theirs = rows(folder)[-1]
+    assert float(theirs["val/psnr_y"]) == pytest.approx(float(mine["psnr"]), abs=1e-4)
+    assert float(theirs["val/ssim_y"]) == pytest.approx(float(mine["ssim"]), abs=1e-6)
+
+
+ADVERSARY = (
+    "+loss.terms.adversarial={weight: 0.1, loss: {_target_: sr.losses.Adversarial, "
+    "discriminator: {_target_: torch.nn.Conv2d, in_channels: 1, out_channels: 1, kernel_size: 4}, "
+    "criterion: {_target_: sr.losses.Vanilla}, optimizer: {_target_: torch.optim.SGD, _partial_: true, lr: 0.1}, "
+    "scheduler: ${scheduler}}}"
+)
+ALONE = pytest.param([], id="a loss alone", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("extra", [ALONE, pytest.param([ADVERSARY], id="a discriminator beside the network")])
+def test_processes_share_the_batch_of_one(command, div2k, tmp_path, extra):
+    """The same images in the same steps: two processes end where one does, up to rounding."""
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "steps=5", "val_every_steps=5", "batch_size=4", *extra]
+    typed.append("trainer.log_every_n_steps=1")
+    one = command("train.py", *typed, folder="one")
+    assert one.code == 0, one
+    ddp = ["trainer=ddp", "trainer.accelerator=cpu"]
+    process = start(tmp_path / "two", *typed, *ddp, by=PACKAGE, OMP_NUM_THREADS="1")
+    assert process.wait(240) == 0, (tmp_path / "two.out").read_text()
+    a, b = (saved(f)["state_dict"] | saved(f)["loss_state_dict"] for f in (one.folder, tmp_path / "two"))
+    assert len(a) == len(b) and max(float((a[k] - b[k]).abs().max()) for k in a) < 1e-4
+    ours, theirs = ([float(r["train/loss"]) for r in rows(f)] for f in (one.folder, tmp_path / "two"))
+    assert ours == pytest.approx(theirs, rel=1e-3)  # what is written down is of all processes, not of the first
+
+
+def test_accumulation_changes_memory_not_the_result(command, div2k):
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "steps=5", "val_every_steps=5", "batch_size=4"]
+    whole = command("train.py", *typed, folder="whole")
+    parts = command("train.py", *typed, "accumulate=2", folder="parts")
+    assert whole.code == 0 and parts.code == 0, parts
+    a, b = saved(whole.folder)["state_dict"], saved(parts.folder)["state_dict"]
+    assert max(float((a[k] - b[k]).abs().max()) for k in a) < 1e-4

@@ -1,0 +1,113 @@
+"""Wrong input is refused before the first step, and a run that stops early is not finished."""
+
+import json
+
+import pytest
+from PIL import Image
+from small_runs import SMALL, saved
+
+
+def refused(command, *typed: str) -> str:
+    outcome = command("train.py", "model=ecbsr_m4c8", "scale=2", "budget=smoke", "benchmarks=[]", *typed)
+    assert outcome.code == 1 and "error: " in outcome.err and "Traceback" not in outcome.err, outcome
+    assert not (outcome.folder / "metrics.csv").exists(), "it had begun"
+    return outcome.err
+
+
+def test_a_missing_root_says_what_was_looked_for_and_what_to_type(command, tmp_path):
+    err = refused(command, "data=div2k", f"data.root={tmp_path}/nowhere")
+    assert "nowhere" in err and "DIV2K_train_HR" in err and "data.root=" in err and "data.download=true" in err
+
+
+def test_an_empty_root_is_refused(command, tmp_path):
+    (tmp_path / "DIV2K/DIV2K_train_HR").mkdir(parents=True)
+    assert "DIV2K_train_HR" in refused(command, "data=div2k", f"data.root={tmp_path}/DIV2K")
+
+
+def test_lr_of_another_size_is_refused(command, div2k):
+    folder = div2k / "DIV2K_train_LR_bicubic/X2"
+    folder.mkdir(parents=True)
+    for path in sorted((div2k / "DIV2K_train_HR").iterdir()):
+        Image.open(path).resize((30, 30)).save(folder / f"{path.stem}x2.png")
+    err = refused(command, "data=div2k", f"data.root={div2k}")
+    assert "0001x2.png" in err and "30x30" in err.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("damage", "word"),
+    [
+        (lambda p: p.write_bytes(p.read_bytes()[:400]), "truncated"),
+        (lambda p: Image.new("I;16", (96, 72)).save(p), "16"),
+        (lambda p: p.write_text("not an image"), "0002.png"),
+    ],
+    ids=["truncated", "16-bit", "text"],
+)
+def test_a_bad_image_is_refused_by_name(command, div2k, damage, word):
+    path = div2k / "DIV2K_train_HR/0002.png"
+    damage(path)
+    err = refused(command, "data=div2k", f"data.root={div2k}")
+    assert "0002.png" in err and word in err
+
+
+def test_an_image_smaller_than_the_patch_is_refused(command, div2k):
+    err = refused(command, "data=div2k", f"data.root={div2k}", "patch_size=48")
+    assert "smaller than the patch" in err and "patch_size=36" in err
+
+
+@pytest.mark.parametrize(
+    ("typed", "instead"),
+    [("max_time=00:00:00:03", "budget.seconds="), ("fast_dev_run=true", "budget=smoke"), ("max_epochs=3", "steps=")],
+)
+def test_the_trainer_does_not_end_a_run_before_its_steps(command, div2k, typed, instead):
+    error = refused(command, *SMALL, "data=div2k", f"data.root={div2k}", "steps=4", f"+trainer.{typed!s}")
+    assert f"instead of trainer.{typed.partition('=')[0]}=" in error and instead in error
+
+
+STOPPING = """
+from lightning.pytorch import Callback
+
+
+class Stop(Callback):
+    def on_train_batch_end(self, trainer, *_):
+        trainer.should_stop = trainer.global_step == 3
+"""
+
+
+def test_a_run_that_a_callback_stops_is_not_finished(command, div2k, tmp_path, monkeypatch):
+    (tmp_path / "stopping.py").write_text(STOPPING)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    typed = [*SMALL[:-2], "data=div2k", f"data.root={div2k}", "steps=40", "val_every_steps=40"]
+    done = command("train.py", *typed, "+callbacks.stop._target_=stopping.Stop")
+    assert done.code == 1 and "stopped at step 3 of 40" in done.err and "resume=" in done.err, done
+    assert json.loads((done.folder / "run.json").read_text())["status"] == "failed"
+    assert not (done.folder / "results.csv").exists() and saved(done.folder)["global_step"] == 3
+
+
+def test_a_scale_that_the_model_lacks_is_refused(command, div2k):
+    err = refused(command, "data=div2k", f"data.root={div2k}", "scale=7")
+    assert "has no scale 7" in err
+
+
+def test_a_model_without_parameters_is_not_trained(command, div2k):
+    err = refused(command, "model=bicubic", "data=div2k", f"data.root={div2k}")
+    assert "no parameters to train" in err
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(command, div2k):
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke"]
+    first = command("train.py", *typed, folder="first")
+    assert first.code == 0, first
+    err = refused(command, "model=edsr_baseline", "data=div2k", f"data.root={div2k}", f"init_from={first.folder}")
+    assert "does not fit EDSR" in err and "Missing" in err
+
+
+def test_a_training_image_in_the_test_set_is_refused(command, div2k):
+    source = div2k / "DIV2K_train_HR/0002.png"
+    Image.open(source).save(div2k / "DIV2K_valid_HR/0802.png")
+    err = refused(command, "data=div2k", f"data.root={div2k}")
+    assert "0002.png" in err and "0802.png" in err and "check_leaks=false" in err
+
+
+def test_an_absent_benchmark_is_refused_before_training(command, div2k):
+    err = refused(command, "data=div2k", f"data.root={div2k}", "benchmarks=[set5]")
+    assert "Set5" in err
