@@ -15,6 +15,7 @@ from sr.errors import UserError
 
 HARMLESS = Key(result=False)
 LR = Key(makes_lr=True, sets=True)
+PLACE = Key(resume=True, sets=True)  # of images; that they are the same ones is looked at
 
 # Within config groups, whose contents no schema types; the first pattern that fits is meant.
 WITHIN: dict[str, Key] = {
@@ -38,6 +39,7 @@ WITHIN: dict[str, Key] = {
     **dict.fromkeys((f"data.*{name}" for name in (
         "num_workers", "data_dir", "cache_dir", "download", "check_leaks", "check_pairs",
     )), Key(result=False, sets=True)),
+    **dict.fromkeys(("data.root", "data.*.root", "data.train", "data.val", "data.test"), PLACE),
     **dict.fromkeys(("data.lr", "data.*.lr", "data.*val_lr", "data.*test_lr", "data.*track", "data.*degradation*"), LR),
 }  # fmt: skip
 # Step counts in schedules, callbacks and losses by their last word: torch's names and ours.

@@ -58,5 +58,11 @@ def keep(folder: Path, now: Contents) -> None:
 
 
 def _differing(then: dict[str, str], now: dict[str, str]) -> list[str]:
-    """Images that are new, that are gone, or whose pixels are others."""
-    return [name for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]
+    """Images that are new, that are gone, or whose pixels are others; a set may have moved, and is called otherwise."""
+    kept, found = ({(name.rpartition(": ")[2], digest) for name, digest in one.items()} for one in (then, now))
+    others = kept ^ found
+    return list(
+        dict.fromkeys(
+            n for one in (then, now) for n, digest in one.items() if (n.rpartition(": ")[2], digest) in others
+        )
+    )

@@ -1,5 +1,6 @@
 """A resume reads what the run was composed of, and changes nothing that a run keeps."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -33,7 +34,6 @@ def test_what_a_run_keeps_is_refused_by_name_with_the_command_that_would_do_it(r
     for typed, key in (
         ("degradation=blur_bicubic", "degradation"),
         ("data.dihedral=false", "data.dihedral"),
-        ("data.train=OTHER", "data.train"),
         ("callbacks=[ema]", "callbacks"),
         ("trainer.gradient_clip_val=0.1", "trainer.gradient_clip_val"),
         ("trainer.precision=bf16-mixed", "trainer.precision"),
@@ -107,6 +107,33 @@ def test_a_run_that_drew_other_samples_is_measured_but_not_gone_on_with(run, com
     assert f"data.root={div2k}" in again.err.split("sr train")[1], again
     measured = command("train.py", f"resume={run}", "benchmarks=[bundled]")
     assert measured.code == 0 and "this run is complete: 4 steps" in measured.out, measured
+
+
+def test_other_images_are_refused_and_the_same_ones_may_lie_elsewhere(command, photos, tmp_path, monkeypatch):
+    for place, first in (("a/A", 0), ("b/A", 50)):
+        photos(tmp_path / place, 12, 24, 32, first)
+    for place in ("a", "b"):  # names of their own are no help
+        for number, path in enumerate(sorted((tmp_path / place / "A").iterdir())):
+            path.rename(path.with_name(f"{number}.png"))
+    monkeypatch.chdir(tmp_path / "a")
+    begun = command("train.py", *TINY, "data=folder", "data.root=A", "patch_size=4")
+    assert begun.code == 0, begun
+    metrics, resume = (begun.folder / "metrics.csv").read_bytes(), f"resume={begun.folder}"
+    (tmp_path / "a/A").rename(tmp_path / "a/moved")
+    absent = command("train.py", resume, "steps=6")
+    assert absent.code == 1 and "data.root=" in absent.err, absent
+    (held_out,) = json.loads((begun.folder / "sets.json").read_text())["val"]
+    lost = tmp_path / "a/moved" / f"{held_out.split()[-1]}.png"
+    lost.rename(tmp_path / "lost.png")
+    other = command("train.py", resume, "steps=6", "data.root=moved")
+    assert other.code == 1 and "validation images are not what the run was begun with" in other.err, other
+    monkeypatch.chdir(tmp_path / "b")
+    other = command("train.py", resume, "steps=6")
+    assert other.code == 1 and "validation images are not what the run was begun with" in other.err, other
+    assert (begun.folder / "metrics.csv").read_bytes() == metrics, "it had begun"
+    (tmp_path / "lost.png").rename(lost)
+    found = command("train.py", resume, "steps=6", f"data.root={tmp_path / 'a/moved'}")
+    assert found.code == 0 and "resuming at step 4 of 6" in found.out, found
 
 
 @pytest.mark.parametrize("value", ["${oc.env:HOME}", "${oc.decode:'{}'}", "${ hydra:runtime.cwd}"])
