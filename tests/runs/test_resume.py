@@ -138,7 +138,7 @@ def test_other_images_are_refused_and_the_same_ones_may_lie_elsewhere(command, p
 
 @pytest.mark.parametrize("value", ["${oc.env:HOME}", "${oc.decode:'{}'}", "${ hydra:runtime.cwd}"])
 def test_a_record_that_reads_more_than_itself_is_refused(tmp_path, value):
-    content = {"format": 2, "words": [], "config": {"data_dir": value, "choices": {}}}
+    content = {"format": 2, "words": [], "config": {"vgg_weights": value, "choices": {}}}
     (tmp_path / composed.RECORD).write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match="is refused"):
         composed.read(tmp_path)
