@@ -70,6 +70,7 @@ def read_run(folder: Path) -> Run:
     scores = [score for file in files if file.is_file() for score in _whole(file, partial(read, file))]
     curve = _whole(folder / "metrics.csv", lambda: _curve(folder / "metrics.csv"))
     status = facts.get("status") or ("finished" if scores else "running")
+    done = [0 if status == "finished" else row["step"] for row in curve]  # else it has gone on since it was recorded
     return Run(
         folder=folder,
         name=_name(folder, config),
@@ -78,7 +79,7 @@ def read_run(folder: Path) -> Run:
         scores=scores,
         curve=curve,
         seconds=facts.get("seconds"),
-        steps=int(facts.get("steps") or max((row["step"] for row in curve), default=0)),
+        steps=int(max([facts.get("steps") or max((row["step"] for row in curve), default=0), *done])),
         status="interrupted" if status == "running" and not held(folder) else status,  # a killed run wrote nothing
         seed=int(config.get("seed") or 0),
         error=facts.get("error"),

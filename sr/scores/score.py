@@ -15,6 +15,7 @@ from sr.scores.text import Values, aligned, from_csv, legend, shown, write_csv
 
 log = logging.getLogger(__name__)
 Key = tuple[str, str, int, str]
+RESULTS = ("results", "results_per_image")  # .csv
 KEY = ("model", "dataset", "scale", "protocol")
 
 
@@ -146,11 +147,16 @@ def _gaps(ours: Values, paper: Published) -> dict[str, float]:
 
 
 def write(scores: Sequence[Score], folder: Path, papers: Mapping[Key, Published] | None = None) -> tuple[Path, Path]:
-    """`results.csv` (averages, beside the papers' figures) and `results_per_image.csv` in the run folder."""
-    means, each = folder / "results.csv", folder / "results_per_image.csv"
+    """`results.csv` (averages, beside the papers' figures) and `results_per_image.csv` in the run folder.
+
+    Where the former ones hold figures of other sets, protocols or metrics, they are kept (see `set_aside`).
+    """
+    means, each = (folder / f"{name}.csv" for name in RESULTS)
     metrics = metrics_of(scores)
     rows = []
     averaged = averages(scores)
+    if means.is_file() and not _covered(means, averaged):
+        set_aside(folder)
     left_out = {(s.model, s.dataset, s.scale, s.protocol, f"{s.metric}_left_out"): s.left_out for s in averaged}
     for (*key, images), values in pivot(averaged, *KEY, "images").items():
         row: dict[str, Any] = dict(zip(KEY, key, strict=True)) | values | {"images": images}
@@ -168,6 +174,26 @@ def write(scores: Sequence[Score], folder: Path, papers: Mapping[Key, Published]
     images = [dict(zip(names, key, strict=True)) | values for key, values in pivot(scores, *names).items()]
     write_csv(each, [*names, *metrics], images)
     return means, each
+
+
+def set_aside(folder: Path) -> None:
+    """Rename results that are not the folder's state any more to `results_2.csv`, or the next number that is free."""
+    number = 2
+    while any((folder / f"{name}_{number}.csv").exists() for name in RESULTS):
+        number += 1
+    for name in RESULTS:
+        if (folder / f"{name}.csv").is_file():
+            (folder / f"{name}.csv").rename(folder / f"{name}_{number}.csv")
+            log.info(f"the figures that were in {name}.csv are kept in {name}_{number}.csv")
+
+
+def _covered(file: Path, new: Iterable[Score]) -> bool:
+    """Whether new averages are of all that the former ones in a file are of."""
+    try:
+        former = {replace(s, value=0.0, left_out=0, images=0) for s in read(file)}
+    except (OSError, ValueError, LookupError):  # nobody knows what it is
+        return False
+    return former <= {replace(s, value=0.0, left_out=0, images=0) for s in new}
 
 
 def read(file: Path) -> list[Score]:

@@ -15,6 +15,7 @@ from sr.compose.words import Job, Words
 from sr.runs import composed
 from sr.runs.latest import LAST, latest, put_back, saved, set_aside
 from sr.runs.lock import claim, first_process
+from sr.scores.score import set_aside as set_aside_results
 from sr.training import build, final_scores, same_data
 from sr.training.fit import fit, ready
 from sr.training.plan import Plan, checked, introduction, planned
@@ -57,6 +58,9 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
         elif source is not None and source.name != LAST:
             put_back(job.folder)
         same_data.keep(job.folder, images)
+        if resumed is not None and resumed["global_step"] < plan.stages[-1].end:
+            for folder in (job.folder, *job.folder.glob("x*/")):
+                set_aside_results(folder)  # of the weights that it goes on from
     log.info(introduction(plan, job.folder))
     if resume is not None and resumed is None:
         log.info("this run was stopped before its first checkpoint: it begins anew")

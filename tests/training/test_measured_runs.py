@@ -74,3 +74,20 @@ def test_validation_under_a_protocol_that_makes_its_lr(command, div2k):
     with (one.folder / "results.csv").open(newline="") as f:
         mine = next(r for r in csv.DictReader(f) if r["model"] == "ecbsr_m4c8")
     assert float(rows(first.folder)[-1]["val/psnr_y_classic"]) == pytest.approx(float(mine["psnr"]), abs=1e-4)
+
+
+def test_figures_of_former_weights_and_of_other_protocols_are_kept(command, div2k):
+    typed = [*(word for word in SMALL if word != "benchmarks=[]"), "data=div2k", f"data.root={div2k}"]
+    first = command("train.py", *typed, "steps=2", "val_every_steps=2", "protocols=[y]")
+    assert first.code == 0, first
+    results = first.folder / "results.csv"
+    figures_y = results.read_text()
+    for protocols in ("[y]", "[rgb]", "[y,rgb]"):
+        assert command("train.py", f"resume={first.folder}", f"protocols={protocols}").code == 0
+    kept = results.with_name("results_2.csv")
+    assert kept.read_text() == figures_y and not results.with_name("results_3.csv").exists()
+    assert {row["protocol"] for row in csv.DictReader(results.open())} == {"y", "rgb"}
+    former = results.read_text()
+    done = command("train.py", f"resume={first.folder}", "steps=4", "protocols=[y,rgb]")
+    assert done.code == 0 and "are kept in results_3.csv" in done.out, done
+    assert results.with_name("results_3.csv").read_text() == former != results.read_text()
