@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -43,7 +44,7 @@ def build_sets(scale: int, cfg: DictConfig) -> list[SRDataModule]:
     Raises:
         UserError: none of the sets has one of these keys.
     """
-    names = list(cfg.benchmarks)
+    names = list(dict.fromkeys(cfg.benchmarks))  # each once
     keys = sorted({str(key) for name in names for key in _composed(name, scale).data})
     if names and (unknown := [str(key) for key in cfg.data if key not in keys]):
         raise UserError(
@@ -80,3 +81,16 @@ def refuse_missing(sets: Iterable[SRDataModule]) -> None:
     """Look at every image of every set before the first one is measured."""
     for data in sets:
         data.check("test")
+
+
+def refuse_same_names(sets: Sequence[SRDataModule]) -> None:
+    """Raises a UserError where two sets have one name: their figures would be averaged into one."""
+    places: dict[str, Path] = {}
+    for data in sets:
+        place = data.pairs("test").paths[0].parent
+        if data.test_name in places:
+            raise UserError(
+                f"two test sets are called {data.test_name}: that in {places[data.test_name]} and that in {place}. "
+                "Rename a folder of your own, or name what is measured: benchmarks=[...]"
+            )
+        places[data.test_name] = place

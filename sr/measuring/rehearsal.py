@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
+from sr.compose.image_sets import refuse_same_names
 from sr.data.module import SRDataModule
 from sr.errors import UserError, reason
 from sr.measuring.scoring import Entry, chosen_protocols
@@ -31,12 +32,13 @@ def rehearse(
 
     Raises:
         UserError: a protocol that is not known or says nothing of a set, an image that is too small, a metric that
-            fails.
+            fails, two sets of one name.
     """
     for name in asked or ():
         get_protocol(name)  # where nothing is measured too
     for scale, of_scale in sets.items():
         used: dict[str, Protocol] = {}
+        refuse_same_names(of_scale)
         for data in of_scale:
             here = [p for entry in entries for p in chosen_protocols(entry, entries, data, asked)]
             for protocol in {p.name: p for p in here}.values():

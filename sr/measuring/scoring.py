@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from sr.compose.image_sets import refuse_same_names
 from sr.data.batch import Batch
 from sr.data.module import SRDataModule
 from sr.errors import UserError, printable, reason
@@ -165,6 +166,7 @@ def score_all(
     """
     if at not in ("detail", "disagreement"):
         raise UserError(f"panel_at={at}: there are 'detail' and 'disagreement'")
+    refuse_same_names(sets)
     deployed = [replace(e, model=e.model.merged()) if e.merge else e for e in entries]
     scores: list[Score] = []
     papers: dict[Key, Published] = {}
@@ -212,7 +214,8 @@ def chosen_protocols(
     """Those asked for, or the papers'; what makes its own bicubic LR says nothing about a set whose LR is another."""
     others = [e for e in entries if e.name != BASELINE]
     like = others if entry.name == BASELINE and others else [entry]
-    found = [get_protocol(name) for name in asked or dict.fromkeys(n for e in like for n in papers_protocols(e, data))]
+    names = asked or [n for e in like for n in papers_protocols(e, data)]
+    found = [get_protocol(name) for name in dict.fromkeys(names)]
     own = [] if comparable(data) else [p for p in found if p.defines_lr]
     if own and asked:
         raise UserError(

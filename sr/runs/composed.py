@@ -118,12 +118,13 @@ def read(folder: Path) -> Composed:
     """
     file = folder / RECORD
     if file.is_file():
-        content = yaml_file.read(file)
+        text = yaml_file.text_of(file)  # once: what is verified is what is parsed
+        content = yaml_file.parsed(text, file)
         try:
             if content["format"] > FORMAT:
                 raise UserError(f"{file} was written by a newer version of this project (format {content['format']})")
             raw, words = content["config"], Words(content["words"])
-            mine = own.is_own(file.read_text(encoding="utf-8"))
+            mine = own.is_own(text)
         except (TypeError, LookupError) as error:
             raise UserError(f"{file} is not what a run of this project writes there") from error
     else:

@@ -27,10 +27,27 @@ def read(file: Path) -> Any:
     Raises:
         UserError: it cannot be read, is no YAML, or is more than a record can be.
     """
+    return parsed(text_of(file), file)
+
+
+def text_of(file: Path) -> str:
+    """The text of a file that is not larger than a record can be.
+
+    Raises:
+        UserError: it is, or it cannot be read.
+    """
     try:
         text = file.read_text(encoding="utf-8") if file.stat().st_size <= 4 * LARGEST else " " * (LARGEST + 1)
-        if len(text) > LARGEST:
-            raise UserError(f"{file} is refused: it is larger than any record of a run")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read: {reason(error)}. It is damaged, or not a run's") from error
+    if len(text) > LARGEST:
+        raise UserError(f"{file} is refused: it is larger than any record of a run")
+    return text
+
+
+def parsed(text: str, file: Path) -> Any:
+    """The contents of a file's text, as `read`."""
+    try:
         _refuse_growth(text, file)
         loaded = OmegaConf.load(io.StringIO(text))
         return OmegaConf.to_container(loaded, resolve=False)

@@ -80,7 +80,7 @@ def test_sets(cfg: DictConfig, stages: Sequence[StageConfig], data: Sequence[Loa
             if scale in found:
                 continue
             if cfg.benchmarks is not None:
-                found[scale] = [build_set(name, scale, cfg) for name in cfg.benchmarks]
+                found[scale] = [build_set(name, scale, cfg) for name in dict.fromkeys(cfg.benchmarks)]
                 refuse_missing(found[scale])
                 continue
             own = trained_on.modules[scale] if isinstance(trained_on, MultiScale) else trained_on

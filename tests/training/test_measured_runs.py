@@ -91,3 +91,23 @@ def test_figures_of_former_weights_and_of_other_protocols_are_kept(command, div2
     done = command("train.py", f"resume={first.folder}", "steps=4", "protocols=[y,rgb]")
     assert done.code == 0 and "are kept in results_3.csv" in done.out, done
     assert results.with_name("results_3.csv").read_text() == former != results.read_text()
+
+
+def test_two_sets_of_one_name_are_refused_before_the_first_step(command, photos, tmp_path):
+    photos(tmp_path / "train", 3)
+    photos(tmp_path / "mine/Set5", 2, first=50)
+    photos(tmp_path / "benchmarks/Set5/HR", 5, first=70)
+    typed = [*(word for word in SMALL if word != "benchmarks=[]"), "data=folder", "steps=2", f"data_dir={tmp_path}"]
+    done = command("train.py", *typed, f"data.train={tmp_path}/train", f"data.val={tmp_path}/mine/Set5")
+    assert done.code == 1 and "two test sets are called Set5" in done.err and str(tmp_path / "mine/Set5") in done.err
+    assert not (done.folder / "metrics.csv").exists()
+
+
+def test_what_is_typed_twice_is_measured_once(command, photos, tmp_path):
+    photos(tmp_path / "mine", 2)
+    typed = ["model=bicubic", "scale=2", "benchmarks=[folder,folder]", "protocols=[y,y]", "metrics=[psnr,psnr]"]
+    done = command("evaluate.py", *typed, f"data.root={tmp_path}/mine", "panels=0")
+    assert done.code == 0, done
+    with (done.folder / "results.csv").open() as f:
+        (row,) = csv.DictReader(f)
+    assert row["images"] == "2"
