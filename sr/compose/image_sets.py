@@ -1,7 +1,7 @@
 """Image sets by name, each composed on its own."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
