@@ -24,7 +24,7 @@ _TO_RGB: tuple[Rows, list[float]] = (_INVERSE.tolist(), (-_INVERSE @ _OFFSET).to
 def _affine(x: Tensor, rows: Rows, offsets: list[float]) -> Tensor:
     """Channels (dimension -3) times a constant matrix plus an offset; half precision in float32."""
     a, b, c = widened(x).unbind(-3)
-    out = [r[0] * a + r[1] * b + r[2] * c + offset for r, offset in zip(rows, offsets, strict=True)]
+    out = [(r[0] * a).add_(r[1] * b).add_(r[2] * c).add_(offset) for r, offset in zip(rows, offsets, strict=True)]
     return torch.stack(out, -3).to(x.dtype)
 
 
@@ -47,12 +47,13 @@ def to_uint8(x: Tensor) -> Tensor:
     """Floats in [0, 1] to uint8: clipped, then rounded half up; uint8 as it is. NaN is a UserError, never 0."""
     if x.dtype == torch.uint8:
         return x
-    if x.isnan().any():
+    levels = widened(x).clamp(0, 1).mul_(255).add_(0.5)
+    if levels.sum().isnan():
         raise UserError(
             f"an image of shape {tuple(x.shape)} holds {int(x.isnan().sum())} NaN values; if the model "
             "ran in half precision try trainer.precision=32-true, otherwise its weights have diverged"
         )
-    return (widened(x).clamp(0, 1) * 255 + 0.5).floor().to(torch.uint8)
+    return levels.to(torch.uint8)  # rounds towards 0
 
 
 def to_array(image: Tensor) -> np.ndarray:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from sr.errors import UserError
-from sr.imaging.banded import Band, bands, filtered
+from sr.imaging.banded import Band, bands, filtered, plain
 from sr.precision import widened
 
 # Above this period a loop over phases stops being cheaper than gathering every tap by index.
@@ -215,7 +215,7 @@ def imresize(
         return x.clone()
     eight_bit, rounded = x.dtype == torch.uint8, quantize_intermediate or len(steps) == 1
     narrow = eight_bit and rounded and _float32_serves(*(step[0] for step in steps))
-    if (array := _array(widened(x))) is not None:
+    if (array := plain(widened(x))) is not None:
         return torch.from_numpy(_on_host(array, steps, edge, rounded, narrow)).to(x.dtype)
     y = widened(x)
     if eight_bit:
@@ -226,16 +226,6 @@ def imresize(
         if eight_bit and (rounded or number == len(steps)):
             y = (y + 128.5).floor().clamp(0, 255) - 128
     return (y + 128).to(x.dtype) if eight_bit else y.to(x.dtype)
-
-
-def _array(x: Tensor) -> np.ndarray | None:
-    """The memory of a plain tensor of the processor; None where torch must see what is done to it."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-        return None
-    try:
-        return (x if torch.is_grad_enabled() else x.detach()).numpy()
-    except (RuntimeError, TypeError):  # on a device, part of a gradient, or a wrapped or fake tensor
-        return None
 
 
 def _on_host(

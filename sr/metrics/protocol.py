@@ -24,18 +24,30 @@ Channel = Callable[[Tensor, bool], Tensor]  # 8-bit RGB (B, 3, H, W) and greynes
 
 
 def rgb(image: Tensor, grey: bool) -> Tensor:
-    """All three channels, 0..255 in float64."""
-    return image.double()
+    """All three channels, 0..255, as they are: 8-bit images in bytes."""
+    return image
 
 
 def luma(image: Tensor, grey: bool) -> Tensor:
     """Unrounded Y of 8-bit RGB, 16..235 in float64; a grey image counts as RGB with equal channels."""
-    return rgb_to_y(image.double() / 255) * 255
+    if image.dtype == torch.uint8:
+        return _third(image).double().mul_(1 / 85_000).add_(16 + 128 * 73 / 85)
+    return rgb_to_y(image.double() / 255).mul_(255)
 
 
 def luma8(image: Tensor, grey: bool) -> Tensor:
     """Y rounded to 8 bit, as MATLAB's rgb2ycbcr gives for uint8; a grey image is its own Y, 0..255."""
-    return image[..., :1, :, :].double() if grey else (luma(image, grey) + 0.5).floor()
+    if grey:
+        return image[..., :1, :, :].double()
+    if image.dtype == torch.uint8:
+        return _third(image).double().add_(128 * 73_000 + 42_500).div_(85_000).floor_().add_(16)
+    return (luma(image, grey) + 0.5).floor()
+
+
+def _third(image: Tensor) -> Tensor:
+    """85000 (Y - 16) of 8-bit RGB less 128: whole numbers below 2^24, so that float32 is exact, and fast."""
+    r, g, b = (channel.float().sub_(128) for channel in image.split(1, -3))
+    return r.mul_(21827).add_(g, alpha=42851).add_(b, alpha=8322)
 
 
 @dataclass(frozen=True)
@@ -86,7 +98,7 @@ class Protocol:
         return imresize(to_uint8(hr), 1 / scale, edge=edge).float() / 255
 
     def reference(self, hr: Tensor, grey: bool) -> Tensor:
-        """What of HR (B, 3, H, W) uint8 is compared: (B, C, H, W) float64 in 0..255."""
+        """What of HR (B, 3, H, W) uint8 is compared: (B, C, H, W), 0..255, in bytes or float64."""
         return self.channel(hr, grey)
 
     def measured(self, sr: Tensor, grey: bool) -> Tensor:
@@ -142,15 +154,25 @@ class Protocol:
             sr, hr = sr.cpu(), hr.cpu()
         flags = [grey] * len(sr) if isinstance(grey, bool) else list(grey)
         inner = (..., slice(border, height - border), slice(border, width - border))
+        sr, hr = sr[inner], hr[inner]
         values: dict[str, list[Tensor]] = {m.name: [] for m in metrics}
-        for one_sr, one_hr, one_grey in zip(sr[inner].split(1), hr[inner].split(1), flags, strict=True):
+        order: list[int] = []
+        for one_grey in dict.fromkeys(flags):
+            rows = [i for i, flag in enumerate(flags) if flag == one_grey]
+            order += rows
+            one_sr, one_hr = (t if len(rows) == len(t) else t[rows] for t in (sr, hr))
             one_hr = to_uint8(one_hr)
             compared = self.measured(one_sr, one_grey), self.reference(one_hr, one_grey)
             for m in metrics:
-                function = self.ssim if m is SSIM else m.function
-                value = function(to_uint8(one_sr), one_hr) if m.rgb else function(*compared)
-                values[m.name].append(value.reshape(1))
-        return {name: torch.cat(each) for name, each in values.items()}
+                if m in DEFAULT:
+                    found = (self.ssim if m is SSIM else m.function)(*compared)
+                else:  # image by image: others may need much memory, and their authors may have thought of one
+                    seen = (to_uint8(one_sr), one_hr) if m.rgb else tuple(t.double() for t in compared)
+                    each = zip(*(t.split(1) for t in seen), strict=True)
+                    found = torch.cat([m.function(a, b).reshape(1) for a, b in each])
+                values[m.name].append(found)
+        back = [order.index(i) for i in range(len(order))]
+        return {name: torch.cat(each)[back] for name, each in values.items()}
 
 
 class ClassicProtocol(Protocol):
@@ -176,6 +198,10 @@ class ClassicProtocol(Protocol):
 class FloatProtocol(ClassicProtocol):
     """Nothing is rounded anywhere: not Y of HR, not LR, not the output (LapSRN's published figures)."""
 
+    def reference(self, hr: Tensor, grey: bool) -> Tensor:
+        """By the arithmetic of `measured`, so that equal images are equal here."""
+        return self.channel(hr.double(), grey)
+
     def measured(self, sr: Tensor, grey: bool) -> Tensor:
         """Y of the output as it is, clipped to what an image can hold."""
         return rgb_to_y(sr.double()).clamp(0, 1) * 255
@@ -183,6 +209,10 @@ class FloatProtocol(ClassicProtocol):
 
 class UnroundedProtocol(Protocol):
     """The output is not rounded, only clipped to what an image can hold; LR is the data's."""
+
+    def reference(self, hr: Tensor, grey: bool) -> Tensor:
+        """By the arithmetic of `measured`, so that equal images are equal here."""
+        return self.channel(hr.double(), grey)
 
     def measured(self, sr: Tensor, grey: bool) -> Tensor:
         """The channel of the output as it is."""

@@ -28,8 +28,10 @@ def psnr(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
     """
     if a.shape != b.shape:
         raise ValueError(f"psnr compares images of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
-    error = (a.double() - b.double()).square().flatten(1).mean(1)
-    return 10 * torch.log10(data_range**2 / error)
+    # Channel by channel: less memory at once is faster memory.
+    pairs = zip(a.split(1, 1), b.split(1, 1), strict=True)
+    norms = [torch.linalg.vector_norm((x.double() - y.double()).flatten(1), dim=1) for x, y in pairs]
+    return 20 * torch.log10(data_range * a[0].numel() ** 0.5 / torch.stack(norms).norm(dim=0))
 
 
 METRIC = Metric("psnr", psnr, unit="dB", digits=2, perfect=100.0)  # the field's stand-in for infinity

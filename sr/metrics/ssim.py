@@ -7,12 +7,15 @@ Source: Z. Wang et al., "Image Quality Assessment: From Error Visibility to Stru
 2004, eq. 13.
 """
 
+import functools
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sr.imaging.banded import Band, bands, filtered, plain
 from sr.metrics.metric import Metric
 
 WINDOW = 11
@@ -20,7 +23,12 @@ SIGMA = 1.5
 _RADIUS = WINDOW // 2
 _RAW = [math.exp(-((k - _RADIUS) ** 2) / (2 * SIGMA**2)) for k in range(WINDOW)]
 _WEIGHTS = [w / sum(_RAW) for w in _RAW]
-_STRIP = 2**16  # pixels worked on at once
+_STRIP = 2**15  # pixels worked on at once
+
+
+@functools.lru_cache(maxsize=64)
+def _blocks(outputs: int) -> list[Band]:
+    return bands(np.arange(outputs), np.tile(_WEIGHTS, (outputs, 1)), np.float32)
 
 
 def _blur(x: Tensor, dim: int) -> Tensor:
@@ -28,37 +36,66 @@ def _blur(x: Tensor, dim: int) -> Tensor:
     length = x.shape[dim] - WINDOW + 1
     total = x.narrow(dim, 0, length) * _WEIGHTS[0]
     for k in range(1, WINDOW):
-        total.add_(x.narrow(dim, k, length), alpha=_WEIGHTS[k])
+        total = total.add(x.narrow(dim, k, length), alpha=_WEIGHTS[k])
     return total
 
 
 def _similarity(a: Tensor, b: Tensor, dims: tuple[int, ...], data_range: float) -> Tensor:
-    """Mean of the SSIM map of each image (B, ..., H, W), with the window running over `dims`."""
+    """Mean of the SSIM map of each image (N, ..., H, W), with the window running over `dims`: (N,) in float64.
+
+    With s = a + b and d = a - b, eq. 13 is (1 - D^2 / (C1 + (S^2 + D^2) / 2)) (1 - v_d / (C2 + (v_s + v_d) / 2)), S and
+    D being the local means, v the local variances: where a and b are alike, what float32 loses is multiplied by the
+    little that tells them apart.
+    """
+    if (x := plain(a)) is not None and (y := plain(b)) is not None:
+        return torch.tensor([_on_host(*pair, dims, data_range) for pair in zip(x, y, strict=True)], dtype=torch.float64)
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    rows = a.shape[-2] - WINDOW + 1
-    # In strips that stay in the processor's cache: eight times faster than whole pictures, and little memory.
-    strip = max(16, _STRIP // a[..., 0, :].numel())
-    total = torch.zeros(len(a), dtype=torch.float64, device=a.device)
+    a, b = a.float(), b.float()
+    s, d = a + b - data_range, a - b
+    moments = torch.stack((s, d, s * s, d * d))
+    for dim in dims:
+        moments = _blur(moments, dim)
+    mean_s, mean_d, square_s, square_d = moments
+    variance_s, variance_d = square_s - mean_s * mean_s, square_d - mean_d * mean_d
+    mean_s, mean_d = (mean_s + data_range).square(), mean_d.square()
+    light = 1 - mean_d / ((mean_s + mean_d) / 2 + c1)
+    structure = 1 - variance_d / ((variance_s + variance_d) / 2 + c2)
+    return (light * structure).flatten(1).mean(1, dtype=torch.float32).double()
+
+
+def _on_host(a: np.ndarray, b: np.ndarray, dims: tuple[int, ...], data_range: float) -> float:
+    """`_similarity` of one image, in place and in strips that stay in the processor's cache."""
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    rows, total, entries = a.shape[-2] - WINDOW + 1, 0.0, 0
+    strip = max(16, _STRIP // a[..., 0, :].size)
     for top in range(0, rows, strip):
-        height = min(strip, rows - top)
-        x, y = (t.narrow(-2, top, height + WINDOW - 1).double() for t in (a, b))
-        moments = torch.stack((x, y, x * x, y * y, x * y))
+        x, y = (v[..., top : min(rows, top + strip) + WINDOW - 1, :] for v in (a, b))
+        moments = np.empty((4, *x.shape), np.float32)
+        x, y = x.astype(np.float32), y.astype(np.float32)
+        np.add(x, y, out=moments[0])
+        np.subtract(x, y, out=moments[1])
+        moments[0] -= data_range
+        np.square(moments[:2], out=moments[2:])
         for dim in dims:
-            moments = _blur(moments, dim)
-        mean_x, mean_y, square_x, square_y, product = moments
-        cross = mean_x * mean_y
-        mean_x, mean_y = mean_x.square(), mean_y.square()
-        upper = (2 * cross + c1) * (2 * (product - cross) + c2)
-        lower = (mean_x + mean_y + c1) * (square_x - mean_x + square_y - mean_y + c2)
-        total += (upper / lower).flatten(1).mean(1) * height
-    return total / rows
+            moments = filtered(moments, dim, _blocks(moments.shape[dim] - WINDOW + 1), np.float32)
+        moments[2:] -= np.square(moments[:2])
+        moments[0] += data_range
+        np.square(moments[:2], out=moments[:2])
+        larger, smaller = moments[0::2], moments[1::2]  # S^2 and v_s, D^2 and v_d
+        larger += smaller
+        larger[0] += 2 * c1
+        larger[1] += 2 * c2
+        smaller /= larger
+        light, structure = smaller.reshape(2, -1)  # (1 - 2 light) (1 - 2 structure), summed
+        lost = 2 * float(light.sum() + structure.sum()) - 4 * float(light @ structure)
+        total += light.size - lost
+        entries += light.size
+    return total / entries
 
 
 def _planes(a: Tensor, b: Tensor, data_range: float) -> Tensor:
     """Each channel of each image alone, then the mean over the channels."""
-    pairs = zip(a.flatten(0, 1).split(1), b.flatten(0, 1).split(1), strict=True)
-    values = [_similarity(x, y, (-2, -1), data_range) for x, y in pairs]
-    return torch.cat(values).reshape(a.shape[:2]).mean(1)
+    return _similarity(a.flatten(0, 1), b.flatten(0, 1), (-2, -1), data_range).reshape(a.shape[:2]).mean(1)
 
 
 def _check(a: Tensor, b: Tensor) -> None:
@@ -72,7 +109,7 @@ def ssim(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
     This is the authors' ``ssim_index.m``, and what nearly all papers print.
 
     Args:
-        a: images (B, C, H, W) with H and W of at least 11, values in [0, data_range]; computed in float64.
+        a: images (B, C, H, W) with H and W of at least 11, values in [0, data_range].
         b: as `a`, of the same shape.
         data_range: the value of white.
 

@@ -120,7 +120,7 @@ def exact(x: np.ndarray, out: int, scale: Fraction) -> np.ndarray:
 def test_bytes_are_those_of_exact_arithmetic(scale, on_host, monkeypatch):
     """In float32 too, where it is used: by products on the processor and by sums on a device."""
     if not on_host:
-        monkeypatch.setattr(resize, "_array", lambda x: None)
+        monkeypatch.setattr(resize, "plain", lambda x: None)
     assert resize._float32_serves(scale) == (scale not in (1 / 6, 1 / 7, 1 / 12, 1.5))
     width = 24 if scale > 1 else round(24 / scale)
     generator = np.random.default_rng(3)

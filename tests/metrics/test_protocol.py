@@ -214,3 +214,25 @@ def test_published_bicubic_rows(shared: Path, dataset: str, scale: int):
     # the RGB way differs by little, but for the one grey image of Set14
     gap = means["y"][0] - published[0]
     assert (0.07 < gap < 0.1) if dataset == "Set14" else abs(gap) < 0.025, means
+
+
+def test_images_of_a_batch_are_measured_alike_in_any_company():
+    hr = torch.stack([photo()[0], photo()[0].flip(-1), photo()[0].flip(-2)])
+    hr[1] = hr[1, :1]
+    sr, grey = upscaled(hr, 2), [False, True, False]
+    for name in PROTOCOLS:
+        together = get_protocol(name).compare(sr, hr, 2, grey)
+        for i in range(3):
+            alone = get_protocol(name).compare(sr[i : i + 1], hr[i : i + 1], 2, grey[i])
+            expected = {m: pytest.approx(v.item(), rel=1e-12) for m, v in alone.items()}
+            assert {m: v[i].item() for m, v in together.items()} == expected, name
+
+
+def test_y_of_bytes_is_exact():
+    colours = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 3, 100, 100)).astype(np.uint8))
+    colours[0, :, 0, :8] = torch.tensor([[0, 255] * 4, [0, 0, 255, 255] * 2, [0] * 4 + [255] * 4])
+    r, g, b = colours[0].long().numpy()
+    thousandths = 16_000 * 255 + 65_481 * r + 128_553 * g + 24_966 * b
+    y, y8 = (get_protocol(name).reference(colours, False)[0, 0].numpy() for name in ("y", "y_uint8"))
+    np.testing.assert_allclose(y, thousandths / 255_000, rtol=0, atol=1e-12)
+    assert (y8 == (thousandths * 2 + 255_000) // 510_000).all()
