@@ -36,6 +36,7 @@ from omegaconf.errors import OmegaConfBaseException
 from sr.compose import schema
 from sr.compose.conf import CONF
 from sr.compose.keys import refuse_out_of_range
+from sr.compose.refusals import refuse_meaningless
 from sr.compose.spelling import spelled_out
 from sr.compose.suggestions import explained
 from sr.compose.words import split
@@ -87,6 +88,7 @@ def main(command: str) -> None:
         refuse_bytes(arguments)
         task, arguments = Guarded(command), spelled_out(command, arguments)
         flags, words = split(arguments)
+        refuse_meaningless(command, words)
         sweep = prepared(arguments) if command == "train" else Sweep(arguments, [*flags, *words.texts])
         sys.argv[1:] = sweep.arguments
         with sweep.concluding():

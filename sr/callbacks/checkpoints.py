@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import signal
+import stat
 import threading
 import time
 from pathlib import Path
@@ -75,6 +76,8 @@ class Checkpoints(L.Callback):
         self._captured = None
         if threading.current_thread() is threading.main_thread():
             self._previous_handler = signal.signal(signal.SIGINT, self._ask)
+            if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
+                signal.signal(signal.SIGHUP, _hang_up)
 
     def _ask(self, *_: Any) -> None:
         """The first Ctrl-C stops after the step, where a checkpoint is exact; the second one stops at once."""
@@ -87,6 +90,8 @@ class Checkpoints(L.Callback):
         if self._previous_handler is not None:
             signal.signal(signal.SIGINT, self._previous_handler)
             self._previous_handler = None
+            if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is _hang_up:
+                signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any, **__: Any) -> None:
         self._publish(trainer)
@@ -165,6 +170,16 @@ class Checkpoints(L.Callback):
         if trainer.is_global_zero:
             _settle(part)
             os.replace(part, path)
+
+
+def _hang_up(*_: Any) -> None:
+    """The terminal was closed: as SIGTERM, with nothing printed any more into what is gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        if stat.S_ISCHR(os.fstat(stream).st_mode):
+            os.dup2(nowhere, stream)
+    os.close(nowhere)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _settle(file: Path) -> None:

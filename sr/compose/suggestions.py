@@ -78,7 +78,7 @@ def explained(error: Exception, command: str, arguments: Sequence[str]) -> str:
     text = f"{error}\n{error.__cause__ or ''}"
     if option := re.search(r"Could not (?:find|load) '([\w/]+)/([^'/]+)'", text):
         group, name = option.groups()
-        return f"{group}={name}: there is no such {group}. {_instead(group, name) or _one_of(group, name)}"
+        return f"{group}={name}: there is no such {group}. {_instead(group, name) or one_of(group, name)}"
     if (there := re.search(r"An item is already at '([^']+)'", text)) is not None:
         return f"{there.group(1)} is there already: type it without the +"
     if key := re.search(r"(?:Could not override|Key) '([^']+)'", text):
@@ -88,13 +88,8 @@ def explained(error: Exception, command: str, arguments: Sequence[str]) -> str:
     if several := re.match(r"Ambiguous value for argument '(.*)'", str(error)):
         typed, _, value = several.group(1).partition("=")
         return f"{several.group(1)}: several values are a list, {typed}=[{value}], or with -m a sweep"
-    if "Config group override must be" in text:
-        words = split(arguments)[1]
-        for word in words.only(lambda key: (CONF / key).is_dir()):
-            if not isinstance(word.parsed, str | list):
-                return f"{word.text}: choose one of the group by its name. {_one_of(word.key, word.value)}"
     if choice := re.match(r"You must specify '(\w+)'", str(error)):
-        return f"type {choice.group(1)}=...: {_one_of(choice.group(1), '')}"
+        return f"type {choice.group(1)}=...: {one_of(choice.group(1), '')}"
     typed_words = [word for flag, word in pairwise(["", *arguments]) if flag not in TAKING]
     if unreadable := list(filter(None, map(_unreadable, typed_words))):
         return unreadable[0]
@@ -124,7 +119,8 @@ def _unreadable(argument: str) -> str:
     return ""
 
 
-def _one_of(group: str, name: str) -> str:
+def one_of(group: str, name: str) -> str:
+    """The option of a group that is nearest to a name, or what there is."""
     return nearest(name, options(group)).strip() or f"There are {some(options(group), 60)}"
 
 

@@ -303,3 +303,15 @@ def test_panels_may_show_where_the_models_disagree(command, div2k):
     assert outcome.code == 0 and (outcome.folder / "panels/DIV2K_x2.png").is_file(), outcome
     refused = command("evaluate.py", *both, "panel_at=elsewhere", folder="refused")
     assert refused.code == 1 and "'detail' and 'disagreement'" in refused.err, refused
+
+
+def test_what_is_named_twice_is_measured_once(command):
+    typed = ["model=bicubic", "scale=2", "benchmarks=[bundled,bundled]", "protocols=[y,y]", "panels=0"]
+    once = command("evaluate.py", *typed)
+    assert once.code == 0 and [row["images"] for row in results(once.folder)] == ["2"], once
+
+
+def test_an_empty_variable_of_the_shell_names_no_checkpoint(command):
+    for script, word in (("evaluate.py", "checkpoint="), ("compare.py", "runs="), ("measure.py", "reference=")):
+        refused = command(script, word, folder="refused")
+        assert refused.code == 1 and f"{word}: nothing stands behind the =" in refused.err, refused
