@@ -61,8 +61,9 @@ class Clock(L.Callback):
         """
         facts: dict[str, Any] = {}
         begun = int(resumed["global_step"]) if resumed else 0
-        if resumed and (known := resumed["callbacks"].get(self.state_key)):
-            self.load_state_dict(known)
+        known = (resumed or {}).get("callbacks", {}).get(self.state_key)
+        if isinstance(known, Mapping) and isinstance(known.get("seconds"), float | int):
+            self.load_state_dict(dict(known))
 
         def write(status: str, error: str | None = None) -> None:
             if not trainer.is_global_zero or int(os.environ.get("LOCAL_RANK", 0)) > 0:

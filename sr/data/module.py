@@ -169,8 +169,8 @@ class SRDataModule(Loaders):
                 try_out(self.augment, self._some_crops(), self.scale)
         if "test" in parts:
             self.pairs("test").verify()
-        if self.check_leaks and "train" in parts and first_time:
-            refuse_shared(self.images("train"), self.images("val"))
+        if "train" in parts and first_time:
+            refuse_shared(self.images("train"), self.images("val"), self.check_leaks)
 
     def make_set(self, part: str) -> Pairs:
         """Open one part: "train" and "val" are decoded into the cache, "test" is decoded on demand."""

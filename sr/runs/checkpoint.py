@@ -92,8 +92,10 @@ def read(path: str | Path) -> dict[str, Any]:
 
 # What readers rely on, in a checkpoint and in what it tells about itself; what is not there is not looked at.
 KINDS = {"sr": dict, "state_dict": dict, "loss_state_dict": dict, "current_model_state": dict, "global_step": int}
+KINDS |= {"callbacks": dict, "loops": dict, "optimizer_states": list, "lr_schedulers": list}
 TOLD = {"format": int, "name": str, "model": dict, "config": dict, "stage": dict, "reads": dict}
 TOLD |= {"batches_seen": int, "stream": int}
+STAGE = {"number": int, "of": int, "name": str, "begin": int, "end": int}
 NEEDED = ("name", "model", "config")
 
 
@@ -102,6 +104,9 @@ def _refuse_other_kinds(content: dict[str, Any], file: Path) -> None:
     wrong = [key for key, kind in KINDS.items() if not isinstance(content.get(key, kind()), kind)] or [
         key for key, kind in TOLD.items() if not isinstance(metadata.get(key, None if key in NEEDED else kind()), kind)
     ]
+    stage = metadata.get("stage") or {}
+    if not wrong and any(not isinstance(stage[key], kind) for key, kind in STAGE.items() if stage and key in stage):
+        wrong = ["stage"]
     states = [content.get(key, {}) for key in KINDS if key.endswith(("state_dict", "state"))]
     if not wrong and not all(isinstance(k, str) and isinstance(v, Tensor) for s in states for k, v in s.items()):
         wrong = ["state_dict"]

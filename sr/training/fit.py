@@ -11,7 +11,7 @@ import lightning.pytorch as L
 import torch
 
 from sr.callbacks import Checkpoints
-from sr.compose.words import path_word
+from sr.compose.words import pasted, path_word
 from sr.data.draws import STREAM
 from sr.errors import UserError, reason, user_error
 from sr.loggers import CsvLog
@@ -63,13 +63,13 @@ def first_stage(stages: Sequence[Stage], resumed: Content | None) -> int:
     """
     if resumed is None or (tag := resumed["sr"].get("stage")) is None:
         return 0
-    index = int(tag["number"]) - 1
-    if index >= len(stages) or (stages[index].name, stages[index].begin) != (tag["name"], tag["begin"]):
+    number, name, began = (tag.get(key, 0) for key in ("number", "name", "begin"))
+    if not 0 < number <= len(stages) or (stages[number - 1].name, stages[number - 1].begin) != (name, began):
         raise UserError(
-            f"the run was in stage {tag['number']} ({tag['name']}), which began after {tag['begin']:,} steps; these "
+            f"the run was in stage {number} ({name}), which began after {began:,} steps; these "
             "settings have no such stage. Leave out what changes the stages' steps"
         )
-    return index
+    return number - 1
 
 
 def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -> None:
@@ -113,6 +113,15 @@ def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -
         except SystemExit as stop:  # interrupted: Lightning has shut down in order, on SIGTERM with no exit status
             log.info(f"stopped at step {trainer.global_step:,}. Go on with: {resume_command(folder)}")
             raise SystemExit(stop.code or 128 + signal.SIGTERM) from stop
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            if user_error(error) or not trainer._checkpoint_connector._loaded_checkpoint:  # let go once it is restored
+                raise
+            again = pasted("train", [path_word("init_from", folder)])
+            raise UserError(
+                f"{checkpoint.locate(folder)} cannot be gone on with: what it says about the training, beside the "
+                f"weights, is damaged or of another program ({type(error).__name__}: {reason(error)}). Its weights can "
+                f"be begun from: {again}"
+            ) from error
         if going_on and resumed is not None and step >= stage.end:
             checkpoint.load_weights(
                 model, resumed["state_dict"], folder

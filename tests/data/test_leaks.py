@@ -56,6 +56,15 @@ def test_the_error_names_both_files_and_the_way_out(photos: Path) -> None:
     assert message.count("p2.png") == 2 and "Set5" in message and "data.check_leaks=false" in message
 
 
+def test_leaks_that_are_allowed_are_told(folder: Callable[..., Folder], photos: Path, caplog) -> None:
+    data = folder(root=None, train=photos, val=photos, check_leaks=False)
+    data.setup("fit")
+    assert "7 training images are also in the data to measure on" in caplog.text
+    caplog.clear()
+    refuse_leaks(data, [folder(root=None, test=photos)])
+    assert "the figures flatter the result" in caplog.text
+
+
 def test_training_on_the_validation_images_is_refused(folder: Callable[..., Folder], photos: Path) -> None:
     with pytest.raises(UserError, match="also in the data to measure on"):
         folder(root=None, train=photos, val=photos).check("fit")

@@ -97,6 +97,30 @@ def test_a_run_of_format_1_is_gone_on_with(run, command, div2k, tmp_path):
     assert list(old.glob("**/events.out.tfevents*"))
 
 
+DAMAGE = {
+    "no optimizer": lambda c: c.pop("optimizer_states"),
+    "another optimizer": lambda c: c.update(optimizer_states=[{"a": 1}]),
+    "a schedule's method": lambda c: c["lr_schedulers"][0].update(step=3),
+    "a loop": lambda c: c["loops"].update(fit_loop=7),
+    "a callback": lambda c: c.update(callbacks={name: [1] for name in c["callbacks"]}),
+    "no version": lambda c: c.pop("pytorch-lightning_version"),
+    "a stage": lambda c: c["sr"].update(stage={"number": "x"}),
+    "no schedule": lambda c: c.update(lr_schedulers=7),
+}
+
+
+@pytest.mark.parametrize("damage", [pytest.param(d, id=name, marks=() if name in ("a loop", "no optimizer") else
+                                                 pytest.mark.slow) for name, d in DAMAGE.items()])  # fmt: skip
+def test_a_checkpoint_with_another_training_state_is_refused_in_words(run, command, damage):
+    for name in ("last.ckpt", "previous.ckpt"):
+        content = torch.load(run / "checkpoints" / name, weights_only=True)
+        damage(content)
+        torch.save(content, run / "checkpoints" / name)
+    again = command("train.py", f"resume={run}", "steps=8")
+    assert again.code == 1 and again.err.startswith("error: ") and "Traceback" not in again.err + again.out, again
+    assert "checkpoints/last.ckpt" in again.err, again
+
+
 def test_a_run_that_drew_other_samples_is_measured_but_not_gone_on_with(run, command, div2k):
     last = run / "checkpoints/last.ckpt"
     content = torch.load(last, weights_only=True)
