@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sr.scores.published import published, published_protocols
+from sr.scores.published import IMAGES, published, published_protocols
+from sr.scores.score import Score
 from sr.scores.text import markdown
 from sr.zoo.entries import ZOO
 
@@ -57,12 +58,13 @@ def published_cells(model: str, scale: int, protocols: Sequence[str]) -> tuple[s
     return protocol, cells, ", ".join(dict.fromkeys(p.source_kind for p in figures if p))
 
 
-def reproduced_cells(results: Sequence[dict[str, str]], model: str, scale: int, protocol: str) -> str:
-    """Our PSNR on the four sets from rows of results.csv; "" where nothing was measured."""
+def reproduced_cells(results: Sequence[Score], model: str, scale: int, protocol: str) -> str:
+    """Our PSNR on the whole of the four sets from averages in results.csv; "" where nothing was measured."""
     measured = {
-        r["dataset"]: float(r["psnr"])
-        for r in reversed(results)  # the first of several wins
-        if _architecture(r["model"]) == model and int(r["scale"]) == scale and r["protocol"] == protocol
+        s.dataset: s.value
+        for s in reversed(results)  # the first of several wins
+        if _architecture(s.model) == model and (s.scale, s.protocol, s.metric) == (scale, protocol, "psnr")
+        if s.images == IMAGES.get(s.dataset)
     }
     cells = [f"{measured[name]:.2f}" if name in measured else "-" for name in SETS]
     return " / ".join(cells) if measured else ""

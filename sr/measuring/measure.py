@@ -1,6 +1,5 @@
 """The cost run: one row per architecture and size, without weights that anybody trained."""
 
-import csv
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -12,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.checks import built, check_targets
 from sr.compose.words import Job, Words
-from sr.errors import UserError
+from sr.errors import UserError, reason
 from sr.measuring.cost import cost, lr_size
 from sr.measuring.cost_table import ModelCost, as_markdown, published_cells, reproduced_cells
 from sr.measuring.latency import Latency, latencies
@@ -20,6 +19,7 @@ from sr.measuring.receptive_field import receptive_field
 from sr.measuring.scoring import pick_device
 from sr.models.base import SuperResolver
 from sr.scores.published import published_costs
+from sr.scores.score import Score, read
 from sr.scores.text import write_csv
 from sr.whole import write_whole
 
@@ -44,6 +44,7 @@ def measure(cfg: DictConfig) -> None:
             log.info(f"{name} left out: {error}")
     if not models:
         raise UserError(f"none of {', '.join(names)} is defined for scale={cfg.scale}")
+    results = _read(cfg.results)
     parameters = {name: _count(model) for name, model in models.items()}
     if len(cfg.size) != 2:
         raise UserError(f"size={list(cfg.size)}: give height and width, LR pixels: size=[96,96]")
@@ -55,7 +56,6 @@ def measure(cfg: DictConfig) -> None:
         if cfg.reference not in timed:
             timed[cfg.reference] = _build(cfg.reference, cfg.scale, job.words).merged()
         times = latencies(timed, cfg.reference, cfg.size, cfg.scale, cfg.rounds, device)
-    results = _read(cfg.results)
     rows = []
     for name, model in merged.items():
         log.info(f"counting {name}")
@@ -74,7 +74,7 @@ def _row(
     parameters: int,
     cfg: DictConfig,
     time: Latency | None,
-    results: Sequence[dict[str, str]],
+    results: Sequence[Score],
 ) -> ModelCost:
     large, small = cost(model, lr_size(cfg.scale), cfg.scale), cost(model, SMALL, cfg.scale)
     known = published_costs().get((name, cfg.scale), {})
@@ -137,15 +137,21 @@ def _count(model: SuperResolver) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def _read(paths: object) -> list[dict[str, str]]:
-    """Rows of results.csv files, or of those in run folders."""
+def _read(paths: object) -> list[Score]:
+    """The averages in results.csv files, or in those of run folders.
+
+    Raises:
+        UserError: there is none, or it is not ours.
+    """
     given = [paths] if isinstance(paths, str) else list(paths or ())  # type: ignore[call-overload]
-    rows = []
+    found: list[Score] = []
     for path in map(Path, given):
         files = sorted(path.rglob("results.csv")) if path.is_dir() else [path]
         if not files or not files[0].is_file():
             raise UserError(f"results={path}: no results.csv there. Make one: sr evaluate weights=[...]")
         for file in files:
-            with file.open(newline="") as f:
-                rows += list(csv.DictReader(f))
-    return rows
+            try:
+                found += read(file)
+            except (ValueError, LookupError, TypeError) as error:
+                raise UserError(f"results={file} is no results.csv of this project ({reason(error)})") from error
+    return found

@@ -181,6 +181,8 @@ def _left_to_the_rows(word: Word, swept: Sequence[str]) -> str:
     """
     key, _, value = word.text.partition("=")
     inside = "." in key and value != "" and not key.startswith(("~", "hydra"))
+    if inside and value == "null":  # of which Hydra makes no choice
+        return f"++{key.lstrip('+')}=null"
     return f"{key}=choice({value})" if inside and word.key not in swept else word.text
 
 

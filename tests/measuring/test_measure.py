@@ -2,6 +2,8 @@
 
 import csv
 
+import pytest
+
 
 def table(folder):
     with (folder / "models.csv").open(newline="") as f:
@@ -10,7 +12,7 @@ def table(folder):
 
 def test_two_models(command, tmp_path):
     results = tmp_path / "results.csv"
-    results.write_text("model,dataset,scale,protocol,psnr\nespcn,Set5,2,y_classic,36.5\n")
+    results.write_text("model,dataset,scale,protocol,psnr,images\nespcn,Set5,2,y_classic,36.5,5\n")
     done = command(
         "measure.py",
         "model=[espcn,ecbsr_m4c16]",
@@ -52,6 +54,18 @@ def test_what_cannot_be_measured(command):
     assert done.code == 1 and "model=all" in done.err
     done = command("measure.py", "model=espcn", "results=nowhere", "rounds=0")
     assert done.code == 1 and "no results.csv" in done.err
+
+
+@pytest.mark.parametrize(
+    "content", [b"a,b\n1,2\n", b"\xff\xfe\0", b"", b"model,dataset,scale,protocol,psnr,images\nx,y,2.0,y,1,5\n"]
+)
+def test_what_is_no_table_of_results_is_refused_before_anything_is_counted(command, tmp_path, content):
+    (tmp_path / "x.csv").write_bytes(content)
+    done = command("measure.py", "model=espcn", f"results={tmp_path}/x.csv", "rounds=0", "receptive_field=false")
+    if content:
+        assert done.code == 1 and "is no results.csv of this project" in done.err and "counting" not in done.out, done
+    else:
+        assert done.code == 0, done
 
 
 def test_all_is_every_model(root):

@@ -11,7 +11,7 @@ from sr.measuring.scoring import Entry, papers_protocols
 from sr.metrics.protocols import PROTOCOLS
 from sr.models.ecbsr import ECBSR
 from sr.scores.published import IMAGES, comparable, goals, published, published_costs, read_table
-from sr.scores.score import averages, beside, read, scores_of, write
+from sr.scores.score import Score, averages, beside, read, scores_of, write
 
 
 def rows():
@@ -95,12 +95,14 @@ def test_difference_in_the_table_and_in_the_csv(tmp_path):
 
 
 def test_reproduced_figures_come_from_results_csv():
-    def row(model: str, dataset: str, psnr: float) -> dict[str, str]:
-        return {"model": model, "dataset": dataset, "scale": "4", "protocol": "y", "psnr": str(psnr)}
+    def row(model: str, dataset: str, psnr: float, images: int) -> list[Score]:
+        return scores_of(model, dataset, 4, "y", {"ssim": 0.9, "psnr": psnr}, images)
 
-    results = [row("rlfn_x4", "Set5", 32.238), row("bsrn:run", "Set14", 28.7), row("rlfn_s_x4", "Set5", 1.0)]
+    results = [*row("rlfn_x4", "Set5", 32.238, 5), *row("bsrn:run", "Set14", 28.7, 14), *row("rlfn_s_x4", "Set5", 1, 5)]
+    results += [*row("bsrn", "Set5", 40.0, 3), *scores_of("espcn", "Set5", 4, "y", {"ssim": 0.9}, 5)]
     assert cost_table.reproduced_cells(results, "rlfn", 4, "y") == "32.24 / - / - / -"
-    assert cost_table.reproduced_cells(results, "bsrn", 4, "y") == "- / 28.70 / - / -"
+    assert cost_table.reproduced_cells(results, "bsrn", 4, "y") == "- / 28.70 / - / -", "a part of a set is not the set"
+    assert cost_table.reproduced_cells(results, "imdn", 4, "y") == cost_table.reproduced_cells(results, "espcn", 4, "y")
     assert cost_table.reproduced_cells(results, "imdn", 4, "y") == ""
 
 

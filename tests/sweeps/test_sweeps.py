@@ -92,6 +92,11 @@ def test_a_table_that_cannot_be_written_hides_neither_error_nor_hint(tmp_path, m
     assert "go on with: sr train -m seed=0" in capsys.readouterr().err
 
 
+def test_a_key_without_a_value_may_be_typed_beside_a_group_that_is_swept_over():
+    typed = prepared(["-m", "degradation=bicubic,blur_noise_jpeg", "budget.test_middle=null", "budget.steps=3"])
+    assert {"++budget.test_middle=null", "budget.steps=choice(3)"} <= set(typed.arguments)
+
+
 def test_a_single_run_is_left_as_it_is_typed():
     assert prepared(["model=edsr", "steps=5"]).arguments == ["model=edsr", "steps=5"]
     assert prepared(["model=edsr"]).folder is None
