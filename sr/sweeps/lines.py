@@ -39,6 +39,12 @@ def by_kind(results: Sequence[Result]) -> dict[tuple[int, str], list[Result]]:
     return found
 
 
+def _without(result: Result, beside: Sequence[Result]) -> Result:
+    """Says of a result which metrics of those beside it it lacks: it is not counted among their means."""
+    lacking = [m for m in dict.fromkeys(m for other in beside for m in other.values) if m not in result.values]
+    return result._replace(remark=", ".join(filter(None, [result.remark, *(f"no {m.upper()}" for m in lacking)])))
+
+
 @dataclass
 class Line:
     """One line of the table: the runs that differ only in seed and scale."""
@@ -59,7 +65,7 @@ class Line:
                 if model == self.model(run):
                     result = Result(run, images, values, said.get((model, *place, images), ""))
                     found.setdefault(Column(*place), []).append(result)
-        return found
+        return {column: [_without(result, results) for result in results] for column, results in found.items()}
 
 
 def table_lines(runs: Sequence[Run], ablation: Ablation | None, left_out: Mapping[str, str]) -> list[Line]:

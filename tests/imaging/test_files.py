@@ -239,6 +239,15 @@ def test_long_texts_in_a_png_do_not_matter(tmp_path):
     assert (read_image(tmp_path / "a.png").pixels == COLOUR).all() and read_size(tmp_path / "a.png") == (12, 17)
 
 
+@pytest.mark.parametrize("kind", ["EPS", "PCX", "TGA", "ICNS"])
+def test_no_other_reader_is_called_whatever_a_file_is_named(tmp_path, kind):
+    """Pillow has some fifty readers, and that of PostScript starts an interpreter."""
+    Image.fromarray(COLOUR).save(tmp_path / "a.png", format=kind)
+    for read in (read_image, read_size, convert.to_8_bit):
+        with pytest.raises(UserError, match="not one of the formats that are read"):
+            read(tmp_path / "a.png")
+
+
 def test_large_and_unreadable_are_not_damaged(tmp_path, monkeypatch):
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

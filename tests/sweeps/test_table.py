@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sr.runs.folder import Run
-from sr.scores.score import Score, scores_of
+from sr.scores.score import Score, read, scores_of
 from sr.sweeps.ablation import Ablation, AblationRow, Cell, Column
 from sr.sweeps.lines import table_columns, table_lines
 from sr.sweeps.table import write
@@ -161,6 +161,21 @@ def test_runs_that_were_not_trained_alike_are_told_where_they_are_averaged(tmp_p
     assert "the finished runs of A were not trained alike: optimizer.lr is 0.1 or 0.2. They keep" in text
     runs[1].config["scale"] = 3  # another column, which averages nothing with the first
     assert "trained alike" not in write(runs, tmp_path, ablation(), {}, "command")
+
+
+def test_what_is_no_number_breaks_no_table(tmp_path):
+    """Results of earlier versions, with an identical image and a metric that failed, and validations of a flat one."""
+    runs = [run(tmp_path, 30.0 + seed, seed) for seed in range(4)]
+    for made, psnr in zip(runs[2:], ("inf", "nan"), strict=True):
+        head, row = "model,dataset,scale,protocol,psnr,ssim,images", f"edsr,Set5,2,y,{psnr},0.95,5"
+        (made.folder / "results.csv").write_text(f"{head}\n{row}\n")
+        made.scores[:] = read(made.folder / "results.csv")
+        made.curve[-1]["val/psnr_y"] = float(psnr)
+    text = write(runs, tmp_path, None, {}, "command")
+    found = [(r["psnr"], r["n"], r["left_out"]) for r in rows(tmp_path) if r["line"] != "bicubic"]
+    assert sorted(found) == [("", "2", "no PSNR"), ("30.5", "2", "")], text
+    assert "30.50 ± 0.71 / 0.9500 (n=2); - / 0.9500 (n=2, no PSNR)" in text, text
+    assert "inf" not in text and "nan" not in (tmp_path / "table.csv").read_text()
 
 
 def test_lines_whose_configs_are_equal_are_told(tmp_path):
