@@ -5,9 +5,9 @@
 
 `convergence.json` keeps two halves of each family, made with the words in FAMILIES on the bundled photos:
 
-- **losses**: the first 30 training losses of one run, which another run repeats within 1e-3 relative. They are other
-  numbers after anything that changes them at all (a learning rate, a loss, the first weights, which crops are drawn),
-  also after what is meant to. Then they are made anew with --losses, and are no witness of that one change.
+- **losses**: the first 30 training losses of each stage of one run, which another repeats within 1e-3 relative. They
+  are other numbers after anything that changes them at all (a learning rate, a loss, the first weights, which crops are
+  drawn), also after what is meant to. Then they are made anew with --losses, and are no witness of that one change.
 - **curves** of five runs that start from the same weights and draw other crops (`data.seed`): at each validation the
   mean of all validations' Y-PSNR up to there, and that of all training losses. They stay what they are when other crops
   are drawn with the same distribution, and are the witness of such a change. A run is inside where it lies between the
@@ -79,7 +79,7 @@ class Course:
     """How a run went.
 
     Attributes:
-        losses: the first 30, in the loss's own unit.
+        losses: the first 30 of each stage, in the loss's own unit.
         steps: of the validations.
         curves: at each validation, psnr: mean Y-PSNR of the validations so far, dB; loss: mean of the losses so far.
     """
@@ -96,9 +96,13 @@ class Course:
         losses = [float(row["train/loss"]) for row in rows if row["train/loss"]]
         assert len(losses) == int(rows[-1]["step"])
         validated = [row for row in rows if row["val/psnr_y"]]
+        begun: dict[str | None, list[float]] = {}
+        for row, loss in zip((row for row in rows if row["train/loss"]), losses, strict=True):
+            begun.setdefault(row.get("stage"), []).append(loss)
+        first = [loss for stage in begun.values() for loss in stage[:LOSSES]]
         steps, psnr = [int(row["step"]) for row in validated], [float(row["val/psnr_y"]) for row in validated]
         means = {"psnr": so_far(psnr, range(1, len(psnr) + 1)), "loss": so_far(losses, steps)}
-        return cls(losses[:LOSSES], steps, means)
+        return cls(first, steps, means)
 
 
 def so_far(values: Sequence[float], counts: Iterable[int]) -> list[float]:
@@ -115,7 +119,7 @@ def outside(run: Course, kept: Mapping[str, Any]) -> dict[str, list[str]]:
     """
     found = {
         "losses": [
-            f"step {n}: {now:.6g}, was {then:.6g}"
+            f"number {n}: {now:.6g}, was {then:.6g}"
             for n, (now, then) in enumerate(zip(run.losses, kept["losses"], strict=True), 1)
             if not abs(now - then) <= CLOSE * abs(then)
         ]
