@@ -5,9 +5,10 @@
 
 `convergence.json` keeps two halves of each family, made with the words in FAMILIES on the bundled photos:
 
-- **losses**: the first 30 training losses of each stage of one run, which another repeats within 1e-3 relative. They
-  are other numbers after anything that changes them at all (a learning rate, a loss, the first weights, which crops are
-  drawn), also after what is meant to. Then they are made anew with --losses, and are no witness of that one change.
+- **losses**: the first 30 training losses of each stage, up to step 65, of one run, which another repeats within 1e-3
+  relative. They are other numbers after anything that changes them at all (a learning rate, a loss, the first weights,
+  which crops are drawn), also after what is meant to. Then they are made anew with --losses, and are no witness of that
+  one change.
 - **curves** of five runs that start from the same weights and draw other crops (`data.seed`): at each validation the
   mean of all validations' Y-PSNR up to there, and that of all training losses. They stay what they are when other crops
   are drawn with the same distribution, and are the witness of such a change. A run is inside where it lies between the
@@ -38,7 +39,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = Path(__file__).with_suffix(".json")
 DRAWS = 5  # of crops
-LOSSES = 30
+LOSSES = 30  # of each stage
+LATEST = 65  # step of a loss that is compared: rounding grows with every step (RLFN's from 1e-6 at 40 to 5e-3 at 100)
 CLOSE = 1e-3  # relative: other processors and numbers of threads round differently
 WIDER = 3.0  # times the distance of least and greatest
 LEAST_MARGIN = {"psnr": (0.1, 0.0), "loss": (0.0, 0.05)}  # absolute, in dB; relative
@@ -79,7 +81,7 @@ class Course:
     """How a run went.
 
     Attributes:
-        losses: the first 30 of each stage, in the loss's own unit.
+        losses: the first 30 of each stage, up to step 65, in the loss's own unit.
         steps: of the validations.
         curves: at each validation, psnr: mean Y-PSNR of the validations so far, dB; loss: mean of the losses so far.
     """
@@ -96,10 +98,11 @@ class Course:
         losses = [float(row["train/loss"]) for row in rows if row["train/loss"]]
         assert len(losses) == int(rows[-1]["step"])
         validated = [row for row in rows if row["val/psnr_y"]]
-        begun: dict[str | None, list[float]] = {}
-        for row, loss in zip((row for row in rows if row["train/loss"]), losses, strict=True):
-            begun.setdefault(row.get("stage"), []).append(loss)
-        first = [loss for stage in begun.values() for loss in stage[:LOSSES]]
+        stages: dict[str | None, list[float]] = {}
+        for row in rows:
+            if row["train/loss"] and int(row["step"]) <= LATEST:
+                stages.setdefault(row.get("stage"), []).append(float(row["train/loss"]))
+        first = [loss for stage in stages.values() for loss in stage[:LOSSES]]
         steps, psnr = [int(row["step"]) for row in validated], [float(row["val/psnr_y"]) for row in validated]
         means = {"psnr": so_far(psnr, range(1, len(psnr) + 1)), "loss": so_far(losses, steps)}
         return cls(first, steps, means)
