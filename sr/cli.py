@@ -35,7 +35,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sr.compose import schema
 from sr.compose.conf import CONF
-from sr.compose.keys import refuse_out_of_range
+from sr.compose.keys import refuse_out_of_range, refuse_unread
 from sr.compose.refusals import refuse_meaningless
 from sr.compose.spelling import spelled_out
 from sr.compose.suggestions import explained
@@ -129,6 +129,7 @@ class Guarded:
             with emptied():
                 task = get_method(TASKS[self.command])
                 trust_what_was_typed(cfg)
+                refuse_unread(cfg)
                 if self.command != "train":
                     refuse_out_of_range(cfg)
                     with locked(Path(HydraConfig.get().runtime.output_dir)):

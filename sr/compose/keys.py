@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sr.compose import schema
 from sr.compose.key import Key
+from sr.compose.suggestions import dotted, no_such_key
 from sr.errors import UserError
 
 HARMLESS = Key(result=False)
@@ -112,6 +113,30 @@ def _numbers(node: Any, path: str) -> Iterator[tuple[str, float]]:
             yield from _numbers(value, path)
     elif isinstance(node, int | float) and not isinstance(node, bool):
         yield path, node
+
+
+def refuse_unread(cfg: DictConfig) -> None:
+    """Look for keys that were added with a plus where the schema has none, as in +step=10.
+
+    Raises:
+        UserError: there is one, and no other value reads it, as ${step}.
+    """
+    added = [path for path in _undeclared(cfg, "") if path != "hydra"]
+    for path in added:
+        if not re.search(rf"\$\{{[^}}]*\b{re.escape(path)}\b", OmegaConf.to_yaml(cfg)):
+            valid = [*GROUPS, *dotted(OmegaConf.to_container(cfg, resolve=False))]
+            raise UserError(no_such_key(path, path, [key for key in valid if key not in added]))
+
+
+def _undeclared(cfg: DictConfig, prefix: str) -> Iterator[str]:
+    of = OmegaConf.get_type(cfg)
+    if not is_dataclass(of):
+        return
+    names = [f.name for f in fields(of)]
+    yield from (f"{prefix}{key}" for key in cfg if key not in names)
+    for name in names:
+        if is_dataclass(OmegaConf.get_type(cfg, name)):
+            yield from _undeclared(cfg[name], f"{prefix}{name}.")
 
 
 def stage_keys() -> list[str]:

@@ -84,7 +84,7 @@ def explained(error: Exception, command: str, arguments: Sequence[str]) -> str:
     if key := re.search(r"(?:Could not override|Key) '([^']+)'", text):
         full_key = re.search(r"full_key: (\S+)", text)
         name = full_key.group(1) if full_key else key.group(1)
-        return f"{name}: there is no such key. {_known_key(name, key.group(1), command, arguments)}"
+        return no_such_key(name, key.group(1), valid_keys(command, arguments, key.group(1)))
     if several := re.match(r"Ambiguous value for argument '(.*)'", str(error)):
         typed, _, value = several.group(1).partition("=")
         return f"{several.group(1)}: several values are a list, {typed}=[{value}], or with -m a sweep"
@@ -142,10 +142,19 @@ def _instead(group: str, name: str) -> str:
     return f"Type recipe={run}{rest} and the model that the recipe is for" if run in options("recipe") else ""
 
 
-def _known_key(name: str, typed: str, command: str, arguments: Sequence[str]) -> str:
-    """What to type for a key that there is not, or that is typed below one that is none; else the keys beside it."""
+def no_such_key(name: str, typed: str, valid: Sequence[str]) -> str:
+    """That there is no such key, and what to type instead; else the keys beside it.
+
+    Args:
+        name: of the key.
+        typed: what stands below it where that was typed, else the same.
+        valid: every key and group that there is.
+    """
+    return f"{name}: there is no such key. {_instead_of(name, typed, valid)}".rstrip()
+
+
+def _instead_of(name: str, typed: str, valid: Sequence[str]) -> str:
     parent, _, last = name.rpartition(".")
-    valid = valid_keys(command, arguments, typed)
     if (here := ELSEWHERE.get(typed.rpartition(".")[2].lower()) or ELSEWHERE.get(last.lower())) and here.partition(" ")[
         0
     ].partition(".")[0] in valid:
@@ -169,13 +178,14 @@ def valid_keys(command: str, arguments: Sequence[str], *left_out: str) -> list[s
             )
     except (HydraException, OmegaConfBaseException):
         return groups
-    return groups + _dotted(OmegaConf.to_container(cfg, resolve=False))
+    return groups + dotted(OmegaConf.to_container(cfg, resolve=False))
 
 
-def _dotted(node: Any, prefix: str = "") -> list[str]:
+def dotted(node: Any, prefix: str = "") -> list[str]:
+    """Every key of a config by its path."""
     if not isinstance(node, dict):
         return []
     found = []
     for key, value in node.items():
-        found += [f"{prefix}{key}", *_dotted(value, f"{prefix}{key}.")]
+        found += [f"{prefix}{key}", *dotted(value, f"{prefix}{key}.")]
     return found

@@ -14,6 +14,7 @@ from sr.data.split import SplitModule, split_by_name
 from sr.errors import UserError, some
 
 log = logging.getLogger(__name__)
+SETS = ("Set5", "Set14", "B100", "Urban100", "DIV2K", "Bundled")  # names of images that everybody means by them
 Folders = str | Path | Sequence[str | Path]
 
 
@@ -37,7 +38,7 @@ class Folder(SplitModule):
             None takes the known forms.
         lr_name: the same of LR files, as `*_small`.
         name: of the set in tables; None is the folders' names. A run that trains names the images that it measures by
-            their own folders.
+            their own folders. A papers' set has its name to itself: a folder Set5 is called "own Set5".
         settings: see `SRDataModule`.
     """
 
@@ -88,7 +89,8 @@ class Folder(SplitModule):
         what, folders = self._tested()
         if what == "held-out":
             return f"{self.name} held-out"
-        return self._given_name if self._given_name and not self.trained_on else _joined(folders)
+        name = self._given_name if self._given_name and not self.trained_on else _joined(folders)
+        return f"own {name}" if name in SETS else name  # nobody has looked whether they are those images
 
     def _tell(self, message: str, level: int = logging.WARNING) -> None:
         """Log it once."""

@@ -6,12 +6,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from sr.compose.keys import refuse_unread
 from sr.compose.words import Words, quoted
 from sr.errors import UserError, printable
 from sr.runs.config import RECORD
@@ -39,6 +40,10 @@ class NewFolder(Callback):
         _place(config, "run")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        try:
+            refuse_unread(config)  # once, before there are rows
+        except UserError as error:
+            _refused(error)
         _place(config, "sweep")
 
 
@@ -57,7 +62,7 @@ def _place(config: DictConfig, mode: str) -> None:
             refuse_foreign(wanted, str(config.hydra.job.config_name), mode)
             keep_former(wanted, config.hydra, mode)
         except UserError as error:
-            sys.exit(printable(f"error: {error}"))  # Hydra makes a warning of what else a callback raises, and goes on
+            _refused(error)
     with read_write(config.hydra), open_dict(config.hydra):
         if not typed(config.hydra):
             folder = reserved(wanted)
@@ -69,6 +74,11 @@ def _place(config: DictConfig, mode: str) -> None:
         if mode == "sweep":  # whose rows are composed anew, from what was typed
             told = {"hydra.sweep.dir": folder, "++hydra.callbacks.folder.made": made}
             config.hydra.overrides.hydra.extend([f"{key}={quoted(path)}" for key, path in told.items() if path])
+
+
+def _refused(error: UserError) -> NoReturn:
+    """End the command: Hydra makes a warning of what else a callback raises, and goes on."""
+    sys.exit(printable(f"error: {error}"))
 
 
 def typed(hydra: Any) -> bool:

@@ -144,7 +144,8 @@ def _try(setup: Training, model: SuperResolver) -> None:
             raise user_error(error) or UserError(f"scheduler: {reason(error)}") from error
 
 
-# Settings of Lightning that would end a run before its steps, or train and validate on less than the config says.
+# Settings of Lightning that would end a run before its steps, train and validate on less than the config says, or have
+# no effect.
 INSTEAD = {
     **dict.fromkeys(("max_epochs", "min_epochs", "max_steps", "min_steps"), "steps=1000 (of the optimizer)"),
     "max_time": "budget.seconds=3600: the schedule then fits the time",
@@ -156,6 +157,11 @@ INSTEAD = {
     "val_check_interval": "val_every_steps=1000",
     "check_val_every_n_epoch": "val_every_steps=1000",
     "accumulate_grad_batches": "accumulate=2",
+    "callbacks": "callbacks=[panels,ema]",
+    "logger": "logger=csv",
+    "default_root_dir": "hydra.run.dir=<a folder>",
+    "enable_checkpointing": "save_every_minutes=5",
+    **dict.fromkeys(("num_sanity_val_steps", "use_distributed_sampler", "enable_model_summary"), "nothing"),
 }
 
 
@@ -175,7 +181,7 @@ def trainer(
     Raises:
         UserError: the trainer is told what a run of this project is told by another key.
     """
-    if wrong := [key for key in INSTEAD if cfg.trainer.get(key)]:
+    if wrong := [key for key in INSTEAD if cfg.trainer.get(key) is not None]:
         told = "; ".join(f"instead of trainer.{key}={cfg.trainer[key]} type {INSTEAD[key]}" for key in wrong)
         raise UserError(f"the trainer does not decide how long a run is and what it sees: {told}")
     lead = get_metrics(cfg.metrics)[0]

@@ -60,6 +60,8 @@ def test_every_model_composes(command, model):
         ("modle=bsrn", "Did you mean model"),
         ("model=bsnr", "Did you mean bsrn"),
         ("stepz=3", "Did you mean steps"),
+        ("+step=3", "error: step: there is no such key. Did you mean steps?"),
+        ("+budget.step=3", "error: budget.step: there is no such key. Did you mean budget.steps?"),
         ("model.chanels=3", "Did you mean model.channels"),
         ("optimizer.lrr=1", "Did you mean optimizer.lr"),
         ("recipe=nothing", "recipe=nothing: there is no such recipe. There are base, bsrn"),

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from sr.compose import schema
 from sr.compose.key import Key, key
-from sr.compose.keys import declared, recorded_choices, root, stage_keys
+from sr.compose.keys import declared, recorded_choices, refuse_unread, root, stage_keys
 from sr.compose.words import Words
 from sr.errors import UserError
 from sr.runs import composed
@@ -47,6 +47,15 @@ def test_a_key_without_a_word_is_kept_by_a_run_a_stage_and_a_budget(extended, tm
 
 def test_every_field_of_the_training_schema_is_declared():
     assert [f.name for f in fields(schema.TrainSchema) if "key" not in f.metadata] == []
+
+
+def test_a_key_of_ones_own_is_read_where_another_one_names_it():
+    cfg = OmegaConf.structured(schema.TrainSchema)
+    OmegaConf.update(cfg, "rate", 0.5, force_add=True)
+    with pytest.raises(UserError, match="rate: there is no such key"):
+        refuse_unread(cfg)
+    cfg.optimizer = {"lr": "${rate}"}
+    refuse_unread(cfg)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,11 @@ import torch
 from PIL import Image
 from small_runs import SMALL, rows
 
+from sr.compose.image_sets import refuse_same_names
+from sr.data.folder import SETS, Folder
+from sr.errors import UserError
+from sr.scores.published import IMAGES
+
 
 @pytest.mark.shared
 def test_a_run_begins_with_the_papers_figures_and_ends_beside_them(command, div2k, shared):
@@ -93,14 +98,23 @@ def test_figures_of_former_weights_and_of_other_protocols_are_kept(command, div2
     assert results.with_name("results_3.csv").read_text() == former != results.read_text()
 
 
-def test_two_sets_of_one_name_are_refused_before_the_first_step(command, photos, tmp_path):
+def test_images_of_ones_own_are_not_taken_for_a_papers_set(command, photos, tmp_path):
     photos(tmp_path / "train", 3)
-    photos(tmp_path / "mine/Set5", 2, first=50)
+    photos(tmp_path / "mine/Set5", 5, first=50)
     photos(tmp_path / "benchmarks/Set5/HR", 5, first=70)
     typed = [*(word for word in SMALL if word != "benchmarks=[]"), "data=folder", "steps=2", f"data_dir={tmp_path}"]
     done = command("train.py", *typed, f"data.train={tmp_path}/train", f"data.val={tmp_path}/mine/Set5")
-    assert done.code == 1 and "two test sets are called Set5" in done.err and str(tmp_path / "mine/Set5") in done.err
-    assert not (done.folder / "metrics.csv").exists()
+    assert done.code == 0, done
+    found = {(row["dataset"], row["images"]) for row in csv.DictReader((done.folder / "results.csv").open())}
+    assert found == {("own Set5", "5"), ("Set5", "5")}
+    assert set(IMAGES) < set(SETS)
+
+
+def test_two_sets_of_one_name_are_refused_before_they_are_measured(photos, tmp_path):
+    folders = [photos(tmp_path / place / "photos", 2)[0].parent for place in "ab"]
+    sets = [Folder(root=folder, scale=2, cache_dir=tmp_path) for folder in folders]
+    with pytest.raises(UserError, match=r"two test sets are called photos: that in .*a/photos and that in .*b/photos"):
+        refuse_same_names(sets)
 
 
 def test_what_is_typed_twice_is_measured_once(command, photos, tmp_path):

@@ -56,11 +56,23 @@ def test_an_image_smaller_than_the_patch_is_refused(command, div2k):
 
 @pytest.mark.parametrize(
     ("typed", "instead"),
-    [("max_time=00:00:00:03", "budget.seconds="), ("fast_dev_run=true", "budget=smoke"), ("max_epochs=3", "steps=")],
+    [
+        ("max_time=00:00:00:03", "budget.seconds="),
+        ("fast_dev_run=true", "budget=smoke"),
+        ("max_epochs=3", "steps="),
+        ("limit_train_batches=0", "steps="),
+        ("enable_checkpointing=false", "save_every_minutes="),
+    ],
 )
 def test_the_trainer_does_not_end_a_run_before_its_steps(command, div2k, typed, instead):
     error = refused(command, *SMALL, "data=div2k", f"data.root={div2k}", "steps=4", f"+trainer.{typed!s}")
     assert f"instead of trainer.{typed.partition('=')[0]}=" in error and instead in error
+
+
+def test_a_sweep_with_a_key_that_nobody_reads_leaves_no_folder(command):
+    done = command("train.py", "-m", *SMALL, "seed=0,1", "+step=3")
+    assert done.code == 1 and done.err == "error: step: there is no such key. Did you mean steps?\n", done
+    assert not done.folder.exists()
 
 
 STOPPING = """
