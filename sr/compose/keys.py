@@ -133,7 +133,7 @@ def _undeclared(cfg: DictConfig, prefix: str) -> Iterator[str]:
     if not is_dataclass(of):
         return
     names = [f.name for f in fields(of)]
-    yield from (f"{prefix}{key}" for key in cfg if key not in names)
+    yield from (prefix + str(key) for key in cfg if key not in names)
     for name in names:
         if is_dataclass(OmegaConf.get_type(cfg, name)):
             yield from _undeclared(cfg[name], f"{prefix}{name}.")
