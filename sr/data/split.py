@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from sr.data.leaks import find_leaks
 from sr.data.module import SRDataModule
 from sr.data.pairs import ImagePair
 from sr.data.pairset import Pairs, PairSet
-from sr.errors import UserError
+from sr.errors import UserError, some
 
 log = logging.getLogger(__name__)
 
@@ -51,14 +52,23 @@ class SplitModule(SRDataModule):
         """The validation share of `pairs`, without copies of training images that were found.
 
         Raises:
-            UserError: nothing is held out.
+            UserError: nothing is held out, or nothing else than such copies.
         """
         if self.val_share == 0:
             raise UserError(
                 f"data.val_share=0 holds no image of {self.name} out to validate and measure on: type "
                 "data.val_share=0.1, or give data.val=<a folder of other images>"
             )
-        return [p for p in split_by_name(pairs, self.val_share)[1] if p.hr not in self._copies]
+        held_out = split_by_name(pairs, self.val_share)[1]
+        kept = [p for p in held_out if p.hr not in self._copies]
+        if not kept:
+            more = ceil(100 * (len({p.hr for p in held_out}) + 1) / len({p.hr for p in pairs})) / 100
+            raise UserError(
+                f"of {self.name} nothing is held out but copies of training images: {some([p.hr for p in held_out])}. "
+                f"Delete them, hold out more (data.val_share={min(more, 0.9):g}), give data.val=<a folder "
+                "of other images>, or type data.check_leaks=false to measure on copies"
+            )
+        return kept
 
     def make_set(self, part: str) -> Pairs:
         made = super().make_set(part)

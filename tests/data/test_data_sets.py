@@ -230,6 +230,14 @@ def test_folder_holds_out_the_same_share_each_time_and_says_so(
         split_by_name([ImagePair("a", Path("a.png"))], 0.1)
 
 
+def test_held_out_images_that_are_all_copies_are_told_with_what_to_type(folder: Callable[..., Folder]) -> None:
+    (held_out,), (first, *_) = folder().val_pairs(), folder().train_pairs()
+    first.hr.write_bytes(held_out.hr.read_bytes())
+    with pytest.raises(UserError, match=rf"nothing is held out but copies.*{held_out.name}.*data\.val_share=0\.29"):
+        folder().check("fit")
+    folder(val_share=0.29).check("fit")
+
+
 def test_copies_inside_a_folder_do_not_leak(folder: Callable[..., Folder], photos: Path) -> None:
     held_out = folder(val_share=0.3).val_pairs()
     (photos / "copy.png").write_bytes(held_out[0].hr.read_bytes())
