@@ -19,6 +19,7 @@ from sr.runs import checkpoint
 from sr.runs.composed import from_its_weights
 from sr.runs.config import plain
 from sr.runs.latest import LAST, resume_command
+from sr.training import compiling
 from sr.training.plan import Plan, Stage
 from sr.training.stage_configs import never_validated
 from sr.whole import copy_whole
@@ -104,12 +105,9 @@ def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -
             log.info(f"resuming at step {step:,} of {stages[-1].end:,}")
         _enter(trainer, stage, step if not going_on else None)
         try:
-            trainer.fit(
-                model,
-                datamodule=stage.data,
-                ckpt_path=checkpoint.locate(folder) if going_on else None,
-                weights_only=True,
-            )
+            source = checkpoint.locate(folder) if going_on else None
+            with compiling.told(plan.cfg.compile):
+                trainer.fit(model, datamodule=stage.data, ckpt_path=source, weights_only=True)
         except SystemExit as stop:  # interrupted: Lightning has shut down in order, on SIGTERM with no exit status
             log.info(f"stopped at step {trainer.global_step:,}. Go on with: {resume_command(folder)}")
             raise SystemExit(stop.code or 128 + signal.SIGTERM) from stop

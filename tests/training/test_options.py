@@ -51,6 +51,17 @@ def test_compiled_training_gives_a_checkpoint_like_any_other(command, div2k):
     assert again.code == 0, again
 
 
+@pytest.mark.slow
+def test_what_torch_cannot_compile_is_told(command, div2k, monkeypatch):
+    torch._dynamo.reset()
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke", "compile=true"]
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(div2k / "cache"))
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
+    outcome = command("train.py", *typed)
+    assert outcome.code == 1 and "error: compile=true: torch cannot compile" in outcome.err, outcome
+    assert "Leave compile=true out" in outcome.err and "Traceback" not in outcome.err
+
+
 def test_a_sweep_leaves_a_folder_a_run(command, div2k):
     outcome = command(
         "train.py", "-m", "model=srcnn,ecbsr", "budget=smoke", "data=div2k", f"data.root={div2k}", "benchmarks=[]"
