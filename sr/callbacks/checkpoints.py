@@ -12,13 +12,14 @@ from typing import Any
 
 import lightning.pytorch as L
 
+from sr.models.stepping import EachBatch
 from sr.runs.latest import BEFORE, LAST
 from sr.whole import copy_whole
 
 log = logging.getLogger(__name__)
 
 
-class Checkpoints(L.Callback):
+class Checkpoints(EachBatch):
     """Writes `last.ckpt` and `best.ckpt` into one folder, each replaced atomically.
 
     `last.ckpt` is written at every validation, every `minutes`, every `every_steps` steps if given, at the end,
@@ -99,6 +100,9 @@ class Checkpoints(L.Callback):
             raise KeyboardInterrupt  # only now are the step's figures in the logs
         self._settled = False
 
+    def room(self, step: int) -> int | None:
+        return None if self.every_steps is None else self.every_steps - step % self.every_steps
+
     def on_validation_start(self, *_: Any, **__: Any) -> None:
         self._settled = False
         self._captured = None  # written again after the validation, with it: a resume would not do it any more
@@ -113,7 +117,8 @@ class Checkpoints(L.Callback):
         due |= self._asked and trainer.world_size == 1
         # All processes must agree, as saving is collective: the first one's clock decides.
         late = time.monotonic() - self._written_at > 60 * self.minutes
-        if step != self._written_step and (due or (step % 20 == 0 and trainer.strategy.broadcast(late))):
+        asked = trainer.world_size == 1 or step % 20 == 0
+        if step != self._written_step and (due or (asked and trainer.strategy.broadcast(late))):
             self._capture(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from sr.errors import UserError
+from sr.models.stepping import EachBatch
 
 
-class EMA(L.Callback):
+class EMA(EachBatch):
     """Averages the parameters from the initial ones on: average = d * average + (1 - d) * weights after each step.
 
     The n-th update (from 0 on) forgets by d = min(decay, (1 + n) / (10 + n)), as TensorFlow's ExponentialMovingAverage
@@ -67,7 +68,7 @@ class EMA(L.Callback):
         self._loaded = {}
 
     @torch.no_grad()
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+    def after_batch(self, trainer: L.Trainer, *_: Any) -> None:
         if trainer.global_step == self._step:
             return  # in the middle of an accumulated step
         self._step = trainer.global_step

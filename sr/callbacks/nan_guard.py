@@ -11,12 +11,13 @@ from torch import Tensor
 
 from sr.errors import UserError, some
 from sr.models.base import SuperResolver
+from sr.models.stepping import EachBatch
 
 REMEDIES = "Usual remedies: a smaller optimizer.lr, trainer.gradient_clip_val=0.1, or trainer.precision=32-true"
 BEHIND = 2  # steps that the look at a loss is behind, in which its copy arrives
 
 
-class NanGuard(L.Callback):
+class NanGuard(EachBatch):
     """Saves the batch whose loss is NaN or infinite, and stops the run.
 
     The losses of a step are copied from the device without waiting and looked at `BEHIND` steps later, so that a GPU
@@ -31,11 +32,9 @@ class NanGuard(L.Callback):
         self.folder = Path(folder)
         self._pending: deque[tuple[list[str], Tensor, Any, Any, int]] = deque()
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
-    ) -> None:
-        assert isinstance(pl_module, SuperResolver)
-        losses = pl_module.batch_losses
+    def after_batch(self, trainer: L.Trainer, model: L.LightningModule, batch: Any) -> None:
+        assert isinstance(model, SuperResolver)
+        losses = model.batch_losses
         on_device = torch.stack(list(losses.values()))
         cuda = on_device.is_cuda
         values = on_device.to("cpu", non_blocking=cuda)  # into pinned memory

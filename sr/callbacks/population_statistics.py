@@ -1,17 +1,17 @@
 """Batch norm that changes from the batch's statistics to the running ones late in training."""
 
 import logging
-from typing import Any
 
 import lightning.pytorch as L
 
 from sr.errors import UserError
 from sr.layers.statistics import batch_norms
+from sr.models.stepping import EachBatch
 
 log = logging.getLogger(__name__)
 
 
-class PopulationStatistics(L.Callback):
+class PopulationStatistics(EachBatch):
     """Batch norm normalises with mini-batch statistics first, and with the population's from a step on.
 
     Wang, Dong and Shan, RepSR, ACM MM 2022 (https://arxiv.org/abs/2205.05671), section on batch norm: the network
@@ -45,7 +45,7 @@ class PopulationStatistics(L.Callback):
         self._announced = False
         self._norms = list(batch_norms(pl_module).values())
 
-    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+    def before_batch(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         # Looked at before every batch, so that nothing that puts the model into training mode undoes it.
         if self.at_step is None or trainer.global_step < self.at_step:
             return

@@ -43,8 +43,8 @@ class Progress(TQDMProgressBar):
         self.batches = batches
         self._ended: float | None = None
         self._wait = 0.0
-        self._started = 0.0
         self._share = 0.0
+        self._drawn = 0
 
     def init_train_tqdm(self) -> Tqdm:
         if sys.stdout.isatty():
@@ -87,8 +87,7 @@ class Progress(TQDMProgressBar):
         bar.initial = bar.n = bar.last_print_n = done
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
-        self._started = time.perf_counter()
-        self._wait = self._started - self._ended if self._ended is not None else 0.0
+        self._wait = time.perf_counter() - self._ended if self._ended is not None else 0.0
         super().on_train_batch_start(trainer, pl_module, *args)
 
     def on_train_batch_end(
@@ -96,11 +95,19 @@ class Progress(TQDMProgressBar):
     ) -> None:
         seen = getattr(pl_module, "batches_seen", batch_idx + 1)  # in the whole run; Lightning counts each stage's anew
         super().on_train_batch_end(trainer, pl_module, outputs, batch, seen - 1)
+        if (stepper := getattr(pl_module, "stepper", None)) is not None:
+            self._wait, stepper.waited = self._wait + stepper.waited, 0.0
         if self._ended is not None:
             share = self._wait / max(time.perf_counter() - self._ended, 1e-9)
             self._share += SMOOTHING * (share - self._share)
             pl_module.log("train/data_wait", self._share, prog_bar=True)
         self._ended = time.perf_counter()
+
+    def _should_update(self, current: int, total: int | float) -> bool:
+        """Where a multiple of `refresh_rate` lies behind the last redraw: several steps may come at once."""
+        passed = current // self.refresh_rate != self._drawn // self.refresh_rate
+        self._drawn = current
+        return self.is_enabled and (passed or current == total)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         super().on_validation_end(trainer, pl_module)

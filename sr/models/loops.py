@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from sr.errors import UserError
-from sr.losses.distributed import average_gradients, averaged, broadcast_state
+from sr.losses.distributed import averaged, broadcast_state
 from sr.metrics.protocol_metric import ProtocolMetric
+from sr.models.stepping import Stepper, one_at_a_time
 from sr.models.training import Training
 from sr.precision import full_precision
 
@@ -29,6 +30,8 @@ class TrainingLoops(L.LightningModule):
         batches_seen: micro-batches trained on: where the data stream goes on after a resume.
         batch_losses: of the last batch, without gradients: the network's `loss`, its terms, a discriminator's.
         metadata: what a checkpoint tells about itself, plain values only.
+        stepper: takes the steps where `automatic_optimization` is off.
+        steps_at_once: the most that it takes without Lightning; None for as many as fit between two looks at the logs.
         former_optimizers: state of each optimizer of the stage before, and of its schedule or None to begin it; set
             where a stage goes on with them.
     """
@@ -40,6 +43,8 @@ class TrainingLoops(L.LightningModule):
         self.batches_seen = 0
         self.batch_losses: dict[str, Tensor] = {}
         self.metadata: dict[str, Any] = {}
+        self.stepper: Stepper | None = None
+        self.steps_at_once: int | None = None
         self.former_optimizers: list[tuple[dict[str, Any], dict[str, Any] | None]] | None = None
         self._training_setup: Training | None = None
         self._remarked: set[str] = set()  # which validation images have no value, as far as it was told
@@ -85,7 +90,12 @@ class TrainingLoops(L.LightningModule):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy of the model is one of the network, without what it is trained with."""
-        return super().__getstate__() | {"_training_setup": None, "former_optimizers": None, "batch_losses": {}}
+        return super().__getstate__() | {
+            "_training_setup": None,
+            "former_optimizers": None,
+            "batch_losses": {},
+            "stepper": None,
+        }
 
     def learnable(self) -> dict[str, nn.Parameter]:
         """Every parameter of the network that learns in some stage, by name.
@@ -124,58 +134,42 @@ class TrainingLoops(L.LightningModule):
         yield 0, self.loss(sr, hr, lr)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        self.batches_seen += 1
-        self.batch_losses = {}
-        if not self.automatic_optimization:
-            return self._alternate(batch)
-        ((_, terms),) = self.updates(batch)
-        return self._logged(terms)
+        if self.stepper is not None:
+            loss = self.stepper.take(batch)
+        else:
+            self.batches_seen += 1
+            self.batch_losses = {}
+            ((player, terms),) = self.updates(batch)
+            loss = torch.stack(list(terms.values())).sum()
+            self.remember(player, loss, terms)
+        self._log_losses()
+        return loss
 
-    def _logged(self, terms: dict[str, Tensor]) -> Tensor:
-        """The sum of the network's loss terms."""
-        total = torch.stack(list(terms.values())).sum()
-        values = {name: value.detach() for name, value in terms.items()}
-        self.batch_losses |= {"loss": total.detach(), **values}
-        self._log_losses({"loss": total.detach(), **(values if len(terms) > 1 else {})})
-        if "stage" in self.metadata:
-            self.log("stage", float(self.metadata["stage"]["number"]))
-        return total
+    def remember(self, player: int, total: Tensor, terms: dict[str, Tensor]) -> None:
+        """Keep the losses of an update (see `updates`) in `batch_losses`."""
+        if player == 0:
+            self.batch_losses["loss"] = total.detach()
+        self.batch_losses |= {name: value.detach() for name, value in terms.items()}
 
-    def _log_losses(self, values: dict[str, Tensor]) -> None:
+    def _log_losses(self) -> None:
         """The means over all processes at the steps that are written down, between them this process's shares."""
-        if (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        values = self.batch_losses
+        if len(values) == 2:  # of a single term the sum says all
+            values = {"loss": values["loss"]}
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and (self.trainer.global_step + (self.stepper is None)) % every == 0:
             values = averaged(values)
         for name, value in values.items():
             self.log(f"train/{name}", value, prog_bar=name == "loss")
+        if "stage" in self.metadata:
+            self.log("stage", float(self.metadata["stage"]["number"]))
 
-    def _alternate(self, batch: Any) -> Tensor:
-        """Both players' updates; of several micro-batches the last one takes the steps."""
-        setup, optimizers = self.training_setup, self.optimizers()
-        step_now = self.batches_seen % setup.accumulate == 0
-        total = batch.hr.new_zeros(())
-        for player, terms in self.updates(batch):
-            if player == 0:
-                total = self._logged(terms)
-            else:
-                self.batch_losses |= (values := {name: value.detach() for name, value in terms.items()})
-                self._log_losses(values)
-            self.manual_backward(torch.stack(list(terms.values())).sum() / setup.accumulate)
-            if player != 0:
-                average_gradients(setup.adversary.discriminator)
-            if not step_now:
-                continue
-            optimizer: Any = optimizers[player]  # type: ignore[index]
-            if setup.clip is not None:
-                self.clip_gradients(optimizer, gradient_clip_val=setup.clip, gradient_clip_algorithm="norm")
-            if player != 0:
-                # Lightning would count this as a step of the run, which is one of the network's.
-                optimizer._on_before_step = optimizer._on_after_step = lambda: None
-            optimizer.step()
-            optimizer.zero_grad()
-        if step_now:
-            for scheduler in self.lr_schedulers():  # type: ignore[union-attr]
-                scheduler.step()
-        return total.detach()
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Clip, where Lightning leaves it to the model."""
+        clip = self.training_setup.clip
+        if self.stepper is not None and clip is not None:
+            how = self.trainer.gradient_clip_algorithm or "norm"
+            self.clip_gradients(optimizer, gradient_clip_val=clip, gradient_clip_algorithm=how)
 
     def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
         protocol, lr = self.training_setup.protocol, batch.lr
@@ -240,6 +234,11 @@ class TrainingLoops(L.LightningModule):
         if not self.automatic_optimization:
             # Set only now, as Lightning would refuse it: its count of steps in the logs is then that of updates.
             self.trainer.accumulate_grad_batches = self.training_setup.accumulate
+            alone = bool(one_at_a_time(self.trainer, self))
+            self.stepper = Stepper(self, self.trainer, self.steps_at_once, alone)
+
+    def on_train_end(self) -> None:
+        self.stepper = None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["sr"] = {**self.metadata, "batches_seen": self.batches_seen}

@@ -137,7 +137,15 @@ class CheckpointFiles(TorchCheckpointIO):
     """Lets Lightning read a checkpoint as everything else does (`read`)."""
 
     def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
-        return read(path)
+        content = read(path)
+        # Lightning counts the steps of automatic and of manual optimization apart, and a run may go on with the other.
+        fit = content["loops"]["fit_loop"]
+        for count in (
+            fit["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]["step"],
+            fit["epoch_loop.manual_optimization.optim_step_progress"],
+        ):
+            count["total"]["completed"] = content["global_step"]
+        return content
 
 
 def build(content: dict[str, Any], source: str | Path) -> SuperResolver:

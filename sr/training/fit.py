@@ -15,6 +15,7 @@ from sr.compose.words import pasted, path_word
 from sr.data.draws import STREAM
 from sr.errors import UserError, reason, user_error
 from sr.loggers import CsvLog
+from sr.models.stepping import one_at_a_time
 from sr.runs import checkpoint
 from sr.runs.composed import from_its_weights
 from sr.runs.config import plain
@@ -183,6 +184,10 @@ def _enter(trainer: L.Trainer, stage: Stage, step: int | None) -> None:
     """Set the trainer to a stage, `step` optimizer steps into the whole run; None where a checkpoint will tell."""
     loop = trainer.fit_loop.epoch_loop
     loop.max_steps = stage.end
+    if reason := one_at_a_time(trainer, stage.model):
+        log.info(f"one optimizer step at a time: {reason}")
+    else:
+        stage.model.automatic_optimization, stage.model.steps_at_once = False, stage.cfg.steps_at_once
     manual = not stage.model.automatic_optimization
     # Lightning refuses both beside manual optimization, where the model does them itself.
     trainer.accumulate_grad_batches = 1 if manual else stage.setup.accumulate

@@ -1,0 +1,82 @@
+"""What a training step costs beyond the network: `sr train` beside a bare loop of the same network, data and optimizer.
+
+Run it: OMP_NUM_THREADS=1 python benchmarks/loop.py > benchmarks/loop.md
+
+CPU time of the process, the ways in turns, start-up taken off by a shorter run.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from beside import machine, table
+
+from sr.data.bundled import Bundled
+from sr.models.ecbsr import ECBSR
+
+SHORT, LONG = 40, 1040
+TINY = ["model=ecbsr_m4c8", "scale=2", "data=bundled", "patch_size=8", "batch_size=4", "optimizer.lr=5e-4"]
+PLAIN = [*TINY, "logger=csv", "benchmarks=[]", "trainer=cpu", "val_every_steps=100000", "trainer.log_every_n_steps=20"]
+WAYS = {
+    "no callbacks": ["callbacks=[]", "trainer.enable_progress_bar=false"],
+    "all callbacks": ["callbacks=[ema,panels]"],
+    "all, one step at a time": ["callbacks=[ema,panels]", "steps_at_once=1"],
+}
+
+
+def ours(folder: Path, typed: list[str], steps: int) -> float:
+    """CPU seconds of a command."""
+    command = [sys.executable, "-m", "sr", "train", *PLAIN, *typed, f"steps={steps}", f"hydra.run.dir={folder}"]
+    before = os.times()
+    done = subprocess.run([*command, f"cache_dir={folder.parent}/cache"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    after = os.times()
+    return (after.children_user - before.children_user) + (after.children_system - before.children_system)
+
+
+def bare(cache: Path, steps: int) -> float:
+    """CPU seconds of a loop with nothing in it but data, forward, backward and Adam."""
+    data = Bundled(scale=2, patch_size=8, batch_size=4, seed=0, cache_dir=cache)
+    data.setup("fit")
+    model = ECBSR(scale=2, num_blocks=4, channels=8)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-4)
+    batches, loss = iter(data.train_dataloader()), torch.nn.L1Loss()
+    began = time.process_time()
+    for _ in range(steps):
+        batch = data.to_float(next(batches))
+        loss(model(batch.lr, 2), batch.hr).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return time.process_time() - began
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
+    found: dict[str, list[float]] = {name: [] for name in ("bare loop", *WAYS)}
+    with tempfile.TemporaryDirectory() as scratch:
+        for number in range(rounds):
+            cache = Path(scratch) / "cache"
+            bare(cache, SHORT)
+            found["bare loop"].append(1000 * bare(cache, LONG) / LONG)
+            for way, (name, typed) in enumerate(WAYS.items()):
+                seconds = [ours(Path(scratch) / f"{way}_{number}_{n}", typed, n) for n in (SHORT, LONG)]
+                found[name].append(1000 * (seconds[1] - seconds[0]) / (LONG - SHORT))
+    steps = {name: statistics.median(values) for name, values in found.items()}
+    rows = [[name, f"{step:.2f}", f"{step - steps['bare loop']:+.2f}"] for name, step in steps.items()]
+    print("# A training step of ECBSR-M4C8 x2, batch 4 of 8x8, milliseconds\n")
+    print(f"{machine()}.\n")
+    print(table(["loop", "a step", "beyond the bare loop"], rows))
+
+
+if __name__ == "__main__":
+    main()

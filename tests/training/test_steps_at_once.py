@@ -1,0 +1,105 @@
+"""However many optimizer steps are taken in one of Lightning's, the run is the same to the last bit."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+
+TINY = ["scale=2", "data=bundled", "batch_size=2", "benchmarks=[]", "logger=csv", "val_every_steps=7",
+        "trainer.log_every_n_steps=5", "data.val_images=1", "metrics=[psnr]"]  # fmt: skip
+ECBSR = ["model=ecbsr_m4c8", "patch_size=8", "steps=16"]
+WATCH = """
+import os
+import lightning.pytorch as L
+
+class EveryBatch(L.Callback):
+    def on_train_batch_end(self, *_):
+        pass
+
+class Count(L.Callback):
+    def on_train_epoch_end(self, trainer, *_):
+        print("lightning took", self.n)
+
+    def setup(self, *_, **__):
+        self.n = 0
+
+    def on_before_optimizer_step(self, trainer, *_):
+        self.n += 1
+        assert trainer.global_step == self.n - 1
+"""
+CASES = {
+    "ema, accumulated, clipped": [*ECBSR, "callbacks=[ema]", "accumulate=2", "trainer.gradient_clip_val=0.1"],
+    "clipped by value": [*ECBSR, "callbacks=[]", "trainer.gradient_clip_val=0.01",
+                         "+trainer.gradient_clip_algorithm=value"],
+    "bf16": [*ECBSR, "callbacks=[ema]", "trainer.precision=bf16-mixed"],
+    "vdsr": ["model=vdsr", "model.num_layers=3", "model.channels=4", "patch_size=12", "steps=16", "callbacks=[]"],
+    "repsr": ["model=repsr_m4c16", "patch_size=8", "steps=16", "callbacks=[]"],
+    "mdsr": ["model=mdsr_baseline", "model.num_blocks=1", "model.channels=4", "scale=[2,3,4]", "patch_size=8",
+             "steps=16", "callbacks=[]"],
+}  # fmt: skip
+
+
+@pytest.fixture
+def train(command, tmp_path, monkeypatch):
+    (tmp_path / "watching.py").write_text(WATCH)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def run(*typed, folder):
+        outcome = command("train.py", *TINY, *typed, folder=folder)
+        assert outcome.code == 0, outcome
+        return outcome
+
+    return run
+
+
+def end(folder: Path) -> tuple[dict, list]:
+    """What a run ends with, and its log but for the time that it waited."""
+    content = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
+    kept = {k: content[k] for k in ("state_dict", "optimizer_states", "lr_schedulers", "global_step")}
+    with (folder / "metrics.csv").open(newline="") as f:
+        rows = [{k: v for k, v in row.items() if k != "train/data_wait"} for row in csv.DictReader(f)]
+    return kept | {"seen": content["sr"]["batches_seen"], "average": content.get("current_model_state")}, rows
+
+
+def same(a: object, b: object) -> bool:
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(v, b[k]) for k, v in a.items())
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    return a == b
+
+
+QUICK = ("ema, accumulated, clipped",)
+
+
+@pytest.mark.parametrize(
+    "typed", [pytest.param(v, id=k, marks=() if k in QUICK else pytest.mark.slow) for k, v in CASES.items()]
+)
+def test_one_many_and_lightning_s_own_steps_are_the_same(train, typed):
+    one = train(*typed, "steps_at_once=1", folder="one")
+    assert "one optimizer step at a time" not in one.out
+    found = {"three": train(*typed, "steps_at_once=3", folder="three"), "many": train(*typed, folder="many")}
+    found["lightning"] = train(*typed, "+callbacks.watch._target_=watching.EveryBatch", folder="lightning")
+    assert "one optimizer step at a time: EveryBatch has the hook on_train_batch_end" in found["lightning"].out
+    expected, rows = end(one.folder)
+    assert expected["global_step"] == 16 and len(rows) == 5  # logged at 5, 10, 15; validated at 7, 14
+    for name, outcome in found.items():
+        ours, log = end(outcome.folder)
+        assert same(ours, expected) and log == rows, name
+
+
+def test_lightning_is_passed_by_and_its_counts_are_exact(train):
+    typed = [*ECBSR, "callbacks=[]", "+callbacks.count._target_=watching.Count"]
+    out = train(*typed, folder="counted").out
+    assert "one optimizer step at a time" not in out and "lightning took 16" in out
+
+
+@pytest.mark.slow
+def test_300_steps_at_once_or_one_by_one(train):
+    typed = ["model=ecbsr_m4c8", "patch_size=8", "steps=300", "callbacks=[ema]", "val_every_steps=150"]
+    typed += ["trainer.log_every_n_steps=20"]
+    one, eight = (train(*typed, f"steps_at_once={k}", folder=f"k{k}") for k in (1, 8))
+    assert same(end(one.folder), end(eight.folder))
