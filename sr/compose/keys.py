@@ -38,7 +38,7 @@ WITHIN: dict[str, Key] = {
     )), Key(least=1)),
     **dict.fromkeys(("optimizer.lr", "*.optimizer.lr", "*.lr_factor"), Key(least=0)),
     **dict.fromkeys((f"data.*{name}" for name in (
-        "num_workers", "data_dir", "cache_dir", "download", "check_leaks", "check_pairs",
+        "num_workers", "device", "data_dir", "cache_dir", "download", "check_leaks", "check_pairs",
     )), Key(result=False, sets=True)),
     **dict.fromkeys(("data.root", "data.*.root", "data.train", "data.val", "data.test"), PLACE),
     **dict.fromkeys(("data.lr", "data.*.lr", "data.*val_lr", "data.*test_lr", "data.*track", "data.*degradation*"), LR),

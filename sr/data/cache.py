@@ -83,6 +83,15 @@ class ImageStore(Images):
         (h, w), start = self._shapes[index], self._offsets[index]
         return self.pixels[start : start + h * w].reshape(h, w), self._grey[index]
 
+    def begin(self, index: int) -> int:
+        """Where an image begins in `pixels`."""
+        return self._offsets[index]
+
+    @property
+    def pixels_path(self) -> Path:
+        """The file of `pixels`."""
+        return self._file
+
     @property
     def pixels(self) -> np.ndarray:
         """All pixels in one row, int32, read-only."""

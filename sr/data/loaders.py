@@ -6,11 +6,12 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 from torch import Tensor
-from torch.utils.data import ConcatDataset, DataLoader, Dataset
+from torch.utils.data import ConcatDataset, DataLoader
 
 from sr.data.batch import Batch
+from sr.data.device import DeviceBatches, fits, on_device, why_not
 from sr.data.images import Images
-from sr.data.sampling import SampleNumbers, WholeImages
+from sr.data.sampling import MixedScales, SampleNumbers, TrainPatches, WholeImages
 from sr.errors import UserError
 
 
@@ -25,6 +26,8 @@ class Loaders(L.LightningDataModule):
         batch_size: images per optimizer step, over all processes and accumulated micro-batches together.
         accumulate: micro-batches per optimizer step.
         num_workers: loader processes; None is 0 on a CPU and up to 4 beside a GPU.
+        device: whether the device that trains holds the decoded images and crops are cut there; "auto" where they fit
+            in a third of a GPU's memory.
         check_leaks: refuse training images that are also measured on.
     """
 
@@ -32,6 +35,7 @@ class Loaders(L.LightningDataModule):
     batch_size: int
     accumulate: int = 1
     num_workers: int | None
+    device: bool | str = "auto"
     check_leaks: bool
 
     # ---- what a subclass says -----------------------------------------------------------------------------
@@ -41,7 +45,7 @@ class Loaders(L.LightningDataModule):
         """The enlargement factors that batches come at."""
         raise NotImplementedError
 
-    def patches(self) -> Dataset[Batch]:
+    def patches(self) -> TrainPatches | MixedScales:
         """Training batches by their sample numbers (see `sr.data.sampling`); a patch that does not fit is refused."""
         raise NotImplementedError
 
@@ -120,12 +124,23 @@ class Loaders(L.LightningDataModule):
             persistent_workers=self._workers() > 0,
         )
 
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Endless micro-batches (uint8), from where the model left off: after `batches_seen` micro-batches."""
+    def train_dataloader(self) -> DataLoader[Batch] | DeviceBatches:
+        """Endless micro-batches (uint8), from where the model left off: after `batches_seen` micro-batches.
+
+        Raises:
+            UserError: data.device=true where something has to be done on the host.
+        """
         world, rank = self._world
         module = None if self.trainer is None else self.trainer.lightning_module
         start = int(getattr(module, "batches_seen", 0))
-        return self._loader(self.patches(), SampleNumbers(self.micro_batch, world, rank, start))
+        numbers, patches = SampleNumbers(self.micro_batch, world, rank, start), self.patches()
+        device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+        reason = why_not(patches)
+        if self.device is True and reason:
+            raise UserError(f"data.device=true: {reason}. Type data.device=auto")
+        if self.device is True or (self.device == "auto" and not reason and fits(patches, device)):
+            return DeviceBatches(on_device(patches, device), numbers)
+        return self._loader(patches, numbers)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Whole validation images, one at a time; this process's share."""

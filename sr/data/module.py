@@ -38,8 +38,8 @@ class SRDataModule(Loaders):
         patch_size: side of a training crop, LR pixels.
         batch_size: images per optimizer step, over all processes and accumulated micro-batches together.
         seed: of the order, the crops and the augmentation.
-        num_workers: loader processes; None is 0 on a CPU, where they slow a loader that reads from memory down,
-            and up to 4 beside a GPU.
+        device: "auto", true or false: see `Loaders`.
+        num_workers: loader processes; None is 0 on a CPU, where they only cost, and up to 4 beside a GPU.
         augment: albumentations transforms beyond the flips and quarter turns.
         dihedral: whether to draw from the eight flips and quarter turns.
         degradation: makes LR from HR where LR is not given; None is MATLAB's bicubic.
@@ -58,6 +58,7 @@ class SRDataModule(Loaders):
         batch_size: int = 16,
         seed: int = 0,
         num_workers: int | None = None,
+        device: bool | str = "auto",
         augment: Sequence[Any] = (),
         dihedral: bool = True,
         degradation: Degradation | None = None,
@@ -78,16 +79,16 @@ class SRDataModule(Loaders):
                 "its own. Type data.num_workers=null for a number that suits this machine"
             )
         flags = {"dihedral": dihedral, "check_leaks": check_leaks, "check_pairs": check_pairs, "download": download}
-        for key, flag in flags.items():
-            if not isinstance(flag, bool):
-                raise UserError(f"data.{key}={flag!r} must be true or false")
-        for name, value in {"scale": scale, "patch_size": patch_size, "batch_size": batch_size}.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise UserError(f"{name}={value!r} must be a whole number, 1 or more")
+        for key, flag in {**flags, "device": device}.items():
+            if not isinstance(flag, bool) and (key, flag) != ("device", "auto"):
+                raise UserError(f"data.{key}={flag!r} must be true or false{', or auto' * (key == 'device')}")
+        for key, size in {"scale": scale, "patch_size": patch_size, "batch_size": batch_size}.items():
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise UserError(f"{key}={size!r} must be a whole number, 1 or more")
         if val_images is not None and val_images < 1:
             raise UserError(f"data.val_images={val_images} must be 1 or more, or null for all")
         self.scale, self.patch_size, self.batch_size = scale, patch_size, batch_size
-        self.seed, self.num_workers = seed, num_workers
+        self.seed, self.num_workers, self.device = seed, num_workers, device
         self.augment, self.dihedral = list(augment or ()), dihedral
         self.degradation = degradation or matlab_bicubic(scale)
         if self.degradation.scale != scale:
@@ -147,13 +148,12 @@ class SRDataModule(Loaders):
 
     @property
     def trained_on(self) -> bool:
-        """Whether the training images were opened, so that what is measured must be others."""
+        """Whether the training images were opened: what is measured must be others."""
         return ("train", self.scale) in self._sets
 
     def setup(self, stage: str | None = None) -> None:
         """Check and open the parts that the stage needs; a second call costs nothing."""
-        parts = PARTS[stage] if stage else ("train", "val", "test")
-        first_time = not self.trained_on
+        parts, first_time = PARTS[stage] if stage else ("train", "val", "test"), not self.trained_on
         unusable: list[ImagesError] = []
         for part in parts:
             try:

@@ -1,37 +1,16 @@
 """One data set at several scales, for one network that is trained on all of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from torch.utils.data import ConcatDataset, Dataset
+from torch.utils.data import ConcatDataset
 
 from sr.data.batch import Batch
-from sr.data.draws import step_choice
 from sr.data.images import Images
 from sr.data.loaders import Loaders
 from sr.data.module import SRDataModule
 from sr.data.pairset import JoinedPairs, Pairs
-from sr.data.sampling import TrainPatches, WholeImages
+from sr.data.sampling import MixedScales, WholeImages
 from sr.errors import UserError
-
-
-class MixedScales(Dataset[Batch]):
-    """Training batches of several scales; each optimizer step draws one of them, all equally likely.
-
-    The draw is a function of the seed and the step's number alone, so that all processes and micro-batches of a step
-    share it, and neither a resume nor the number of workers changes it.
-
-    Args:
-        patches: the training batches of each scale.
-        batch_size: samples per optimizer step; a step's first sample number is a multiple of it.
-        seed: the run's.
-    """
-
-    def __init__(self, patches: Sequence[TrainPatches], *, batch_size: int, seed: int) -> None:
-        self.patches, self.batch_size, self.seed = list(patches), batch_size, seed
-
-    def __getitem__(self, samples: list[int]) -> Batch:
-        step = samples[0] // self.batch_size
-        return self.patches[step_choice(self.seed, step, len(self.patches))][samples]
 
 
 class MultiScale(Loaders):
@@ -64,7 +43,7 @@ class MultiScale(Loaders):
             for key in ("batch_size", "seed"):
                 if (own := getattr(module, key)) != (other := getattr(first, key)):
                     raise UserError(f"{key} is {own} at scale {scale}, but {other} at scale {first.scale}")
-        self.name, self.num_workers = first.name, first.num_workers
+        self.name, self.num_workers, self.device = first.name, first.num_workers, first.device
         self.batch_size, self.seed = first.batch_size, first.seed
         self.check_leaks = any(module.check_leaks for module in self.modules.values())
 

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +18,15 @@ from sr.data.pairs import ImagePair, check_sizes
 from sr.degradation import Degradation
 
 Pixels = tuple[np.ndarray, np.ndarray, bool]  # LR, HR and whether HR is stored as grey
+
+
+class Stored(NamedTuple):
+    """Where the pixels of a set of pairs lie: the decoded images, and which of them belongs to each pair."""
+
+    hr: ImageStore
+    hr_of: list[int]
+    lr: ImageStore
+    lr_of: list[int]
 
 
 class Pairs:
@@ -46,6 +56,10 @@ class Pairs:
     def digests(self) -> dict[str, str]:
         """Of the decoded files of each pair, by set, scale and name; none where they are decoded on demand."""
         return {}
+
+    def stored(self) -> list[Stored] | None:
+        """The decoded images behind the pairs, in order; None where LR is made for each crop, or nothing is kept."""
+        raise NotImplementedError
 
     def whole(self, index: int) -> Pixels:
         """LR (h, w, 3) and HR (s*h, s*w, 3), both uint8."""
@@ -144,6 +158,11 @@ class PairSet(Pairs):
         of_pairs = zip(*files, strict=True)
         return {f"{self.label} x{self.scale}: {n}": " ".join(d) for n, d in zip(self.names, of_pairs, strict=True)}
 
+    def stored(self) -> list[Stored] | None:
+        if isinstance(self.hr, ImageStore) and isinstance(self.lr, ImageStore):
+            return [Stored(self.hr, self._hr_of, self.lr, self._lr_of)]
+        return None
+
     def whole(self, index: int) -> Pixels:
         (h, w), s = self.grids[index], self.scale
         hr, grey = self.hr.picture(self._hr_of[index])
@@ -194,6 +213,10 @@ class JoinedPairs(Pairs):
 
     def digests(self) -> dict[str, str]:
         return {name: digest for part in self.parts for name, digest in part.digests().items()}
+
+    def stored(self) -> list[Stored] | None:
+        parts = [part.stored() for part in self.parts]
+        return None if None in parts else [stored for part in parts for stored in part or ()]
 
     def whole(self, index: int) -> Pixels:
         pairs, i = self._find(index)

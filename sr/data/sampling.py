@@ -4,7 +4,8 @@ Sample numbers are dealt out by micro-batch, process and position, so neither th
 resume changes the data, and the global batch does not depend on the number of processes either.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch.utils.data import Dataset, Sampler
 
 from sr.data.augment import Augment, turned
 from sr.data.batch import Batch
-from sr.data.draws import Draws
+from sr.data.draws import Draws, step_choice
 from sr.data.images import packed, unpacked
 from sr.data.pairset import Pairs
 
@@ -70,6 +71,26 @@ class TrainPatches(Dataset[Batch]):
             if self.augment is not None:
                 lr[row], hr[row] = map(packed, self.augment(unpacked(lr[row]), unpacked(hr[row]), seed))
         return Batch(_channels_first(unpacked(lr)), _channels_first(unpacked(hr)), s, names, greys)
+
+
+class MixedScales(Dataset[Batch]):
+    """Training batches of several scales; each optimizer step draws one of them, all equally likely.
+
+    The draw is a function of the seed and the step's number alone, so that all processes and micro-batches of a step
+    share it, and neither a resume nor the number of workers changes it.
+
+    Args:
+        patches: the training batches of each scale.
+        batch_size: samples per optimizer step; a step's first sample number is a multiple of it.
+        seed: the run's.
+    """
+
+    def __init__(self, patches: Sequence[Any], *, batch_size: int, seed: int) -> None:
+        self.patches, self.batch_size, self.seed = list(patches), batch_size, seed
+
+    def __getitem__(self, samples: list[int]) -> Batch:
+        step = samples[0] // self.batch_size
+        return self.patches[step_choice(self.seed, step, len(self.patches))][samples]
 
 
 class WholeImages(Dataset[Batch]):

@@ -98,6 +98,13 @@ def test_lightning_is_passed_by_and_its_counts_are_exact(train):
 
 
 @pytest.mark.slow
+def test_crops_from_the_device_train_the_same_weights(train):
+    host, device = (train(*ECBSR, "callbacks=[]", f"data.device={v}", folder=v) for v in ("false", "true"))
+    assert "training images on cpu" in device.out and "training images on" not in host.out
+    assert same(end(host.folder), end(device.folder))
+
+
+@pytest.mark.slow
 def test_300_steps_at_once_or_one_by_one(train):
     typed = ["model=ecbsr_m4c8", "patch_size=8", "steps=300", "callbacks=[ema]", "val_every_steps=150"]
     typed += ["trainer.log_every_n_steps=20"]
