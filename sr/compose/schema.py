@@ -68,7 +68,7 @@ class TrainSchema(Common):
     # where set, the LR patch is this over the scale
     hr_patch_size: int | None = key(least=1, unit="HR pixels", stage=True, budget="size")
     accumulate: int = key(1, least=1, unit="micro-batches per optimizer step")  # batch_size is divided by it
-    # at most, between two of Lightning's; null: as many as 0.1 s holds, for the same weights with less waiting
+    # at most, between two of Lightning's; null: as many as half a second holds, for the same weights with less waiting
     steps_at_once: int | None = key(least=1, unit="optimizer steps", result=False, named=False)
     val_every_steps: int = key(5_000, least=1, unit="optimizer steps", resume=True, budget="steps")
     # also save last.ckpt every so many steps

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sr.models.loops import TrainingLoops
 
 log = logging.getLogger(__name__)
-SLICE = 0.1  # seconds after which Lightning has its turn: bars, logs, signals, clocks
+SLICE = 0.5  # seconds after which Lightning has its turn: bars, logs, signals, clocks
 # What others may hang into a step, and is not called here
 CALLBACK_HOOKS = (
     "on_train_batch_start", "on_train_batch_end", "on_before_backward", "on_after_backward", "on_before_zero_grad",
@@ -158,7 +158,8 @@ class Stepper:
             return None
         self.waited += time.perf_counter() - began
         self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch = fetcher.done
-        batch = self.trainer.precision_plugin.convert_input(batch)
+        if getattr(getattr(batch, "lr", None), "dtype", None) != torch.uint8:  # bytes are no floats to convert
+            batch = self.trainer.precision_plugin.convert_input(batch)
         batch = self.model._on_before_batch_transfer(batch, dataloader_idx=0)
         return self.trainer.strategy.batch_to_device(batch, dataloader_idx=0)
 

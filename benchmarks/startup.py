@@ -1,0 +1,53 @@
+"""CPU time up to the end of a run of one step, beside that of importing torch and Lightning.
+
+Run it: OMP_NUM_THREADS=1 python benchmarks/startup.py > benchmarks/startup.md
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from beside import machine, table
+
+TYPED = ["model=ecbsr_m4c8", "scale=2", "data=bundled", "steps=1", "patch_size=16", "batch_size=4", "callbacks=[]",
+         "logger=csv", "trainer=cpu", "benchmarks=[]"]  # fmt: skip
+
+
+def seconds(*arguments: str) -> float:
+    """CPU seconds of a Python process."""
+    before = os.times()
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def main() -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as scratch:
+        train = ["-m", "sr", "train", *TYPED, f"cache_dir={scratch}/cache"]
+        ways = {
+            "import torch, lightning.pytorch": lambda _: seconds("-c", "import torch, lightning.pytorch"),
+            "sr train, one step": lambda n: seconds(*train, f"hydra.run.dir={Path(scratch) / str(n)}"),
+            "sr train --help": lambda _: seconds("-m", "sr", "train", "--help"),
+        }
+        found: dict[str, list[float]] = {name: [] for name in ways}
+        for number in range(8):
+            for name, way in ways.items():
+                found[name].append(way(number))
+    medians = {name: statistics.median(values[1:]) for name, values in found.items()}  # the first fills the caches
+    imports = next(iter(medians.values()))
+    print("# Start-up\n")
+    print(f"{machine()}.\n")
+    print(
+        table(
+            ["process", "CPU seconds", "ratio"],
+            [[f"`{n}`", f"{s:.2f}", f"{s / imports:.2f}"] for n, s in medians.items()],
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
