@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sr.errors import UserError
 from sr.losses.distributed import averaged, broadcast_state
 from sr.metrics.protocol_metric import ProtocolMetric
-from sr.models.stepping import Stepper, one_at_a_time
+from sr.models.stepping import Stepper, count_alike, one_at_a_time
 from sr.models.training import Training
 from sr.precision import full_precision
 
@@ -247,3 +247,4 @@ class TrainingLoops(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.batches_seen = int(checkpoint["sr"]["batches_seen"])
         self.loss.load_state_dict(checkpoint["loss_state_dict"])
+        count_alike(checkpoint)

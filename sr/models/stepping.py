@@ -79,6 +79,14 @@ def _changed(hook: str, model: Any, base: type) -> bool:
     return getattr(type(model), hook) is not getattr(base, hook)
 
 
+def count_alike(checkpoint: dict[str, Any]) -> None:
+    """Lightning counts automatic and manual optimization's steps apart, and a run may go on with the other."""
+    loop = checkpoint["loops"]["fit_loop"]
+    automatic = loop["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]["step"]
+    for count in (automatic, loop["epoch_loop.manual_optimization.optim_step_progress"]):
+        count["total"]["completed"] = checkpoint["global_step"]
+
+
 class Stepper:
     """Takes optimizer steps until Lightning is needed: at an interval's end, at the stage's, or when time is up.
 

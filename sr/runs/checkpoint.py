@@ -137,15 +137,7 @@ class CheckpointFiles(TorchCheckpointIO):
     """Lets Lightning read a checkpoint as everything else does (`read`)."""
 
     def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
-        content = read(path)
-        # Lightning counts the steps of automatic and of manual optimization apart, and a run may go on with the other.
-        fit = content["loops"]["fit_loop"]
-        for count in (
-            fit["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]["step"],
-            fit["epoch_loop.manual_optimization.optim_step_progress"],
-        ):
-            count["total"]["completed"] = content["global_step"]
-        return content
+        return read(path)
 
 
 def build(content: dict[str, Any], source: str | Path) -> SuperResolver:

@@ -1,6 +1,7 @@
 """However many optimizer steps are taken in one of Lightning's, the run is the same to the last bit."""
 
 import csv
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ import os
 import lightning.pytorch as L
 
 class EveryBatch(L.Callback):
-    def on_train_batch_end(self, *_):
-        pass
+    if os.environ.get("WATCH"):
+
+        def on_train_batch_end(self, *_):
+            pass
 
 class Count(L.Callback):
     def on_train_epoch_end(self, trainer, *_):
@@ -46,6 +49,7 @@ def train(command, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
     def run(*typed, folder):
+        sys.modules.pop("watching", None)
         outcome = command("train.py", *TINY, *typed, folder=folder)
         assert outcome.code == 0, outcome
         return outcome
@@ -78,10 +82,11 @@ QUICK = ("ema, accumulated, clipped",)
 @pytest.mark.parametrize(
     "typed", [pytest.param(v, id=k, marks=() if k in QUICK else pytest.mark.slow) for k, v in CASES.items()]
 )
-def test_one_many_and_lightning_s_own_steps_are_the_same(train, typed):
+def test_one_many_and_lightning_s_own_steps_are_the_same(train, typed, monkeypatch):
     one = train(*typed, "steps_at_once=1", folder="one")
     assert "one optimizer step at a time" not in one.out
     found = {"three": train(*typed, "steps_at_once=3", folder="three"), "many": train(*typed, folder="many")}
+    monkeypatch.setenv("WATCH", "yes")
     found["lightning"] = train(*typed, "+callbacks.watch._target_=watching.EveryBatch", folder="lightning")
     assert "one optimizer step at a time: EveryBatch has the hook on_train_batch_end" in found["lightning"].out
     expected, rows = end(one.folder)
@@ -89,6 +94,19 @@ def test_one_many_and_lightning_s_own_steps_are_the_same(train, typed):
     for name, outcome in found.items():
         ours, log = end(outcome.folder)
         assert same(ours, expected) and log == rows, name
+
+
+def test_a_run_goes_on_by_the_other_way_of_stepping(train, command, monkeypatch):
+    typed = [*ECBSR, "callbacks=[]", "+callbacks.watch._target_=watching.EveryBatch"]
+    whole = train(*typed, folder="whole")
+    for first, then in (("yes", ""), ("", "yes")):
+        monkeypatch.setenv("WATCH", first)
+        cut = train(*typed, "steps=9", folder=f"first_{first}")
+        monkeypatch.setenv("WATCH", then)
+        sys.modules.pop("watching")
+        outcome = command("train.py", f"resume={cut.folder}", "steps=16")
+        assert outcome.code == 0 and ("one optimizer step at a time" in outcome.out) == bool(then), outcome
+        assert same(end(whole.folder)[0], end(cut.folder)[0])
 
 
 def test_lightning_is_passed_by_and_its_counts_are_exact(train):
