@@ -223,8 +223,8 @@ class SRDataModule(Loaders):
         """HR of the middle of a few training images."""
         pairs, p = self.pairs("train"), self.patch_size
         chosen = range(0, len(pairs), max(1, len(pairs) // most))
-        middles = [(i, *((side - p) // 2 for side in pairs.grids[i])) for i in chosen]
-        return [unpacked(pairs.crop(i, y, x, p, 0)[1]) for i, y, x in middles[:most]]
+        middles = [(i, (pairs.grids[i][0] - p) // 2, (pairs.grids[i][1] - p) // 2, 0) for i in chosen]
+        return [unpacked(hr) for _, hr, _ in pairs.crops(middles[:most], p)]
 
     # ---- loaders ------------------------------------------------------------------------------------------
 

@@ -18,6 +18,8 @@ from sr.data.pairs import ImagePair, check_sizes
 from sr.degradation import Degradation
 
 Pixels = tuple[np.ndarray, np.ndarray, bool]  # LR, HR and whether HR is stored as grey
+Place = tuple[int, int, int, int]  # number of the pair, row and column of a crop in LR pixels, seed
+Part = tuple[int, int, int, int]  # top, left, bottom, right, in LR pixels
 
 
 class Stored(NamedTuple):
@@ -65,10 +67,10 @@ class Pairs:
         """LR (h, w, 3) and HR (s*h, s*w, 3), both uint8."""
         raise NotImplementedError
 
-    def crop(self, index: int, y: int, x: int, size: int, seed: int) -> Pixels:
-        """The square of `size` LR pixels at row y, column x, packed (int32, see `sr.data.images.packed`).
+    def crops(self, places: Sequence[Place], size: int) -> list[Pixels]:
+        """The squares of `size` LR pixels at these places, packed (int32, see `sr.data.images.packed`).
 
-        A random degradation is seeded by `seed`.
+        A random degradation is seeded by the place's seed.
         """
         raise NotImplementedError
 
@@ -135,12 +137,19 @@ class PairSet(Pairs):
         s = self.scale
         h, w = pixels.shape[0] // s * s, pixels.shape[1] // s * s
         seed = int.from_bytes(hashlib.blake2b(os.fsencode(path.name), digest_size=7).digest(), "big")
-        return self._run(pixels[:h, :w], seed)
+        return self._run([pixels[:h, :w]], [seed], [(0, 0, h // s, w // s)])[0]
 
-    def _run(self, pixels: np.ndarray, seed: int) -> np.ndarray:
-        generator = torch.Generator().manual_seed(seed)
-        hr = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)).copy())
-        return np.ascontiguousarray(self.degradation(hr, generator).numpy().transpose(1, 2, 0))
+    def _run(self, images: Sequence[np.ndarray], seeds: Sequence[int], parts: Sequence[Part]) -> list[np.ndarray]:
+        """LR's pixels of parts of whole images, made from as much of HR as they depend on."""
+        hr, rows, columns = [], [], []
+        for pixels, (top, left, bottom, right) in zip(images, parts, strict=True):
+            h, w = (side // self.scale for side in pixels.shape[:2])
+            rows.append(self.degradation.spans(top, bottom, h))
+            columns.append(self.degradation.spans(left, right, w))
+            needed = pixels[slice(*rows[-1][0]), slice(*columns[-1][0])]
+            hr.append(torch.from_numpy(np.array(needed)).permute(2, 0, 1))
+        made = self.degradation.parts(hr, seeds, rows, columns)
+        return [np.ascontiguousarray(lr.numpy().transpose(1, 2, 0)) for lr in made]
 
     def verify(self) -> None:
         if self.lr is None or isinstance(self.lr, DerivedImages):
@@ -173,24 +182,22 @@ class PairSet(Pairs):
             lr = self.lr[self._lr_of[index]]
         return lr[:h, :w], hr[: h * s, : w * s], grey
 
-    def crop(self, index: int, y: int, x: int, size: int, seed: int) -> Pixels:
+    def crops(self, places: Sequence[Place], size: int) -> list[Pixels]:
         s = self.scale
-        hr, grey = self.hr.packed(self._hr_of[index])
+        hr = [self.hr.packed(self._hr_of[index]) for index, *_ in places]
         if self.lr is not None:
-            lr = self.lr.packed(self._lr_of[index])[0][y : y + size, x : x + size]
+            lr = [self.lr.packed(self._lr_of[index])[0][y : y + size, x : x + size] for index, y, x, _ in places]
         else:
-            lr = packed(self._degraded_crop(index, unpacked(hr), y, x, size, seed))
-        return lr, hr[y * s : (y + size) * s, x * s : (x + size) * s], grey
-
-    def _degraded_crop(self, index: int, hr: np.ndarray, y: int, x: int, size: int, seed: int) -> np.ndarray:
-        """Degrade a crop with enough of its surroundings that no border shows where the image goes on."""
-        margin, grid, s = self.degradation.margin, self.degradation.grid, self.scale
-        h, w = self.grids[index]
-        top, left = (max(0, v - margin) // grid * grid for v in (y, x))
-        bottom = min(h, -(-(y + size + margin) // grid) * grid)
-        right = min(w, -(-(x + size + margin) // grid) * grid)
-        lr = self._run(hr[top * s : bottom * s, left * s : right * s], seed)
-        return lr[y - top : y - top + size, x - left : x - left + size]
+            whole = []
+            for (index, *_), (pixels, _) in zip(places, hr, strict=True):
+                h, w = self.grids[index]
+                whole.append(unpacked(pixels)[: h * s, : w * s])
+            parts = [(y, x, y + size, x + size) for _, y, x, _ in places]
+            lr = [packed(made) for made in self._run(whole, [seed for *_, seed in places], parts)]
+        return [
+            (low, pixels[y * s : (y + size) * s, x * s : (x + size) * s], grey)
+            for low, (pixels, grey), (_, y, x, _) in zip(lr, hr, places, strict=True)
+        ]
 
 
 class JoinedPairs(Pairs):
@@ -222,6 +229,9 @@ class JoinedPairs(Pairs):
         pairs, i = self._find(index)
         return pairs.whole(i)
 
-    def crop(self, index: int, y: int, x: int, size: int, seed: int) -> Pixels:
-        pairs, i = self._find(index)
-        return pairs.crop(i, y, x, size, seed)
+    def crops(self, places: Sequence[Place], size: int) -> list[Pixels]:
+        found: dict[int, Pixels] = {}
+        for part in self.parts:
+            own = {n: (i, *p[1:]) for n, p in enumerate(places) for pairs, i in [self._find(p[0])] if pairs is part}
+            found |= zip(own, part.crops(list(own.values()), size), strict=True)
+        return [found[n] for n in range(len(places))]

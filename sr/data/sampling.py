@@ -62,9 +62,9 @@ class TrainPatches(Dataset[Batch]):
         lr = np.empty((len(samples), p, p), np.int32)
         hr = np.empty((len(samples), p * s, p * s), np.int32)
         names, greys = [], []
-        for row, sample in enumerate(samples):
-            index, y, x, turn, seed = self.draws[sample]
-            small, large, grey = self.pairs.crop(index, y, x, p, seed)
+        drawn = [self.draws[sample] for sample in samples]
+        crops = self.pairs.crops([(index, y, x, seed) for index, y, x, _, seed in drawn], p)
+        for row, ((index, _, _, turn, seed), (small, large, grey)) in enumerate(zip(drawn, crops, strict=True)):
             lr[row], hr[row] = turned(small, turn), turned(large, turn)
             names.append(self.pairs.names[index])
             greys.append(grey)

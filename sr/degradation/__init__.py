@@ -1,10 +1,11 @@
 """HR -> LR: steps composed in order and seeded. kornia is imported only by the steps that use it."""
 
-from sr.degradation.base import Degradation, Step
+from sr.degradation.base import Degradation
 from sr.degradation.blur import GaussianBlur, MotionBlur
 from sr.degradation.jpeg import Jpeg
 from sr.degradation.noise import GaussianNoise, PoissonNoise
 from sr.degradation.resize import MatlabBicubic, matlab_bicubic
+from sr.degradation.step import Step
 
 __all__ = [
     "Degradation",

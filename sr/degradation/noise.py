@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from sr.degradation.base import Range, Step, as_float, draw, fixed_or_range
+from sr.degradation.randomness import Randomness
+from sr.degradation.step import Range, Step, as_float, each, fixed_or_range
 from sr.errors import UserError
 
 
@@ -21,10 +22,9 @@ class GaussianNoise(Step):
     def deterministic(self) -> bool:
         return self.sigma == (0.0, 0.0)
 
-    def __call__(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+    def batch(self, x: Tensor, draws: Randomness) -> Tensor:
         x = as_float(x)
-        sigma = draw(self.sigma, generator)
-        return x + sigma / 255 * torch.randn(x.shape, generator=generator, dtype=x.dtype)
+        return x + draws.normal(x).mul_(each(draws.uniform(self.sigma), x) / 255)
 
 
 class PoissonNoise(Step):
@@ -43,6 +43,8 @@ class PoissonNoise(Step):
     def deterministic(self) -> bool:
         return False
 
-    def __call__(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        peak = draw(self.peak, generator)
-        return torch.poisson(as_float(x).clamp(0, 1) * peak, generator=generator) / peak
+    def batch(self, x: Tensor, draws: Randomness) -> Tensor:
+        peak = each(draws.uniform(self.peak), x)
+        photons = (as_float(x).clamp(0, 1) * peak).cpu()
+        counts = [torch.poisson(image, generator=draws.generator(i)) for i, image in enumerate(photons)]
+        return torch.stack(counts).to(x.device) / peak

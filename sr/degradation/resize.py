@@ -1,10 +1,12 @@
 """Shrinking."""
 
-import torch
+import numpy as np
 from torch import Tensor
 
-from sr.degradation.base import Degradation, Step
-from sr.imaging.resize import imresize
+from sr.degradation.base import Degradation
+from sr.degradation.randomness import Randomness
+from sr.degradation.step import Step
+from sr.imaging.resize import imresize, line
 
 
 class MatlabBicubic(Step):
@@ -21,7 +23,10 @@ class MatlabBicubic(Step):
         self.shrink = scale
         self.reach = 2 * scale  # half the width of the antialiased cubic
 
-    def __call__(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+    def line(self, n: int, draws: Randomness) -> np.ndarray:
+        return line(n, 1 / self.scale, self.edge)
+
+    def batch(self, x: Tensor, draws: Randomness) -> Tensor:
         return imresize(x, 1 / self.scale, edge=self.edge, quantize_intermediate=self.quantize_intermediate)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sr.degradation.base import Step
+from sr.degradation.step import Step
 from sr.errors import UserError
 from sr.figures.drawing import Drawing, Figure, page, show, styled
 from sr.figures.inputs import Photo

@@ -65,6 +65,47 @@ def bands(starts: np.ndarray, weights: np.ndarray, dtype: Any) -> list[Band]:
     return found
 
 
+def steady(kernel: np.ndarray, outputs: int, start: int, dtype: Any) -> list[Band]:
+    """Blocks of the filter whose output i is the sum over k of kernel[k] * input[start + i + k]."""
+    matrix = np.zeros((BLOCK, BLOCK + len(kernel) - 1), dtype)
+    along = (matrix.strides[0] + matrix.itemsize, matrix.itemsize)
+    np.lib.stride_tricks.as_strided(matrix, (BLOCK, len(kernel)), along)[:] = kernel
+    turned, found = np.ascontiguousarray(matrix.T), list[Band]()
+    for i in range(0, outputs, BLOCK):
+        rows = min(BLOCK, outputs - i)
+        inputs = rows + len(kernel) - 1
+        found.append(Band(i, start + i, matrix[:rows, :inputs], turned[:inputs, :rows]))
+    return found
+
+
+def of_matrix(matrix: np.ndarray) -> list[Band]:
+    """Blocks of a filter that is given as a whole, (outputs, inputs), mostly zeros."""
+    found = list[Band]()
+    for first in range(0, len(matrix), BLOCK):
+        rows = matrix[first : first + BLOCK]
+        used = np.flatnonzero(rows.any(0))
+        weights = rows[:, used[0] : used[-1] + 1]
+        found.append(Band(first, int(used[0]), weights, np.ascontiguousarray(weights.T)))
+    return found
+
+
+def as_matrix(blocks: Sequence[Band], inputs: int, edge: Edge) -> np.ndarray:
+    """A filter as a whole, (outputs, inputs), with what lies outside read where `edge` says."""
+    matrix = np.zeros((blocks[-1].first + len(blocks[-1].weights), inputs), blocks[0].weights.dtype)
+    for band in blocks:
+        rows = matrix[band.first : band.first + len(band.weights)]
+        places = edge(np.arange(band.start, band.start + band.weights.shape[1]), inputs)
+        for column, place in zip(band.weights.T, places, strict=True):
+            rows[:, place] += column
+    return matrix
+
+
+def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The matrices' product, in parts that OpenBLAS leaves to one thread."""
+    height = max(1, BLOCK * TILE // b.size)
+    return np.concatenate([a[top : top + height] @ b for top in range(0, len(a), height)])
+
+
 def filtered(x: np.ndarray, axis: int, blocks: Sequence[Band], dtype: Any, edge: Edge | None = None) -> np.ndarray:
     """Arrays filtered along one axis.
 
@@ -77,6 +118,9 @@ def filtered(x: np.ndarray, axis: int, blocks: Sequence[Band], dtype: Any, edge:
         edge: which inputs stand for those outside; None where no output reads any.
     """
     axis %= x.ndim
+    if axis == x.ndim - 2 > 0 and x.strides[-3] == x.itemsize < x.strides[-1]:
+        # Pixels lie R G B R G B, as files have them: their columns are filtered as they lie.
+        return np.moveaxis(filtered(np.moveaxis(x, -3, -1), axis - 1, blocks, dtype, edge), -1, -3)
     outputs = blocks[-1].first + len(blocks[-1].weights)
     y = np.empty((*x.shape[:axis], outputs, *x.shape[axis + 1 :]), dtype)
     if axis == x.ndim - 1:
@@ -90,21 +134,24 @@ def filtered(x: np.ndarray, axis: int, blocks: Sequence[Band], dtype: Any, edge:
 
 def _along_columns(x: np.ndarray, y: np.ndarray, blocks: Sequence[Band], edge: Edge | None) -> None:
     """(n, M) -> (outputs, M)."""
-    n, most = len(x), max(band.weights.shape[1] for band in blocks)
-    width = max(64, TILE // most)
+    n, dtype, source = len(x), blocks[0].weights.dtype, x.dtype
+    width = max(64, TILE // max(band.weights.shape[1] for band in blocks))
+    if x.size <= CACHED:
+        x = _floats(x, dtype)  # else each block turns what it reads, again
     for band in blocks:
         outputs, inputs = band.weights.shape
-        rows = x[band.start : band.start + inputs]
-        if band.start < 0 or band.start + inputs > n:
+        rows = x[max(0, band.start) : band.start + inputs]
+        if len(rows) < inputs:
             assert edge is not None
             rows = x[edge(np.arange(band.start, band.start + inputs), n)]
         for left in range(0, x.shape[1], width):
-            tile = _floats(rows[:, left : left + width], band.weights.dtype)
+            tile = rows[:, left : left + width]
+            tile = tile if tile.dtype == dtype else _floats(tile, dtype)
             into = y[band.first : band.first + outputs, left : left + width]
-            if x.dtype == y.dtype == tile.dtype:
+            if source == y.dtype == dtype:
                 np.matmul(band.weights, tile, out=into)
             else:
-                _store(band.weights @ tile, into, x.dtype)
+                _store(band.weights @ tile, into, source)
 
 
 def _along_rows(x: np.ndarray, y: np.ndarray, blocks: Sequence[Band], edge: Edge | None) -> None:

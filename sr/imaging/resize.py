@@ -19,11 +19,10 @@ import torch
 from torch import Tensor
 
 from sr.errors import UserError
-from sr.imaging.banded import Band, bands, filtered, plain
+from sr.imaging.banded import Band, as_matrix, bands, filtered, plain
 from sr.precision import widened
 
-# Above this period a loop over phases stops being cheaper than gathering every tap by index.
-MAX_PERIOD = 16
+MAX_PERIOD = 16  # above, a loop over phases stops being cheaper than gathering every tap by index
 Number = TypeVar("Number", float, Fraction)
 Edge = Callable[[Tensor, int], Tensor]
 
@@ -38,6 +37,10 @@ EDGES: dict[str, Edge] = {
     "mirror": _mirror,
     "replicate": lambda index, n: index.clamp(0, n - 1),
 }
+ON_HOST = {
+    "mirror": lambda i, n: np.minimum(i % (2 * n), (-1 - i) % (2 * n)),
+    "replicate": lambda i, n: i.clip(0, n - 1),
+}
 
 
 def _cubic(x: Number) -> Number:
@@ -51,8 +54,7 @@ def _cubic(x: Number) -> Number:
 def _contributions(outputs: int, scale: Number) -> tuple[list[int], list[list[Number]]]:
     """First input pixel and normalised weights of each of the first `outputs` output pixels.
 
-    Plain Python numbers, so that a traced graph holds them as constants. Output pixel x (counted from 1)
-    lies at u = x / scale + (1 - 1 / scale) / 2 in the input.
+    Plain numbers: constants of a traced graph. Output x (from 1) lies at u = x / scale + (1 - 1 / scale) / 2.
     """
     shrink = min(scale, type(scale)(1))
     width = 4 / shrink
@@ -70,8 +72,11 @@ def _contributions(outputs: int, scale: Number) -> tuple[list[int], list[list[Nu
 
 def _ratio(scale: float) -> tuple[int, int] | None:
     """(p, q) with scale = p / q and both small: then the weights repeat every p outputs and q inputs."""
-    if isinstance(scale, int) and scale <= MAX_PERIOD:
-        return scale, 1
+    return (scale, 1) if isinstance(scale, int) and scale <= MAX_PERIOD else _fraction(scale)
+
+
+@functools.lru_cache(maxsize=256)
+def _fraction(scale: float) -> tuple[int, int] | None:
     fraction = Fraction(scale).limit_denominator(MAX_PERIOD)
     p, q = fraction.numerator, fraction.denominator
     return (p, q) if p <= MAX_PERIOD and abs(p / q - scale) <= 1e-12 * scale else None
@@ -80,16 +85,14 @@ def _ratio(scale: float) -> tuple[int, int] | None:
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _float32_serves(*factors: float) -> bool:
     """Whether bytes less 128, resized in float32 with sums in any order, round to the pixels of exact arithmetic."""
-    ratios = [_ratio(factor) for factor in factors]
-    return all(ratio is not None and _exact_enough(*ratio) for ratio in ratios)
+    return all(ratio is not None and _exact_enough(*ratio) for ratio in map(_ratio, factors))
 
 
 @functools.cache
 def _exact_enough(p: int, q: int) -> bool:
-    """See `_float32_serves`.
+    """With weights that are multiples of 1 / D, D a power of two, all sums are exact.
 
-    With weights that are multiples of 1 / D, D a power of two, all sums are exact. With an odd D no sum comes nearer
-    than 1 / 2D to where rounding turns, and the errors stay below that. For any other D it is not known.
+    With an odd D no sum comes nearer than 1 / 2D to where rounding turns, and errors stay below. Others are not known.
     """
     rows = _contributions(p, Fraction(p, q))[1]
     unit = math.lcm(*(w.denominator for row in rows for w in row))
@@ -109,6 +112,12 @@ def _blocks(out: int, factor: float, dtype: Any) -> list[Band]:
     used = np.flatnonzero(weights.any(0))
     starts = np.array(first)[index % p] + q * (index // p) + used[0]
     return bands(starts, weights[index % p, used[0] : used[-1] + 1], dtype)
+
+
+@functools.lru_cache(maxsize=64)
+def line(n: int, factor: float, edge: str) -> np.ndarray:
+    """What `imresize` does to a line of n floats: (outputs, n) float32, not to be written to."""
+    return as_matrix(_blocks(_length(n, factor), factor, np.float32), n, ON_HOST[edge])
 
 
 def _periodic(x: Tensor, dim: int, out: int, p: int, q: int, edge: Edge) -> Tensor:
@@ -232,16 +241,10 @@ def _on_host(
     x: np.ndarray, steps: Sequence[tuple[float, int, int]], edge: str, rounded: bool, narrow: bool
 ) -> np.ndarray:
     """The passes as products of matrices."""
-    eight_bit, rows = x.dtype == np.uint8, x.ndim - 2
+    eight_bit = x.dtype == np.uint8
     computed: Any = (np.float32 if narrow else np.float64) if eight_bit else x.dtype.type
-    outside = lambda index, n: EDGES[edge](torch.from_numpy(index), n).numpy()  # noqa: E731
     for number, (factor, axis, out) in enumerate(steps, 1):
         result = np.uint8 if eight_bit and (rounded or number == len(steps)) else computed
         blocks = _blocks(out, factor, computed)
-        # Of pixels that lie R G B R G B, as files have them, columns are filtered as they lie.
-        interleaved = axis == rows > 0 and x.strides[-3] == x.itemsize < x.strides[-1]
-        if interleaved:
-            x = np.moveaxis(filtered(np.moveaxis(x, -3, -1), axis - 1, blocks, result, outside), -1, -3)
-        else:
-            x = filtered(x, axis, blocks, result, outside)
+        x = filtered(x, axis, blocks, result, ON_HOST[edge])
     return x

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sr.imaging.banded import Band, bands, filtered, plain
+from sr.imaging.banded import Band, filtered, plain, steady
 from sr.metrics.metric import Metric
 
 WINDOW = 11
@@ -28,7 +28,7 @@ _STRIP = 2**15  # pixels worked on at once
 
 @functools.lru_cache(maxsize=64)
 def _blocks(outputs: int) -> list[Band]:
-    return bands(np.arange(outputs), np.tile(_WEIGHTS, (outputs, 1)), np.float32)
+    return steady(np.array(_WEIGHTS), outputs, 0, np.float32)
 
 
 def _blur(x: Tensor, dim: int) -> Tensor:

@@ -70,11 +70,11 @@ def test_crops_reach_every_corner(patches: TrainPatches) -> None:
     assert isinstance(patches.pairs, PairSet)
     seen: set[tuple[int, int, int]] = set()
 
-    def record(index: int, y: int, x: int, size: int, seed: int) -> Any:
-        seen.add((index, y, x))
-        return PairSet.crop(patches.pairs, index, y, x, size, seed)  # type: ignore[arg-type]
+    def record(places: Any, size: int) -> Any:
+        seen.update(place[:3] for place in places)
+        return PairSet.crops(patches.pairs, places, size)  # type: ignore[arg-type]
 
-    patches.pairs.crop = record  # type: ignore[method-assign]
+    patches.pairs.crops = record  # type: ignore[method-assign]
     for i in range(4000):
         patches[[i]]
     for index, (h, w) in enumerate(patches.pairs.grids):

@@ -22,7 +22,7 @@ from sr.errors import UserError
 MODULE = '''
 import numpy as np
 from sr.degradation import Step
-from sr.degradation.base import as_float
+from sr.degradation.step import as_float
 
 FACTOR = 0.5
 
