@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from sr.compose import schema
 from sr.compose.key import Key
-from sr.compose.suggestions import dotted, no_such_key
+from sr.compose.known import dotted
+from sr.compose.suggestions import no_such_key
 from sr.errors import UserError
 
 HARMLESS = Key(result=False)

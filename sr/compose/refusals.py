@@ -4,9 +4,8 @@ from contextlib import suppress
 from typing import Any
 
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
 
-from sr.compose.conf import CONF
+from sr.compose.known import single_groups
 from sr.compose.suggestions import one_of
 from sr.compose.words import Word, Words
 from sr.errors import UserError
@@ -23,7 +22,7 @@ def refuse_meaningless(command: str, words: Words) -> None:
         UserError: nothing stands behind an equals sign, as where a variable of the shell is empty: `init_from=` would
             train from scratch. Or a group of which one option is needed is chosen as none or as several.
     """
-    single = _single_groups(command)
+    single = single_groups(command)
     for word in words:
         key, equals, value = word.text.partition("=")
         if equals and not value.strip("'\" "):
@@ -41,11 +40,3 @@ def refuse_meaningless(command: str, words: Words) -> None:
 def _options(word: Word) -> int:
     parsed: Any = word.parsed
     return len(parsed) if isinstance(parsed, list) else int(isinstance(parsed, str))
-
-
-def _single_groups(command: str) -> set[str]:
-    """Groups of which one option is needed: all but those that a command's defaults leave empty or have a list of."""
-    defaults = OmegaConf.to_container(OmegaConf.load(CONF / f"{command}.yaml").defaults)
-    assert isinstance(defaults, list)
-    others = {g for entry in defaults if isinstance(entry, dict) for g, v in entry.items() if not isinstance(v, str)}
-    return {place.name for place in CONF.iterdir() if place.is_dir()} - others - {"hydra"}

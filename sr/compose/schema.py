@@ -185,6 +185,15 @@ class CompareSchema(Common):
     device: str = "auto"
 
 
+SCHEMAS = {
+    "train": TrainSchema,
+    "evaluate": EvaluateSchema,
+    "measure": MeasureSchema,
+    "figure": FigureSchema,
+    "compare": CompareSchema,
+}
+
+
 def recipe_of(model: str) -> str:
     """The recipe of a model: its own, else its family's (`rlfn_s` -> `rlfn`), else `base`."""
     loader = GlobalHydra.instance().config_loader()
@@ -233,12 +242,8 @@ def scale_name(scale: Any) -> str:
 
 def register() -> None:
     """Make the schemas and the rules known to Hydra; harmless when repeated."""
-    store = ConfigStore.instance()
-    store.store(name="train_schema", node=TrainSchema)
-    store.store(name="evaluate_schema", node=EvaluateSchema)
-    store.store(name="measure_schema", node=MeasureSchema)
-    store.store(name="compare_schema", node=CompareSchema)
-    store.store(name="figure_schema", node=FigureSchema)
+    for command, schema in SCHEMAS.items():
+        ConfigStore.instance().store(name=f"{command}_schema", node=schema)
     OmegaConf.register_new_resolver("recipe_of", recipe_taken, replace=True)
     OmegaConf.register_new_resolver("paper_data", paper_data, replace=True)
     OmegaConf.register_new_resolver("scale_name", scale_name, replace=True)

@@ -4,7 +4,8 @@ import os
 import re
 from collections.abc import Sequence
 
-from sr.compose.suggestions import options, valid_keys
+from sr.compose.known import valid_keys
+from sr.compose.suggestions import options
 from sr.compose.words import PLAIN, quoted
 
 FORMER = {  # words that stand for others, as earlier versions had them

@@ -3,16 +3,13 @@
 import re
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
-import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from sr.compose.conf import CONF
-from sr.compose.words import config_dirs, quoted, split
+from sr.compose.kinds import kind_wanted, one_value
+from sr.compose.known import valid_keys
 from sr.errors import nearest, some
 
 ELSEWHERE = {  # keys of BasicSR, KAIR, mmagic and others -> how the same is typed here
@@ -86,8 +83,7 @@ def explained(error: Exception, command: str, arguments: Sequence[str]) -> str:
         name = full_key.group(1) if full_key else key.group(1)
         return no_such_key(name, key.group(1), valid_keys(command, arguments, key.group(1)))
     if several := re.match(r"Ambiguous value for argument '(.*)'", str(error)):
-        typed, _, value = several.group(1).partition("=")
-        return f"{several.group(1)}: several values are a list, {typed}=[{value}], or with -m a sweep"
+        return one_value(several.group(1).removeprefix("++"), command, arguments)
     if choice := re.match(r"You must specify '(\w+)'", str(error)):
         return f"type {choice.group(1)}=...: {one_of(choice.group(1), '')}"
     typed_words = [word for flag, word in pairwise(["", *arguments]) if flag not in TAKING]
@@ -96,7 +92,8 @@ def explained(error: Exception, command: str, arguments: Sequence[str]) -> str:
     cause = re.sub(r"field '\w+' is not Optional", "cannot be null", str(error.__cause__ or ""))
     cause = re.sub(r"\s*(full_key|object_type|reference_type).*", "", cause)
     if str(error).startswith("Error merging override "):
-        return f"{str(error).removeprefix('Error merging override ').lstrip('+')}: {cause}"
+        typed = str(error).removeprefix("Error merging override ").lstrip("+")
+        return f"{typed}: {kind_wanted(typed, command) or cause}"
     kept = re.sub(r"\n\s*(full_key|object_type|reference_type|See https|Config search path|provider).*", "", str(error))
     return f"{kept.strip()}{f': {cause}' if cause else ''}"
 
@@ -163,29 +160,3 @@ def _instead_of(name: str, typed: str, valid: Sequence[str]) -> str:
     if hint := nearest(name, beside or valid).strip():
         return hint
     return f"Keys of {parent}: {some([k.rpartition('.')[2] for k in beside], 40)}" if beside else ""
-
-
-def valid_keys(command: str, arguments: Sequence[str], *left_out: str) -> list[str]:
-    """Every key and group of the config that the other arguments compose; of a sweep's values the first counts."""
-    flags, words = split(arguments)
-    places = [quoted(path.resolve()) for path in config_dirs(flags)]
-    others = [*words.without(*left_out).texts, *([f"hydra.searchpath=[{','.join(places)}]"] if places else [])]
-    groups = [p.name for p in CONF.iterdir() if p.is_dir() and p.name != "hydra"]
-    try:
-        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = hydra.compose(
-                command, [text if set(text) & set("[{(") else text.partition(",")[0] for text in others]
-            )
-    except (HydraException, OmegaConfBaseException):
-        return groups
-    return groups + dotted(OmegaConf.to_container(cfg, resolve=False))
-
-
-def dotted(node: Any, prefix: str = "") -> list[str]:
-    """Every key of a config by its path."""
-    if not isinstance(node, dict):
-        return []
-    found = []
-    for key, value in node.items():
-        found += [f"{prefix}{key}", *dotted(value, f"{prefix}{key}.")]
-    return found
