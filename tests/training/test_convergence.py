@@ -57,8 +57,8 @@ def test_a_family_trains_as_it_did(strays, family):
     [
         pytest.param("ecbsr", ["optimizer.lr=1e-3"], "losses psnr", id="twice Adam's learning rate"),
         pytest.param("ecbsr", ["optimizer.lr=2.5e-4"], "losses psnr", id="half of Adam's learning rate"),
-        pytest.param("lapsrn", ["optimizer.lr=2e-5"], "losses", id="twice SGD's learning rate"),
-        pytest.param("lapsrn", ["optimizer.lr=5e-6"], "losses", id="half of SGD's learning rate"),
+        pytest.param("fsrcnn", ["optimizer.lr=2e-3"], "losses psnr", id="twice SGD's learning rate"),
+        pytest.param("fsrcnn", ["optimizer.lr=5e-4"], "losses psnr", id="half of SGD's learning rate"),
         pytest.param("ecbsr", ["loss=l2"], "losses psnr loss", id="L2 in place of L1"),
         pytest.param("srcnn", ["loss=l1"], "losses loss", id="L1 in place of L2"),
         pytest.param("ecbsr", ["2"], "losses psnr loss", id="a flip left out of HR"),
