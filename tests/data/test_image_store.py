@@ -14,7 +14,7 @@ from PIL import Image
 from sr.data import cache
 from sr.data.belonging import looked_at
 from sr.data.cache import ImageStore
-from sr.data.images import DerivedImages, Images, LazyImages, fingerprint
+from sr.data.images import DerivedImages, Images, LazyImages, fingerprint, packed, unpacked
 from sr.errors import UserError
 from sr.imaging.files import Picture, read_image
 
@@ -216,3 +216,12 @@ def test_two_processes_make_it_once(photos: Path, tmp_path: Path, monkeypatch: p
         process.join()
     assert sums[0] == sums[1] == [int(read_image(f).pixels.sum()) for f in files]
     assert sorted((tmp_path / "decoded.txt").read_text().split()) == [str(i) for i in range(7)]
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (5, 7, 3), (2, 4, 4, 3)])
+def test_words_hold_the_pixels_and_an_empty_byte(shape: tuple[int, ...]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    for one in (pixels, pixels[::-1]):
+        words = packed(one)
+        assert words.dtype == np.int32 and np.array_equal(unpacked(words), one)
+        assert (words[..., None].view(np.uint8)[..., 3] == 0).all()
