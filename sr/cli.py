@@ -36,7 +36,7 @@ from omegaconf.errors import OmegaConfBaseException
 from sr.compose import schema
 from sr.compose.conf import CONF
 from sr.compose.keys import refuse_out_of_range, refuse_unread
-from sr.compose.refusals import refuse_meaningless
+from sr.compose.refusals import refuse_flags, refuse_meaningless
 from sr.compose.spelling import spelled_out
 from sr.compose.suggestions import explained
 from sr.compose.words import split
@@ -86,6 +86,7 @@ def main(command: str) -> None:
     arguments = sys.argv[1:]
     try:
         refuse_bytes(arguments)
+        refuse_flags(command, arguments)
         task, arguments = Guarded(command), spelled_out(command, arguments)
         flags, words = split(arguments)
         refuse_meaningless(command, words)

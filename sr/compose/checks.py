@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from sr.errors import UserError, nearest, reason, user_error
 
 log = logging.getLogger(__name__)
+GIVEN = ("builtins", "collections.abc", "os", "pathlib")  # where the classes are whose values a config can give
 CONTROL = {"_target_", "_partial_", "_args_", "_recursive_", "_convert_"}
 
 
@@ -146,6 +147,8 @@ def fits(value: Any, hint: Any) -> bool:
         return True  # built before it is passed
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
+        if {bool, int, float, str} & {*args}:  # beside these others, such as a tensor, are not what a config is to give
+            args = tuple(a for a in args if not inspect.isclass(a) or a.__module__ in GIVEN)
         return any(fits(value, a) for a in args)
     if origin is typing.Literal:
         return value in args

@@ -1,12 +1,18 @@
 """Words that Hydra would take for something that nobody means; they are refused before it composes with them."""
 
+from collections.abc import Sequence, Set
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
+from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 
+from sr.compose.conf import CONF
+from sr.compose.keys import root
 from sr.compose.known import single_groups
-from sr.compose.suggestions import one_of
+from sr.compose.schema import SCHEMAS
+from sr.compose.suggestions import ELSEWHERE, TAKING, one_of
 from sr.compose.words import Word, Words
 from sr.errors import UserError
 
@@ -20,7 +26,8 @@ def refuse_meaningless(command: str, words: Words) -> None:
 
     Raises:
         UserError: nothing stands behind an equals sign, as where a variable of the shell is empty: `init_from=` would
-            train from scratch. Or a group of which one option is needed is chosen as none or as several.
+            train from scratch. Or a group of which one option is needed is chosen as none or as several, or what every
+            run needs is taken away.
     """
     single = single_groups(command)
     for word in words:
@@ -30,11 +37,38 @@ def refuse_meaningless(command: str, words: Words) -> None:
                 f"{word.text}: nothing stands behind the =. Is a variable of the shell empty? Leave the word out, or "
                 f"type {key}=null for none"
             )
-        if word.key.partition("@")[0] in single and not word.text.startswith("~"):
+        if word.text.startswith("~"):
+            _refuse_taking_away(command, word, single)
+        elif word.key.partition("@")[0] in single:
             with suppress(HydraException):  # what cannot be read is refused as that
                 if not word.several and _options(word) != 1:
                     group = word.key.partition("@")[0]
                     raise UserError(f"{word.text}: choose one of the group by its name. {one_of(group, word.value)}")
+
+
+def _refuse_taking_away(command: str, word: Word, single: Set[str]) -> None:
+    if word.key in single:
+        raise UserError(f"{word.text}: one of the group is needed. {one_of(word.key, '')}")
+    if word.key in ("callbacks", "logger"):
+        raise UserError(f"{word.text}: for none of them type {word.key}=[]")
+    if word.key in root(SCHEMAS[command]) and not (CONF / word.key).is_dir():
+        raise UserError(f"{word.text}: every command needs this key. Type the value that it should have")
+
+
+def refuse_flags(command: str, arguments: Sequence[str]) -> None:
+    """Raises a UserError for what begins with a dash and is no flag of Hydra's: what is typed is key=value."""
+    known = get_args_parser()._option_string_actions
+    keys = root(SCHEMAS[command])
+    for (before, word), after in zip(pairwise(["", *arguments]), [*arguments[1:], ""], strict=True):
+        flag, equals, value = word.partition("=")
+        same = [option for option in known if option.startswith(flag)]
+        if not flag.startswith("-") or before in TAKING or flag in known or len(same) == 1:
+            continue
+        name = flag.lstrip("-").replace("-", "_")
+        key = name if name in keys else ELSEWHERE.get(name.lower(), "").partition(" ")[0]
+        value = value if equals else after if after and not after.startswith("-") and "=" not in after else "..."
+        instead = f"type {key}={value}" if key else "what is typed is key=value, as model=bsrn scale=4"
+        raise UserError(f"sr {command}: there is no flag {flag}: {instead}. Flags are -m (a sweep) and --help")
 
 
 def _options(word: Word) -> int:

@@ -41,6 +41,8 @@ def _with_stages(arguments: list[str], command: str) -> list[str]:
 
 def _spelled(command: str, argument: str) -> str:
     key, sign, value = argument.partition("=")
+    value = re.sub(r"(^|[\[,] *)~(?=[/,\]]|$)", lambda home: home[1] + os.path.expanduser("~"), value)  # as shells do
+    argument = key + sign + value
     former = FORMER.get(command, {})
     key = former.get(key, key)
     if command == "measure" and key == "model":

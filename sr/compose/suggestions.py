@@ -84,6 +84,8 @@ def explained(error: Exception, command: str, arguments: Sequence[str]) -> str:
         return no_such_key(name, key.group(1), valid_keys(command, arguments, key.group(1)))
     if several := re.match(r"Ambiguous value for argument '(.*)'", str(error)):
         return one_value(several.group(1).removeprefix("++"), command, arguments)
+    if gone := re.match(r"Could not delete.* '([^']+)'", str(error)):
+        return no_such_key(gone.group(1), gone.group(1), valid_keys(command, arguments, gone.group(1)))
     if choice := re.match(r"You must specify '(\w+)'", str(error)):
         return f"type {choice.group(1)}=...: {one_of(choice.group(1), '')}"
     typed_words = [word for flag, word in pairwise(["", *arguments]) if flag not in TAKING]
@@ -152,6 +154,8 @@ def no_such_key(name: str, typed: str, valid: Sequence[str]) -> str:
 
 def _instead_of(name: str, typed: str, valid: Sequence[str]) -> str:
     parent, _, last = name.rpartition(".")
+    if parent in valid and (longer := [k for k in valid if k.startswith(f"{parent}.") and k.endswith(f"_{last}")]):
+        return f"Did you mean {' or '.join(longer)}?"  # data.lr: data.train_lr
     if (here := ELSEWHERE.get(typed.rpartition(".")[2].lower()) or ELSEWHERE.get(last.lower())) and here.partition(" ")[
         0
     ].partition(".")[0] in valid:

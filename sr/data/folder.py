@@ -142,7 +142,12 @@ class Folder(SplitModule):
         if not found:
             raise missing(f"LR images for data.{part}_lr", [folder], setting=f"data.{part}_lr=<their folder>")
         if lone := [p for place, files in found.items() if place not in places for p in files]:
-            raise UserError(f"{len(lone)} LR files of {folder} lie in sub-folders that HR has none of: {some(lone)}")
+            where = {file.parent for file in lone}
+            instead = f"data.{part}_lr={where.pop()}" if len(where) == 1 else "sub-folders of the same names in both"
+            raise UserError(
+                f"{len(lone)} LR files of {folder} lie in sub-folders that HR has none of: {some(lone)}. LR lies as HR "
+                f"does: wanted is {instead}"
+            )
         return found
 
     def train_pairs(self) -> list[ImagePair]:

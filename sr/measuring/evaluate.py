@@ -27,6 +27,8 @@ UNTRAINED_SCALE = 4  # at which model=bicubic is measured unless a scale is type
 
 def evaluate(cfg: DictConfig) -> None:
     """Run a composed conf/evaluate.yaml: one table per scale over all models and sets."""
+    if not cfg.benchmarks:
+        raise UserError("benchmarks=[]: name at least one set to measure on, as benchmarks=[set5], or leave it out")
     device, metrics = pick_device(cfg.device), get_metrics(cfg.metrics)
     by_scale: dict[int, list[Entry]] = {}
     for entry in with_statistics(_entries(cfg), listed(cfg.statistics)):

@@ -143,9 +143,9 @@ def _overlaid(cfg: DictConfig, name: str, node: Any, typed: Collection[str], fir
                 f"stages.{name}.{key}={own[key]}: a stage changes settings ({key}: {{name: value}}) or takes a whole "
                 f"{key} that was chosen beside it: +{key}@losses.own={own[key]} and stages.{name}.{key}=${{losses.own}}"
             )
+    where = f"stages.{name}." if name else ""
     if own.optimizer_state not in ("fresh", "kept"):
-        raise UserError(f"stages.{name}.optimizer_state={own.optimizer_state}: there are 'fresh' and 'kept'")
+        raise UserError(f"{where}optimizer_state={own.optimizer_state}: there are 'fresh' and 'kept'")
     if first and own.init_from in ("last", "best"):
-        where = f"stages.{name}." if name else ""
         raise UserError(f"{where}init_from={own.init_from}: there is no stage before it; give a checkpoint")
     return own

@@ -33,3 +33,13 @@ from sr.compose.spelling import spelled_out
 )
 def test_what_is_typed(command, typed, spelt):
     assert spelled_out(command, [typed]) == [spelt]
+
+
+def test_the_home_folder_is_meant_where_the_shell_leaves_its_sign(monkeypatch, tmp_path):
+    home = tmp_path / "my home"
+    (home / "pictures").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    assert spelled_out("train", ["data.root=~/pictures"]) == [f"data.root='{home}/pictures'"]
+    monkeypatch.setenv("HOME", "/me")
+    assert spelled_out("train", ["data.root=[~/a,~/b]"]) == ["data.root=[/me/a,/me/b]"]
+    assert spelled_out("train", ["~callbacks.ema", "data.root=a~/b"]) == ["~callbacks.ema", "data.root=a~/b"]

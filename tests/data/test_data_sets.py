@@ -230,6 +230,15 @@ def test_folder_holds_out_the_same_share_each_time_and_says_so(
         split_by_name([ImagePair("a", Path("a.png"))], 0.1)
 
 
+def test_lr_in_a_folder_within_is_told_with_what_to_type(
+    folder: Callable[..., Folder], tmp_path: Path, write: Write
+) -> None:
+    write(tmp_path / "HR/0.png", 0)
+    write(tmp_path / "LR/a/0.png", 0, 20, 24)
+    with pytest.raises(UserError, match=r"wanted is data\.train_lr=.*LR/a"):
+        folder(root=None, train=tmp_path / "HR", train_lr=tmp_path / "LR", val=tmp_path / "HR").check("fit")
+
+
 def test_held_out_images_that_are_all_copies_are_told_with_what_to_type(folder: Callable[..., Folder]) -> None:
     (held_out,), (first, *_) = folder().val_pairs(), folder().train_pairs()
     first.hr.write_bytes(held_out.hr.read_bytes())

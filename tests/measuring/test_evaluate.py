@@ -315,3 +315,8 @@ def test_an_empty_variable_of_the_shell_names_no_checkpoint(command):
     for script, word in (("evaluate.py", "checkpoint="), ("compare.py", "runs="), ("measure.py", "reference=")):
         refused = command(script, word, folder="refused")
         assert refused.code == 1 and f"{word}: nothing stands behind the =" in refused.err, refused
+
+
+def test_no_set_to_measure_on_is_refused(command):
+    done = command("evaluate.py", "model=bicubic", "scale=2", "benchmarks=[]")
+    assert done.code == 1 and "benchmarks=[]: name at least one set" in done.err, done
