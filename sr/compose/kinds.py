@@ -34,11 +34,13 @@ def kind_wanted(typed: str, command: str) -> str:
     """What kind of value a key takes that was given one of another kind; empty where it is a plain one."""
     key, _, value = typed.partition("=")
     hint = _hint(key, command)
-    if value == "null" or hint is None:
+    if hint is None:
         return ""
     if get_origin(hint) is list and value[:1] != "[":
-        default = getattr(SCHEMAS[command](), key)
-        return f"a list is wanted here, {key}=[{','.join(map(str, default or [value]))}]"
+        items = getattr(SCHEMAS[command](), key) or ([] if value == "null" else [value])
+        return f"a list is wanted here, {key}=[{','.join(map(str, items))}]"
+    if value == "null":
+        return ""
     if is_dataclass(hint):
         return f"it is not set as a whole: type {some([f'{key}.{f.name}=...' for f in fields(hint)])}"
     return f"names with settings are wanted here, {key}={{name: ...}}" if get_origin(hint) is dict else ""

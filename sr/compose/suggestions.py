@@ -50,6 +50,7 @@ ELSEWHERE = {  # keys of BasicSR, KAIR, mmagic and others -> how the same is typ
     **dict.fromkeys(("grad_clip", "use_grad_clip", "gradient_clip"), "trainer.gradient_clip_val"),
     **dict.fromkeys(("gradient_accumulation_steps", "accumulate_grad_batches"), "accumulate"),
     "degradation_type": "degradation",
+    "logger.wandb.mode": "logger (csv: no W&B); WANDB_MODE=offline in the environment, W&B without a network",
 }  # fmt: skip
 
 TAKING = (
@@ -156,10 +157,10 @@ def _instead_of(name: str, typed: str, valid: Sequence[str]) -> str:
     parent, _, last = name.rpartition(".")
     if parent in valid and (longer := [k for k in valid if k.startswith(f"{parent}.") and k.endswith(f"_{last}")]):
         return f"Did you mean {' or '.join(longer)}?"  # data.lr: data.train_lr
-    if (here := ELSEWHERE.get(typed.rpartition(".")[2].lower()) or ELSEWHERE.get(last.lower())) and here.partition(" ")[
-        0
-    ].partition(".")[0] in valid:
-        return f"Here it is {here}"
+    for words in (typed.rpartition(".")[2], last, name):
+        here = ELSEWHERE.get(words.lower(), "")
+        if re.split("[ .,]", here)[0] in valid:
+            return f"Here it is {here}"
     beside = [k for k in valid if parent and k.rpartition(".")[0] == parent]
     if hint := nearest(name, beside or valid).strip():
         return hint

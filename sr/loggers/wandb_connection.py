@@ -7,7 +7,10 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from sr.errors import UserError
+
 CONNECT_SECONDS = 3.0
+MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")  # of W&B
 
 
 def connection() -> tuple[str, str]:
@@ -15,7 +18,7 @@ def connection() -> tuple[str, str]:
 
     WANDB_MODE is followed, but online needs a key all the same: W&B would ask for it.
     """
-    asked = os.environ.get("WANDB_MODE", "").lower()
+    asked = asked_mode()
     if asked == "disabled":
         return asked, ""
     if asked in ("offline", "dryrun"):
@@ -28,6 +31,18 @@ def connection() -> tuple[str, str]:
     if not _answers(address):
         return "offline", f"{address.hostname} does not answer"
     return asked if asked == "shared" else "online", ""
+
+
+def asked_mode() -> str:
+    """WANDB_MODE; "" where it is not set.
+
+    Raises:
+        UserError: W&B knows no such mode.
+    """
+    asked = os.environ.get("WANDB_MODE", "").lower()
+    if asked and asked not in MODES:
+        raise UserError(f"WANDB_MODE={asked}: there are {', '.join(MODES)}. Without W&B: logger=csv")
+    return asked
 
 
 def _answers(address: SplitResult) -> bool:

@@ -17,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from sr.errors import reason
 from sr.loggers.run_facts import at_step, code_version, completed
-from sr.loggers.wandb_connection import connection
+from sr.loggers.wandb_connection import asked_mode, connection
 from sr.loggers.wandb_stages import WandbStages
 
 log = logging.getLogger(__name__)
@@ -70,6 +70,7 @@ class WandbRun(WandbLogger):
     def __init__(
         self, folder: Path, settings: Mapping[str, Any], artifact_mb: float | None, upload_seconds: float
     ) -> None:
+        asked_mode()  # refused now, not when the run begins
         super().__init__(save_dir=folder, log_model=False, **settings)
         self.folder, self.settings, self.upload_seconds = folder, settings, upload_seconds
         self.callbacks: list[L.Callback] = [WandbStages(self, folder, artifact_mb)]

@@ -14,6 +14,7 @@ from sr.models.base import Reads, SuperResolver
 from sr.runs import torch_file
 from sr.runs.config import upgraded
 from sr.runs.construct import construct
+from sr.runs.record import recorded
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,10 @@ def locate(path: str | Path) -> Path:
         runs = sorted(found.glob("**/checkpoints/last.ckpt"), key=lambda p: p.stat().st_mtime)
     except (OSError, ValueError) as error:  # a name that no file can have
         raise UserError(f"checkpoint {path} cannot be looked for: {reason(error)}") from error
+    if not runs and recorded(found):
+        raise UserError(
+            f"checkpoint {path}: a run without {found / 'checkpoints' / 'last.ckpt'}, so there are no weights"
+        )
     if not runs:
         raise UserError(
             f"checkpoint {path}: there is no such file{_beside(found)}. Give a .ckpt file, a run folder "

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sr.compose.suggestions import ELSEWHERE
+from sr.compose.suggestions import ELSEWHERE, no_such_key
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = sorted(p.stem for p in (ROOT / "conf/model").glob("*.yaml"))
@@ -62,6 +62,7 @@ def test_every_model_composes(command, model):
         ("stepz=3", "Did you mean steps"),
         ("frozen=head", "error: frozen=head: a list is wanted here, frozen=[head]"),
         ("~callbacks", "error: ~callbacks: for none of them type callbacks=[]"),
+        ("crop_border=4", "Here it is protocols, for example protocols=[y,rgb]"),
         ("~budget", "error: ~budget: one of the group is needed. There are hour"),
         ("--resume", "error: sr train: there is no flag --resume: type resume=..."),
         ("--lr=1e-4", "error: sr train: there is no flag --lr: type optimizer.lr=1e-4"),
@@ -108,6 +109,10 @@ def test_a_wrong_word_is_refused_with_the_nearest_right_one_and_nothing_else(com
     assert outcome.code == 1 and hint in outcome.err and outcome.err.startswith("error: "), outcome
     assert len(outcome.err.splitlines()) == 1 and "Hydra" not in outcome.err and "HYDRA" not in outcome.err, outcome
     assert not (outcome.folder / "checkpoints").exists()
+
+
+def test_wandbs_own_word_for_its_mode_is_answered():
+    assert "WANDB_MODE=offline" in no_such_key("logger.wandb.mode", "logger.wandb.mode", ["logger", "logger.wandb"])
 
 
 def test_what_a_key_of_another_toolbox_is_called_here_exists(command):

@@ -47,7 +47,9 @@ def test_several_values_are_a_list_only_where_a_list_is_taken(command, typed, ad
         ("train", "stages=abc", "names with settings are wanted here, stages={name: ...}"),
         ("train", "zoo=abc", "zoo.dir=..., zoo.download=..."),
         ("train", "steps=many", ""),
-        ("train", "frozen=null", ""),
+        ("train", "frozen=null", "a list is wanted here, frozen=[]"),
+        ("train", "stages=null", ""),
+        ("evaluate", "benchmarks=null", "a list is wanted here, benchmarks=[bundled]"),
         ("train", "optimizer.lr=abc", ""),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 import small_runs
 
 from sr.comparison.rows import price
+from sr.errors import UserError
 from sr.loggers import wandb_connection, wandb_log, wandb_logger
 from sr.loggers.run_facts import code_version, run_facts
 
@@ -208,6 +209,9 @@ def test_the_mode_follows_from_environment_key_and_server(alone, monkeypatch, tm
         assert mode()[0] == "offline"
         monkeypatch.delenv("WANDB_MODE")
     assert mode() == ("offline", "127.0.0.1 does not answer")
+    monkeypatch.setenv("WANDB_MODE", "nonsense")
+    with pytest.raises(UserError, match="WANDB_MODE=nonsense: there are online, offline"):
+        wandb_log.WandbRun(tmp_path, {}, None, 1.0)
 
 
 def test_a_key_that_is_none_is_told(alone, monkeypatch, tmp_path, kept, caplog):

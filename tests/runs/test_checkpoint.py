@@ -8,6 +8,7 @@ import torch
 from sr.errors import UserError
 from sr.models.edsr import EDSR
 from sr.runs import checkpoint
+from sr.runs.record import record
 
 NODE = {"_target_": "sr.models.edsr.EDSR", "scale": 2, "num_blocks": 1, "channels": 4, "res_scale": 1.0}
 
@@ -78,6 +79,9 @@ def test_a_folder_of_runs_means_its_newest(tmp_path, caplog):
     assert checkpoint.locate(tmp_path) == tmp_path / "b/checkpoints/last.ckpt"
     assert "of its 3 runs the newest" in caplog.text
     with pytest.raises(UserError, match="no such file"):
+        checkpoint.locate(tmp_path / "d")
+    record(tmp_path / "d", "failed")
+    with pytest.raises(UserError, match=r"d: a run without .*last.ckpt, so there are no weights"):
         checkpoint.locate(tmp_path / "d")
 
 
