@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 torch.set_num_threads(1)
+TURNS = "the ways in turns, the median of each"
 
 
 def machine() -> str:
-    """The processor and the versions that a table was measured with."""
+    """The processor and the versions that a table was measured with, and how."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
@@ -22,7 +23,7 @@ def machine() -> str:
     name = names[0] if names else platform.processor() or platform.machine()
     return (
         f"{name}, {platform.system()}, Python {platform.python_version()}, torch {torch.__version__}, "
-        f"NumPy {np.__version__}; one thread, process CPU time, the ways in turns, the median of each"
+        f"NumPy {np.__version__}; one thread, CPU time of the process"
     )
 
 

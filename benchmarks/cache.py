@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from beside import in_turns, machine, table
+from beside import TURNS, in_turns, machine, table
 from PIL import Image
 from skimage import data
 
@@ -56,7 +56,8 @@ def main() -> None:
         ways |= {f"x{scale}": build(scale) for scale in (2, 3, 4)}
         seconds = in_turns(ways, args.rounds)
     each = {name: 1e3 * s / args.images for name, s in seconds.items()}
-    print(f"# The decoded cache of {args.images} PNG of {args.size[1]}x{args.size[0]}, ms an image\n\n{machine()}.\n")
+    size = f"{args.size[1]}x{args.size[0]}"
+    print(f"# The decoded cache of {args.images} PNG of {size}, ms an image\n\n{machine()}; {TURNS}.\n")
     rows: list[list[object]] = [["decode, nothing else", f"{each['decode']:.1f}", "1"]]
     rows += [
         [f"cache of HR and LR x{s}", f"{each[f'x{s}']:.1f}", f"{each[f'x{s}'] / each['decode']:.2f}"] for s in (2, 3, 4)

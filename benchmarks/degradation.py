@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from beside import in_turns, machine, table
+from beside import TURNS, in_turns, machine, table
 from kornia.enhance import jpeg_codec_differentiable
 from kornia.filters import gaussian_blur2d
 from skimage import data
@@ -73,7 +73,7 @@ def main() -> None:
         seconds = in_turns(ways(scale, hr[: 2048 // scale * scale, : 2048 // scale * scale]), args.rounds)
         a_second = [CROPS / seconds[way] for way in ("ours", "theirs")]
         rows.append([f"x{scale}", *(f"{v:,.0f}" for v in a_second), f"{a_second[0] / a_second[1]:.1f}"])
-    print(f"# `degradation=blur_noise_jpeg`, crops of {PATCH} LR pixels a second\n\n{machine()}.\n")
+    print(f"# `degradation=blur_noise_jpeg`, crops of {PATCH} LR pixels a second\n\n{machine()}; {TURNS}.\n")
     print(table(["scale", "ours", "kornia, crop by crop", "times faster"], rows))
 
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from sr.data.images import Images
+from sr.data.joined import JoinedPairs
 from sr.data.module import SRDataModule
 from sr.data.pairs import ImagePair
-from sr.data.pairset import JoinedPairs, Pairs
+from sr.data.pairset import Pairs
 from sr.errors import UserError
 
 

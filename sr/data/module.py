@@ -173,17 +173,17 @@ class SRDataModule(Loaders):
             refuse_shared(self.images("train"), self.images("val"), self.check_leaks)
 
     def make_set(self, part: str) -> Pairs:
-        """Open one part: "train" and "val" are decoded into the cache, "test" is decoded on demand."""
+        """Open one part: "train" and "val" are decoded into the cache, "test" when it is verified."""
         pairs = {"train": self.train_pairs, "val": self.val_pairs, "test": self.test_pairs}[part]()
-        if part == "val":
-            pairs = pairs[: self.val_images]
+        pairs = pairs[: self.val_images] if part == "val" else pairs
         if not pairs:
             raise UserError(f"{self.name} has no images to {'train' if part == 'train' else 'measure'} on")
         return PairSet(
             pairs,
             scale=self.scale,
             degradation=self.degradation,
-            cache_dir=None if part == "test" else self.cache_dir,
+            cache_dir=self.cache_dir,
+            later=part == "test",
             label=f"{self.name} {part}",
             fixed=part != "train",
             check_pairs=self.check_pairs,

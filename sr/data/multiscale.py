@@ -6,9 +6,10 @@ from torch.utils.data import ConcatDataset
 
 from sr.data.batch import Batch
 from sr.data.images import Images
+from sr.data.joined import JoinedPairs
 from sr.data.loaders import Loaders
 from sr.data.module import SRDataModule
-from sr.data.pairset import JoinedPairs, Pairs
+from sr.data.pairset import Pairs
 from sr.data.sampling import MixedScales, WholeImages
 from sr.errors import UserError
 

@@ -1,10 +1,10 @@
 """Pixels of LR-HR pairs: whole images and aligned crops, whatever LR is (files, cached, or made on the fly)."""
 
 import hashlib
+import logging
 import os
-from bisect import bisect_right
+import shutil
 from collections.abc import Sequence
-from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,11 @@ from sr.data.cache import ImageStore
 from sr.data.images import DerivedImages, Images, LazyImages, packed, unpacked
 from sr.data.pairs import ImagePair, check_sizes
 from sr.degradation import Degradation
+from sr.errors import UserError
+from sr.imaging.image_errors import ImagesError
 
+log = logging.getLogger(__name__)
+ROOM = 0.25  # of what is free on its disk, the cache of a set that is only measured on may take
 Pixels = tuple[np.ndarray, np.ndarray, bool]  # LR, HR and whether HR is stored as grey
 Place = tuple[int, int, int, int]  # number of the pair, row and column of a crop in LR pixels, seed
 Part = tuple[int, int, int, int]  # top, left, bottom, right, in LR pixels
@@ -83,6 +87,7 @@ class PairSet(Pairs):
         scale: enlargement factor.
         degradation: makes LR from HR where there are no LR files.
         cache_dir: where decoded images are kept; None decodes on demand and writes nothing.
+        later: decode into the cache only when the set is verified, and on demand where there is little room for it.
         label: names the set in the progress bar and in the cache.
         check_pairs: refuse LR files that show something else than their HR.
         fixed: LR of a random degradation is drawn once for each image (seeded by its name), as measuring needs;
@@ -99,9 +104,12 @@ class PairSet(Pairs):
         label: str,
         fixed: bool,
         check_pairs: bool = True,
+        later: bool = False,
     ) -> None:
         check_sizes(pairs, scale)
         self.scale, self.degradation, self.label = scale, degradation, label
+        self._keep_in = Path(cache_dir) if cache_dir is not None and later else None
+        cache_dir = None if later else cache_dir
         self._to_check = check_pairs and cache_dir is None  # what is decoded on demand is looked at by `verify`
         self.names = [os.fsencode(p.name).decode(errors="replace") for p in pairs]
         self.paths = [p.hr for p in pairs]
@@ -152,10 +160,33 @@ class PairSet(Pairs):
         return [np.stack(list(lr.numpy()), -1) for lr in made]
 
     def verify(self) -> None:
+        if self._keep_in is not None:
+            try:
+                self._keep(self._keep_in)
+            except ImagesError:
+                raise
+            except (UserError, OSError) as error:  # no room, or no right to write: measuring does without
+                log.info("%s: decoded for each model anew: %s", self.label, error)
+            self._keep_in = None
         if self.lr is None or isinstance(self.lr, DerivedImages):
             self.hr.decode()
         elif self._to_check:
             report(decoded(self.hr, self.lr, self._hr_of, self.scale), self.label)
+        self._to_check = False
+
+    def _keep(self, cache_dir: Path) -> None:
+        """Decode into the cache, or read what is there."""
+        assert self.lr is not None
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        need = 4 * sum(h * w for images in (self.hr, self.lr) for h, w in map(images.size, range(len(images))))
+        if need > shutil.disk_usage(cache_dir).free * ROOM:
+            raise UserError(f"{cache_dir} has little room for {need / 2**30:.1f} GiB")
+        hr = ImageStore(self.hr, cache_dir, f"{self.label} HR")
+        made = isinstance(self.lr, DerivedImages)
+        lr = DerivedImages(hr, self._degrade, self.lr.key.removeprefix(">"), self.scale) if made else self.lr
+        self.hr, self.lr = hr, ImageStore(lr, cache_dir, f"{self.label} LR x{self.scale}")
+        if self._to_check and not made:
+            report(looked_at(hr, self.lr, self._hr_of, self.scale, cache_dir), self.label)
         self._to_check = False
 
     def digests(self) -> dict[str, str]:
@@ -198,40 +229,3 @@ class PairSet(Pairs):
             (low, pixels[y * s : (y + size) * s, x * s : (x + size) * s], grey)
             for low, (pixels, grey), (_, y, x, _) in zip(lr, hr, places, strict=True)
         ]
-
-
-class JoinedPairs(Pairs):
-    """Several sets of pairs, one after the other."""
-
-    def __init__(self, parts: Sequence[Pairs]) -> None:
-        self.parts = list(parts)
-        self.names = [n for p in self.parts for n in p.names]
-        self.grids = [g for p in self.parts for g in p.grids]
-        self.paths = [f for p in self.parts for f in p.paths]
-        self._ends = list(accumulate(len(p) for p in self.parts))
-
-    def _find(self, index: int) -> tuple[Pairs, int]:
-        part = bisect_right(self._ends, index)
-        return self.parts[part], index - (self._ends[part - 1] if part else 0)
-
-    def verify(self) -> None:
-        for part in self.parts:
-            part.verify()
-
-    def digests(self) -> dict[str, str]:
-        return {name: digest for part in self.parts for name, digest in part.digests().items()}
-
-    def stored(self) -> list[Stored] | None:
-        parts = [part.stored() for part in self.parts]
-        return None if None in parts else [stored for part in parts for stored in part or ()]
-
-    def whole(self, index: int) -> Pixels:
-        pairs, i = self._find(index)
-        return pairs.whole(i)
-
-    def crops(self, places: Sequence[Place], size: int) -> list[Pixels]:
-        found: dict[int, Pixels] = {}
-        for part in self.parts:
-            own = {n: (i, *p[1:]) for n, p in enumerate(places) for pairs, i in [self._find(p[0])] if pairs is part}
-            found |= zip(own, part.crops(list(own.values()), size), strict=True)
-        return [found[n] for n in range(len(places))]

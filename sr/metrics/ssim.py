@@ -8,6 +8,7 @@ Source: Z. Wang et al., "Image Quality Assessment: From Error Visibility to Stru
 """
 
 import functools
+import itertools
 import math
 
 import numpy as np
@@ -23,7 +24,7 @@ SIGMA = 1.5
 _RADIUS = WINDOW // 2
 _RAW = [math.exp(-((k - _RADIUS) ** 2) / (2 * SIGMA**2)) for k in range(WINDOW)]
 _WEIGHTS = [w / sum(_RAW) for w in _RAW]
-_STRIP = 2**15  # pixels worked on at once
+TILE = 64, 512  # values of the map, down and across, that are worked on at once
 
 
 @functools.lru_cache(maxsize=64)
@@ -64,12 +65,12 @@ def _similarity(a: Tensor, b: Tensor, dims: tuple[int, ...], data_range: float) 
 
 
 def _on_host(a: np.ndarray, b: np.ndarray, dims: tuple[int, ...], data_range: float) -> float:
-    """`_similarity` of one image, in place and in strips that stay in the processor's cache."""
+    """`_similarity` of one image, in place and in tiles that stay in the processor's cache."""
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    rows, total, entries = a.shape[-2] - WINDOW + 1, 0.0, 0
-    strip = max(16, _STRIP // a[..., 0, :].size)
-    for top in range(0, rows, strip):
-        x, y = (v[..., top : min(rows, top + strip) + WINDOW - 1, :] for v in (a, b))
+    (rows, columns), total, entries = (side - WINDOW + 1 for side in a.shape[-2:]), 0.0, 0
+    for top, left in itertools.product(range(0, rows, TILE[0]), range(0, columns, TILE[1])):
+        inner = slice(top, top + TILE[0] + WINDOW - 1), slice(left, left + TILE[1] + WINDOW - 1)
+        x, y = (v[(..., *inner)] for v in (a, b))
         moments = np.empty((4, *x.shape), np.float32)
         x, y = x.astype(np.float32), y.astype(np.float32)
         np.add(x, y, out=moments[0])

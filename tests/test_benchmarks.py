@@ -1,0 +1,31 @@
+"""Each benchmark runs, at toy sizes, and prints a whole table."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOY = {
+    "cache": ["--size", "40", "50", "--images", "2", "--rounds", "1"],
+    "degradation": ["--rounds", "1"],
+    "evaluate": ["--size", "80", "90", "--images", "2"],
+    "metrics": ["--size", "60", "72", "--rounds", "1"],
+    "resize": ["--size", "24", "36", "--rounds", "1"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TOY)
+def test_prints_a_table(root: Path, name: str) -> None:
+    script = root / "benchmarks" / f"{name}.py"
+    run = subprocess.run([sys.executable, script, *TOY[name]], capture_output=True, text=True, cwd=root)
+    assert run.returncode == 0, run.stderr
+    rows = [line for line in run.stdout.splitlines() if line.startswith("|")]
+    assert len(rows) > 3 and len({row.count("|") for row in rows}) == 1
+
+
+@pytest.mark.parametrize("name", TOY)
+def test_its_table_is_kept(root: Path, name: str) -> None:
+    assert (root / f"benchmarks/{name}.md").read_text().count("|") > 9
+    assert f"[{name}.py]({name}.md)" in (root / "benchmarks/README.md").read_text()
