@@ -119,6 +119,7 @@ class Loaders(L.LightningDataModule):
             dataset,
             batch_size=None,  # a dataset's item is a whole batch already
             sampler=sampler,
+            collate_fn=_as_it_is,
             num_workers=self._workers(),
             pin_memory=on_gpu,
             persistent_workers=self._workers() > 0,
@@ -179,6 +180,11 @@ class Loaders(L.LightningDataModule):
         """uint8 -> float32 in [0, 1], on the device: a quarter of the bytes travel. HR to measure with stays uint8."""
         measuring = self.trainer is not None and not self.trainer.training
         return self.to_float(batch, batch.lr.device, measuring) if isinstance(batch, Batch) else batch
+
+
+def _as_it_is(batch: Any) -> Any:
+    """Else torch looks at each name of a batch."""
+    return batch
 
 
 def _unit(x: Tensor) -> Tensor:

@@ -28,6 +28,8 @@ MODEL_HOOKS = (
     "configure_gradient_clipping", "lr_scheduler_step",
 )  # fmt: skip
 
+TRANSFER_HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
+
 
 class EachBatch(L.Callback):
     """A callback that acts on every micro-batch, also where Lightning sees only every so many."""
@@ -115,6 +117,7 @@ class Stepper:
         ]
         mixed = isinstance(trainer.precision_plugin, MixedPrecision)
         self.device_type = trainer.strategy.root_device.type if mixed else None
+        self.transfer = [self._batch_hook(name) for name in TRANSFER_HOOKS]
         self.waited = 0.0  # seconds for data, since they were last taken note of
 
     def take(self, batch: Any) -> Tensor:
@@ -137,6 +140,8 @@ class Stepper:
             seen += 1
         if seen > 1:
             self._count(seen - 1, steps - 1)
+        if (results := self.trainer._results) is not None:
+            results.batch = None  # else each value that is logged looks at each name of it
         return loss
 
     def _room(self) -> int:
@@ -168,8 +173,14 @@ class Stepper:
         self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch = fetcher.done
         if getattr(getattr(batch, "lr", None), "dtype", None) != torch.uint8:  # bytes are no floats to convert
             batch = self.trainer.precision_plugin.convert_input(batch)
-        batch = self.model._on_before_batch_transfer(batch, dataloader_idx=0)
-        return self.trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+        before, to_device, after = self.transfer
+        return after(to_device(before(batch, 0), self.trainer.strategy.root_device, 0), 0)
+
+    def _batch_hook(self, name: str) -> Any:
+        """The data module's, if it has one of its own, else the model's: as Lightning chooses, each time anew."""
+        data = getattr(self.trainer, "datamodule", None)
+        own = data is not None and is_overridden(name, data, L.LightningDataModule)
+        return getattr(data if own else self.model, name)
 
     def _count(self, batches: int, steps: int) -> None:
         """Tell Lightning of the micro-batches and steps that it has not seen."""
