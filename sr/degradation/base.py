@@ -12,7 +12,7 @@ from sr.degradation.fingerprint import fingerprint
 from sr.degradation.randomness import Randomness
 from sr.degradation.step import Step, seed_of
 from sr.errors import UserError
-from sr.imaging.banded import filtered, of_matrix, product
+from sr.imaging.banded import Band, filtered, of_matrix, product
 
 Spans = Sequence[tuple[int, int]]  # of one side: see `Degradation.spans`
 AT_MOST = 1024  # pixels a side of what steps in a row are made one filter for: its matrix grows with the square
@@ -141,7 +141,7 @@ class Degradation:
 
     def _filtered(self, number: int, end: int, x: Tensor, seed: int, rows: Spans, columns: Spans) -> Tensor:
         """The steps up to `end` on one image (1, 3, H, W), as one filter along each side."""
-        found: dict[tuple[tuple[int, int, int], ...], np.ndarray] = {}  # often the same for both sides
+        found: dict[tuple[tuple[int, int, int], ...], list[Band]] = {}  # often the same for both sides
         sides = []
         for spans in (rows[number : end + 1], columns[number : end + 1]):
             cuts = tuple(
@@ -153,12 +153,10 @@ class Degradation:
                     self.steps[k].line(n, Randomness([seed], k))[start:stop]
                     for k, (n, start, stop) in enumerate(cuts, number)
                 ]
-                found[cuts] = reduce(lambda whole, line: product(line, whole), lines)
+                found[cuts] = of_matrix(reduce(lambda whole, line: product(line, whole), lines))
             sides.append(found[cuts])
-        if x.dtype == torch.uint8:
-            sides[1] = sides[1] / np.float32(255)
-        y = filtered(x[0].numpy(), 1, of_matrix(sides[0]), np.float32)
-        return torch.from_numpy(filtered(y, 2, of_matrix(sides[1]), np.float32))[None]
+        y = filtered(filtered(x[0].numpy(), 1, sides[0], np.float32), 2, sides[1], np.float32)
+        return torch.from_numpy(y / np.float32(255) if x.dtype == torch.uint8 else y)[None]
 
     def _step(
         self, number: int, x: Tensor, seeds: Sequence[int], rows: Sequence[Spans], columns: Sequence[Spans]

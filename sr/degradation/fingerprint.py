@@ -20,7 +20,7 @@ import torch
 from sr.errors import UserError
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None), type(...), range, slice)
-_NAMED = (torch.dtype, torch.device, np.dtype, BuiltinFunctionType, np.ufunc, enum.Enum)
+_NAMED = (torch.dtype, torch.device, np.dtype, np.ufunc, enum.Enum)
 _HIDDEN = (random.Random,)  # objects with a state of which their attributes say nothing
 _NOT_CODE = {"__doc__", "__module__", "__dict__", "__weakref__", "__annotations__", "__firstlineno__", "__qualname__"}
 _NOT_CODE |= {"__static_attributes__", "__abstractmethods__", "_abc_impl", "__parameters__", "__orig_bases__"}
@@ -56,6 +56,10 @@ class _Description:
         yield type(x).__qualname__.encode()
         if isinstance(x, _NAMED):
             yield str(x).encode()
+        elif isinstance(x, BuiltinFunctionType):  # whose text may be an address, another one in each process
+            yield f"{x.__module__} {x.__qualname__}".encode()
+            if not isinstance(x.__self__, ModuleType | type | None):
+                yield from self.of(x.__self__, where, strict)
         elif isinstance(x, np.generic | np.ndarray | torch.Tensor):
             yield from self._numbers(x, where)
         elif isinstance(x, str | Path):

@@ -2,13 +2,14 @@
 
 import importlib
 import random
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -16,7 +17,17 @@ import torch
 from PIL import Image
 
 from sr.data.folder import Folder
-from sr.degradation import Degradation, MatlabBicubic, Step
+from sr.degradation import (
+    Degradation,
+    GaussianBlur,
+    GaussianNoise,
+    Jpeg,
+    MatlabBicubic,
+    MotionBlur,
+    PoissonNoise,
+    Step,
+)
+from sr.degradation.fingerprint import _Description
 from sr.errors import UserError
 
 MODULE = '''
@@ -126,6 +137,27 @@ def test_own_code_counts_and_the_rest_of_its_module_does_not(
     assert before in MODULE
     first = module(MODULE).Dim().key
     assert (module(MODULE.replace(before, after)).Dim().key == first) == same
+
+
+def test_no_address_makes_the_key() -> None:
+    """It would be another one in each process, and LR be made anew each time."""
+    bundled = [
+        GaussianBlur(),
+        MotionBlur(),
+        MatlabBicubic(2),
+        GaussianNoise(),
+        PoissonNoise(),
+        Jpeg(),
+        Holds(Kept.__new__),
+    ]
+    for step in bundled:
+        for part in _Description((Step,)).of(step, "step"):
+            assert not re.search(rb" at 0x[0-9a-f]{6}", part), (step, part)
+    assert Holds([1].count).key == Holds([1].count).key != Holds([2].count).key
+
+
+class Kept(NamedTuple):
+    number: int
 
 
 @pytest.mark.slow
