@@ -67,7 +67,8 @@ def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
             f"file ({reason(error)}). Ask its author for a state dict: torch.save(model.state_dict(), ...)"
         ) from error
     except Exception as error:  # torch's readers raise whatever damage leads them to
-        raise UserError(f"{path} cannot be read as weights ({reason(error)}). Is it complete?") from error
+        told = reason(error).partition(". ")[0]  # torch goes on with what may be the matter
+        raise UserError(f"{path} cannot be read as weights ({told}). Is it complete?") from error
     if not intact and not known_intact:
         log.info(f"note: {path} holds no checksums; whether it is as it was written is not known")
     bounded(content, path)
