@@ -30,6 +30,11 @@ def refuse_meaningless(command: str, words: Words) -> None:
             run needs is taken away.
     """
     single = single_groups(command)
+    if command in ("evaluate", "compare") and "seed" in words:
+        raise UserError(
+            f"seed= changes nothing in {command}: a random degradation of an image that is measured is drawn by the "
+            "image's name, so that all models see the same LR. Leave it out"
+        )
     for word in words:
         key, equals, value = word.text.partition("=")
         if equals and not value.strip("'\" "):

@@ -75,8 +75,8 @@ def _entries(cfg: DictConfig) -> list[Entry]:
     if weights and cfg.model is not None:
         raise UserError(f"model={_chosen()}: leave model= out beside weights=, the files tell their architecture")
     entries = weights_entries(cfg, cfg.scale)
-    for path in paths:
-        content = checkpoint.read(path)
+    contents = [checkpoint.read(path) for path in paths]
+    for path, content in zip(paths, contents, strict=True):
         model = checkpoint.build(content, path)
         if cfg.scale and cfg.scale not in model.scales:
             scales = ", ".join(map(str, model.scales))
@@ -86,7 +86,8 @@ def _entries(cfg: DictConfig) -> list[Entry]:
                 f"model={_chosen()}: checkpoint {path} is of {content['sr']['name']}; leave model= out, a checkpoint "
                 "knows its architecture"
             )
-        name = _unique(content["sr"]["name"], path, [e.name for e in entries])
+        alike = [c for c in contents if c["sr"]["name"] == content["sr"]["name"]]
+        name = _unique(content["sr"]["name"], path, [e.name for e in entries], len(alike) > 1)
         entries.append(Entry(name, model, paper_of(content["sr"])))
     return entries
 
@@ -116,11 +117,9 @@ def _chosen() -> str:
     return str(HydraConfig.get().runtime.choices["model"])
 
 
-def _unique(name: str, path: str, taken: list[str]) -> str:
-    """The model's name; with the run's folder where two checkpoints share it."""
-    if name not in taken:
-        return name
-    run = Path(path).resolve()
-    run = run.parents[1] if run.is_file() else run
-    longer = f"{name}:{run.name}"
-    return longer if longer not in taken else f"{longer}:{len(taken) + 1}"
+def _unique(name: str, path: str, taken: list[str], shared: bool) -> str:
+    """The model's name; where several checkpoints share it, with the run's folder, or the file in it that is typed."""
+    place = Path(path).resolve()
+    own = f"{place.parent.parent.name}:{place.stem}" if place.is_file() else place.name
+    label = f"{name}:{own}" if shared or name in taken else name
+    return label if label not in taken else f"{label}:{len(taken) + 1}"

@@ -15,6 +15,7 @@ from sr.scores.score import identical_note
 from sr.scores.text import legend
 from sr.sweeps.ablation import Ablation, Column
 from sr.sweeps.lines import PLUS, Line, table_metrics
+from sr.training.same_data import SETS
 
 NAMED = 3  # settings of one line that are named; of more there is only the number
 
@@ -88,6 +89,8 @@ def _alike(lines: Sequence[Line]) -> list[str]:
             if run.status == "damaged":
                 continue
             config = {key: value for key, value in flat(run.config).items() if declared_key(key).result}
-            found.setdefault(repr(sorted(config.items())), {})[line.label] = None
+            sets = run.folder / SETS  # the images themselves: places of files tell nothing
+            trained_on = sets.read_text() if sets.is_file() else ""
+            found.setdefault(repr(sorted(config.items())) + trained_on, {})[line.label] = None
     groups = dict.fromkeys(" and ".join(labels) for labels in found.values() if len(labels) > 1)
     return [f"note: {labels} are one and the same training: their configs are equal" for labels in groups]

@@ -122,11 +122,11 @@ def test_several_checkpoints_stand_side_by_side_with_and_without_self_ensemble(c
     plain = command("evaluate.py", *typed, folder="plain")
     assert plain.code == 0, plain
     names = list(dict.fromkeys(r["model"] for r in results(plain.folder)))
-    assert names[:2] == ["bicubic", "ecbsr_m4c8"] and len(names) == 3
+    assert names == ["bicubic", "ecbsr_m4c8:trained:best", "ecbsr_m4c8:trained"]
     assert [r["protocol"] for r in results(plain.folder)][:2] == ["rgb", "y"]
     averaged = command("evaluate.py", *typed, "self_ensemble=true", folder="averaged")
     assert averaged.code == 0, averaged
-    assert [r["model"] for r in results(averaged.folder)][2] == "ecbsr_m4c8+"
+    assert [r["model"] for r in results(averaged.folder)][2] == "ecbsr_m4c8:trained:best+"
     assert results(averaged.folder)[2]["psnr"] != results(plain.folder)[2]["psnr"]
 
 
@@ -320,3 +320,8 @@ def test_an_empty_variable_of_the_shell_names_no_checkpoint(command):
 def test_no_set_to_measure_on_is_refused(command):
     done = command("evaluate.py", "model=bicubic", "scale=2", "benchmarks=[]")
     assert done.code == 1 and "benchmarks=[]: name at least one set" in done.err, done
+
+
+def test_a_seed_that_would_change_nothing_is_refused(command, run):
+    outcome = command("evaluate.py", f"checkpoint={run}", "degradation=blur_noise_jpeg", "seed=5")
+    assert outcome.code == 1 and "seed= changes nothing in evaluate" in outcome.err, outcome

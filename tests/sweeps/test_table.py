@@ -184,6 +184,11 @@ def test_lines_whose_configs_are_equal_are_told(tmp_path):
         made.config.update(seed=made.seed, optimizer={"lr": lr}, data_dir=str(made.folder))
     told = "A and B are one and the same training: their configs are equal"
     assert told in write(runs, tmp_path, ablation(), {}, "command")
+    for made in runs:
+        (made.folder / "sets.json").write_text(str(made in runs[:2]))
+    assert "same training" not in write(runs, tmp_path, ablation(), {}, "command"), "of other images"
+    for made in runs:
+        (made.folder / "sets.json").unlink()
     runs[1].config["seed"] = runs[0].config["seed"] = 7  # of no seed of the other's
     assert "same training" not in write(runs, tmp_path, ablation(), {}, "command")
 
