@@ -6,6 +6,7 @@ The alternatives draw image and place for a whole batch at once and copy crops o
 without flips, with flips and turns as numpy views, and with those by albumentations.
 """
 
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from sr.data.augment import turned
 from sr.data.bundled import Bundled
 from sr.data.device import on_device
 
-BATCH, BATCHES, PATCH = 16, 20, 48
+BATCH, PATCH = 16, 48
 
 
 class Maps:
@@ -64,7 +65,11 @@ class Maps:
 
 def main() -> None:
     """Print the table."""
-    rows = []
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batches", type=int, default=20, help="of each way and round")
+    parser.add_argument("--rounds", type=int, default=15)
+    typed = parser.parse_args()
+    batches, rows = typed.batches, []
     with tempfile.TemporaryDirectory() as scratch:
         for scale in (2, 4):
             data = Bundled(scale=scale, patch_size=PATCH, batch_size=BATCH, seed=0, cache_dir=Path(scratch) / "cache")
@@ -73,7 +78,7 @@ def main() -> None:
             device, count = on_device(host, torch.device("cpu")), [0]
 
             def ours(patches: object, count: list[int] = count) -> None:
-                for _ in range(BATCHES):
+                for _ in range(batches):
                     count[0] += BATCH
                     patches[list(range(count[0], count[0] + BATCH))]  # type: ignore[index]
 
@@ -81,12 +86,12 @@ def main() -> None:
                 "ours, host": lambda host=host: ours(host),
                 "ours, device": lambda device=device: ours(device),
                 **{
-                    how: lambda how=how, maps=maps: [maps.batch(how) for _ in range(BATCHES)]
+                    how: lambda how=how, maps=maps: [maps.batch(how) for _ in range(batches)]
                     for how in ("plain", "views", "albumentations")
                 },
             }
-            seconds = in_turns(ways, rounds=15)
-            rows.append([f"x{scale}", *(f"{BATCH * BATCHES / s:,.0f}" for s in seconds.values())])
+            seconds = in_turns(ways, rounds=typed.rounds)
+            rows.append([f"x{scale}", *(f"{BATCH * batches / s:,.0f}" for s in seconds.values())])
     print(f"# Crops a second: batches of {BATCH}, LR {PATCH}x{PATCH}, the bundled photos\n")
     print(f"{machine()}.\n")
     columns = ["scale", "host, with flips and turns", "device (the processor), with them", "memory map, without"]

@@ -20,7 +20,6 @@ from beside import machine, table
 from sr.data.bundled import Bundled
 from sr.models.espcn import ESPCN
 
-SHORT, LONG = 40, 4040
 TINY = ["model=espcn", "model.channels=[8,8]", "scale=2", "data=bundled", "patch_size=8", "batch_size=4", "loss=l1"]
 PLAIN = [*TINY, "logger=csv", "benchmarks=[]", "trainer=cpu", "val_every_steps=100000", "trainer.log_every_n_steps=20"]
 WAYS = {
@@ -61,16 +60,17 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--steps", type=int, nargs=2, default=[40, 4040], help="of the shorter and the longer run")
+    rounds, (short, long) = parser.parse_args().rounds, parser.parse_args().steps
     found: dict[str, list[float]] = {name: [] for name in ("bare loop", *WAYS)}
     with tempfile.TemporaryDirectory() as scratch:
         for number in range(rounds):
             cache = Path(scratch) / "cache"
-            bare(cache, SHORT)
-            found["bare loop"].append(1000 * bare(cache, LONG) / LONG)
+            bare(cache, short)
+            found["bare loop"].append(1000 * bare(cache, long) / long)
             for way, (name, typed) in enumerate(WAYS.items()):
-                seconds = [ours(Path(scratch) / f"{way}_{number}_{n}", typed, n) for n in (SHORT, LONG)]
-                found[name].append(1000 * (seconds[1] - seconds[0]) / (LONG - SHORT))
+                seconds = [ours(Path(scratch) / f"{way}_{number}_{n}", typed, n) for n in (short, long)]
+                found[name].append(1000 * (seconds[1] - seconds[0]) / (long - short))
     steps = {name: statistics.median(values) for name, values in found.items()}
     rows = [[name, f"{step:.2f}", f"{step - steps['bare loop']:+.2f}"] for name, step in steps.items()]
     print("# A training step of a small ESPCN x2, batch 4 of 8x8, milliseconds\n")

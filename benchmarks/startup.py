@@ -3,6 +3,7 @@
 Run it: OMP_NUM_THREADS=1 python benchmarks/startup.py > benchmarks/startup.md
 """
 
+import argparse
 import os
 import statistics
 import subprocess
@@ -26,6 +27,9 @@ def seconds(*arguments: str) -> float:
 
 def main() -> None:
     """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=8, help="the first is not counted")
+    rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as scratch:
         train = ["-m", "sr", "train", *TYPED, f"cache_dir={scratch}/cache"]
         ways = {
@@ -34,7 +38,7 @@ def main() -> None:
             "sr train --help": lambda _: seconds("-m", "sr", "train", "--help"),
         }
         found: dict[str, list[float]] = {name: [] for name in ways}
-        for number in range(8):
+        for number in range(rounds):
             for name, way in ways.items():
                 found[name].append(way(number))
     medians = {name: statistics.median(values[1:]) for name, values in found.items()}  # the first fills the caches

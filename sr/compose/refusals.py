@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence, Set
 from contextlib import suppress
-from itertools import pairwise
 from typing import Any
 
 from hydra._internal.utils import get_args_parser
@@ -64,7 +63,7 @@ def refuse_flags(command: str, arguments: Sequence[str]) -> None:
     """Raises a UserError for what begins with a dash and is no flag of Hydra's: what is typed is key=value."""
     known = get_args_parser()._option_string_actions
     keys = root(SCHEMAS[command])
-    for (before, word), after in zip(pairwise(["", *arguments]), [*arguments[1:], ""], strict=True):
+    for before, word, after in zip(["", *arguments], arguments, [*arguments[1:], ""], strict=False):
         flag, equals, value = word.partition("=")
         same = [option for option in known if option.startswith(flag)]
         if not flag.startswith("-") or before in TAKING or flag in known or len(same) == 1:

@@ -3,6 +3,7 @@
 import logging
 import time
 from contextlib import nullcontext
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as L
@@ -70,6 +71,10 @@ def one_at_a_time(trainer: L.Trainer, model: "TrainingLoops") -> str:
         ours = isinstance(callback, EachBatch) or type(callback).__module__.startswith("sr.")
         if not ours and (hook := next((h for h in CALLBACK_HOOKS if is_overridden(h, callback, L.Callback)), None)):
             return f"{type(callback).__name__} has the hook {hook}"
+    optimizer = getattr(model.training_setup.optimizer, "func", model.training_setup.optimizer)
+    closure = signature(optimizer.step).parameters.get("closure") if hasattr(optimizer, "step") else None
+    if closure is not None and closure.default is closure.empty:
+        return f"{getattr(optimizer, '__name__', optimizer)} computes the loss again within its step"
     from sr.models.loops import TrainingLoops
 
     if hook := next((h for h in (*MODEL_HOOKS, "training_step") if _changed(h, model, TrainingLoops)), None):

@@ -109,6 +109,13 @@ def test_a_run_goes_on_by_the_other_way_of_stepping(train, command, monkeypatch)
         assert same(end(whole.folder)[0], end(cut.folder)[0])
 
 
+def test_an_optimizer_that_computes_the_loss_itself(train):
+    typed = ["optimizer._target_=torch.optim.LBFGS", "~optimizer.betas"]
+    typed += ["~optimizer.eps", "~optimizer.weight_decay", "patch_size=8", "steps=3", "callbacks=[]"]
+    out = train("model=ecbsr_m4c8", *typed, folder="lbfgs").out
+    assert "one optimizer step at a time: LBFGS computes the loss again within its step" in out
+
+
 def test_lightning_is_passed_by_and_its_counts_are_exact(train):
     typed = [*ECBSR, "callbacks=[]", "+callbacks.count._target_=watching.Count"]
     out = train(*typed, folder="counted").out
