@@ -21,6 +21,7 @@ from sr.measuring.entries import paper_of, published_name, weights_entries
 from sr.metrics.lpips import ADDRESS, FILE, find_alexnet, lpips_of
 from sr.metrics.metric import Metric, get_metrics
 from sr.runs import checkpoint
+from sr.runs.config import flat
 from sr.runs.folder import Run, find_runs, is_run, read_run
 from sr.scores.text import aligned, write_csv
 from sr.whole import write_whole
@@ -51,7 +52,7 @@ def compare(cfg: DictConfig) -> None:
         now = [c for c in wanted if not _measured_later(c.key, sets, metrics)]
         found = filler.missing([line.row for line in select(known, now)])
 
-    notes = list(damaged)
+    notes = [*damaged, *_leaky(named)]
     if not any(s.metric == "lpips" for row in found for s in row.scores):
         notes.append(UNMEASURED if any(m.name == "lpips" for m in metrics) else NO_LPIPS)
     if sets and filler.lr:
@@ -111,6 +112,16 @@ def sources(cfg: DictConfig) -> list[Source]:
             "or several of them. What is there: ls outputs outputs/sweeps; sr zoo list"
         )
     return found
+
+
+def _leaky(named: Sequence[Source]) -> list[str]:
+    """What to say of runs that were allowed to validate on what they train on."""
+    runs = dict.fromkeys(s.run.folder for s in named if s.run and _unchecked(s.run))
+    return [f"{run}: trained with check_leaks=false, its figures may be of images that it trained on" for run in runs]
+
+
+def _unchecked(run: Run) -> bool:
+    return any(key.endswith("check_leaks") and value is False for key, value in flat(run.config).items())
 
 
 def _readable(found: Sequence[Source]) -> tuple[list[Source], list[str]]:

@@ -57,6 +57,35 @@ def ready(plan: Plan, resumed: Content | None, folder: Path) -> None:
             model.network = torch.compile(model.network)  # type: ignore[method-assign]
 
 
+def refuse_other_optimizers(plan: Plan, resumed: Content, folder: Path) -> None:
+    """Somebody else's checkpoint must train as its run says: what it tells of its optimizers would win over that.
+
+    Raises:
+        UserError: it has other settings.
+    """
+    stage = plan.stages[first_stage(plan.stages, resumed)]
+    optimizers = stage.setup.build_optimizers(stage.model.learnable())
+    schedules = [stage.setup.scheduler] + ([stage.setup.adversary.scheduler] if stage.setup.adversary else [])
+    stored = zip(resumed.get("optimizer_states", []), resumed.get("lr_schedulers", []), strict=False)
+    for optimizer, schedule, (state, rates) in zip(optimizers, schedules, stored, strict=False):
+        own = schedule(optimizer)
+        full = getattr(own, "base_lrs", [])
+        found = [("base_lrs", full, rates.get("base_lrs", full))]
+        for group, theirs in zip(optimizer.param_groups, state.get("param_groups", []), strict=False):
+            found += [
+                (key, value, theirs.get(key, value)) for key, value in group.items() if key not in ("params", "lr")
+            ]
+        for key, ours, other in found:
+            if (list(ours) if isinstance(ours, tuple) else ours) != (
+                list(other) if isinstance(other, tuple) else other
+            ):
+                raise UserError(
+                    f"the checkpoint in {folder} trains with {key}={other}, but what its run was composed of says "
+                    f"{ours}: somebody changed one of them. Its weights can be begun from: "
+                    f"{from_its_weights(folder, plan.words)}"
+                )
+
+
 def first_stage(stages: Sequence[Stage], resumed: Content | None) -> int:
     """The index of the stage that a run begins or goes on with.
 

@@ -42,6 +42,7 @@ def runs(command, tmp_path):
             "budget=smoke",
             "budget.test_middle=null",
             f"loss={loss}",
+            f"data.check_leaks={loss != 'l2'}",
         ]
         done = command("train.py", *typed, folder=f"sweep/{loss}")
         assert done.code == 0, done
@@ -60,6 +61,7 @@ def test_runs(command, runs, tmp_path):
     assert "| ecbsr_m4c8 loss=l1 | x2 | l1 |" in (done.folder / "table.md").read_text()
     assert r"ecbsr\_m4c8 loss=l1 & x2 & l1 &" in (done.folder / "table.tex").read_text()
     assert "No LPIPS: it needs alexnet" in done.out + done.err
+    assert re.findall(r"sweep/(\w+): trained with check_leaks=false", done.out) == ["l2"]
     shown = data(done)
     assert next(iter(shown["curves"])) == "val/psnr_y"
     assert [group["title"] for group in shown["crops"]] == ["Bundled x2: astronaut"]

@@ -33,6 +33,18 @@ def test_two_models(command, tmp_path):
     assert "| espcn | x2 |" in text and "to bicubic in the same round" in text and "threads" in text
 
 
+def test_figures_of_other_lr_are_not_reproduced_ones(command, tmp_path):
+    head = "model,dataset,scale,protocol,psnr,images"
+    rows = ["bicubic,Set5,2,y,33.69,5", "espcn,Set5,2,y_classic,36.5,5", "bicubic,Set14,2,y,27.0,14",
+            "espcn,Set14,2,y_classic,28.0,14"]  # fmt: skip
+    (tmp_path / "results.csv").write_text("\n".join([head, *rows]) + "\n")
+    done = command(
+        "measure.py", "model=espcn", "scale=2", "rounds=0", "receptive_field=false", f"results={tmp_path}/results.csv"
+    )
+    assert "Set14 x2" in done.out and "bicubic has 27.00 dB there, 30.24 in the papers" in done.out, done
+    assert table(done.folder)["espcn"]["reproduced_psnr"] == "36.50 / - / - / -"
+
+
 def test_a_model_of_another_size(command):
     done = command("measure.py", "model=espcn", "model.channels=[8,4]", "rounds=0", "receptive_field=false")
     assert done.code == 0, done

@@ -160,6 +160,23 @@ def test_other_images_are_refused_and_the_same_ones_may_lie_elsewhere(command, p
     assert found.code == 0 and "resuming at step 4 of 6" in found.out, found
 
 
+@pytest.mark.parametrize("key", ["initial_lr", "weight_decay", "base_lrs"])
+def test_somebody_elses_checkpoint_trains_as_its_run_says(run, command, key):
+    record = run / composed.RECORD
+    record.write_text("".join(line for line in record.open() if not line.startswith("signature:")))
+    last = run / "checkpoints/last.ckpt"
+    content = torch.load(last, weights_only=True)
+    group = content["lr_schedulers"][0] if key == "base_lrs" else content["optimizer_states"][0]["param_groups"][0]
+    honest, group[key] = group[key], [9.0] if key == "base_lrs" else 9.0
+    torch.save(content, last)
+    again = command("train.py", f"resume={run}", "steps=8")
+    assert again.code == 1 and f"trains with {key}=" in again.err and "init_from=" in again.err, again
+    group[key] = honest
+    torch.save(content, last)
+    again = command("train.py", f"resume={run}", "steps=8")
+    assert again.code == 0, again
+
+
 @pytest.mark.parametrize("value", ["${oc.env:HOME}", "${oc.decode:'{}'}", "${ hydra:runtime.cwd}"])
 def test_a_record_that_reads_more_than_itself_is_refused(tmp_path, value):
     content = {"format": 2, "words": [], "config": {"vgg_weights": value, "choices": {}}}
