@@ -11,7 +11,7 @@ import lightning.pytorch as L
 import torch
 
 from sr.callbacks import Checkpoints
-from sr.compose.words import pasted, path_word
+from sr.compose.words import path_word
 from sr.data.draws import STREAM
 from sr.errors import UserError, reason, user_error
 from sr.loggers import CsvLog
@@ -22,6 +22,7 @@ from sr.runs.config import plain
 from sr.runs.latest import LAST, resume_command
 from sr.training import compiling
 from sr.training.plan import Plan, Stage
+from sr.training.resumed import of_another_program
 from sr.training.stage_configs import never_validated
 from sr.whole import copy_whole
 from sr.zoo.load import beginning
@@ -55,35 +56,6 @@ def ready(plan: Plan, resumed: Content | None, folder: Path) -> None:
     if plan.cfg.compile:
         for model in dict.fromkeys(stage.model for stage in plan.stages):
             model.network = torch.compile(model.network)  # type: ignore[method-assign]
-
-
-def refuse_other_optimizers(plan: Plan, resumed: Content, folder: Path) -> None:
-    """Somebody else's checkpoint must train as its run says: what it tells of its optimizers would win over that.
-
-    Raises:
-        UserError: it has other settings.
-    """
-    stage = plan.stages[first_stage(plan.stages, resumed)]
-    optimizers = stage.setup.build_optimizers(stage.model.learnable())
-    schedules = [stage.setup.scheduler] + ([stage.setup.adversary.scheduler] if stage.setup.adversary else [])
-    stored = zip(resumed.get("optimizer_states", []), resumed.get("lr_schedulers", []), strict=False)
-    for optimizer, schedule, (state, rates) in zip(optimizers, schedules, stored, strict=False):
-        own = schedule(optimizer)
-        full = getattr(own, "base_lrs", [])
-        found = [("base_lrs", full, rates.get("base_lrs", full))]
-        for group, theirs in zip(optimizer.param_groups, state.get("param_groups", []), strict=False):
-            found += [
-                (key, value, theirs.get(key, value)) for key, value in group.items() if key not in ("params", "lr")
-            ]
-        for key, ours, other in found:
-            if (list(ours) if isinstance(ours, tuple) else ours) != (
-                list(other) if isinstance(other, tuple) else other
-            ):
-                raise UserError(
-                    f"the checkpoint in {folder} trains with {key}={other}, but what its run was composed of says "
-                    f"{ours}: somebody changed one of them. Its weights can be begun from: "
-                    f"{from_its_weights(folder, plan.words)}"
-                )
 
 
 def first_stage(stages: Sequence[Stage], resumed: Content | None) -> int:
@@ -144,12 +116,7 @@ def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -
         except (LookupError, TypeError, AttributeError, ValueError) as error:
             if user_error(error) or not trainer._checkpoint_connector._loaded_checkpoint:  # let go once it is restored
                 raise
-            again = pasted("train", [path_word("init_from", folder)])
-            raise UserError(
-                f"{checkpoint.locate(folder)} cannot be gone on with: what it says about the training, beside the "
-                f"weights, is damaged or of another program ({type(error).__name__}: {reason(error)}). Its weights can "
-                f"be begun from: {again}"
-            ) from error
+            raise of_another_program(folder, f"{type(error).__name__}: {reason(error)}") from error
         if going_on and resumed is not None and step >= stage.end:
             checkpoint.load_weights(
                 model, resumed["state_dict"], folder

@@ -17,8 +17,9 @@ from sr.runs.latest import LAST, latest, put_back, saved, set_aside
 from sr.runs.lock import claim, first_process
 from sr.scores.score import set_aside as set_aside_results
 from sr.training import build, final_scores, same_data
-from sr.training.fit import fit, ready, refuse_other_optimizers
+from sr.training.fit import first_stage, fit, ready
 from sr.training.plan import Plan, checked, introduction, planned
+from sr.training.resumed import refuse_malformed, refuse_other_settings
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +48,9 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
     images = same_data.contents(plan.data)
     if resumed is not None:
         same_data.refuse_others(job.folder, images)
-        if not run.own:
-            refuse_other_optimizers(plan, resumed, job.folder)
+        refuse_malformed(resumed, job.folder)
+        stage = plan.stages[first_stage(plan.stages, resumed)]
+        refuse_other_settings(stage, resumed, job.folder, plan.words, run.own)
     ready(plan, resumed, job.folder)
     trainer, clock = _trainer(plan, job)
     aside = None
