@@ -1,7 +1,10 @@
 """What the scripts of this folder share: ways to do one thing, timed in turns, as a Markdown table."""
 
+import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -43,6 +46,20 @@ def in_turns(ways: Mapping[str, Callable[[], object]], rounds: int = 7) -> dict[
             way()
             seconds[name].append(time.process_time() - start)
     return {name: statistics.median(each) for name, each in seconds.items()}
+
+
+def command_seconds(*arguments: object) -> float:
+    """CPU seconds of a Python process, its start included.
+
+    Raises:
+        SystemExit: it failed; with what it wrote.
+    """
+    before = os.times()
+    done = subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 def table(columns: list[str], rows: list[list[object]]) -> str:

@@ -7,22 +7,11 @@ Run it: OMP_NUM_THREADS=1 python benchmarks/evaluate.py > benchmarks/evaluate.md
 
 import argparse
 import os
-import resource
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from beside import machine, table
+from beside import command_seconds, machine, table
 from cache import photos
-
-
-def seconds(words: list[str]) -> float:
-    """CPU seconds of one command, its start included."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-m", "sr", *words], check=True, capture_output=True, text=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def main() -> None:
@@ -39,7 +28,7 @@ def main() -> None:
 
         def run(folder: str, number: int, *more: str) -> float:
             own = [f"data.root={Path(place) / folder}", f"cache_dir={Path(place) / 'cache'}"]
-            return seconds([*words, *own, f"hydra.run.dir={Path(place) / str(number)}", *more])
+            return command_seconds("-m", "sr", *words, *own, f"hydra.run.dir={Path(place) / str(number)}", *more)
 
         start = run("one", 0)
         runs = [run("photos", 1) - start, run("photos", 2) - start]

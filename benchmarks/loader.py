@@ -14,8 +14,10 @@ import albumentations
 import numpy as np
 import torch
 from beside import in_turns, machine, table
+from torch.utils.data import Dataset
 
 from sr.data.augment import turned
+from sr.data.batch import Batch
 from sr.data.bundled import Bundled
 from sr.data.device import on_device
 
@@ -77,10 +79,10 @@ def main() -> None:
             host, maps = data.patches(), Maps(data, Path(scratch))
             device, count = on_device(host, torch.device("cpu")), [0]
 
-            def ours(patches: object, count: list[int] = count) -> None:
+            def ours(patches: Dataset[Batch], count: list[int] = count) -> None:
                 for _ in range(batches):
                     count[0] += BATCH
-                    patches[list(range(count[0], count[0] + BATCH))]  # type: ignore[index]
+                    patches[list(range(count[0], count[0] + BATCH))]
 
             ways = {
                 "ours, host": lambda host=host: ours(host),

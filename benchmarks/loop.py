@@ -6,16 +6,13 @@ CPU time of the process, the ways in turns, start-up taken off by a shorter run.
 """
 
 import argparse
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import torch
-from beside import machine, table
+from beside import command_seconds, machine, table
 
 from sr.data.bundled import Bundled
 from sr.models.espcn import ESPCN
@@ -31,13 +28,8 @@ WAYS = {
 
 def ours(folder: Path, typed: list[str], steps: int) -> float:
     """CPU seconds of a command."""
-    command = [sys.executable, "-m", "sr", "train", *PLAIN, *typed, f"steps={steps}", f"hydra.run.dir={folder}"]
-    before = os.times()
-    done = subprocess.run([*command, f"cache_dir={folder.parent}/cache"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    after = os.times()
-    return (after.children_user - before.children_user) + (after.children_system - before.children_system)
+    typed = [*PLAIN, *typed, f"steps={steps}", f"hydra.run.dir={folder}", f"cache_dir={folder.parent}/cache"]
+    return command_seconds("-m", "sr", "train", *typed)
 
 
 def bare(cache: Path, steps: int) -> float:

@@ -4,25 +4,14 @@ Run it: OMP_NUM_THREADS=1 python benchmarks/startup.py > benchmarks/startup.md
 """
 
 import argparse
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from beside import machine, table
+from beside import command_seconds, machine, table
 
 TYPED = ["model=ecbsr_m4c8", "scale=2", "data=bundled", "steps=1", "patch_size=16", "batch_size=4", "callbacks=[]",
          "logger=csv", "trainer=cpu", "benchmarks=[]"]  # fmt: skip
-
-
-def seconds(*arguments: str) -> float:
-    """CPU seconds of a Python process."""
-    before = os.times()
-    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 def main() -> None:
@@ -33,9 +22,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         train = ["-m", "sr", "train", *TYPED, f"cache_dir={scratch}/cache"]
         ways = {
-            "import torch, lightning.pytorch": lambda _: seconds("-c", "import torch, lightning.pytorch"),
-            "sr train, one step": lambda n: seconds(*train, f"hydra.run.dir={Path(scratch) / str(n)}"),
-            "sr train --help": lambda _: seconds("-m", "sr", "train", "--help"),
+            "import torch, lightning.pytorch": lambda _: command_seconds("-c", "import torch, lightning.pytorch"),
+            "sr train, one step": lambda n: command_seconds(*train, f"hydra.run.dir={Path(scratch) / str(n)}"),
+            "sr train --help": lambda _: command_seconds("-m", "sr", "train", "--help"),
         }
         found: dict[str, list[float]] = {name: [] for name in ways}
         for number in range(rounds):

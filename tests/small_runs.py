@@ -24,6 +24,17 @@ def saved(folder: Path, name: str = "last") -> dict:
     return torch.load(folder / f"checkpoints/{name}.ckpt", weights_only=True)
 
 
+def same(a: object, b: object) -> bool:
+    """Whether two nested states are equal to the bit."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(v, b[k]) for k, v in a.items())
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    return a == b
+
+
 SCRIPT, PACKAGE = (str(ROOT / "train.py"),), ("-m", "sr", "train")
 
 

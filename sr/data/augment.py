@@ -51,7 +51,7 @@ class Augment:
         # The generators are handed over, not a new seed: building new ones in each transform doubles the cost.
         self._python.seed(seed)
         self.compose.set_random_state(np.random.Generator(np.random.Philox(key=seed)), self._python)
-        out = self.compose(image=np.ascontiguousarray(lr), hr=np.ascontiguousarray(hr))
+        out = self.compose(image=lr.copy(), hr=hr.copy())  # a transform may write into what it is given
         image, target = out["image"], out["hr"]
         if image.shape != lr.shape or target.shape != hr.shape:
             raise UserError(

@@ -41,12 +41,18 @@ class ImageStore(Images):
     `.bin` has another one than after it was written and its pixels other digests: zeroed or cut, for example. Two
     processes that need it at once make it once: the second waits. A failed build leaves no `.bin` or `.json`.
 
+    Args:
+        source: what is decoded.
+        cache_dir: where it is kept.
+        label: names it in the progress bar and in the file's name.
+        room: part of what is free on the disk that it may take where it has to be made.
+
     Raises:
         UserError: the disk is full or `cache_dir` is not writable, or a file cannot be decoded.
     """
 
-    def __init__(self, source: Images, cache_dir: str | Path, label: str = "images") -> None:
-        self.paths, self.key, self.label = source.paths, source.key, label
+    def __init__(self, source: Images, cache_dir: str | Path, label: str = "images", room: float = 1.0) -> None:
+        self.paths, self.key, self.label, self._room = source.paths, source.key, label, room
         self.cache_dir = Path(cache_dir).expanduser().absolute()
         files = "\n".join(str(p.absolute()) for p in source.paths)
         name = hashlib.blake2b(os.fsencode(f"{source.key}\n{files}"), digest_size=8).hexdigest()
@@ -147,7 +153,7 @@ class ImageStore(Images):
     def _build(self, source: Images) -> dict[str, Any]:
         state = states(self.paths)
         need = sum(h * w * 4 for h, w in map(source.size, range(len(source))))
-        if need > shutil.disk_usage(self.cache_dir).free:
+        if need > shutil.disk_usage(self.cache_dir).free * self._room:
             raise self._cannot_write(OSError(errno.ENOSPC, "not enough room"), need)
         stamp = hashlib.blake2b(json.dumps(state).encode(), digest_size=4).hexdigest()
         pixels = self.index_path.with_name(f"{self.index_path.stem}-{stamp}.bin")

@@ -46,7 +46,7 @@ class Draws:
     """
 
     def __init__(self, grids: Sequence[tuple[int, int]], patch: int, seed: int, dihedral: bool = True) -> None:
-        self.patch, self.seed, self.dihedral = patch, seed, dihedral
+        self.seed, self.dihedral = seed, dihedral
         self.room = np.array(grids, np.int64).reshape(-1, 2) - patch + 1  # places in each direction
         self._listed: tuple[int, list[Draw]] = (-1, [])
 

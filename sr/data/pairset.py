@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -108,30 +107,44 @@ class PairSet(Pairs):
     ) -> None:
         check_sizes(pairs, scale)
         self.scale, self.degradation, self.label = scale, degradation, label
+        self._fixed, self._to_check = fixed or degradation.deterministic, check_pairs
         self._keep_in = Path(cache_dir) if cache_dir is not None and later else None
-        cache_dir = None if later else cache_dir
-        self._to_check = check_pairs and cache_dir is None  # what is decoded on demand is looked at by `verify`
         self.names = [os.fsencode(p.name).decode(errors="replace") for p in pairs]
         self.paths = [p.hr for p in pairs]
         unique = {path: i for i, path in enumerate(dict.fromkeys(self.paths))}
         self._hr_of = [unique[p] for p in self.paths]  # several LR may share one HR
+        self._files = list(unique), [p.lr for p in pairs if p.lr is not None]
+        self._lr_of = list(range(len(self._files[1]))) or list(self._hr_of)
+        self.hr, self.lr = self._open(None if later else cache_dir)
+        if isinstance(self.hr, ImageStore):  # what is decoded on demand is looked at by `verify`
+            self._look()
+        self.grids = [self._grid(i) for i in range(len(self))]
+
+    def _open(self, cache_dir: str | Path | None, room: float = 1.0) -> tuple[Images, Images | None]:
+        """HR and LR, decoded into the cache or on demand."""
 
         def cached(images: Images, name: str) -> Images:
-            return images if cache_dir is None else ImageStore(images, cache_dir, f"{label} {name}")
+            return images if cache_dir is None else ImageStore(images, cache_dir, f"{self.label} {name}", room)
 
-        self.hr = cached(LazyImages(list(unique)), "HR")
-        self.lr: Images | None = None
-        self._lr_of = list(self._hr_of)
-        files = [p.lr for p in pairs if p.lr is not None]
-        if files:
-            self.lr = cached(LazyImages(files), f"LR x{scale}")
-            self._lr_of = list(range(len(files)))
-            if check_pairs and cache_dir is not None:
-                report(looked_at(self.hr, self.lr, self._hr_of, scale, Path(cache_dir)), label)
-        elif fixed or degradation.deterministic:
-            made = DerivedImages(self.hr, self._degrade, f"{degradation.key} x{scale}", scale)
-            self.lr = cached(made, f"LR x{scale}")
-        self.grids = [self._grid(i) for i in range(len(self))]
+        (hr_files, lr_files), of_lr = self._files, f"LR x{self.scale}"
+        hr = cached(LazyImages(hr_files), "HR")
+        if lr_files:
+            return hr, cached(LazyImages(lr_files), of_lr)
+        if not self._fixed:
+            return hr, None
+        made = DerivedImages(hr, self._degrade, f"{self.degradation.key} x{self.scale}", self.scale)
+        return hr, cached(made, of_lr)
+
+    def _look(self) -> None:
+        """Hold LR files against HR, once."""
+        if self._to_check and self._files[1]:
+            assert self.lr is not None
+            if isinstance(self.hr, ImageStore):
+                found = looked_at(self.hr, self.lr, self._hr_of, self.scale, self.hr.cache_dir)
+            else:
+                found = decoded(self.hr, self.lr, self._hr_of, self.scale)
+            report(found, self.label)
+        self._to_check = False
 
     def _grid(self, index: int) -> tuple[int, int]:
         h, w = (side // self.scale for side in self.hr.size(self._hr_of[index]))
@@ -162,32 +175,15 @@ class PairSet(Pairs):
     def verify(self) -> None:
         if self._keep_in is not None:
             try:
-                self._keep(self._keep_in)
+                self.hr, self.lr = self._open(self._keep_in, ROOM)
             except ImagesError:
                 raise
-            except (UserError, OSError) as error:  # no room, or no right to write: measuring does without
+            except UserError as error:  # no room, or no right to write: measuring does without
                 log.info("%s: decoded for each model anew: %s", self.label, error)
             self._keep_in = None
-        if self.lr is None or isinstance(self.lr, DerivedImages):
+        if not self._files[1]:
             self.hr.decode()
-        elif self._to_check:
-            report(decoded(self.hr, self.lr, self._hr_of, self.scale), self.label)
-        self._to_check = False
-
-    def _keep(self, cache_dir: Path) -> None:
-        """Decode into the cache, or read what is there."""
-        assert self.lr is not None
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        need = 4 * sum(h * w for images in (self.hr, self.lr) for h, w in map(images.size, range(len(images))))
-        if need > shutil.disk_usage(cache_dir).free * ROOM:
-            raise UserError(f"{cache_dir} has little room for {need / 2**30:.1f} GiB")
-        hr = ImageStore(self.hr, cache_dir, f"{self.label} HR")
-        made = isinstance(self.lr, DerivedImages)
-        lr = DerivedImages(hr, self._degrade, self.lr.key.removeprefix(">"), self.scale) if made else self.lr
-        self.hr, self.lr = hr, ImageStore(lr, cache_dir, f"{self.label} LR x{self.scale}")
-        if self._to_check and not made:
-            report(looked_at(hr, self.lr, self._hr_of, self.scale, cache_dir), self.label)
-        self._to_check = False
+        self._look()
 
     def digests(self) -> dict[str, str]:
         if not isinstance(self.hr, ImageStore):

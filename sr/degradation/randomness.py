@@ -1,7 +1,8 @@
 """What random steps draw from: numbers that are a function of (seed, step, pixel) and of nothing else.
 
-Noise at a pixel does not depend on how much of the picture is computed, on what else is in the batch or on the device
-(but for the last bits of its logarithm and cosine), so that a crop has the noise of the whole image.
+Gaussian noise at a pixel does not depend on how much of the picture is computed, on what else is in the batch or on
+the device (but for the last bits of its logarithm and cosine), so that a crop has the noise of the whole image. What
+draws from torch's own source (`Randomness.generator`) is a function of (seed, step) and of the part that is computed.
 """
 
 import math
@@ -64,7 +65,7 @@ class Randomness:
     def normal(self, like: Tensor) -> Tensor:
         """Standard normal numbers for images (B, 3, H, W), float32, on their device.
 
-        By the polar form of Box and Muller (1958), two numbers from one word: 20 bits of radius (up to 5.3 standard
+        By the polar form of Box and Muller (1958), two numbers from one word: 20 bits of radius (up to 5.4 standard
         deviations), 12 of angle.
         """
         (_, _, h, w), corners = like.shape, self.corner or [(0, 0)] * len(like)

@@ -70,8 +70,8 @@ class Step:
     def is_line(self) -> bool:
         """Whether `line` tells all that the step does; a subclass of one's own may do something else."""
         own = type(self)
-        classes = {getattr(own, name).__qualname__.rpartition(".")[0] for name in ("line", "batch")}
-        return own.line is not Step.line and len(classes) == 1 and own.__call__ is Step.__call__
+        line, batch = (next(c for c in own.__mro__ if name in vars(c)) for name in ("line", "batch"))
+        return line is not Step and line is batch and own.__call__ is Step.__call__
 
 
 def seed_of(generator: torch.Generator | None) -> int:

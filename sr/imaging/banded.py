@@ -114,7 +114,7 @@ def filtered(x: np.ndarray, axis: int, blocks: Sequence[Band], dtype: Any, edge:
             weights of an output must then add up to 1.
         axis: which one.
         blocks: all outputs, see `bands`.
-        dtype: of the result: a floating type, or uint8 (of uint8 only), rounded half up and clipped.
+        dtype: of the result: a floating type, or uint8, rounded half up and clipped.
         edge: which inputs stand for those outside; None where no output reads any.
     """
     axis %= x.ndim

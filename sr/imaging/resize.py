@@ -173,8 +173,9 @@ def imresize(
     """Resize images like MATLAB's ``imresize`` with the bicubic kernel.
 
     Args:
-        x: images (..., H, W). uint8 is computed in float64 and rounded half up; a floating type is returned unrounded
-            and unclipped in its own type (half precision is computed in float32) and carries gradients.
+        x: images (..., H, W). uint8 is rounded half up, as in exact arithmetic (but for MPS); a floating type is
+            returned unrounded and unclipped in its own type (half precision is computed in float32) and carries
+            gradients.
         scale: the factor of both sides; the output is (ceil(scale * H), ceil(scale * W)). An integer factor
             may be traced by ``torch.export`` with symbolic H and W (torch 2.13, not 2.11).
         size: the output's (H, W) instead of `scale`; each side then has its own factor.

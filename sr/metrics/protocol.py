@@ -16,9 +16,10 @@ from sr.imaging.resize import imresize
 from sr.metrics.metric import Metric
 from sr.metrics.psnr import METRIC as PSNR
 from sr.metrics.ssim import METRIC as SSIM
-from sr.metrics.ssim import ssim
+from sr.metrics.ssim import ssim, ssim_replicate, ssim_volumetric
 
 DEFAULT = (PSNR, SSIM)  # what papers print
+OURS = (PSNR.function, ssim, ssim_replicate, ssim_volumetric)  # that take bytes, and many images at once
 
 Channel = Callable[[Tensor, bool], Tensor]  # 8-bit RGB (B, 3, H, W) and greyness -> 0..255, (B, 1 or 3, H, W)
 
@@ -60,7 +61,7 @@ class Protocol:
         channel: what is compared: `rgb`, `luma` or `luma8`.
         border: pixels shaved off each side, besides `border_scales` times the scale.
         border_scales: see `border`.
-        ssim: which form of SSIM: (B, C, H, W) twice, 0..255, to (B,).
+        ssim: which form of SSIM: (1, C, H, W) twice, 0..255 in float64, to (1,).
 
     Example:
         >>> import sr, torch
@@ -164,12 +165,13 @@ class Protocol:
             one_hr = to_uint8(one_hr)
             compared = self.measured(one_sr, one_grey), self.reference(one_hr, one_grey)
             for m in metrics:
-                if m in DEFAULT:
-                    found = (self.ssim if m is SSIM else m.function)(*compared)
+                function = self.ssim if m is SSIM else m.function
+                if function in OURS:
+                    found = function(*compared)
                 else:  # image by image: others may need much memory, and their authors may have thought of one
                     seen = (to_uint8(one_sr), one_hr) if m.rgb else tuple(t.double() for t in compared)
                     each = zip(*(t.split(1) for t in seen), strict=True)
-                    found = torch.cat([m.function(a, b).reshape(1) for a, b in each])
+                    found = torch.cat([function(a, b).reshape(1) for a, b in each])
                 values[m.name].append(found)
         back = [order.index(i) for i in range(len(order))]
         return {name: torch.cat(each)[back] for name, each in values.items()}

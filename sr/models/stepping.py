@@ -1,6 +1,5 @@
 """Several optimizer steps in one of Lightning's, whose hooks and counts cost as much as a small network's step."""
 
-import logging
 import time
 from contextlib import nullcontext
 from inspect import signature
@@ -18,9 +17,8 @@ from sr.losses.distributed import average_gradients
 if TYPE_CHECKING:
     from sr.models.loops import TrainingLoops
 
-log = logging.getLogger(__name__)
 SLICE = 0.5  # seconds after which Lightning has its turn: bars, logs, signals, clocks
-# What others may hang into a step, and is not called here
+# What others may hang into a step, and is not called here.
 CALLBACK_HOOKS = (
     "on_train_batch_start", "on_train_batch_end", "on_before_backward", "on_after_backward", "on_before_zero_grad",
 )  # fmt: skip
@@ -160,8 +158,8 @@ class Stepper:
         rooms.append(every - loop._batches_that_stepped % every if every else None)
         interval = trainer.val_check_batch
         if isinstance(interval, int):  # of micro-batches, this one counted as ready already
-            rooms.append((interval - (loop.total_batch_idx) % interval) // self.accumulate)
-        return max(1, min(r for r in rooms if r is not None)) if any(r is not None for r in rooms) else 1
+            rooms.append((interval - loop.total_batch_idx % interval) // self.accumulate)
+        return max(1, min((room for room in rooms if room is not None), default=1))
 
     def _next(self) -> Any:
         """The next micro-batch on the device, or None where the data end."""

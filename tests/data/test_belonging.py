@@ -69,10 +69,12 @@ def opened(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Callable[..., st
                 told.append(caplog.text)
             except UserError as error:
                 told.append(f"error: {error}")
+                assert "for each model anew" not in caplog.text, "a refusal is no want of room"
         assert bool(told[0]) == bool(told[1]) == bool(told[2]), told  # also when nothing is decoded any more
         return told[1]
 
     caplog.set_level(logging.WARNING)
+    caplog.set_level(logging.INFO, "sr.data.pairset")
     return build
 
 

@@ -13,6 +13,7 @@ from sr.errors import UserError
 from sr.imaging.color import rgb_to_y
 from sr.imaging.files import list_images, read_image
 from sr.imaging.resize import imresize
+from sr.metrics.protocol import Protocol, rgb
 from sr.metrics.protocols import PROTOCOLS, get_protocol
 from sr.metrics.psnr import psnr
 from sr.metrics.ssim import ssim
@@ -226,6 +227,18 @@ def test_images_of_a_batch_are_measured_alike_in_any_company():
             alone = get_protocol(name).compare(sr[i : i + 1], hr[i : i + 1], 2, grey[i])
             expected = {m: pytest.approx(v.item(), rel=1e-12) for m, v in alone.items()}
             assert {m: v[i].item() for m, v in together.items()} == expected, name
+
+
+def test_a_form_of_ssim_of_ones_own_sees_one_image_in_float64():
+    seen = []
+
+    def own(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        seen.append((a.dtype, b.dtype, len(a)))
+        return (a - b).abs().mean().reshape(1)
+
+    images = torch.rand(2, 3, 24, 24)
+    values = Protocol("own", "own", channel=rgb, border=0, border_scales=0, ssim=own).compare(images, images / 2, 2)
+    assert seen == [(torch.float64, torch.float64, 1)] * 2 and values["ssim"].min() > 10
 
 
 def test_y_of_bytes_is_exact():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_runs import saved
+from small_runs import same, saved
 
 TINY = ["batch_size=2", "patch_size=8", "benchmarks=[]", "callbacks=[]", "val_every_steps=4", "save_every_steps=1"]
 KILL = """
@@ -40,17 +40,6 @@ def train(command, div2k, tmp_path, monkeypatch):
 def rows(folder: Path) -> list[dict[str, str]]:
     with (folder / "metrics.csv").open(newline="") as f:
         return [{k: v for k, v in row.items() if v and k != "train/data_wait"} for row in csv.DictReader(f)]
-
-
-def same(a: object, b: object) -> bool:
-    """Whether two nested states are equal to the bit."""
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(v, b[k]) for k, v in a.items())
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    return a == b
 
 
 def write_in_format_1(file: Path) -> None:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
+from small_runs import same, saved
 
 TINY = ["scale=2", "data=bundled", "batch_size=2", "benchmarks=[]", "logger=csv", "val_every_steps=7",
         "trainer.log_every_n_steps=5", "data.val_images=1", "metrics=[psnr]"]  # fmt: skip
@@ -59,21 +59,12 @@ def train(command, tmp_path, monkeypatch):
 
 def end(folder: Path) -> tuple[dict, list]:
     """What a run ends with, and its log but for the time that it waited."""
-    content = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
-    kept = {k: content[k] for k in ("state_dict", "optimizer_states", "lr_schedulers", "global_step")}
+    content = saved(folder)
+    keys = ("state_dict", "loss_state_dict", "optimizer_states", "lr_schedulers", "global_step")
+    kept = {key: content[key] for key in keys}
     with (folder / "metrics.csv").open(newline="") as f:
         rows = [{k: v for k, v in row.items() if k != "train/data_wait"} for row in csv.DictReader(f)]
     return kept | {"seen": content["sr"]["batches_seen"], "average": content.get("current_model_state")}, rows
-
-
-def same(a: object, b: object) -> bool:
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(v, b[k]) for k, v in a.items())
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    return a == b
 
 
 QUICK = ("ema, accumulated, clipped",)
@@ -94,6 +85,20 @@ def test_one_many_and_lightning_s_own_steps_are_the_same(train, typed, monkeypat
     for name, outcome in found.items():
         ours, log = end(outcome.folder)
         assert same(ours, expected) and log == rows, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_game_is_the_same_through_lightning_and_many_steps_at_once(train, vgg_file, monkeypatch, precision):
+    player = "losses.adversarial.terms.adversarial.loss.discriminator"
+    typed = ["model=srgan", "model.num_blocks=1", "model.channels=8", "scale=4", "steps=4", "patch_size=8",
+             f"+{player}.channels=8", f"{player}.pooled=1", f"vgg_weights={vgg_file}", "callbacks=[]",
+             f"trainer.precision={precision}", "+callbacks.watch._target_=watching.EveryBatch"]  # fmt: skip
+    many = train(*typed, folder="many")
+    monkeypatch.setenv("WATCH", "yes")
+    alone = train(*typed, folder="alone")
+    assert "one optimizer step at a time" in alone.out and "one optimizer step at a time" not in many.out
+    assert same(end(many.folder), end(alone.folder))
 
 
 def test_a_run_goes_on_by_the_other_way_of_stepping(train, command, monkeypatch):
