@@ -25,7 +25,7 @@ WITHIN: dict[str, Key] = {
     "trainer.log_every_n_steps": Key(result=False, least=0),
     "trainer.enable_progress_bar": Key(result=False, named=False),
     **dict.fromkeys((f"trainer.{name}" for name in (
-        "accelerator", "devices", "num_nodes", "strategy", "default_root_dir",
+        "accelerator", "devices", "num_nodes", "strategy", "default_root_dir", "graph",
     )), HARMLESS),
     "trainer.*": Key(),
     "figure.size": Key(least=1),

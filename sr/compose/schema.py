@@ -92,8 +92,6 @@ class TrainSchema(Common):
     trainer: Any = key(resume=True)  # the group; its keys are declared each for itself
     logger: Any = key(dict, result=False, named=False)
     budget: Budget = key(Budget)
-    channels_last: bool = key(False)
-    compile: bool = key(False)
     # a checkpoint, a run folder, an author's file or a name of the zoo, whose weights training starts from
     init_from: str | None = key(stage=True, whole_run=True, timing=False)
     zoo: Zoo = key(Zoo, result=False, named=False)

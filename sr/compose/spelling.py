@@ -9,10 +9,12 @@ from sr.compose.suggestions import options
 from sr.compose.words import PLAIN, quoted
 
 FORMER = {  # words that stand for others, as earlier versions had them
-    "train": {"test_protocols": "protocols"},
+    "train": {
+        "test_protocols": "protocols", "channels_last": "trainer.channels_last", "compile": "trainer.compile",
+    },
     "evaluate": {"data": "benchmarks", "protocol": "protocols"},
     "compare": {"data": "benchmarks", "protocol": "protocols"},
-}
+}  # fmt: skip
 NOTHING = ("experiment=null", "ablation=null")  # what is so anyway, and what Hydra does not take
 OPEN = ("parameter_groups", "stages", "losses")  # what stands in them has names of the user's own
 LISTS = ("benchmarks", "protocols")  # one name is a list too

@@ -94,6 +94,7 @@ MOVED = {  # where classes and functions stood that a stored config may name
 }
 
 RENAMED = {"test_protocols": "protocols"}  # keys
+OF_TRAINER = ("channels_last", "compile")  # keys that stood at the root
 
 
 def upgraded(node: Any) -> Any:
@@ -104,6 +105,9 @@ def upgraded(node: Any) -> Any:
         return node
     if node.get("_target_") == "sr.metrics.protocol.get_protocol":
         return node.get("name")  # a protocol was built where it is named now
+    if isinstance(trainer := node.get("trainer"), dict):
+        former = {key: node[key] for key in OF_TRAINER if key in node}
+        node = {key: value for key, value in node.items() if key not in former} | {"trainer": former | trainer}
     return {
         RENAMED.get(key, key): moved(value) if key == "_target_" else upgraded(value) for key, value in node.items()
     }

@@ -24,6 +24,7 @@ from sr.metrics.metric import get_metrics
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver, Training
 from sr.runs.config import plain
+from sr.training.speed import lightnings
 from sr.training.stage_configs import StageConfig, at_scale, scales
 
 
@@ -207,7 +208,7 @@ def trainer(
         {"strategy": "ddp_find_unused_parameters_true"} if partial_updates and cfg.trainer.strategy == "ddp" else {}
     )
     return checks.built(
-        cfg.trainer,
+        lightnings(cfg.trainer),
         "trainer (trainer=auto takes what this machine has)",
         **strategy,
         max_steps=steps[0],

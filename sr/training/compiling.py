@@ -11,7 +11,7 @@ from sr.errors import UserError, reason, user_error
 
 
 @contextmanager
-def told(compiled: bool) -> Iterator[None]:
+def told(compiled: str | None) -> Iterator[None]:
     """Make a UserError of what the compiler, or code that it wrote, raises; nothing where networks are not compiled."""
     try:
         yield
@@ -19,8 +19,8 @@ def told(compiled: bool) -> Iterator[None]:
         if not compiled or user_error(error) or isinstance(error, torch.OutOfMemoryError) or not _of_compiler(error):
             raise
         raise UserError(
-            "compile=true: torch cannot compile this network, or use what it compiled, on this machine "
-            f"({type(error).__name__}: {reason(error)}). Leave compile=true out"
+            f"trainer.compile={compiled}: torch cannot compile this network, or use what it compiled, on this machine "
+            f"({type(error).__name__}: {reason(error)}). Leave it out"
         ) from error
 
 

@@ -23,6 +23,7 @@ from sr.runs.latest import LAST, resume_command
 from sr.training import compiling
 from sr.training.plan import Plan, Stage
 from sr.training.resumed import of_another_program
+from sr.training.speed import speed
 from sr.training.stage_configs import never_validated
 from sr.whole import copy_whole
 from sr.zoo.load import beginning
@@ -37,7 +38,8 @@ def ready(plan: Plan, resumed: Content | None, folder: Path) -> None:
     Raises:
         UserError: a checkpoint does not fit the stage that begins from it; the interrupted run had other stages.
     """
-    if plan.cfg.channels_last:
+    fast = speed(plan.cfg.trainer)
+    if fast.channels_last:
         for stage in plan.stages:
             stage.model.to(memory_format=torch.channels_last)
     first = plan.stages[first_stage(plan.stages, resumed)]
@@ -53,9 +55,8 @@ def ready(plan: Plan, resumed: Content | None, folder: Path) -> None:
         source = stage.cfg.init_from
         if source and source not in ("last", "best") and resumed is None:
             checkpoint.fitting(stage.model, _read(stage, source), plain(stage.cfg.model), source)
-    if plan.cfg.compile:
-        for model in dict.fromkeys(stage.model for stage in plan.stages):
-            model.network = torch.compile(model.network)  # type: ignore[method-assign]
+    for model in dict.fromkeys(stage.model for stage in plan.stages) if fast.compile else ():
+        model.network = torch.compile(model.network, mode=fast.compile)  # type: ignore[method-assign]
 
 
 def first_stage(stages: Sequence[Stage], resumed: Content | None) -> int:
@@ -108,7 +109,7 @@ def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -
         _enter(trainer, stage, step if not going_on else None)
         try:
             source = checkpoint.locate(folder) if going_on else None
-            with compiling.told(plan.cfg.compile):
+            with compiling.told(speed(plan.cfg.trainer).compile):
                 trainer.fit(model, datamodule=stage.data, ckpt_path=source, weights_only=True)
         except SystemExit as stop:  # interrupted: Lightning has shut down in order, on SIGTERM with no exit status
             log.info(f"stopped at step {trainer.global_step:,}. Go on with: {resume_command(folder)}")

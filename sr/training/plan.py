@@ -28,6 +28,7 @@ from sr.runs import checkpoint
 from sr.runs.config import plain
 from sr.scores.published import goals
 from sr.training import budget, build
+from sr.training.speed import lightnings, speed
 from sr.training.stage_configs import (
     StageConfig,
     at_scale,
@@ -106,7 +107,9 @@ def checked(cfg: DictConfig, job: Job) -> DictConfig:
     build.architecture(cfg)
     for scale in scales(cfg):
         one = at_scale(cfg, scale, job.words.keys)
-        check_targets(plain(cfg) | {key: plain(one[key]) for key in ("data", "degradation")})
+        of_scale = {key: plain(one[key]) for key in ("data", "degradation")}
+        check_targets(plain(cfg) | of_scale | {"trainer": lightnings(cfg.trainer)})
+    speed(cfg.trainer)
     return cfg
 
 

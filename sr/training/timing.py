@@ -19,6 +19,7 @@ from sr.errors import UserError
 from sr.models.base import SuperResolver
 from sr.runs.config import plain
 from sr.training import budget, build
+from sr.training.speed import lightnings
 from sr.training.stage_configs import StageConfig
 from sr.whole import write_whole
 
@@ -77,7 +78,7 @@ def _times(
     cfg: DictConfig, stages: Sequence[StageConfig], models: Sequence[SuperResolver], data: Sequence[Loaders]
 ) -> list[tuple[int, float]]:
     """(optimizer steps, measured seconds of one step) of each stage."""
-    probe: L.Trainer = built(cfg.trainer, "trainer", logger=False, enable_checkpointing=False)
+    probe: L.Trainer = built(lightnings(cfg.trainer), "trainer", logger=False, enable_checkpointing=False)
     device = probe.strategy.root_device
     share = cfg.accumulate * probe.world_size
     known: dict[str, float] = {}

@@ -23,6 +23,8 @@ from sr.compose.spelling import spelled_out
         ("evaluate", "benchmarks=set5", "benchmarks=[set5]"),
         ("evaluate", "metrics=[psnr,a b/lr=1/rmse.py]", "metrics=['psnr','a b/lr=1/rmse.py']"),
         ("train", "test_protocols=[y]", "protocols=[y]"),
+        ("train", "channels_last=true", "trainer.channels_last=true"),
+        ("train", "compile=true", "trainer.compile=true"),
         ("train", "protocol=rgb", "protocol=rgb"),
         ("train", "data=div2k", "data=div2k"),
         ("train", "data.root=a", "data.root=a"),

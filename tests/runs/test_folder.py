@@ -122,3 +122,9 @@ def test_a_run_without_a_checkpoint_neither_hides_a_choice_nor_makes_steps_diffe
 def test_a_protocol_of_a_former_version_is_a_name():
     then = {"protocol": {"_target_": "sr.metrics.protocol.get_protocol", "name": "y"}, "test_protocols": ["y", "rgb"]}
     assert upgraded({"seed": 1, **then}) == {"seed": 1, "protocol": "y", "protocols": ["y", "rgb"]}
+
+
+def test_keys_that_are_the_trainer_s_now():
+    then = {"compile": True, "channels_last": False, "trainer": {"precision": 32}}
+    now = {"trainer": {"compile": True, "channels_last": False, "precision": 32}}
+    assert upgraded(then) == now and upgraded(now) == now

@@ -8,7 +8,8 @@ from small_runs import SMALL, saved
 
 
 @pytest.mark.parametrize(
-    "typed", [["channels_last=true"], ["trainer.precision=bf16-mixed"], ["data=bundled"], ["callbacks=[panels,ema]"]]
+    "typed",
+    [["trainer.channels_last=true"], ["trainer.precision=bf16-mixed"], ["data=bundled"], ["callbacks=[panels,ema]"]],
 )
 def test_options_run(command, div2k, typed):
     arguments = [*SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke", *typed]
@@ -44,7 +45,7 @@ def test_a_key_that_the_user_typed_is_never_left_out(command, div2k):
 
 @pytest.mark.slow
 def test_compiled_training_gives_a_checkpoint_like_any_other(command, div2k):
-    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke", "compile=true", "callbacks=[ema]"]
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke", "trainer.compile=default", "callbacks=[ema]"]
     outcome = command("train.py", *typed)
     assert outcome.code == 0, outcome
     again = command("evaluate.py", f"checkpoint={outcome.folder}", "data=[div2k]", f"data.root={div2k}", folder="m")
@@ -54,12 +55,12 @@ def test_compiled_training_gives_a_checkpoint_like_any_other(command, div2k):
 @pytest.mark.slow
 def test_what_torch_cannot_compile_is_told(command, div2k, monkeypatch):
     torch._dynamo.reset()
-    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke", "compile=true"]
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke", "trainer.compile=default"]
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(div2k / "cache"))
     monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
     outcome = command("train.py", *typed)
-    assert outcome.code == 1 and "error: compile=true: torch cannot compile" in outcome.err, outcome
-    assert "Leave compile=true out" in outcome.err and "Traceback" not in outcome.err
+    assert outcome.code == 1 and "error: trainer.compile=default: torch cannot compile" in outcome.err, outcome
+    assert "Leave it out" in outcome.err and "Traceback" not in outcome.err
 
 
 def test_a_sweep_leaves_a_folder_a_run(command, div2k):
@@ -81,3 +82,16 @@ def test_an_exploding_run_stops_with_the_batch_that_did_it(command, div2k):
     kept = torch.load(outcome.folder / "nan_batch.pt", weights_only=True)
     assert kept["lr"].shape == (2, 3, 8, 8) and kept["hr"].shape == (2, 3, 16, 16) and len(kept["name"]) == 2
     assert all(v.isfinite().all() for v in saved(outcome.folder)["state_dict"].values())
+
+
+@pytest.mark.parametrize(
+    "typed, told",
+    [
+        ("trainer.graph=maybe", "trainer.graph=maybe: type true, false or auto"),
+        ("trainer.compile=fast", "trainer.compile=fast: type default, max-autotune-no-cudagraphs or false"),
+        ("trainer.channels_last=3", "trainer.channels_last=3: type true or false"),
+    ],
+)
+def test_how_steps_are_made_fast_is_one_of_what_there_is(command, typed, told):
+    outcome = command("train.py", *SMALL, typed)
+    assert outcome.code == 1 and told in outcome.err, outcome
