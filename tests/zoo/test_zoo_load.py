@@ -13,6 +13,8 @@ import torch
 
 from sr.compose.schema import Zoo
 from sr.errors import UserError
+from sr.models.edsr import EDSR
+from sr.models.mdsr import MDSR
 from sr.runs import checkpoint
 from sr.scores.published import published
 from sr.zoo import __main__ as zoo
@@ -21,7 +23,7 @@ from sr.zoo.files import read_tensors
 from sr.zoo.load import FAMILIES, beginning, save
 from sr.zoo.load import load as load_as_users_do
 from sr.zoo.locate import checksum
-from sr.zoo.trial import Trial, _other
+from sr.zoo.trial import Trial, _arithmetics, _other
 
 load = partial(load_as_users_do, range_="own")  # the weights of most files here are random
 NAMES = [family.name for family in FAMILIES]
@@ -242,6 +244,24 @@ def test_weights_trained_with_another_arithmetic_are_told():
     trial = Trial("0-1 RGB", None, 30.0, 27.0, other="dilation 2 in 0 (30.50 dB)")
     assert not trial.proved and "it was trained as another network" in str(trial)
     assert Trial("0-1 RGB", None, 30.0, 27.0).proved
+
+
+@pytest.mark.parametrize(
+    ("make", "most"), [(partial(EDSR, 4, 32, 4), 6), (partial(MDSR, num_blocks=80, channels=4), 8)], ids=["EDSR", "MDSR"]
+)
+def test_a_layer_of_all_blocks_is_tried_at_once(make, most):
+    """A deep network costs no more passes than a shallow one, and is told where all of its blocks were dilated."""
+    net, x = make().requires_grad_(False), torch.rand(1, 3, 12, 12)
+    passes = [words for words, _, _ in _arithmetics(net)]
+    assert len(passes) == len(set(passes)) <= most
+    inner = [block.conv1 for block in net.body[:-1]]
+    for conv in inner:
+        conv.dilation, conv.padding = (2, 2), (2, 2)
+    target = net(x, 4)
+    for conv in inner:
+        conv.dilation, conv.padding = (1, 1), (1, 1)
+    fit = lambda: -float((net(x, 4) - target).square().mean())  # noqa: E731
+    assert _other(net, fit(), fit).startswith("dilation 2 in body.*.conv1 ")
 
 
 def test_weights_must_be_numbers(authors_file, tmp_path):
