@@ -13,7 +13,7 @@ from sr.metrics.protocols import get_protocol
 from sr.runs.differences import as_trained, choices
 from sr.scores import same_images
 from sr.scores.published import METRICS, MOS_NOTE, opinions
-from sr.scores.score import Score, identical_note, metrics_of, pivot, remarks
+from sr.scores.score import Score, identical_notes, metrics_of, pivot, remarks
 from sr.scores.text import legend
 
 COST_NOTE = (
@@ -113,7 +113,7 @@ def tabulate(rows: Sequence[Row], notes: Sequence[str] = ()) -> Table:
         f"{legend(metrics)}; {name}: {get_protocol(name).description}, mean over images."
         for name in dict.fromkeys(s.protocol for s in scores)
     ]
-    explained += [identical_note(metrics)] if any(s.remark for s in scores) else []
+    explained += identical_notes(scores)
     explained += same_images.notes(scores, BASELINE)
     timed = any(line.values.get("seconds") for line in lines)
     explained += [COST_NOTE, *([TIME_NOTE] if timed else []), *([MOS_NOTE] if rated else [])]

@@ -44,12 +44,11 @@ def compare(cfg: DictConfig) -> None:
 
     # What can be refused or left out before anything is measured.
     order(table, [name for name in by if not _measured_later(name, sets, metrics)])
-    lines = select(table, [c for c in wanted if not _measured_later(c.key, sets, metrics)])
-    found = [line.row for line in lines]
+    now = [c for c in wanted if not _measured_later(c.key, sets, metrics)]
+    found = [line.row for line in select(table, now)]
     filler = Filler(cfg, job.words, metrics)
     if sets:
         known = tabulate(rows(labelled(named), filler.baselines(named)))
-        now = [c for c in wanted if not _measured_later(c.key, sets, metrics)]
         found = filler.missing([line.row for line in select(known, now)])
 
     notes = [*damaged, *_leaky(named)]

@@ -55,6 +55,19 @@ class Filler:
         self.device = pick_device(cfg.device)
         self._held: tuple[str, SuperResolver] | None = None
         self._left_out: set[str] = set()
+        self._sets: dict[int, list[SRDataModule]] = {}
+
+    def named_sets(self, scale: int) -> list[SRDataModule]:
+        """Those of benchmarks=[...] at a scale, built once; every image is looked at before the first one is measured.
+
+        Raises:
+            UserError: a set is not there, or cannot be used.
+        """
+        if scale not in self._sets:
+            sets = build_sets(scale, self.cfg)
+            refuse_missing(sets)
+            self._sets[scale] = sets
+        return self._sets[scale]
 
     def baselines(self, sources: Sequence[Source]) -> list[Score]:
         """The baseline on the named sets, under the protocols of what the sources have stored of them.
@@ -65,8 +78,7 @@ class Filler:
         stored = [s for source in sources if source.run and not self.lr for s in source.run.scores]
         found: list[Score] = []
         for scale in dict.fromkeys(s.scale for s in stored):
-            for data in build_sets(scale, self.cfg):
-                refuse_missing([data])
+            for data in self.named_sets(scale):
                 names = dict.fromkeys(s.protocol for s in stored if (s.dataset, s.scale) == (data.test_name, scale))
                 asked = [p for p in map(get_protocol, names) if comparable(data) or not p.defines_lr]
                 if asked:
@@ -80,9 +92,7 @@ class Filler:
 
         Where LR was typed, nobody knows whether stored scores are of the same: they are replaced.
         """
-        sets = {scale: build_sets(scale, self.cfg) for scale in dict.fromkeys(row.scale for row in rows)}
-        for of_scale in sets.values():
-            refuse_missing(of_scale)
+        sets = {scale: self.named_sets(scale) for scale in dict.fromkeys(row.scale for row in rows)}
         if self.lr:
             rows = [_without(row, [data.test_name for data in sets[row.scale]]) for row in rows]
         reference = [row for row in rows if row.baseline and row.scores]
@@ -158,8 +168,7 @@ class Filler:
         for scale in dict.fromkeys(row.scale for row in rows):
             if not (models := [row for row in rows if row.scale == scale and row.loadable]):
                 continue
-            named = build_sets(scale, self.cfg)
-            sets = named or self._own_sets(models, scale)
+            sets = self.named_sets(scale) or self._own_sets(models, scale)
             of_sets = [self._crops(Row(BASELINE, scale), data) for data in sets]
             for row in models:  # all sets with one model, so that it is loaded once
                 for of_set, data in zip(of_sets, sets, strict=True):

@@ -15,7 +15,7 @@ from sr.measuring.scoring import BASELINE
 from sr.models.base import SuperResolver
 from sr.runs.differences import settings
 from sr.runs.folder import Run
-from sr.scores.same_images import SAME, told_apart
+from sr.scores.same_images import told_apart
 from sr.scores.score import Score
 
 log = logging.getLogger(__name__)
@@ -152,18 +152,13 @@ def _scales(source: Source, stored: Sequence[Score]) -> list[int]:
 
 
 def with_baseline(reference: Sequence[Row], scale: int, scores: Sequence[Score]) -> list[Row]:
-    """The baseline's rows with more of its scores: in the row of the same scale, if they are of the same images."""
+    """The baseline's rows, one for each scale, with more of its scores; other images have another set's name."""
     if not scores:
         return list(reference)
-    for i, row in enumerate(reference):
-        known = {replace(s, value=0.0): s.value for s in row.scores}  # by all that tells a column
-        gaps = [known.get(replace(s, value=0.0), s.value) - s.value for s in scores if s.metric == "psnr"]
-        if row.scale == scale and all(abs(gap) < SAME for gap in gaps):
-            new = tuple(s for s in scores if replace(s, value=0.0) not in known)
-            return [*reference[:i], replace(row, scores=row.scores + new), *reference[i + 1 :]]
-    number = sum(row.scale == scale for row in reference)
-    label = f"{BASELINE} ({number + 1})" if number else BASELINE
-    return [*reference, Row(label, scale, scores=tuple(scores))]
+    row = next((row for row in reference if row.scale == scale), Row(BASELINE, scale))
+    known = {replace(s, value=0.0) for s in row.scores}  # all that tells a column
+    filled = replace(row, scores=row.scores + tuple(s for s in scores if replace(s, value=0.0) not in known))
+    return [*(filled if other is row else other for other in reference), *([] if row in reference else [filled])]
 
 
 def lr_settings(overrides: Sequence[str]) -> list[str]:

@@ -60,7 +60,7 @@ def compared(table: Table) -> Compared:
         several = run is not None and len({s.scale for s in run.scores}) > 1  # as final_scores names them
         place = (f"_x{row.scale}" if several else "") + ("_ensemble" if row.ensemble else "")
         for s in row.scores if row.final else ():
-            keys.setdefault(s.metric, {})[f"test/{s.dataset}{place}/{s.metric}_{s.protocol}"] = None
+            keys.setdefault(s.metric, {})[f"test/{s.apart_from or s.dataset}{place}/{s.metric}_{s.protocol}"] = None
     settings = dict.fromkeys(key for line in table.lines for key in line.row.settings)
     return Compared(list(runs), {metric: list(named) for metric, named in keys.items()}, list(settings))
 

@@ -28,8 +28,9 @@ def build_set(name: str, scale: int, cfg: DictConfig, settings: Mapping[str, Any
         settings: of data modules; those that this one has hold for it.
     """
     own = _composed(name, scale)
+    given: Any = OmegaConf.to_container(cfg, resolve=False)
     for key in ("data_dir", "cache_dir", "seed", "degradation"):
-        own[key] = OmegaConf.to_container(cfg, resolve=False)[key]  # type: ignore[index, call-overload]
+        own[key] = given[key]
     known = {key: value for key, value in (settings or {}).items() if key in own.data}
     with open_dict(own):
         own.data = OmegaConf.merge(own.data, known)

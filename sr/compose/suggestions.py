@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
 from sr.compose.conf import CONF
 from sr.compose.kinds import kind_wanted, one_value
@@ -129,6 +130,15 @@ def options(group: str) -> list[str]:
     return sorted(p.stem for p in (CONF / group).glob("*.yaml"))
 
 
+def _has(group: str, option: str, key: str) -> bool:
+    """Whether an option of a group has a key, itself or of what it begins with (`/data_settings@_here_`)."""
+    node = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{option}.yaml"))
+    assert isinstance(node, dict)
+    shared = [str(entry).partition("@") for entry in node.get("defaults", ())]
+    files = [CONF / f"{name.lstrip('/')}.yaml" for name, _, place in shared if place == "_here_"]
+    return key in node or any(key in OmegaConf.load(file) for file in files)
+
+
 def _instead(group: str, name: str) -> str:
     """What to type for a name that stands for several; empty where it stands for nothing."""
     if (group, name) == ("data", "paper"):
@@ -157,6 +167,8 @@ def _instead_of(name: str, typed: str, valid: Sequence[str]) -> str:
     parent, _, last = name.rpartition(".")
     if parent in valid and (longer := [k for k in valid if k.startswith(f"{parent}.") and k.endswith(f"_{last}")]):
         return f"Did you mean {' or '.join(longer)}?"  # data.lr: data.train_lr
+    if parent and (having := [option for option in options(parent) if _has(parent, option, last)]):
+        return f"It is a key of {parent}={', '.join(having)}: leave it out with another {parent}"
     for words in (typed.rpartition(".")[2], last, name):
         here = ELSEWHERE.get(words.lower(), "")
         if re.split("[ .,]", here)[0] in valid:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from sr.errors import UserError
 from sr.figures.drawing import Drawing, Figure, box, page, show, stacked, styled
 from sr.figures.inputs import Photo, answer, common_scale, placed_window, smooth_window
 from sr.imaging.color import to_array
-from sr.imaging.panel import Window, crop, error_levels
+from sr.imaging.panel import Window, crop, error_levels, scaled
 from sr.layers.statistics import batch_norms, with_own_statistics
 from sr.measuring.scoring import Entry
 from sr.metrics.psnr import psnr
@@ -53,10 +54,11 @@ def mini_batch(lr: Tensor, window: Window, others: Sequence[Tensor], size: int, 
 
 def patch_corner(lr: Tensor, window: Window, size: int) -> tuple[int, int]:
     """Top and left of the patch around the middle of a window, moved inside the image."""
-    return tuple(  # type: ignore[return-value]
+    top, left = (
         min(max(start + length // 2 - size // 2, 0), side - size)
         for start, length, side in zip(window[:2], window[2:], lr.shape[-2:], strict=True)
     )
+    return top, left
 
 
 def window_psnr(sr: np.ndarray, hr: np.ndarray) -> float:
@@ -113,7 +115,7 @@ def batch_norm(
             hr = photo.array
             reach = min(size, side * scale)
             window = placed_window(hr, at, reach, scale) if at else smooth_window(hr, reach, scale)
-            small: Window = tuple(v // scale for v in window)  # type: ignore[assignment]
+            small = scaled(window, Fraction(1, scale))
             others = [lrs[(number + 1 + i) % len(lrs)] for i in range(batch - 1)]
             patches = answer(training, mini_batch(lr, small, others, side, seed), scale)[:1]
             top, left = (scale * v for v in patch_corner(lr, small, side))

@@ -1,6 +1,7 @@
 """A smooth patch pasted into another image: whether what is wrong with it stays with it."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from sr.figures.batch_norm import window_psnr
 from sr.figures.drawing import Drawing, Figure, box, page, show, styled
 from sr.figures.inputs import Photo, answer, common_scale, placed_window, smooth_window
 from sr.imaging.color import to_array
-from sr.imaging.panel import Window, crop, error_levels
+from sr.imaging.panel import Window, crop, error_levels, scaled
 from sr.layers.statistics import batch_norms, with_own_statistics
 from sr.measuring.scoring import Entry
 from sr.models.base import SuperResolver
@@ -75,8 +76,8 @@ def pasted_patch(
     if min(window[2:]) <= 2 * margin:
         raise UserError(f"figure.margin={margin} leaves nothing of a patch of {window[2]} x {window[3]} HR pixels")
     lr, ground = source.lr(scale), host.lr(scale)
-    both, place_lr = pasted(ground, lr, tuple(v // scale for v in window))  # type: ignore[arg-type]
-    there: Window = tuple(v * scale for v in place_lr)  # type: ignore[assignment]
+    both, place_lr = pasted(ground, lr, scaled(window, Fraction(1, scale)))
+    there = scaled(place_lr, scale)
     true = host.array.copy()
     true[there[0] : there[0] + there[2], there[1] : there[1] + there[3]] = crop(source.array, window)
     rows: list[dict[str, Any]] = []

@@ -1,6 +1,7 @@
 """Pictures for the eye: LR, bicubic, SR and HR of one crop side by side, with an error map."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -47,9 +48,15 @@ def pick_crop(energy: np.ndarray, size: int, step: int = 1) -> Window:
     return int(top) * step, int(left) * step, height, width
 
 
+def scaled(window: Window, factor: int | Fraction) -> Window:
+    """The same window in an image that is `factor` times as large; Fraction(1, scale) gives that of LR."""
+    top, left, height, width = (int(v * factor) for v in window)
+    return top, left, height, width
+
+
 def crop(image: np.ndarray, window: Window, shrink: int = 1) -> np.ndarray:
     """Cut (top, left, height, width), given in HR pixels, out of an image that is `shrink` times smaller."""
-    top, left, height, width = (v // shrink for v in window)
+    top, left, height, width = scaled(window, Fraction(1, shrink))
     return image[top : top + height, left : left + width]
 
 

@@ -1,8 +1,8 @@
 """Whether two runs that name one set measured the same images: where bicubic reached another figure, they did not."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
+from itertools import count, islice
 
 from sr.scores.score import Score
 
@@ -12,12 +12,15 @@ SAME = 0.005  # dB: values of the baseline that differ by less are of the same i
 def told_apart(runs: Iterable[Sequence[Score]], baseline: str) -> list[list[Score]]:
     """The scores of several runs, in which a set of other images, or other LR, than a former run's has its own name.
 
-    The second one is called `<name> (2)`. What a run that did not measure the baseline has, nothing tells apart.
+    The second one is called `<name> (2)`, and its scores say `apart_from` which. What a run that did not measure the
+    baseline has, nothing tells apart.
 
     Args:
         runs: the averages of each.
         baseline: the name of the model that depends on nothing but the images.
     """
+    runs = [list(scores) for scores in runs]
+    taken = {s.dataset for scores in runs for s in scores}
     variants: dict[tuple[str, int, int], list[dict[str, float]]] = {}  # by set: the baseline's values by protocol
     found = []
     for scores in runs:
@@ -31,17 +34,28 @@ def told_apart(runs: Iterable[Sequence[Score]], baseline: str) -> list[list[Scor
             alike = (all(abs(former.get(p, v) - v) < SAME for p, v in values.items()) for former in known)
             number = next((n for n, same in enumerate(alike) if same), len(known))
             known[number:] = known[number:] or [{}]
-            known[number] |= values
-            names[place] = f"{place[0]} ({number + 1})" if number else place[0]
-        found.append([replace(s, dataset=names.get((s.dataset, s.images, s.scale), s.dataset)) for s in scores])
+            known[number] = values | known[number]  # the first values stay: else many small steps would go anywhere
+            if number:
+                names[place] = _numbered(place[0], number, taken)
+        found.append([_renamed(s, names.get((s.dataset, s.images, s.scale))) for s in scores])
     return found
+
+
+def _numbered(name: str, number: int, taken: Container[str]) -> str:
+    """`<name> (2)` for 1, and so on; past the names that sets of a user's own have."""
+    free = (numbered for n in count(2) if (numbered := f"{name} ({n})") not in taken)
+    return next(islice(free, number - 1, None))
+
+
+def _renamed(score: Score, name: str | None) -> Score:
+    return score if name is None else replace(score, dataset=name, apart_from=score.dataset)
 
 
 def notes(scores: Iterable[Score], baseline: str) -> list[str]:
     """What to say where `told_apart` gave names."""
-    names = dict.fromkeys(s.dataset for s in scores)
-    apart = [(name, m[1]) for name in names if (m := re.fullmatch(r"(.+) \(\d+\)", name)) and m[1] in names]
+    names = {s.dataset: s.apart_from for s in scores}
     return [
         f"{name}: not the images, or not the LR, of {former}, as {baseline} differs: only gains over {baseline} compare"
-        for name, former in apart
+        for name, former in names.items()
+        if former in names
     ]

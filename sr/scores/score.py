@@ -24,7 +24,8 @@ class Score:
     """One number: the mean over `images` images, or that of one image where `image` is set.
 
     Of a mean `left_out` says over how many images it is not, as their value is infinite or no number: of PSNR those
-    that came out identical to HR.
+    that came out identical to HR. `apart_from` is the set of which `dataset` is told apart by a number: one of the same
+    name, with other images (see `sr.scores.same_images`).
     """
 
     model: str
@@ -36,6 +37,7 @@ class Score:
     images: int
     image: str = ""
     left_out: int = 0
+    apart_from: str = ""
 
     @property
     def remark(self) -> str:
@@ -118,16 +120,15 @@ def table(means: Sequence[Score]) -> str:
             lines[-1].append(f"{cell} ({remark})" if remark else cell)
     used = dict.fromkeys(s.protocol for s in means)
     notes = [f"  {name}: {get_protocol(name).description}, mean over images" for name in used]
-    told = [identical_note(metrics)] if said else []
-    return "\n".join([aligned(lines), *told, f"{legend(metrics)}. Protocols:", *notes])
+    return "\n".join([aligned(lines), *identical_notes(means), f"{legend(metrics)}. Protocols:", *notes])
 
 
-def identical_note(metrics: Iterable[str]) -> str:
-    """What `1 of 2 identical` means."""
-    known = [(m, m.perfect) for m in map(declared, metrics) if m.perfect is not None]
+def identical_notes(means: Iterable[Score]) -> list[str]:
+    """What `1 of 2 identical` means, where it stands beside one of the means."""
+    known = [(m, m.perfect) for m in map(declared, metrics_of(s for s in means if s.left_out)) if m.perfect is not None]
     stand_in = ", ".join(f"{m.title} {perfect:g} {m.unit}" for m, perfect in known)
     note = "identical: the output is HR itself, so that the mean is over the other images"
-    return f"{note} ({stand_in} where there is none)" if stand_in else note
+    return [f"{note} ({stand_in} where there is none)"] if known else []
 
 
 def beside(means: Iterable[Score], papers: Mapping[Key, Published]) -> str:

@@ -11,7 +11,7 @@ from sr.runs.config import flat
 from sr.runs.folder import differing
 from sr.scores import same_images
 from sr.scores.published import IMAGES
-from sr.scores.score import identical_note
+from sr.scores.score import identical_notes
 from sr.scores.text import legend
 from sr.sweeps.ablation import Ablation, Column
 from sr.sweeps.lines import PLUS, Line, table_metrics
@@ -32,9 +32,8 @@ def notes(
     spread = f": mean over seeds, ± sample standard deviation of {declared(metrics[0]).title}" if several else ""
     words = [legend(metrics) + spread, *(note for m in metrics if (note := declared(m).note))]
     words += [f"{name}: {get_protocol(name).description}" for name in dict.fromkeys(c.protocol for c in columns)]
-    found = [result for line in lines for results in line.results.values() for result in results]
-    words += [identical_note(metrics)] if any(result.remark for result in found) else []
-    words += same_images.notes((s for line in lines for run in line.runs for s in run.scores), BASELINE)
+    scores = [s for line in lines for run in line.runs for s in run.scores]
+    words += identical_notes(scores) + same_images.notes(scores, BASELINE)
     sources = dict.fromkeys((p.citation, p.kind) for line in lines for p in line.paper.values())
     words += [f"paper: {source}" + (f" ({kind})" if kind else "") for source, kind in sources]
     if ablation and not sources:

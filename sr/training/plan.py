@@ -34,6 +34,7 @@ from sr.training.stage_configs import (
     at_scale,
     patches,
     refuse_malformed,
+    refuse_unused_losses,
     refuse_without_best,
     scales,
     stage_configs,
@@ -104,6 +105,7 @@ def checked(cfg: DictConfig, job: Job) -> DictConfig:
     cfg = without_leftovers(cfg, job.words.keys)
     refuse_out_of_range(cfg)
     refuse_malformed(cfg.stages)
+    refuse_unused_losses(cfg, job.words.keys)
     build.architecture(cfg)
     for scale in scales(cfg):
         one = at_scale(cfg, scale, job.words.keys)

@@ -1,6 +1,7 @@
 """A run as a list of stages: each is the composed config with some of its keys changed."""
 
 import re
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -69,6 +70,32 @@ def refuse_malformed(stages: Mapping[Any, Any]) -> None:
             raise UserError(f"stages.{name}={node}: a stage is what changes in it, such as {{steps: 1000}}")
         if not re.fullmatch(r"[\w.-]+", str(name)):
             raise UserError(f"stages.{name}: files are named after a stage; use letters, figures, _ and -")
+
+
+def refuse_unused_losses(cfg: DictConfig, typed: Collection[str]) -> None:
+    """Look for losses that were typed, as +losses.own.terms=... or +loss@losses.own=l1, and that nothing chooses.
+
+    Args:
+        cfg: of the run, as composed, with its interpolations.
+        typed: names of groups and dotted keys.
+
+    Raises:
+        UserError: there is one.
+    """
+    for path in typed:
+        if not (match := re.fullmatch(r"(?:\w+@)?losses\.(\w+).*", path)):
+            continue
+        name, others = match[1], OmegaConf.to_container(cfg, resolve=False)
+        assert isinstance(others, dict)
+        others["losses"].pop(name, None)
+        for stage in others["stages"].values() if "loss" in typed else ():  # what is typed wins over what they choose
+            (stage or {}).pop("loss", None)
+        if re.search(rf"\$\{{[^}}]*\blosses\.{re.escape(name)}\b", str(others)):
+            continue
+        stages = [*cfg.stages]
+        chosen = shlex.join([f"stages.{stages[-1] if stages else 'NAME'}.loss=${{losses.{name}}}"])
+        known = f"It has {', '.join(stages)}: type" if stages else "It has no stages: type the loss as loss=..., or add"
+        raise UserError(f"losses.{name}: no stage of this run takes this loss. {known} {chosen}, or leave it out")
 
 
 def never_validated(stage: StageConfig) -> UserError:

@@ -13,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from sr.comparison import fill
 from sr.comparison.fill import set_words
+from sr.compose.image_sets import build_sets
 from sr.compose.words import Words
 from sr.measuring.scoring import score_set
 from sr.models.ecbsr import ECBSR
@@ -106,13 +107,16 @@ def test_runs(command, runs, tmp_path):
         assert done.code == 1 and told in done.err, done
 
 
-def test_figures_of_another_lr_are_not_those_of_the_set_that_is_named(command, tmp_path):
+def test_figures_of_another_lr_are_not_those_of_the_set_that_is_named(command, tmp_path, monkeypatch):
     typed = ["model=ecbsr_m4c8", "data=bundled", "scale=2", "budget=smoke", "budget.test_middle=null"]
     typed += ["budget.test_images=null", "degradation=blur_noise_jpeg", "callbacks=[]", "protocols=[y]"]
     assert command("train.py", *typed).code == 0
     with (tmp_path / "run/results.csv").open() as file:
         blurred = {row["model"]: float(row["psnr"]) for row in csv.DictReader(file)}
-    done = command("compare.py", "runs=[run]", "benchmarks=[bundled]", "protocol=[y]", "crops=0", folder="c")
+    built = []
+    monkeypatch.setattr(fill, "build_sets", lambda scale, cfg: built.append(scale) or build_sets(scale, cfg))
+    done = command("compare.py", "runs=[run]", "benchmarks=[bundled]", "protocol=[y]", "crops=1", folder="c")
+    assert built == [2], "once, for what is measured and shown"
     assert done.code == 0 and "Bundled (2): not the images, or not the LR, of Bundled" in done.out + done.err, done
     found = table(done)
     for name, value in blurred.items():

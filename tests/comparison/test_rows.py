@@ -111,6 +111,29 @@ def test_a_set_of_other_images_or_lr_has_columns_of_its_own(made_up):
     assert any(note.startswith("Set5 (2): not the images, or not the LR, of Set5") for note in found.notes)
 
 
+def test_a_chain_of_small_differences_is_no_second_baseline(made_up):
+    """The third run's bicubic differs from the first one's by more than rounding, not from the second one's."""
+    sources = [made_up(place, name=place) for place in "abc"]
+    for source, more in zip(sources, (0, 0.004, 0.008), strict=True):
+        source.run.scores[:] = [dataclasses.replace(s, value=s.value + more) for s in source.run.scores]
+    found = table(*sources)
+    assert [line.row.label for line in found.lines] == ["bicubic", "a", "b", "c"]
+    assert "Set5 (2), y" in titles(found)
+
+
+def test_a_set_whose_own_name_has_a_number_is_no_other_ones(made_up):
+    def renamed(source, name, more=0.0):
+        source.run.scores[:] = [dataclasses.replace(s, dataset=name, value=s.value + more) for s in source.run.scores]
+        return source
+
+    first, second = renamed(made_up("a", name="a"), "mine"), renamed(made_up("b", name="b"), "mine (2)", 1.0)
+    assert not any("not the images" in note for note in table(first, second).notes)
+    found = table(first, second, renamed(made_up("c", name="c"), "mine", 2.0))
+    assert "mine (2), y" in titles(found) and "mine (3), y" in titles(found)
+    assert sum("not the images" in note for note in found.notes) == 1
+    assert any(note.startswith("mine (3): not the images, or not the LR, of mine,") for note in found.notes)
+
+
 def test_what_is_stored_of_other_lr_is_told_from_what_is_measured_now(made_up):
     now = scores_of("bicubic", "Set5", 2, "y", {"psnr": 31.0}, 5)
     found = rows(labelled([made_up("a")]), now)

@@ -1,6 +1,7 @@
 """The workspace and the report that a comparison becomes on W&B, checked by W&B's own packages."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -118,6 +119,8 @@ def test_keys_tell_the_scale_where_a_run_measured_several(tmp_path, served, meas
     source = Source("m", tmp_path, {"scale": served}, None, run, label="m")
     about = wandb_report.compared(tabulate([Row("m", 4, source, scores=(scores[0],))]))
     assert {key.split("/")[1] for key in about.keys["psnr"]} == keys
+    apart = replace(scores[0], dataset="Set5 (2)", apart_from="Set5")  # told apart by us alone
+    assert wandb_report.compared(tabulate([Row("m", 4, source, scores=(apart,))])).keys == about.keys
 
 
 def test_what_wandb_refuses_is_kept(monkeypatch, tmp_path):

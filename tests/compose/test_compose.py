@@ -87,6 +87,8 @@ def test_every_model_composes(command, model):
         pytest.param("num_worker_per_gpu=3", "Here it is data.num_workers", marks=pytest.mark.slow),
         ("batch_size_per_gpu=3", "Here it is batch_size (of all processes together)"),
         pytest.param("lr=1e-4", "Here it is optimizer.lr", marks=pytest.mark.slow),
+        ("data.lr=null", "It is a key of data=b100, set14, set5, urban100: leave it out with another data"),
+        pytest.param("optimizer.momentum=0.5", "It is a key of optimizer=sgd: leave", marks=pytest.mark.slow),
         ("bsrn", "Did you mean model=bsrn?"),
         ("steps=1,2", "steps=1,2: one value is wanted here; with -m several are a sweep"),
         ("model=null", "model=null: choose one of the group by its name. There are bicubic, bsrn"),
@@ -136,6 +138,7 @@ def test_what_a_key_of_another_toolbox_is_called_here_exists(command):
         pytest.param("+stages={a: {steps: -4}}", "stages.a.steps=-4: must be 1 or more", marks=pytest.mark.slow),
         pytest.param("+stages={a: 3}", "stages.a=3: a stage is what changes in it", marks=pytest.mark.slow),
         pytest.param("+stages={a: {loss: l1}}", "stages.a.loss=l1: a stage changes settings", marks=pytest.mark.slow),
+        ("+loss@losses.mine=l1", "losses.mine: no stage of this run takes this loss. It has no stages"),
         ("optimizer.betas=[2,3]", "Invalid beta parameter at index 0: 2"),
         pytest.param(
             "+stages={a: {scheduler: {gamma: one}}}", "stages.a.scheduler.gamma='one'", marks=pytest.mark.slow

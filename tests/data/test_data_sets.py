@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from sr.data import images, pairset
 from sr.data.archives import Archive
 from sr.data.benchmarks import B100, Set5, Urban100
 from sr.data.bundled import HELD_OUT, Bundled
@@ -345,35 +343,3 @@ def test_bundled_photos_are_in_the_wheel(settings: dict[str, Any]) -> None:
     sides = [any("motorcycle" in p.name for p in part) for part in (train, held_out)]
     assert sides.count(True) == 1  # the stereo pair shows one scene
     assert not any(grey for _, _, grey in map(data.pairs("test").whole, range(len(held_out))))
-
-
-def test_a_measured_set_is_decoded_once(
-    tmp_path: Path, settings: dict[str, Any], write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another model, in this command or a later one, reads what was decoded; what changed is decoded anew."""
-    for i in range(2):
-        write(tmp_path / f"Set5/HR/{i}.png", i)
-
-    def measured(cache: str = "cache") -> list[Any]:
-        data = Set5(data_dir=tmp_path, **settings | {"cache_dir": tmp_path / cache})
-        data.check("test")
-        return [*data.test_dataloader(), *data.test_dataloader()]
-
-    def same(one: list[Any], other: list[Any]) -> bool:
-        return all(torch.equal(a.lr, b.lr) and torch.equal(a.hr, b.hr) for a, b in zip(one, other, strict=True))
-
-    decoded: list[Path] = []
-    read = images.read_image
-    monkeypatch.setattr(images, "read_image", lambda path: decoded.append(path) or read(path))
-    first = measured()
-    assert len(decoded) == 2
-    assert same(first, measured()) and len(decoded) == 2
-    write(tmp_path / "Set5/HR/1.png", 7)
-    assert not same(first, again := measured()) and len(decoded) == 4
-    with monkeypatch.context() as little:  # room: each is decoded when it is asked for
-        little.setattr(pairset, "ROOM", 0)
-        assert same(again, measured()) and len(decoded) == 4, "what is there needs none"
-        assert same(again, measured("other")) and len(decoded) > 4
-        assert {p.suffix for p in (tmp_path / "other").iterdir()} <= {".lock"}
-    (tmp_path / "file").write_text("")
-    assert same(again, measured("file"))  # no folder can be made there

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from sr.data import cache
+from sr.data import cache, images, pairset
 from sr.data.belonging import looked_at
+from sr.data.benchmarks import Set5
 from sr.data.cache import ImageStore
 from sr.data.images import DerivedImages, Images, LazyImages, fingerprint, packed, unpacked
 from sr.errors import UserError
@@ -225,3 +227,35 @@ def test_words_hold_the_pixels_and_an_empty_byte(shape: tuple[int, ...]) -> None
         words = packed(one)
         assert words.dtype == np.int32 and np.array_equal(unpacked(words), one)
         assert (words[..., None].view(np.uint8)[..., 3] == 0).all()
+
+
+def test_a_measured_set_is_decoded_once(
+    tmp_path: Path, write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another model, in this command or a later one, reads what was decoded; what changed is decoded anew."""
+    for i in range(2):
+        write(tmp_path / f"Set5/HR/{i}.png", i)
+
+    def measured(cache: str = "cache") -> list[Any]:
+        data = Set5(data_dir=tmp_path, scale=2, cache_dir=tmp_path / cache)
+        data.check("test")
+        return [*data.test_dataloader(), *data.test_dataloader()]
+
+    def same(one: list[Any], other: list[Any]) -> bool:
+        return all(torch.equal(a.lr, b.lr) and torch.equal(a.hr, b.hr) for a, b in zip(one, other, strict=True))
+
+    decoded: list[Path] = []
+    read = images.read_image
+    monkeypatch.setattr(images, "read_image", lambda path: decoded.append(path) or read(path))
+    first = measured()
+    assert len(decoded) == 2
+    assert same(first, measured()) and len(decoded) == 2
+    write(tmp_path / "Set5/HR/1.png", 7)
+    assert not same(first, again := measured()) and len(decoded) == 4
+    with monkeypatch.context() as little:  # room: each is decoded when it is asked for
+        little.setattr(pairset, "ROOM", 0)
+        assert same(again, measured()) and len(decoded) == 4, "what is there needs none"
+        assert same(again, measured("other")) and len(decoded) > 4
+        assert {p.suffix for p in (tmp_path / "other").iterdir()} <= {".lock"}
+    (tmp_path / "file").write_text("")
+    assert same(again, measured("file"))  # no folder can be made there

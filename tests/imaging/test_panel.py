@@ -1,5 +1,7 @@
 """Panels: the crop is the busiest window, cells show the right pixels, labels are not cut off."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from sr.imaging.panel import (
     error_map,
     panel_cells,
     pick_crop,
+    scaled,
 )
 
 
@@ -23,6 +26,11 @@ def test_pick_crop_finds_the_busy_corner_every_time():
     top, left, height, width = pick_crop(detail(image), 20, 4)
     assert (height, width) == (20, 20) and top % 4 == left % 4 == 0
     assert top <= 40 and top + 20 >= 56 and left <= 20 and left + 20 >= 36
+
+
+def test_a_window_of_lr_lies_where_that_of_hr_does():
+    assert scaled((12, 30, 9, 6), Fraction(1, 3)) == (4, 10, 3, 2) and scaled((4, 10, 3, 2), 3) == (12, 30, 9, 6)
+    assert scaled((29, 58, 29, 29), Fraction(1, 29)) == (1, 2, 1, 1)
 
 
 def test_pick_crop_equals_a_plain_search():

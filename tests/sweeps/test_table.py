@@ -134,6 +134,7 @@ def test_means_over_other_images_are_never_averaged(tmp_path):
     runs[3].scores[:] = [replace(s, left_out=int(s.metric == "psnr")) for s in scored("edsr", "Set5", 2, 50.0, 0.95, 5)]
     text = write(runs, tmp_path, ablation(a=paper(38.11, 0.9601, "the paper")), {}, "command")
     cells = "30.50 ± 0.71 / 0.9500 (n=2, 5 images); 40.00 / 0.9500 (n=1, 2 images); 50.00 / 0.9500 (n=1, 5 images, 1 of"
+    assert "identical: the output is HR itself" in text
     assert cells in text and "Set5: 2 or 5 images here, the paper's figures are of 5" in text
     found = [(r["psnr"], r["images"], r["left_out"], r["n"]) for r in rows(tmp_path) if r["line"] == "A"]
     assert found == [("30.5", "5", "", "2"), ("40.0", "2", "", "1"), ("50.0", "5", "1 of 5 identical", "1")]
@@ -176,6 +177,7 @@ def test_what_is_no_number_breaks_no_table(tmp_path):
     assert sorted(found) == [("", "2", "no PSNR"), ("30.5", "2", "")], text
     assert "30.50 ± 0.71 / 0.9500 (n=2); - / 0.9500 (n=2, no PSNR)" in text, text
     assert "inf" not in text and "nan" not in (tmp_path / "table.csv").read_text()
+    assert "identical" not in text, "no image was"
 
 
 def test_lines_whose_configs_are_equal_are_told(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from sr.errors import UserError
-from sr.training.stage_configs import patches, scales, stage_configs
+from sr.training.stage_configs import patches, refuse_unused_losses, scales, stage_configs
 
 ROOT = {
     "steps": 100,
@@ -51,6 +51,21 @@ def test_what_is_typed_at_the_root_holds_in_every_stage():
     assert first.end == 7 and second.end == 14
     assert first.cfg.optimizer.lr == 1e-3 and first.cfg.optimizer.eps == 1.0
     assert second.cfg.loss == ROOT["loss"]
+
+
+@pytest.mark.parametrize("typed", ["losses.mine._target_", "loss@losses.mine", "losses.mine.terms.l1.weight"])
+def test_a_loss_that_was_typed_and_that_no_stage_takes_is_refused(typed):
+    losses = {**ROOT["losses"], "mine": {"_target_": "c"}}
+    cfg = config(losses=losses, stages={"a": {}, "b": {"loss": "${losses.other}"}})
+    with pytest.raises(UserError, match=r"losses\.mine: no stage .*a, b: type 'stages\.b\.loss=\$\{losses\.mine\}'"):
+        refuse_unused_losses(cfg, {"steps", typed})
+    refuse_unused_losses(cfg, {"losses.other.rate"})
+    with pytest.raises(UserError, match=r"losses\.other: no stage"):
+        refuse_unused_losses(cfg, {"losses.other.rate", "loss"})  # what is typed for all stages wins
+    for chosen in ({"a": {"loss": "${losses.mine}"}}, {"a": {"loss": {"terms": "${losses.mine.terms}"}}}):
+        refuse_unused_losses(config(losses=losses, stages=chosen), {typed})
+    with pytest.raises(UserError, match="no stages"):
+        refuse_unused_losses(config(losses=losses), {typed})
 
 
 def test_init_from_at_the_root_is_the_beginning_of_the_run():

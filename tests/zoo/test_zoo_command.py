@@ -4,6 +4,9 @@ import csv
 
 import torch
 
+from sr.zoo import __main__ as zoo
+from sr.zoo.entries import ENTRIES, get_entry
+
 
 def test_files_by_path_beside_each_other(command, authors_file, photos, tmp_path):
     photos(tmp_path / "images", 2)
@@ -48,3 +51,15 @@ def test_only_the_papers_file_stands_beside_the_paper(tmp_path):
     loaded = load(str(tmp_path / "same.pth"), tmp_path, range_="own")
     assert paper_of(loaded.model.metadata) == ""
     assert paper_of({"model": node, "name": "bsrn_s"}) == "bsrn_s"
+
+
+def test_the_list_names_every_entry(tmp_path):
+    text = zoo.listing(tmp_path)
+    assert all(entry.name in text for entry in ENTRIES)
+
+
+def test_entries_are_consistent(root):
+    assert len({e.name for e in ENTRIES}) == len(ENTRIES) == 33
+    for e in ENTRIES:
+        assert len(e.sha256) == 64 and e.name.endswith(f"_x{e.scale}") and get_entry(e.name) is e
+        assert (root / f"conf/model/{e.model}.yaml").is_file()

@@ -18,7 +18,7 @@ from sr.models.mdsr import MDSR
 from sr.runs import checkpoint
 from sr.scores.published import published
 from sr.zoo import __main__ as zoo
-from sr.zoo.entries import ENTRIES, ZOO, get_entry
+from sr.zoo.entries import ENTRIES, ZOO
 from sr.zoo.files import read_tensors
 from sr.zoo.load import FAMILIES, beginning, save
 from sr.zoo.load import load as load_as_users_do
@@ -247,7 +247,9 @@ def test_weights_trained_with_another_arithmetic_are_told():
 
 
 @pytest.mark.parametrize(
-    ("make", "most"), [(partial(EDSR, 4, 32, 4), 6), (partial(MDSR, num_blocks=80, channels=4), 8)], ids=["EDSR", "MDSR"]
+    ("make", "most"),
+    [(partial(EDSR, 4, 32, 4), 6), (partial(MDSR, num_blocks=80, channels=4), 8)],
+    ids=["EDSR", "MDSR"],
 )
 def test_a_layer_of_all_blocks_is_tried_at_once(make, most):
     """A deep network costs no more passes than a shallow one, and is told where all of its blocks were dilated."""
@@ -340,18 +342,6 @@ def test_files_are_fetched_and_checked(authors_file, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"sha256"):
         load("rlfn_x2", target)
     assert not list(target.glob("*.pth"))
-
-
-def test_the_list_names_every_entry(tmp_path):
-    text = zoo.listing(tmp_path)
-    assert all(entry.name in text for entry in ENTRIES)
-
-
-def test_entries_are_consistent(root):
-    assert len({e.name for e in ENTRIES}) == len(ENTRIES) == 33
-    for e in ENTRIES:
-        assert len(e.sha256) == 64 and e.name.endswith(f"_x{e.scale}") and get_entry(e.name) is e
-        assert (root / f"conf/model/{e.model}.yaml").is_file()
 
 
 def test_what_a_papers_file_has_to_reach_is_the_papers_figure():
