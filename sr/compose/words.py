@@ -92,6 +92,10 @@ class Words:
         """The words with other keys."""
         return self.only(lambda key: key not in keys)
 
+    def then(self, later: Words) -> Words:
+        """These words and later ones, each key once: the last word of it."""
+        return Words({word.key: word.text for word in (*self, *later)}.values())
+
     def names(self, group: str) -> list[str] | None:
         """The names in `model=[...]`, which Hydra keeps nowhere else; None where it was not typed."""
         word = self.last(group)
@@ -145,6 +149,11 @@ def quoted(value: str | Path) -> str:
 def path_word(key: str, path: str | Path) -> str:
     """`resume=outputs/run`, its path in quotes only where Hydra needs them."""
     return f"{key}={path if PLAIN.fullmatch(str(path)) else quoted(path)}"
+
+
+def path_typed(key: str, path: str | Path) -> str:
+    """A `path_word` as it is pasted into a shell, within a command that the reader has typed already."""
+    return shlex.quote(path_word(key, path))
 
 
 def pasted(command: str, words: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from torch.utils.data import ConcatDataset, DataLoader
 from sr.data.batch import Batch
 from sr.data.device import DeviceBatches, fits, on_device, why_not
 from sr.data.images import Images
+from sr.data.pairset import Pairs
 from sr.data.sampling import MixedScales, SampleNumbers, TrainPatches, WholeImages
 from sr.errors import UserError
 
@@ -47,6 +48,10 @@ class Loaders(L.LightningDataModule):
 
     def patches(self) -> TrainPatches | MixedScales:
         """Training batches by their sample numbers (see `sr.data.sampling`); a patch that does not fit is refused."""
+        raise NotImplementedError
+
+    def pairs(self, part: str) -> Pairs:
+        """The opened pairs of "train", "val" or "test"."""
         raise NotImplementedError
 
     def whole(self, part: str) -> WholeImages | ConcatDataset[Batch]:

@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
+from sr.compose.words import path_typed
 from sr.errors import UserError, reason, some
 from sr.models.base import Reads, SuperResolver
 from sr.runs import torch_file
@@ -85,7 +86,8 @@ def read(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict) or "sr" not in content or "state_dict" not in content:
         raise UserError(
             f"checkpoint {file} was not written by this project: it does not say which architecture it is of. "
-            f"Only checkpoints of training runs can be given here; an author's file is measured with weights={file}"
+            f"Only checkpoints of training runs can be given here; an author's file is measured with "
+            f"{path_typed('weights', file)}"
         )
     _refuse_other_kinds(content, file)
     metadata = content["sr"]

@@ -91,16 +91,15 @@ class Composed:
 
     def refusal(self, key: str, then: Any, now: Any, words: Words) -> UserError:
         """What to say where a resume would change a key."""
-        begun = self.words.only(lambda k: k not in words)
         return UserError(
             f"a run goes on with what it was begun with, but {key} was {then}, is {now}. Leave that out, or begin a "
-            f"new run from its weights: {from_its_weights(self.folder, Words([*begun.texts, *words.texts]))}"
+            f"new run from its weights: {from_its_weights(self.folder, self.words.then(words))}"
         )
 
 
 def from_its_weights(folder: Path, words: Words) -> str:
     """The command that begins a new run from the weights of the one in a folder."""
-    kept = words.only(lambda key: not key.startswith(("hydra.", "resume")))
+    kept = words.only(lambda key: not key.startswith(("hydra.", "resume")) and key != "init_from")
     return pasted("train", [*kept.texts, path_word("init_from", folder)])
 
 
@@ -142,7 +141,7 @@ def read(folder: Path) -> Composed:
                 refuse_foreign(values, file)
         except UserError as error:
             raise UserError(
-                f"{error}\nIf you began this run yourself, as with an older version: {_as_own(folder)}"
+                f"{error}\nIf you began this run yourself, as on another machine: {_as_own(folder)}"
             ) from error
         if wrong := [text for text in words.texts if not text.isprintable()]:
             raise UserError(f"{file} is not what a run of this project writes there: {wrong[0]!r}")
@@ -222,9 +221,10 @@ def with_resumed_run(words: Words) -> Words:
         trust(listed(trusted.parsed))
     if place := words.value("hydra.run.dir"):
         if Path(place).resolve() != folder:  # where another run may be
+            again = from_its_weights(folder, read(folder).words.then(words))
             raise UserError(
                 f"resume={value} goes on in the run's own folder, {folder}: leave hydra.run.dir={place} out. To begin "
-                f"another run from its weights: {pasted('train', [path_word('init_from', folder)])}"
+                f"another run from its weights: {again}"
             )
         return words
     run = read(folder)

@@ -56,7 +56,8 @@ def latest(folder: Path) -> tuple[Path, dict[str, Any]]:
         if not before.is_file():
             raise
         content = checkpoint.read(before)
-        log.warning(f"{reason(error)}\nthe run goes on from the one before it, of step {content['global_step']:,}")
+        step = content.get("global_step", 0)
+        log.warning(f"{reason(error)}\nthe run goes on from the one before it, of step {step:,}")
         return before, content
 
 

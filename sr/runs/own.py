@@ -28,7 +28,7 @@ def is_own(text: str) -> bool:
 def began(folder: Path) -> bool:
     """Whether this user began the run in a folder, as its record says. Who put what else there, it does not say."""
     record = folder / RECORD
-    return not record.is_symlink() and record.is_file() and is_own(record.read_text(errors="replace"))
+    return not record.is_symlink() and record.is_file() and is_own(record.read_text(encoding="utf-8", errors="replace"))
 
 
 def _signature(text: str, key: bytes) -> str:

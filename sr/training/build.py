@@ -166,6 +166,13 @@ INSTEAD = {
 }
 
 
+def refuse_told_elsewhere(trainer: DictConfig) -> None:
+    """Raises a UserError where the trainer is told what a run of this project is told by another key."""
+    if wrong := [key for key in INSTEAD if trainer.get(key) is not None]:
+        told = "; ".join(f"instead of trainer.{key}={trainer[key]} type {INSTEAD[key]}" for key in wrong)
+        raise UserError(f"the trainer does not decide how long a run is and what it sees: {told}")
+
+
 def trainer(
     cfg: DictConfig, steps: Sequence[int], folder: Path, name: str, partial_updates: bool, sweep: Path | None
 ) -> L.Trainer:
@@ -178,13 +185,7 @@ def trainer(
         name: of the run.
         partial_updates: a step may leave parameters without a gradient.
         sweep: folder of the sweep that the run is a row of, or None.
-
-    Raises:
-        UserError: the trainer is told what a run of this project is told by another key.
     """
-    if wrong := [key for key in INSTEAD if cfg.trainer.get(key) is not None]:
-        told = "; ".join(f"instead of trainer.{key}={cfg.trainer[key]} type {INSTEAD[key]}" for key in wrong)
-        raise UserError(f"the trainer does not decide how long a run is and what it sees: {told}")
     lead = get_metrics(cfg.metrics)[0]
     monitor, better = f"val/{lead.name}_{get_protocol(cfg.protocol).name}", lead.better or 1
     last = Checkpoints(folder / "checkpoints", monitor, cfg.save_every_minutes, cfg.save_every_steps, better)

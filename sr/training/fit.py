@@ -11,13 +11,11 @@ import lightning.pytorch as L
 import torch
 
 from sr.callbacks import Checkpoints
-from sr.compose.words import path_word
-from sr.data.draws import STREAM
+from sr.compose.words import pasted, path_word
 from sr.errors import UserError, reason, user_error
 from sr.loggers import CsvLog
 from sr.models.stepping import one_at_a_time
 from sr.runs import checkpoint
-from sr.runs.composed import from_its_weights
 from sr.runs.config import plain
 from sr.runs.latest import LAST, resume_command
 from sr.training import compiling
@@ -44,12 +42,6 @@ def ready(plan: Plan, resumed: Content | None, folder: Path) -> None:
             stage.model.to(memory_format=torch.channels_last)
     first = plan.stages[first_stage(plan.stages, resumed)]
     if resumed is not None:
-        if resumed["sr"].get("stream", 1) != STREAM and int(resumed["global_step"]) < plan.stages[-1].end:
-            raise UserError(
-                f"{folder} was begun by a version of this project that drew other samples from the same seed, so it "
-                "cannot go on as it would have. Begin a new run from its weights, for the steps that are left (it "
-                f"stands at {resumed['global_step']:,}): {from_its_weights(folder, plan.words)}"
-            )
         checkpoint.load_weights(first.model, resumed["state_dict"], folder)
     for stage in plan.stages:  # of a late stage too, which would fail after hours
         source = stage.cfg.init_from
@@ -117,17 +109,17 @@ def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -
         except (LookupError, TypeError, AttributeError, ValueError) as error:
             if user_error(error) or not trainer._checkpoint_connector._loaded_checkpoint:  # let go once it is restored
                 raise
-            raise of_another_program(folder, f"{type(error).__name__}: {reason(error)}") from error
+            raise of_another_program(folder, plan.words, f"{type(error).__name__}: {reason(error)}") from error
         if going_on and resumed is not None and step >= stage.end:
             checkpoint.load_weights(
                 model, resumed["state_dict"], folder
             )  # nothing was trained; a mean of weights counts
         if trainer.global_step < stage.end:  # as told by a callback: Lightning returns as if all were done
-            own = path_word("checkpoint", folder)
             raise UserError(
                 f"training was stopped at step {trainer.global_step:,} of {stage.end:,} by one of the callbacks "
                 f"({', '.join(plan.cfg.callbacks)}): the run is not finished, and nothing of it is measured. "
-                f"Go on with: {resume_command(folder)}\nOr measure it as it is: sr evaluate {own}"
+                f"Go on with: {resume_command(folder)}\nOr measure it as it is: "
+                f"{pasted('evaluate', [path_word('checkpoint', folder)])}"
             )
         step = stage.end
         if index + 1 < len(stages):

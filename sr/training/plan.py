@@ -106,6 +106,7 @@ def checked(cfg: DictConfig, job: Job) -> DictConfig:
     refuse_out_of_range(cfg)
     refuse_malformed(cfg.stages)
     refuse_unused_losses(cfg, job.words.keys)
+    build.refuse_told_elsewhere(cfg.trainer)
     build.architecture(cfg)
     for scale in scales(cfg):
         one = at_scale(cfg, scale, job.words.keys)

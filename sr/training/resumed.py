@@ -4,44 +4,72 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sr.compose.words import Words, pasted, path_word
+from omegaconf import DictConfig
+
+from sr.compose.keys import refuse_out_of_range
+from sr.compose.words import Words
+from sr.data.draws import STREAM
 from sr.errors import UserError
-from sr.models.base import Training
+from sr.models.base import SuperResolver, Training
 from sr.runs import checkpoint
 from sr.runs.composed import from_its_weights
+from sr.training.budget import shrunk
 from sr.training.plan import Stage
+from sr.training.stage_configs import refuse_malformed, stage_configs
 
 Content = Mapping[str, Any]
 
 
-def refuse_malformed(resumed: Content, folder: Path) -> None:
-    """Look at what a checkpoint says about the training, before Lightning takes it as it is.
+def refuse_torn(resumed: Content, folder: Path, words: Words) -> None:
+    """Look for what Lightning needs of a checkpoint, beside what `checkpoint.read` has looked at.
 
     Raises:
-        UserError: it is damaged, or of another program.
+        UserError: it is not there; the file is damaged, or of another program.
     """
-    tag = resumed["sr"].get("stage", {"number": 1, "name": "", "begin": 0})
-    kinds = {"number": int, "name": str, "begin": int}
-    if not all(isinstance(tag.get(key, kind()), kind) for key, kind in kinds.items()):
-        raise of_another_program(folder, "stage")
-    if not isinstance(resumed.get("pytorch-lightning_version"), str):
-        raise of_another_program(folder, "no pytorch-lightning_version")
-    for key in ("optimizer_states", "lr_schedulers"):
-        states = resumed.get(key)
-        if not isinstance(states, list) or not all(isinstance(state, dict) for state in states):
-            raise of_another_program(folder, key)
+    version, states = "pytorch-lightning_version", ("optimizer_states", "lr_schedulers")
+    if missing := [key for key in ("global_step", version, *states) if key not in resumed]:
+        raise of_another_program(folder, words, f"no {missing[0]}")
+    if not isinstance(resumed[version], str):
+        raise of_another_program(folder, words, version)
+    for key in states:
+        if not all(isinstance(state, dict) for state in resumed[key]):
+            raise of_another_program(folder, words, key)
+
+
+def refuse_other_stream(resumed: Content, cfg: DictConfig, folder: Path, words: Words) -> None:
+    """Look whether a run that is not finished would draw the samples that it was begun with.
+
+    Args:
+        resumed: the checkpoint that it would go on from.
+        cfg: as composed, before its budget.
+        folder: of the run.
+        words: that were typed for it.
+
+    Raises:
+        UserError: an earlier version of this project began it, which drew others.
+    """
+    if resumed["sr"].get("stream", 1) == STREAM:
+        return
+    refuse_out_of_range(cfg)
+    refuse_malformed(cfg.stages)
+    end = stage_configs(shrunk(cfg, SuperResolver, words.keys), words.keys)[-1].end
+    if resumed["global_step"] < end:
+        raise UserError(
+            f"{folder} was begun by a version of this project that drew other samples from the same seed. It is at "
+            f"step {resumed['global_step']:,} of {end:,} and cannot go on as it would have: measure it as it is, or "
+            f"begin a new run, of all its steps, from its weights: {from_its_weights(folder, words)}"
+        )
 
 
 def _schedules(setup: Training) -> list[Any]:
     return [setup.scheduler] + ([setup.adversary.scheduler] if setup.adversary else [])
 
 
-def of_another_program(folder: Path, found: str) -> UserError:
+def of_another_program(folder: Path, words: Words, found: str) -> UserError:
     """What to say of a checkpoint that Lightning cannot go on with."""
-    again = pasted("train", [path_word("init_from", folder)])
     return UserError(
         f"{checkpoint.locate(folder)} cannot be gone on with: what it says about the training, beside the weights, is "
-        f"damaged or of another program ({found}). Its weights can be begun from: {again}"
+        f"damaged or of another program ({found}). Its weights can be begun from: {from_its_weights(folder, words)}"
     )
 
 
@@ -56,7 +84,7 @@ def refuse_other_settings(stage: Stage, resumed: Content, folder: Path, words: W
     for schedule, state in zip(_schedules(stage.setup), resumed["lr_schedulers"], strict=False):
         kind = getattr(schedule, "func", None)
         if method := next((key for key in state if callable(getattr(kind, key, None))), None):
-            raise of_another_program(folder, f"{method} of a schedule")
+            raise of_another_program(folder, words, f"{method} of a schedule")
     if own:
         return
     optimizers = stage.setup.build_optimizers(stage.model.learnable())

@@ -5,10 +5,10 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
+from sr.compose.words import Words
 from sr.data.loaders import Loaders
-from sr.data.module import SRDataModule
-from sr.data.multiscale import MultiScale
 from sr.errors import LINES, UserError, some
+from sr.runs.composed import from_its_weights
 from sr.whole import write_whole
 
 SETS = "sets.json"
@@ -20,14 +20,12 @@ def contents(data: Iterable[Loaders]) -> Contents:
     """What is trained and validated on, as far as it is decoded already."""
     found: Contents = {"train": {}, "val": {}}
     for module in data:
-        for one in module.modules.values() if isinstance(module, MultiScale) else [module]:
-            assert isinstance(one, SRDataModule)
-            for part, images in found.items():
-                images.update(one.pairs(part).digests())
+        for part, images in found.items():
+            images.update(module.pairs(part).digests())
     return found
 
 
-def refuse_others(folder: Path, now: Contents) -> None:
+def refuse_others(folder: Path, now: Contents, words: Words) -> None:
     """Hold the images against those that the run was begun with.
 
     Other training images are told: they only change what is learned from here on. Other validation images are refused,
@@ -47,8 +45,8 @@ def refuse_others(folder: Path, now: Contents) -> None:
     if images := changed.get("val"):
         raise UserError(
             f"{len(images)} validation images are not what the run was begun with:\n  {some(images, 10, LINES)}\n  "
-            "Figures before and after would be of other images. Put the former ones back, begin a new run from its "
-            f"weights with init_from={folder}, or remove {file} to go on all the same"
+            f"Figures before and after would be of other images. Put the former ones back, or remove {file} to go on "
+            f"all the same. To begin a new run from its weights: {from_its_weights(folder, words)}"
         )
 
 

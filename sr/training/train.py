@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from sr.callbacks.clock import Clock
 from sr.compose.schema import scale_name
-from sr.compose.words import Job, Words
+from sr.compose.words import Job
 from sr.runs import composed
 from sr.runs.latest import LAST, latest, put_back, saved, set_aside
 from sr.runs.lock import claim, first_process
@@ -19,7 +19,7 @@ from sr.scores.score import set_aside as set_aside_results
 from sr.training import build, final_scores, same_data
 from sr.training.fit import first_stage, fit, ready
 from sr.training.plan import Plan, checked, introduction, planned
-from sr.training.resumed import refuse_malformed, refuse_other_settings
+from sr.training.resumed import refuse_other_settings, refuse_other_stream, refuse_torn
 
 log = logging.getLogger(__name__)
 
@@ -41,14 +41,16 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
     if resume is not None:
         run = composed.read(resume)
         cfg = run.changed(job.words, cfg)
-        job = replace(job, words=Words([*run.words.texts, *job.words.texts]))
+        job = replace(job, words=run.words.then(job.words))
     source, resumed = latest(resume) if resume is not None and saved(resume) else (None, None)
+    if resumed is not None:  # before anything is imported or decoded
+        refuse_torn(resumed, job.folder, job.words)
+        refuse_other_stream(resumed, cfg, job.folder, job.words)
 
     plan = planned(checked(cfg, job), job)
     images = same_data.contents(plan.data)
     if resumed is not None:
-        same_data.refuse_others(job.folder, images)
-        refuse_malformed(resumed, job.folder)
+        same_data.refuse_others(job.folder, images, plan.words)
         stage = plan.stages[first_stage(plan.stages, resumed)]
         refuse_other_settings(stage, resumed, job.folder, plan.words, run.own)
     ready(plan, resumed, job.folder)

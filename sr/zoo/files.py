@@ -10,6 +10,7 @@ import scipy.io
 import torch
 from torch import Tensor
 
+from sr.compose.words import path_typed
 from sr.errors import UserError, some
 from sr.runs import torch_file
 from sr.zoo import safetensors
@@ -51,7 +52,8 @@ def read_tensors(path: Path, known_intact: bool = False) -> dict[str, Tensor]:
         return _matlab(path)
     content = safetensors.read(path) if safetensors.looks_like(start, size) else torch_file.load(path, known_intact)
     if isinstance(content, Mapping) and "sr" in content:
-        raise UserError(f"{path} is a checkpoint of this project, not an author's file: type checkpoint={path}")
+        again = path_typed("checkpoint", path)
+        raise UserError(f"{path} is a checkpoint of this project, not an author's file: type {again}")
     state = _unwrapped(content)
     if not state:
         kind = f"a {type(content).__name__}{f' of {some(content)}' if isinstance(content, Mapping) else ''}"

@@ -4,6 +4,7 @@ import hashlib
 import logging
 from pathlib import Path
 
+from sr.compose.words import path_typed
 from sr.data.archives import Archive
 from sr.data.download import fetch
 from sr.errors import UserError
@@ -38,7 +39,8 @@ def find(entry: ZooEntry, folder: Path, download: bool = True) -> Path:
     if others:
         raise UserError(
             f"weights={entry.name}: {others[0]} has another checksum ({checksum(others[0])}, expected {entry.sha256}): "
-            f"it is damaged or another version. Remove it, or measure it as it is: weights={others[0]}"
+            f"it is damaged or another version. Remove it, or measure it as it is: "
+            f"{path_typed('weights', others[0])}"
         )
     looked = f"{folder.resolve()} ({len(files)} weights files, none with its checksum)" if files else folder.resolve()
     if not entry.url or not download:

@@ -2,13 +2,14 @@
 
 import json
 import re
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from omegaconf import OmegaConf
+from small_runs import pasted
 
 from sr.compose.words import Words
 from sr.errors import UserError
@@ -24,10 +25,6 @@ def run(command, div2k) -> Path:
     outcome = command("train.py", *TINY, f"data.root={div2k}", "protocol=y_classic")
     assert outcome.code == 0, outcome
     return outcome.folder
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
 
 
 def test_what_a_run_keeps_is_refused_by_name_with_the_command_that_would_do_it(run, command, div2k):
@@ -71,12 +68,26 @@ def test_what_the_run_has_anyway_and_what_is_harmless_may_be_typed(run, command)
     assert again.code == 0 and "resuming at step 4 of 6" in again.out, again
 
 
-def test_a_run_of_format_1_is_gone_on_with(run, command, div2k, tmp_path):
-    """No record of its own, an experiment and a protocol's group typed, loggers among callbacks."""
-    old = tmp_path / "old"
-    shutil.copytree(run, old)
-    (old / composed.RECORD).unlink()
-    record = old / ".hydra/config.yaml"
+@pytest.fixture
+def refused(command, run, div2k) -> Callable[..., list[str]]:
+    """Resume the run with something that is refused before anything is looked at: the words of the printed command."""
+
+    def refuse(told: str, *typed: str) -> list[str]:
+        before = {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in run.rglob("*")}
+        div2k.rename(away := div2k.with_name("away"))
+        again = command("train.py", f"resume={run}", *typed)
+        away.rename(div2k)
+        assert again.code == 1 and again.err.startswith("error: ") and told in again.err, again
+        assert before == {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in run.rglob("*")}, again
+        return pasted(again.err[again.err.index("sr train") :])
+
+    return refuse
+
+
+def test_a_run_of_format_1_is_measured_but_not_gone_on_with(run, command, refused, div2k):
+    """It drew other samples, has no record of its own, an experiment and a protocol's group typed, odd loggers."""
+    (run / composed.RECORD).unlink()
+    record = run / ".hydra/config.yaml"
     config = yaml.safe_load(record.read_text())
     config["protocol"] = {"_target_": "sr.metrics.protocol.get_protocol", "name": "y_classic"}
     config["logger"] = {"tensorboard": {"_target_": "sr.callbacks.tensorboard_logger"}}
@@ -84,18 +95,19 @@ def test_a_run_of_format_1_is_gone_on_with(run, command, div2k, tmp_path):
     for name in ("metrics", "paper_data"):
         config.pop(name, None)
     record.write_text(yaml.safe_dump(config))
-    words = old / ".hydra/overrides.yaml"
+    words = run / ".hydra/overrides.yaml"
     words.write_text(yaml.safe_dump(["experiment=gone", "logger=tensorboard", *yaml.safe_load(words.read_text())]))
-    last = old / "checkpoints/last.ckpt"
+    last = run / "checkpoints/last.ckpt"
     content = torch.load(last, weights_only=True)
+    del content["sr"]["stream"]
     content["sr"] |= {"format": 1, "config": config | {"choices": content["sr"]["config"]["choices"]}}
     content.pop("loss_state_dict", None)
     torch.save(content, last)
-    for folder in (run, old):
-        again = command("train.py", f"resume={folder}", "steps=8", "logger=tensorboard")
-        assert again.code == 0 and "resuming at step 4 of 8" in again.out, again
-    assert all(torch.equal(value, weights(old)[key]) for key, value in weights(run).items())
-    assert list(old.glob("**/events.out.tfevents*"))
+    begun = refused("at step 4 of 8", "steps=8", "logger=csv")
+    assert begun[-1] == f"init_from={run}" and {f"data.root={div2k}", "steps=8"} < {*begun} and "steps=4" not in begun
+    measured = command("train.py", f"resume={run}", "benchmarks=[bundled]", "logger=tensorboard")
+    assert measured.code == 0 and "this run is complete: 4 steps" in measured.out, measured
+    assert (run / "results.csv").is_file()
 
 
 DAMAGE = {
@@ -122,16 +134,14 @@ def test_a_checkpoint_with_another_training_state_is_refused_in_words(run, comma
     assert re.search(r"checkpoints/(last|previous).ckpt", again.err), again
 
 
-def test_a_run_that_drew_other_samples_is_measured_but_not_gone_on_with(run, command, div2k):
+@pytest.mark.parametrize("key", ["global_step", *(pytest.param(key, marks=pytest.mark.slow) for key in (
+    "optimizer_states", "pytorch-lightning_version"))])  # fmt: skip
+def test_a_torn_checkpoint_is_refused_before_anything_is_looked_at(run, refused, div2k, key):
     last = run / "checkpoints/last.ckpt"
     content = torch.load(last, weights_only=True)
-    del content["sr"]["stream"]
+    del content[key]
     torch.save(content, last)
-    again = command("train.py", f"resume={run}", "steps=8")
-    assert again.code == 1 and f"init_from={run}" in again.err and "stands at 4" in again.err, again
-    assert f"data.root={div2k}" in again.err.split("sr train")[1], again
-    measured = command("train.py", f"resume={run}", "benchmarks=[bundled]")
-    assert measured.code == 0 and "this run is complete: 4 steps" in measured.out, measured
+    assert {f"data.root={div2k}", f"init_from={run}"} < {*refused(f"of another program (no {key})", "steps=8")}
 
 
 def test_other_images_are_refused_and_the_same_ones_may_lie_elsewhere(command, photos, tmp_path, monkeypatch):
@@ -152,6 +162,9 @@ def test_other_images_are_refused_and_the_same_ones_may_lie_elsewhere(command, p
     lost.rename(tmp_path / "lost.png")
     other = command("train.py", resume, "steps=6", "data.root=moved")
     assert other.code == 1 and "validation images are not what the run was begun with" in other.err, other
+    assert {"data=folder", "++data.root=moved", f"init_from={begun.folder}"} < {
+        *pasted(other.err[other.err.index("sr train") :])
+    }
     monkeypatch.chdir(tmp_path / "b")
     other = command("train.py", resume, "steps=6")
     assert other.code == 1 and "validation images are not what the run was begun with" in other.err, other

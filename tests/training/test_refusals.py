@@ -4,7 +4,9 @@ import json
 
 import pytest
 from PIL import Image
-from small_runs import SMALL, saved
+from small_runs import SMALL, pasted, saved
+
+from sr.compose.words import quoted
 
 
 def refused(command, *typed: str) -> str:
@@ -64,8 +66,9 @@ def test_an_image_smaller_than_the_patch_is_refused(command, div2k):
         ("enable_checkpointing=false", "save_every_minutes="),
     ],
 )
-def test_the_trainer_does_not_end_a_run_before_its_steps(command, div2k, typed, instead):
-    error = refused(command, *SMALL, "data=div2k", f"data.root={div2k}", "steps=4", f"+trainer.{typed!s}")
+def test_the_trainer_does_not_end_a_run_before_its_steps(command, tmp_path, typed, instead):
+    """Which is told before images are looked for: there are none."""
+    error = refused(command, *SMALL, "data=div2k", f"data.root={tmp_path}", "steps=4", f"+trainer.{typed!s}")
     assert f"instead of trainer.{typed.partition('=')[0]}=" in error and instead in error
 
 
@@ -89,10 +92,14 @@ def test_a_run_that_a_callback_stops_is_not_finished(command, div2k, tmp_path, m
     (tmp_path / "stopping.py").write_text(STOPPING)
     monkeypatch.syspath_prepend(str(tmp_path))
     typed = [*SMALL[:-2], "data=div2k", f"data.root={div2k}", "steps=40", "val_every_steps=40"]
-    done = command("train.py", *typed, "+callbacks.stop._target_=stopping.Stop")
-    assert done.code == 1 and "stopped at step 3 of 40" in done.err and "resume=" in done.err, done
-    assert json.loads((done.folder / "run.json").read_text())["status"] == "failed"
-    assert not (done.folder / "results.csv").exists() and saved(done.folder)["global_step"] == 3
+    folder = tmp_path / "it's a run"
+    done = command("train.py", *typed, "+callbacks.stop._target_=stopping.Stop", f"hydra.run.dir={quoted(folder)}")
+    assert done.code == 1 and "stopped at step 3 of 40" in done.err, done
+    for name, key in (("train", "resume"), ("evaluate", "checkpoint")):
+        line = done.err[done.err.index(f"sr {name}") :].partition("\n")[0]
+        assert pasted(line) == [name, f"{key}={quoted(folder)}"]
+    assert json.loads((folder / "run.json").read_text())["status"] == "failed"
+    assert not (folder / "results.csv").exists() and saved(folder)["global_step"] == 3
 
 
 def test_a_scale_that_the_model_lacks_is_refused(command, div2k):

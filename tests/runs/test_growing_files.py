@@ -1,0 +1,66 @@
+"""Small files that grow when they are read are refused at once."""
+
+import time
+import zipfile
+
+import pytest
+import torch
+from small_runs import NODE, write
+
+from sr.errors import UserError
+from sr.runs import checkpoint, composed
+from sr.runs.construct import construct
+from sr.runs.folder import read_run
+
+LAUGHS = "a: &a [x, x]\n" + "".join(
+    f"{b}: &{b} [*{a}, *{a}, *{a}]\n" for a, b in zip("abcdefghij", "bcdefghijk", strict=True)
+)
+GROWTH = {
+    "aliases": LAUGHS,
+    "depth": "[" * 3000 + "]" * 3000,
+    "size": "x: '" + "y" * 10_000_000 + "'",
+    "interpolations": "".join(f"k{n}: [{', '.join(['${k' + str(n + 1) + '}'] * 9)}]\n" for n in range(40))
+    + "k40: [1]\n",
+    "circle": "a: ${b}\nb: ${a}\n",
+    "strings": "".join(f"k{n}: {('${k' + str(n + 1) + '}') * 9}\n" for n in range(40)) + "k40: long\n",
+}
+
+
+@pytest.mark.parametrize("text", GROWTH.values(), ids=GROWTH)
+def test_small_files_that_grow_are_refused_at_once(tmp_path, text):
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / ".hydra/config.yaml").write_text(text)
+    begin = time.monotonic()
+    for reader in (read_run, composed.read):
+        with pytest.raises(UserError):
+            reader(tmp_path)
+    assert time.monotonic() - begin < 2
+
+
+def test_a_small_checkpoint_builds_no_large_network(tmp_path):
+    begin = time.monotonic()
+    large = {"num_blocks": 10**8}, {"channels": 10**6}, {"channels": 10**12}, {"num_blocks": 10**30}
+    for settings in large:
+        with pytest.raises(UserError):
+            checkpoint.load(write(tmp_path / "a.ckpt", NODE | settings))
+    state = {"head.weight": torch.zeros(1).expand(10**6, 3, 3, 3)}
+    with pytest.raises(UserError, match="far larger"):
+        checkpoint.load(write(tmp_path / "a.ckpt", NODE | {"channels": 10**6}, state))
+    with pytest.raises(UserError, match="far larger"):
+        construct(NODE | {"num_blocks": 10**8}, "a run's config")
+    assert time.monotonic() - begin < 5
+
+
+def test_containers_that_grow_are_refused(tmp_path):
+    plain = write(tmp_path / "a.ckpt", state={"w": torch.zeros(4_000_000)})
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(tmp_path / "b.ckpt", "w", zipfile.ZIP_DEFLATED) as new:
+        for part in old.infolist():
+            new.writestr(part.filename, old.read(part))
+    with pytest.raises(UserError, match="packed"):
+        checkpoint.read(tmp_path / "b.ckpt")
+    nested = [0]
+    for _ in range(40):
+        nested = [nested, nested]
+    with pytest.raises(UserError, match="without end"):
+        checkpoint.read(write(tmp_path / "c.ckpt", stage={"x": nested}))

@@ -1,0 +1,55 @@
+"""A folder whose links lead out of it is refused before anything is written in it."""
+
+import pytest
+from small_runs import changed
+
+from sr.compose.words import Words
+from sr.errors import UserError
+from sr.runs import composed
+from sr.sweeps.command import prepared
+from sr.whole import write_whole
+
+
+@pytest.mark.parametrize("name", ["train.log", ".lock", "panels", "checkpoints/last.ckpt"])
+@pytest.mark.parametrize("place", ["resume", "hydra.run.dir"])
+def test_a_run_folder_whose_links_lead_out_of_it_is_refused_before_it_is_written_in(begun, tmp_path, name, place):
+    (tmp_path / "outside").mkdir()
+    (begun / "checkpoints").mkdir()
+    (begun / "wandb/run").mkdir(parents=True)
+    (begun / "wandb/run/debug-core.log").symlink_to(tmp_path / "outside")  # W&B's own
+    (begun / "best").symlink_to(begun / "run.json")
+    words = Words([f"resume={begun}", f"{place}={begun}"])
+    assert composed.with_resumed_run(words)
+    (begun / name).symlink_to(tmp_path / "outside/bashrc")
+    if name == "checkpoints/last.ckpt":  # one's own link, which is replaced and not written through
+        assert composed.with_resumed_run(words)
+    else:
+        with pytest.raises(UserError, match="is a link that leads out of it"):
+            composed.with_resumed_run(words)
+    with (begun / composed.RECORD).open("a") as record:
+        record.write("\n# changed since\n")
+    with pytest.raises(UserError, match="is a link that leads out of it"):
+        composed.with_resumed_run(words)
+    with pytest.raises(UserError, match="is a link that leads out of it"):
+        prepared(["-m", f"hydra.sweep.dir={begun.parent}", "model=srcnn", "seed=0,1"])
+
+
+def test_checkpoints_of_one_s_own_run_may_lie_on_another_disk(begun, tmp_path):
+    (tmp_path / "large").mkdir()
+    (begun / "checkpoints").symlink_to(tmp_path / "large")
+    assert composed.with_resumed_run(Words([f"resume={begun}"]))
+    with pytest.raises(UserError, match="is a link that leads out of it"):
+        composed.with_resumed_run(Words([f"resume={changed(begun, tmp_path / 'theirs')}"]))
+
+
+@pytest.mark.parametrize("link", ["multirun.yaml", "table.csv", "row"])
+def test_a_sweep_whose_links_lead_out_of_it_is_refused_before_it_is_written_in(tmp_path, link):
+    sweep, victim = tmp_path / "sweep", tmp_path / "victim"
+    sweep.mkdir()
+    write_whole(sweep / "sweep.json", {"command": "x", "ablation": None, "rows": [], "not_run": {}})
+    victim.mkdir() if link == "row" else victim.write_text("precious")
+    typed = ["-m", f"hydra.sweep.dir={sweep}", "model=srcnn", "seed=0,1"]
+    assert prepared(typed).folder == sweep
+    (sweep / link).symlink_to(victim)
+    with pytest.raises(UserError, match="is a link that leads out of it"):
+        prepared(typed)
