@@ -20,6 +20,7 @@ from sr.runs.checkpoint import describe
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("sr", "conf", "tests", "docs", "notebooks", "results", ".ci")
 SHOWN = [p for p in sorted((ROOT / "sr").rglob("*.py")) if ">>>" in p.read_text()]
+UNUSED = {"albumentations", "kornia", "lpips", "mlflow", "scipy.io", "tensorboard", "torchvision", "wandb"}
 BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, f'build_{sys.argv[1]}')(sys.argv[2])"
 
 
@@ -87,7 +88,14 @@ def test_the_source_distribution_is_complete(dist):
 
 def test_what_is_installed_trains_measures_and_loads_where_the_user_stands(installed):
     tiny = ["experiment=demo", "budget=smoke", "steps=4", "logger=csv", "trainer=cpu", "benchmarks=[]"]
-    installed("train", *tiny, "hydra.run.dir=demo")
+    typed = ["sr", "train", *tiny, "hydra.run.dir=demo"]
+    script = (
+        f"import gc, sys; from sr.cli import entry; sys.argv = {typed}; entry()\n"
+        "print('modules:', gc.isenabled(), gc.get_freeze_count(), *sys.modules)"
+    )
+    collecting, kept, *modules = installed("-c", script).split("modules:")[1].split()
+    assert not UNUSED & set(modules), UNUSED & set(modules)
+    assert collecting == "True" and int(kept) > 100_000  # objects that imports made, through which nobody looks again
     assert "bicubic" in installed("evaluate", "model=bicubic", "benchmarks=[bundled]", "scale=2", "panels=0")
     loaded = "import sr; print(sr.__file__, sr.load('demo').scales, sr.load('demo/checkpoints/last.ckpt').scales)"
     file, *scales = installed("-c", loaded).replace("(2,)", "x2").split()

@@ -32,7 +32,8 @@ def paper_of(metadata: Mapping[str, Any]) -> str:
 def published_name(node: Mapping[str, Any], name: str = "") -> str:
     """The name in conf/model of exactly this architecture and size; `name` where several have it; "" if none."""
     settings = _settings(node)
-    files = {p.stem: OmegaConf.to_container(OmegaConf.load(p)) for p in sorted((CONF / "model").glob("*.yaml"))}
+    like = [p for p in sorted((CONF / "model").glob("*.yaml")) if str(node["_target_"]) in p.read_text()]
+    files = {p.stem: OmegaConf.to_container(OmegaConf.load(p)) for p in like}
     same = [other for other, node in files.items() if isinstance(node, dict) and _settings(node) == settings]
     return name if name in same else next(iter(same), "")
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 import torch
 from torch import Tensor
 
@@ -78,6 +77,8 @@ def _unwrapped(content: Any) -> dict[str, Tensor]:
 
 
 def _matlab(path: Path) -> dict[str, Tensor]:
+    import scipy.io  # nothing else needs it
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
