@@ -17,6 +17,7 @@ from sr.compose.spelling import spelled_out
 from sr.compose.words import Words, quoted
 from sr.data.module import SRDataModule
 from sr.errors import UserError, reason
+from sr.measuring.entries import tell_trained_on
 from sr.measuring.scoring import BASELINE, Entry, papers_protocols, pick_device, score_set
 from sr.metrics.metric import Metric, get_metrics
 from sr.metrics.protocols import get_protocol
@@ -118,6 +119,7 @@ class Filler:
         wanted = [p for p in asked if any(p.gives(m) and (p.name, m.name) not in known for m in self.metrics)]
         if not wanted:
             return row
+        tell_trained_on(entry, data)
         try:
             scores, _ = score_set(entry, data, wanted, self.device, metrics=self.metrics)
         except RuntimeError as error:  # as where memory runs out
@@ -139,8 +141,10 @@ class Filler:
     def _entry(self, row: Row) -> Entry | None:
         """What the row is measured as; None where its model cannot be loaded."""
         model = self._model(row.source) if row.source else Bicubic(row.scale).merged()
-        known = row.source.published if row.source else ""
-        return Entry(row.label.removesuffix("+"), model, known, ensemble=row.ensemble) if model is not None else None
+        if model is None:
+            return None
+        known, run = (row.source.published, row.source.folder) if row.source else ("", None)
+        return Entry(row.label.removesuffix("+"), model, known, run=run, ensemble=row.ensemble)
 
     def _model(self, source: Source) -> SuperResolver | None:
         """A source's model in its merged form, in place of the one that was held."""

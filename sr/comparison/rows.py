@@ -43,6 +43,11 @@ class Source:
     published: str = ""
     label: str = ""
 
+    @property
+    def folder(self) -> Path | None:
+        """Of the run that trained it."""
+        return None if self.run is None else self.path if self.path.is_dir() else self.path.resolve().parents[1]
+
 
 @dataclass(frozen=True)
 class Row:

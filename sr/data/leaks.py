@@ -1,7 +1,7 @@
 """Refusing to measure on what was trained on: exact copies, and copies that were re-encoded or resized."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,11 @@ def find_leaks(train: Images, held_out: Images) -> list[tuple[Path, Path]]:
     for j, asked in enumerate(held_out.fingerprints):
         same[digests.get(asked.digest, []), j] = True
     return [(train.paths[i], held_out.paths[j]) for i, j in np.argwhere(same)]
+
+
+def find_copies(digests: Collection[str], held_out: Images) -> list[Path]:
+    """Held-out files whose pixels have one of these digests: copies of images that are not at hand any more."""
+    return [p for p, asked in zip(held_out.paths, held_out.fingerprints, strict=True) if asked.digest in digests]
 
 
 def refuse_shared(train: Mapping[str, Images], held_out: Mapping[str, Images], refuse: bool = True) -> None:

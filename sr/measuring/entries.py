@@ -1,5 +1,6 @@
 """Authors' files and the papers' figures, for the entry scripts: what `weights=` means, which paper a model is of."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.conf import CONF
 from sr.compose.words import listed
+from sr.data.leaks import find_copies
+from sr.data.module import SRDataModule
+from sr.errors import some
 from sr.measuring.scoring import Entry
+from sr.runs.same_data import trained_on
 from sr.zoo.load import load
+
+log = logging.getLogger(__name__)
 
 
 def weights_entries(cfg: DictConfig, scale: int | None) -> list[Entry]:
@@ -40,6 +47,23 @@ def published_name(node: Mapping[str, Any], name: str = "") -> str:
 
 def _settings(node: Mapping[Any, Any]) -> dict[str, Any]:
     return {k: v for k, v in node.items() if k != "scale"}
+
+
+def tell_trained_on(entry: Entry, data: SRDataModule) -> None:
+    """Warn where a model was trained on images of a checked set: by their pixels, else by where they were taken from.
+
+    A run's folder tells the pixels; a checkpoint that lies elsewhere tells no more than places.
+    """
+    images = data.images("test").values()
+    paths = [path for each in images for path in each.paths]
+    if entry.run is not None and (known := trained_on(entry.run)):
+        copies = [path for each in images for path in find_copies(known, each)]
+        which = f"{len(copies)} of the {len(paths)} images of {data.test_name} ({some(copies)})" if copies else ""
+    else:
+        shared = {place for path in paths for place in path.resolve().parents} & {*trained_in(entry.model.metadata)}
+        which = f"images of {min(shared)}, which are among those of {data.test_name}" if shared else ""
+    if which:
+        log.warning(f"warning: {entry.name} was trained on {which}: its figures on them flatter it")
 
 
 def trained_in(metadata: Mapping[str, Any]) -> list[Path]:

@@ -14,7 +14,7 @@ from sr.compose.words import listed
 from sr.data.module import SRDataModule
 from sr.errors import UserError
 from sr.layers.statistics import batch_norms, with_own_statistics
-from sr.measuring.entries import paper_of, trained_in, weights_entries
+from sr.measuring.entries import paper_of, tell_trained_on, weights_entries
 from sr.measuring.scoring import BASELINE, Entry, pick_device, score_all
 from sr.metrics.metric import get_metrics
 from sr.models.base import SuperResolver
@@ -41,13 +41,8 @@ def evaluate(cfg: DictConfig) -> None:
         sets = build_sets(scale, cfg)
         refuse_missing(sets)
         for data in sets:
-            measured = {place for path in data.pairs("test").paths for place in path.resolve().parents}
             for entry in entries:
-                if shared := measured.intersection(trained_in(entry.model.metadata)):
-                    log.warning(
-                        f"warning: {entry.name} was trained on images of {min(shared)}, which are among those of "
-                        f"{data.test_name}: its figures on them flatter it"
-                    )
+                tell_trained_on(entry, data)
         if cfg.baseline and all(e.name != BASELINE for e in entries):
             entries = [Entry(BASELINE, Bicubic(scale)), *entries]
         planned.append((folder / f"x{scale}" if len(by_scale) > 1 else folder, entries, sets))
@@ -88,7 +83,8 @@ def _entries(cfg: DictConfig) -> list[Entry]:
             )
         alike = [c for c in contents if c["sr"]["name"] == content["sr"]["name"]]
         name = _unique(content["sr"]["name"], path, [e.name for e in entries], len(alike) > 1)
-        entries.append(Entry(name, model, paper_of(content["sr"])))
+        run = checkpoint.locate(path).resolve().parents[1]
+        entries.append(Entry(name, model, paper_of(content["sr"]), run=run))
     return entries
 
 
@@ -110,7 +106,8 @@ def _own_statistics(entry: Entry) -> Entry:
             "statistics to choose. Leave statistics= out, or measure this model in a run of its own"
         )
     # No paper's figure is of this form, and merging would bring the population's statistics back.
-    return Entry(f"{entry.name} (own statistics)", with_own_statistics(entry.model), merge=False)
+    own = with_own_statistics(entry.model)
+    return replace(entry, name=f"{entry.name} (own statistics)", model=own, published="", merge=False)
 
 
 def _chosen() -> str:

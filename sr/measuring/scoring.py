@@ -42,6 +42,7 @@ class Entry:
     model: SuperResolver
     published: str = ""  # the name of the paper's figures (sr.scores.published) that it is to be held against
     merge: bool = True  # measured in its merged form; false where that would be another function
+    run: Path | None = None  # folder of the run that trained it
     ensemble: bool = False  # averaged over the eight flips and rotations of LR (Lim et al., EDSR, section 3.4)
 
     @property

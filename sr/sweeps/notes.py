@@ -9,13 +9,13 @@ from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
 from sr.runs.config import flat
 from sr.runs.folder import differing
+from sr.runs.same_data import SETS
 from sr.scores import same_images
 from sr.scores.published import IMAGES
 from sr.scores.score import identical_notes
 from sr.scores.text import legend
 from sr.sweeps.ablation import Ablation, Column
 from sr.sweeps.lines import PLUS, Line, table_metrics
-from sr.training.same_data import SETS
 
 NAMED = 3  # settings of one line that are named; of more there is only the number
 

@@ -12,11 +12,11 @@ from omegaconf import DictConfig
 from sr.callbacks.clock import Clock
 from sr.compose.schema import scale_name
 from sr.compose.words import Job
-from sr.runs import composed
+from sr.runs import composed, same_data
 from sr.runs.latest import LAST, latest, put_back, saved, set_aside
 from sr.runs.lock import claim, first_process
 from sr.scores.score import set_aside as set_aside_results
-from sr.training import build, final_scores, same_data
+from sr.training import build, final_scores
 from sr.training.fit import first_stage, fit, ready
 from sr.training.plan import Plan, checked, introduction, planned
 from sr.training.resumed import refuse_other_settings, refuse_other_stream, refuse_torn

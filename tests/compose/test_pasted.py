@@ -10,8 +10,7 @@ from small_runs import pasted
 
 from sr.compose.words import Word, Words, path_word, quoted
 from sr.errors import UserError
-from sr.runs import checkpoint, composed
-from sr.training import same_data
+from sr.runs import checkpoint, composed, same_data
 from sr.training.resumed import refuse_torn
 from sr.zoo.entries import ENTRIES
 from sr.zoo.files import read_tensors

@@ -3,15 +3,20 @@
 import csv
 import logging
 import os
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from sr.data.folder import Folder
+from sr.data.images import digest
 from sr.errors import UserError
+from sr.runs.same_data import trained_on
 
 SMALL = ["model=ecbsr_m4c8", "scale=2", "patch_size=8", "budget=smoke", "callbacks=[]", "data=folder"]
 Write = Callable[..., Path]
@@ -41,8 +46,30 @@ def test_one_folder_is_trained_on_and_its_held_out_share_is_measured(command: An
     assert measured(run.folder) == {("my photos held-out", name) for name in expected}
     typed = [f"checkpoint={run.folder}", "benchmarks=[folder]", f"data.root={many}", "panels=0"]
     whole = command("evaluate.py", *typed, folder="whole")
-    assert whole.code == 0 and "was trained on images of" in whole.out + whole.err, whole
+    seen = f"was trained on {13 - len(expected)} of the 13 images of"
+    assert whole.code == 0 and f"{seen} my photos (" in whole.out + whole.err, whole
     assert len(measured(whole.folder)) == 13
+    moved = many.rename(many.parent / "moved")
+    for number, path in enumerate(sorted(moved.iterdir())):  # other names, other places, other files
+        Image.open(path).save(moved / f"{number}.bmp")
+        path.unlink()
+    assert tells(command, run.folder, moved) == f"ecbsr_m4c8 {seen} moved"
+    for path in moved.iterdir():
+        if digest(np.asarray(Image.open(path).convert("RGB"))) in trained_on(run.folder):
+            path.unlink()
+    assert tells(command, run.folder, moved) == ""
+    # A checkpoint that left its run tells no pixels, but the place.
+    shutil.copy(run.folder / "checkpoints/last.ckpt", alone := many.parent / "alone.ckpt")
+    assert tells(command, alone, moved.rename(many)).startswith("ecbsr_m4c8 was trained on images of ")
+
+
+def tells(command: Any, checkpoint: Path, root: Path) -> str:
+    """What evaluate says of images that were trained on."""
+    typed = [f"checkpoint={checkpoint}", "benchmarks=[folder]", f"data.root={root}", "panels=0", "baseline=false"]
+    done = command("evaluate.py", *typed, folder=f"measured_{root.name}_{checkpoint.stem}_{len(list(root.iterdir()))}")
+    assert done.code == 0, done
+    found = re.search(r"warning: (.* was trained on .*?)(?: \(|:)", done.out + done.err)
+    return found[1] if found else ""
 
 
 def test_to_measure_a_folder_is_to_measure_all_of_it(folder: Callable[..., Folder]) -> None:

@@ -1,4 +1,4 @@
-"""Whether a run goes on with the images that it was begun with: `sets.json` in its folder tells their pixels."""
+"""What images a run was begun with: `sets.json` in its folder tells their pixels, wherever the files lie today."""
 
 import json
 import logging
@@ -34,12 +34,8 @@ def refuse_others(folder: Path, now: Contents, words: Words) -> None:
     Raises:
         UserError: names the validation images that differ.
     """
-    file = folder / SETS
-    try:
-        then = json.loads(file.read_text(encoding="utf-8"))
-        changed = {part: _differing(then[part], images) for part, images in now.items() if images}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return  # a run of before there was such a file, or one that cannot be read
+    file, then = folder / SETS, _kept(folder)
+    changed = {part: _differing(then[part], images) for part, images in now.items() if images and part in then}
     if images := changed.get("train"):
         log.warning(f"warning: {len(images)} training images are not what the run was begun with: {some(images)}")
     if images := changed.get("val"):
@@ -48,6 +44,20 @@ def refuse_others(folder: Path, now: Contents, words: Words) -> None:
             f"Figures before and after would be of other images. Put the former ones back, or remove {file} to go on "
             f"all the same. To begin a new run from its weights: {from_its_weights(folder, words)}"
         )
+
+
+def trained_on(folder: Path) -> set[str]:
+    """The digests (see `sr.data.images.digest`) of the HR images that a run was trained on; empty if it tells none."""
+    return {files.partition(" ")[0] for files in _kept(folder).get("train", {}).values()}
+
+
+def _kept(folder: Path) -> Contents:
+    """What `keep` wrote; empty for a run of before there was such a file, or where it cannot be read."""
+    try:
+        found = json.loads((folder / SETS).read_text(encoding="utf-8"))
+        return {part: {str(name): str(files) for name, files in found[part].items()} for part in ("train", "val")}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {}
 
 
 def keep(folder: Path, now: Contents) -> None:
