@@ -3,6 +3,8 @@
 Set5 (Bevilacqua et al., 2012), Set14 (Zeyde et al., 2010), B100 (Martin et al., 2001), Urban100 (Huang et al., 2015).
 """
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +13,10 @@ from sr.data.missing import images_in, missing
 from sr.data.module import SRDataModule
 from sr.data.pairs import ImagePair, pair_by_name
 from sr.errors import UserError
+from sr.imaging.files import read_size
 
+log = logging.getLogger(__name__)
+CROP = 12  # pixels less a side, copies of a set may have: HR cut to a multiple of each scale
 SELFEXSR = "image_SRF_"  # folders of github jbhuang0604/SelfExSR: HR and LR of one scale side by side
 
 
@@ -19,7 +24,8 @@ class Benchmark(SRDataModule):
     """One test set; for measuring only.
 
     Looked for in `data_dir`, first found: benchmarks/Set5/HR, benchmark/Set5/HR (the EDSR authors' archive),
-    Set5/HR, Set5/image_SRF_4 (SelfExSR, with img_001_SRF_4_HR.png), Set5 with the images in it.
+    Set5/HR, Set5/image_SRF_4 (SelfExSR, with img_001_SRF_4_HR.png), Set5 with the images in it. Images there of another
+    number or of other sizes than the set's are measured under another name, "other Set5".
 
     Args:
         data_dir: the folder of all data.
@@ -30,11 +36,18 @@ class Benchmark(SRDataModule):
 
     parts = ("val", "test")
     names: ClassVar[tuple[str, ...]] = ()  # of the set's folder
+    count: ClassVar[int]  # of its images
+    sizes: ClassVar[Sequence[tuple[int, int]]] = ()  # (H, W) of each, as far as they are known
 
     def __init__(self, *, data_dir: str | Path, lr: str | None = None, **settings: Any) -> None:
         super().__init__(**settings)
         self.data_dir = Path(data_dir).expanduser()
         self.lr = lr
+        self._is_other = False  # known when the files have been listed
+
+    @property
+    def test_name(self) -> str:
+        return f"other {self.name}" if self._is_other else self.name
 
     def folders(self) -> list[Path]:
         """Where HR is looked for, in order."""
@@ -55,7 +68,27 @@ class Benchmark(SRDataModule):
             looked = [f for f in self.folders() if f.exists()] or self.folders()[::3]
             setting = "data_dir=<the folder that holds benchmarks/>"
             raise missing(f"{self.name}'s images", looked, setting=setting, source=self.archives())
+        told, why = self._is_other, self._unlike(hr)
+        self._is_other = bool(why)
+        if why and not told:
+            log.warning(
+                f"warning: {hr[0].parent} holds other images than the papers' {self.name}: {why}. They are measured as "
+                f"{self.test_name!r}, and no published figure stands beside them"
+            )
         return pair_by_name(hr, self._lr(hr[0].parent), self.scale)
+
+    def _unlike(self, hr: Sequence[Path]) -> str:
+        """How files differ from the set's in number or size; empty where they do not."""
+        if len(hr) != self.count:
+            return f"{len(hr)}, where there are {self.count}"
+        try:
+            found = sorted((*read_size(path), path.name) for path in hr)
+        except UserError:
+            return ""  # told when they are opened
+        for (h, w, name), (height, width) in zip(found, sorted(self.sizes), strict=False):
+            if not (0 <= height - h < CROP and 0 <= width - w < CROP):
+                return f"none of them is {w}x{h} pixels as {name}"
+        return ""
 
     def _lr(self, hr: Path) -> list[Path] | None:
         if self.lr is None:
@@ -80,24 +113,35 @@ class Set5(Benchmark):
     """5 images."""
 
     names = ("Set5",)
+    count = 5
+    sizes = ((512, 512), (288, 288), (256, 256), (280, 280), (344, 228))
 
 
 class Set14(Benchmark):
     """14 images, `bridge` grey; some copies store more of them as grey."""
 
     names = ("Set14",)
+    count = 14
+    sizes = (
+        *((480, 500), (576, 720), (361, 250), (276, 276), (362, 500), (512, 768), (656, 529), (391, 586)),
+        *((288, 352),) * 2,
+        *((512, 512),) * 4,
+    )
 
 
 class B100(Benchmark):
     """100 images: the test part of BSDS300."""
 
     names = ("B100", "BSD100", "BSDS100")
+    count = 100
+    sizes = (*((481, 321),) * 23, *((321, 481),) * 77)
 
 
 class Urban100(Benchmark):
     """100 images of buildings."""
 
     names = ("Urban100",)
+    count = 100
 
     def folders(self) -> list[Path]:
         # SelfExSR's image_SRF_2 holds HR at half size; that of image_SRF_4 is whole.

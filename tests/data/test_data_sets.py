@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from sr.data.archives import Archive
-from sr.data.benchmarks import B100, Set5, Urban100
+from sr.data.benchmarks import B100, Benchmark, Set5, Set14, Urban100
 from sr.data.bundled import HELD_OUT, Bundled
 from sr.data.combined import Combined
 from sr.data.div2k import Div2k
@@ -305,6 +306,36 @@ def test_benchmark_layouts(tmp_path: Path, settings: dict[str, Any], write: Writ
     assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".bin", ".json", ".lock"}  # kept, verified
     with pytest.raises(UserError, match="for measuring only"):
         data.check("fit")
+
+
+@pytest.mark.parametrize("kind", [Set5, Set14, B100, Urban100])
+def test_other_images_in_a_papers_folder_are_told(
+    tmp_path: Path, settings: dict[str, Any], caplog: pytest.LogCaptureFixture, kind: type[Benchmark]
+) -> None:
+    """Of another number or size; cut to a multiple of a scale, or of other file types, they are still the set."""
+    name, sizes = kind.__name__, kind.sizes or [(40, 60)] * 100
+    assert len(sizes) == kind.count
+
+    def written(place: str, sizes: Any, ending: str = "png") -> Benchmark:
+        (folder := tmp_path / place / name).mkdir(parents=True)
+        for number, (height, width) in enumerate(sizes):
+            Image.new("RGB", (width, height)).save(folder / f"{number}.{ending}")
+        data = kind(data_dir=tmp_path / place, **settings)
+        data.test_pairs()
+        return data
+
+    assert written("whole", sizes).test_name == name
+    assert written("cut", [(h - h % 3, w - w % 4) for h, w in sizes], "bmp").test_name == name
+    assert written("cut_12", [(h - h % 12, w - w % 12) for h, w in sizes]).test_name == name
+    assert not caplog.text
+    fewer = written("fewer", sizes[1:])
+    assert fewer.test_name == f"other {name}"
+    assert f"holds other images than the papers' {name}: {kind.count - 1}, where there are {kind.count}" in caplog.text
+    fewer.val_pairs()
+    assert caplog.text.count("other images") == 1
+    if kind.sizes:
+        assert written("larger", [(h + 1, w + 1) for h, w in sizes]).test_name == f"other {name}"
+        assert "none of them is" in caplog.text
 
 
 def test_benchmark_lr_from_files(tmp_path: Path, settings: dict[str, Any], write: Write) -> None:

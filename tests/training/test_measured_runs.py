@@ -106,7 +106,7 @@ def test_images_of_ones_own_are_not_taken_for_a_papers_set(command, photos, tmp_
     done = command("train.py", *typed, f"data.train={tmp_path}/train", f"data.val={tmp_path}/mine/Set5")
     assert done.code == 0, done
     found = {(row["dataset"], row["images"]) for row in csv.DictReader((done.folder / "results.csv").open())}
-    assert found == {("own Set5", "5"), ("Set5", "5")}
+    assert found == {("own Set5", "5"), ("other Set5", "5")}
     assert set(IMAGES) < set(SETS)
 
 
