@@ -8,11 +8,13 @@ NumPy's product is used, not torch's: autocast and `torch.set_float32_matmul_pre
 bits, and rounding to 8 bit relies on these sums to the last one (see `sr.imaging.resize`).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import as_strided
 from torch import Tensor
 
 BLOCK = 16  # outputs of one product
@@ -65,17 +67,11 @@ def bands(starts: np.ndarray, weights: np.ndarray, dtype: Any) -> list[Band]:
     return found
 
 
-def steady(kernel: np.ndarray, outputs: int, start: int, dtype: Any) -> list[Band]:
-    """Blocks of the filter whose output i is the sum over k of kernel[k] * input[start + i + k]."""
+def steady(kernel: np.ndarray, dtype: Any) -> Band:
+    """Any whole block of the filter whose output i is the sum over k of kernel[k] * input[i + k]; for `smoothed`."""
     matrix = np.zeros((BLOCK, BLOCK + len(kernel) - 1), dtype)
-    along = (matrix.strides[0] + matrix.itemsize, matrix.itemsize)
-    np.lib.stride_tricks.as_strided(matrix, (BLOCK, len(kernel)), along)[:] = kernel
-    turned, found = np.ascontiguousarray(matrix.T), list[Band]()
-    for i in range(0, outputs, BLOCK):
-        rows = min(BLOCK, outputs - i)
-        inputs = rows + len(kernel) - 1
-        found.append(Band(i, start + i, matrix[:rows, :inputs], turned[:inputs, :rows]))
-    return found
+    as_strided(matrix, (BLOCK, len(kernel)), (matrix.strides[0] + matrix.itemsize, matrix.itemsize))[:] = kernel
+    return Band(0, 0, matrix, np.ascontiguousarray(matrix.T))
 
 
 def of_matrix(matrix: np.ndarray) -> list[Band]:
@@ -129,6 +125,40 @@ def filtered(x: np.ndarray, axis: int, blocks: Sequence[Band], dtype: Any, edge:
         inner = int(np.prod(x.shape[axis + 1 :]))
         for plane, out in zip(x.reshape(-1, x.shape[axis], inner), y.reshape(-1, outputs, inner), strict=True):
             _along_columns(plane, out, blocks, edge)
+    return y
+
+
+def smoothed(x: np.ndarray, axis: int, band: Band) -> np.ndarray:
+    """Floats filtered along one axis by one kernel, where the whole of it fits: the axis gets that much shorter.
+
+    What all blocks but the last do is one call: Python takes longer to begin a small product than a processor for it.
+
+    Args:
+        x: contiguous, of the band's type.
+        axis: which one.
+        band: see `steady`.
+    """
+    axis %= x.ndim
+    kind, e, more, n = x.dtype, x.itemsize, band.weights.shape[1] - BLOCK, x.shape[axis]
+    m, outer, inner = n - more, math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
+    y, line = np.empty((*x.shape[:axis], m, *x.shape[axis + 1 :]), kind), inner * e
+    for first, blocks, rows in ((0, m // BLOCK, BLOCK), (m // BLOCK * BLOCK, 1, m % BLOCK)):
+        inputs = rows + more
+        most = TILE // inputs
+        if not blocks * rows:
+            continue
+        if inner == 1:
+            for top in range(0, outer, most):
+                tall = min(most, outer - top)
+                windows = np.ndarray((blocks, tall, inputs), kind, x, (top * n + first) * e, (BLOCK * e, n * e, e))
+                places = np.ndarray((blocks, tall, rows), kind, y, (top * m + first) * e, (BLOCK * e, m * e, e))
+                np.matmul(windows, band.turned[:inputs, :rows], out=places)
+        else:
+            for left in range(0, inner, most):
+                wide, start, down = min(most, inner - left), (first * inner + left) * e, (BLOCK * line, line, e)
+                windows = np.ndarray((outer, blocks, inputs, wide), kind, x, start, (n * line, *down))
+                places = np.ndarray((outer, blocks, rows, wide), kind, y, start, (m * line, *down))
+                np.matmul(band.weights[:rows, :inputs], windows, out=places)
     return y
 
 

@@ -79,6 +79,7 @@ class Protocol:
     ssim: Callable[[Tensor, Tensor], Tensor] = ssim
 
     defines_lr = False  # True: only LR from `lr` serves, stored LR files do not
+    rounds = True  # False: the output stays as it is, and HR goes through the same arithmetic, so that equal is equal
 
     def shave(self, scale: int) -> int:
         """Pixels left out on each side of an image at this scale."""
@@ -100,7 +101,7 @@ class Protocol:
 
     def reference(self, hr: Tensor, grey: bool) -> Tensor:
         """What of HR (B, 3, H, W) uint8 is compared: (B, C, H, W), 0..255, in bytes or float64."""
-        return self.channel(hr, grey)
+        return self.channel(hr if self.rounds else hr.double(), grey)
 
     def measured(self, sr: Tensor, grey: bool) -> Tensor:
         """What of the model's output (B, 3, H, W), about [0, 1], is compared: rounded to 8-bit RGB first."""
@@ -200,9 +201,7 @@ class ClassicProtocol(Protocol):
 class FloatProtocol(ClassicProtocol):
     """Nothing is rounded anywhere: not Y of HR, not LR, not the output (LapSRN's published figures)."""
 
-    def reference(self, hr: Tensor, grey: bool) -> Tensor:
-        """By the arithmetic of `measured`, so that equal images are equal here."""
-        return self.channel(hr.double(), grey)
+    rounds = False
 
     def measured(self, sr: Tensor, grey: bool) -> Tensor:
         """Y of the output as it is, clipped to what an image can hold."""
@@ -212,9 +211,7 @@ class FloatProtocol(ClassicProtocol):
 class UnroundedProtocol(Protocol):
     """The output is not rounded, only clipped to what an image can hold; LR is the data's."""
 
-    def reference(self, hr: Tensor, grey: bool) -> Tensor:
-        """By the arithmetic of `measured`, so that equal images are equal here."""
-        return self.channel(hr.double(), grey)
+    rounds = False
 
     def measured(self, sr: Tensor, grey: bool) -> Tensor:
         """The channel of the output as it is."""

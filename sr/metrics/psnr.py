@@ -1,9 +1,13 @@
 """Peak signal-to-noise ratio, one figure per image."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from sr.imaging.banded import plain
 from sr.metrics.metric import Metric
+
+STRIP = 2**15  # values worked on at once
 
 
 def psnr(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
@@ -28,10 +32,24 @@ def psnr(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
     """
     if a.shape != b.shape:
         raise ValueError(f"psnr compares images of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
-    # Channel by channel: less memory at once is faster memory.
-    pairs = zip(a.split(1, 1), b.split(1, 1), strict=True)
-    norms = [torch.linalg.vector_norm((x.double() - y.double()).flatten(1), dim=1) for x, y in pairs]
-    return 20 * torch.log10(data_range * a[0].numel() ** 0.5 / torch.stack(norms).norm(dim=0))
+    white = data_range * a[0].numel() ** 0.5
+    if a.ndim == 4 and (x := plain(a)) is not None and (y := plain(b)) is not None:
+        norms = torch.tensor([_squared(*pair) for pair in zip(x, y, strict=True)], dtype=torch.float64).sqrt()
+    else:
+        norms = torch.linalg.vector_norm((a.double() - b.double()).flatten(1), dim=1)
+    return 20 * torch.log10(white / norms)
+
+
+def _squared(a: np.ndarray, b: np.ndarray) -> float:
+    """The sum of squared differences of two images (C, H, W), in strips that stay in the processor's cache."""
+    kind = np.int16 if a.dtype == b.dtype == np.uint8 else np.float64  # of a difference, which it holds exactly
+    total, height = 0.0, max(1, STRIP // a.shape[2])
+    for x, y in zip(a, b, strict=True):
+        for top in range(0, len(x), height):
+            rows = slice(top, top + height)
+            apart = np.subtract(x[rows], y[rows], dtype=kind).astype(np.float64, copy=False).ravel()
+            total += float(apart @ apart)
+    return total
 
 
 METRIC = Metric("psnr", psnr, unit="dB", digits=2, perfect=100.0)  # the field's stand-in for infinity

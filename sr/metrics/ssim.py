@@ -7,7 +7,6 @@ Source: Z. Wang et al., "Image Quality Assessment: From Error Visibility to Stru
 2004, eq. 13.
 """
 
-import functools
 import itertools
 import math
 
@@ -16,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sr.imaging.banded import Band, filtered, plain, steady
+from sr.imaging.banded import plain, smoothed, steady
 from sr.metrics.metric import Metric
 
 WINDOW = 11
@@ -24,12 +23,8 @@ SIGMA = 1.5
 _RADIUS = WINDOW // 2
 _RAW = [math.exp(-((k - _RADIUS) ** 2) / (2 * SIGMA**2)) for k in range(WINDOW)]
 _WEIGHTS = [w / sum(_RAW) for w in _RAW]
+_BAND = steady(np.array(_WEIGHTS), np.float32)
 TILE = 64, 512  # values of the map, down and across, that are worked on at once
-
-
-@functools.lru_cache(maxsize=64)
-def _blocks(outputs: int) -> list[Band]:
-    return steady(np.array(_WEIGHTS), outputs, 0, np.float32)
 
 
 def _blur(x: Tensor, dim: int) -> Tensor:
@@ -70,26 +65,27 @@ def _on_host(a: np.ndarray, b: np.ndarray, dims: tuple[int, ...], data_range: fl
     (rows, columns), total, entries = (side - WINDOW + 1 for side in a.shape[-2:]), 0.0, 0
     for top, left in itertools.product(range(0, rows, TILE[0]), range(0, columns, TILE[1])):
         inner = slice(top, top + TILE[0] + WINDOW - 1), slice(left, left + TILE[1] + WINDOW - 1)
-        x, y = (v[(..., *inner)] for v in (a, b))
+        x, y = (v[(..., *inner)].astype(np.float32, copy=False) for v in (a, b))
         moments = np.empty((4, *x.shape), np.float32)
-        x, y = x.astype(np.float32), y.astype(np.float32)
         np.add(x, y, out=moments[0])
         np.subtract(x, y, out=moments[1])
         moments[0] -= data_range
         np.square(moments[:2], out=moments[2:])
         for dim in dims:
-            moments = filtered(moments, dim, _blocks(moments.shape[dim] - WINDOW + 1), np.float32)
-        moments[2:] -= np.square(moments[:2])
-        moments[0] += data_range
-        np.square(moments[:2], out=moments[:2])
-        larger, smaller = moments[0::2], moments[1::2]  # S^2 and v_s, D^2 and v_d
-        larger += smaller
-        larger[0] += 2 * c1
-        larger[1] += 2 * c2
-        smaller /= larger
-        light, structure = smaller.reshape(2, -1)  # (1 - 2 light) (1 - 2 structure), summed
-        lost = 2 * float(light.sum() + structure.sum()) - 4 * float(light @ structure)
-        total += light.size - lost
+            moments = smoothed(moments, dim, _BAND)
+        squares = np.square(moments[:2])
+        moments[2:] -= squares
+        (s, _, v_s, v_d), (lost, s_d) = moments, squares  # S, v_s, v_d, and D^2
+        s += data_range
+        np.square(s, out=s)
+        s += s_d
+        s += 2 * c1
+        v_s += v_d
+        v_s += 2 * c2
+        np.divide(v_d, v_s, out=lost)
+        s_d /= s
+        light, structure = squares.reshape(2, -1)  # the mean of (1 - 2 light) (1 - 2 structure)
+        total += light.size - 2 * float(squares.sum()) + 4 * float(light @ structure)
         entries += light.size
     return total / entries
 

@@ -30,6 +30,13 @@ def test_psnr_equals_a_loop_and_scikit_image():
         assert value == pytest.approx(skimage.metrics.peak_signal_noise_ratio(one_a, one_b, data_range=255), abs=1e-10)
 
 
+def test_psnr_of_bytes_is_exact() -> None:
+    generator = np.random.default_rng(0)
+    a, b = (generator.integers(0, 256, (1, 3, 120, 700), np.uint8) for _ in range(2))
+    mean = int(((a.astype(int) - b) ** 2).sum()) / a.size
+    assert psnr(torch.from_numpy(a), torch.from_numpy(b)).item() == pytest.approx(10 * math.log10(255**2 / mean), 1e-14)
+
+
 def test_psnr_is_per_image_and_infinite_for_equal_ones():
     a = torch.zeros(2, 1, 4, 4)
     b = a.clone()
