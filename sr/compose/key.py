@@ -14,7 +14,8 @@ class Key:
     Attributes:
         unit: of its value.
         result: what is trained or measured depends on it. False for workers, devices, loggers, places of files.
-        resume: a resumed run may change it all the same: its length, what is measured at its end.
+        resume: a resumed run may change it: its length, what is measured at its end. None: if the result does not
+            depend on it.
         stage: a stage may change it.
         whole_run: typed, it is the beginning or the end of the whole run, not of each stage.
         budget: "steps" where a budget scales it with the run's length, "size" where a budget makes it smaller.
@@ -30,7 +31,7 @@ class Key:
 
     unit: str = ""
     result: bool = True
-    resume: bool = False
+    resume: bool | None = None
     stage: bool = False
     whole_run: bool = False
     budget: Literal["", "steps", "size"] = ""
@@ -47,7 +48,7 @@ class Key:
     @property
     def fixed(self) -> bool:
         """Whether a run keeps it from its beginning to its end."""
-        return self.result and not self.resume
+        return self.result if self.resume is None else not self.resume
 
     @property
     def of_contents(self) -> Key:

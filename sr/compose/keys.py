@@ -17,7 +17,7 @@ from sr.errors import UserError
 
 HARMLESS = Key(result=False)
 LR = Key(makes_lr=True, sets=True)
-PLACE = Key(resume=True, sets=True)  # of images; that they are the same ones is looked at
+PLACE = Key(resume=True, sets=True)  # of images, LR among them; that they are the same ones is looked at
 
 # Within config groups, whose contents no schema types; the first pattern that fits is meant.
 WITHIN: dict[str, Key] = {
@@ -25,14 +25,14 @@ WITHIN: dict[str, Key] = {
     "trainer.log_every_n_steps": Key(result=False, least=0),
     "trainer.enable_progress_bar": Key(result=False, named=False),
     **dict.fromkeys((f"trainer.{name}" for name in (
-        "accelerator", "devices", "num_nodes", "strategy", "default_root_dir", "graph",
+        "accelerator", "devices", "num_nodes", "strategy", "graph",
     )), HARMLESS),
     "trainer.*": Key(),
     "figure.size": Key(least=1),
     "callbacks.panels.images": Key(result=False, least=0),
     "callbacks.panels.size": Key(result=False, least=1),
     "callbacks.panels*": HARMLESS,
-    "budget.factor": Key(result=False, least=0),
+    "budget.factor": Key(result=False, resume=False, least=0),
     "budget.seconds": Key(least=0),
     **dict.fromkeys((f"budget.{name}" for name in (
         "steps", "max_batch", "validations", "test_images", "test_middle",
@@ -41,8 +41,11 @@ WITHIN: dict[str, Key] = {
     **dict.fromkeys((f"data.*{name}" for name in (
         "num_workers", "device", "data_dir", "cache_dir", "download", "check_leaks", "check_pairs",
     )), Key(result=False, sets=True)),
-    **dict.fromkeys(("data.root", "data.*.root", "data.train", "data.val", "data.test"), PLACE),
-    **dict.fromkeys(("data.lr", "data.*.lr", "data.*val_lr", "data.*test_lr", "data.*track", "data.*degradation*"), LR),
+    **dict.fromkeys((f"data.{at}{name}" for at in ("", "*.") for name in (
+        "root", "train", "val", "test", "train_lr",
+    )), PLACE),
+    **dict.fromkeys(("data.*val_lr", "data.*test_lr"), replace(LR, resume=True)),
+    **dict.fromkeys(("data.lr", "data.*.lr", "data.*track", "data.*degradation*"), LR),
 }  # fmt: skip
 # Step counts in schedules, callbacks and losses by their last word: torch's names and ours.
 COUNTED = Key(unit="optimizer steps", budget="steps")

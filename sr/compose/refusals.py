@@ -12,8 +12,11 @@ from sr.compose.keys import root
 from sr.compose.known import single_groups
 from sr.compose.schema import SCHEMAS
 from sr.compose.suggestions import ELSEWHERE, TAKING, one_of
-from sr.compose.words import Word, Words
+from sr.compose.words import Word, Words, split
 from sr.errors import UserError
+
+# Of these flags Hydra takes one; names as its parser has them.
+MODES = {"-m": "multirun", "--run": "run", "--cfg": "cfg", "--info": "info", "--shell-completion": "shell_completion"}
 
 
 def refuse_meaningless(command: str, words: Words) -> None:
@@ -25,8 +28,8 @@ def refuse_meaningless(command: str, words: Words) -> None:
 
     Raises:
         UserError: nothing stands behind an equals sign, as where a variable of the shell is empty: `init_from=` would
-            train from scratch. Or a group of which one option is needed is chosen as none or as several, or what every
-            run needs is taken away.
+            train from scratch. Or a key has two values, a group of which one option is needed is chosen as none or as
+            several, or what every run needs is taken away.
     """
     single = single_groups(command)
     if command in ("evaluate", "compare") and "seed" in words:
@@ -34,7 +37,12 @@ def refuse_meaningless(command: str, words: Words) -> None:
             f"seed= changes nothing in {command}: a random degradation of an image that is measured is drawn by the "
             "image's name, so that all models see the same LR. Leave it out"
         )
+    first: dict[str, Word] = {}
     for word in words:
+        other = first.setdefault(word.key, word)
+        # Of Hydra's own keys Lightning adds some once more to what it starts a run's other processes with.
+        if other.value != word.value and not word.key.startswith("hydra."):
+            raise UserError(f"{other.text} and {word.text}: a key has one value. Leave one of them out")
         key, equals, value = word.text.partition("=")
         if equals and not value.strip("'\" "):
             raise UserError(
@@ -60,8 +68,13 @@ def _refuse_taking_away(command: str, word: Word, single: Set[str]) -> None:
 
 
 def refuse_flags(command: str, arguments: Sequence[str]) -> None:
-    """Raises a UserError for what begins with a dash and is no flag of Hydra's: what is typed is key=value."""
-    known = get_args_parser()._option_string_actions
+    """Look at the flags of a command line; what is typed beside them is key=value.
+
+    Raises:
+        UserError: something begins with a dash and is no flag of Hydra's, or two flags exclude each other.
+    """
+    parser = get_args_parser()
+    known = parser._option_string_actions
     keys = root(SCHEMAS[command])
     for before, word, after in zip(["", *arguments], arguments, [*arguments[1:], ""], strict=False):
         flag, equals, value = word.partition("=")
@@ -73,6 +86,13 @@ def refuse_flags(command: str, arguments: Sequence[str]) -> None:
         value = value if equals else after if after and not after.startswith("-") and "=" not in after else "..."
         instead = f"type {key}={value}" if key else "what is typed is key=value, as model=bsrn scale=4"
         raise UserError(f"sr {command}: there is no flag {flag}: {instead}. Flags are -m (a sweep) and --help")
+    chosen = parser.parse_known_args(split(arguments)[0])[0]
+    modes = [flag for flag, name in MODES.items() if getattr(chosen, name)]
+    if len(modes) > 1:
+        instead = "leave -m out and give each key one value: a config is of one run" if "-m" in modes else "type one"
+        raise UserError(f"sr {command}: {' and '.join(modes)} exclude each other: {instead}")
+    if chosen.resolve and not (chosen.cfg or chosen.help):
+        raise UserError(f"sr {command}: --resolve is for the config that --cfg shows: type --cfg job --resolve")
 
 
 def _options(word: Word) -> int:

@@ -78,7 +78,7 @@ class TrainSchema(Common):
     optimizer: Any = key(stage=True)
     scheduler: Any = key(stage=True, timing=False)
     # what data=paper stands for: the `data` of a recipe's paper, and the `recipe` that then takes its place
-    paper: dict[str, Any] = key(dict, result=False, timing=False)
+    paper: dict[str, Any] = key(dict, result=False, resume=False, timing=False)
     parameter_groups: dict[str, Any] = key(dict, stage=True)  # pattern -> lr_factor, optimizer options
     frozen: list[str] = key(list, stage=True)  # patterns of parameters that do not learn
     trained: list[str] | None = key(stage=True)  # patterns of those that alone learn; null: all
@@ -103,7 +103,8 @@ class TrainSchema(Common):
     protocols: list[Any] | None = key(resume=True)
     # of validation and at the end: names, files; best.ckpt is chosen by the first one
     metrics: list[str] = key(lambda: ["psnr", "ssim"], resume=True, timing=False)
-    choices: dict[str, Any] = key(dict, result=False, timing=False)  # filled in: the names chosen from each group
+    # filled in: the names chosen from each group
+    choices: dict[str, Any] = key(dict, result=False, resume=False, timing=False)
 
 
 @dataclass

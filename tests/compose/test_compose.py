@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sr.compose.refusals import refuse_meaningless
 from sr.compose.suggestions import ELSEWHERE, no_such_key
+from sr.compose.words import Words
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = sorted(p.stem for p in (ROOT / "conf/model").glob("*.yaml"))
@@ -47,6 +49,41 @@ def test_a_model_without_a_recipe_gets_the_base_one(command, tmp_path: Path):
     (tmp_path / "more/model/unheard_of.yaml").write_text("_target_: sr.models.edsr.EDSR\nscale: ${scale}\n")
     cfg = composed(command, "--config-dir", str(tmp_path / "more"), "model=unheard_of")
     assert cfg["batch_size"] == 16 and cfg["steps"] == 300_000
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["train.py", "model=bsrn", "data.root=nowhere", "model=rlfn"],
+        ["train.py", "-m", "seed=0,1", "seed=2", "data.root=nowhere"],
+        ["train.py", "data.root=nowhere", "optimizer.lr=1e-3", "++optimizer.lr=1e-4"],
+        ["evaluate.py", "data=[set5]", "benchmarks=[set14]"],
+    ],
+)
+def test_a_key_that_is_typed_with_two_values_is_refused(command, typed):
+    done = command(*typed, once=False)
+    assert done.code == 1 and done.err.startswith("error: ") and ": a key has one value" in done.err, done
+    assert sum(word.partition("=")[2] in done.err for word in typed if "=" in word) >= 2, done
+    assert not done.folder.exists()
+
+
+def test_a_word_may_be_repeated_and_a_key_of_a_sweep_has_several_values():
+    refuse_meaningless("train", Words(["model=bsrn", "model='bsrn'", "seed=0,1", "hydra.run.dir=a", "hydra.run.dir=b"]))
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["-m", "--cfg", "job"], "-m and --cfg exclude each other: leave -m out and give each key one value"),
+        (["--info", "--multirun"], "-m and --info exclude each other"),
+        (["--cfg=job", "--info"], "--cfg and --info exclude each other: type one"),
+        (["--resolve"], "type --cfg job --resolve"),
+    ],
+)
+def test_flags_that_exclude_each_other_are_refused_in_a_sentence(command, flags, told):
+    done = command("train.py", flags[0], "model=bsrn", *flags[1:], "seed=0")
+    assert done.code == 1 and done.err.startswith("error: sr train: ") and told in done.err, done
+    assert len(done.err.splitlines()) == 1 and not done.folder.exists()
 
 
 @pytest.mark.parametrize("model", MODELS)

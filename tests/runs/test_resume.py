@@ -174,6 +174,20 @@ def test_other_images_are_refused_and_the_same_ones_may_lie_elsewhere(command, p
     assert found.code == 0 and "resuming at step 4 of 6" in found.out, found
 
 
+@pytest.mark.slow
+def test_lr_may_have_moved(command, photos, tmp_path):
+    photos(tmp_path / "HR", 6, 32, 48)
+    photos(tmp_path / "LR", 6, 16, 24)
+    typed = [*TINY, "data=folder", f"data.train={tmp_path}/HR", f"data.train_lr={tmp_path}/LR", "patch_size=8"]
+    begun = command("train.py", *typed, "data.check_pairs=false")
+    assert begun.code == 0, begun
+    (tmp_path / "LR").rename(tmp_path / "moved")
+    resume = ["train.py", f"resume={begun.folder}", "steps=6"]
+    assert command(*resume).code == 1
+    found = command(*resume, f"data.train_lr={tmp_path}/moved")
+    assert found.code == 0 and "resuming at step 4 of 6" in found.out and "are not what" not in found.err, found
+
+
 @pytest.mark.parametrize("key", ["initial_lr", "weight_decay", "base_lrs"])
 def test_somebody_elses_checkpoint_trains_as_its_run_says(run, command, key):
     record = run / composed.RECORD

@@ -169,7 +169,8 @@ def trained(family: str, draws: int, folder: Path) -> list[Path]:
     """Train a family in a process of its own, as typed; the run folders, one for each draw of crops."""
     folder.mkdir(exist_ok=True)
     runs = folder / family
-    words = [*COMMON, *FAMILIES[family], f"hydra.sweep.dir={runs}", f"data.seed={','.join(map(str, range(draws)))}"]
+    own = {word.partition("=")[0]: word for word in [*COMMON, *FAMILIES[family]]}  # a family's word before a common one
+    words = [*own.values(), f"hydra.sweep.dir={runs}", f"data.seed={','.join(map(str, range(draws)))}"]
     if family in AFTER:
         (start, *_) = trained(AFTER[family], 1, folder / f"before_{family}")
         words.append(f"init_from={start}")
