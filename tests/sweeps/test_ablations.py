@@ -21,6 +21,7 @@ from sr.runs.folder import find_runs
 from sr.scores.published import published
 from sr.sweeps.ablation import read
 from sr.sweeps.ablation_rows import find, store, with_rows
+from sr.training.speed import lightnings
 from sr.training.stage_configs import at_scale, scales, stage_configs
 
 NAMES = sorted(p.stem for p in (CONF / "ablation").glob("*.yaml"))
@@ -85,7 +86,8 @@ def test_every_row_composes_and_all_of_its_schedule_follows_the_steps(compose, n
         cfg = without_leftovers(cfg, {"steps"})
         for scale in scales(cfg):
             one = at_scale(cfg, scale, ())
-            check_targets(plain(cfg) | {key: plain(one[key]) for key in ("data", "degradation")})
+            of_scale = {key: plain(one[key]) for key in ("data", "degradation")}
+            check_targets(plain(cfg) | of_scale | {"trainer": lightnings(cfg.trainer)})
         stages = stage_configs(cfg, {"steps"})
         for stage in stages:
             late = {
