@@ -12,7 +12,6 @@ import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
-from small_runs import last_of_each
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has one core; threads on top only wait for each other
@@ -64,16 +63,15 @@ def command(
     """Run an entry script in this process as a user would type it, in a run folder below tmp_path.
 
     command("train.py", "model=srcnn", folder="a") -> Outcome; W&B is off unless a logger is typed. With folder="" the
-    command names its folder itself. Of words with one key the last is typed: tests change what they share; once=False
-    types them all.
+    command names its folder itself.
     """
     monkeypatch.setenv("SR_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("SR_BUDGET_FACTOR", raising=False)
     monkeypatch.chdir(tmp_path)
 
-    def run(script: str, *arguments: str, folder: str = "run", once: bool = True) -> Outcome:
+    def run(script: str, *arguments: str, folder: str = "run") -> Outcome:
         place = tmp_path / folder
-        typed = last_of_each(arguments) if once else list(arguments)
+        typed = list(arguments)
         multirun = "-m" in typed or "--multirun" in typed
         if folder and not any(a.startswith(("resume=", "hydra.run.dir=", "hydra.sweep.dir=")) for a in typed):
             typed.insert(0, f"hydra.{'sweep' if multirun else 'run'}.dir={place}")

@@ -71,17 +71,11 @@ def changed(begun: Path, place: Path, **values) -> Path:
     return place
 
 
-def last_of_each(arguments: Sequence[str]) -> list[str]:
-    """A command line with the last word of each key, so that a test may change a word of SMALL."""
-    keys = [None if a.startswith("-") or "=" not in a else a.partition("=")[0].lstrip("+~") for a in arguments]
-    return [a for n, a in enumerate(arguments) if keys[n] is None or keys[n] not in keys[n + 1 :]]
-
-
 SCRIPT, PACKAGE = (str(ROOT / "train.py"),), ("-m", "sr", "train")
 
 
 def start(folder: Path, *arguments: str, by: Sequence[str] = SCRIPT, **environment: str) -> subprocess.Popen:
-    typed = [sys.executable, *by, f"hydra.run.dir={folder}", *last_of_each(["logger=csv", *arguments])]
+    typed = [sys.executable, *by, f"hydra.run.dir={folder}", "logger=csv", *arguments]
     log = (folder.parent / f"{folder.name}.out").open("w")
     return subprocess.Popen(
         typed, cwd=folder.parent, stdout=log, stderr=log,

@@ -1,5 +1,6 @@
 """Words that Hydra would take for something that nobody means; they are refused before it composes with them."""
 
+import logging
 from collections.abc import Sequence, Set
 from contextlib import suppress
 from typing import Any
@@ -15,6 +16,7 @@ from sr.compose.suggestions import ELSEWHERE, TAKING, one_of
 from sr.compose.words import Word, Words, split
 from sr.errors import UserError
 
+log = logging.getLogger(__name__)
 # Of these flags Hydra takes one; names as its parser has them.
 MODES = {"-m": "multirun", "--run": "run", "--cfg": "cfg", "--info": "info", "--shell-completion": "shell_completion"}
 
@@ -28,8 +30,8 @@ def refuse_meaningless(command: str, words: Words) -> None:
 
     Raises:
         UserError: nothing stands behind an equals sign, as where a variable of the shell is empty: `init_from=` would
-            train from scratch. Or a key has two values, a group of which one option is needed is chosen as none or as
-            several, or what every run needs is taken away.
+            train from scratch. Or a group of which one option is needed is chosen as none or as several, or what every
+            run needs is taken away.
     """
     single = single_groups(command)
     if command in ("evaluate", "compare") and "seed" in words:
@@ -42,7 +44,8 @@ def refuse_meaningless(command: str, words: Words) -> None:
         other = first.setdefault(word.key, word)
         # Of Hydra's own keys Lightning adds some once more to what it starts a run's other processes with.
         if other.value != word.value and not word.key.startswith("hydra."):
-            raise UserError(f"{other.text} and {word.text}: a key has one value. Leave one of them out")
+            log.warning(f"note: of {other.text} and {word.text} the last one typed holds")
+            first[word.key] = word
         key, equals, value = word.text.partition("=")
         if equals and not value.strip("'\" "):
             raise UserError(
