@@ -9,7 +9,7 @@ bits, and rounding to 8 bit relies on these sums to the last one (see `sr.imagin
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.lib.stride_tricks import as_strided
 from torch import Tensor
 
 BLOCK = 16  # outputs of one product
-TILE = 2**15  # inputs of one product: for larger ones OpenBLAS wakes its threads, which wait longer than they work
+TILE = 2**15  # numbers at once: for larger products OpenBLAS wakes its threads, which wait longer than they work
 CACHED = 2**18  # bytes turned into floats at once
 
 Edge = Callable[[np.ndarray, int], np.ndarray]  # (numbers of inputs, how many there are) -> numbers inside
@@ -48,6 +48,14 @@ def plain(x: Tensor) -> np.ndarray | None:
         return (x if torch.is_grad_enabled() else x.detach()).numpy()
     except (RuntimeError, TypeError):  # on a device, part of a gradient, or a wrapped or fake tensor
         return None
+
+
+def strips(shape: tuple[int, ...]) -> Iterator[tuple[int | slice, ...]]:
+    """Places of pictures (..., H, W), some rows at a time, so that what is computed stays in the processor's cache."""
+    height = max(1, TILE // max(1, shape[-1]))
+    for lead in np.ndindex(shape[:-2]):
+        for top in range(0, shape[-2], height):
+            yield (*lead, slice(top, top + height))
 
 
 def bands(starts: np.ndarray, weights: np.ndarray, dtype: Any) -> list[Band]:

@@ -4,11 +4,14 @@ The papers measure on this Y: 16 for black and 235 for white on the 8-bit scale.
 is another quantity and moves PSNR by more than a decibel.
 """
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from sr.errors import UserError
+from sr.imaging.banded import plain, strips
 from sr.precision import widened
 
 # Rows Y, Cb, Cr on the 8-bit scale for R, G, B in [0, 1].
@@ -47,13 +50,25 @@ def to_uint8(x: Tensor) -> Tensor:
     """Floats in [0, 1] to uint8: clipped, then rounded half up; uint8 as it is. NaN is a UserError, never 0."""
     if x.dtype == torch.uint8:
         return x
-    levels = widened(x).clamp(0, 1).mul_(255).add_(0.5)
-    if levels.sum().isnan():
+    v = plain(x)
+    if v is not None and v.dtype in (np.float32, np.float64) and v.ndim > 1 and v.strides[-1] == v.itemsize:
+        y, total = np.empty(v.shape, np.uint8), 0.0
+        for place in strips(v.shape):
+            levels = np.clip(v[place], 0, 1)
+            levels *= 255
+            levels += 0.5
+            total += float(levels.sum())
+            np.copyto(y[place], levels, casting="unsafe")  # towards 0
+        wrong, result = math.isnan(total), torch.from_numpy(y)
+    else:
+        rounded = widened(x).clamp(0, 1).mul_(255).add_(0.5)
+        wrong, result = bool(rounded.sum().isnan()), rounded.to(torch.uint8)
+    if wrong:
         raise UserError(
             f"an image of shape {tuple(x.shape)} holds {int(x.isnan().sum())} NaN values; if the model "
             "ran in half precision try trainer.precision=32-true, otherwise its weights have diverged"
         )
-    return levels.to(torch.uint8)  # rounds towards 0
+    return result
 
 
 def to_array(image: Tensor) -> np.ndarray:

@@ -7,10 +7,12 @@ printed without its protocol. `Protocol.compare` is the one function that comput
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sr.errors import UserError
+from sr.imaging.banded import plain, strips
 from sr.imaging.color import rgb_to_y, to_uint8, ycbcr_to_rgb
 from sr.imaging.resize import imresize
 from sr.metrics.metric import Metric
@@ -22,6 +24,8 @@ DEFAULT = (PSNR, SSIM)  # what papers print
 OURS = (PSNR.function, ssim, ssim_replicate, ssim_volumetric)  # that take bytes, and many images at once
 
 Channel = Callable[[Tensor, bool], Tensor]  # 8-bit RGB (B, 3, H, W) and greyness -> 0..255, (B, 1 or 3, H, W)
+_BT601 = 21827, 42851, 8322  # of R, G and B in Y, 85000ths
+_BLACK = 16 + 128 * 73 / 85  # Y where 85000 (Y - 16) less 128 levels of each channel is nothing
 
 
 def rgb(image: Tensor, grey: bool) -> Tensor:
@@ -31,9 +35,21 @@ def rgb(image: Tensor, grey: bool) -> Tensor:
 
 def luma(image: Tensor, grey: bool) -> Tensor:
     """Unrounded Y of 8-bit RGB, 16..235 in float64; a grey image counts as RGB with equal channels."""
-    if image.dtype == torch.uint8:
-        return _third(image).double().mul_(1 / 85_000).add_(16 + 128 * 73 / 85)
-    return rgb_to_y(image.double() / 255).mul_(255)
+    if image.dtype != torch.uint8:
+        return rgb_to_y(image.double() / 255).mul_(255)
+    if (v := plain(image)) is None:
+        return _third(image).double().mul_(1 / 85_000).add_(_BLACK)
+    y = np.empty((len(v), 1, *v.shape[-2:]))
+    for number, _, rows in strips(y.shape):  # as `_third`, within the processor's cache
+        r, g, b = channels = v[number, :, rows].astype(np.float32)
+        channels -= 128
+        channels *= np.array(_BT601, np.float32)[:, None, None]
+        r += g
+        r += b
+        strip = y[number, 0, rows]
+        np.multiply(r, 1 / 85_000, out=strip, dtype=np.float64)
+        strip += _BLACK
+    return torch.from_numpy(y)
 
 
 def luma8(image: Tensor, grey: bool) -> Tensor:
@@ -47,8 +63,8 @@ def luma8(image: Tensor, grey: bool) -> Tensor:
 
 def _third(image: Tensor) -> Tensor:
     """85000 (Y - 16) of 8-bit RGB less 128: whole numbers below 2^24, so that float32 is exact, and fast."""
-    r, g, b = (channel.float().sub_(128) for channel in image.split(1, -3))
-    return r.mul_(21827).add_(g, alpha=42851).add_(b, alpha=8322)
+    (r, g, b), (of_r, of_g, of_b) = (channel.float().sub_(128) for channel in image.split(1, -3)), _BT601
+    return r.mul_(of_r).add_(g, alpha=of_g).add_(b, alpha=of_b)
 
 
 @dataclass(frozen=True)

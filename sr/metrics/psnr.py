@@ -4,10 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sr.imaging.banded import plain
+from sr.imaging.banded import plain, strips
 from sr.metrics.metric import Metric
-
-STRIP = 2**15  # values worked on at once
 
 
 def psnr(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
@@ -41,14 +39,12 @@ def psnr(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
 
 
 def _squared(a: np.ndarray, b: np.ndarray) -> float:
-    """The sum of squared differences of two images (C, H, W), in strips that stay in the processor's cache."""
+    """The sum of squared differences of two images (C, H, W)."""
     kind = np.int16 if a.dtype == b.dtype == np.uint8 else np.float64  # of a difference, which it holds exactly
-    total, height = 0.0, max(1, STRIP // a.shape[2])
-    for x, y in zip(a, b, strict=True):
-        for top in range(0, len(x), height):
-            rows = slice(top, top + height)
-            apart = np.subtract(x[rows], y[rows], dtype=kind).astype(np.float64, copy=False).ravel()
-            total += float(apart @ apart)
+    total = 0.0
+    for place in strips(a.shape):
+        apart = np.subtract(a[place], b[place], dtype=kind).astype(np.float64, copy=False).ravel()
+        total += float(apart @ apart)
     return total
 
 

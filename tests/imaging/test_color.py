@@ -67,6 +67,15 @@ def test_to_uint8_clips_and_rounds_half_up():
     assert torch.equal(to_uint8(levels.float() / 255), levels)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_to_uint8_is_the_same_by_strips_and_as_a_whole(dtype: torch.dtype) -> None:
+    """Larger than a strip, part of a picture, pixels beside each other; what torch must follow is done as a whole."""
+    x = torch.rand(2, 3, 90, 800, dtype=dtype) * 1.2 - 0.1
+    for part in (x, x[..., 4:-4, 4:-4], x.to(memory_format=torch.channels_last), x[0, 0]):
+        whole = to_uint8(part.clone().requires_grad_())
+        assert torch.equal(to_uint8(part), whole) and torch.equal(whole, (part.clamp(0, 1) * 255 + 0.5).byte())
+
+
 def test_to_uint8_refuses_nan():
     with pytest.raises(UserError, match="1 NaN"):
         to_uint8(torch.tensor([0.5, float("nan")]))
