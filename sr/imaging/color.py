@@ -52,23 +52,26 @@ def to_uint8(x: Tensor) -> Tensor:
         return x
     v = plain(x)
     if v is not None and v.dtype in (np.float32, np.float64) and v.ndim > 1 and v.strides[-1] == v.itemsize:
-        y, total = np.empty(v.shape, np.uint8), 0.0
+        y = np.empty(v.shape, np.uint8)
         for place in strips(v.shape):
             levels = np.clip(v[place], 0, 1)
             levels *= 255
             levels += 0.5
-            total += float(levels.sum())
+            if math.isnan(levels.sum()):
+                raise _no_picture(x)
             np.copyto(y[place], levels, casting="unsafe")  # towards 0
-        wrong, result = math.isnan(total), torch.from_numpy(y)
-    else:
-        rounded = widened(x).clamp(0, 1).mul_(255).add_(0.5)
-        wrong, result = bool(rounded.sum().isnan()), rounded.to(torch.uint8)
-    if wrong:
-        raise UserError(
-            f"an image of shape {tuple(x.shape)} holds {int(x.isnan().sum())} NaN values; if the model "
-            "ran in half precision try trainer.precision=32-true, otherwise its weights have diverged"
-        )
-    return result
+        return torch.from_numpy(y)
+    whole = widened(x).clamp(0, 1).mul_(255).add_(0.5)
+    if whole.sum().isnan():
+        raise _no_picture(x)
+    return whole.to(torch.uint8)  # rounds towards 0
+
+
+def _no_picture(x: Tensor) -> UserError:
+    return UserError(
+        f"an image of shape {tuple(x.shape)} holds {int(x.isnan().sum())} NaN values; if the model "
+        "ran in half precision try trainer.precision=32-true, otherwise its weights have diverged"
+    )
 
 
 def to_array(image: Tensor) -> np.ndarray:

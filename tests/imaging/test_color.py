@@ -1,5 +1,7 @@
 """Colour conversion against MATLAB's documented values and scikit-image, and the 8-bit rounding."""
 
+import warnings
+
 import numpy as np
 import pytest
 import skimage.color
@@ -79,3 +81,6 @@ def test_to_uint8_is_the_same_by_strips_and_as_a_whole(dtype: torch.dtype) -> No
 def test_to_uint8_refuses_nan():
     with pytest.raises(UserError, match="1 NaN"):
         to_uint8(torch.tensor([0.5, float("nan")]))
+    with warnings.catch_warnings(), pytest.raises(UserError, match="1 NaN"):
+        warnings.simplefilter("error")
+        to_uint8(torch.tensor([[0.5, float("nan")]]))
