@@ -5,6 +5,7 @@ The samples are those of the host (`sr.data.draws`), to the last bit.
 
 import logging
 from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from sr.data.batch import Batch
 from sr.data.cache import ImageStore
 from sr.data.draws import BLOCK
 from sr.data.sampling import MixedScales, TrainPatches
+from sr.degradation.base import Parts
 
 log = logging.getLogger(__name__)
 SHARE = 3  # the images may take one part in so many of the device's memory
@@ -29,14 +31,14 @@ class DeviceImages:
     """
 
     def __init__(self, stores: Sequence[ImageStore], device: torch.device) -> None:
-        unique = {store.pixels_path: store for store in stores}
-        self.pixels = torch.empty(sum(len(s.pixels) for s in unique.values()), dtype=torch.int32, device=device)
+        unique = _unique(stores)
+        self.pixels = torch.empty(sum(len(s.pixels) for s in unique), dtype=torch.int32, device=device)
         self._begin: dict[object, int] = {}
         at = 0
-        for path, store in unique.items():
+        for store in unique:
             for part in np.array_split(store.pixels, max(1, len(store.pixels) // 2**24)):  # 64 MiB at a time
                 self.pixels[at : at + len(part)] = torch.from_numpy(part.copy())
-                self._begin.setdefault(path, at)
+                self._begin.setdefault(store.pixels_path, at)
                 at += len(part)
 
     def places(self, parts: Sequence[tuple[ImageStore, Sequence[int]]]) -> np.ndarray:
@@ -45,51 +47,92 @@ class DeviceImages:
         return np.array([begins, [store.size(i)[1] for store, numbers in parts for i in numbers]], np.int64)
 
 
+class Table(NamedTuple):
+    """Consecutive samples as the device needs them.
+
+    Attributes:
+        first: number of the first.
+        images: the number of each one's image.
+        lr: (3, samples) tensor: see `_walk`; of LR that is made, within the crop.
+        hr: the same of HR.
+        parts: where LR is made: of which parts of HR.
+        places: (2, samples): where the images of those parts begin, and their widths.
+    """
+
+    first: int
+    images: list[int]
+    lr: Tensor
+    hr: Tensor
+    parts: Parts | None
+    places: Tensor
+
+
 class DevicePatches(Dataset[Batch]):
     """What `TrainPatches` gives, of consecutive sample numbers, on the device."""
 
     def __init__(self, patches: TrainPatches, images: DeviceImages) -> None:
         self.patches, self.pixels = patches, images.pixels
         stored = patches.pairs.stored()
-        assert stored is not None, "LR that is made for each crop is made on the host"
-        self.lr = images.places([(part.lr, part.lr_of) for part in stored])
+        assert stored is not None, "images that are decoded on demand are the host's"
         self.hr = images.places([(part.hr, part.hr_of) for part in stored])
+        lr = [(part.lr, part.lr_of) for part in stored if part.lr is not None]
+        self.lr = images.places(lr) if lr else None
+        self.chain = stored[0].degradation
         self.greys = [part.hr.packed(i)[1] for part in stored for i in part.hr_of]
-        p, s = patches.patch, patches.scale
-        self._sides = [torch.arange(side, device=self.pixels.device) for side in (p, p * s)]
-        self._blocks: dict[int, tuple[list[int], Tensor]] = {}
+        self._index = (
+            torch.int32 if len(self.pixels) < 2**31 else torch.int64
+        )  # half as many bytes are read twice as fast
+        self._table: Table | None = None
 
-    def _block(self, number: int) -> tuple[list[int], Tensor]:
-        """Of a block of samples: the images, and (2, 3, BLOCK) on the device, of LR and HR as `_walk` says."""
-        if number not in self._blocks:
-            image, y, x, turn, _ = self.patches.draws.table(number * BLOCK, BLOCK)
-            p, s = self.patches.patch, self.patches.scale
-            walks = [_walk(self.lr[:, image], y, x, turn, p), _walk(self.hr[:, image], y * s, x * s, turn, p * s)]
-            self._blocks = {k: v for k, v in self._blocks.items() if k == number - 1}
-            self._blocks[number] = image.tolist(), torch.from_numpy(np.stack(walks)).to(self.pixels.device)
-        return self._blocks[number]
+    def _drawn(self, first: int, count: int) -> Table:
+        image, y, x, turn, seed = self.patches.draws.table(first, count)
+        p, s, device = self.patches.patch, self.patches.scale, self.pixels.device
+        hr = _walk(self.hr[:, image], y * s, x * s, turn, p * s)
+        if self.lr is None:
+            grids = np.array(self.patches.pairs.grids)[image].T
+            parts = self.chain.parts(np.stack([y, x]), (p, p), grids, seed, True).to(device)
+            lr = _walk(np.array([[0], [p]]), 0, 0, turn, p)
+        else:
+            parts, lr = None, _walk(self.lr[:, image], y, x, turn, p)
+        lr_walk, hr_walk = (torch.from_numpy(v).to(device, self._index) for v in (lr, hr))
+        places = torch.from_numpy(self.hr[:, image]).to(device)
+        return Table(first, image.tolist(), lr_walk, hr_walk, parts, places)
 
     def __getitem__(self, samples: list[int]) -> Batch:
         first, end = samples[0], samples[-1] + 1
-        images, walks = list[int](), list[Tensor]()
-        for number in range(first // BLOCK, (end - 1) // BLOCK + 1):
-            rows = slice(max(0, first - number * BLOCK), end - number * BLOCK)
-            of, walk = self._block(number)
-            images += of[rows]
-            walks.append(walk[..., rows])
-        lr, hr = map(self._read, walks[0] if len(walks) == 1 else torch.cat(walks, 2), self._sides)
-        names = self.patches.pairs.names
-        return Batch(lr, hr, self.patches.scale, [names[i] for i in images], [self.greys[i] for i in images])
+        if self._table is None or not self._table.first <= first < end <= self._table.first + len(self._table.images):
+            self._table = self._drawn(first, max(BLOCK, end - first))
+        table, rows = self._table, slice(first - self._table.first, end - self._table.first)
+        p, s = self.patches.patch, self.patches.scale
+        hr, walk = self._read(_steps(table.hr[:, rows], p * s)), _steps(table.lr[:, rows], p)
+        lr = self._read(walk) if table.parts is None else _turned(self._made(table, table.parts.of(rows), rows), walk)
+        images, names = table.images[rows], self.patches.pairs.names
+        return Batch(lr, hr, s, [names[i] for i in images], [self.greys[i] for i in images])
 
-    def _read(self, walk: Tensor, side: Tensor) -> Tensor:
-        """(B, 3, p, p) uint8: one read for crop, flip and turn."""
-        begin, down, right = walk[..., None]
-        index = (begin + down * side)[:, :, None] + (right * side)[:, None]
+    def _made(self, table: Table, parts: Parts, rows: slice) -> Tensor:
+        """(B, 3, p, p) uint8: LR of the crops as they lie."""
+        (begin, width), (row, column) = table.places[:, rows, None], parts.given[0].places(self.chain.edge)
+        index = (begin + row * width).to(self._index)[:, :, None] + column.to(self._index)[:, None]
+        return self.chain.batch(self._read(index).contiguous(), parts)
+
+    def _read(self, index: Tensor) -> Tensor:
+        """(B, 3, h, w) uint8."""
         words = self.pixels.index_select(0, index.flatten())
         return words.view(torch.uint8).view(*index.shape, 4)[..., :3].permute(0, 3, 1, 2)
 
 
-def _walk(places: np.ndarray, y: np.ndarray, x: np.ndarray, turn: np.ndarray, p: int) -> np.ndarray:
+def _steps(walk: Tensor, p: int) -> Tensor:
+    """(B, p, p): one read for crop, flip and turn."""
+    side = torch.arange(p, device=walk.device, dtype=walk.dtype)
+    begin, down, right = walk[..., None]
+    return (begin + down * side)[:, :, None] + (right * side)[:, None]
+
+
+def _turned(x: Tensor, walk: Tensor) -> Tensor:
+    return x.flatten(2).gather(2, walk.long().flatten(1)[:, None].expand(-1, 3, -1)).view(x.shape)
+
+
+def _walk(places: np.ndarray, y: Any, x: Any, turn: np.ndarray, p: int) -> np.ndarray:
     """Where each turned crop of p x p begins in memory, and how far on the next row and the next column are."""
     begin, width = places
     swapped = turn & 4 != 0
@@ -114,8 +157,14 @@ def why_not(patches: TrainPatches | MixedScales) -> str:
     for each in _each(patches):
         if each.augment is not None:
             return "data.augment's transforms run on the host"
-        if each.pairs.stored() is None:
-            return "a random degradation is drawn on the host"
+        if (stored := each.pairs.stored()) is None:
+            return "images that are decoded on demand are cut on the host"
+        if all(part.lr is not None for part in stored):
+            continue
+        if any(part.lr is not None or part.degradation.key != stored[0].degradation.key for part in stored):
+            return "LR of sets that are degraded differently is made on the host"
+        if alone := stored[0].degradation.alone:
+            return f"{alone} degrades one image at a time, on the host"
     return ""
 
 
@@ -127,7 +176,7 @@ def fits(patches: TrainPatches | MixedScales, device: torch.device) -> bool:
         memory = torch.mps.recommended_max_memory()
     else:
         return False
-    return SHARE * 4 * sum(len(s.pixels) for s in {s.pixels_path: s for s in _stores(patches)}.values()) <= memory
+    return SHARE * 4 * sum(len(store.pixels) for store in _unique(_stores(patches))) <= memory
 
 
 def on_device(patches: TrainPatches | MixedScales, device: torch.device) -> Dataset[Batch]:
@@ -145,4 +194,8 @@ def _each(patches: TrainPatches | MixedScales) -> Sequence[TrainPatches]:
 
 
 def _stores(patches: TrainPatches | MixedScales) -> list[ImageStore]:
-    return [s for each in _each(patches) for part in each.pairs.stored() or () for s in (part.hr, part.lr)]
+    return [s for each in _each(patches) for part in each.pairs.stored() or () for s in (part.hr, part.lr) if s]
+
+
+def _unique(stores: Sequence[ImageStore]) -> list[ImageStore]:
+    return list({store.pixels_path: store for store in stores}.values())

@@ -40,5 +40,5 @@ class JoinedPairs(Pairs):
         found: dict[int, Pixels] = {}
         for part in self.parts:
             own = {n: (i, *p[1:]) for n, p in enumerate(places) for pairs, i in [self._find(p[0])] if pairs is part}
-            found |= zip(own, part.crops(list(own.values()), size), strict=True)
+            found |= zip(own, part.crops(list(own.values()), size) if own else (), strict=True)
         return [found[n] for n in range(len(places))]

@@ -15,6 +15,7 @@ from sr.data.cache import ImageStore
 from sr.data.images import DerivedImages, Images, LazyImages, packed, unpacked
 from sr.data.pairs import ImagePair, check_sizes
 from sr.degradation import Degradation
+from sr.degradation.parts import cut_out
 from sr.errors import UserError
 from sr.imaging.image_errors import ImagesError
 
@@ -22,16 +23,19 @@ log = logging.getLogger(__name__)
 ROOM = 0.25  # of what is free on its disk, the cache of a set that is only measured on may take
 Pixels = tuple[np.ndarray, np.ndarray, bool]  # LR, HR and whether HR is stored as grey
 Place = tuple[int, int, int, int]  # number of the pair, row and column of a crop in LR pixels, seed
-Part = tuple[int, int, int, int]  # top, left, bottom, right, in LR pixels
 
 
 class Stored(NamedTuple):
-    """Where the pixels of a set of pairs lie: the decoded images, and which of them belongs to each pair."""
+    """Where the pixels of a set of pairs lie: the decoded images, and which of them belongs to each pair.
+
+    LR is None where `degradation` makes it for each crop.
+    """
 
     hr: ImageStore
     hr_of: list[int]
-    lr: ImageStore
+    lr: ImageStore | None
     lr_of: list[int]
+    degradation: Degradation
 
 
 class Pairs:
@@ -63,7 +67,7 @@ class Pairs:
         return {}
 
     def stored(self) -> list[Stored] | None:
-        """The decoded images behind the pairs, in order; None where LR is made for each crop, or nothing is kept."""
+        """The decoded images behind the pairs, in order; None where they are not kept."""
         raise NotImplementedError
 
     def whole(self, index: int) -> Pixels:
@@ -158,19 +162,28 @@ class PairSet(Pairs):
         s = self.scale
         h, w = pixels.shape[0] // s * s, pixels.shape[1] // s * s
         seed = int.from_bytes(hashlib.blake2b(os.fsencode(path.name), digest_size=7).digest(), "big")
-        return self._run([pixels[:h, :w]], [seed], [(0, 0, h // s, w // s)])[0]
+        (lr,) = self._made([packed(pixels[:h, :w])], [(0, 0)], (h // s, w // s), [seed], False)
+        return np.stack(list(lr), -1)
 
-    def _run(self, images: Sequence[np.ndarray], seeds: Sequence[int], parts: Sequence[Part]) -> list[np.ndarray]:
-        """LR's pixels of parts of whole images, made from as much of HR as they depend on."""
-        hr, rows, columns = [], [], []
-        for pixels, (top, left, bottom, right) in zip(images, parts, strict=True):
-            h, w = (side // self.scale for side in pixels.shape[:2])
-            rows.append(self.degradation.spans(top, bottom, h))
-            columns.append(self.degradation.spans(left, right, w))
-            needed = pixels[slice(*rows[-1][0]), slice(*columns[-1][0])]
-            hr.append(torch.from_numpy(np.stack([needed[..., c] for c in range(3)])))  # by channels: thrice as fast
-        made = self.degradation.parts(hr, seeds, rows, columns)
-        return [np.stack(list(lr.numpy()), -1) for lr in made]
+    def _made(
+        self,
+        images: Sequence[np.ndarray],
+        start: Sequence[tuple[int, int]],
+        size: tuple[int, int],
+        seeds: Sequence[int],
+        together: bool,
+    ) -> np.ndarray:
+        """(B, 3, h, w): LR's pixels of parts of whole images (packed), made from as much of HR as they depend on."""
+        chain, every, made = self.degradation, list(range(len(images))), []
+        whole = np.array([image.shape[:2] for image in images]) // self.scale
+        for some in [every] if together else [[n] for n in every]:
+            parts = chain.parts(np.array(start)[some].T, size, whole[some].T, [seeds[n] for n in some], together)
+            words = np.empty((len(some), *parts.given[0].size), np.int32)
+            for row, n in enumerate(some):
+                cut_out(images[n], parts.given[0], row, chain.edge, words[row])
+            hr = torch.from_numpy(unpacked(words)).permute(0, 3, 1, 2)
+            made.append(chain.batch(hr, parts).numpy())
+        return np.concatenate(made)
 
     def verify(self) -> None:
         if self._keep_in is not None:
@@ -195,8 +208,8 @@ class PairSet(Pairs):
         return {f"{self.label} x{self.scale}: {n}": " ".join(d) for n, d in zip(self.names, of_pairs, strict=True)}
 
     def stored(self) -> list[Stored] | None:
-        if isinstance(self.hr, ImageStore) and isinstance(self.lr, ImageStore):
-            return [Stored(self.hr, self._hr_of, self.lr, self._lr_of)]
+        if isinstance(self.hr, ImageStore) and isinstance(self.lr, ImageStore | None):
+            return [Stored(self.hr, self._hr_of, self.lr, self._lr_of, self.degradation)]
         return None
 
     def whole(self, index: int) -> Pixels:
@@ -218,9 +231,10 @@ class PairSet(Pairs):
             whole = []
             for (index, *_), (pixels, _) in zip(places, hr, strict=True):
                 h, w = self.grids[index]
-                whole.append(unpacked(pixels)[: h * s, : w * s])
-            parts = [(y, x, y + size, x + size) for _, y, x, _ in places]
-            lr = [packed(made) for made in self._run(whole, [seed for *_, seed in places], parts)]
+                whole.append(pixels[: h * s, : w * s])
+            corners, seeds = [(y, x) for _, y, x, _ in places], [seed for *_, seed in places]
+            made = self._made(whole, corners, (size, size), seeds, not self.degradation.alone)
+            lr = list(packed(made.transpose(0, 2, 3, 1)))
         return [
             (low, pixels[y * s : (y + size) * s, x * s : (x + size) * s], grey)
             for low, (pixels, grey), (_, y, x, _) in zip(lr, hr, places, strict=True)

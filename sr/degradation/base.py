@@ -2,20 +2,53 @@
 
 import math
 from collections.abc import Sequence
-from functools import reduce
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sr.degradation.filters import Filter, joined
 from sr.degradation.fingerprint import fingerprint
-from sr.degradation.randomness import Randomness
+from sr.degradation.parts import Part, moved
+from sr.degradation.randomness import Randomness, words_of
 from sr.degradation.step import Step, seed_of
 from sr.errors import UserError
-from sr.imaging.banded import Band, filtered, of_matrix, product
+from sr.imaging.banded import plain
 
-Spans = Sequence[tuple[int, int]]  # of one side: see `Degradation.spans`
-AT_MOST = 1024  # pixels a side of what steps in a row are made one filter for: its matrix grows with the square
+TOGETHER = 2**18  # pixels of the last step's input that a processor takes at once: more do not stay in its cache
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What each step of a chain sees of the pictures of a batch, and what it draws from.
+
+    Attributes:
+        read: the input of each step, in its own pixels; where the step says what is beyond the border, it may lie
+            there.
+        given: what there is of that input: for the first step of HR; and last LR, which is wanted.
+        within: where in each step's output what is wanted of it begins: row and column, or None where they differ.
+        words: (steps, B, 4) int64, see `words_of`.
+        together: whether they are of one size, and those at the border lie beyond it.
+    """
+
+    read: list[Part]
+    given: list[Part]
+    within: list[tuple[int, int] | None]
+    words: Tensor
+    together: bool
+
+    def of(self, batch: slice) -> "Parts":
+        """Of some of the pictures."""
+        read, given = ([p.of(batch) for p in parts] for parts in (self.read, self.given))
+        return replace(self, read=read, given=given, words=self.words[:, batch])
+
+    def to(self, device: torch.device) -> "Parts":
+        """With tensors there."""
+        read, given = ([p.to(device) for p in parts] for parts in (self.read, self.given))
+        return replace(self, read=read, given=given, words=self.words.to(device))
 
 
 class Degradation:
@@ -55,24 +88,45 @@ class Degradation:
         own = "" if type(self) is Degradation else f"{type(self).__name__}-{fingerprint(self, (Degradation, Step))}:"
         return own + "+".join(s.key for s in self.steps)
 
-    def spans(self, start: int, stop: int, length: int) -> list[tuple[int, int]]:
-        """What of one side is needed for some of LR to equal that of the whole image.
+    @property
+    def _own(self) -> bool:
+        return type(self).__call__ is not Degradation.__call__
+
+    @property
+    def alone(self) -> str:
+        """What takes one image at a time, a step or the whole chain of one's own; empty if nothing does."""
+        return type(self).__name__ if self._own else next((type(s).__name__ for s in self.steps if s.alone), "")
+
+    @property
+    def edge(self) -> str:
+        """What stands for pixels of HR beyond the border where `parts` wants them."""
+        return self.steps[0].edge or "replicate"
+
+    def parts(self, start: Any, size: tuple[int, int], whole: Any, seeds: Any, together: bool) -> Parts:
+        """What some of LR depends on, so that it equals that of the whole images.
 
         Args:
-            start: of the LR pixels that are wanted.
-            stop: of them, exclusive.
-            length: of the whole side, LR pixels.
-
-        Returns:
-            (start, stop) of each step's input, in its own pixels, and last of LR.
+            start: (2, B): row and column of the first LR pixel that is wanted.
+            size: rows and columns that are wanted.
+            whole: (2, B): rows and columns of all LR.
+            seeds: one for each image.
+            together: for a batch: parts of one size, which may lie beyond the border. Else for one image, and none
+                does; where something is `alone` it must be so.
         """
-        found = [(start, stop)]
-        for step in reversed(self.steps):
-            length *= step.shrink
-            block = math.lcm(step.grid, step.shrink)
-            low, high = found[-1][0] * step.shrink - step.reach, found[-1][1] * step.shrink + step.reach
-            found.append((max(0, low // block * block), min(length, -(-high // block) * block)))
-        return found[::-1]
+        read, within = list[Part](), list[tuple[int, int] | None]()
+        given = [Part(np.asarray(start, np.int64), size, np.asarray(whole, np.int64))]
+        for _, step in reversed(joined(self.steps)):
+            own = step.read(given[-1]) if isinstance(step, Filter) and step.valid else _reached(step, given[-1])
+            inside = own if together else _inside(own)
+            read.append(own if isinstance(step, Filter) and step.valid else inside)
+            shift = given[-1].start - read[-1].start // step.shrink
+            within.append(tuple(shift[:, 0].tolist()) if (shift == shift[:, :1]).all() else None)
+            given.append(inside)
+        if self._own:
+            start = given[-1].start // self.scale * self.scale
+            given[-1] = Part(start, tuple((given[-1].whole - start)[:, 0].tolist()), given[-1].whole)
+        words = torch.from_numpy(words_of(seeds, len(self.steps)))
+        return Parts(read[::-1], given[::-1], within[::-1], words, together)
 
     def __call__(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Degrade one image.
@@ -85,97 +139,57 @@ class Degradation:
             (3, H / scale, W / scale) uint8, rounded half up once after the last float step.
         """
         h, w = (side // self.scale for side in hr.shape[-2:])
-        return self.batch(hr[None], [seed_of(generator)], [self.spans(0, h, h)], [self.spans(0, w, w)])[0]
+        parts = self.parts([[0], [0]], (h, w), [[h], [w]], [seed_of(generator)], together=False)
+        return self._degraded(hr[None], parts.to(hr.device))[0]
 
-    def batch(self, hr: Tensor, seeds: Sequence[int], rows: Sequence[Spans], columns: Sequence[Spans]) -> Tensor:
-        """Degrade parts of images in one go, on any device.
+    def batch(self, hr: Tensor, parts: Parts) -> Tensor:
+        """Degrade parts of images.
 
         Args:
-            hr: (B, 3, H, W) uint8: of each whole image the first of its `rows` and `columns`.
-            seeds: one per image.
-            rows: of each image, see `spans`; all cut alike.
-            columns: of each image, see `spans`; all cut alike.
+            hr: (B, 3, H, W) uint8: of each image the first part that is given, on any device.
+            parts: see `parts`; tensors there.
 
         Returns:
-            (B, 3, h, w) uint8: the last of `rows` and `columns`.
+            (B, 3, h, w) uint8.
         """
-        x = hr
-        for number in range(len(self.steps)):
-            x = self._step(number, x, seeds, rows, columns)
-        return _bytes(x)
+        if self._own:
+            (image,), first = hr, parts.given[0]
+            lr = self(image, Randomness(parts.words, first).generator(0))[None]
+            return moved(lr, first.shrunk(self.scale), parts.given[-1], "replicate")
+        if plain(hr) is None:
+            return self._degraded(hr, parts)
+        count = max(1, TOGETHER // math.prod(parts.read[-1].size))
+        some = [slice(first, first + count) for first in range(0, len(hr), count)]
+        return torch.cat([self._degraded(hr[own], parts.of(own)) for own in some])
 
-    def parts(
-        self, hr: Sequence[Tensor], seeds: Sequence[int], rows: Sequence[Spans], columns: Sequence[Spans]
-    ) -> list[Tensor]:
-        """As `batch`, of parts (3, H, W) of any size, on a processor.
-
-        Each is computed by itself, so that its company does not change its last bit, but step by step for all: so a
-        step's code and tables stay in the processor's cache.
-        """
-        each = list(zip(seeds, rows, columns, strict=True))
-        if type(self).__call__ is not Degradation.__call__:  # of the user's own
-            made = [self(x, torch.Generator().manual_seed(seed)) for x, (seed, _, _) in zip(hr, each, strict=True)]
-            return [
-                _inner(x, self.scale, (r[0], r[-1]), (c[0], c[-1])) for x, (_, r, c) in zip(made, each, strict=True)
-            ]
-        x, number = [part[None] for part in hr], 0
-        while number < len(self.steps):
-            end = self._lines(number)
-            x = [self._advanced(number, end, one, *own) for one, own in zip(x, each, strict=True)]
-            number = max(end, number + 1)
-        return [_bytes(part)[0] for part in x]
-
-    def _lines(self, number: int) -> int:
-        """The end of the steps from this one on that are one filter; the first must be one that works in floats."""
-        end = number
-        while end < len(self.steps) and (self.steps[end].floats or end > number) and self.steps[end].is_line:
-            end += 1
-        return end
-
-    def _advanced(self, number: int, end: int, x: Tensor, seed: int, rows: Spans, columns: Spans) -> Tensor:
-        if end > number and max(x.shape[-2:]) <= AT_MOST:
-            return self._filtered(number, end, x, seed, rows, columns)
-        for k in range(number, max(end, number + 1)):
-            x = self._step(k, x, [seed], [rows], [columns])
-        return x
-
-    def _filtered(self, number: int, end: int, x: Tensor, seed: int, rows: Spans, columns: Spans) -> Tensor:
-        """The steps up to `end` on one image (1, 3, H, W), as one filter along each side."""
-        found: dict[tuple[tuple[int, int, int], ...], list[Band]] = {}  # often the same for both sides
-        sides = []
-        for spans in (rows[number : end + 1], columns[number : end + 1]):
-            cuts = tuple(
-                (high - low, start - low // step.shrink, stop - low // step.shrink)
-                for step, (low, high), (start, stop) in zip(self.steps[number:end], spans[:-1], spans[1:], strict=True)
-            )
-            if cuts not in found:
-                lines = [
-                    self.steps[k].line(n, Randomness([seed], k))[start:stop]
-                    for k, (n, start, stop) in enumerate(cuts, number)
-                ]
-                found[cuts] = of_matrix(reduce(lambda whole, line: product(line, whole), lines))
-            sides.append(found[cuts])
-        y = filtered(filtered(x[0].numpy(), 1, sides[0], np.float32), 2, sides[1], np.float32)
-        return torch.from_numpy(y / np.float32(255) if x.dtype == torch.uint8 else y)[None]
-
-    def _step(
-        self, number: int, x: Tensor, seeds: Sequence[int], rows: Sequence[Spans], columns: Sequence[Spans]
-    ) -> Tensor:
-        """One step, and of its output what the next one needs."""
-        step = self.steps[number]
-        corner = [(r[number][0], c[number][0]) for r, c in zip(rows, columns, strict=True)]
-        draws = Randomness(seeds, number, corner)
-        own = type(step).__call__ is not Step.__call__  # for one image at a time
-        x = Step.batch(step, x, draws) if own else step.batch(x, draws)
-        return _inner(x, step.shrink, rows[0][number:], columns[0][number:])
+    def _degraded(self, x: Tensor, parts: Parts) -> Tensor:
+        chain = zip(joined(self.steps), parts.read, pairwise(parts.given), parts.within, strict=True)
+        for (number, step), read, (given, wanted), within in chain:
+            if step.edge and (number or not parts.together):
+                x = moved(x, given, read, step.edge)
+            draws = Randomness(parts.words[number:], read)
+            if isinstance(step, Filter) and step.valid:
+                x = step.filtered(x, draws)
+                continue
+            own = type(step).__call__ is not Step.__call__  # for one image at a time
+            x = Step.batch(step, x, draws) if own else step.batch(x, draws)
+            if within is None:
+                x = moved(x, read.shrunk(step.shrink), wanted, "replicate")
+            else:
+                x = x.narrow(2, within[0], wanted.size[0]).narrow(3, within[1], wanted.size[1])
+        return x if x.dtype == torch.uint8 else (x * 255 + 0.5).floor_().clamp_(0, 255).to(torch.uint8)
 
 
-def _inner(x: Tensor, shrink: int, rows: Spans, columns: Spans) -> Tensor:
-    """Of what was made from the first spans, the second."""
-    for dim, ((low, _), (start, stop), *_rest) in ((-2, rows), (-1, columns)):
-        x = x.narrow(dim, start - low // shrink, stop - start)
-    return x
+def _reached(step: Step, to: Part) -> Part:
+    """What a step looks at, in whole blocks: as many for all, wherever their blocks begin."""
+    block, start = math.lcm(step.grid, step.shrink), to.start * step.shrink - step.reach
+    most = max((n * step.shrink - step.reach) % block for n in range(block))
+    rows, columns = (-(-(most + side * step.shrink + 2 * step.reach) // block) * block for side in to.size)
+    return Part(start // block * block, (rows, columns), to.whole * step.shrink)
 
 
-def _bytes(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.uint8 else (x * 255 + 0.5).floor_().clamp_(0, 255).to(torch.uint8)
+def _inside(part: Part) -> Part:
+    """What of one image's part is inside of it."""
+    start = part.start.clip(min=0)
+    rows, columns = (np.minimum(part.start + np.array(part.size)[:, None], part.whole) - start)[:, 0].tolist()
+    return Part(start, (rows, columns), part.whole)

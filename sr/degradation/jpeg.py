@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sr.degradation.parts import Part, moved
 from sr.degradation.randomness import Randomness
 from sr.degradation.step import Range, Step, as_float, fixed_or_range
 from sr.errors import UserError
@@ -22,13 +23,13 @@ CHROMA = (
     "17 18 24 47 99 99 99 99 18 21 26 66 99 99 99 99 24 26 56 99 99 99 99 99 47 66 99 99 99 99 99 99 "
     "99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99"
 )
-# JFIF 1.02 in 2^16ths, with chroma about zero: of bytes the sums are whole numbers below 2^24, so that every device
-# rounds them alike. A level more or less would turn coefficients, and with them whole blocks.
-TO_YCC = np.array([[19595, 38470, 7471], [-11059, -21709, 32768], [32768, -27439, -5329]], np.float32)
+# JFIF 1.02 in 2^16ths, with chroma about zero: of bytes the sums are exact, so that every device rounds them alike. A
+# level more or less would turn coefficients, and with them whole blocks.
+TO_YCC = np.array([[19595, 38470, 7471], [-11059, -21709, 32768], [32768, -27439, -5329]], np.float32) / 2**16
 TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)
 # A few of a block's sums are multiples of 1/8 and may end in exactly .5; what float32 errs by must not decide them.
 HALF = 0.5007
-STANDARD = np.array([[int(step) for step in table.split()] for table in (LUMA, CHROMA)])
+STANDARD = np.array([[int(step) for step in table.split()] for table in (LUMA, CHROMA)], np.float32)
 
 
 class Jpeg(Step):
@@ -42,6 +43,7 @@ class Jpeg(Step):
 
     grid = 16  # a 4:2:0 block covers 16 pixels of the image
     reach = 2  # chroma between two blocks is interpolated
+    edge = "replicate"
 
     def __init__(self, quality: Range = (30, 95)) -> None:
         self.quality = fixed_or_range(quality, "quality")
@@ -57,12 +59,17 @@ class Jpeg(Step):
         levels = as_float(x).clamp(0, 1).mul_(255).add_(0.5).floor_()
         if h % 16 or w % 16:
             levels = F.pad(levels, (0, -w % 16, 0, -h % 16), mode="replicate")
-        ycc = _mixed(levels, TO_YCC).mul_(2.0**-16).add_(0.5).floor_()
-        chroma = F.avg_pool2d(ycc[:, 1:], 2).add_(0.5).floor_()
-        y, chroma = _coded(ycc[:, :1] - 128, chroma, draws.uniform(self.quality))
-        chroma = F.interpolate(chroma, scale_factor=2, mode="bilinear")
-        rgb = _mixed(torch.cat((y.add_(128), chroma), 1), TO_RGB)
-        return rgb[..., :h, :w].add_(0.5).floor_().clamp_(0, 255).div_(255)
+        ycc = _mixed(levels, TO_YCC).add_(_row(-127.5, 0.5, 0.5).to(x.device)).floor_()
+        luma, chroma = _coded(ycc[:, :1], _halved(ycc[:, 1:]), draws.uniform(self.quality))
+        whole = -(-draws.at.whole // 16) * 8  # of the picture's chroma, whose last blocks are followed by nothing
+        at = Part(draws.at.start // 2, (chroma.shape[2], chroma.shape[3]), whole)
+        ycc[:, :1], ycc[:, 1:] = luma, _doubled(_doubled(moved(chroma, at, at, "replicate"), 3), 2)
+        rgb = _mixed(ycc, TO_RGB)[..., :h, :w]
+        return rgb.add_(128.5).floor_().clamp_(0, 255).div_(255)
+
+
+def _row(*values: float) -> Tensor:
+    return torch.tensor(values).view(1, -1, 1, 1)
 
 
 def _mixed(x: Tensor, matrix: np.ndarray) -> Tensor:
@@ -73,15 +80,34 @@ def _mixed(x: Tensor, matrix: np.ndarray) -> Tensor:
     return (rows * x[:, None]).sum(2)
 
 
-def tables(quality: float) -> np.ndarray:
-    """The steps that libjpeg rounds coefficients to, (2, 64) float32: those of luma, those of chroma."""
-    percent = 5000 / quality if quality < 50 else 200 - 2 * quality
-    return np.floor((STANDARD * percent + 50) / 100).clip(1, 255).astype(np.float32)
+def _halved(x: Tensor) -> Tensor:
+    """Means of 2 x 2 whole numbers, as whole numbers, half up."""
+    rows = x[..., ::2, :] + x[..., 1::2, :]
+    return (rows[..., ::2] + rows[..., 1::2]).mul_(0.25).add_(0.5).floor_()
 
 
-def _coded(luma: Tensor, chroma: Tensor, qualities: list[float]) -> tuple[Tensor, Tensor]:
+def _doubled(x: Tensor, dim: int) -> Tensor:
+    """Twice as many along a side, bilinear; exact, of whole numbers."""
+    n, near = x.shape[dim], x * 0.75
+    pair = torch.stack((near, near), dim + 1)
+    before, after = pair.unbind(dim + 1)
+    quarter = x * 0.25
+    for to, shift, end in ((before, 1, 0), (after, -1, n - 1)):
+        to.narrow(dim, max(0, shift), n - 1).add_(quarter.narrow(dim, max(0, -shift), n - 1))
+        to.narrow(dim, end, 1).add_(quarter.narrow(dim, end, 1))
+    return pair.flatten(dim, dim + 1)
+
+
+def tables(quality: Tensor) -> Tensor:
+    """The steps that libjpeg rounds coefficients to, (B, 2, 64) float32: those of luma, those of chroma."""
+    percent = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)
+    standard = torch.from_numpy(STANDARD).to(quality)
+    return (standard * percent[:, None, None]).add_(50).div_(100).floor_().clamp_(1, 255)
+
+
+def _coded(luma: Tensor, chroma: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
     """Planes (B, C, H, W) about zero after their blocks' cosine coefficients were rounded to the quality's steps."""
-    steps = torch.from_numpy(np.stack([tables(quality) for quality in qualities])).to(luma.device)
+    steps = tables(quality)
     blocks = _product(torch.cat((_blocks(luma), _blocks(chroma)), 1), False)
     parts = blocks.tensor_split((luma[0].numel() // 64,), 1)
     for part, step in zip(parts, steps.split(1, 1), strict=True):

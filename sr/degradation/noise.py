@@ -23,8 +23,7 @@ class GaussianNoise(Step):
         return self.sigma == (0.0, 0.0)
 
     def batch(self, x: Tensor, draws: Randomness) -> Tensor:
-        x = as_float(x)
-        return x + draws.normal(x).mul_(each(draws.uniform(self.sigma), x) / 255)
+        return torch.addcmul(as_float(x), draws.normal(x), each(draws.uniform(self.sigma) / 255))
 
 
 class PoissonNoise(Step):
@@ -43,8 +42,8 @@ class PoissonNoise(Step):
     def deterministic(self) -> bool:
         return False
 
-    def batch(self, x: Tensor, draws: Randomness) -> Tensor:
-        peak = each(draws.uniform(self.peak), x)
-        photons = (as_float(x).clamp(0, 1) * peak).cpu()
-        counts = [torch.poisson(image, generator=draws.generator(i)) for i, image in enumerate(photons)]
-        return torch.stack(counts).to(x.device) / peak
+    def __call__(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        low, high = self.peak
+        peak = low + (high - low) * float(torch.rand((), generator=generator))
+        photons = as_float(x).clamp(0, 1) * peak
+        return torch.poisson(photons.cpu(), generator=generator).to(x.device) / peak

@@ -1,15 +1,15 @@
 """Shrinking."""
 
-import numpy as np
+import torch
 from torch import Tensor
 
 from sr.degradation.base import Degradation
+from sr.degradation.filters import Filter
 from sr.degradation.randomness import Randomness
-from sr.degradation.step import Step
-from sr.imaging.resize import imresize, line
+from sr.imaging.resize import imresize, kernel
 
 
-class MatlabBicubic(Step):
+class MatlabBicubic(Filter):
     """MATLAB's `imresize(hr, 1 / scale, 'bicubic')`: a = -0.5, antialiased, rounded after each pass on uint8.
 
     Args:
@@ -22,9 +22,11 @@ class MatlabBicubic(Step):
         self.scale, self.edge, self.quantize_intermediate = scale, edge, quantize_intermediate
         self.shrink = scale
         self.reach = 2 * scale  # half the width of the antialiased cubic
+        self.first, weights = kernel(scale)
+        self.taps = len(weights)
 
-    def line(self, n: int, draws: Randomness) -> np.ndarray:
-        return line(n, 1 / self.scale, self.edge)
+    def kernel(self, draws: Randomness) -> Tensor:
+        return torch.tensor(kernel(self.scale)[1], device=draws.words.device).expand(draws.words.shape[1], -1)
 
     def batch(self, x: Tensor, draws: Randomness) -> Tensor:
         return imresize(x, 1 / self.scale, edge=self.edge, quantize_intermediate=self.quantize_intermediate)

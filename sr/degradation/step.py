@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sr.degradation.fingerprint import fingerprint
-from sr.degradation.randomness import STREAM, Randomness
+from sr.degradation.parts import Part
+from sr.degradation.randomness import STREAM, Randomness, words_of
 from sr.errors import UserError
 
 Range = float | Sequence[float]  # a fixed value, or [low, high] to draw from uniformly for each image
@@ -17,19 +17,22 @@ Range = float | Sequence[float]  # a fixed value, or [low, high] to draw from un
 class Step:
     """One operation on an image (3, H, W): uint8, or float32 in [0, 1] after a step that computes in floats.
 
-    A subclass gives `batch`, or, for one image at a time, `__call__`.
+    A subclass gives `__call__`, for one image at a time, or `batch`.
 
     Attributes:
         shrink: factor by which the sides get smaller.
         reach: how far, in pixels of the input, a pixel of the output looks.
         grid: side of the operation's blocks in pixels of the input, as JPEG has them: of a block that is reached all
             counts; 1 if there are none.
+        edge: what the step takes for pixels beyond the picture's border, "mirror" (the edge pixel repeated) or
+            "replicate"; "" for something else, or where it does not look. A `batch` with a reach is asked for one
+            image at a time without it.
     """
 
     shrink: int = 1
     reach: int = 0
     grid: int = 1
-    floats: bool = False  # whether bytes are turned to floats before anything is done to them
+    edge: str = ""
 
     @property
     def deterministic(self) -> bool:
@@ -53,25 +56,20 @@ class Step:
 
     def __call__(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         """One image (3, H, W); draws from the generator, which may be None if `deterministic`."""
-        return self.batch(x[None], Randomness([seed_of(generator)]))[0]
+        whole = torch.tensor(x.shape[-2:])[:, None]
+        at = Part(torch.zeros_like(whole), (x.shape[-2], x.shape[-1]), whole)
+        drawn = torch.from_numpy(words_of([seed_of(generator)], 1)).to(x.device)
+        return self.batch(x[None], Randomness(drawn, at.to(x.device)))[0]
 
     def batch(self, x: Tensor, draws: Randomness) -> Tensor:
-        """Images (B, 3, H, W) of one size; each depends on its own draws alone."""
+        """Images, or parts of them (see `draws.at`), (B, 3, H, W); each depends on its own draws alone."""
         return torch.stack([self(image, draws.generator(i)) for i, image in enumerate(x)])
 
-    def line(self, n: int, draws: Randomness) -> np.ndarray:
-        """What the step does to a line of n floats, (outputs, n) float32, if it does so to rows and columns alike.
-
-        It is asked for one image; such steps in a row become one filter, on a processor.
-        """
-        raise NotImplementedError
-
     @property
-    def is_line(self) -> bool:
-        """Whether `line` tells all that the step does; a subclass of one's own may do something else."""
+    def alone(self) -> bool:
+        """Whether it must be asked for one image at a time, whose border is where the part that it sees ends."""
         own = type(self)
-        line, batch = (next(c for c in own.__mro__ if name in vars(c)) for name in ("line", "batch"))
-        return line is not Step and line is batch and own.__call__ is Step.__call__
+        return own.__call__ is not Step.__call__ or own.batch is Step.batch or (self.reach > 0 and not self.edge)
 
 
 def seed_of(generator: torch.Generator | None) -> int:
@@ -92,6 +90,6 @@ def fixed_or_range(value: Any, name: str) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def each(values: Sequence[float], like: Tensor) -> Tensor:
-    """One number per image, (B, 1, 1, 1) float32, to be multiplied with images on their device."""
-    return torch.tensor(values, dtype=torch.float32).to(like.device).view(-1, 1, 1, 1)
+def each(values: Tensor) -> Tensor:
+    """One number per image, (B,), as (B, 1, 1, 1), to be multiplied with images."""
+    return values.view(-1, 1, 1, 1)

@@ -82,34 +82,6 @@ def steady(kernel: np.ndarray, dtype: Any) -> Band:
     return Band(0, 0, matrix, np.ascontiguousarray(matrix.T))
 
 
-def of_matrix(matrix: np.ndarray) -> list[Band]:
-    """Blocks of a filter that is given as a whole, (outputs, inputs), mostly zeros."""
-    found = list[Band]()
-    for first in range(0, len(matrix), BLOCK):
-        rows = matrix[first : first + BLOCK]
-        used = np.flatnonzero(rows.any(0))
-        weights = rows[:, used[0] : used[-1] + 1]
-        found.append(Band(first, int(used[0]), weights, np.ascontiguousarray(weights.T)))
-    return found
-
-
-def as_matrix(blocks: Sequence[Band], inputs: int, edge: Edge) -> np.ndarray:
-    """A filter as a whole, (outputs, inputs), with what lies outside read where `edge` says."""
-    matrix = np.zeros((blocks[-1].first + len(blocks[-1].weights), inputs), blocks[0].weights.dtype)
-    for band in blocks:
-        rows = matrix[band.first : band.first + len(band.weights)]
-        places = edge(np.arange(band.start, band.start + band.weights.shape[1]), inputs)
-        for column, place in zip(band.weights.T, places, strict=True):
-            rows[:, place] += column
-    return matrix
-
-
-def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The matrices' product, in parts that OpenBLAS leaves to one thread."""
-    height = max(1, BLOCK * TILE // b.size)
-    return np.concatenate([a[top : top + height] @ b for top in range(0, len(a), height)])
-
-
 def filtered(x: np.ndarray, axis: int, blocks: Sequence[Band], dtype: Any, edge: Edge | None = None) -> np.ndarray:
     """Arrays filtered along one axis.
 

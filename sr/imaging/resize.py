@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from sr.errors import UserError
-from sr.imaging.banded import Band, as_matrix, bands, filtered, plain
+from sr.imaging.banded import Band, bands, filtered, plain
 from sr.precision import widened
 
 MAX_PERIOD = 16  # above, a loop over phases stops being cheaper than gathering every tap by index
@@ -37,9 +37,16 @@ EDGES: dict[str, Edge] = {
     "mirror": _mirror,
     "replicate": lambda index, n: index.clamp(0, n - 1),
 }
-ON_HOST = {
-    "mirror": lambda i, n: np.minimum(i % (2 * n), (-1 - i) % (2 * n)),
-    "replicate": lambda i, n: i.clip(0, n - 1),
+
+
+def _mirrored(i: Any, n: Any) -> Any:
+    i = i % (2 * n)
+    return i + (i >= n) * (2 * n - 1 - 2 * i)
+
+
+OF_ARRAYS: dict[str, Callable[[Any, Any], Any]] = {  # arrays or tensors, of sides of one picture or of many
+    "mirror": _mirrored,
+    "replicate": lambda i, n: i.clip(min=0).clip(max=n - 1),
 }
 
 
@@ -114,10 +121,12 @@ def _blocks(out: int, factor: float, dtype: Any) -> list[Band]:
     return bands(starts, weights[index % p, used[0] : used[-1] + 1], dtype)
 
 
-@functools.lru_cache(maxsize=64)
-def line(n: int, factor: float, edge: str) -> np.ndarray:
-    """What `imresize` does to a line of n floats: (outputs, n) float32, not to be written to."""
-    return as_matrix(_blocks(_length(n, factor), factor, np.float32), n, ON_HOST[edge])
+@functools.cache
+def kernel(shrink: int) -> tuple[int, list[float]]:
+    """The first input that output 0 reads, and the weights, where a whole number of inputs makes an output."""
+    (start,), (row,) = _contributions(1, 1 / shrink)
+    used = [k for k, weight in enumerate(row) if weight]
+    return start + used[0], row[used[0] : used[-1] + 1]
 
 
 def _periodic(x: Tensor, dim: int, out: int, p: int, q: int, edge: Edge) -> Tensor:
@@ -247,5 +256,5 @@ def _on_host(
     for number, (factor, axis, out) in enumerate(steps, 1):
         result = np.uint8 if eight_bit and (rounded or number == len(steps)) else computed
         blocks = _blocks(out, factor, computed)
-        x = filtered(x, axis, blocks, result, ON_HOST[edge])
+        x = filtered(x, axis, blocks, result, OF_ARRAYS[edge])
     return x

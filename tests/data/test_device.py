@@ -8,6 +8,7 @@ from typing import Any
 import albumentations
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sr.data.batch import Batch
 from sr.data.combined import Combined
@@ -15,8 +16,20 @@ from sr.data.device import DeviceBatches, fits
 from sr.data.folder import Folder
 from sr.data.loaders import Loaders
 from sr.data.multiscale import MultiScale
-from sr.degradation import Degradation, GaussianNoise, MatlabBicubic
+from sr.degradation import (
+    Degradation,
+    GaussianBlur,
+    GaussianNoise,
+    Jpeg,
+    MatlabBicubic,
+    PoissonNoise,
+    base,
+    filters,
+    jpeg,
+    parts,
+)
 from sr.errors import UserError
+from sr.imaging import resize
 
 Build = Callable[..., Folder]
 
@@ -83,10 +96,83 @@ def test_two_workers_give_the_same(folder: Build) -> None:
     assert same(none, batches(data, 20))
 
 
+STEPS: dict[str, Callable[[int], list[Any]]] = {
+    "blur_noise_jpeg": lambda s: [GaussianBlur([0.2, 2]), MatlabBicubic(s), GaussianNoise([0, 15]), Jpeg([40, 95])],
+    "noise first": lambda s: [GaussianNoise([0, 9]), GaussianBlur(1), MatlabBicubic(s, edge="replicate"), Jpeg(60)],
+    "jpeg first": lambda s: [Jpeg([40, 95]), MatlabBicubic(s), GaussianBlur([0.3, 1])],
+    "bicubic first": lambda s: [MatlabBicubic(s), GaussianNoise(5)],
+}
+
+
+@pytest.mark.parametrize(("scale", "steps"), [(3, "blur_noise_jpeg"), (4, "blur_noise_jpeg"), *((2, k) for k in STEPS)])
+def test_lr_of_a_random_degradation_is_the_hosts(folder: Build, scale: int, steps: str) -> None:
+    # images of 20 LR pixels: every part looks beyond a border
+    host, device = both(folder(scale=scale, seed=7, degradation=Degradation(scale, STEPS[steps](scale))), 12)
+    assert same(host, device) and len({batch.lr.float().mean() for batch in host}) == 12
+    assert not same(host, batches(folder(scale=scale, seed=7), 12))
+
+
+def test_random_degradations_of_several_sets_and_scales(folder: Build) -> None:
+    def chain(scale: int) -> Degradation:
+        return Degradation(scale, STEPS["blur_noise_jpeg"](scale))
+
+    sets = {s: folder(scale=s, patch_size=p, degradation=chain(s)) for s, p in {2: 12, 3: 8, 4: 6}.items()}
+    assert same(*both(MultiScale(sets), 8))
+    settings: Any = {"scale": 2, "patch_size": 8, "batch_size": 4, "cache_dir": folder().cache_dir}
+    two = {"a": folder(degradation=chain(2)), "b": folder(degradation=chain(2))}
+    assert same(*both(Combined(sets=two, **settings), 6))
+    mixed = Combined(sets={"a": folder(degradation=chain(2)), "b": folder()}, device=True, **settings)
+    with pytest.raises(UserError, match="sets that are degraded differently"):
+        mixed.train_dataloader()
+
+
+def test_neither_company_nor_workers_nor_a_resume_change_a_degraded_sample(
+    folder: Build, trainer: Callable[..., Any]
+) -> None:
+    data = folder(seed=3, degradation=Degradation(2, STEPS["blur_noise_jpeg"](2)))
+    whole = batches(data, 8)
+    patches = data.patches()
+    for number in range(8):
+        alone = [patches[[sample]].lr for sample in range(4 * number, 4 * number + 4)]
+        assert torch.equal(torch.cat(alone), whole[number].lr)
+    data.num_workers = 2
+    assert same(batches(data, 8), whole)
+    for device in (False, True):
+        data.num_workers, data.device, data.trainer = 0, device, trainer(seen=5)
+        assert same(batches(data, 3), whole[5:])
+
+
+def test_on_a_device_a_degradation_is_the_hosts_to_a_level_and_has_no_doubles(
+    folder: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoDoubles(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            made = func(*args, **(kwargs or {}))
+            assert not isinstance(made, torch.Tensor) or made.dtype != torch.float64, func
+            return made
+
+    for steps in (STEPS[name] for name in ("blur_noise_jpeg", "noise first")):
+        data = folder(seed=7, degradation=Degradation(2, steps(2)))
+        host = batches(data, 8)
+        with monkeypatch.context() as patched:
+            for module in (filters, jpeg, parts, resize, base):
+                patched.setattr(module, "plain", lambda x: None)  # as if the tensors were not the processor's
+            data.device = True
+            with NoDoubles():
+                device = batches(data, 8)
+        apart = torch.cat([(a.lr.int() - b.lr.int()).abs().flatten() for a, b in zip(host, device, strict=True)])
+        assert (apart == 0).float().mean() > 0.99 and (apart <= 1).float().mean() > 0.999
+
+
 def test_what_needs_the_host_stays_there_and_is_refused_when_typed(folder: Build) -> None:
-    noisy = Degradation(2, [MatlabBicubic(2), GaussianNoise(5)])
+    class Own(Degradation):
+        def __call__(self, hr: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+            return super().__call__(hr, generator)
+
+    random: list[Any] = [MatlabBicubic(2), GaussianNoise(5)]
     for settings, told in (
-        ({"degradation": noisy}, "random degradation"),
+        ({"degradation": Degradation(2, [*random, PoissonNoise(99)])}, "PoissonNoise degrades one image at a time"),
+        ({"degradation": Own(2, random)}, "Own degrades one image at a time"),
         ({"augment": [albumentations.ChannelShuffle()]}, "data.augment"),
     ):
         assert not isinstance(folder(**settings).train_dataloader(), DeviceBatches)
@@ -98,7 +184,7 @@ def test_what_needs_the_host_stays_there_and_is_refused_when_typed(folder: Build
 
 def test_a_gpu_holds_what_takes_a_third_of_its_memory(folder: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     patches = folder().patches()
-    size = 4 * sum(len(store.pixels) for part in patches.pairs.stored() or () for store in (part.hr, part.lr))
+    size = 4 * sum(len(store.pixels) for part in patches.pairs.stored() or () for store in (part.hr, part.lr) if store)
     gpu = torch.device("cuda", 0)
     for memory, answer in ((3 * size, True), (3 * size - 1, False)):
         properties = type("P", (), {"total_memory": memory})

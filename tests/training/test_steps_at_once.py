@@ -10,6 +10,7 @@ from small_runs import same, saved
 TINY = ["scale=2", "data=bundled", "batch_size=2", "benchmarks=[]", "logger=csv", "val_every_steps=7",
         "trainer.log_every_n_steps=5", "data.val_images=1", "metrics=[psnr]"]  # fmt: skip
 ECBSR = ["model=ecbsr_m4c8", "patch_size=8", "steps=16"]
+MDSR = ["model=mdsr_baseline", "model.num_blocks=1", "model.channels=4", "scale=[2,3,4]", "patch_size=8"]
 WATCH = """
 import os
 import lightning.pytorch as L
@@ -38,8 +39,7 @@ CASES = {
     "bf16": [*ECBSR, "callbacks=[ema]", "trainer.precision=bf16-mixed"],
     "vdsr": ["model=vdsr", "model.num_layers=3", "model.channels=4", "patch_size=12", "steps=16", "callbacks=[]"],
     "repsr": ["model=repsr_m4c16", "patch_size=8", "steps=16", "callbacks=[]"],
-    "mdsr": ["model=mdsr_baseline", "model.num_blocks=1", "model.channels=4", "scale=[2,3,4]", "patch_size=8",
-             "steps=16", "callbacks=[]"],
+    "mdsr": [*MDSR, "steps=16", "callbacks=[]"],
 }  # fmt: skip
 
 
@@ -128,10 +128,16 @@ def test_lightning_is_passed_by_and_its_counts_are_exact(train):
 
 
 @pytest.mark.slow
-def test_crops_from_the_device_train_the_same_weights(train):
-    host, device = (train(*ECBSR, "callbacks=[]", f"data.device={v}", folder=v) for v in ("false", "true"))
+@pytest.mark.parametrize("model", [ECBSR, [*MDSR, "steps=16"]])
+@pytest.mark.parametrize("degradation", ["bicubic", "blur_noise_jpeg"])
+def test_crops_from_the_device_train_the_same_weights(train, command, model, degradation):
+    typed = [*model, "callbacks=[]", f"degradation={degradation}"]
+    host, device = (train(*typed, f"data.device={v}", folder=v) for v in ("false", "true"))
     assert "training images on cpu" in device.out and "training images on" not in host.out
-    assert same(end(host.folder), end(device.folder))
+    cut = train(*typed, "data.device=true", "steps=9", folder="cut")
+    assert command("train.py", f"resume={cut.folder}", "steps=16").code == 0
+    expected, log = end(host.folder)
+    assert same((expected, log), end(device.folder)) and same(expected, end(cut.folder)[0])
 
 
 @pytest.mark.slow

@@ -1,0 +1,176 @@
+"""Steps that are one filter along rows and columns: what blurring and shrinking are, alone and one after the other."""
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.lib.stride_tricks import as_strided
+from torch import Tensor
+
+from sr.degradation.parts import Part, moved
+from sr.degradation.randomness import Randomness
+from sr.degradation.step import Step
+from sr.imaging.banded import plain
+
+ROWS = 8  # outputs of one product
+
+
+class Filter(Step):
+    """Output i of a line is the sum over k of kernel[k] * input[i * shrink + first + k], of rows as of columns.
+
+    Attributes:
+        first: the first input that output 0 reads; negative.
+        taps: how many it reads.
+    """
+
+    edge = "mirror"
+    first: int
+    taps: int
+
+    def kernel(self, draws: Randomness) -> Tensor:
+        """(B, taps) float32, on the device of the draws, each with a sum of 1."""
+        raise NotImplementedError
+
+    @property
+    def valid(self) -> bool:
+        """Whether it computes in floats whatever it gets."""
+        return type(self).batch is Filter.batch
+
+    def batch(self, x: Tensor, draws: Randomness) -> Tensor:
+        to = draws.at.shrunk(self.shrink)
+        return self.filtered(moved(x, draws.at, self.read(to), self.edge), draws)
+
+    def read(self, to: Part) -> Part:
+        """What an output depends on."""
+        rows, columns = ((side - 1) * self.shrink + self.taps for side in to.size)
+        return Part(to.start * self.shrink + self.first, (rows, columns), to.whole * self.shrink)
+
+    def filtered(self, x: Tensor, draws: Randomness) -> Tensor:
+        """(B, 3, H, W) uint8 or float -> float32 in [0, 1], without what lies beyond."""
+        kernels = self.kernel(draws)
+        if (array := plain(x)) is not None:
+            return torch.from_numpy(_products(array, kernels.numpy(), self.shrink))
+        y = x.float() / 255 if x.dtype == torch.uint8 else x
+        for dim in (2, 3):
+            # As a sum: a device's product might be in TF32.
+            size = (y.shape[dim] - self.taps) // self.shrink + 1
+            total = torch.zeros((), device=x.device)
+            for k in range(self.taps):
+                part = y.narrow(dim, k, (size - 1) * self.shrink + 1)
+                part = part[..., :: self.shrink] if dim == 3 else part[..., :: self.shrink, :]
+                total = torch.addcmul(total, part, kernels[:, k].view(-1, 1, 1, 1))
+            y = total
+        return y
+
+
+class Chain(Filter):
+    """Filters in a row that see the same beyond the border: one filter."""
+
+    def __init__(self, steps: Sequence[Filter]) -> None:
+        self.steps, self.edge = steps, steps[0].edge
+        self.shrink, self.first, self.taps = steps[0].shrink, steps[0].first, steps[0].taps
+        for step in steps[1:]:
+            self.first, self.taps = self.first + self.shrink * step.first, self.taps + self.shrink * (step.taps - 1)
+            self.shrink *= step.shrink
+
+    def kernel(self, draws: Randomness) -> Tensor:
+        kernel, shrink = self.steps[0].kernel(draws), self.steps[0].shrink
+        for number, step in enumerate(self.steps[1:], 1):
+            kernel = _convolved(kernel, step.kernel(draws.after(number)), shrink)
+            shrink *= step.shrink
+        return kernel
+
+
+def joined(steps: Sequence[Step]) -> list[tuple[int, Step]]:
+    """The steps and their numbers; of filters in a row, the first of which computes in floats, one."""
+    found: list[tuple[int, Step]] = []
+    row: list[Filter] = []
+    for number, step in enumerate(steps):
+        if not isinstance(step, Filter) or not _told_by_kernel(step):
+            row = []
+        elif row and step.edge == row[0].edge:
+            row.append(step)
+            found[-1] = (number + 1 - len(row), Chain(row))
+            continue
+        else:
+            row = [step] if step.valid else []
+        found.append((number, step))
+    return found
+
+
+def _told_by_kernel(step: Filter) -> bool:
+    """Whether `kernel` tells all that the step does to floats; a subclass of one's own may do something else."""
+    own = type(step)
+    kernel, batch = (next(n for n, c in enumerate(own.__mro__) if name in vars(c)) for name in ("kernel", "batch"))
+    return kernel <= batch and own.__call__ is Step.__call__
+
+
+def _convolved(kernel: Tensor, after: Tensor, shrink: int) -> Tensor:
+    """The kernel (B, n) of a filter that shrinks, and then another (B, m), as one."""
+    (_, n), m = kernel.shape, after.shape[1]
+    width = n + m * shrink
+    rows = F.pad(after[:, :, None] * kernel[:, None], (0, width - n)).flatten(1)
+    # Read with lines shorter by `shrink`, each row begins that much later than the one before.
+    return rows.as_strided((len(rows), m, n + (m - 1) * shrink), (m * width, width - shrink, 1)).sum(1)
+
+
+def _products(x: np.ndarray, kernels: np.ndarray, shrink: int) -> np.ndarray:
+    """(B, C, H, W) -> (B, C, h, w) float32, as products of blocks of neighbouring lines with small matrices.
+
+    Each image is computed by itself, so that its company does not change its last bit.
+    """
+    (count, channels, height, width), taps = x.shape, kernels.shape[1]
+    h, w = ((side - taps) // shrink + 1 for side in (height, width))
+    band = np.zeros((count, ROWS, (ROWS - 1) * shrink + taps), np.float32)
+    one, down, right = band.strides
+    diagonals = as_strided(band, (count, ROWS, taps), (one, down + shrink * right, right))
+    diagonals[:] = kernels[:, None]
+    turned = np.ascontiguousarray(band.transpose(0, 2, 1)) / np.float32(255 if x.dtype == np.uint8 else 1)
+    floats, between = np.empty((channels, height, width), np.float32), np.empty((channels, h, width), np.float32)
+    y = np.empty((count, channels, h, w), np.float32)
+    for number in range(count):
+        _to_floats(x[number], floats)
+        for first, blocks, rows in _blocks(h):
+            weights = band[number, :rows, : (rows - 1) * shrink + taps]
+            read, into = floats[:, first * shrink :], between[:, first:]
+            plane, line, item = read.strides
+            read = as_strided(
+                read, (channels, blocks, weights.shape[1], width), (plane, rows * shrink * line, line, item)
+            )
+            plane, line, item = into.strides
+            into = as_strided(into, (channels, blocks, rows, width), (plane, rows * line, line, item))
+            np.matmul(weights, read, out=into)
+        lines, to = between.reshape(channels * h, width), y[number].reshape(channels * h, w)
+        for first, blocks, columns in _blocks(w):
+            weights = turned[number, : (columns - 1) * shrink + taps, :columns]
+            read, into = lines[:, first * shrink :], to[:, first:]
+            steps = read.strides
+            read = as_strided(read, (blocks, len(lines), len(weights)), (columns * shrink * steps[1], *steps))
+            steps = into.strides
+            into = as_strided(into, (blocks, len(lines), columns), (columns * steps[1], *steps))
+            np.matmul(read, weights, out=into)
+    return y
+
+
+def _to_floats(x: np.ndarray, into: np.ndarray) -> None:
+    """(C, H, W)."""
+    _, height, width = x.shape
+    if x.dtype != np.uint8 or x.strides[0] != 1 or x.strides[2] != 4:
+        np.copyto(into, x)
+        return
+    # Pixels of four bytes: their bytes are read from whole words, in half the time.
+    words = as_strided(x, (height, width, 4), (x.strides[1], 4, 1)).view(np.uint32)[..., 0]
+    byte = np.empty_like(words)
+    for channel, plane in enumerate(into):
+        np.right_shift(words, 8 * channel if sys.byteorder == "little" else 24 - 8 * channel, out=byte)
+        np.bitwise_and(byte, 255, out=byte)
+        np.copyto(plane, byte.view(np.int32))
+
+
+def _blocks(length: int) -> list[tuple[int, int, int]]:
+    """(first, blocks, outputs of a block): all of a side."""
+    whole = length // ROWS
+    found = [(0, whole, ROWS), (whole * ROWS, 1, length % ROWS)]
+    return [block for block in found if block[1] and block[2]]

@@ -1,0 +1,115 @@
+"""Where parts of pictures lie, and how to get from one part to another.
+
+A training crop of LR depends on a part of HR. Of a batch all parts have one size, so that they are computed together;
+near the border of a picture they look beyond it, and what lies there is what each step takes it for.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sr.imaging.banded import plain
+from sr.imaging.resize import OF_ARRAYS as EDGES
+
+
+class Part(NamedTuple):
+    """A part of each picture of a batch.
+
+    Attributes:
+        start: (2, B) whole numbers, array or tensor: row and column of the first pixel; may lie outside.
+        size: rows and columns, the same for all.
+        whole: (2, B): rows and columns of the whole pictures.
+    """
+
+    start: Any
+    size: tuple[int, int]
+    whole: Any
+
+    def of(self, batch: slice) -> "Part":
+        """The part of some of the pictures."""
+        return Part(self.start[:, batch], self.size, self.whole[:, batch])
+
+    def to(self, device: torch.device) -> "Part":
+        """With tensors there."""
+        start, whole = (torch.as_tensor(v).to(device) for v in (self.start, self.whole))
+        return Part(start, self.size, whole)
+
+    def on_host(self) -> "Part":
+        """With arrays."""
+        return Part(np.asarray(self.start), self.size, np.asarray(self.whole))
+
+    def shrunk(self, by: int) -> "Part":
+        """The part of pictures that are smaller by a whole number."""
+        return self if by == 1 else Part(self.start // by, (self.size[0] // by, self.size[1] // by), self.whole // by)
+
+    def places(self, edge: str) -> tuple[Any, Any]:
+        """Numbers of the rows (B, h) and columns (B, w) in the whole picture, of those outside what stands for them."""
+        found = []
+        for start, size, whole in zip(self.start, self.size, self.whole, strict=True):
+            along = torch.arange(size, device=start.device) if isinstance(start, Tensor) else np.arange(size)
+            found.append(EDGES[edge](start[:, None] + along, whole[:, None]))
+        return found[0], found[1]
+
+
+def moved(x: Tensor, at: Part, to: Part, edge: str) -> Tensor:
+    """The pixels of another part.
+
+    Args:
+        x: (B, C, H, W): the pixels of the part `at`; may be written to.
+        at: where they lie.
+        to: what is wanted; what is inside the picture must be inside `at`, too.
+        edge: what stands for pixels outside the picture, "mirror" or "replicate".
+
+    Returns:
+        (B, C, h, w), a view of `x` where it can be one.
+    """
+    if (array := plain(x)) is not None:
+        return torch.from_numpy(_copied(array, at.on_host(), to.on_host(), edge))
+    for dim, index in enumerate(to.places(edge)):
+        index = (index - at.start[dim][:, None]).clip(0, at.size[dim] - 1)
+        shape = [*x.shape[:2], *(to.size[0], x.shape[3])] if dim == 0 else [*x.shape[:2], *to.size]
+        x = x.gather(2 + dim, index[:, None, :, None].expand(shape) if dim == 0 else index[:, None, None].expand(shape))
+    return x
+
+
+def _copied(x: np.ndarray, at: Part, to: Part, edge: str) -> np.ndarray:
+    shift, (h, w) = to.start - at.start, to.size
+    beyond = (to.start < 0) | (to.start + np.array(to.size)[:, None] > to.whole)
+    if not beyond.any() and (shift == shift[:, :1]).all():
+        top, left = shift[:, 0].tolist()
+        return x[..., top : top + h, left : left + w]
+    same = x.shape[2:] == to.size and not shift.any()
+    y = x if same else np.empty((*x.shape[:2], h, w), x.dtype)
+    for number in np.flatnonzero(beyond.any(0)).tolist() if same else range(len(x)):
+        cut_out(x[number], to, number, edge, y[number], at.start[:, number].tolist())
+    return y
+
+
+def cut_out(
+    picture: np.ndarray, part: Part, number: int, edge: str, into: np.ndarray, at: Sequence[int] = (0, 0)
+) -> None:
+    """Copy one picture's part.
+
+    Args:
+        picture: (..., H, W).
+        part: of a batch of pictures.
+        number: of the picture in it.
+        edge: what stands for pixels outside the picture, "mirror" or "replicate".
+        into: (..., h, w).
+        at: row and column of the first of the picture's pixels, where it is a part itself.
+    """
+    start, whole = part.start[:, number].tolist(), part.whole[:, number].tolist()
+    low = [max(0, -first) for first in start]
+    high = [min(size, side - first) for size, side, first in zip(part.size, whole, start, strict=True)]
+    (top, left), (bottom, right) = low, high
+    down, across = (first - corner for first, corner in zip(start, at, strict=True))
+    into[..., top:bottom, left:right] = picture[..., top + down : bottom + down, left + across : right + across]
+    for axis in (1, 0):
+        if low[axis] > 0 or high[axis] < part.size[axis]:
+            outside = np.r_[: low[axis], high[axis] : part.size[axis]]
+            inside = (EDGES[edge](outside + start[axis], whole[axis]) - start[axis]).clip(0, part.size[axis] - 1)
+            lines = into.swapaxes(-1, -2) if axis else into
+            lines[..., outside, :] = lines[..., inside, :]
