@@ -14,7 +14,10 @@ def widened(x: Tensor) -> Tensor:
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """No autocast and no TF32, so that a figure does not depend on how the weights were trained."""
+    """No autocast and no TF32, so that a figure does not depend on how the weights were trained.
+
+    cuDNN does not try its ways first, either: each image has a size of its own.
+    """
     matmul = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
@@ -22,7 +25,7 @@ def full_precision(device: torch.device) -> Iterator[None]:
             torch.autocast(device.type, enabled=False),
             torch.backends.cudnn.flags(
                 enabled=torch.backends.cudnn.enabled,
-                benchmark=torch.backends.cudnn.benchmark,
+                benchmark=False,
                 deterministic=torch.backends.cudnn.deterministic,
                 allow_tf32=False,
             ),

@@ -2,6 +2,7 @@
 
 import lightning.pytorch as L
 from lightning.pytorch.plugins.precision import MixedPrecision
+from torch import Tensor
 from torch.nn.utils import clip_grad_value_
 from torch.optim import Optimizer
 
@@ -40,5 +41,9 @@ class AdjustableClipping(L.Callback):
                 "until its own step. Type optimizer.fused=false, or trainer.precision=bf16-mixed"
             )
         for group in optimizer.param_groups:
-            if group["lr"] > 0:  # no bound at 0, where nothing moves anyway
-                clip_grad_value_(group["params"], self.theta / group["lr"])
+            if isinstance(rate := group["lr"], Tensor):  # on a GPU, which is not waited for; at 0 the bound is infinite
+                bound = self.theta / rate
+                for gradient in (p.grad for p in group["params"] if p.grad is not None):
+                    gradient.clamp_(-bound, bound)
+            elif rate > 0:  # no bound at 0, where nothing moves anyway
+                clip_grad_value_(group["params"], self.theta / rate)

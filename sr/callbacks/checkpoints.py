@@ -12,7 +12,7 @@ from typing import Any
 
 import lightning.pytorch as L
 
-from sr.models.stepping import EachBatch
+from sr.models.hooks import EachBatch
 from sr.runs.latest import BEFORE, LAST
 from sr.whole import copy_whole
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sr.errors import UserError
-from sr.models.stepping import EachBatch
+from sr.models.hooks import EachBatch
 
 
 class EMA(EachBatch):

@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,17 @@ from torch import Tensor
 
 from sr.errors import UserError, some
 from sr.models.base import SuperResolver
-from sr.models.stepping import EachBatch
+from sr.models.hooks import EachBatch
 
 REMEDIES = "Usual remedies: a smaller optimizer.lr, trainer.gradient_clip_val=0.1, or trainer.precision=32-true"
-BEHIND = 2  # steps that the look at a loss is behind, in which its copy arrives
+BEHIND = 8  # micro-batches, at most, whose losses have not arrived from a GPU yet
 
 
 class NanGuard(EachBatch):
     """Saves the batch whose loss is NaN or infinite, and stops the run.
 
-    The losses of a step are copied from the device without waiting and looked at `BEHIND` steps later, so that a GPU
-    always has its next step. No checkpoint is written of a step whose losses have not been looked at.
+    The losses are copied from a GPU without waiting, and looked at when they have arrived, so that it always has its
+    next step. No checkpoint is written of a step whose losses have not been looked at.
 
     Args:
         folder: where `nan_batch.pt` goes: {lr, hr, name, step, losses}; of several processes each has its own,
@@ -30,17 +31,12 @@ class NanGuard(EachBatch):
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._pending: deque[tuple[list[str], Tensor, Any, Any, int]] = deque()
+        self._pending: deque[tuple[list[str], Sequence[Tensor], Any, Any, int]] = deque()
 
     def after_batch(self, trainer: L.Trainer, model: L.LightningModule, batch: Any) -> None:
         assert isinstance(model, SuperResolver)
         losses = model.batch_losses
-        on_device = torch.stack(list(losses.values()))
-        cuda = on_device.is_cuda
-        values = on_device.to("cpu", non_blocking=cuda)  # into pinned memory
-        arrived = torch.cuda.Event() if cuda else None
-        if arrived is not None:
-            arrived.record()
+        values, arrived = _copied(list(losses.values()))
         self._pending.append((list(losses), values, arrived, batch, trainer.global_step))
         self._look(trainer, BEHIND)
 
@@ -64,11 +60,14 @@ class NanGuard(EachBatch):
     on_train_end = on_validation_start
 
     def _look(self, trainer: L.Trainer, behind: int = 0) -> None:
-        while len(self._pending) > behind:
-            names, values, arrived, batch, step = self._pending.popleft()
-            if arrived is not None:
+        while self._pending:
+            names, values, arrived, batch, step = self._pending[0]
+            if arrived is not None and not arrived.query():
+                if len(self._pending) <= behind:
+                    return
                 arrived.synchronize()
-            losses = dict(zip(names, values.tolist(), strict=True))
+            self._pending.popleft()
+            losses = dict(zip(names, map(float, values), strict=True))
             if not all(map(math.isfinite, losses.values())):
                 raise self._kept(trainer, losses, batch, step)
 
@@ -84,3 +83,13 @@ class NanGuard(EachBatch):
             f"the loss became {next(iter(wrong.values()))} at step {step}, in {terms}, on {some(batch.name, 4)}. The "
             f"batch is kept in {file}; the last good weights in {self.folder / 'checkpoints'}. {REMEDIES}"
         )
+
+
+def _copied(values: Sequence[Tensor]) -> tuple[Sequence[Tensor], Any]:
+    """Numbers on the host, and what tells when they have arrived there; None if they have."""
+    if not values[0].is_cuda:
+        return values, None
+    on_host = torch.stack(list(values)).to("cpu", non_blocking=True).unbind()  # into pinned memory
+    arrived = torch.cuda.Event()
+    arrived.record()
+    return on_host, arrived

@@ -6,7 +6,7 @@ import lightning.pytorch as L
 
 from sr.errors import UserError
 from sr.layers.statistics import batch_norms
-from sr.models.stepping import EachBatch
+from sr.models.hooks import EachBatch
 
 log = logging.getLogger(__name__)
 

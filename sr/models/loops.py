@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from sr.errors import UserError
 from sr.losses.distributed import averaged, broadcast_state
 from sr.metrics.protocol_metric import ProtocolMetric
-from sr.models.stepping import Stepper, count_alike, one_at_a_time
+from sr.models.hooks import one_at_a_time
+from sr.models.optimizers import as_set, go_on, suit
+from sr.models.stepping import Stepper, count_alike
 from sr.models.training import Training
 from sr.precision import full_precision
 
@@ -32,6 +34,7 @@ class TrainingLoops(L.LightningModule):
         metadata: what a checkpoint tells about itself, plain values only.
         stepper: takes the steps where `automatic_optimization` is off.
         steps_at_once: the most that it takes without Lightning; None for as many as fit between two looks at the logs.
+        graph: whether a step is one CUDA graph; "auto" where it can be.
         former_optimizers: state of each optimizer of the stage before, and of its schedule or None to begin it; set
             where a stage goes on with them.
     """
@@ -45,6 +48,7 @@ class TrainingLoops(L.LightningModule):
         self.metadata: dict[str, Any] = {}
         self.stepper: Stepper | None = None
         self.steps_at_once: int | None = None
+        self.graph: bool | str = "auto"
         self.former_optimizers: list[tuple[dict[str, Any], dict[str, Any] | None]] | None = None
         self._training_setup: Training | None = None
         self._remarked: set[str] = set()  # which validation images have no value, as far as it was told
@@ -149,7 +153,7 @@ class TrainingLoops(L.LightningModule):
         """Keep the losses of an update (see `updates`) in `batch_losses`."""
         if player == 0:
             self.batch_losses["loss"] = total.detach()
-        self.batch_losses |= {name: value.detach() for name, value in terms.items()}
+        self.batch_losses.update((name, value.detach()) for name, value in terms.items())
 
     def _log_losses(self) -> None:
         """The means over all processes at the steps that are written down, between them this process's shares."""
@@ -217,25 +221,18 @@ class TrainingLoops(L.LightningModule):
     def on_fit_start(self) -> None:
         """Let all processes start from the same loss networks, and go on with `former_optimizers`."""
         broadcast_state(self.loss)
-        if self.former_optimizers is None:
-            return
-        for optimizer, config, (state, schedule) in zip(
-            self.trainer.optimizers, self.trainer.lr_scheduler_configs, self.former_optimizers, strict=True
-        ):
-            groups = optimizer.state_dict()["param_groups"] if schedule is None else state["param_groups"]
-            try:
-                optimizer.load_state_dict({"state": state["state"], "param_groups": groups})
-            except ValueError as error:
-                raise UserError(f"optimizer_state=kept: the stage's parameter groups are others ({error})") from error
-            if schedule is not None:
-                config.scheduler.load_state_dict(schedule)
+        schedules = [config.scheduler for config in self.trainer.lr_scheduler_configs]
+        if self.former_optimizers is not None:
+            go_on(self.trainer.optimizers, schedules, self.former_optimizers)
 
     def on_train_start(self) -> None:
+        for optimizer in self.trainer.optimizers:
+            suit(optimizer, self.device, partial=len(self.scales) > 1)
         if not self.automatic_optimization:
             # Set only now, as Lightning would refuse it: its count of steps in the logs is then that of updates.
             self.trainer.accumulate_grad_batches = self.training_setup.accumulate
             alone = bool(one_at_a_time(self.trainer, self))
-            self.stepper = Stepper(self, self.trainer, self.steps_at_once, alone)
+            self.stepper = Stepper(self, self.trainer, self.steps_at_once, alone, self.graph)
 
     def on_train_end(self) -> None:
         self.stepper = None
@@ -243,6 +240,8 @@ class TrainingLoops(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["sr"] = {**self.metadata, "batches_seen": self.batches_seen}
         checkpoint["loss_state_dict"] = self.loss.state_dict()
+        for optimizer, state in zip(self.trainer.optimizers, checkpoint.get("optimizer_states", []), strict=False):
+            as_set(optimizer, state)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.batches_seen = int(checkpoint["sr"]["batches_seen"])

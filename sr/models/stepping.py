@@ -1,87 +1,28 @@
 """Several optimizer steps in one of Lightning's, whose hooks and counts cost as much as a small network's step."""
 
+import logging
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
-from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as L
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
-from lightning.pytorch.strategies import SingleDeviceStrategy
 from lightning.pytorch.utilities.model_helpers import is_overridden
-from torch import Tensor
+from torch import Tensor, nn
 
 from sr.losses.distributed import average_gradients
+from sr.models import graph
+from sr.models.hooks import EachBatch, why_no_graph
+from sr.models.optimizers import Rates
 
 if TYPE_CHECKING:
     from sr.models.loops import TrainingLoops
 
+log = logging.getLogger(__name__)
 SLICE = 0.5  # seconds after which Lightning has its turn: bars, logs, signals, clocks
-# What others may hang into a step, and is not called here.
-CALLBACK_HOOKS = (
-    "on_train_batch_start", "on_train_batch_end", "on_before_backward", "on_after_backward", "on_before_zero_grad",
-)  # fmt: skip
-MODEL_HOOKS = (
-    *CALLBACK_HOOKS, "on_before_optimizer_step", "optimizer_step", "optimizer_zero_grad", "backward", "manual_backward",
-    "configure_gradient_clipping", "lr_scheduler_step",
-)  # fmt: skip
-
 TRANSFER_HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
-
-
-class EachBatch(L.Callback):
-    """A callback that acts on every micro-batch, also where Lightning sees only every so many."""
-
-    def before_batch(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        """Called before each."""
-
-    def after_batch(self, trainer: L.Trainer, model: L.LightningModule, batch: Any) -> None:
-        """Called after each, and after the optimizer step if it was the last one of a step."""
-
-    def room(self, step: int) -> int | None:
-        """Optimizer steps until this callback's own Lightning hooks are wanted; None: no matter."""
-        return None
-
-    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        if not steps_itself(pl_module):
-            self.before_batch(trainer, pl_module)
-
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
-    ) -> None:
-        if not steps_itself(pl_module):
-            self.after_batch(trainer, pl_module, batch)
-
-
-def steps_itself(model: Any) -> bool:
-    """Whether a model calls `EachBatch` callbacks by itself."""
-    return getattr(model, "stepper", None) is not None
-
-
-def one_at_a_time(trainer: L.Trainer, model: "TrainingLoops") -> str:
-    """Why Lightning must see each step; empty where it need not."""
-    if not isinstance(trainer.strategy, SingleDeviceStrategy) or trainer.world_size > 1:
-        return "several processes"
-    if getattr(trainer.precision_plugin, "scaler", None) is not None:
-        return "16-bit gradients are scaled"
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        ours = isinstance(callback, EachBatch) or type(callback).__module__.startswith("sr.")
-        if not ours and (hook := next((h for h in CALLBACK_HOOKS if is_overridden(h, callback, L.Callback)), None)):
-            return f"{type(callback).__name__} has the hook {hook}"
-    optimizer = getattr(model.training_setup.optimizer, "func", model.training_setup.optimizer)
-    closure = signature(optimizer.step).parameters.get("closure") if hasattr(optimizer, "step") else None
-    if closure is not None and closure.default is closure.empty:
-        return f"{getattr(optimizer, '__name__', optimizer)} computes the loss again within its step"
-    from sr.models.loops import TrainingLoops
-
-    if hook := next((h for h in (*MODEL_HOOKS, "training_step") if _changed(h, model, TrainingLoops)), None):
-        return f"{type(model).__name__} has a {hook} of its own"
-    return ""
-
-
-def _changed(hook: str, model: Any, base: type) -> bool:
-    return getattr(type(model), hook) is not getattr(base, hook)
 
 
 def count_alike(checkpoint: dict[str, Any]) -> None:
@@ -103,9 +44,12 @@ class Stepper:
         trainer: that it is trained by.
         most: greatest number of steps at once; None for as many as `SLICE` holds.
         alone: Lightning must see each micro-batch, and the optimizers are stepped through it.
+        graphs: whether a step is one CUDA graph; "auto" where it can be.
     """
 
-    def __init__(self, model: "TrainingLoops", trainer: L.Trainer, most: int | None, alone: bool) -> None:
+    def __init__(
+        self, model: "TrainingLoops", trainer: L.Trainer, most: int | None, alone: bool, graphs: bool | str = "auto"
+    ) -> None:
         self.model, self.trainer, self.most, self.alone = model, trainer, most, alone
         setup = model.training_setup
         self.accumulate, self.adversary = setup.accumulate, setup.adversary
@@ -122,6 +66,27 @@ class Stepper:
         self.device_type = trainer.strategy.root_device.type if mixed else None
         self.transfer = [self._batch_hook(name) for name in TRANSFER_HOOKS]
         self.waited = 0.0  # seconds for data, since they were last taken note of
+        self.rates = [Rates(optimizer) for optimizer in trainer.optimizers]
+        self.graphs = self._graphs(graphs)
+        self.changeable = any(is_overridden("before_batch", c, EachBatch) for c in self.callbacks)
+
+    def _graphs(self, wanted: bool | str) -> graph.Graphs | None:
+        """What takes steps as graphs; None, and a word in the log where one may wonder, where nothing does."""
+        device = self.trainer.strategy.root_device
+        if wanted is False or self.alone:
+            return None
+        if why := why_no_graph(self.trainer, self.model, self.trainer.optimizers):
+            if wanted is True or device.type == "cuda":
+                log.info(f"no CUDA graph: {why}")
+            return None
+        capture = graph.capture_for(device)
+        assert capture is not None
+        return graph.Graphs(self._compute, self._modules, self.optimizers, capture(device))
+
+    def _modules(self) -> list[nn.Module]:
+        """All that take part in a step: not the metrics."""
+        own = [module for name, module in self.model.named_modules() if name.partition(".")[0] != "metrics"]
+        return [*own, *self.model.loss.modules()]
 
     def take(self, batch: Any) -> Tensor:
         """Train on a micro-batch and, where Lightning need not see them, on those that follow.
@@ -129,23 +94,30 @@ class Stepper:
         Returns:
             The loss of the last one, without gradients.
         """
-        until, room, steps = time.perf_counter() + SLICE, self._room(), 0
-        loss = self._train(batch)
-        seen = 1
-        while not self.alone:
+        until, room, steps, seen = time.perf_counter() + SLICE, self._room(), 0, 0
+        if self.graphs is not None:
+            self.graphs.check()
+        more: Any = batch
+        while more is not None:
+            batches = [more]
+            while self.graphs is not None and (self.model.batches_seen + len(batches)) % self.accumulate:
+                if (more := self._next()) is None:
+                    break
+                batches.append(more)
+            loss = self._train(batches)
+            seen += len(batches)
+            if self.alone:
+                break
             if self.model.batches_seen % self.accumulate == 0:
                 steps += 1
                 if steps >= room or (self.most is None and time.perf_counter() > until):
                     break
-            if (more := self._next()) is None:
-                break
-            loss = self._train(more)
-            seen += 1
+            more = self._next()
         if seen > 1:
             self._count(seen - 1, steps - 1)
         if (results := self.trainer._results) is not None:
             results.batch = None  # else each value that is logged looks at each name of it
-        return loss
+        return loss if self.graphs is None else loss.clone()  # which the next step writes over
 
     def _room(self) -> int:
         """Optimizer steps, at least one, until something is due that Lightning does."""
@@ -193,57 +165,76 @@ class Stepper:
             for name in ("ready", "started", "processed", "completed"):
                 setattr(tracker, name, getattr(tracker, name) + batches)
 
-    def _train(self, batch: Any) -> Tensor:
-        """One micro-batch; the last one of a step takes the step."""
+    def _train(self, batches: Sequence[Any]) -> Tensor:
+        """One micro-batch, the last one of a step with the step, or all of a step."""
         model = self.model
-        for callback in self.callbacks:
+        for callback in self.callbacks * len(batches):
             callback.before_batch(self.trainer, model)
-        model.batches_seen += 1
-        model.batch_losses = {}
-        step_now = model.batches_seen % self.accumulate == 0
-        loss = torch.zeros(())
-        for player, terms in model.updates(batch):
-            total = torch.stack(list(terms.values())).sum()
-            model.remember(player, total, terms)
-            if player == 0:
-                loss = total.detach()
-            with self._backward():
-                if self.alone:
-                    model.manual_backward(total / self.accumulate)
-                else:
-                    (total / self.accumulate if self.accumulate > 1 else total).backward()
-            if player != 0:
-                average_gradients(self.adversary.discriminator)
-            if step_now:
-                self._step(self.optimizers[player], counts=player == 0)
-        if step_now:
-            for scheduler in self.schedulers:
-                scheduler.step()
-        for callback in self.callbacks:
-            callback.after_batch(self.trainer, model, batch)
-        return loss
+        for rates in self.rates:
+            rates.fill()
+        if self.graphs is None or len(batches) < self.accumulate:
+            found = self._compute(batches)
+        else:
+            if self.changeable:
+                self.graphs.check()
+            found = self.graphs.take(batches)
+        for batch, losses in zip(batches, found, strict=True):
+            model.batches_seen += 1
+            model.batch_losses = losses
+            if model.batches_seen % self.accumulate == 0:
+                self._stepped()
+            for callback in self.callbacks:
+                callback.after_batch(self.trainer, model, batch)
+        return model.batch_losses["loss"]
+
+    def _compute(self, batches: Sequence[Any]) -> graph.Losses:
+        """All that is done on the device: the losses of each micro-batch, and the step where it is due."""
+        model, found = self.model, []
+        for number, batch in enumerate(batches, model.batches_seen + 1):
+            model.batch_losses = {}
+            for player, terms in model.updates(batch):
+                values = list(terms.values())
+                total = values[0] if len(values) == 1 else torch.stack(values).sum()
+                model.remember(player, total, terms)
+                with self._backward():
+                    if self.alone:
+                        model.manual_backward(total / self.accumulate)
+                    else:
+                        (total / self.accumulate if self.accumulate > 1 else total).backward()
+                if player != 0:
+                    average_gradients(self.adversary.discriminator)
+                if number % self.accumulate == 0:
+                    self._step(player)
+            found.append(model.batch_losses)
+        return found
+
+    def _stepped(self) -> None:
+        """The step is counted, which Lightning does itself for an optimizer of its own."""
+        if not self.alone:
+            progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+            progress.increment_ready()
+            progress.increment_completed()
+        for scheduler in self.schedulers:
+            scheduler.step()
 
     def _backward(self) -> Any:
         """Autocast is for the forward pass: Lightning leaves it before it goes backward."""
         return nullcontext() if self.device_type is None else torch.autocast(self.device_type, enabled=False)
 
-    def _step(self, optimizer: Any, counts: bool) -> None:
-        model = self.model
+    def _step(self, player: int) -> None:
+        model, optimizer = self.model, self.optimizers[player]
         if self.alone:
-            if not counts:  # Lightning would take it for a step of the run, which is one of the network's
+            if player != 0:  # Lightning would take it for a step of the run, which is one of the network's
                 optimizer._on_before_step = optimizer._on_after_step = lambda: None
             optimizer.step()
             optimizer.zero_grad()
             return
-        for callback in self.before_step:
-            callback.on_before_optimizer_step(self.trainer, model, optimizer)
-        model.on_before_optimizer_step(optimizer)
-        with self._backward():
-            optimizer.step()
+        with self.rates[player].standing_in():
+            for callback in self.before_step:
+                callback.on_before_optimizer_step(self.trainer, model, optimizer)
+            model.on_before_optimizer_step(optimizer)
+            with self._backward():
+                optimizer.step()
         optimizer.zero_grad()
         if self.device_type is not None:
             torch.clear_autocast_cache()  # of the weights as they were before the step
-        if counts:
-            progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-            progress.increment_ready()
-            progress.increment_completed()

@@ -14,7 +14,7 @@ from sr.callbacks import Checkpoints
 from sr.compose.words import pasted, path_word
 from sr.errors import UserError, reason, user_error
 from sr.loggers import CsvLog
-from sr.models.stepping import one_at_a_time
+from sr.models.hooks import one_at_a_time
 from sr.runs import checkpoint
 from sr.runs.config import plain
 from sr.runs.latest import LAST, resume_command
@@ -173,8 +173,10 @@ def _enter(trainer: L.Trainer, stage: Stage, step: int | None) -> None:
     """Set the trainer to a stage, `step` optimizer steps into the whole run; None where a checkpoint will tell."""
     loop = trainer.fit_loop.epoch_loop
     loop.max_steps = stage.end
+    stage.model.graph = graph = speed(stage.cfg.trainer).graph
     if reason := one_at_a_time(trainer, stage.model):
-        log.info(f"one optimizer step at a time: {reason}")
+        expected = graph is True or (graph == "auto" and trainer.strategy.root_device.type == "cuda")
+        log.info(f"one optimizer step at a time{' and no CUDA graph' if expected else ''}: {reason}")
     else:
         stage.model.automatic_optimization, stage.model.steps_at_once = False, stage.cfg.steps_at_once
     manual = not stage.model.automatic_optimization

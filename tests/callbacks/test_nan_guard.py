@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from sr.callbacks import NanGuard
+from sr.callbacks import NanGuard, nan_guard
 from sr.callbacks.nan_guard import BEHIND
 from sr.data.batch import Batch
 from sr.errors import UserError
@@ -39,18 +39,50 @@ def test_a_loss_that_is_not_finite_is_told_with_its_term_and_its_batch(tmp_path,
     trainer = SimpleNamespace(global_step=3, world_size=ranks, global_rank=ranks - 1)
     batch = Batch(torch.rand(1, 3, 4, 4), torch.rand(1, 3, 8, 8), 2, ["0001"], [False])
     good, bad = ({"loss": torch.tensor(v), "l1": torch.tensor(0.5), "gan": torch.tensor(v)} for v in (1.0, value))
-    model.batch_losses = bad
+    model.batch_losses = good
     guard.on_train_batch_end(trainer, model, None, batch, 0)
-    trainer.global_step, model.batch_losses = 4, good
-    for _ in range(BEHIND - 1):
-        guard.on_train_batch_end(trainer, model, None, batch, 0)
+    model.batch_losses = bad
     with pytest.raises(UserError, match=rf"the loss became {value} at step 3, in gan, on 0001"):
         guard.on_train_batch_end(trainer, model, None, batch, 0)
     kept = torch.load(tmp_path / ("nan_batch.pt" if ranks == 1 else "nan_batch_rank1.pt"), weights_only=True)
     assert torch.equal(kept["lr"], batch.lr) and kept["step"] == 3 and kept["losses"]["l1"] == 0.5
 
 
-def test_no_validation_and_no_checkpoint_follows_a_loss_that_is_not_finite(tmp_path):
+class Late:
+    """A copy from a GPU that arrives when it is waited for, or told to."""
+
+    waited = there = False
+
+    def query(self) -> bool:
+        return self.there
+
+    def synchronize(self) -> None:
+        self.waited = True
+
+
+def test_a_gpu_is_waited_for_only_where_many_losses_have_not_arrived(tmp_path, monkeypatch):
+    late = [Late() for _ in range(BEHIND + 2)]
+    arrivals = iter(late)
+    monkeypatch.setattr(nan_guard, "_copied", lambda values: ([value.clone() for value in values], next(arrivals)))
+    model, guard = SRCNN(scale=2), NanGuard(tmp_path)
+    trainer = SimpleNamespace(global_step=3, world_size=1)
+    batches = [Batch(torch.rand(1, 3, 4, 4), torch.rand(1, 3, 8, 8), 2, [str(n)], [False]) for n in range(BEHIND + 2)]
+    for n, batch in enumerate(batches[:BEHIND]):
+        model.batch_losses = {"loss": torch.tensor(float("nan") if n == 2 else 1.0), "l1": torch.tensor(1.0)}
+        guard.on_train_batch_end(trainer, model, None, batch, 0)
+    assert not any(each.waited for each in late)
+    late[0].there = True
+    guard.on_train_batch_end(trainer, model, None, batches[BEHIND], 0)
+    assert not any(each.waited for each in late)
+    late[1].there = True
+    with pytest.raises(UserError, match="the loss became nan at step 3, in the sum of its terms, on 2"):
+        guard.on_validation_start(trainer, model)
+    assert late[2].waited and not late[1].waited
+    assert torch.equal(torch.load(tmp_path / "nan_batch.pt", weights_only=True)["lr"], batches[2].lr)
+
+
+def test_no_validation_and_no_checkpoint_follows_a_loss_that_is_not_finite(tmp_path, monkeypatch):
+    monkeypatch.setattr(nan_guard, "_copied", lambda values: (values, Late()))
     model, guard = SRCNN(scale=2), NanGuard(tmp_path)
     trainer = SimpleNamespace(global_step=3, world_size=1)
     batch = Batch(torch.rand(1, 3, 4, 4), torch.rand(1, 3, 8, 8), 2, ["0001"], [False])

@@ -12,7 +12,7 @@ from small_runs import same, saved
 TINY = ["batch_size=2", "patch_size=8", "benchmarks=[]", "callbacks=[]", "val_every_steps=4", "save_every_steps=1"]
 KILL = """
 import os
-from sr.models.stepping import EachBatch
+from sr.models.hooks import EachBatch
 
 class Kill(EachBatch):
     def before_batch(self, trainer, model):

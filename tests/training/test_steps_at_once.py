@@ -5,7 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from recorder import Recorder
 from small_runs import same, saved
+from torch.utils._python_dispatch import _disable_current_modes
+
+from sr.callbacks import nan_guard
+from sr.models import graph
+from sr.models.stepping import Stepper
+from sr.models.watch import Watch
 
 TINY = ["scale=2", "data=bundled", "batch_size=2", "benchmarks=[]", "logger=csv", "val_every_steps=7",
         "trainer.log_every_n_steps=5", "data.val_images=1", "metrics=[psnr]"]  # fmt: skip
@@ -67,6 +74,13 @@ def end(folder: Path) -> tuple[dict, list]:
     return kept | {"seen": content["sr"]["batches_seen"], "average": content.get("current_model_state")}, rows
 
 
+def recording(monkeypatch) -> list[Recorder]:
+    """Let runs on a processor take their steps as graphs; what records them."""
+    made: list[Recorder] = []
+    monkeypatch.setattr(graph, "capture_for", lambda device: lambda _: made.append(Recorder()) or made[-1])
+    return made
+
+
 QUICK = ("ema, accumulated, clipped",)
 
 
@@ -80,6 +94,10 @@ def test_one_many_and_lightning_s_own_steps_are_the_same(train, typed, monkeypat
     monkeypatch.setenv("WATCH", "yes")
     found["lightning"] = train(*typed, "+callbacks.watch._target_=watching.EveryBatch", folder="lightning")
     assert "one optimizer step at a time: EveryBatch has the hook on_train_batch_end" in found["lightning"].out
+    recorders = recording(monkeypatch)
+    found["graphs"] = train(*typed, folder="graphs")
+    replays = sum(recorder.replays for recorder in recorders)
+    assert replays and ("a step is one CUDA graph from here on" in found["graphs"].out) == (replays > 0)
     expected, rows = end(one.folder)
     assert expected["global_step"] == 16 and len(rows) == 5  # logged at 5, 10, 15; validated at 7, 14
     for name, outcome in found.items():
@@ -95,6 +113,11 @@ def test_a_game_is_the_same_through_lightning_and_many_steps_at_once(train, vgg_
              f"+{player}.channels=8", f"{player}.pooled=1", f"vgg_weights={vgg_file}", "callbacks=[]",
              f"trainer.precision={precision}", "+callbacks.watch._target_=watching.EveryBatch"]  # fmt: skip
     many = train(*typed, folder="many")
+    recording(monkeypatch)
+    graphed = train(*typed, "steps=8", folder="graphed")
+    cut = train(*typed, "steps=8", "trainer.graph=false", folder="cut")
+    assert "a step is one CUDA graph" in graphed.out and "CUDA graph" not in cut.out
+    assert same(end(graphed.folder), end(cut.folder))
     monkeypatch.setenv("WATCH", "yes")
     alone = train(*typed, folder="alone")
     assert "one optimizer step at a time" in alone.out and "one optimizer step at a time" not in many.out
@@ -146,3 +169,80 @@ def test_300_steps_at_once_or_one_by_one(train):
     typed += ["trainer.log_every_n_steps=20"]
     one, eight = (train(*typed, f"steps_at_once={k}", folder=f"k{k}") for k in (1, 8))
     assert same(end(one.folder), end(eight.folder))
+
+
+FIFTY = ["steps=50", "val_every_steps=20", "trainer.log_every_n_steps=5"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*CASES, "statistics"])
+def test_fifty_steps_as_graphs_or_without(train, monkeypatch, name):
+    typed = CASES.get(name, [*CASES["repsr"], "callbacks=[population_statistics]",
+                             "callbacks.population_statistics.at_step=25"])  # fmt: skip
+    recorders = recording(monkeypatch)
+    graphed = train(*typed, *FIFTY, folder="graphed")
+    plain = train(*typed, *FIFTY, "trainer.graph=false", folder="plain")
+    (recorder,) = recorders
+    kinds = 3 if name == "mdsr" else 2 if name == "statistics" else 1
+    assert recorder.recorded == kinds and recorder.replays == 50 - kinds * graph.WARM_UP
+    assert same(end(graphed.folder), end(plain.folder))
+
+
+@pytest.mark.slow
+def test_graphs_of_a_run_that_goes_on_and_of_one_that_breaks(train, command, monkeypatch):
+    recorders = recording(monkeypatch)
+    whole = train(*ECBSR, "callbacks=[ema]", folder="whole")
+    cut = train(*ECBSR, "callbacks=[ema]", "steps=9", folder="cut")
+    assert command("train.py", f"resume={cut.folder}", "steps=16").code == 0
+    assert same(end(whole.folder)[0], end(cut.folder)[0])
+    assert [r.replays for r in recorders] == [16 - graph.WARM_UP, 9 - graph.WARM_UP, 7 - graph.WARM_UP]
+    late = ["scheduler=multistep", "scheduler.milestones=[8]", "scheduler.gamma=1e30"]
+    broken = command("train.py", *TINY, *ECBSR, "callbacks=[]", *late, folder="broken")
+    assert broken.code == 1 and "The batch is kept in" in broken.err, broken
+    assert recorders[-1].replays and (broken.folder / "nan_batch.pt").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "typed, told",
+    [
+        ([], "no CUDA graph: the device is cpu"),
+        (["trainer.graph=auto"], ""),
+        (["+callbacks.count._target_=watching.Count"], "no CUDA graph: Count has the hook on_before_optimizer_step"),
+        (
+            ["+callbacks.watch._target_=watching.EveryBatch"],
+            "no CUDA graph: EveryBatch has the hook",
+        ),
+    ],
+)
+def test_why_there_is_no_graph_is_told(train, monkeypatch, typed, told):
+    monkeypatch.setenv("WATCH", "yes")
+    if any("watching" in word for word in typed):
+        recording(monkeypatch)
+    out = train(*ECBSR, "callbacks=[]", "steps=2", "trainer.graph=true", *typed, folder="told").out
+    assert told in out and ("CUDA graph" in out) == bool(told)
+
+
+def test_many_steps_are_taken_without_a_look_at_what_is_computed(train, monkeypatch):
+    found = []
+
+    def watched(stepper, batch):
+        before = stepper.trainer.global_step
+        with Watch("cpu") as watch:
+            loss = take(stepper, batch)
+        found.append((stepper.trainer.global_step - before, watch.found))
+        return loss
+
+    def loaded(stepper):
+        with _disable_current_modes():  # a batch that the host has made
+            return after(stepper)
+
+    take, after = Stepper.take, Stepper._next
+    monkeypatch.setattr(Stepper, "_next", loaded)
+    monkeypatch.setattr(Stepper, "take", watched)
+    monkeypatch.setattr(nan_guard, "_copied", lambda values: ([1.0] * len(values), None))  # as of a GPU: on the host
+    # Adam of a processor looks at its count of steps.
+    train(*ECBSR, "callbacks=[ema,panels]", "optimizer=sgd", "optimizer.momentum=0", "trainer.gradient_clip_val=0.1",
+          "scheduler=cosine", folder="watched")  # fmt: skip
+    assert sum(steps for steps, _ in found) == 16 and max(steps for steps, _ in found) > 3
+    assert {told for _, told in found} == {""}
