@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 TOY = {
+    "channels_last": ["--rounds", "1", "--patch", "16", "--batch", "1"],
     "cache": ["--size", "40", "50", "--images", "2", "--rounds", "1"],
     "degradation": ["--rounds", "1"],
     "loader": ["--batches", "1", "--rounds", "1"],

@@ -240,6 +240,7 @@ class TrainingLoops(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["sr"] = {**self.metadata, "batches_seen": self.batches_seen}
         checkpoint["loss_state_dict"] = self.loss.state_dict()
+        checkpoint["state_dict"] = {name: value.contiguous() for name, value in checkpoint["state_dict"].items()}
         for optimizer, state in zip(self.trainer.optimizers, checkpoint.get("optimizer_states", []), strict=False):
             as_set(optimizer, state)
 

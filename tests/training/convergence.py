@@ -52,6 +52,7 @@ WIDER = 3.0  # times the distance of least and greatest
 LEAST_MARGIN = {"psnr": (0.1, 0.0), "loss": (0.0, 0.05)}  # absolute, in dB; relative
 COMMON = [
     "data=bundled", "logger=csv", "callbacks=[]", "benchmarks=[]", "metrics=[psnr]", "trainer=cpu", "seed=0",
+    "trainer.channels_last=false",  # as all was made
     "trainer.log_every_n_steps=1", "trainer.enable_progress_bar=false", "batch_size=8",
 ]  # fmt: skip
 X4 = ["scale=4", "patch_size=12"]

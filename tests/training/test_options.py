@@ -4,7 +4,7 @@ import re
 
 import pytest
 import torch
-from small_runs import SMALL, saved
+from small_runs import SMALL, same, saved
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,25 @@ def test_a_key_that_the_user_typed_is_never_left_out(command, div2k):
         "train.py", *SMALL, "data=div2k", f"data.root={div2k}", "scheduler=cosine", "+scheduler.gamma=0.1"
     )
     assert outcome.code == 1 and "scheduler.gamma: torch.optim" in outcome.err, outcome
+
+
+@pytest.mark.slow
+def test_weights_in_channels_last_go_everywhere(command, div2k):
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "val_every_steps=3", "callbacks=[ema]"]
+    whole = command("train.py", *typed, "trainer=cpu", "steps=6", folder="whole")
+    cut = command("train.py", *typed, "trainer=cpu", "steps=3", folder="cut")
+    assert command("train.py", f"resume={cut.folder}", "steps=6").code == 0
+    weights = saved(whole.folder)["state_dict"]
+    assert same(weights, saved(cut.folder)["state_dict"])
+    assert all(value.is_contiguous() for value in weights.values())  # as safetensors wants them
+    assert any(not s["exp_avg"].is_contiguous() for s in saved(whole.folder)["optimizer_states"][0]["state"].values())
+    plain = command("train.py", *typed, "steps=6", folder="plain")
+    assert plain.code == 0
+    for name, value in saved(plain.folder)["state_dict"].items():
+        torch.testing.assert_close(weights[name], value, rtol=1e-3, atol=1e-4)
+    tuned = command("train.py", *typed, f"init_from={whole.folder}", "steps=3", folder="tuned")
+    measured = command("evaluate.py", f"checkpoint={whole.folder}", "data=[div2k]", f"data.root={div2k}", folder="m")
+    assert tuned.code == measured.code == 0, (tuned, measured)
 
 
 @pytest.mark.slow
