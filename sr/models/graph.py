@@ -92,9 +92,10 @@ class Form(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """A graph, and the memory that it reads batches from and writes losses to."""
+    """A graph, what it takes for granted, and the memory that it reads batches from and writes losses to."""
 
     form: Form
+    settings: list[Any]
     batches: list[Any]
     losses: Losses
     replay: Callable[[], None]
@@ -146,6 +147,9 @@ class Graphs:
                 return losses
             if (graph := self._recorded(kind, batches)) is None:
                 return self.step(batches)
+        if self._settings() != graph.settings:
+            self._end("something changes the optimizer's settings beside its learning rate, each step perhaps")
+            return self.step(batches)
         for own, batch in zip(graph.batches, batches, strict=True):
             for mine, given in zip(own, batch, strict=True):
                 if isinstance(mine, Tensor):
@@ -205,7 +209,12 @@ class Graphs:
         replay = self.capture.record(step)
         if self._form() != before:
             raise RuntimeError("a step makes memory that lasts")
-        return Recorded(before, own, losses, replay)
+        return Recorded(before, self._settings(), own, losses, replay)
+
+    def _settings(self) -> list[Any]:
+        """What a graph repeats of the optimizers' settings: momentum, decay."""
+        groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+        return [value for group in groups for key, value in group.items() if key not in ("params", "lr")]
 
     def _form(self) -> Form:
         modules = self.modules()

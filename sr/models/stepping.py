@@ -79,9 +79,12 @@ class Stepper:
             if wanted is True or device.type == "cuda":
                 log.info(f"no CUDA graph: {why}")
             return None
-        capture = graph.capture_for(device)
-        assert capture is not None
-        return graph.Graphs(self._compute, self._modules, self.optimizers, capture(device))
+        made = graph.capture_for(device)
+        assert made is not None
+        capture = made(device)
+        if "network" in vars(self.model):
+            capture.watched = ""  # torch would take a compiled network for one that cannot be compiled
+        return graph.Graphs(self._compute, self._modules, self.optimizers, capture)
 
     def _modules(self) -> list[nn.Module]:
         """All that take part in a step: not the metrics."""

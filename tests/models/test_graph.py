@@ -149,6 +149,19 @@ def test_a_graph_is_made_anew_where_something_has_changed():
     assert steps(8) == 1
 
 
+def test_a_schedule_that_changes_more_than_the_rate_ends_it(caplog):
+    caplog.set_level("INFO")
+    plain, toy, recorder = Toy(), Toy(), Recorder()
+    graphs = Graphs(toy.step, lambda: list(toy.net.modules()), [toy.optimizer], recorder)
+    schedules = [torch.optim.lr_scheduler.OneCycleLR(each.optimizer, 0.1, 20) for each in (plain, toy)]
+    for n in range(9):
+        plain.step(batches(n)), graphs.take(batches(n))
+        for schedule in schedules:
+            schedule.step()
+    assert recorder.replays == 1 and "settings beside its learning rate" in caplog.text
+    assert all(torch.equal(a, b) for a, b in zip(plain.net.parameters(), toy.net.parameters(), strict=True))
+
+
 def test_memory_that_a_step_makes_is_in_no_graph(caplog):
     class Calls(Recorder):
         def record(self, function):
