@@ -18,7 +18,8 @@ from sr.data.bundled import Bundled
 from sr.models.espcn import ESPCN
 
 TINY = ["model=espcn", "model.channels=[8,8]", "scale=2", "data=bundled", "patch_size=8", "batch_size=4", "loss=l1"]
-PLAIN = [*TINY, "logger=csv", "benchmarks=[]", "trainer=cpu", "val_every_steps=100000", "trainer.log_every_n_steps=20"]
+PLAIN = [*TINY, "logger=csv", "benchmarks=[]", "trainer=cpu", "trainer.channels_last=false",
+         "val_every_steps=100000", "trainer.log_every_n_steps=20"]  # fmt: skip
 WAYS = {
     "no callbacks": ["callbacks=[]", "trainer.enable_progress_bar=false"],
     "all callbacks": ["callbacks=[ema,panels]"],

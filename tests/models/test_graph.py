@@ -3,6 +3,7 @@
 import copy
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock, Mock
 
 import hydra
 import pytest
@@ -269,3 +270,32 @@ def test_no_game_waits_for_its_device_or_its_host():
                 images = torch.empty(2, 3, 96, 96, device="meta")
                 game.discriminator_loss(images, images).backward()
             assert watch.found == ""
+
+
+def test_what_is_asked_of_cuda_and_that_a_failed_recording_leaves_its_stream(monkeypatch):
+    cuda = Mock()
+    main = cuda.current_stream.return_value
+    for name in ("Stream", "graph_pool_handle", "current_stream", "stream", "CUDAGraph", "get_rng_state",
+                 "set_rng_state", "set_stream", "graph"):  # fmt: skip
+        monkeypatch.setattr(torch.cuda, name, getattr(cuda, name))
+    for name in ("stream", "graph"):
+        getattr(cuda, name).return_value = MagicMock(**{"__exit__.return_value": False})
+    capture = graph.capture_for(torch.device("cuda:0"))(torch.device("cuda:0"))
+    side = cuda.Stream.return_value
+    with capture.aside():
+        cuda.stream.assert_called_once_with(side)
+        side.wait_stream.assert_called_once_with(main)
+        main.wait_stream.assert_not_called()
+    main.wait_stream.assert_called_once_with(side)
+    assert capture.record(lambda: None) is cuda.CUDAGraph.return_value.replay
+    (asked,) = cuda.graph.call_args_list
+    assert asked.kwargs == {"pool": capture.pool, "stream": side, "capture_error_mode": "thread_local"}
+    cuda.set_stream.assert_not_called()
+
+    cuda.graph.return_value.__exit__.side_effect = RuntimeError("the capture was invalidated")
+    cuda.set_rng_state.side_effect = RuntimeError("not now")
+    with pytest.raises(RuntimeError, match="invalidated"):
+        capture.record(lambda: 1 / 0)
+    cuda.set_stream.assert_called_once_with(main)
+    cuda.set_rng_state.assert_called_once_with(cuda.get_rng_state.return_value, side.device)
+    assert graph.capture_for(torch.device("cpu")) is None
