@@ -17,6 +17,7 @@ from hydra.errors import HydraException
 
 from sr.compose.conf import CONF
 from sr.compose.keys import declared
+from sr.compose.spelling import FORMER
 from sr.compose.words import Job, Word, Words, config_dirs, pasted, quoted, spelled, split, sweeping
 from sr.errors import UserError, printable
 from sr.runs.composed import with_resumed_run
@@ -187,7 +188,8 @@ def _left_to_the_rows(word: Word, swept: Sequence[str]) -> str:
 
 
 def _hash(texts: Sequence[str]) -> str:
-    texts = [re.sub("^protocols=", "test_protocols=", text) for text in texts]  # so that a former sweep is gone on with
+    for former, now in FORMER["train"].items():  # so that a former sweep is gone on with
+        texts = [re.sub(f"^{re.escape(now)}=", f"{former}=", text) for text in texts]
     return hashlib.sha256("\n".join(sorted(texts)).encode()).hexdigest()[:8]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from sr.compose.spelling import FORMER
 from sr.errors import UserError
 from sr.runs.folder import find_runs
 from sr.runs.record import record, recorded
@@ -54,6 +55,11 @@ def test_the_same_command_has_the_same_folder_and_more_values_keep_it(tmp_path, 
     assert place("model=edsr", "optimizer.eps=1e-3,1e-4", "steps=5") != name
     assert place("model=edsr,bsrn", "steps=5").startswith("sweep_")
     assert prepared(["-m", "model=a,b", f"hydra.sweep.dir={tmp_path}/my own"]).folder == tmp_path / "my own"
+
+
+@pytest.mark.parametrize(("former", "now"), FORMER["train"].items())
+def test_a_sweep_of_former_words_is_gone_on_with(former, now):
+    assert place("model=edsr,bsrn", f"{now}=true", "steps=5") == place("model=edsr,bsrn", f"{former}=true", "steps=5")
 
 
 def test_any_rows_and_seeds_of_an_ablation_share_a_folder():
