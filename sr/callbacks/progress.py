@@ -43,7 +43,7 @@ class Progress(TQDMProgressBar):
         self.batches = batches
         self._ended: float | None = None
         self._wait = 0.0
-        self._share = 0.0
+        self._share: float | None = None
         self._drawn = 0
 
     def init_train_tqdm(self) -> Tqdm:
@@ -99,7 +99,7 @@ class Progress(TQDMProgressBar):
             self._wait, stepper.waited = self._wait + stepper.waited, 0.0
         if self._ended is not None:
             share = self._wait / max(time.perf_counter() - self._ended, 1e-9)
-            self._share += SMOOTHING * (share - self._share)
+            self._share = share if self._share is None else self._share + SMOOTHING * (share - self._share)
             pl_module.log("train/data_wait", self._share, prog_bar=True)
         self._ended = time.perf_counter()
 

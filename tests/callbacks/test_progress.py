@@ -1,5 +1,11 @@
 """The bar of a run, where nobody watches it: some lines of a log."""
 
+from types import SimpleNamespace
+
+from lightning.pytorch.callbacks import TQDMProgressBar
+
+from sr.callbacks import Progress, progress
+
 
 def test_a_log_without_a_terminal_holds_lines_and_no_carriage_returns(command):
     typed = ["model=ecbsr_m4c8", "scale=2", "budget=smoke", "callbacks=[]", "budget.steps=8"]
@@ -7,3 +13,20 @@ def test_a_log_without_a_terminal_holds_lines_and_no_carriage_returns(command):
     assert outcome.code == 0 and "\r" not in outcome.out + outcome.err and "\x1b" not in outcome.out, outcome
     bar = [line for line in outcome.out.splitlines() if line.startswith("train:")]
     assert 3 <= len(bar) <= 25 and "8/8" in bar[-1] and "loss=" in bar[-1], bar
+
+
+def test_the_first_share_of_waiting_is_told_as_it_is(monkeypatch):
+    monkeypatch.setattr(TQDMProgressBar, "on_train_batch_end", lambda *_: None)
+    monkeypatch.setattr(TQDMProgressBar, "on_train_batch_start", lambda *_: None)
+    now, told = [0.0], {}
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+    model = SimpleNamespace(
+        stepper=SimpleNamespace(waited=0.0), log=lambda name, value, **_: told.update({name: value})
+    )
+    bar = Progress(batches=10)
+    for waited in (0.0, 3.0, 3.0):
+        bar.on_train_batch_start(None, model)
+        now[0] += 4.0
+        model.stepper.waited = waited
+        bar.on_train_batch_end(None, model, None, None, 0)
+    assert told["train/data_wait"] == 0.75

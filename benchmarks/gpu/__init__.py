@@ -1,0 +1,1 @@
+"""The parts of `gpu.sh`: see `__main__`."""
