@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from gpu.part import Part
 from sr.data.bundled import Bundled
 
 WORKERS = 0, 2, 8
+LONGEST = 0.6  # seconds of a turn, about
 
 
 def run(part: Part) -> None:
@@ -28,22 +30,24 @@ def run(part: Part) -> None:
 
 def speeds(part: Part, device: torch.device, scale: int, patch: int, batch: int, **settings: Any) -> dict[str, float]:
     """Crops a second of each way, by the wall's clock, and ms a batch of the device's."""
-    batches, rounds = (2, 1) if part.toy else (16 * (50 if settings else 400) // batch, 5)
-    ways: dict[str, Callable[[], None]] = {}
+    takes: dict[str, Callable[[int], None]] = {}
     for workers in WORKERS[:2] if part.toy else WORKERS:
         data = photos(part, device, scale, patch, batch, num_workers=workers, device=False, **settings)
-        ways[f"host, {workers} workers"] = taking(data, iter(data.train_dataloader()), device, batches)
+        takes[f"host, {workers} workers"] = taking(data, iter(data.train_dataloader()), device)
     data = photos(part, device, scale, patch, batch, device=True, **settings)
-    ways["device"] = taking(data, iter(data.train_dataloader()), device, batches)
-    seconds = in_turns(ways, rounds, time.perf_counter)
-    found = {name: batch * batches / s for name, s in seconds.items()}
-    return found | {"device, ms a batch": 1000 * seconds["device"] / batches}
+    takes["device"] = taking(data, iter(data.train_dataloader()), device)
+    few = 2 if part.toy else 20  # also more than workers have ready when they are begun with
+    slowest = max(in_turns({n: partial(take, few) for n, take in takes.items()}, 1, time.perf_counter).values()) / few
+    batches = few if part.toy else int(min(400, max(few, LONGEST / slowest)))
+    seconds = in_turns({n: partial(take, batches) for n, take in takes.items()}, 3, time.perf_counter)
+    found: dict[str, float] = {name: batch * batches / s for name, s in seconds.items()}
+    return found | {"device, ms a batch": 1000 * seconds["device"] / batches, "batches": batches}
 
 
-def taking(data: Bundled, loaded: Iterator[Any], device: torch.device, batches: int) -> Callable[[], None]:
+def taking(data: Bundled, loaded: Iterator[Any], device: torch.device) -> Callable[[int], None]:
     """Takes the next so many batches, as a step takes them."""
 
-    def take() -> None:
+    def take(batches: int) -> None:
         for _ in range(batches):
             batch = data.transfer_batch_to_device(next(loaded), device, 0)
             data.on_after_batch_transfer(batch, 0)

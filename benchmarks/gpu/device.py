@@ -55,7 +55,7 @@ def machine(device: torch.device) -> dict[str, Any]:
     found |= {"cores": len(os.sched_getaffinity(0)), "system": platform.platform(), "commit": code["commit"]}
     if Path("/dev/shm").is_dir():  # through which loader workers hand over their batches
         found["free in /dev/shm"] = f"{shutil.disk_usage('/dev/shm').free / 2**30:.1f} GiB"
-    return found
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _driver() -> str:
