@@ -148,8 +148,8 @@ def _of_run(run: Run) -> Source:
 def _of_checkpoint(path: Path) -> Source:
     """A run's last checkpoint is the run, with its figures; any other one has none yet."""
     file = checkpoint.locate(path)
-    folder = file.resolve().parents[1]
-    if file.name == "last.ckpt" and is_run(folder):
+    folder = checkpoint.run_of(file)
+    if file.name == "last.ckpt" and folder is not None and is_run(folder):
         return _of_run(read_run(folder))
     metadata = checkpoint.read(file)["sr"]
     config = metadata["config"]

@@ -13,6 +13,7 @@ from sr.errors import reason
 from sr.measuring.cost import Price, price
 from sr.measuring.scoring import BASELINE
 from sr.models.base import SuperResolver
+from sr.runs.checkpoint import run_of
 from sr.runs.differences import settings
 from sr.runs.folder import Run
 from sr.scores.same_images import told_apart
@@ -46,7 +47,7 @@ class Source:
     @property
     def folder(self) -> Path | None:
         """Of the run that trained it."""
-        return None if self.run is None else self.path if self.path.is_dir() else self.path.resolve().parents[1]
+        return None if self.run is None else self.path if self.path.is_dir() else run_of(self.path)
 
 
 @dataclass(frozen=True)

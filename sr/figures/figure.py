@@ -64,7 +64,7 @@ def _models(cfg: DictConfig) -> list[Entry]:
         content = checkpoint.read(path)
         name = content["sr"]["name"]
         folder = Path(path).resolve()
-        folder = folder.parents[1] if folder.is_file() else folder
+        folder = checkpoint.run_of(folder) or folder if folder.is_file() else folder
         entries.append(Entry(f"{name}:{folder.name}", checkpoint.build(content, path), paper_of(content["sr"])))
     # A run's folder stands behind its model's name only where two have the same.
     short = [entry.name.split(":")[0] for entry in entries]

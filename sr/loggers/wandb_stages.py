@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from sr.callbacks.checkpoints import Checkpoints
 from sr.loggers.csv_log import CsvLog
 from sr.measuring.cost import price
+from sr.runs.checkpoint import run_of
 from sr.zoo.locate import checksum
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class WandbStages(L.Callback):
         if source is None or not source.is_file():
             return
         own = source.parent == self.folder / "checkpoints"
-        run_id = source.resolve().parents[1] / "wandb_id.txt"  # of the run whose artifact the checkpoint is
+        run_id = (run_of(source) or source) / "wandb_id.txt"  # of the run whose artifact the checkpoint is
         name = f"model-{run_id.read_text().strip() if run_id.is_file() else checksum(source)[:12]}"
         self._begun_from = f"{name}:{aliases[0]}" if own else f"{name} ({source})"
         if trainer.ckpt_path is None:  # a resumed stage wrote it when it began

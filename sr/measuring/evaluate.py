@@ -83,7 +83,7 @@ def _entries(cfg: DictConfig) -> list[Entry]:
             )
         alike = [c for c in contents if c["sr"]["name"] == content["sr"]["name"]]
         name = _unique(content["sr"]["name"], path, [e.name for e in entries], len(alike) > 1)
-        run = checkpoint.locate(path).resolve().parents[1]
+        run = checkpoint.run_of(checkpoint.locate(path))
         entries.append(Entry(name, model, paper_of(content["sr"]), run=run))
     return entries
 

@@ -64,6 +64,12 @@ def locate(path: str | Path) -> Path:
     return runs[-1]
 
 
+def run_of(file: Path) -> Path | None:
+    """The folder of the run that a checkpoint lies in; None where it lies elsewhere."""
+    place = file.resolve().parent
+    return place.parent if place.name == "checkpoints" else None
+
+
 @cache
 def _told(text: str) -> None:
     """Once: the same path is looked for more than once in a command."""

@@ -155,7 +155,10 @@ def _curve(file: Path) -> list[dict[str, float]]:
     if not file.is_file():
         return []
     with file.open(newline="", encoding="utf-8") as f:
-        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(f)]
+        rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(f)]
+    for row in rows:
+        int(row["step"])  # a number, and a finite one
+    return rows
 
 
 def _name(folder: Path, config: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sr.compose.words import pasted, path_word
+from sr.compose.words import pasted, path_typed, path_word
 from sr.errors import UserError, reason
 from sr.runs.config import RECORD
 from sr.whole import copy_whole
@@ -70,7 +70,16 @@ def put_back(folder: Path) -> None:
 
 
 def run_folder(path: Path) -> Path:
-    """The run folder that `path` is or lies in: with a checkpoint to go on from, or a record to begin anew by."""
+    """The run folder that `path` is or lies in: with a checkpoint to go on from, or a record to begin anew by.
+
+    Raises:
+        UserError: there is none, or a checkpoint is named that a run does not go on from.
+    """
+    if path.suffix == ".ckpt" and path.name != LAST and path.is_file():
+        raise UserError(
+            f"resume={path}: a run goes on from its checkpoints/{LAST} alone: give its folder. To begin a new run from "
+            f"the weights of {path.name}: {path_typed('init_from', path)}"
+        )
     for folder in (path, *path.parents[:2]):
         if saved(folder) or (folder / RECORD).is_file():
             return folder

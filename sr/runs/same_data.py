@@ -12,6 +12,7 @@ from sr.runs.composed import from_its_weights
 from sr.whole import write_whole
 
 SETS = "sets.json"
+EARLIER = "earlier"  # part of it: what the weights saw before, by digest of HR; in which run
 log = logging.getLogger(__name__)
 Contents = dict[str, dict[str, str]]  # by part ("train", "val") and image: digests of HR, and of LR where it is given
 
@@ -47,22 +48,36 @@ def refuse_others(folder: Path, now: Contents, words: Words) -> None:
 
 
 def trained_on(folder: Path) -> set[str]:
-    """The digests (see `sr.data.images.digest`) of the HR images that a run was trained on; empty if it tells none."""
-    return {files.partition(" ")[0] for files in _kept(folder).get("train", {}).values()}
+    """The digests (see `sr.data.images.digest`) of the HR images that a run's weights were trained on, ever.
+
+    Those of the weights that it began from are among them; empty if it tells none.
+    """
+    kept = _kept(folder)
+    return {files.partition(" ")[0] for files in kept.get("train", {}).values()} | kept.get(EARLIER, {}).keys()
 
 
 def _kept(folder: Path) -> Contents:
     """What `keep` wrote; empty for a run of before there was such a file, or where it cannot be read."""
     try:
         found = json.loads((folder / SETS).read_text(encoding="utf-8"))
-        return {part: {str(name): str(files) for name, files in found[part].items()} for part in ("train", "val")}
+        parts = [part for part in ("train", "val", EARLIER) if part in found]
+        return {part: {str(name): str(files) for name, files in found[part].items()} for part in parts}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}
 
 
-def keep(folder: Path, now: Contents) -> None:
-    """Write `sets.json`."""
-    write_whole(folder / SETS, json.dumps(now, indent=0))
+def keep(folder: Path, now: Contents, begun_from: Iterable[Path]) -> None:
+    """Write `sets.json`.
+
+    Args:
+        folder: of the run.
+        now: what it trains and validates on from here on.
+        begun_from: folders of the runs whose weights it goes on with; its own where it is resumed.
+    """
+    known = {digest: str(run) for run in begun_from for digest in trained_on(run)}
+    trained = {files.partition(" ")[0] for files in now["train"].values()}
+    earlier = {digest: run for digest, run in known.items() if digest not in trained}
+    write_whole(folder / SETS, json.dumps(now | ({EARLIER: earlier} if earlier else {}), indent=0))
 
 
 def _differing(then: dict[str, str], now: dict[str, str]) -> list[str]:

@@ -201,6 +201,9 @@ def read(file: Path) -> list[Score]:
     """The averages in a results.csv; the columns between `protocol` and `images` are the metrics.
 
     What is not finite, as it stood in older files where an image came out identical, is left out.
+
+    Raises:
+        UserError: a protocol is not known.
     """
     with file.open(newline="", encoding="utf-8") as f:
         rows = csv.DictReader(f)
@@ -210,6 +213,7 @@ def read(file: Path) -> list[Score]:
         for row in rows:
             values = {metric: float(row[metric]) for metric in metrics if row[metric]}
             key = from_csv(row["model"]), from_csv(row["dataset"]), int(row["scale"]), row["protocol"]
+            get_protocol(row["protocol"])  # who reads this describes it
             for s in scores_of(*key, values, int(row["images"])):
                 left_out = int(row.get(f"{s.metric}_left_out") or 0)
                 found += [replace(s, left_out=left_out)] if isfinite(s.value) else []

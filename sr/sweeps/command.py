@@ -128,9 +128,17 @@ def prepared(arguments: Sequence[str]) -> Sweep:
     The folder follows from what is typed, less the values that are swept over, the seeds and an ablation's rows: more
     of those, and the finished rows are still there. Another folder begins with any other change: a key more or less,
     another value of a key that has one, and a key that had one value and gets several.
+
+    Raises:
+        UserError: a run that is resumed is no row of a sweep; or what was typed names something that is not there.
     """
     flags, typed = split(arguments)
     several = sweeping(flags, typed)
+    if several and (run := typed.value("resume")):
+        raise UserError(
+            f"resume={run} goes on with one run, which is no row of a sweep: leave -m out and give each key one value. "
+            "A sweep goes on when its own command is typed again"
+        )
     words, ablation, left_out = with_rows(with_resumed_run(typed), config_dirs(flags), several)
     if not several:
         return Sweep(list(arguments), [*flags, *map(spelled, words.texts)])

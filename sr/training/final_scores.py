@@ -9,7 +9,7 @@ from typing import Any
 import lightning.pytorch as L
 
 from sr.callbacks import Checkpoints
-from sr.measuring.entries import published_name
+from sr.measuring.entries import published_name, tell_trained_on
 from sr.measuring.scoring import BASELINE, Entry, score_all
 from sr.metrics.metric import get_metrics
 from sr.models.bicubic import Bicubic
@@ -43,6 +43,7 @@ def score_run(plan: Plan, trainer: L.Trainer, folder: Path) -> float | None:
             continue
         for held_out in measured:
             held_out.trainer = None  # this process measures every image, not its share
+            tell_trained_on(replace(results[-1], run=folder), held_out)  # what its first weights saw, too
         entries = [Entry(BASELINE, Bicubic(scale)), *(e for e in results if scale in e.model.scales)]
         subfolder = folder if len(sets) == 1 else folder / f"x{scale}"
         device, limits = trainer.strategy.root_device, {k: cfg.budget.get(f"test_{k}") for k in ("images", "middle")}

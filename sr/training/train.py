@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from sr.callbacks.clock import Clock
 from sr.compose.schema import scale_name
 from sr.compose.words import Job
-from sr.runs import composed, same_data
+from sr.runs import checkpoint, composed, same_data
 from sr.runs.latest import LAST, latest, put_back, saved, set_aside
 from sr.runs.lock import claim, first_process
 from sr.scores.score import set_aside as set_aside_results
@@ -63,7 +63,7 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
             composed.keep(job.folder, plan.composed, plan.words)
         elif source is not None and source.name != LAST:
             put_back(job.folder)
-        same_data.keep(job.folder, images)
+        same_data.keep(job.folder, images, _begun_from(plan) if resumed is None else [job.folder])
         if resumed is not None and resumed["global_step"] < plan.stages[-1].end:
             for folder in (job.folder, *job.folder.glob("x*/")):
                 set_aside_results(folder)  # of the weights that it goes on from
@@ -87,6 +87,14 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
         raise
     finally:
         _finish_wandb()
+
+
+def _begun_from(plan: Plan) -> list[Path]:
+    """The folders of the runs whose weights the run's stages begin from."""
+    sources = [stage.cfg.init_from for stage in plan.stages if stage.cfg.init_from not in (None, "last", "best")]
+    places = [Path(source).expanduser() for source in sources]
+    runs = [checkpoint.run_of(checkpoint.locate(place)) for place in places if place.exists()]
+    return [run for run in runs if run is not None]
 
 
 def _trainer(plan: Plan, job: Job) -> tuple[L.Trainer, Clock]:

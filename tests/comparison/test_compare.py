@@ -271,6 +271,8 @@ def test_a_w_and_b_report_is_written_without_a_network(command, monkeypatch, tmp
         (".hydra/config.yaml", "model: [a, b\nscale: }"),
         (".hydra/config.yaml", "model: nonsense"),
         ("results.csv", "\ufffd,,\n1,2,3,4,5\n"),
+        ("results.csv", "model,dataset,scale,protocol,psnr,ssim,images\nx,Set5,2,of_tomorrow,30,0.9,5\n"),
+        ("metrics.csv", "step,val/psnr_y\nnan,30\n"),
     ],
 )
 def test_a_damaged_run_is_listed_while_the_others_are_compared(command, tmp_path, file, text):

@@ -16,7 +16,7 @@ from PIL import Image
 from sr.data.folder import Folder
 from sr.data.images import digest
 from sr.errors import UserError
-from sr.runs.same_data import trained_on
+from sr.runs.same_data import Contents, keep, trained_on
 
 SMALL = ["model=ecbsr_m4c8", "scale=2", "patch_size=8", "budget=smoke", "callbacks=[]", "data=folder"]
 Write = Callable[..., Path]
@@ -70,6 +70,24 @@ def tells(command: Any, checkpoint: Path, root: Path) -> str:
     assert done.code == 0, done
     found = re.search(r"warning: (.* was trained on .*?)(?: \(|:)", done.out + done.err)
     return found[1] if found else ""
+
+
+def test_what_the_weights_saw_before_the_run_is_told(command: Any, tmp_path: Path, write: Write) -> None:
+    """They come from a run that was trained on what this one is measured on."""
+    for i in range(4):
+        write(tmp_path / f"{'first' if i < 2 else 'second'}/{i}.png", i)
+    typed = [*SMALL, "data.val_images=1"]
+    words = [f"data.train={tmp_path}/first", f"data.val={tmp_path}/second"]
+    first = command("train.py", *typed, *words, folder="a")
+    assert first.code == 0 and "was trained on" not in first.out + first.err, first
+    words = [f"data.train={tmp_path}/second", f"data.val={tmp_path}/first", f"init_from={first.folder}"]
+    second = command("train.py", *typed, *words, folder="b")
+    told = "warning: ecbsr_m4c8 was trained on 2 of the 2 images of first"
+    assert second.code == 0 and told in second.out + second.err, second
+    assert trained_on(first.folder) < trained_on(second.folder) and len(trained_on(second.folder)) == 4
+    now: Contents = {"train": {"third": "digest"}, "val": {}}
+    keep(second.folder, now, [second.folder])  # gone on with, with other images
+    assert len(trained_on(second.folder)) == 5
 
 
 def test_to_measure_a_folder_is_to_measure_all_of_it(folder: Callable[..., Folder]) -> None:

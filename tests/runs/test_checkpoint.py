@@ -1,6 +1,7 @@
 """Checkpoints: damage is seen, weights are weights, and what may be started from is told."""
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -99,3 +100,9 @@ def test_another_network_is_refused_even_at_another_scale(tmp_path, other):
     with pytest.raises(UserError, match="does not fit EDSR x4"):
         checkpoint.fitting(network(scale=4, **other), content, NODE | {"scale": 4} | other, "a.ckpt")
     assert checkpoint.fitting(network(scale=4), content, NODE | {"scale": 4}, "a.ckpt")
+
+
+def test_a_checkpoint_is_a_runs_where_a_run_puts_it(tmp_path):
+    assert checkpoint.run_of(tmp_path / "run/checkpoints/best.ckpt") == (tmp_path / "run").resolve()
+    assert checkpoint.run_of(tmp_path / "kept/best.ckpt") is None
+    assert checkpoint.run_of(Path("/best.ckpt")) is None

@@ -222,3 +222,13 @@ def test_a_record_of_a_newer_version_is_refused(tmp_path):
 def test_where_nothing_is_to_be_resumed_words_stay_as_they_are():
     words = Words(["model=edsr", "resume=null"])
     assert with_resumed_run(words) is words
+
+
+def test_the_checkpoint_that_is_typed_is_the_one_it_goes_on_from_or_refused(begun):
+    (begun / "checkpoints").mkdir()
+    for name in ("last.ckpt", "best.ckpt"):
+        (begun / "checkpoints" / name).touch()
+    with pytest.raises(UserError, match=r"last.ckpt alone: give its folder.*init_from=\S+/best.ckpt"):
+        with_resumed_run(Words([f"resume={begun}/checkpoints/best.ckpt"]))
+    words = with_resumed_run(Words([f"resume={begun}/checkpoints/last.ckpt"]))
+    assert words.value("hydra.run.dir") == str(begun)

@@ -108,6 +108,14 @@ def test_a_single_run_is_left_as_it_is_typed():
     assert prepared(["model=edsr"]).folder is None
 
 
+@pytest.mark.parametrize("typed", [["-m"], ["hydra.mode=MULTIRUN"]])
+def test_a_run_is_not_gone_on_with_in_a_sweep(typed):
+    """Its rows would train the default model anew."""
+    with pytest.raises(UserError, match=r"resume=outputs/run goes on with one run.*leave -m out"):
+        prepared([*typed, "resume=outputs/run", "steps=6,8"])
+    assert prepared([*typed, "resume=null", "seed=0,1"]).folder
+
+
 def test_an_extra_that_is_missing_is_named(monkeypatch):
     monkeypatch.setattr("sr.sweeps.command.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r'pip install "sr-lab\[submitit\]"'):
