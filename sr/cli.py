@@ -8,7 +8,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 if sys.excepthook is sys.__excepthook__:  # before the imports below, which take a second: Ctrl-C shows no traceback
 
@@ -26,10 +26,12 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray, where it is the la
 
 import hydra
 from hydra._internal import utils as hydras_own
+from hydra._internal.hydra import Hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn, JobStatus, configure_log
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -40,7 +42,7 @@ from sr.compose.keys import refuse_out_of_range, refuse_unread
 from sr.compose.refusals import refuse_flags, refuse_meaningless
 from sr.compose.spelling import spelled_out
 from sr.compose.suggestions import explained
-from sr.compose.words import split
+from sr.compose.words import split, sweeping
 from sr.errors import UserError, interrupted, nearest, printable, user_error
 from sr.runs.lock import locked
 from sr.runs.place import emptied
@@ -167,6 +169,7 @@ def _set_up() -> None:
     # three quarters of its time. Nothing is stored after this, so one store serves all.
     ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
     hydras_own.run_and_report = lambda func: func()  # main tells of errors, in words that say what to type
+    Hydra.get_mode = _mode  # type: ignore[method-assign]
     JobReturn.return_value = JobReturn.return_value.getter(_returned)  # type: ignore[attr-defined, method-assign]
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a name that is no text, or a terminal that has not all letters
@@ -178,6 +181,30 @@ def _set_up() -> None:
     warnings.filterwarnings("ignore", module=r"lightning\.pytorch\.utilities\._pytree")
     # Loss networks and batch norms that stay as they are, on purpose.
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
+
+
+def _mode(self: Hydra, config_name: str | None, overrides: list[str]) -> RunMode | None:
+    """What a command line is, a run or a sweep. Hydra composes the config to know it, and once more for the run.
+
+    Here a run takes what the first composition gave, as each is a tenth of a second.
+    """
+    flags, words = split(sys.argv[1:])
+    if sweeping(flags, words):
+        return RunMode.MULTIRUN if words.value("hydra.mode") == "MULTIRUN" else None
+    cfg = self.compose_config(config_name, overrides, RunMode.RUN)
+    if cfg.hydra.mode is not None:  # as typed, or as a config file says
+        return cast(RunMode, cfg.hydra.mode)
+    cfg.hydra.mode = RunMode.RUN
+    cfg.hydra.overrides.hydra.append(f"hydra.mode={RunMode.RUN.name}")
+
+    def composed(*_: Any, with_log_configuration: bool = False, **__: Any) -> DictConfig:
+        del self.__dict__["compose_config"]  # it serves once
+        if with_log_configuration:
+            configure_log(cfg.hydra.hydra_logging, cfg.hydra.verbose)
+        return cfg
+
+    self.__dict__["compose_config"] = composed
+    return None
 
 
 def _returned(job: JobReturn) -> Any:

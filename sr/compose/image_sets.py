@@ -27,11 +27,14 @@ def build_set(name: str, scale: int, cfg: DictConfig, settings: Mapping[str, Any
         cfg: whose data_dir, cache_dir, seed and degradation hold for it.
         settings: of data modules; those that this one has hold for it.
     """
-    own = _composed(name, scale)
+    return _built(_composed(name, scale), cfg, settings or {})
+
+
+def _built(own: DictConfig, cfg: DictConfig, settings: Mapping[str, Any]) -> SRDataModule:
     given: Any = OmegaConf.to_container(cfg, resolve=False)
     for key in ("data_dir", "cache_dir", "seed", "degradation"):
         own[key] = given[key]
-    known = {key: value for key, value in (settings or {}).items() if key in own.data}
+    known = {key: value for key, value in settings.items() if key in own.data}
     with open_dict(own):
         own.data = OmegaConf.merge(own.data, known)
     node: Any = OmegaConf.to_container(own, resolve=True)
@@ -46,13 +49,14 @@ def build_sets(scale: int, cfg: DictConfig) -> list[SRDataModule]:
         UserError: none of the sets has one of these keys.
     """
     names = list(dict.fromkeys(cfg.benchmarks))  # each once
-    keys = sorted({str(key) for name in names for key in _composed(name, scale).data})
+    composed = [_composed(name, scale) for name in names]
+    keys = sorted({str(key) for own in composed for key in own.data})
     if names and (unknown := [str(key) for key in cfg.data if key not in keys]):
         raise UserError(
             f"data.{unknown[0]}: none of {', '.join(names)} has this key.{nearest(unknown[0], keys)} "
             f"There are {', '.join(keys)}"
         )
-    return [build_set(name, scale, cfg, cfg.data) for name in names]
+    return [_built(own, cfg, cfg.data) for own in composed]
 
 
 def _composed(name: str, scale: int) -> DictConfig:

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.types import RunMode
+from omegaconf import OmegaConf
 
 from sr.compose.refusals import refuse_meaningless
 from sr.compose.suggestions import ELSEWHERE, no_such_key
@@ -262,3 +265,25 @@ def test_a_key_of_a_stage_is_typed_without_a_plus_and_a_stage_that_there_is_not_
     assert composed(command, *own)["stages"]["mine"]["steps"] == 7
     outcome = command("train.py", "model=rlfn", "stages.thrid.steps=1000")
     assert outcome.code == 1 and "stages.thrid: there is no such key. Did you mean stages.third?" in outcome.err
+
+
+def test_a_command_composes_once(command, tmp_path, monkeypatch):
+    """Hydra itself does twice, to see whether it is a sweep; a config file may still say so."""
+    more, asked = tmp_path / "more", list[RunMode]()
+    more.mkdir()
+    (more / "swept.yaml").write_text("defaults: [measure, _self_]\nhydra: {mode: MULTIRUN}\n")
+    load = ConfigLoaderImpl.load_configuration
+
+    def counted(self, **given):
+        if given.get("from_shell"):  # the command's own, not that of a model that it measures
+            asked.append(given["run_mode"])
+        return load(self, **given)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counted)
+    typed = "model=bicubic", "rounds=0"
+    assert command("measure.py", *typed).code == 0 and asked == [RunMode.RUN]
+    record = OmegaConf.load(tmp_path / "run/.hydra/hydra.yaml").hydra
+    assert record.mode == "RUN" and record.overrides.hydra[-1] == "hydra.mode=RUN"
+    swept = ["--config-dir", str(more), "--config-name", "swept", f"hydra.sweep.dir={tmp_path / 'rows'}"]
+    assert command("measure.py", *swept, *typed).code == 0
+    assert asked[1:] == [RunMode.RUN, RunMode.MULTIRUN] and (tmp_path / "rows/0").is_dir()
