@@ -110,7 +110,7 @@ def known_metrics() -> dict[str, Metric]:
 
 def declared(name: str) -> Metric:
     """How a stored value is shown: as its metric says, or plainly where the file that has it was not named."""
-    own = getattr(sys.modules.get(f"sr.metrics.{name}"), "METRIC", None)  # where most are, without a look at all modules
+    own = getattr(sys.modules.get(f"sr.metrics.{name}"), "METRIC", None)  # where most are
     if isinstance(own, Metric) and own.name == name:
         return own
     return known_metrics().get(name) or Metric(name, _unknown, better=0)

@@ -4,6 +4,7 @@ import csv
 import gc
 import json
 import re
+import shutil
 import weakref
 from collections import Counter
 
@@ -32,9 +33,17 @@ def data(done):
     return json.loads(re.search(r'id="data">(.*?)</script>', html, re.S)[1])
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """Where `runs` are copied from, once they are trained."""
+    return tmp_path_factory.mktemp("kept") / "sweep"
+
+
 @pytest.fixture
-def runs(command, tmp_path):
+def runs(command, kept, tmp_path):
     """Two small runs that differ in their loss."""
+    if kept.exists():
+        return shutil.copytree(kept, tmp_path / "sweep")
     for loss in ("l1", "l2"):
         typed = [
             "model=ecbsr_m4c8",
@@ -47,6 +56,7 @@ def runs(command, tmp_path):
         ]
         done = command("train.py", *typed, folder=f"sweep/{loss}")
         assert done.code == 0, done
+    shutil.copytree(tmp_path / "sweep", kept)
     return tmp_path / "sweep"
 
 
