@@ -40,7 +40,8 @@ def in_turns(
     """Seconds of each way: the median over rounds in which all take their turn.
 
     Args:
-        ways: by name; each is called once before, so that what is made once is not counted.
+        ways: by name; each is called once before, so that what is made once is not counted. One that runs elsewhere
+            returns its seconds.
         rounds: how often each is timed.
         clock: that of the process's CPU time; `time.perf_counter` where others work for a way, a GPU or other
             processes, and the way waits for them.
@@ -51,8 +52,8 @@ def in_turns(
     for _ in range(rounds):
         for name, way in ways.items():
             start = clock()
-            way()
-            seconds[name].append(clock() - start)
+            spent = way()
+            seconds[name].append(spent if isinstance(spent, float) else clock() - start)
     return {name: statistics.median(each) for name, each in seconds.items()}
 
 

@@ -2,12 +2,17 @@
 
 Run it: OMP_NUM_THREADS=1 python benchmarks/loader.py > benchmarks/loader.md
 
+The last columns are a whole loader without and with two workers, by the clock, with nothing else to do.
+
 The alternatives draw image and place for a whole batch at once and copy crops of three bytes a pixel from a memory map:
 without flips, with flips and turns as numpy views, and with those by albumentations.
 """
 
 import argparse
 import tempfile
+import time
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import albumentations
@@ -65,6 +70,18 @@ class Maps:
         return torch.from_numpy(lr), torch.from_numpy(hr)
 
 
+def loading(data: Bundled, workers: int, batches: int) -> Callable[[], None]:
+    """The next batches of a whole loader."""
+    data.num_workers = workers
+    loader = iter(data.train_dataloader())
+
+    def turn() -> None:
+        for _ in islice(loader, batches):
+            pass
+
+    return turn
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -93,11 +110,15 @@ def main() -> None:
                 },
             }
             seconds = in_turns(ways, rounds=typed.rounds)
+            # Five times as many at once: a few lie ready when a turn of the workers begins.
+            whole = {f"{n} workers": loading(data, n, 5 * batches) for n in (0, 2)}
+            seconds |= {name: s / 5 for name, s in in_turns(whole, typed.rounds, time.perf_counter).items()}
             rows.append([f"x{scale}", *(f"{BATCH * batches / s:,.0f}" for s in seconds.values())])
     print(f"# Crops a second: batches of {BATCH}, LR {PATCH}x{PATCH}, the bundled photos\n")
     print(f"{machine()}.\n")
     columns = ["scale", "host, with flips and turns", "device (the processor), with them", "memory map, without"]
-    print(table([*columns, "memory map, by numpy views", "memory map, by albumentations"], rows))
+    columns += ["memory map, by numpy views", "memory map, by albumentations"]
+    print(table([*columns, "loader, no workers (clock)", "loader, two workers (clock)"], rows))
 
 
 if __name__ == "__main__":

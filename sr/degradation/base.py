@@ -160,7 +160,12 @@ class Degradation:
             return self._degraded(hr, parts)
         count = max(1, TOGETHER // math.prod(parts.read[-1].size))
         some = [slice(first, first + count) for first in range(0, len(hr), count)]
-        return torch.cat([self._degraded(hr[own], parts.of(own)) for own in some])
+        threads = torch.get_num_threads()
+        try:
+            torch.set_num_threads(1)  # of so little work most of the time of several would go into waiting
+            return torch.cat([self._degraded(hr[own], parts.of(own)) for own in some])
+        finally:
+            torch.set_num_threads(threads)
 
     def _degraded(self, x: Tensor, parts: Parts) -> Tensor:
         chain = zip(joined(self.steps), parts.read, pairwise(parts.given), parts.within, strict=True)

@@ -63,7 +63,8 @@ class Jpeg(Step):
         luma, chroma = _coded(ycc[:, :1], _halved(ycc[:, 1:]), draws.uniform(self.quality))
         whole = -(-draws.at.whole // 16) * 8  # of the picture's chroma, whose last blocks are followed by nothing
         at = Part(draws.at.start // 2, (chroma.shape[2], chroma.shape[3]), whole)
-        ycc[:, :1], ycc[:, 1:] = luma, _doubled(_doubled(moved(chroma, at, at, "replicate"), 3), 2)
+        ycc[:, :1] = luma
+        ycc[:, 1:] = F.interpolate(moved(chroma, at, at, "replicate"), scale_factor=2, mode="bilinear")
         rgb = _mixed(ycc, TO_RGB)[..., :h, :w]
         return rgb.add_(128.5).floor_().clamp_(0, 255).div_(255)
 
@@ -84,18 +85,6 @@ def _halved(x: Tensor) -> Tensor:
     """Means of 2 x 2 whole numbers, as whole numbers, half up."""
     rows = x[..., ::2, :] + x[..., 1::2, :]
     return (rows[..., ::2] + rows[..., 1::2]).mul_(0.25).add_(0.5).floor_()
-
-
-def _doubled(x: Tensor, dim: int) -> Tensor:
-    """Twice as many along a side, bilinear; exact, of whole numbers."""
-    n, near = x.shape[dim], x * 0.75
-    pair = torch.stack((near, near), dim + 1)
-    before, after = pair.unbind(dim + 1)
-    quarter = x * 0.25
-    for to, shift, end in ((before, 1, 0), (after, -1, n - 1)):
-        to.narrow(dim, max(0, shift), n - 1).add_(quarter.narrow(dim, max(0, -shift), n - 1))
-        to.narrow(dim, end, 1).add_(quarter.narrow(dim, end, 1))
-    return pair.flatten(dim, dim + 1)
 
 
 def tables(quality: Tensor) -> Tensor:

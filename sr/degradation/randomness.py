@@ -61,17 +61,15 @@ class Randomness:
         (_, _, h, w), along = like.shape, functools.partial(torch.arange, dtype=torch.int32, device=like.device)
         start = torch.as_tensor(self.at.start).to(like.device, torch.int32)
         keys = self.words[0, :, 2:].to(like.device, torch.int32)  # the lower 32 bits
-        row = _scrambled((along(2 * h) + 2 * start[0][:, None]) ^ keys[:, :1])  # two words a pixel
+        row = _scrambled((along(3 * h) + 3 * start[0][:, None]) ^ keys[:, :1])  # one for each channel
         column = _scrambled((along(w) + start[1][:, None]) ^ keys[:, 1:])
-        bits = row.view(-1, h, 2, 1).transpose(1, 2) ^ column.view(-1, 1, 1, w)  # (B, 2, h, w)
+        bits = row.view(-1, h, 3, 1).transpose(1, 2) ^ column.view(-1, 1, 1, w)
         bits *= 0x7FEB352D
         bits ^= (bits >> 15) & 0x1FFFF
         bits *= 0x846CA68B - 2**32
-        halves = bits.new_empty(like.shape)
-        high = (bits >> 16) & 0xFFFF
-        torch.bitwise_xor(bits & 0xFFFF, high, out=halves[:, :2])
-        halves[:, 2] = high[:, 0]
-        return _normals(like.device).index_select(0, halves.flatten()).view(halves.shape)
+        bits >>= 16  # what is multiplied last has its best bits above
+        bits += 2**15
+        return _normals(like.device).index_select(0, bits.flatten()).view(bits.shape)
 
 
 def _scrambled(x: Tensor) -> Tensor:
