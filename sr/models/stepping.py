@@ -57,6 +57,9 @@ class Stepper:
         self.optimizers: list[Any] = optimizers if isinstance(optimizers, list) else [optimizers]
         self.schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
         self.callbacks = [c for c in trainer.callbacks if isinstance(c, EachBatch)]  # type: ignore[attr-defined]
+        self.before_batch, self.after_batch = (
+            [c for c in self.callbacks if is_overridden(name, c, EachBatch)] for name in ("before_batch", "after_batch")
+        )
         self.before_step = [
             c
             for c in trainer.callbacks  # type: ignore[attr-defined]
@@ -68,7 +71,6 @@ class Stepper:
         self.waited = 0.0  # seconds for data, since they were last taken note of
         self.rates = [Rates(optimizer) for optimizer in trainer.optimizers]
         self.graphs = self._graphs(graphs)
-        self.changeable = any(is_overridden("before_batch", c, EachBatch) for c in self.callbacks)
 
     def _graphs(self, wanted: bool | str) -> graph.Graphs | None:
         """What takes steps as graphs; None, and a word in the log where one may wonder, where nothing does."""
@@ -171,14 +173,14 @@ class Stepper:
     def _train(self, batches: Sequence[Any]) -> Tensor:
         """One micro-batch, the last one of a step with the step, or all of a step."""
         model = self.model
-        for callback in self.callbacks * len(batches):
+        for callback in self.before_batch * len(batches):
             callback.before_batch(self.trainer, model)
         for rates in self.rates:
             rates.fill()
         if self.graphs is None or len(batches) < self.accumulate:
             found = self._compute(batches)
         else:
-            if self.changeable:
+            if self.before_batch:  # which may change the network
                 self.graphs.check()
             found = self.graphs.take(batches)
         for batch, losses in zip(batches, found, strict=True):
@@ -186,7 +188,7 @@ class Stepper:
             model.batch_losses = losses
             if model.batches_seen % self.accumulate == 0:
                 self._stepped()
-            for callback in self.callbacks:
+            for callback in self.after_batch:
                 callback.after_batch(self.trainer, model, batch)
         return model.batch_losses["loss"]
 

@@ -240,6 +240,7 @@ def test_many_steps_are_taken_without_a_look_at_what_is_computed(train, monkeypa
     take, after = Stepper.take, Stepper._next
     monkeypatch.setattr(Stepper, "_next", loaded)
     monkeypatch.setattr(Stepper, "take", watched)
+    monkeypatch.setattr("sr.models.stepping.SLICE", 60.0)  # many steps at once on a slow machine, too
     monkeypatch.setattr(nan_guard, "_copied", lambda values: ([1.0] * len(values), None))  # as of a GPU: on the host
     # Adam of a processor looks at its count of steps.
     train(*ECBSR, "callbacks=[ema,panels]", "optimizer=sgd", "optimizer.momentum=0", "trainer.gradient_clip_val=0.1",
