@@ -47,7 +47,7 @@ def run_facts(
     if group:
         row = str(choices.get("ablation") or "").rpartition("/")[2] or re.sub(r"_?[0-9a-f]{8}$", "", folder.name)
         name = " ".join(filter(None, [name, row, "" if f"seed{seed}" in row else f"seed{seed}"]))
-    tags = [f"model:{choices['model']}", f"scale:x{scale}", f"recipe:{choices['recipe']}"]
+    tags = [f"model:{choices['model']}", f"scale:x{scale}", f"recipe:{choices.get('recipe')}"]
     return RunFacts(folder=str(folder), name=name, group=group.name if group else None, tags=tags)
 
 

@@ -33,7 +33,7 @@ def construct(node: Mapping[str, Any], source: object, state: Mapping[str, Tenso
     if not all(_plain_value(v) for v in settings.values()) or any(str(k).startswith("_") for k in settings):
         raise UserError(f"checkpoint {source} is refused: its settings are not plain numbers, words and lists")
     try:
-        with _limited(source, state):
+        with limited(source, state):
             return architecture(**settings)
     except UserError:
         raise
@@ -71,7 +71,7 @@ def _held(tensor: Tensor) -> int:
 
 
 @contextmanager
-def _limited(source: object, state: Mapping[str, Tensor] | None) -> Iterator[None]:
+def limited(source: object, state: Mapping[str, Tensor] | None = None) -> Iterator[None]:
     """Stop a constructor that makes far more layers or parameters than there are weights for, before they fill memory.
 
     Some make more than they keep: blocks that are merged, layers that are replaced.
@@ -85,7 +85,8 @@ def _limited(source: object, state: Mapping[str, Tensor] | None) -> Iterator[Non
             made["tensors"] += 1
             made["values"] += parameter.numel()
         if made["tensors"] > tensors or made["values"] > values or made["layers"] > 20 * tensors:
-            raise UserError(f"{source} is refused: its settings ask for a network far larger than the weights in it")
+            known = "any that is published" if state is None else "the weights in it"
+            raise UserError(f"{source} is refused: its settings ask for a network far larger than {known}")
 
     def layer(*_: Any) -> None:
         made["layers"] += 1

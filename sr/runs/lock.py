@@ -75,7 +75,7 @@ def held(folder: Path) -> bool:
 def claim(folder: Path, anew: bool = False) -> None:
     """A new run gets a folder of its own; what another one wrote is never overwritten.
 
-    One that was stopped before its first checkpoint left nothing that could be lost: its folder is free.
+    One that was stopped before its first checkpoint left nothing but its curve, which is kept: its folder is free.
 
     Args:
         folder: of the run.
@@ -84,6 +84,8 @@ def claim(folder: Path, anew: bool = False) -> None:
     Raises:
         UserError: a run with a checkpoint or with results is in it, a finished one, or a metrics.csv of no known run.
     """
+    from sr.scores.score import set_aside  # torch, for which a command that is refused early does not wait
+
     facts, results = recorded(folder), ["results*.csv", "x*/results.csv"]
     unknown = not facts and (folder / "metrics.csv").is_file()
     ended = facts.get("status") == "finished" or any(any(folder.glob(pattern)) for pattern in results)
@@ -97,5 +99,5 @@ def claim(folder: Path, anew: bool = False) -> None:
             f"{folder} holds a run already. Go on with it: {resume_command(folder)}. Or give the new one another "
             "folder: hydra.run.dir=PATH"
         )
-    for name in ("run.json", "metrics.csv"):
-        (folder / name).unlink(missing_ok=True)
+    (folder / "run.json").unlink(missing_ok=True)
+    set_aside(folder, ["metrics"])  # of a run whose checkpoints were moved away, for example

@@ -177,12 +177,12 @@ def write(scores: Sequence[Score], folder: Path, papers: Mapping[Key, Published]
     return means, each
 
 
-def set_aside(folder: Path) -> None:
-    """Rename results that are not the folder's state any more to `results_2.csv`, or the next number that is free."""
+def set_aside(folder: Path, names: Sequence[str] = RESULTS) -> None:
+    """Rename figures that are not the folder's state any more to `results_2.csv`, or the next number that is free."""
     number = 2
-    while any((folder / f"{name}_{number}.csv").exists() for name in RESULTS):
+    while any((folder / f"{name}_{number}.csv").exists() for name in names):
         number += 1
-    for name in RESULTS:
+    for name in names:
         if (folder / f"{name}.csv").is_file():
             (folder / f"{name}.csv").rename(folder / f"{name}_{number}.csv")
             log.info(f"the figures that were in {name}.csv are kept in {name}_{number}.csv")

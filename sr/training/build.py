@@ -1,6 +1,7 @@
 """What a training run is made of, built from its config: architecture, data, loss and optimizer, trainer."""
 
 from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from sr.metrics.metric import get_metrics
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver, Training
 from sr.runs.config import plain
+from sr.runs.construct import limited
 from sr.training.speed import lightnings
 from sr.training.stage_configs import StageConfig, at_scale, scales
 
@@ -46,12 +48,18 @@ def architecture(cfg: DictConfig) -> type[SuperResolver]:
     return found
 
 
-def models(stages: Sequence[StageConfig]) -> list[SuperResolver]:
-    """One per stage; the same object as long as the architecture and its scale stay the same."""
+def models(stages: Sequence[StageConfig], stranger: Path | None = None) -> list[SuperResolver]:
+    """One per stage; the same object as long as the architecture and its scale stay the same.
+
+    Args:
+        stages: of a run.
+        stranger: its folder, where somebody else says what is built: nothing far larger than a published network.
+    """
     built: list[SuperResolver] = []
     for n, stage in enumerate(stages):
         same = n > 0 and plain(stage.cfg.model) == plain(stages[n - 1].cfg.model)
-        built.append(built[-1] if same else checks.built(stage.cfg.model, "model"))
+        with nullcontext() if stranger is None else limited(stranger):
+            built.append(built[-1] if same else checks.built(stage.cfg.model, "model"))
         if wrong := set(scales(stage.cfg)) - set(built[-1].scales):
             served = ", ".join(map(str, built[-1].scales))
             raise UserError(f"scale={stage.cfg.scale}: this model serves scale {served}, not {min(wrong)}")

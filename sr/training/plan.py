@@ -116,8 +116,13 @@ def checked(cfg: DictConfig, job: Job) -> DictConfig:
     return cfg
 
 
-def planned(composed: DictConfig, job: Job) -> Plan:
+def planned(composed: DictConfig, job: Job, stranger: Path | None = None) -> Plan:
     """Everything that a run is made of, built from its checked config; all that can be wrong is told here.
+
+    Args:
+        composed: checked.
+        job: what was typed.
+        stranger: see `build.models`.
 
     Raises:
         UserError: a file, an image, a name or a number is not what the run needs.
@@ -132,7 +137,7 @@ def planned(composed: DictConfig, job: Job) -> Plan:
 
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
-    models = build.models(configs)
+    models = build.models(configs, stranger)
     models[0].learnable()
     data = build.data_sets(configs, typed)
     modules = list(dict.fromkeys(data))

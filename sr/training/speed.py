@@ -9,6 +9,9 @@ from sr.errors import UserError
 from sr.runs.config import plain
 
 MODES = ("default", "max-autotune-no-cudagraphs")  # of torch.compile; the others make graphs of their own
+# Lightning's words for it; with weights of another kind it trains, and ends in the first validation.
+CHOICES = "32-true", "16-mixed", "bf16-mixed"
+PRECISIONS = (*CHOICES, "32", "16", "bf16", "None")
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,11 @@ def speed(trainer: DictConfig) -> Speed:
     """What a config of a trainer says about speed; of one without these keys the defaults.
 
     Raises:
-        UserError: a value that a key does not have.
+        UserError: a value that a key does not have, or a precision in which the weights are no 32-bit numbers.
     """
+    if (precision := str(trainer.get("precision"))) not in PRECISIONS:
+        there = f"{', '.join(CHOICES[:-1])} or {CHOICES[-1]}"
+        raise UserError(f"trainer.precision={precision}: weights are 32-bit numbers here: type {there}")
     graph, compiled, last = (trainer.get(key, getattr(Speed, key)) for key in OURS)
     if isinstance(compiled, bool):
         compiled = "default" if compiled else None

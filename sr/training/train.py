@@ -38,8 +38,10 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
     """
     if int(os.environ.get("LOCAL_RANK", 0)) > 0:
         logging.getLogger().setLevel(logging.WARNING)
+    stranger = None
     if resume is not None:
         run = composed.read(resume)
+        stranger = None if run.own else resume
         cfg = run.changed(job.words, cfg)
         job = replace(job, words=run.words.then(job.words))
     source, resumed = latest(resume) if resume is not None and saved(resume) else (None, None)
@@ -47,7 +49,7 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
         refuse_torn(resumed, job.folder, job.words)
         refuse_other_stream(resumed, cfg, job.folder, job.words)
 
-    plan = planned(checked(cfg, job), job)
+    plan = planned(checked(cfg, job), job, stranger)
     images = same_data.contents(plan.data)
     if resumed is not None:
         same_data.refuse_others(job.folder, images, plan.words)

@@ -232,6 +232,7 @@ def test_the_group_is_the_sweep_around_the_run(tmp_path):
     row = tmp_path / "my_sweep" / "0_bsrn"
     row.mkdir(parents=True)
     assert run_facts(row, "bsrn_x2", choices, "2", None)["group"] is None
+    assert run_facts(row, "bsrn_x2", {"model": "bsrn"}, "2", None)["tags"][-1] == "recipe:None"  # a damaged record
     assert run_facts(row, "bsrn_x2", choices, "2", tmp_path / "other")["group"] == "other"
     (tmp_path / "my_sweep" / "sweep.json").write_text("{}")
     assert run_facts(row, "bsrn_x2", choices, "2", None)["group"] == "my_sweep"

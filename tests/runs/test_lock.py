@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from sr.runs.lock import BusyError, locked
+from sr.runs.lock import BusyError, claim, locked
+from sr.runs.record import record
 from sr.sweeps.row import _ended, surroundings
 
 
@@ -66,3 +67,12 @@ def test_who_is_told_to_end_tells_the_row(tmp_path):
     assert stop.value.code == 128 + signal.SIGTERM and ended.exists()
     assert signal.getsignal(signal.SIGTERM) == former
     assert _ended([sys.executable, "-c", "raise SystemExit(3)"], dict(os.environ)) == 3
+
+
+def test_the_curve_of_a_run_whose_checkpoints_were_moved_away_is_kept(tmp_path):
+    for curve in ("step,val/psnr_y\n500,30\n", "step,val/psnr_y\n700,31\n"):
+        record(tmp_path, "interrupted", steps=900)
+        (tmp_path / "metrics.csv").write_text(curve)
+        claim(tmp_path)
+        assert not (tmp_path / "metrics.csv").exists() and not (tmp_path / "run.json").exists()
+    assert [file.read_text()[16:19] for file in sorted(tmp_path.glob("metrics_?.csv"))] == ["500", "700"]

@@ -193,6 +193,12 @@ def test_a_run_of_somebody_else_goes_on_where_it_names_what_computes(command, tm
     assert done.code == 0 and "resuming at step 2 of 3" in done.out, done
 
 
+def test_a_run_of_somebody_else_builds_no_network_without_end(begun, command, tmp_path):
+    endless = {"_target_": "sr.models.ecbsr.ECBSR", "scale": 2, "num_blocks": 100_000, "channels": 8}
+    done = command("train.py", f"resume={changed(begun, tmp_path / 'theirs', model=endless)}")
+    assert done.code == 1 and "theirs is refused: its settings ask for a network far larger" in done.err, done
+
+
 def test_a_trusted_module_may_stand_in_a_run_of_somebody_else(begun, tmp_path):
     theirs = changed(begun, tmp_path / "trusted", callbacks__x={"_target_": "mine.Callback"})
     trust(["mine"])

@@ -106,6 +106,7 @@ def test_an_exploding_run_stops_with_the_batch_that_did_it(command, div2k):
 @pytest.mark.parametrize(
     "typed, told",
     [
+        ("trainer.precision=16-true", "trainer.precision=16-true: weights are 32-bit numbers here: type 32-true"),
         ("trainer.graph=maybe", "trainer.graph=maybe: type true, false or auto"),
         ("trainer.compile=fast", "trainer.compile=fast: type default, max-autotune-no-cudagraphs or false"),
         ("trainer.channels_last=3", "trainer.channels_last=3: type true or false"),
