@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
+from torch import Tensor
 
 from sr.compose.keys import refuse_out_of_range
 from sr.compose.words import Words
@@ -18,6 +19,7 @@ from sr.training.plan import Stage
 from sr.training.stage_configs import refuse_malformed, stage_configs
 
 Content = Mapping[str, Any]
+MOST = 2**40  # steps, and batches: more than anybody trains
 
 
 def refuse_torn(resumed: Content, folder: Path, words: Words) -> None:
@@ -34,6 +36,13 @@ def refuse_torn(resumed: Content, folder: Path, words: Words) -> None:
     for key in states:
         if not all(isinstance(state, dict) for state in resumed[key]):
             raise of_another_program(folder, words, key)
+    for key, count in (("global_step", resumed["global_step"]), ("batches_seen", resumed["sr"].get("batches_seen", 0))):
+        if not 0 <= count <= MOST:
+            raise of_another_program(folder, words, f"{key} {count}")
+    listed = [groups for s in resumed["optimizer_states"] if isinstance(groups := s.get("param_groups"), list)]
+    rates = [group["lr"] for groups in listed for group in groups if isinstance(group, dict) and "lr" in group]
+    if not all(isinstance(rate, float | int | Tensor) for rate in rates):
+        raise of_another_program(folder, words, "lr")
 
 
 def refuse_other_stream(resumed: Content, cfg: DictConfig, folder: Path, words: Words) -> None:

@@ -118,6 +118,9 @@ DAMAGE = {
     "a callback": lambda c: c.update(callbacks={name: [1] for name in c["callbacks"]}),
     "no version": lambda c: c.pop("pytorch-lightning_version"),
     "a stage": lambda c: c["sr"].update(stage={"number": "x"}),
+    "a step before the first": lambda c: c.update(global_step=-5),
+    "batches without end": lambda c: c["sr"].update(batches_seen=10**25),
+    "a rate that is no number": lambda c: c["optimizer_states"][0]["param_groups"][0].update(lr="x"),
     "no schedule": lambda c: c.update(lr_schedulers=7),
 }
 
