@@ -39,8 +39,8 @@ def speed(trainer: DictConfig) -> Speed:
         UserError: a value that a key does not have, or a precision in which the weights are no 32-bit numbers.
     """
     if (precision := str(trainer.get("precision"))) not in PRECISIONS:
-        there = f"{', '.join(CHOICES[:-1])} or {CHOICES[-1]}"
-        raise UserError(f"trainer.precision={precision}: weights are 32-bit numbers here: type {there}")
+        choices = f"{', '.join(CHOICES[:-1])} or {CHOICES[-1]}"
+        raise UserError(f"trainer.precision={precision}: weights are 32-bit numbers here: type {choices}")
     graph, compiled, last = (trainer.get(key, getattr(Speed, key)) for key in OURS)
     if isinstance(compiled, bool):
         compiled = "default" if compiled else None
