@@ -47,6 +47,7 @@ class SuperResolver(TrainingLoops):
     protocols: ClassVar[tuple[str, ...]] = ("y", "rgb")  # under which the papers measure this kind of network
     min_patch: ClassVar[int] = 8  # smallest sensible training patch, LR pixels
     min_size: ClassVar[int] = 1  # smallest LR side that `network` survives; `forward` pads below it
+    clips: ClassVar[bool] = False  # whether `network` takes and returns clips, (B, T, colors, h, w)
 
     def __init__(self, scale: int | Sequence[int], colors: int = 3) -> None:
         super().__init__()
@@ -89,16 +90,21 @@ class SuperResolver(TrainingLoops):
         """Super-resolve.
 
         Args:
-            lr: (B, 3, h, w) RGB in [0, 1], any h and w.
+            lr: (B, 3, h, w) RGB in [0, 1], any h and w, or a clip of T >= 1 frames, (B, T, 3, h, w); a network on images
+                takes it frame by frame, one on clips an image as a clip of one frame.
             scale: needed only by a model that serves several scales.
 
         Returns:
-            (B, 3, s*h, s*w) RGB, not clamped.
+            (B, 3, s*h, s*w) RGB, not clamped, or (B, T, 3, s*h, s*w).
 
         Raises:
             UserError: see `scale_of`.
         """
         s = self.scale_of(scale)
+        if lr.ndim == 5 and not self.clips:
+            return self(lr.flatten(0, 1), s).unflatten(0, lr.shape[:2])  # type: ignore[no-any-return]
+        if lr.ndim == 4 and self.clips:
+            return self(lr[:, None], s)[:, 0]  # type: ignore[no-any-return]
         if self.colors == 3:
             return self._padded(lr, s)
         ycbcr = rgb_to_ycbcr(lr)
@@ -111,10 +117,10 @@ class SuperResolver(TrainingLoops):
         h, w = x.shape[-2:]
         pad_h, pad_w = max(0, self.min_size - h), max(0, self.min_size - w)
         if pad_h or pad_w:
-            x = F.pad(x, (0, pad_w, 0, pad_h), mode="replicate")
+            x = F.pad(x, (0, pad_w, 0, pad_h) + (0, 0) * (x.ndim - 4), mode="replicate")
         if self.reads is None:
             return self.network(x, scale)[..., : h * scale, : w * scale]
-        gain, shift, channels = self.reads.gain, self.reads.shift, [1] if self.reads.bgr else []
+        gain, shift, channels = self.reads.gain, self.reads.shift, [-3] if self.reads.bgr else []
         sr = self.network(gain * x.flip(channels) + shift, scale)[..., : h * scale, : w * scale]
         return (sr.flip(channels) - shift) / gain
 

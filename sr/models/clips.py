@@ -1,0 +1,111 @@
+"""The contract of networks on clips."""
+
+import tempfile
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from sr.errors import UserError
+from sr.models.base import SuperResolver
+
+Frames = Sequence[Tensor]  # each (B, 3, h, w)
+
+
+class FeatureFile(MutableMapping[int, Tensor]):
+    """Tensors of one shape in a temporary file, by number; they come back on the processor.
+
+    The file has no name, goes with the object, and lies where `TMPDIR` says.
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  (closed by __exit__)
+        self._at: dict[int, int] = {}
+        self._like = torch.empty(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __setitem__(self, number: int, value: Tensor) -> None:
+        kept = value.detach().cpu().contiguous()
+        self._at.setdefault(number, len(self._at) * kept.nbytes)
+        self._like = torch.empty(kept.shape, dtype=kept.dtype)
+        self._file.seek(self._at[number])
+        self._file.write(kept.view(torch.uint8).numpy().data)
+
+    def __getitem__(self, number: int) -> Tensor:
+        self._file.seek(self._at[number])
+        found = torch.empty_like(self._like)
+        self._file.readinto(found.view(torch.uint8).numpy().data)  # type: ignore[attr-defined]
+        return found
+
+    def __delitem__(self, number: int) -> None:
+        del self._at[number]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._at)
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+
+class ClipResolver(SuperResolver):
+    """A network that makes each frame of a clip from several: `network` takes and returns clips.
+
+    Args:
+        scale: enlargement factor.
+        checkpointing: trade time for memory in training: what blocks computed is computed again on the way back.
+    """
+
+    clips: ClassVar[bool] = True
+    protocols: ClassVar[tuple[str, ...]] = ("video_y", "video_rgb")
+    supported_scales: ClassVar[tuple[int, ...]] = (4,)
+
+    def __init__(self, scale: int = 4, checkpointing: bool = False) -> None:
+        super().__init__(scale)
+        self.checkpointing = checkpointing
+
+    def network(self, x: Tensor, scale: int) -> Tensor:
+        """The paper's network: (B, T, 3, h, w) in [0, 1] -> (B, T, 3, scale*h, scale*w)."""
+        raise NotImplementedError(f"{type(self).__name__} must implement network(x, scale)")
+
+    def stream(self, clip: Frames) -> Iterator[Tensor]:
+        """The frames of `forward`, one after the other, in memory that does not grow with the clip's length."""
+        raise NotImplementedError(f"{type(self).__name__} must implement stream(clip)")
+
+    def run(self, part: Callable[..., Tensor], *inputs: Any) -> Tensor:
+        """``part(*inputs)``, in training as `checkpointing` says."""
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(part, *inputs, use_reentrant=False)  # type: ignore[no-any-return]
+        return part(*inputs)
+
+
+def window(number: int, length: int, frames: int, edges: str = "reflection_circle") -> list[int]:
+    """The `frames` frames around one of a clip, and which stand for those before its first and after its last.
+
+    Five around the first: `replicate` 0 0 0 1 2, `reflection` 2 1 0 1 2, `reflection_circle` 4 3 0 1 2 (EDVR), `circle`
+    3 4 0 1 2. Where a clip is too short for its rule, its frames go to and fro.
+
+    Raises:
+        UserError: another rule.
+    """
+    first, last = number - frames // 2, length - 1
+    found = []
+    for n in range(first, first + frames):
+        stand_ins = {
+            "replicate": (0, last),
+            "reflection": (-n, 2 * last - n),
+            "reflection_circle": (first + frames - 1 - n, first - (n - last)),
+            "circle": (n + frames, n - frames),
+        }
+        if edges not in stand_ins:
+            raise UserError(f"edges={edges}: there are {', '.join(stand_ins)}")
+        n = stand_ins[edges][0] if n < 0 else stand_ins[edges][1] if n > last else n
+        around = n % max(1, 2 * last)
+        found.append(n if 0 <= n <= last else min(around, 2 * last - around))
+    return found
