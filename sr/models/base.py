@@ -90,8 +90,8 @@ class SuperResolver(TrainingLoops):
         """Super-resolve.
 
         Args:
-            lr: (B, 3, h, w) RGB in [0, 1], any h and w, or a clip of T >= 1 frames, (B, T, 3, h, w); a network on images
-                takes it frame by frame, one on clips an image as a clip of one frame.
+            lr: (B, 3, h, w) RGB in [0, 1], any h and w, or clips of T >= 1 frames, (B, T, 3, h, w). A network on images
+                takes those frame by frame, one on clips takes an image as a clip of one frame.
             scale: needed only by a model that serves several scales.
 
         Returns:
@@ -102,9 +102,9 @@ class SuperResolver(TrainingLoops):
         """
         s = self.scale_of(scale)
         if lr.ndim == 5 and not self.clips:
-            return self(lr.flatten(0, 1), s).unflatten(0, lr.shape[:2])  # type: ignore[no-any-return]
+            return self(lr.flatten(0, 1), s).unflatten(0, lr.shape[:2])
         if lr.ndim == 4 and self.clips:
-            return self(lr[:, None], s)[:, 0]  # type: ignore[no-any-return]
+            return self(lr[:, None], s)[:, 0]
         if self.colors == 3:
             return self._padded(lr, s)
         ycbcr = rgb_to_ycbcr(lr)

@@ -41,7 +41,7 @@ class FeatureFile(MutableMapping[int, Tensor]):
     def __getitem__(self, number: int) -> Tensor:
         self._file.seek(self._at[number])
         found = torch.empty_like(self._like)
-        self._file.readinto(found.view(torch.uint8).numpy().data)  # type: ignore[attr-defined]
+        self._file.readinto(found.view(torch.uint8).numpy().data)
         return found
 
     def __delitem__(self, number: int) -> None:
@@ -81,7 +81,7 @@ class ClipResolver(SuperResolver):
     def run(self, part: Callable[..., Tensor], *inputs: Any) -> Tensor:
         """``part(*inputs)``, in training as `checkpointing` says."""
         if self.checkpointing and torch.is_grad_enabled():
-            return checkpoint(part, *inputs, use_reentrant=False)  # type: ignore[no-any-return]
+            return checkpoint(part, *inputs, use_reentrant=False)
         return part(*inputs)
 
 

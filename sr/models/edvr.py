@@ -1,6 +1,7 @@
 """EDVR: frames aligned by deformable convolutions, then fused by attention."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ class PCD(nn.Module):
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
         coarsest = LEVELS - 1
-        pair, one = (lambda: conv3x3(2 * channels, channels)), (lambda: conv3x3(channels, channels))
+        pair, one = partial(conv3x3, 2 * channels, channels), partial(conv3x3, channels, channels)
         self.compare = nn.ModuleList(pair() for _ in range(LEVELS))
         self.refine = nn.ModuleList(one() if level == coarsest else pair() for level in range(LEVELS))
         self.settle = nn.ModuleList(one() for _ in range(coarsest))

@@ -1,5 +1,7 @@
 """SPyNet: optical flow by a pyramid of small networks."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -56,6 +58,6 @@ class SPyNet(nn.Module):
 
 def _refinement() -> nn.Sequential:
     layers: list[nn.Module] = []
-    for n, (before, after) in enumerate(zip(CHANNELS[:-1], CHANNELS[1:], strict=True)):
+    for n, (before, after) in enumerate(pairwise(CHANNELS)):
         layers += [nn.Conv2d(before, after, 7, padding=3)] + ([nn.ReLU()] if n < len(CHANNELS) - 2 else [])
     return nn.Sequential(*layers)
