@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
 
 from sr.imaging.color import to_array
 from sr.imaging.files import write_image
@@ -36,8 +37,8 @@ class Panels(L.Callback):
     ) -> None:
         if trainer.sanity_checking or len(self._rows) >= self.images:
             return
-        enlarged = imresize(batch.lr, batch.scale)
-        lr, bicubic, sr, hr = (to_array(x[:1]) for x in (batch.lr, enlarged, outputs, batch.hr))
+        small, output, true = (_middle_frame(x) for x in (batch.lr, outputs, batch.hr))
+        lr, bicubic, sr, hr = map(to_array, (small, imresize(small, batch.scale), output, true))
         cells = panel_cells(lr, [("bicubic", bicubic), ("SR", sr)], hr, batch.scale, self.size)
         self._rows.append((batch.name[0], cells))
 
@@ -51,3 +52,8 @@ class Panels(L.Callback):
         for logger in trainer.loggers:
             if hasattr(logger, "log_pictures"):  # (key, pictures (H, W, 3) uint8, captions, optimizer steps done)
                 logger.log_pictures("val/panels", pictures, [name for name, _ in self._rows], step)
+
+
+def _middle_frame(images: Tensor) -> Tensor:
+    """(1, 3, H, W): the first image, or of the first clip the frame in the middle."""
+    return images[:1] if images.ndim == 4 else images[:1, images.shape[1] // 2]

@@ -67,6 +67,8 @@ class TrainSchema(Common):
     steps: int = key(300_000, least=1, unit="optimizer steps", stage=True, resume=True, budget="steps", timing=False)
     # where set, the LR patch is this over the scale
     hr_patch_size: int | None = key(least=1, unit="HR pixels", stage=True, budget="size")
+    # of a training sample, where the data are clips
+    frames: int = key(7, least=1, unit="frames", stage=True)
     accumulate: int = key(1, least=1, unit="micro-batches per optimizer step")  # batch_size is divided by it
     # at most, between two of Lightning's; null: as many as half a second holds, for the same weights with less waiting
     steps_at_once: int | None = key(least=1, unit="optimizer steps", result=False, named=False)

@@ -14,7 +14,7 @@ from sr.philox import below, philox, words
 
 STREAM = 2  # raise it when the same seed draws other samples: older runs cannot go on then
 BLOCK = 4096  # samples that are drawn at once
-PLACE, OWN, ORDER, STEP = range(4)  # which numbers of a counter: no two uses share any
+PLACE, OWN, ORDER, STEP, TIME = range(5)  # which numbers of a counter: no two uses share any
 
 
 class Draw(NamedTuple):
@@ -85,3 +85,53 @@ def step_choice(seed: int, step: int, choices: int) -> int:
 
 def _counter(numbers: np.ndarray, use: int, within: np.ndarray | int = 0) -> tuple[np.ndarray | int, ...]:
     return (*words(numbers), within, use)
+
+
+class ClipDraws(Draws):
+    """The samples of clips: of each, beside the place that all of its frames share, where it begins and how it runs.
+
+    Args:
+        grids: (h, w) of each clip's frames, LR pixels.
+        patch: side of a crop, LR pixels.
+        seed: the run's.
+        dihedral: whether to draw from the eight flips and quarter turns.
+        lengths: frames of each clip.
+        frames: of a sample.
+        intervals: from a frame of a sample to the next, ascending; the first fits every clip.
+        reverse: half of the samples run backward.
+    """
+
+    def __init__(
+        self,
+        grids: Sequence[tuple[int, int]],
+        patch: int,
+        seed: int,
+        dihedral: bool,
+        lengths: Sequence[int],
+        frames: int,
+        intervals: Sequence[int] = (1,),
+        reverse: bool = False,
+    ) -> None:
+        super().__init__(grids, patch, seed, dihedral)
+        self.lengths, self.reverse = np.array(lengths, np.int64), reverse
+        self.spans = (frames - 1) * np.array(intervals, np.int64)  # from the first frame to the last
+        self.intervals = np.array(intervals, np.int64)
+        self._timed: tuple[int, list[list[int]]] = (-1, [])
+
+    def time_table(self, first: int, count: int) -> np.ndarray:
+        """(2, count) int64: first frame and step to the next, of samples `first` to `first + count - 1`."""
+        length = self.lengths[self.table(first, count)[0]]
+        samples = np.arange(first, first + count, dtype=np.int64)
+        starts, choices, directions, _ = philox(_counter(samples, TIME), words(self.seed))
+        chosen = below(choices, (self.spans[None] < length[:, None]).sum(1))
+        span, step = self.spans[chosen], self.intervals[chosen]
+        begin = below(starts, length - span)
+        backward = below(directions, 2 if self.reverse else 1) == 1
+        return np.stack([np.where(backward, begin + span, begin), np.where(backward, -step, step)])
+
+    def times(self, sample: int) -> list[int]:
+        """The first frame of a sample, and the step to the next."""
+        block, row = divmod(sample, BLOCK)
+        if self._timed[0] != block:
+            self._timed = block, self.time_table(block * BLOCK, BLOCK).T.tolist()
+        return self._timed[1][row]

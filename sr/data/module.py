@@ -99,6 +99,7 @@ class SRDataModule(Loaders):
         self._sets: dict[tuple[str, int], Pairs] = {}  # by part and scale
 
     parts: ClassVar[tuple[str, ...]] = ("train", "val", "test")  # that the set offers
+    protocols: ClassVar[tuple[str, ...]] = ()  # under which papers measure on it; none: as they measure a model's kind
 
     # ---- what a subclass says -----------------------------------------------------------------------------
 
@@ -175,7 +176,7 @@ class SRDataModule(Loaders):
     def make_set(self, part: str) -> Pairs:
         """Open one part: "train" and "val" are decoded into the cache, "test" when it is verified."""
         pairs = {"train": self.train_pairs, "val": self.val_pairs, "test": self.test_pairs}[part]()
-        pairs = pairs[: self.val_images] if part == "val" else pairs
+        pairs = self.first(pairs, self.val_images) if part == "val" else pairs
         if not pairs:
             raise UserError(f"{self.name} has no images to {'train' if part == 'train' else 'measure'} on")
         return PairSet(
@@ -188,6 +189,14 @@ class SRDataModule(Loaders):
             fixed=part != "train",
             check_pairs=self.check_pairs,
         )
+
+    def first(self, pairs: list[ImagePair], count: int | None) -> list[ImagePair]:
+        """The first `count` of them; None for all."""
+        return pairs[:count]
+
+    def runs(self, part: str) -> list[range]:
+        """Which of the pairs of "train", "val" or "test" make a clip; an image is a clip of one frame."""
+        return [range(i, i + 1) for i in range(len(self.pairs(part)))]
 
     def pairs(self, part: str) -> Pairs:
         """The opened pairs of "train", "val" or "test"."""

@@ -1,6 +1,7 @@
 """Geometric self-ensemble, the "+" of EDSR+ and its successors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -23,12 +24,23 @@ def self_ensemble(fn: Callable[[Tensor], Tensor], lr: Tensor) -> Tensor:
 
     Source: B. Lim et al., "Enhanced Deep Residual Networks for Single Image Super-Resolution", CVPRW 2017, section 3.4.
     """
+    return averaged(fn(turned(lr)) for turned in VIEWS)
+
+
+def averaged(outputs: Iterable[Tensor]) -> Tensor:
+    """The mean of what was made of each of VIEWS, turned back."""
     total: Tensor | None = None
-    for flip in (False, True):
-        for turns in range(4):
-            view = torch.rot90(lr.flip(-1) if flip else lr, turns, (-2, -1))
-            out = torch.rot90(fn(view), -turns, (-2, -1))
-            upright = widened(out.flip(-1) if flip else out)
-            total = upright if total is None else total + upright
+    for (flip, turns), out in zip(TURNS, outputs, strict=True):
+        out = torch.rot90(out, -turns, (-2, -1))
+        upright = widened(out.flip(-1) if flip else out)
+        total = upright if total is None else total + upright
     assert total is not None
     return (total / 8).to(out.dtype)
+
+
+def _view(images: Tensor, flip: bool, turns: int) -> Tensor:
+    return torch.rot90(images.flip(-1) if flip else images, turns, (-2, -1))
+
+
+TURNS = [(flip, turns) for flip in (False, True) for turns in range(4)]
+VIEWS = [partial(_view, flip=flip, turns=turns) for flip, turns in TURNS]  # the eight flips and quarter turns

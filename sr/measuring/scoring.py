@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import islice
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from sr.compose.image_sets import refuse_same_names
@@ -16,9 +16,9 @@ from sr.data.batch import Batch
 from sr.data.module import SRDataModule
 from sr.errors import UserError, printable, reason
 from sr.imaging.color import to_array
-from sr.imaging.ensemble import self_ensemble
 from sr.imaging.files import write_image
 from sr.imaging.panel import disagreement, draw_panel, panel_cells, pick_crop
+from sr.measuring.frames import Frames, ensembled, middle_of
 from sr.metrics.metric import Metric
 from sr.metrics.protocol import DEFAULT, Protocol
 from sr.metrics.protocols import get_protocol
@@ -98,39 +98,45 @@ def score_set(
     pictured = DATA if DATA in groups else next(iter(groups))  # the others know no colour
     scores: list[Score] = []
     samples: list[Sample] = []
-    loader = data.test_dataloader()
-    name = data.test_name
+    frames, name = data.whole("test"), data.test_name
+    runs, left = list[range](), len(frames) if images is None else images
+    for run in data.runs("test"):
+        runs.append(run[:left])
+        left -= len(runs[-1])
     if middle is not None and any(max(grid) * data.scale > middle for grid in data.pairs("test").grids[:images]):
         name += f" middle {middle}"
-    bar = {"desc": printable(f"{label} on {name}"), "unit": "image", "total": images or len(loader), "leave": False}
-    for batch in tqdm(islice(loader, images), dynamic_ncols=True, disable=None, **bar):
-        batch = data.to_float(batch if middle is None else _middle(batch, middle), device, measuring=True)
-        for source, group in groups.items():
-            own = source != DATA
-            lr = group[0].lr(batch.hr, batch.scale, grey=batch.grey[0]).to(device) if own else batch.lr
-            once = partial(model, scale=batch.scale)
-            with full_precision(lr.device):
-                output = self_ensemble(once, lr) if ensemble else once(lr)
-            for protocol in group:
-                values = protocol.compare(output, batch.hr, batch.scale, batch.grey, metrics)
-                found = scores_of(label, name, batch.scale, protocol.name, values, 1, batch.name[0])
-                scores += found
-                if source == pictured and protocol is group[0] and len(samples) < keep:
-                    pictures = to_array(lr), to_array(output), to_array(batch.hr)
-                    samples.append(Sample(batch.name[0], *pictures, found[0].text if found else ""))
+
+    @lru_cache(maxsize=2)  # a network on clips asks for a frame and its neighbour
+    def loaded(number: int) -> Batch:
+        batch = frames[number]
+        return data.to_float(batch if middle is None else middle_of(batch, middle), device, measuring=True)
+
+    def given(number: int, own: Protocol | None) -> Tensor:
+        batch = loaded(number)
+        return batch.lr if own is None else own.lr(batch.hr, batch.scale, grey=batch.grey[0]).to(device)
+
+    bar = {"desc": printable(f"{label} on {name}"), "unit": "image", "total": sum(map(len, runs)), "leave": False}
+    with tqdm(dynamic_ncols=True, disable=None, **bar) as progress:
+        for run, (source, group) in ((run, each) for run in runs for each in groups.items()):
+            lr = Frames(run, partial(given, own=group[0] if source != DATA else None))
+            outputs = model.stream(lr, data.scale) if not ensemble else ensembled(model, lr, data.scale)
+            for n, number in enumerate(run):
+                with full_precision(device):
+                    output = next(outputs)
+                batch = loaded(number)
+                for protocol in group:
+                    values = protocol.compare(output, batch.hr, batch.scale, batch.grey, metrics)
+                    clip = batch.name[0].rpartition("/")[0] if len(run) > 1 else ""
+                    found = scores_of(label, name, batch.scale, protocol.name, values, 1, batch.name[0], clip)
+                    scores += found
+                    if source == pictured and protocol is group[0] and len(samples) < keep and n == len(run) // 2:
+                        pictures = to_array(lr[n]), to_array(output), to_array(batch.hr)
+                        samples.append(Sample(batch.name[0], *pictures, found[0].text if found else ""))
+                progress.update(source == pictured)
     if not scores:
         told = ", ".join(protocol.name for protocol in protocols)
         raise UserError(f"{data.test_name}: there is no image to measure, or no metric for protocol {told}")
     return scores, samples
-
-
-def _middle(batch: Batch, side: int) -> Batch:
-    """The middle of an image, at most `side` HR pixels a side."""
-    scale, (h, w), most = batch.scale, batch.lr.shape[-2:], side // batch.scale
-    top, left = max(0, h - most) // 2, max(0, w - most) // 2
-    lr = batch.lr[..., top : top + most, left : left + most]
-    top, left, most = top * scale, left * scale, most * scale
-    return batch._replace(lr=lr, hr=batch.hr[..., top : top + most, left : left + most])
 
 
 def score_all(
@@ -206,7 +212,7 @@ def _papers(entry: Entry, means: Sequence[Score], data: SRDataModule) -> dict[Ke
 def papers_protocols(entry: Entry, data: SRDataModule) -> list[str]:
     """Under which a model is measured on a set where none are asked for: its kind's, then those of its figures."""
     known = published_protocols(entry.paper, data.scale, data.test_name) if comparable(data) else []
-    return list(dict.fromkeys([*entry.model.protocols, *known]))
+    return list(dict.fromkeys([*(data.protocols or entry.model.protocols), *known]))
 
 
 def chosen_protocols(

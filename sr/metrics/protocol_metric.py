@@ -52,13 +52,19 @@ class ProtocolMetric(torchmetrics.Metric):
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, sr: Tensor, hr: Tensor, scale: int, grey: bool | Sequence[bool] = False) -> None:
-        """Add a batch; arguments as `Protocol.compare`."""
+        """Add a batch; arguments as `Protocol.compare`, or clips (B, T, 3, H, W), of which each counts as one image."""
+        shape = sr.shape[:-3]
+        if sr.ndim == 5:
+            flags = [grey] * len(sr) if isinstance(grey, bool) else grey
+            sr, hr, grey = sr.flatten(0, 1), hr.flatten(0, 1), [flag for flag in flags for _ in range(shape[1])]
         found = self.protocol.compare(sr, hr, scale, grey, self.metrics)
         values = torch.stack(list(found.values())).to(self.sums)  # (metrics, B)
+        if len(shape) == 2:
+            values = _of_clips(values.unflatten(1, shape))
         self.sums += values.where(values.isfinite(), values.new_zeros(())).sum(1)
         self.finite += values.isfinite().sum(1)
         self.infinite += values.isposinf().sum(1)
-        self.count += len(sr)
+        self.count += shape[0]
 
     def compute(self) -> dict[str, float]:
         """Means over the images of all processes, by the names of the metrics that have one (see `Metric.mean`)."""
@@ -72,3 +78,10 @@ class ProtocolMetric(torchmetrics.Metric):
             if remark := metric.remark(images - finite, images):
                 self.remarks.append(remark)
         return means
+
+
+def _of_clips(values: Tensor) -> Tensor:
+    """(metrics, B, T) -> (metrics, B): means over finite frames; where none is, what the first has."""
+    finite = values.isfinite()
+    means = values.where(finite, values.new_zeros(())).sum(2) / finite.sum(2)
+    return means.where(finite.any(2), values[..., 0])

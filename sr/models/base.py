@@ -1,7 +1,7 @@
 """The contract of every architecture: images in and out, scales, colours, padding, and the form to deploy."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -128,9 +128,20 @@ class SuperResolver(TrainingLoops):
         """(B, 3, H, W) RGB -> (B, colors, H, W): what the network sees and the paper's loss compares."""
         return rgb_to_y(image) if self.colors == 1 else image
 
+    def stream(self, clip: Sequence[Tensor], scale: int | None = None) -> Iterator[Tensor]:
+        """The frames of `forward`, one after the other, in memory that does not grow with the clip's length.
+
+        Args:
+            clip: frames, each (B, 3, h, w); a frame may be asked for several times.
+            scale: see `forward`.
+        """
+        for frame in clip:
+            yield self(frame, scale)
+
     def training_images(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
-        lr = self.own_colors(batch.lr)
-        return self._padded(lr, batch.scale), self.own_colors(batch.hr), lr
+        lr, hr = (image.flatten(0, -4) for image in (batch.lr, batch.hr))  # of clips each frame by itself
+        lr = self.own_colors(lr)
+        return self._padded(lr, batch.scale), self.own_colors(hr), lr
 
     def merged(self) -> Self:
         """The form to deploy: a copy in eval mode in which every block with a `merge()` is replaced by it."""

@@ -74,8 +74,8 @@ class BasicVSR(ClipResolver):
         return torch.stack(list(self._propagate(x.unbind(1), *flows, {})), 1)
 
     @torch.no_grad()
-    def stream(self, clip: Frames) -> Iterator[Tensor]:
-        """See `ClipResolver.stream`: what the backward direction hands on waits in a file."""
+    def stream(self, clip: Frames, scale: int | None = None) -> Iterator[Tensor]:
+        """See `SuperResolver.stream`: what the backward direction hands on waits in a file."""
 
         def flow(n: int, other: int) -> Tensor:
             return self._flows(clip[n][:, None], clip[other][:, None])[:, 0]

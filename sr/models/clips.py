@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from sr.errors import UserError
 from sr.models.base import SuperResolver
 
-Frames = Sequence[Tensor]  # each (B, 3, h, w)
+Frames = Sequence[Tensor]  # each (B, 3, h, w), perhaps decoded when it is asked for
 
 
 class FeatureFile(MutableMapping[int, Tensor]):
@@ -65,6 +65,7 @@ class ClipResolver(SuperResolver):
     clips: ClassVar[bool] = True
     protocols: ClassVar[tuple[str, ...]] = ("video_y", "video_rgb")
     supported_scales: ClassVar[tuple[int, ...]] = (4,)
+    min_patch: ClassVar[int] = 16
 
     def __init__(self, scale: int = 4, checkpointing: bool = False) -> None:
         super().__init__(scale)
@@ -74,9 +75,10 @@ class ClipResolver(SuperResolver):
         """The paper's network: (B, T, 3, h, w) in [0, 1] -> (B, T, 3, scale*h, scale*w)."""
         raise NotImplementedError(f"{type(self).__name__} must implement network(x, scale)")
 
-    def stream(self, clip: Frames) -> Iterator[Tensor]:
-        """The frames of `forward`, one after the other, in memory that does not grow with the clip's length."""
-        raise NotImplementedError(f"{type(self).__name__} must implement stream(clip)")
+    def training_images(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Of all frames of all clips, (B * T, 3, H, W) each."""
+        sr, hr, lr = (image.flatten(0, 1) for image in (self._padded(batch.lr, batch.scale), batch.hr, batch.lr))
+        return sr, hr, lr
 
     def run(self, part: Callable[..., Tensor], *inputs: Any) -> Tensor:
         """``part(*inputs)``, in training as `checkpointing` says."""

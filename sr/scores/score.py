@@ -4,6 +4,7 @@ import csv
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,13 @@ from sr.scores.text import Values, aligned, from_csv, legend, shown, write_csv
 
 log = logging.getLogger(__name__)
 Key = tuple[str, str, int, str]
-RESULTS = ("results", "results_per_image")  # .csv
+RESULTS = ("results", "results_per_image", "results_per_clip")  # .csv
 KEY = ("model", "dataset", "scale", "protocol")
 
 
 @dataclass(frozen=True)
 class Score:
-    """One number: the mean over `images` images, or that of one image where `image` is set.
+    """One number: the mean over `images` images, or that of one image where `image` is set, perhaps a frame of `clip`.
 
     Of a mean `left_out` says over how many images it is not, as their value is infinite or no number: of PSNR those
     that came out identical to HR. `apart_from` is the set of which `dataset` is told apart by a number: one of the same
@@ -38,6 +39,7 @@ class Score:
     image: str = ""
     left_out: int = 0
     apart_from: str = ""
+    clip: str = ""
 
     @property
     def remark(self) -> str:
@@ -54,28 +56,45 @@ class Score:
 
 
 def scores_of(
-    model: str, dataset: str, scale: int, protocol: str, values: Mapping[str, Any], images: int, image: str = ""
-) -> list[Score]:
+    model: str, dataset: str, scale: int, protocol: str, values: Mapping[str, Any], images: int, image: str = "",
+    clip: str = "",
+) -> list[Score]:  # fmt: skip
     """One score for each metric."""
-    return [Score(model, dataset, scale, protocol, m, float(value), images, image) for m, value in values.items()]
+    own = partial(Score, model, dataset, scale, protocol, images=images, image=image, clip=clip)
+    return [own(metric, float(value)) for metric, value in values.items()]
 
 
 def averages(scores: Iterable[Score]) -> list[Score]:
     """The mean over images for each model, set, scale, protocol and metric, in order of appearance.
 
-    A mean is over the images that have a finite value (see `Metric.mean`); where there is none, neither is a mean.
+    Of clips it is the mean over clips, each the mean over its frames. A mean is over the images that have a finite
+    value (see `Metric.mean`); where there is none, neither is a mean.
     """
-    groups: dict[tuple[str, str, int, str, str], list[float]] = {}
+    scores = list(scores)
+    return _means([*(s for s in scores if not s.clip), *of_clips(scores)], *KEY, "metric")
+
+
+def of_clips(scores: Iterable[Score]) -> list[Score]:
+    """The mean over the frames of each clip."""
+    return _means([s for s in scores if s.clip], *KEY, "metric", "clip")
+
+
+def _means(scores: Iterable[Score], *fields: str) -> list[Score]:
+    groups: dict[tuple[Any, ...], list[Score]] = {}
     for s in scores:
-        groups.setdefault((s.model, s.dataset, s.scale, s.protocol, s.metric), []).append(s.value)
+        groups.setdefault(tuple(getattr(s, field) for field in fields), []).append(s)
     means = []
     for key, found in groups.items():
-        finite = [value for value in found if isfinite(value)]
-        mean = declared(key[-1]).mean(sum(finite), len(finite), found.count(inf), len(found))
+        own = dict(zip(fields, key, strict=True))
+        values = [s.value for s in found]
+        finite = [value for value in values if isfinite(value)]
+        mean = declared(own["metric"]).mean(sum(finite), len(finite), values.count(inf), len(found))
         if mean is None:
-            log.warning(f"warning: {key[-1]} of {key[0]} on {key[1]} has no finite value, so there is no mean of it")
+            place = " ".join(filter(None, (own["dataset"], own.get("clip"))))
+            log.warning(f"warning: {own['metric']} of {own['model']} on {place} has no finite value, so no mean of it")
         else:
-            means.append(Score(*key, value=mean, images=len(found), left_out=len(found) - len(finite)))
+            left_out = sum(s.left_out if isfinite(s.value) else s.images for s in found)
+            means.append(Score(**own, value=mean, images=sum(s.images for s in found), left_out=left_out))
     return means
 
 
@@ -119,7 +138,8 @@ def table(means: Sequence[Score]) -> str:
             cell = shown(values, metrics) + gain if values else "-"
             lines[-1].append(f"{cell} ({remark})" if remark else cell)
     used = dict.fromkeys(s.protocol for s in means)
-    notes = [f"  {name}: {get_protocol(name).description}, mean over images" for name in used]
+    over = {name: "frames, then over clips" if name.startswith("video") else "images" for name in used}
+    notes = [f"  {name}: {get_protocol(name).description}, mean over {over[name]}" for name in used]
     return "\n".join([aligned(lines), *identical_notes(means), f"{legend(metrics)}. Protocols:", *notes])
 
 
@@ -147,12 +167,12 @@ def _gaps(ours: Values, paper: Published) -> dict[str, float]:
     return {metric: ours[metric] - theirs for metric, theirs in paper.values.items() if metric in ours}
 
 
-def write(scores: Sequence[Score], folder: Path, papers: Mapping[Key, Published] | None = None) -> tuple[Path, Path]:
-    """`results.csv` (averages, beside the papers' figures) and `results_per_image.csv` in the run folder.
+def write(scores: Sequence[Score], folder: Path, papers: Mapping[Key, Published] | None = None) -> tuple[Path, ...]:
+    """`results.csv` (averages, beside the papers' figures), `results_per_image.csv`, of clips `results_per_clip.csv`.
 
     Where the former ones hold figures of other sets, protocols or metrics, they are kept (see `set_aside`).
     """
-    means, each = (folder / f"{name}.csv" for name in RESULTS)
+    means, each, clips = (folder / f"{name}.csv" for name in RESULTS)
     metrics = metrics_of(scores)
     rows = []
     averaged = averages(scores)
@@ -174,7 +194,11 @@ def write(scores: Sequence[Score], folder: Path, papers: Mapping[Key, Published]
     names = ("model", "dataset", "image", "scale", "protocol")
     images = [dict(zip(names, key, strict=True)) | values for key, values in pivot(scores, *names).items()]
     write_csv(each, [*names, *metrics], images)
-    return means, each
+    if found := of_clips(scores):
+        own = "model", "dataset", "clip", "scale", "protocol"
+        rows = [dict(zip((*own, "images"), key, strict=True)) | v for key, v in pivot(found, *own, "images").items()]
+        write_csv(clips, [*own, *metrics, "images"], rows)
+    return (means, each, clips) if found else (means, each)
 
 
 def set_aside(folder: Path, names: Sequence[str] = RESULTS) -> None:

@@ -28,6 +28,7 @@ class Family:
         theirs: our name of a tensor -> the authors'; one to one.
         convert: the authors' tensor and ours (for its shape) -> a tensor of our shape; a ValueError if it cannot be.
         white: in the values that the network computes with, 1 or 255.
+        ignored: a pattern of keys that hold no weights of the network.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Family:
     theirs: Callable[[str, SuperResolver], str]
     convert: Callable[[Tensor, Tensor], Tensor]
     white: float = 1.0
+    ignored: str = "^$"
 
 
 def recognise(tensors: Tensors, families: Sequence[Family], source: object) -> tuple[Family, dict[str, Any]]:
@@ -70,6 +72,7 @@ def build(family: Family, node: dict[str, Any], tensors: Tensors, source: object
     Raises:
         UserError: with the keys, as the file names them, that are missing, unknown or of another shape.
     """
+    tensors = {key: value for key, value in tensors.items() if not re.search(family.ignored, key)}
     model = construct(node, source, tensors)
     ours = model.state_dict()
     names = {family.theirs(key, model): key for key in ours}

@@ -1,0 +1,174 @@
+"""Clips: sequences of frames, each of which is an image pair like any other."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from sr.data.clip_sampling import ClipPatches, WholeClips
+from sr.data.module import SRDataModule
+from sr.data.pairs import ImagePair, pair_by_name
+from sr.errors import UserError, nearest, some
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames in the order of time, their names `<clip>/<frame>`, as `000/00000000`."""
+
+    name: str
+    frames: tuple[ImagePair, ...]
+
+
+def clip_of(frame: str) -> str:
+    """The clip of a frame by its name."""
+    return frame.rpartition("/")[0]
+
+
+def paired(name: str, hr: Sequence[Path], lr: Sequence[Path] | None, scale: int) -> Clip:
+    """A clip of frames that have one name in HR and LR."""
+    frames = sorted(pair_by_name(hr, lr, scale), key=lambda pair: pair.name)
+    return Clip(name, tuple(ImagePair(f"{name}/{pair.name}", pair.hr, pair.lr) for pair in frames))
+
+
+class ClipModule(SRDataModule):
+    """Clips of one data set at one scale.
+
+    A subclass lists them in `train_clips`, `val_clips` and `test_clips`. A training sample has one place, one flip and
+    turn, one interval and one direction of time for all of its frames.
+
+    Args:
+        frames: of a training sample.
+        intervals: from one frame of a sample to the next, drawn for each sample among those that its clip is long
+            enough for.
+        reverse: half of the samples run backward.
+        mirror: each sample is followed by itself, run backward: twice as many frames (BasicVSR on Vimeo-90K).
+        clips: names of those that are measured; None for all.
+        val_frames: of each validation clip, the first ones; None for all.
+        settings: see `SRDataModule`; `val_images` counts clips.
+    """
+
+    protocols = ("video_y", "video_rgb")
+
+    def __init__(
+        self,
+        *,
+        frames: int = 7,
+        intervals: Sequence[int] = (1,),
+        reverse: bool = False,
+        mirror: bool = False,
+        clips: Sequence[str] | None = None,
+        val_frames: int | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        if self.augment:
+            raise UserError("data.augment: on clips there are flips, quarter turns, data.reverse and data.intervals")
+        for key, flag in {"reverse": reverse, "mirror": mirror}.items():
+            if not isinstance(flag, bool):
+                raise UserError(f"data.{key}={flag!r} must be true or false")
+        intervals = [intervals] if isinstance(intervals, int) else list(intervals)
+        for key, value in {"frames": frames, "val_frames": 1 if val_frames is None else val_frames}.items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise UserError(f"data.{key}={value!r} must be a whole number, 1 or more")
+        if not intervals or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in intervals):
+            raise UserError(f"data.intervals={intervals} must be whole numbers of frames, as [1,2]")
+        self.frames, self.intervals, self.reverse, self.mirror = frames, sorted(set(intervals)), reverse, mirror
+        self.wanted = [clips] if isinstance(clips, str) else None if clips is None else list(clips)
+        self.val_frames = val_frames
+
+    # ---- what a subclass says -----------------------------------------------------------------------------
+
+    def train_clips(self) -> list[Clip]:
+        """Clips to train on."""
+        raise UserError(f"{self.name} is for measuring only. Type for example data=reds or data=clips to train")
+
+    def val_clips(self) -> list[Clip]:
+        """Clips to validate on while training."""
+        raise UserError(f"{self.name} has no validation clips")
+
+    def test_clips(self) -> list[Clip]:
+        """Clips to measure on; the validation clips unless a subclass has others."""
+        return self.val_clips()
+
+    # ---- as frames ----------------------------------------------------------------------------------------
+
+    def train_pairs(self) -> list[ImagePair]:
+        return _frames(self.train_clips())
+
+    def val_pairs(self) -> list[ImagePair]:
+        return _frames(self._chosen(self.val_clips()))
+
+    def test_pairs(self) -> list[ImagePair]:
+        return _frames(self._chosen(self.test_clips()))
+
+    def _chosen(self, clips: list[Clip]) -> list[Clip]:
+        if self.wanted is None:
+            return clips
+        known = {clip.name: clip for clip in clips}
+        if unknown := [name for name in self.wanted if str(name) not in known]:
+            hint = nearest(str(unknown[0]), known)
+            raise UserError(f"data.clips={unknown[0]}: {self.name} has no such clip.{hint} There are {some(known, 12)}")
+        return [known[str(name)] for name in dict.fromkeys(self.wanted)]
+
+    def first(self, pairs: list[ImagePair], count: int | None) -> list[ImagePair]:
+        clips = [list(frames) for _, frames in groupby(pairs, lambda pair: clip_of(pair.name))]
+        return [frame for clip in clips[:count] for frame in clip[: self.val_frames]]
+
+    def runs(self, part: str) -> list[range]:
+        numbers = range(len(self.pairs(part)))
+        clips = [list(run) for _, run in groupby(numbers, lambda i: clip_of(self.pairs(part).names[i]))]
+        return [range(clip[0], clip[-1] + 1) for clip in clips]
+
+    # ---- loaders ------------------------------------------------------------------------------------------
+
+    def setup(self, stage: str | None = None) -> None:
+        super().setup(stage)
+        if stage in (None, "fit"):
+            self._check_lengths()
+
+    def _check_lengths(self) -> None:
+        """Every training clip is long enough for a sample."""
+        need = (self.frames - 1) * self.intervals[0] + 1
+        runs, names = self.runs("train"), self.pairs("train").names
+        if short := [clip_of(names[run[0]]) for run in runs if len(run) < need]:
+            raise UserError(
+                f"{len(short)} of {len(runs)} training clips of {self.name} are shorter than the {need} frames of a "
+                f"sample: {some(short)}. Type data.frames={min(map(len, runs))} or less"
+            )
+
+    def patches(self) -> ClipPatches:  # type: ignore[override]
+        self.check_patch(self.patch_size)
+        return ClipPatches(
+            self.pairs("train"),
+            self.runs("train"),
+            scale=self.scale,
+            patch=self.patch_size,
+            seed=self.seed,
+            dihedral=self.dihedral,
+            frames=self.frames,
+            intervals=self.intervals,
+            reverse=self.reverse,
+            mirror=self.mirror,
+        )
+
+    def whole(self, part: str) -> Any:
+        return WholeClips(self.pairs(part), self.scale, self.runs(part)) if part == "val" else super().whole(part)
+
+    def describe(self) -> str:
+        told = {part: f"{len(self.runs(part)):,} clips" for part in ("train", "val")}
+        return f"{self.name}: {told['train']} ({len(self.pairs('train')):,} frames), validating on {told['val']}"
+
+
+def _frames(clips: Sequence[Clip]) -> list[ImagePair]:
+    return [frame for clip in clips for frame in clip.frames]
+
+
+def folders_of_clips(root: Path) -> Iterator[tuple[str, Path]]:
+    """The sub-folders of a folder, in order, with their names."""
+    for path in sorted(root.iterdir()) if root.is_dir() else ():
+        if path.is_dir() and not path.name.startswith("."):
+            yield path.name, path
