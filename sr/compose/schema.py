@@ -26,7 +26,7 @@ class Common:
     patch_size: int = key(48, least=1, unit="LR pixels", stage=True, budget="size")
     batch_size: int = key(16, least=1, unit="images per optimizer step, over all processes", stage=True, budget="size")
     degradation: Any = key(sets=True, makes_lr=True)
-    model: Any = key(own_column=True)
+    model: Any = key(own_column=True, stage=True)
     data: Any = key(sets=True)
     # modules of others whose classes files may name: a list, or one; SR_TRUST is the same for every command
     trust: Any = key(result=False, named=False)
