@@ -2,12 +2,14 @@
 
 from sr.degradation.base import Degradation
 from sr.degradation.blur import GaussianBlur, MotionBlur
+from sr.degradation.blur_down import BlurDown
 from sr.degradation.jpeg import Jpeg
 from sr.degradation.noise import GaussianNoise, PoissonNoise
 from sr.degradation.resize import MatlabBicubic, matlab_bicubic
 from sr.degradation.step import Step
 
 __all__ = [
+    "BlurDown",
     "Degradation",
     "GaussianBlur",
     "GaussianNoise",
