@@ -85,7 +85,7 @@ class Reds(ClipModule):
     def __init__(self, *, root: str | Path, lr: bool = True, **settings: Any) -> None:
         super().__init__(**settings)
         self.name, self.root = "REDS", Path(root).expanduser()
-        self.lr = lr and self.degradation.key == matlab_bicubic(self.scale).key
+        self.reads_lr = lr and self.degradation.key == matlab_bicubic(self.scale).key
 
     @property
     def test_name(self) -> str:
@@ -107,7 +107,7 @@ class Reds(ClipModule):
         for part in ("train", "val"):
             if (hr := self._folder(f"{part}_sharp")) is None:
                 continue
-            lr = self._folder(f"{part}_sharp_bicubic") if self.lr else None
+            lr = self._folder(f"{part}_sharp_bicubic") if self.reads_lr else None
             level = None if lr is None else next(p for p in (lr / f"X{self.scale}", lr) if p.is_dir())
             for clip in clips_in(hr, level, self.scale):
                 found.append(clip if part == "train" else _renamed(clip, f"{int(clip.name) + 240:03d}"))

@@ -23,6 +23,7 @@ MOS_NOTE = (
 )
 METRICS = ("psnr", "ssim")  # that the table has columns of; dB, and at most 1
 IMAGES = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100, "DIV2K": 100}  # that the papers average over
+IMAGES |= {"Vid4": 171, "REDS4": 400}  # frames
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def goals(model: str, scales: Collection[int], protocols: Collection[str] | None
 def comparable(data: SRDataModule) -> bool:
     """Whether a set's LR is the papers' plain bicubic: made so here, or read from a folder that says so."""
     if folder := getattr(data, "lr", None):
-        return "bicubic" in str(folder).lower() or str(folder).startswith("image_SRF")
+        return "bicubic" in str(folder).lower() or str(folder).startswith(("image_SRF", "BI"))
     if getattr(data, "track", "bicubic") not in ("bicubic", "x8"):
         return False
     return [type(step) for step in data.degradation.steps] == [MatlabBicubic]

@@ -46,13 +46,13 @@ def listing(folder: Path) -> str:
     """The zoo as a text table: one row per entry, with the file where it is below `folder`."""
     files = (p for p in sorted(folder.rglob("*")) if p.suffix.lower() in SUFFIXES and p.is_file())
     here = {checksum(p): str(p) for p in files}
-    lines = [["name", "model", "scale", "Set5 dB", "protocol", "format", "sha256", "licence", "origin", "file"]]
+    lines = [["name", "model", "scale", "set", "dB", "protocol", "format", "sha256", "licence", "origin", "file"]]
     for e in ENTRIES:
         file = here.get(e.sha256) or ("can be fetched" if e.url else "-")
-        row = [e.name, e.model, f"x{e.scale}", f"{e.psnr:.2f}", e.protocol, e.format, e.sha256[:12]]
+        row = [e.name, e.model, f"x{e.scale}", e.dataset, f"{e.psnr:.2f}", e.protocol, e.format, e.sha256[:12]]
         lines.append([*row, e.origin.licence, e.origin.name, file])
     return "\n".join(
-        [aligned(lines), f"Set5 dB: to be reached with LR made here. Files are looked for below {folder} (--dir)."]
+        [aligned(lines), f"dB: to be reached with LR made here. Files are looked for below {folder} (--dir)."]
     )
 
 

