@@ -14,6 +14,7 @@ from torch.utils.data import Dataset, Sampler
 
 from sr.data.batch import Batch
 from sr.data.cache import ImageStore
+from sr.data.clip_sampling import ClipPatches
 from sr.data.draws import BLOCK
 from sr.data.sampling import MixedScales, TrainPatches
 from sr.degradation.base import Parts
@@ -155,6 +156,8 @@ class DeviceBatches:
 def why_not(patches: TrainPatches | MixedScales) -> str:
     """What keeps samples from being cut on a device; empty if nothing does."""
     for each in _each(patches):
+        if isinstance(each, ClipPatches):
+            return "clips are cut on the host"
         if each.augment is not None:
             return "data.augment's transforms run on the host"
         if (stored := each.pairs.stored()) is None:

@@ -77,14 +77,19 @@ class ClipResolver(SuperResolver):
 
     def training_images(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Of all frames of all clips, (B * T, 3, H, W) each."""
-        sr, hr, lr = (image.flatten(0, 1) for image in (self._padded(batch.lr, batch.scale), batch.hr, batch.lr))
-        return sr, hr, lr
+        lr, hr = as_clips(batch.lr), as_clips(batch.hr)
+        return self._padded(lr, batch.scale).flatten(0, 1), hr.flatten(0, 1), lr.flatten(0, 1)
 
     def run(self, part: Callable[..., Tensor], *inputs: Any) -> Tensor:
         """``part(*inputs)``, in training as `checkpointing` says."""
         if self.checkpointing and torch.is_grad_enabled():
             return checkpoint(part, *inputs, use_reentrant=False)
         return part(*inputs)
+
+
+def as_clips(images: Tensor) -> Tensor:
+    """(B, T, 3, H, W) as it is, images (B, 3, H, W) as clips of one frame."""
+    return images if images.ndim == 5 else images[:, None]
 
 
 def window(number: int, length: int, frames: int, edges: str = "reflection_circle") -> list[int]:

@@ -12,7 +12,7 @@ from sr.layers.convolution import conv3x3
 from sr.layers.deformable import DeformConv
 from sr.layers.residual import ResBlock
 from sr.layers.upsample import PixelShuffleTail
-from sr.models.clips import ClipResolver, Frames, window
+from sr.models.clips import ClipResolver, Frames, as_clips, window
 
 LEVELS = 3  # of the pyramid, each half as large as the one before
 
@@ -194,9 +194,11 @@ class EDVR(ClipResolver):
 
     def training_images(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Of the centre frame."""
-        centre = batch.lr.shape[1] // 2
-        features = [self.features(frame) for frame in batch.lr.unbind(1)]
-        return self.fused(features, batch.lr[:, centre]), batch.hr[:, centre], batch.lr[:, centre]
+        lr, hr = as_clips(batch.lr), as_clips(batch.hr)
+        centre = lr.shape[1] // 2
+        around = window(centre, lr.shape[1], self.frames, self.edges)
+        features = {n: self.features(lr[:, n]) for n in dict.fromkeys(around)}
+        return self.fused([features[n] for n in around], lr[:, centre]), hr[:, centre], lr[:, centre]
 
     def features(self, frame: Tensor) -> list[Tensor]:
         """(B, 3, h, w) -> LEVELS features; sides are carried on up to the next that 4 divides."""

@@ -14,6 +14,7 @@ from sr.compose.checks import check_targets, without_leftovers
 from sr.compose.keys import recorded_choices, refuse_out_of_range
 from sr.compose.schema import scale_name
 from sr.compose.words import Job, Words
+from sr.data.clips import ClipModule
 from sr.data.draws import STREAM
 from sr.data.leaks import refuse_leaks
 from sr.data.loaders import Loaders
@@ -183,6 +184,8 @@ def introduction(plan: Plan, folder: Path) -> str:
     form = f"{parameters:,} parameters" + (f" ({merged:,} merged)" if merged != parameters else "")
     if cfg.choices.recipe == "base":
         log.warning(f"note: there is no recipe for {plan.name} yet; this is the base recipe (conf/recipe/base.yaml)")
+    if model.clips and not isinstance(plan.stages[-1].data, ClipModule):
+        log.warning(f"note: {plan.name} is for clips; each image of {plan.stages[-1].data.name} is one of one frame")
     if untrained := sorted(set(model.scales) - set(scales(plan.stages[-1].cfg))):
         among = ", ".join(map(str, untrained))
         log.warning(f"note: {plan.name} also serves scale {among}, which this run does not train")
