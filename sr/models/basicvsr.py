@@ -67,9 +67,8 @@ class BasicVSR(ClipResolver):
 
     def network(self, x: Tensor, scale: int) -> Tensor:
         """See `ClipResolver.network`."""
-        mirrored = x.shape[1] > 1 and torch.equal(x, x.flip(1))
         to_next = self._flows(x[:, :-1], x[:, 1:])
-        to_former = to_next.flip(1) if mirrored else self._flows(x[:, 1:], x[:, :-1])
+        to_former = to_next.flip(1) if _mirrored(x) else self._flows(x[:, 1:], x[:, :-1])
         flows = to_next.unbind(1).__getitem__, lambda n: to_former[:, n - 1]
         return torch.stack(list(self._propagate(x.unbind(1), *flows, {})), 1)
 
@@ -118,3 +117,10 @@ class BasicVSR(ClipResolver):
         """(B, 3, s*h, s*w) of what the directions hand on."""
         residual = self.tail(self.upsampler(self.fusion(features)))
         return residual + F.interpolate(frame, scale_factor=self.scale, mode="bilinear", align_corners=False)
+
+
+def _mirrored(clip: Tensor) -> bool:
+    """Whether a clip is its own mirror image in time; not looked at where a compiler or a graph takes the network in."""
+    if torch.compiler.is_compiling() or (clip.is_cuda and torch.cuda.is_current_stream_capturing()):
+        return False
+    return clip.shape[1] > 1 and torch.equal(clip, clip.flip(1))
