@@ -65,12 +65,16 @@ class DeformConv(nn.Module):
     """A 3x3 deformable convolution that reads its offsets from other features than those that it moves.
 
     Wang et al., "EDVR: Video Restoration with Enhanced Deformable Convolutional Networks", CVPRW 2019
-    (https://arxiv.org/abs/1905.02716), section 3.2. Offsets start at 0 and factors at one half. Under autocast
-    everything is computed in float32: an offset in bfloat16 is off by pixels at large sizes.
+    (https://arxiv.org/abs/1905.02716), section 3.2. Offsets start at 0 and factors at one half. Everything is computed
+    in float32 at least, whatever the precision: a place in bfloat16 is off by pixels at large sizes.
 
     Args:
         channels: C, in and out.
         groups: G, each with offsets of its own.
+
+    Attributes:
+        mean_offset: mean length of the last call's offsets along one axis, in pixels: (). It explodes where training
+            diverges.
 
     Shapes: features (B, C, H, W), guide (B, C, H, W) -> (B, C, H, W).
     """
@@ -80,10 +84,13 @@ class DeformConv(nn.Module):
         plain = initialised(nn.Conv2d(channels, channels, 3), lambda weight: weight)
         self.weight, self.bias = plain.weight, plain.bias
         self.offset = initialised(nn.Conv2d(channels, 3 * groups * 9, 3, padding=1), nn.init.zeros_)
+        self.mean_offset = torch.zeros(())
 
     def forward(self, features: Tensor, guide: Tensor) -> Tensor:
         with torch.autocast(features.device.type, enabled=False):
-            moves = self.offset(guide.to(self.weight.dtype))
+            kind = torch.promote_types(self.weight.dtype, torch.float32)
+            moves = F.conv2d(guide.to(kind), *(p.to(kind) for p in self.offset.parameters()), padding=1)
             offset, mask = moves.split([len(moves[0]) * 2 // 3, len(moves[0]) // 3], dim=1)
-            x = features.to(self.weight.dtype)
-            return deform_conv(x, offset, mask.sigmoid(), self.weight, self.bias, padding=1).to(features.dtype)
+            self.mean_offset = torch.linalg.vector_norm(offset.detach(), 1) / offset.numel()
+            given = features.to(kind), offset, mask.sigmoid(), self.weight.to(kind), self.bias.to(kind)
+            return deform_conv(*given, padding=1).to(features.dtype)

@@ -14,9 +14,9 @@ def _places(flow: Tensor) -> Tensor:
 
 
 def _grid(places: Tensor) -> Tensor:
-    """As `grid_sample` takes them with ``align_corners=True``."""
+    """As `grid_sample` takes them with ``align_corners=False``, which knows an outside of a single pixel, too."""
     h, w = places.shape[1:3]
-    return places * places.new_tensor([2 / max(w - 1, 1), 2 / max(h - 1, 1)]) - 1
+    return (2 * places + 1) / places.new_tensor([w, h]) - 1
 
 
 def warp(x: Tensor, flow: Tensor) -> Tensor:
@@ -38,10 +38,13 @@ def warp(x: Tensor, flow: Tensor) -> Tensor:
             for right in (0, 1):
                 grid = _grid(corner + corner.new_tensor([right, down]))
                 share = (part[..., 0] if right else 1 - part[..., 0]) * (part[..., 1] if down else 1 - part[..., 1])
-                out = out + F.grid_sample(features, grid, mode="nearest", align_corners=True) * share
+                out = out + F.grid_sample(features, grid, mode="nearest", align_corners=False) * share
         return out.to(x.dtype)
 
 
 def warp_images(x: Tensor, flow: Tensor) -> Tensor:
     """`warp`, with the pixels of the border carried on outside the image."""
-    return F.grid_sample(x, _grid(_places(flow)), padding_mode="border", align_corners=True)
+    with torch.autocast(x.device.type, enabled=False):
+        kind = torch.promote_types(flow.dtype, torch.float32)
+        grid = _grid(_places(flow.to(kind)))
+        return F.grid_sample(x.to(kind), grid, padding_mode="border", align_corners=False).to(x.dtype)
