@@ -1,7 +1,7 @@
 """Full float32 where a number is wanted that does not depend on how training ran."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -10,6 +10,12 @@ from torch import Tensor
 def widened(x: Tensor) -> Tensor:
     """Half precision in float32, to be summed or rounded in; every other type as it is."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def no_autocast(device: torch.device) -> AbstractContextManager[None]:
+    """Whatever autocast says around it; the device on which costs are counted knows none."""
+    available = torch.amp.is_autocast_available(device.type)
+    return torch.autocast(device.type, enabled=False) if available else nullcontext()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ def pixel(planes: np.ndarray, y: float, x: float) -> np.ndarray:
 
 
 def deform_conv(x, offset, mask, weight, bias, stride=1, padding=0, dilation=1):
-    """Equation 1 of Deformable ConvNets v2, ``y(p) = sum_k w_k * x(p + p_k + dp_k) * dm_k``, in DCNv2's channel order."""
+    """Deformable ConvNets v2, equation 1: ``y(p) = sum_k w_k * x(p + p_k + dp_k) * dm_k``, in DCNv2's channel order."""
     (b, c, h, w), (out, _, kh, kw) = x.shape, weight.shape
     taps, groups = kh * kw, mask.shape[1] // (kh * kw)
     rows, columns = (

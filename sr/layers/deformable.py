@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from sr.errors import UserError
 from sr.layers.convolution import initialised
+from sr.precision import no_autocast
 
 
 def deform_conv(
@@ -65,8 +66,8 @@ class DeformConv(nn.Module):
     """A 3x3 deformable convolution that reads its offsets from other features than those that it moves.
 
     Wang et al., "EDVR: Video Restoration with Enhanced Deformable Convolutional Networks", CVPRW 2019
-    (https://arxiv.org/abs/1905.02716), section 3.2. Offsets start at 0 and factors at one half. Everything is computed
-    in float32 at least, whatever the precision: a place in bfloat16 is off by pixels at large sizes.
+    (https://arxiv.org/abs/1905.02716), section 3.2. Offsets start at 0 and factors at one half. Places are computed in
+    float32 at least, whatever the precision: in bfloat16 they are off by pixels at large sizes.
 
     Args:
         channels: C, in and out.
@@ -87,10 +88,10 @@ class DeformConv(nn.Module):
         self.mean_offset = torch.zeros(())
 
     def forward(self, features: Tensor, guide: Tensor) -> Tensor:
-        with torch.autocast(features.device.type, enabled=False):
-            kind = torch.promote_types(self.weight.dtype, torch.float32)
-            moves = F.conv2d(guide.to(kind), *(p.to(kind) for p in self.offset.parameters()), padding=1)
+        kind = torch.promote_types(self.weight.dtype, torch.float32)
+        with no_autocast(features.device):
+            moves = self.offset(guide.to(self.weight.dtype)).to(kind)
             offset, mask = moves.split([len(moves[0]) * 2 // 3, len(moves[0]) // 3], dim=1)
             self.mean_offset = torch.linalg.vector_norm(offset.detach(), 1) / offset.numel()
-            given = features.to(kind), offset, mask.sigmoid(), self.weight.to(kind), self.bias.to(kind)
-            return deform_conv(*given, padding=1).to(features.dtype)
+            weight, bias = self.weight.to(kind), None if self.bias is None else self.bias.to(kind)
+            return deform_conv(features.to(kind), offset, mask.sigmoid(), weight, bias, padding=1).to(features.dtype)

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sr.precision import no_autocast
+
 
 def _places(flow: Tensor) -> Tensor:
     """(B, H, W, 2): for each pixel, where the flow takes it from: columns, rows."""
@@ -28,7 +30,7 @@ def warp(x: Tensor, flow: Tensor) -> Tensor:
         x: (B, C, H, W).
         flow: (B, 2, H, W) pixels to the right and down: ``out[y, x] = x[y + flow[1], x + flow[0]]``.
     """
-    with torch.autocast(x.device.type, enabled=False):
+    with no_autocast(x.device):
         kind = torch.promote_types(flow.dtype, torch.float32)
         places, features = _places(flow.to(kind)), x.to(kind)
         corner = places.detach().floor()
@@ -44,7 +46,7 @@ def warp(x: Tensor, flow: Tensor) -> Tensor:
 
 def warp_images(x: Tensor, flow: Tensor) -> Tensor:
     """`warp`, with the pixels of the border carried on outside the image."""
-    with torch.autocast(x.device.type, enabled=False):
+    with no_autocast(x.device):
         kind = torch.promote_types(flow.dtype, torch.float32)
         grid = _grid(_places(flow.to(kind)))
         return F.grid_sample(x.to(kind), grid, padding_mode="border", align_corners=False).to(x.dtype)

@@ -26,6 +26,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from sr.layers.deformable import DeformConv
 from sr.models.base import SuperResolver
 from sr.runs.construct import construct
 
@@ -52,7 +53,7 @@ def cost(model: SuperResolver, size: Sequence[int], scale: int) -> Cost:
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal macs, activations, convolutions
-        if isinstance(layer, _ConvNd):
+        if isinstance(layer, _ConvNd | DeformConv):
             transposed = isinstance(layer, _ConvTransposeNd)
             places = math.prod((inputs[0] if transposed else output).shape[2:]) * output.shape[0]
             macs += places * layer.weight.numel()
@@ -61,7 +62,7 @@ def cost(model: SuperResolver, size: Sequence[int], scale: int) -> Cost:
         elif isinstance(layer, nn.Linear):
             macs += output.numel() * layer.in_features
 
-    handles = [m.register_forward_hook(count) for m in shadow.modules() if isinstance(m, _ConvNd | nn.Linear)]
+    handles = [m.register_forward_hook(count) for m in shadow.modules()]
     memory = _Memory()
     try:
         with torch.no_grad(), memory:

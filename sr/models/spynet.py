@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sr.layers.warp import warp_images
+from sr.precision import no_autocast
 
 CHANNELS = (8, 32, 64, 32, 16, 2)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's R, G, B
@@ -35,7 +36,7 @@ class SPyNet(nn.Module):
 
     def forward(self, frame: Tensor, other: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1], twice, any size -> (B, 2, H, W): pixels right and down from `frame` to `other`."""
-        with torch.autocast(frame.device.type, enabled=False):
+        with no_autocast(frame.device):
             (h, w), step = frame.shape[-2:], 2 ** (LEVELS - 1)
             size = -(-h // step) * step, -(-w // step) * step
             own, others = self._pyramid(frame, size), self._pyramid(other, size)
