@@ -22,7 +22,8 @@ class FeatureFile(MutableMapping[int, Tensor]):
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115  (closed by __exit__)
-        self._at: dict[int, int] = {}
+        self._at: dict[int, int] = {}  # which place of the file is whose
+        self._free: list[int] = []
         self._like = torch.empty(0)
 
     def __enter__(self) -> Self:
@@ -33,19 +34,20 @@ class FeatureFile(MutableMapping[int, Tensor]):
 
     def __setitem__(self, number: int, value: Tensor) -> None:
         kept = value.detach().cpu().contiguous()
-        self._at.setdefault(number, len(self._at) * kept.nbytes)
+        if number not in self._at:
+            self._at[number] = self._free.pop() if self._free else len(self._at)
         self._like = torch.empty(kept.shape, dtype=kept.dtype)
-        self._file.seek(self._at[number])
+        self._file.seek(self._at[number] * kept.nbytes)
         self._file.write(kept.view(torch.uint8).numpy().data)
 
     def __getitem__(self, number: int) -> Tensor:
-        self._file.seek(self._at[number])
+        self._file.seek(self._at[number] * self._like.nbytes)
         found = torch.empty_like(self._like)
         self._file.readinto(found.view(torch.uint8).numpy().data)
         return found
 
     def __delitem__(self, number: int) -> None:
-        del self._at[number]
+        self._free.append(self._at.pop(number))
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._at)
