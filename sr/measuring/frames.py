@@ -1,36 +1,18 @@
 """What a model is given of a set, frame by frame."""
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
 from sr.data.batch import Batch
 from sr.imaging.ensemble import VIEWS, averaged
 from sr.models.base import SuperResolver
-
-
-class Frames(Sequence[Tensor]):
-    """LR of the frames of a clip, each made when it is asked for."""
-
-    def __init__(self, numbers: Sequence[int], make: Callable[[int], Tensor]) -> None:
-        self.numbers, self.make = numbers, make
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.make(self.numbers[index])
-
-
-def _turned(view: Callable[[Tensor], Tensor], clip: Sequence[Tensor], number: int) -> Tensor:
-    return view(clip[number])
+from sr.models.clips import Made
 
 
 def ensembled(model: SuperResolver, clip: Sequence[Tensor], scale: int) -> Iterator[Tensor]:
     """`stream`, each frame averaged over the eight flips and quarter turns of the clip (see `self_ensemble`)."""
-    turned = [model.stream(Frames(range(len(clip)), partial(_turned, view, clip)), scale) for view in VIEWS]
+    turned = [model.stream(Made(clip, view), scale) for view in VIEWS]
     for outputs in zip(*turned, strict=True):
         yield averaged(outputs)
 

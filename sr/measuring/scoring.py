@@ -18,11 +18,12 @@ from sr.errors import UserError, printable, reason
 from sr.imaging.color import to_array
 from sr.imaging.files import write_image
 from sr.imaging.panel import disagreement, draw_panel, panel_cells, pick_crop
-from sr.measuring.frames import Frames, ensembled, middle_of
+from sr.measuring.frames import ensembled, middle_of
 from sr.metrics.metric import Metric
 from sr.metrics.protocol import DEFAULT, Protocol
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver
+from sr.models.clips import Made
 from sr.precision import full_precision
 from sr.scores.published import Published, comparable, published, published_protocols
 from sr.scores.score import Key, Score, averages, beside, scores_of, table, write
@@ -118,7 +119,7 @@ def score_set(
     bar = {"desc": printable(f"{label} on {name}"), "unit": "image", "total": sum(map(len, runs)), "leave": False}
     with tqdm(dynamic_ncols=True, disable=None, **bar) as progress:
         for run, (source, group) in ((run, each) for run in runs for each in groups.items()):
-            lr = Frames(run, partial(given, own=group[0] if source != DATA else None))
+            lr = Made(run, partial(given, own=group[0] if source != DATA else None))
             outputs = model.stream(lr, data.scale) if not ensemble else ensembled(model, lr, data.scale)
             for n, number in enumerate(run):
                 with full_precision(device):

@@ -118,11 +118,18 @@ class SuperResolver(TrainingLoops):
         pad_h, pad_w = max(0, self.min_size - h), max(0, self.min_size - w)
         if pad_h or pad_w:
             x = F.pad(x, (0, pad_w, 0, pad_h) + (0, 0) * (x.ndim - 4), mode="replicate")
-        if self.reads is None:
-            return self.network(x, scale)[..., : h * scale, : w * scale]
-        gain, shift, channels = self.reads.gain, self.reads.shift, [-3] if self.reads.bgr else []
-        sr = self.network(gain * x.flip(channels) + shift, scale)[..., : h * scale, : w * scale]
-        return (sr.flip(channels) - shift) / gain
+        return self._returned(self.network(self._given(x), scale)[..., : h * scale, : w * scale])
+
+    def _given(self, x: Tensor) -> Tensor:
+        """(..., C, h, w) in [0, 1] -> the values and the order of channels that the file's network takes."""
+        return x if self.reads is None else self.reads.gain * self._ordered(x) + self.reads.shift
+
+    def _returned(self, sr: Tensor) -> Tensor:
+        """The other way."""
+        return sr if self.reads is None else (self._ordered(sr) - self.reads.shift) / self.reads.gain
+
+    def _ordered(self, x: Tensor) -> Tensor:
+        return x.flip(-3) if self.reads is not None and self.reads.bgr else x
 
     def own_colors(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) RGB -> (B, colors, H, W): what the network sees and the paper's loss compares."""

@@ -73,8 +73,8 @@ class BasicVSR(ClipResolver):
         return torch.stack(list(self._propagate(x.unbind(1), *flows, {})), 1)
 
     @torch.no_grad()
-    def stream(self, clip: Frames, scale: int | None = None) -> Iterator[Tensor]:
-        """See `SuperResolver.stream`: what the backward direction hands on waits in a file."""
+    def streamed(self, clip: Frames) -> Iterator[Tensor]:
+        """See `ClipResolver.streamed`: what the backward direction hands on waits in a file."""
 
         def flow(n: int, other: int) -> Tensor:
             return self._flows(clip[n][:, None], clip[other][:, None])[:, 0]
@@ -120,7 +120,7 @@ class BasicVSR(ClipResolver):
 
 
 def _mirrored(clip: Tensor) -> bool:
-    """Whether a clip is its own mirror image in time; not looked at where a compiler or a graph takes the network in."""
+    """Whether a clip is its own mirror image in time; a compiler or a graph that takes it in cannot look."""
     if torch.compiler.is_compiling() or (clip.is_cuda and torch.cuda.is_current_stream_capturing()):
         return False
     return clip.shape[1] > 1 and torch.equal(clip, clip.flip(1))

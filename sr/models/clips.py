@@ -14,6 +14,19 @@ from sr.models.base import SuperResolver
 Frames = Sequence[Tensor]  # each (B, 3, h, w), perhaps decoded when it is asked for
 
 
+class Made(Sequence[Tensor]):
+    """Frames that are made when they are asked for, of other frames or of their numbers."""
+
+    def __init__(self, clip: Sequence[Any], make: Callable[[Any], Tensor]) -> None:
+        self.clip, self.make = clip, make
+
+    def __len__(self) -> int:
+        return len(self.clip)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.make(self.clip[index])
+
+
 class FeatureFile(MutableMapping[int, Tensor]):
     """Tensors of one shape in a temporary file, by number; they come back on the processor.
 
@@ -81,6 +94,15 @@ class ClipResolver(SuperResolver):
         """Of all frames of all clips, (B * T, 3, H, W) each."""
         lr, hr = as_clips(batch.lr), as_clips(batch.hr)
         return self._padded(lr, batch.scale).flatten(0, 1), hr.flatten(0, 1), lr.flatten(0, 1)
+
+    def stream(self, clip: Frames, scale: int | None = None) -> Iterator[Tensor]:
+        """See `SuperResolver.stream`."""
+        for frame in self.streamed(Made(clip, self._given)):
+            yield self._returned(frame)
+
+    def streamed(self, clip: Frames) -> Iterator[Tensor]:
+        """The frames of `network`, one after the other, in memory that does not grow with the clip's length."""
+        raise NotImplementedError(f"{type(self).__name__} must implement streamed(clip)")
 
     def run(self, part: Callable[..., Tensor], *inputs: Any) -> Tensor:
         """``part(*inputs)``, in training as `checkpointing` says."""

@@ -182,10 +182,10 @@ class EDVR(ClipResolver):
 
     def network(self, x: Tensor, scale: int) -> Tensor:
         """See `ClipResolver.network`."""
-        return torch.stack(list(self.stream(x.unbind(1))), 1)
+        return torch.stack(list(self.streamed(x.unbind(1))), 1)
 
-    def stream(self, clip: Frames, scale: int | None = None) -> Iterator[Tensor]:
-        """See `SuperResolver.stream`: the features of the frames around are kept."""
+    def streamed(self, clip: Frames) -> Iterator[Tensor]:
+        """See `ClipResolver.streamed`: the features of the frames around are kept."""
         kept: dict[int, list[Tensor]] = {}
         for n in range(len(clip)):
             around = window(n, len(clip), self.frames, self.edges)
