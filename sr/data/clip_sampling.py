@@ -47,7 +47,7 @@ class ClipPatches(Dataset[Batch]):
         p, s = self.patch, self.scale
         lr = np.empty((len(samples), self.frames, p, p), np.int32)
         hr = np.empty((len(samples), self.frames, p * s, p * s), np.int32)
-        names, greys = [], []
+        names = []
         for row, sample in enumerate(samples):
             drawn, (begin, step) = self.draws[sample], self.draws.times(sample)
             run = self.runs[drawn.image]
@@ -55,8 +55,7 @@ class ClipPatches(Dataset[Batch]):
             for t, (small, large, _) in enumerate(self.pairs.crops(places, p)):
                 lr[row, t], hr[row, t] = turned(small, drawn.turn), turned(large, drawn.turn)
             names.append(self.pairs.names[places[self.frames // 2][0]])
-            greys.append(False)
-        return Batch(self._clips(lr), self._clips(hr), s, names, greys)
+        return Batch(self._clips(lr), self._clips(hr), s, names, [False] * len(samples))
 
     def _clips(self, pixels: np.ndarray) -> Tensor:
         """(B, T, H, W) packed -> (B, T, 3, H, W) uint8."""

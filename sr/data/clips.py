@@ -1,7 +1,7 @@
 """Clips: sequences of frames, each of which is an image pair like any other."""
 
-import logging
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import Any
 from sr.data.clip_sampling import ClipPatches, WholeClips
 from sr.data.module import SRDataModule
 from sr.data.pairs import ImagePair, pair_by_name
+from sr.data.pairset import Pairs
+from sr.data.settings import flags, whole
 from sr.errors import UserError, nearest, some
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,19 @@ def clip_of(frame: str) -> str:
 
 
 def paired(name: str, hr: Sequence[Path], lr: Sequence[Path] | None, scale: int) -> Clip:
-    """A clip of frames that have one name in HR and LR."""
-    frames = sorted(pair_by_name(hr, lr, scale), key=lambda pair: pair.name)
+    """A clip of frames that have one name in HR and LR, in the order of the numbers in them: 2 before 10."""
+    frames = sorted(pair_by_name(hr, lr, scale), key=lambda pair: _numbered(pair.name))
     return Clip(name, tuple(ImagePair(f"{name}/{pair.name}", pair.hr, pair.lr) for pair in frames))
+
+
+def _numbered(name: str) -> tuple[list[int | str], str]:
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)], name
+
+
+def runs_of(names: Iterable[str]) -> list[range]:
+    """Which of the frames, by their names, make a clip."""
+    clips = [list(run) for _, run in groupby(enumerate(names), lambda frame: clip_of(frame[1]))]
+    return [range(clip[0][0], clip[-1][0] + 1) for clip in clips]
 
 
 class ClipModule(SRDataModule):
@@ -45,12 +55,14 @@ class ClipModule(SRDataModule):
         intervals: from one frame of a sample to the next, drawn for each sample among those that its clip is long
             enough for.
         reverse: half of the samples run backward.
-        mirror: each sample is followed by itself, run backward: twice as many frames (BasicVSR on Vimeo-90K).
+        mirror: each sample is followed by itself, run backward: twice as many frames (BasicVSR on Vimeo-90K). So is
+            each clip that a network on clips is measured on; of the two outputs for a frame the mean counts.
         clips: names of those that are measured; None for all.
         val_frames: of each validation clip, the first ones; None for all.
         settings: see `SRDataModule`; `val_images` counts clips.
     """
 
+    of_clips = True
     protocols = ("video_y", "video_rgb")
 
     def __init__(
@@ -67,15 +79,13 @@ class ClipModule(SRDataModule):
         super().__init__(**settings)
         if self.augment:
             raise UserError("data.augment: on clips there are flips, quarter turns, data.reverse and data.intervals")
-        for key, flag in {"reverse": reverse, "mirror": mirror}.items():
-            if not isinstance(flag, bool):
-                raise UserError(f"data.{key}={flag!r} must be true or false")
+        flags(reverse=reverse, mirror=mirror)
+        whole(frames=frames)
+        if val_frames is not None:
+            whole(val_frames=val_frames)
         intervals = [intervals] if isinstance(intervals, int) else list(intervals)
-        for key, value in {"frames": frames, "val_frames": 1 if val_frames is None else val_frames}.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise UserError(f"data.{key}={value!r} must be a whole number, 1 or more")
-        if not intervals or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in intervals):
-            raise UserError(f"data.intervals={intervals} must be whole numbers of frames, as [1,2]")
+        for interval in intervals or [0]:
+            whole(intervals=interval)
         self.frames, self.intervals, self.reverse, self.mirror = frames, sorted(set(intervals)), reverse, mirror
         self.wanted = [clips] if isinstance(clips, str) else None if clips is None else list(clips)
         self.val_frames = val_frames
@@ -119,9 +129,19 @@ class ClipModule(SRDataModule):
         return [frame for clip in clips[:count] for frame in clip[: self.val_frames]]
 
     def runs(self, part: str) -> list[range]:
-        numbers = range(len(self.pairs(part)))
-        clips = [list(run) for _, run in groupby(numbers, lambda i: clip_of(self.pairs(part).names[i]))]
-        return [range(clip[0], clip[-1] + 1) for clip in clips]
+        return runs_of(self.pairs(part).names)
+
+    def make_set(self, part: str) -> Pairs:
+        made = super().make_set(part)
+        for run in runs_of(made.names):
+            if others := [n for n in run if made.grids[n] != made.grids[run[0]]]:
+                (h, w), (other_h, other_w) = made.grids[run[0]], made.grids[others[0]]
+                raise UserError(
+                    f"clip {clip_of(made.names[run[0]])} of {self.name} has frames of several sizes: "
+                    f"{made.paths[run[0]]} is {w}x{h} LR pixels, {made.paths[others[0]]} {other_w}x{other_h}. Give "
+                    "each size a folder of its own"
+                )
+        return made
 
     # ---- loaders ------------------------------------------------------------------------------------------
 
@@ -132,12 +152,13 @@ class ClipModule(SRDataModule):
 
     def _check_lengths(self) -> None:
         """Every training clip is long enough for a sample."""
-        need = (self.frames - 1) * self.intervals[0] + 1
-        runs, names = self.runs("train"), self.pairs("train").names
+        interval, runs, names = self.intervals[0], self.runs("train"), self.pairs("train").names
+        need = (self.frames - 1) * interval + 1
         if short := [clip_of(names[run[0]]) for run in runs if len(run) < need]:
+            fits = (min(map(len, runs)) - 1) // interval + 1
             raise UserError(
                 f"{len(short)} of {len(runs)} training clips of {self.name} are shorter than the {need} frames of a "
-                f"sample: {some(short)}. Type data.frames={min(map(len, runs))} or less"
+                f"sample: {some(short)}. Remove them, or type frames={fits} or less"
             )
 
     def patches(self) -> ClipPatches:  # type: ignore[override]
@@ -165,10 +186,3 @@ class ClipModule(SRDataModule):
 
 def _frames(clips: Sequence[Clip]) -> list[ImagePair]:
     return [frame for clip in clips for frame in clip.frames]
-
-
-def folders_of_clips(root: Path) -> Iterator[tuple[str, Path]]:
-    """The sub-folders of a folder, in order, with their names."""
-    for path in sorted(root.iterdir()) if root.is_dir() else ():
-        if path.is_dir() and not path.name.startswith("."):
-            yield path.name, path

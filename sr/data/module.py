@@ -17,9 +17,10 @@ from sr.data.leaks import refuse_shared
 from sr.data.loaders import Loaders
 from sr.data.pairs import ImagePair
 from sr.data.pairset import Pairs, PairSet
-from sr.data.sampling import TrainPatches, WholeImages
+from sr.data.sampling import TrainPatches, WholeImages, refuse_small
+from sr.data.settings import flags, whole
 from sr.degradation import Degradation, matlab_bicubic
-from sr.errors import UserError, some
+from sr.errors import UserError
 from sr.imaging.image_errors import ImagesError, together
 
 log = logging.getLogger(__name__)
@@ -70,23 +71,20 @@ class SRDataModule(Loaders):
     ) -> None:
         super().__init__()
         self.name: str = type(self).__name__  # in tables and messages
-        for key, number in {"seed": seed, "num_workers": num_workers, "val_images": val_images}.items():
-            if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
-                raise UserError(f"{key}={number!r} must be a whole number")
-        if num_workers is not None and not 0 <= num_workers <= MOST_WORKERS:
-            raise UserError(
-                f"data.num_workers={num_workers} must be from 0 to {MOST_WORKERS}: each is a process with memory of "
-                "its own. Type data.num_workers=null for a number that suits this machine"
-            )
-        flags = {"dihedral": dihedral, "check_leaks": check_leaks, "check_pairs": check_pairs, "download": download}
-        for key, flag in {**flags, "device": device}.items():
-            if not isinstance(flag, bool) and (key, flag) != ("device", "auto"):
-                raise UserError(f"data.{key}={flag!r} must be true or false{', or auto' * (key == 'device')}")
-        for key, size in {"scale": scale, "patch_size": patch_size, "batch_size": batch_size}.items():
-            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-                raise UserError(f"{key}={size!r} must be a whole number, 1 or more")
-        if val_images is not None and val_images < 1:
-            raise UserError(f"data.val_images={val_images} must be 1 or more, or null for all")
+        whole(scale=scale, patch_size=patch_size, batch_size=batch_size)
+        whole(None, seed=seed)
+        if val_images is not None:
+            whole(val_images=val_images)
+        if num_workers is not None:
+            whole(0, num_workers=num_workers)
+            if num_workers > MOST_WORKERS:
+                raise UserError(
+                    f"data.num_workers={num_workers} must be from 0 to {MOST_WORKERS}: each is a process with memory "
+                    "of its own. Type data.num_workers=null for a number that suits this machine"
+                )
+        flags(dihedral=dihedral, check_leaks=check_leaks, check_pairs=check_pairs, download=download)
+        if not isinstance(device, bool) and device != "auto":
+            raise UserError(f"data.device={device!r} must be true or false, or auto")
         self.scale, self.patch_size, self.batch_size = scale, patch_size, batch_size
         self.seed, self.num_workers, self.device = seed, num_workers, device
         self.augment, self.dihedral = list(augment or ()), dihedral
@@ -99,6 +97,8 @@ class SRDataModule(Loaders):
         self._sets: dict[tuple[str, int], Pairs] = {}  # by part and scale
 
     parts: ClassVar[tuple[str, ...]] = ("train", "val", "test")  # that the set offers
+    of_clips: ClassVar[bool] = False  # whether `runs` are clips
+    mirror: bool = False  # whether a network on clips sees each followed by itself, run backward
     protocols: ClassVar[tuple[str, ...]] = ()  # under which papers measure on it; none: as they measure a model's kind
 
     # ---- what a subclass says -----------------------------------------------------------------------------
@@ -211,22 +211,8 @@ class SRDataModule(Loaders):
         return {f"{self.name} {part}": pairs.hr}
 
     def check_patch(self, patch_size: int) -> None:
-        """Every training image holds a crop of `patch_size` LR pixels.
-
-        Raises:
-            UserError: names images that are smaller and the size that all allow.
-        """
-        pairs = self.pairs("train")
-        small = [i for i, grid in enumerate(pairs.grids) if min(grid) < patch_size]
-        if small:
-            h, w = pairs.grids[small[0]]
-            s, fits = self.scale, min(min(g) for g in pairs.grids)
-            raise UserError(
-                f"{len(small)} of {len(pairs)} training images are smaller than the patch, {patch_size} LR pixels "
-                f"({patch_size * s} of HR at scale {s}): the first is {w}x{h} LR pixels ({w * s}x{h * s} of HR).\n  "
-                f"{some([pairs.paths[i] for i in small])}\n  "
-                f"Remove them, or type patch_size={fits} (the largest that all allow) or less"
-            )
+        """See `refuse_small`."""
+        refuse_small(self.pairs("train"), patch_size, self.scale)
 
     def _some_crops(self, most: int = 4) -> list[np.ndarray]:
         """HR of the middle of a few training images."""

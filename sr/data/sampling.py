@@ -16,6 +16,7 @@ from sr.data.batch import Batch
 from sr.data.draws import Draws, step_choice
 from sr.data.images import packed, unpacked
 from sr.data.pairset import Pairs
+from sr.errors import UserError, some
 
 
 class SampleNumbers(Sampler[list[int]]):
@@ -112,3 +113,19 @@ class WholeImages(Dataset[Batch]):
 def _channels_first(images: np.ndarray) -> torch.Tensor:
     """(B, H, W, 3) -> a (B, 3, H, W) view of the same memory; made contiguous on the device, where it is cheap."""
     return torch.from_numpy(images).permute(0, 3, 1, 2)
+
+
+def refuse_small(pairs: Pairs, patch: int, scale: int) -> None:
+    """Every image holds a crop of `patch` LR pixels.
+
+    Raises:
+        UserError: names images that are smaller and the size that all allow.
+    """
+    if small := [i for i, grid in enumerate(pairs.grids) if min(grid) < patch]:
+        (h, w), fits = pairs.grids[small[0]], min(min(g) for g in pairs.grids)
+        raise UserError(
+            f"{len(small)} of {len(pairs)} training images are smaller than the patch, {patch} LR pixels "
+            f"({patch * scale} of HR at scale {scale}): the first is {w}x{h} LR pixels ({w * scale}x{h * scale} of HR)."
+            f"\n  {some([pairs.paths[i] for i in small])}\n  "
+            f"Remove them, or type patch_size={fits} (the largest that all allow) or less"
+        )

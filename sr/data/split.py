@@ -11,6 +11,7 @@ from sr.data.leaks import find_leaks
 from sr.data.module import SRDataModule
 from sr.data.pairs import ImagePair
 from sr.data.pairset import Pairs, PairSet
+from sr.data.settings import share
 from sr.errors import UserError, some
 
 log = logging.getLogger(__name__)
@@ -29,8 +30,7 @@ class SplitModule(SRDataModule):
 
     def __init__(self, *, val_share: float, **settings: Any) -> None:
         super().__init__(**settings)
-        if isinstance(val_share, bool) or not isinstance(val_share, (int, float)) or not 0 <= val_share < 1:
-            raise UserError(f"data.val_share={val_share!r} must be a number from 0 to below 1")
+        share(val_share=val_share)
         self.val_share = val_share
         self._copies: set[Path] = set()  # held-out files that show a training image
 
@@ -85,15 +85,15 @@ class SplitModule(SRDataModule):
         return self.make_set(part)
 
 
-def split_by_name(pairs: list[ImagePair], share: float) -> tuple[list[ImagePair], list[ImagePair]]:
+def split_by_name(pairs: list[ImagePair], part: float) -> tuple[list[ImagePair], list[ImagePair]]:
     """Hold out a share (at least one image unless it is 0) by a hash of names: adding images moves few others.
 
     Several LR of one HR stay on one side.
     """
-    if share == 0:
+    if part == 0:
         return pairs, []
     names = sorted({p.hr for p in pairs}, key=lambda p: (hashlib.blake2b(os.fsencode(p.name)).digest(), str(p)))
     if len(names) < 2:
         raise UserError(f"one image ({names[0]}) cannot serve for training and validation: add more images")
-    held_out = set(names[: min(len(names) - 1, max(1, round(share * len(names))))])
+    held_out = set(names[: min(len(names) - 1, max(1, round(part * len(names))))])
     return [p for p in pairs if p.hr not in held_out], [p for p in pairs if p.hr in held_out]

@@ -1,33 +1,47 @@
 """The clips that the papers on video train and measure on."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sr.data.clips import Clip, ClipModule, folders_of_clips, paired
+from sr.data.clips import Clip, ClipModule, paired
 from sr.data.missing import images_in, missing
+from sr.data.settings import flags
+from sr.data.video_files import frames_of, sources
 from sr.degradation import matlab_bicubic
 from sr.errors import UserError
 
 REDS4 = ("000", "011", "015", "020")  # of the training clips: what EDVR and its successors are measured on
 
 
-def clips_in(hr: Path, lr: Path | None, scale: int, names: Sequence[str] | None = None) -> list[Clip]:
+def clips_in(
+    hr: Path, lr: Path | None, scale: int, *, setting: str = "data.lr=null", decoded: Path | None = None
+) -> list[Clip]:
     """The clips whose folders of frames lie in a folder, LR in folders of the same names.
 
+    Args:
+        hr: the folder.
+        lr: that of LR; None makes LR from HR.
+        scale: enlargement factor.
+        setting: what to type to make LR from HR.
+        decoded: where frames of video files are kept, which are clips, too; None passes over video files.
+
     Raises:
-        UserError: a clip of HR that LR lacks.
+        UserError: a clip of HR that LR lacks, or a video file that cannot be read.
     """
+    small = {} if lr is None else sources(lr, decoded is not None)
     found = []
-    for name, folder in folders_of_clips(hr):
-        frames = images_in(folder) if names is None or name in names else []
-        if not frames:
+    for name, source in sources(hr, decoded is not None).items():
+        if not (frames := frames_of(source, decoded)):
             continue
-        small = None if lr is None else images_in(lr / name)
-        if small == []:
-            raise missing(f"LR frames of clip {name}", [lr / name], setting="data.lr=null to make LR from HR")  # type: ignore[operator]
-        found.append(paired(name, frames, small, scale))
+        below = None if lr is None else frames_of(small[name], decoded) if name in small else []
+        if lr is not None and not below:
+            raise missing(f"LR frames of clip {name}", [lr / name], setting=f"{setting} to make LR from HR")
+        found.append(paired(name, frames, below, scale))
     return found
+
+
+TRAIN, TEST = "sep_trainlist.txt", "sep_testlist.txt"
+SETTING = "data.root=<the folder that holds sequences>"
 
 
 class VideoBenchmark(ClipModule):
@@ -78,13 +92,14 @@ class Reds(ClipModule):
 
     Args:
         root: the folder of the folders.
-        lr: read LR from disk; false makes it from HR (by the same MATLAB bicubic).
+        lr: read LR where its folder is there; false makes it from HR (by the same MATLAB bicubic).
         settings: see `ClipModule`.
     """
 
     def __init__(self, *, root: str | Path, lr: bool = True, **settings: Any) -> None:
         super().__init__(**settings)
         self.name, self.root = "REDS", Path(root).expanduser()
+        flags(lr=lr)
         self.reads_lr = lr and self.degradation.key == matlab_bicubic(self.scale).key
 
     @property
@@ -108,14 +123,16 @@ class Reds(ClipModule):
             if (hr := self._folder(f"{part}_sharp")) is None:
                 continue
             lr = self._folder(f"{part}_sharp_bicubic") if self.reads_lr else None
-            level = None if lr is None else next(p for p in (lr / f"X{self.scale}", lr) if p.is_dir())
-            for clip in clips_in(hr, level, self.scale):
-                found.append(clip if part == "train" else _renamed(clip, f"{int(clip.name) + 240:03d}"))
+            levels = [] if lr is None else [lr / f"X{self.scale}", lr]
+            own = next((level for level in levels if sources(level).keys() & sources(hr).keys()), None)
+            for clip in clips_in(hr, own, self.scale, setting="data.lr=false"):
+                merged = part == "val" and clip.name.isdecimal()
+                found.append(_renamed(clip, f"{int(clip.name) + 240:03d}") if merged else clip)
         if not found:
             looked = [self.root / "train_sharp"]
             raise missing("REDS's clips", looked, setting="data.root=<the folder that holds train_sharp>")
-        merged = {clip.name: clip for clip in reversed(found)}  # a merged tree may keep val_sharp beside it
-        return [merged[name] for name in sorted(merged)]
+        by_name = {clip.name: clip for clip in reversed(found)}  # a merged tree may keep val_sharp beside it
+        return [by_name[name] for name in sorted(by_name)]
 
 
 def _renamed(clip: Clip, name: str) -> Clip:
@@ -126,8 +143,8 @@ def _renamed(clip: Clip, name: str) -> Clip:
 class Vimeo90K(ClipModule):
     """Vimeo-90K septuplets: clips of seven frames, 448x256 (Xue et al., IJCV 2019).
 
-    `root` holds sequences/00001/0001/im1.png and the lists sep_trainlist.txt and sep_testlist.txt; without a list all
-    sequences are for measuring.
+    `root` holds sequences/00001/0001/im1.png and the lists sep_trainlist.txt and sep_testlist.txt; without both all
+    sequences are for measuring. Papers measure the frame in the middle.
 
     Args:
         root: the folder.
@@ -135,35 +152,40 @@ class Vimeo90K(ClipModule):
         settings: see `ClipModule`. While training the first `val_images` of the test list validate.
     """
 
+    protocols = ("video_centre",)
+
     def __init__(self, *, root: str | Path, lr: str | None = None, **settings: Any) -> None:
         super().__init__(**settings)
         self.name, self.root, self.lr = "Vimeo90K", Path(root).expanduser(), lr
 
     def train_clips(self) -> list[Clip]:
-        return self._listed("sep_trainlist.txt")
+        return self._listed(TRAIN)
 
     def val_clips(self) -> list[Clip]:
-        return self._listed("sep_testlist.txt")
+        return self._listed(TEST)
 
-    def _listed(self, file: str) -> list[Clip]:
-        sequences, setting = self.root / "sequences", "data.root=<the folder that holds sequences>"
+    def _names(self, file: str) -> list[str]:
+        """The clips of a list; without any list all."""
         try:
             text = (self.root / file).read_text()
-            names = [line.split()[0] for line in text.splitlines() if line.strip()]
         except FileNotFoundError:
-            if file == "sep_trainlist.txt":
-                raise missing("Vimeo-90K's list of training clips", [self.root / file], setting=setting) from None
-            names = [f"{a}/{b}" for a, folder in folders_of_clips(sequences) for b, _ in folders_of_clips(folder)]
+            if file == TRAIN or (self.root / TRAIN).exists():
+                raise missing(f"Vimeo-90K's list {file}", [self.root], setting=SETTING) from None
+            parts = sources(self.root / "sequences")
+            return [f"{part}/{clip}" for part, folder in parts.items() for clip in sources(folder)]
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{self.root / file} cannot be read: {error}") from error
+        return [line.split()[0] for line in text.splitlines() if line.strip()]
+
+    def _listed(self, file: str) -> list[Clip]:
         clips = []
-        for name in names:
-            frames = images_in(sequences / name)
-            small = images_in(self.root / self.lr / name) if self.lr else None
-            if not frames or small == []:
-                looked = sequences / name if not frames else self.root / str(self.lr) / name
-                raise missing(f"Frames of Vimeo-90K's clip {name}", [looked], setting=setting)
-            clips.append(paired(name, frames, small, self.scale))
+        for name in self._names(file):
+            folders = [self.root / "sequences" / name, *([self.root / self.lr / name] if self.lr else [])]
+            found = [images_in(folder) for folder in folders]
+            for folder, frames in zip(folders, found, strict=True):
+                if not frames:
+                    raise missing(f"Frames of Vimeo-90K's clip {name}", [folder], setting=SETTING)
+            clips.append(paired(name, found[0], found[1] if self.lr else None, self.scale))
         if not clips:
-            raise missing("Vimeo-90K's clips", [sequences], setting=setting)
+            raise missing("Vimeo-90K's clips", [self.root / "sequences"], setting=SETTING)
         return clips

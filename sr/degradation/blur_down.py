@@ -10,7 +10,7 @@ from sr.degradation.randomness import Randomness
 from sr.degradation.step import Step, as_float
 from sr.errors import UserError
 
-EDGES = {"replicate": lambda at, n: at.clip(0, n - 1), "reflect": lambda at, n: n - 1 - np.abs(n - 1 - np.abs(at))}
+EDGES = {"replicate": lambda at, n: at, "reflect": lambda at, n: n - 1 - np.abs(n - 1 - np.abs(at))}
 
 
 class BlurDown(Step):
@@ -25,7 +25,10 @@ class BlurDown(Step):
         sigma: of the blur, HR pixels.
         taps: of the blur on each side; None is 12, or 13 where `scale` is odd.
         first: place of the first pixel that is kept, HR pixels; None is the middle of the first LR pixel.
-        edge: replicate, or reflect (at the middle of the edge pixel).
+        edge: replicate, or reflect (at the middle of the edge pixel; what a tiny image lacks even so is replicated).
+
+    Raises:
+        UserError: taps do not lie on pixels, or a value has no sense.
     """
 
     floats = True
@@ -40,13 +43,17 @@ class BlurDown(Step):
     ) -> None:
         taps = 12 + scale % 2 if taps is None else taps
         first = (scale - 1) / 2 if first is None else first
+        for key, value, least in (("sigma", sigma, 0), ("taps", taps, 1), ("first", first, 0)):
+            whole = key != "taps" or isinstance(value, int)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not whole or value < least:
+                raise UserError(f"BlurDown: {key}={value!r} must be a {'whole ' * (key == 'taps')}number from {least}")
         start = first - (taps - 1) / 2
-        if sigma <= 0 or taps < 1 or start != int(start) or edge not in EDGES:
+        if sigma == 0 or start != int(start) or edge not in EDGES:
             raise UserError(
-                f"BlurDown: sigma={sigma} must be above 0, taps={taps} 1 or more, first={first} a whole number (and a "
-                f"half where taps is even), edge={edge} one of {', '.join(EDGES)}"
+                f"BlurDown: sigma={sigma} must be above 0, first={first} a whole number (and a half where "
+                f"taps={taps} is even), edge={edge} one of {', '.join(EDGES)}"
             )
-        self.scale, self.sigma, self.taps, self.first, self.edge = scale, sigma, taps, first, edge
+        self.scale, self.sigma, self.taps, self.first, self.border = scale, sigma, taps, first, edge
         self.shrink = scale
         self.start = int(start)
         self.reach = max(-self.start, self.start + taps - scale, 0)
@@ -61,7 +68,7 @@ class BlurDown(Step):
         for dim in (2, 3):
             n, kept = x.shape[dim], x.shape[dim] // self.scale
             at = np.arange(self.start, self.start + self.taps + (kept - 1) * self.scale)
-            index = EDGES[self.edge](at, n).clip(0, n - 1)
+            index = EDGES[self.border](at, n).clip(0, n - 1)
             padded = x.index_select(dim, torch.from_numpy(index).to(x.device))
             last = (kept - 1) * self.scale + 1
             rows = [(slice(None),) * dim + (slice(k, k + last, self.scale),) for k in range(self.taps)]

@@ -5,16 +5,54 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor
 
 from sr.data.batch import Batch
+from sr.data.module import SRDataModule
 from sr.imaging.ensemble import VIEWS, averaged
 from sr.models.base import SuperResolver
-from sr.models.clips import Made
+from sr.models.clips import FeatureFile, Made
 
 
-def ensembled(model: SuperResolver, clip: Sequence[Tensor], scale: int) -> Iterator[Tensor]:
-    """`stream`, each frame averaged over the eight flips and quarter turns of the clip (see `self_ensemble`)."""
-    turned = [model.stream(Made(clip, view), scale) for view in VIEWS]
-    for outputs in zip(*turned, strict=True):
-        yield averaged(outputs)
+def measured_runs(data: SRDataModule, images: int | None) -> list[range]:
+    """The clips of a checked set, or as much of them as the first `images` frames hold."""
+    runs, left = list[range](), len(data.pairs("test")) if images is None else images
+    for run in data.runs("test"):
+        runs.append(run[:left])
+        left -= len(runs[-1])
+    return [run for run in runs if run]
+
+
+def outputs_of(
+    model: SuperResolver, clip: Sequence[Tensor], scale: int, ensemble: bool = False, mirror: bool = False
+) -> Iterator[Tensor]:
+    """The frames of SR, one after the other.
+
+    Args:
+        model: in eval mode.
+        clip: frames of LR, made when they are asked for.
+        scale: enlargement factor.
+        ensemble: average over the eight flips and quarter turns of the clip (see `self_ensemble`).
+        mirror: a network on clips sees the clip followed by itself, run backward; each frame is the mean of its two
+            outputs, as mmagic and BasicSR measure BasicVSR on Vimeo-90K.
+    """
+    views = VIEWS if ensemble else [None]
+    length = len(clip)
+    if mirror and model.clips:
+        clip = Made([*range(length), *reversed(range(length))], clip.__getitem__)
+    streams = [model.stream(clip if view is None else Made(clip, view), scale) for view in views]
+    outputs = (averaged(frames) if ensemble else frames[0] for frames in zip(*streams, strict=True))
+    return _folded(outputs, length) if mirror and model.clips else outputs
+
+
+def _folded(outputs: Iterator[Tensor], length: int) -> Iterator[Tensor]:
+    """Of a mirrored clip's outputs the mean of both of each frame, in the order of time."""
+    with FeatureFile() as kept:
+        for number in range(length):
+            kept[number] = next(outputs)
+        for number in reversed(range(length)):
+            other = next(outputs)
+            kept[number] = (kept[number].to(other) + other) / 2
+            device = other.device
+        for number in range(length):
+            yield kept[number].to(device)
 
 
 def middle_of(batch: Batch, side: int) -> Batch:

@@ -13,43 +13,26 @@ from tqdm import tqdm
 
 from sr.compose.image_sets import refuse_same_names
 from sr.data.batch import Batch
+from sr.data.clips import clip_of
 from sr.data.module import SRDataModule
 from sr.errors import UserError, printable, reason
 from sr.imaging.color import to_array
 from sr.imaging.files import write_image
 from sr.imaging.panel import disagreement, draw_panel, panel_cells, pick_crop
-from sr.measuring.frames import ensembled, middle_of
+from sr.measuring.frames import measured_runs, middle_of, outputs_of
+from sr.measuring.papers import BASELINE, Entry, chosen_protocols, papers_figures, papers_protocols
 from sr.metrics.metric import Metric
 from sr.metrics.protocol import DEFAULT, Protocol
-from sr.metrics.protocols import get_protocol
-from sr.models.base import SuperResolver
 from sr.models.clips import Made
 from sr.precision import full_precision
-from sr.scores.published import Published, comparable, published, published_protocols
+from sr.scores.published import Published
 from sr.scores.score import Key, Score, averages, beside, scores_of, table, write
 
+__all__ = ["BASELINE", "Entry", "chosen_protocols", "papers_protocols", "score_all", "score_set"]
 log = logging.getLogger(__name__)
 
-BASELINE = "bicubic"  # the first row of every table
 DATA = "data"  # whose LR a protocol measures on that does not make its own
 ASYMMETRIC = "(shifts, noise or directed blur), so the x8 self-ensemble averages answers to different questions"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A model to measure, under the name that its rows carry."""
-
-    name: str
-    model: SuperResolver
-    published: str = ""  # the name of the paper's figures (sr.scores.published) that it is to be held against
-    merge: bool = True  # measured in its merged form; false where that would be another function
-    run: Path | None = None  # folder of the run that trained it
-    ensemble: bool = False  # averaged over the eight flips and rotations of LR (Lim et al., EDSR, section 3.4)
-
-    @property
-    def paper(self) -> str:
-        """The name of its published figures; "" for none."""
-        return self.published or (BASELINE if self.name == BASELINE else "")
 
 
 @dataclass(frozen=True)
@@ -100,10 +83,7 @@ def score_set(
     scores: list[Score] = []
     samples: list[Sample] = []
     frames, name = data.whole("test"), data.test_name
-    runs, left = list[range](), len(frames) if images is None else images
-    for run in data.runs("test"):
-        runs.append(run[:left])
-        left -= len(runs[-1])
+    runs = measured_runs(data, images)
     if middle is not None and any(max(grid) * data.scale > middle for grid in data.pairs("test").grids[:images]):
         name += f" middle {middle}"
 
@@ -120,14 +100,16 @@ def score_set(
     with tqdm(dynamic_ncols=True, disable=None, **bar) as progress:
         for run, (source, group) in ((run, each) for run in runs for each in groups.items()):
             lr = Made(run, partial(given, own=group[0] if source != DATA else None))
-            outputs = model.stream(lr, data.scale) if not ensemble else ensembled(model, lr, data.scale)
+            outputs = outputs_of(model, lr, data.scale, ensemble, data.mirror)
             for n, number in enumerate(run):
                 with full_precision(device):
                     output = next(outputs)
                 batch = loaded(number)
                 for protocol in group:
+                    if n not in protocol.scored(len(run)):
+                        continue
                     values = protocol.compare(output, batch.hr, batch.scale, batch.grey, metrics)
-                    clip = batch.name[0].rpartition("/")[0] if len(run) > 1 else ""
+                    clip = clip_of(batch.name[0]) if data.of_clips else ""
                     found = scores_of(label, name, batch.scale, protocol.name, values, 1, batch.name[0], clip)
                     scores += found
                     if source == pictured and protocol is group[0] and len(samples) < keep and n == len(run) // 2:
@@ -187,7 +169,7 @@ def score_all(
             under = chosen_protocols(entry, entries, data, protocols)
             found, outputs = score_set(entry, data, under, device, panels, metrics, images, middle)
             scores += found
-            papers |= _papers(entry, averages(found), data)
+            papers |= papers_figures(entry, averages(found), data)
             samples[found[0].model] = outputs
         if panels:
             drawn.append(_draw(samples, data, folder / "panels", size, at))
@@ -198,39 +180,6 @@ def score_all(
     for path in (*drawn, *write(scores, folder, papers)):
         log.info(str(path))
     return means
-
-
-def _papers(entry: Entry, means: Sequence[Score], data: SRDataModule) -> dict[Key, Published]:
-    """The papers' figures for one model's averages on one set, where LR is what the papers measure on."""
-    name, found = entry.paper, dict[Key, Published]()
-    for s in means if name and comparable(data) else ():
-        plus = "+" if name != BASELINE and s.model.endswith("+") else ""
-        if paper := published(name + plus, s.scale, s.dataset, s.protocol, s.images):
-            found[s.model, s.dataset, s.scale, s.protocol] = paper
-    return found
-
-
-def papers_protocols(entry: Entry, data: SRDataModule) -> list[str]:
-    """Under which a model is measured on a set where none are asked for: its kind's, then those of its figures."""
-    known = published_protocols(entry.paper, data.scale, data.test_name) if comparable(data) else []
-    return list(dict.fromkeys([*(data.protocols or entry.model.protocols), *known]))
-
-
-def chosen_protocols(
-    entry: Entry, entries: Sequence[Entry], data: SRDataModule, asked: Sequence[str] | None
-) -> list[Protocol]:
-    """Those asked for, or the papers'; what makes its own bicubic LR says nothing about a set whose LR is another."""
-    others = [e for e in entries if e.name != BASELINE]
-    like = others if entry.name == BASELINE and others else [entry]
-    names = asked or [n for e in like for n in papers_protocols(e, data)]
-    found = [get_protocol(name) for name in dict.fromkeys(names)]
-    own = [] if comparable(data) else [p for p in found if p.defines_lr]
-    if own and asked:
-        raise UserError(
-            f"protocol={own[0].name} makes bicubic LR from HR itself, but the LR of {data.name} is given or made in "
-            "another way: leave it out, or type degradation=bicubic"
-        )
-    return [p for p in found if p not in own] or [get_protocol("y")]
 
 
 def _draw(samples: dict[str, list[Sample]], data: SRDataModule, folder: Path, size: int, at: str) -> Path:

@@ -77,6 +77,7 @@ class Protocol:
         channel: what is compared: `rgb`, `luma` or `luma8`.
         border: pixels shaved off each side, besides `border_scales` times the scale.
         border_scales: see `border`.
+        ends: frames of a clip at each end that do not count; None counts the frame in the middle alone.
         ssim: which form of SSIM: (1, C, H, W) twice, 0..255 in float64, to (1,).
 
     Example:
@@ -92,6 +93,7 @@ class Protocol:
     channel: Channel = luma
     border: int = 0
     border_scales: int = 1
+    ends: int | None = 0
     ssim: Callable[[Tensor, Tensor], Tensor] = ssim
 
     defines_lr = False  # True: only LR from `lr` serves, stored LR files do not
@@ -100,6 +102,12 @@ class Protocol:
     def shave(self, scale: int) -> int:
         """Pixels left out on each side of an image at this scale."""
         return self.border + self.border_scales * scale
+
+    def scored(self, frames: int) -> range:
+        """Which frames of a clip count; all of one that is too short to lose some."""
+        ends = frames // 2 if self.ends is None else self.ends
+        end = ends + 1 if self.ends is None else frames - ends
+        return range(ends, end) if ends < end else range(frames)
 
     def lr(self, hr: Tensor, scale: int, *, grey: bool = False, edge: str = "mirror") -> Tensor:
         """The LR that the model is given: MATLAB bicubic of the 8-bit RGB image, rounded to 8 bit.

@@ -52,7 +52,10 @@ class ProtocolMetric(torchmetrics.Metric):
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, sr: Tensor, hr: Tensor, scale: int, grey: bool | Sequence[bool] = False) -> None:
-        """Add a batch; arguments as `Protocol.compare`, or clips (B, T, 3, H, W), of which each counts as one image."""
+        """Add a batch; arguments as `Protocol.compare`, or clips (B, T, 3, H, W), of which each counts as one."""
+        if sr.ndim == 5:
+            scored = self.protocol.scored(sr.shape[1])
+            sr, hr = (clips[:, scored.start : scored.stop] for clips in (sr, hr))
         shape = sr.shape[:-3]
         if sr.ndim == 5:
             flags = [grey] * len(sr) if isinstance(grey, bool) else grey

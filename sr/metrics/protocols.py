@@ -35,8 +35,9 @@ _ALL = (
     Protocol(
         "srgan", "Y unrounded, shave = 4; PSNR comparable, SSIM about 0.011 below the paper's daala tool", luma, 4, 0
     ),
-    Protocol("video_y", "Y unrounded, no shave (Vid4, UDM10, Vimeo-90K)", luma, 0, 0),
-    Protocol("video_duf", "Y unrounded, shave = 8 (DUF, RBPN; they leave out two frames at each end, too)", luma, 8, 0),
+    Protocol("video_y", "Y unrounded, no shave (Vid4, UDM10)", luma, 0, 0),
+    Protocol("video_centre", "Y unrounded, no shave, the frame in the middle of a clip (Vimeo-90K)", luma, 0, 0, None),
+    Protocol("video_duf", "Y unrounded, shave = 8, not two frames at each end of a clip (DUF, RBPN)", luma, 8, 0, 2),
     Protocol("video_rgb", "RGB in 8 bit, no shave (REDS4)", rgb, 0, 0),
 )
 PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _ALL}

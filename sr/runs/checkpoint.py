@@ -203,7 +203,7 @@ def fitting(
 ) -> dict[str, torch.Tensor]:
     """The weights of a checkpoint that a run may start from; of the same network at another scale those that fit.
 
-    Lim et al. (EDSR, section 4.1) start x3 and x4 from x2 in this way: layers of the same name and shape are taken,
+    A part of the network (`content["sr"]["part"]`) is taken as such. Lim et al. (EDSR, section 4.1) start x3 and x4 from x2 in this way: layers of the same name and shape are taken,
     those that depend on the scale stay as they are initialised.
 
     Args:
@@ -221,11 +221,17 @@ def fitting(
             f"{source} takes other values than {type(model).__name__} (another range or order of channels): it can be "
             "measured, but not trained on"
         )
-    if {**theirs, "scale": None} != {**node, "scale": None} or theirs.get("scale") == node.get("scale"):
+    if not content["sr"].get("part") and (
+        {**theirs, "scale": None} != {**node, "scale": None} or theirs.get("scale") == node.get("scale")
+    ):
         _same_network(model, state, source)
         return state
     ours = model.state_dict()
     fits = {k: state[k] for k, v in ours.items() if k in state and state[k].shape == v.shape}
+    if not fits:
+        raise UserError(
+            f"{source} is a part of another network than {type(model).__name__}: it holds {some(list(state))}"
+        )
     torch_file.refuse_unusable(fits, ours, source)
     return fits
 
@@ -240,8 +246,8 @@ def warm_start(model: SuperResolver, content: dict[str, Any], node: dict[str, An
     model.load_state_dict(fits, strict=False)
     theirs, told = content["sr"]["model"], f"weights from {source}"
     if fresh := [k for k in ours if k not in fits]:
-        taken = f"{len(fits)} of {len(ours)} tensors; begun afresh: {', '.join(fresh)}"
-        told += f" (scale {theirs.get('scale')}): {taken}"
+        taken = f"{len(fits)} of {len(ours)} tensors; begun afresh: {some(fresh, 12)}"
+        told += (f" (scale {theirs['scale']})" if theirs else "") + f": {taken}"
     # Shapes do not tell settings such as res_scale, with which the same weights are another network.
     if other := [k for k in theirs if k in node and k != "scale" and theirs[k] != node[k]]:
         told += f". Not as they were trained: {', '.join(f'{k} was {theirs[k]}, is {node[k]}' for k in other)}"

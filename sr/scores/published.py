@@ -23,7 +23,7 @@ MOS_NOTE = (
 )
 METRICS = ("psnr", "ssim")  # that the table has columns of; dB, and at most 1
 IMAGES = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100, "DIV2K": 100}  # that the papers average over
-IMAGES |= {"Vid4": 171, "REDS4": 400}  # frames
+IMAGES |= {"Vid4": 171, "REDS4": 400, "Vimeo90K": 7824}  # frames
 
 
 @dataclass(frozen=True)

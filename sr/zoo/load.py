@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from sr.compose.words import path_typed
 from sr.errors import UserError, nearest, reason
 from sr.models.base import SuperResolver
 from sr.runs import checkpoint, torch_file
@@ -19,7 +20,7 @@ from sr.zoo.locate import checksum, find
 from sr.zoo.matlab_maps import MATLAB_FAMILIES
 from sr.zoo.torch_maps import TORCH_FAMILIES
 from sr.zoo.trial import HOPELESS, RANGES, Trial, try_out
-from sr.zoo.video_maps import VIDEO_FAMILIES
+from sr.zoo.video_maps import VIDEO_FAMILIES, flow_network
 
 log = logging.getLogger(__name__)
 UNPROVED = " (unproved)"  # beside the figures of what does less than bicubic on the photo, or was trained as another
@@ -83,6 +84,11 @@ def load(
             raise UserError(f"weights={spec}: there is no such file. List the zoo's names: sr zoo list")
         entry = by_checksum(checksum(path), scale)
     tensors = read_tensors(path, known_intact=entry is not None)
+    if flow_network(tensors):
+        raise UserError(
+            f"{path} is SPyNet alone, the flow network of BasicVSR, which enlarges nothing: type "
+            f"model=basicvsr {path_typed('init_from', path)} to train with it"
+        )
     family, node = recognise(tensors, FAMILIES, path)
     node = {"_target_": node.pop("_target_"), "scale": node.pop("scale", None) or _scale(path, entry, scale), **node}
     if strict and scale is not None and node["scale"] != scale:
@@ -136,6 +142,8 @@ def beginning(source: str, zoo: Any, scale: int | None) -> dict[str, Any]:
                 f"init_from={source}: neither a run, nor a file, nor an entry of the zoo.{hint} See sr zoo list"
             )
         return checkpoint.read(source)
+    if source not in ZOO and (flow := flow_network(read_tensors(path))):
+        return {"state_dict": flow, "sr": {"model": {}, "part": True}}
     model = load(source, zoo.dir, scale, zoo.download, zoo.range, zoo.order, strict=False).model
     return {"state_dict": model.state_dict(), "sr": dict(model.metadata)}
 

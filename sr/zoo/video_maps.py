@@ -102,9 +102,8 @@ def _basicvsr(branch: str) -> Callable[[Tensors], dict[str, Any]]:
 
 def _edvr(t: Tensors) -> dict[str, Any]:
     channels, tsa = len(t["conv_first.weight"]), "fusion.temporal_attn1.weight" in t
-    fused = next(
-        t[k] for k in ("fusion.feat_fusion.weight", "fusion.feat_fusion.conv.weight", "fusion.weight") if k in t
-    )
+    fusions = "fusion.feat_fusion.weight", "fusion.feat_fusion.conv.weight", "fusion.weight"
+    fused = t[next((k for k in fusions if k in t), fusions[-1])]
     offsets = next((v for k, v in t.items() if k.endswith("cas_dcnpack.conv_offset.weight")), None)
     return {
         "_target_": "sr.models.edvr.EDVR", "scale": 4, "num_blocks": count(t, r"reconstruction\.(\d+)\.") + 1,
@@ -123,3 +122,15 @@ VIDEO_FAMILIES = (
     Family("EDVR", r"^conv_l2_1\.", _edvr, _names(EDVR, 0), _same),
     Family("EDVR", r"^feat_l2_conv1\.", _edvr, _names(EDVR, 1), _same),
 )
+
+
+def flow_network(tensors: Tensors) -> dict[str, Tensor] | None:
+    """The tensors of a file of SPyNet alone under BasicVSR's names; None for another file."""
+    found = {
+        key: re.fullmatch(r"basic_module\.(\d)\.basic_module\.(\d)(\.conv)?\.(weight|bias)", key) for key in tensors
+    }
+    if not found or not all(m or key in ("mean", "std") for key, m in found.items()):
+        return None
+    return {
+        f"flow.levels.{m[1]}.{int(m[2]) * (2 if m[3] else 1)}.{m[4]}": tensors[key] for key, m in found.items() if m
+    }

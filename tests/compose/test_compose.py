@@ -112,7 +112,7 @@ def test_every_model_composes(command, model):
         ("+budget.step=3", "error: budget.step: there is no such key. Did you mean budget.steps?"),
         ("model.chanels=3", "Did you mean model.channels"),
         ("optimizer.lrr=1", "Did you mean optimizer.lr"),
-        ("recipe=nothing", "recipe=nothing: there is no such recipe. There are base, bsrn"),
+        ("recipe=nothing", "recipe=nothing: there is no such recipe. There are base, basicvsr"),
         ("steps=many", "error: steps=many: Value 'many' of type 'str' could not be converted to Integer"),
         ("budget=smok", "Did you mean smoke"),
         ("model=BSRN", "Did you mean bsrn?"),
@@ -127,11 +127,14 @@ def test_every_model_composes(command, model):
         pytest.param("num_worker_per_gpu=3", "Here it is data.num_workers", marks=pytest.mark.slow),
         ("batch_size_per_gpu=3", "Here it is batch_size (of all processes together)"),
         pytest.param("lr=1e-4", "Here it is optimizer.lr", marks=pytest.mark.slow),
-        ("data.lr=null", "It is a key of data=b100, set14, set5, urban100: leave it out with another data"),
+        (
+            "data.lr=null",
+            "It is a key of data=b100, reds, set14, set5, udm10, urban100, vid4, vimeo90k: leave it out",
+        ),
         pytest.param("optimizer.momentum=0.5", "It is a key of optimizer=sgd: leave", marks=pytest.mark.slow),
         ("bsrn", "Did you mean model=bsrn?"),
         ("steps=1,2", "steps=1,2: one value is wanted here; with -m several are a sweep"),
-        ("model=null", "model=null: choose one of the group by its name. There are bicubic, bsrn"),
+        ("model=null", "model=null: choose one of the group by its name. There are basicvsr, bicubic, bsrn"),
         ("loss=[]", "loss=[]: choose one of the group by its name. There are "),
         ("budget=[]", "budget=[]: choose one of the group by its name"),
         pytest.param("trainer=[]", "choose one of the group by its name", marks=pytest.mark.slow),
@@ -251,7 +254,7 @@ def test_a_wrong_argument_of_a_target_is_refused_before_anything_is_built(comman
 def test_help_names_the_groups_and_examples(command, name):
     outcome = command(f"{name}.py", "--help")
     assert outcome.code == 0 and "Often used" in outcome.out and f"\nsr {name} " in outcome.out
-    assert name != "train" or "model: bicubic" in outcome.out
+    assert name != "train" or "model: basicvsr, bicubic" in outcome.out
 
 
 def test_a_key_of_a_stage_is_typed_without_a_plus_and_a_stage_that_there_is_not_is_refused(command, tmp_path):

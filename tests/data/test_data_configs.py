@@ -15,7 +15,7 @@ PROMISED = (
     "div2k", "df2k", "flickr2k", "set5", "set14", "b100", "urban100", "folder", "bundled",
     "t91", "t91_bsd200", "t91_general100", "t91_bsd200_general100",
 )  # fmt: skip
-ROOT_KEYS = ["+scale=2", "+seed=0", "+patch_size=8", "+batch_size=2", "+cache_dir=c", "+data_dir=d"]
+ROOT_KEYS = ["+scale=2", "+seed=0", "+patch_size=8", "+batch_size=2", "+cache_dir=c", "+data_dir=d", "+frames=5"]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def rows():
 
 
 def test_every_row_has_a_source_and_a_known_protocol(root):
-    models = {p.stem for p in (root / "conf/model").glob("*.yaml")} | {"srgan"}
+    models = {p.stem for p in (root / "conf/model").glob("*.yaml")} | {"srgan", "edvr_l_vimeo_bi", "basicvsr_vimeo_bi"}
     seen = set()
     for row in rows():
         assert row["source"] and row["source_kind"] in ("page", "readme", "code", "memory") and row["stated_protocol"]
@@ -42,6 +42,9 @@ def test_every_row_has_a_source_and_a_known_protocol(root):
         ("bicubic", 4, "Set14", "y_classic", 26.00),
         ("edsr", 2, "DIV2K", "edsr_div2k", 35.03),
         ("rlfn_ntire", 4, "DIV2K", "ntire22", 29.00),
+        ("basicvsr", 4, "REDS4", "video_rgb", 31.42),
+        ("bicubic", 4, "Vid4", "video_y", 23.78),
+        ("bicubic", 4, "Vimeo90K", "video_centre", 31.32),
     ],
 )
 def test_known_figures(model, scale, dataset, protocol, psnr):

@@ -1,0 +1,153 @@
+"""Clips on disk: folders of frames, and video files, whose frames are decoded into the cache."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from PIL import Image
+from tqdm import tqdm
+
+from sr.data.images import states
+from sr.data.missing import images_in
+from sr.errors import UserError, printable, reason
+
+log = logging.getLogger(__name__)
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".y4m", ".mpg", ".mpeg", ".ts")
+DECODING = 1  # raise it when the same file gives other pixels: older frames are then decoded again
+BT709, BT601, BT2020 = 1, 5, 9  # as a bitstream's tag counts; what else is told is of BT.601's kind
+MATRICES = {BT709: (0.2126, 0.0722), BT601: (0.299, 0.114), BT2020: (0.2627, 0.0593)}  # R and B in Y
+ALIKE = {4: BT601, 5: BT601, 6: BT601}
+UNSPECIFIED, FULL = 2, 2  # of matrix, of range
+HD = 720  # rows from which a matrix that is not told is BT.709
+
+
+def sources(folder: Path, videos: bool = False) -> dict[str, Path]:
+    """The sub-folders of a folder by name, in order, perhaps with its video files; hidden ones are left out.
+
+    Raises:
+        UserError: two of one name.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name.startswith(".") or not (path.is_dir() or (videos and path.suffix.lower() in VIDEO_SUFFIXES)):
+            continue
+        name = path.name if path.is_dir() else path.stem
+        if (other := found.setdefault(name, path)) is not path:
+            raise UserError(f"{other} and {path} would both be clip {name}: rename one of them")
+    return found
+
+
+def frames_of(source: Path, decoded: Path | None) -> list[Path]:
+    """The images of a folder, or of a video file the frames, decoded once into the folder `decoded`.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    if source.is_dir():
+        return images_in(source)
+    assert decoded is not None
+    state = json.dumps([DECODING, *states([source])])
+    name = f"{source.stem}-{hashlib.blake2b(state.encode(), digest_size=8).hexdigest()}"
+    folder, part = decoded / name, decoded / f".{name}.part"
+    try:
+        decoded.mkdir(parents=True, exist_ok=True)
+        with FileLock(decoded / f".{name}.lock"):  # another process may be decoding it
+            if not folder.is_dir():
+                shutil.rmtree(part, ignore_errors=True)  # of one that was killed
+                part.mkdir()
+                try:
+                    _write(source, part)
+                    os.replace(part, folder)
+                finally:
+                    shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise UserError(f"frames of {source} cannot be kept in {decoded}: {reason(error)}") from error
+    return images_in(folder)
+
+
+def _write(source: Path, folder: Path) -> None:
+    count = -1
+    for count, pixels in enumerate(_frames(source)):
+        Image.fromarray(pixels).save(folder / f"{count:08d}.png", compress_level=1)
+    if count < 0:
+        raise UserError(f"{source} holds no frame")
+
+
+def _frames(source: Path) -> Iterator[np.ndarray]:
+    """(H, W, 3) uint8 RGB, upright."""
+    try:
+        import av
+    except ImportError as error:
+        raise UserError(f'{source} is a video file, which PyAV reads: pip install "sr-lab[video]"') from error
+    try:
+        with av.open(str(source)) as container:
+            if (stream := container.streams.best("video")) is None:
+                raise UserError(f"{source} holds no video")
+            stream.thread_type = "AUTO"
+            _tell(source, stream)
+            bar = {"desc": printable(f"decoding {source.name}"), "unit": "frame", "total": stream.frames or None}
+            for frame in tqdm(container.decode(stream), leave=False, dynamic_ncols=True, disable=None, **bar):
+                yield _upright(rgb(source, frame), frame.rotation, source)
+    except av.FFmpegError as error:
+        raise UserError(f"{source} cannot be read as a video: {reason(error)}") from error
+
+
+def _tell(source: Path, stream: Any) -> None:
+    if stream.sample_aspect_ratio not in (None, 0, 1):
+        log.warning(
+            f"warning: pixels of {source} are not square ({stream.sample_aspect_ratio}); they are taken as such"
+        )
+
+
+def rgb(source: Path, frame: Any) -> np.ndarray:
+    """(H, W, 3) uint8 of a decoded frame, by the matrix and the range that its file tells.
+
+    Colour of half the resolution is enlarged by the library; the sum of Y and colour is exact and rounded once. Where
+    no matrix is told it is BT.601's, from 720 rows upward BT.709's; where no range is, it is 16 to 235.
+
+    Raises:
+        UserError: more than 8 bits, transparent, or another matrix.
+    """
+    form = frame.format
+    if any(c.bits > 8 for c in form.components) or any(c.is_alpha for c in form.components):
+        raise UserError(
+            f"{source} has frames of the kind {form.name}: 8 bits a channel without transparency are read. Convert it, "
+            f"for example: ffmpeg -i {source.name} -pix_fmt yuv444p -c:v ffv1 {source.stem}_8bit.mkv"
+        )
+    if frame.interlaced_frame:
+        raise UserError(f"{source} is interlaced: two half pictures in each. Convert it with ffmpeg's -vf bwdif")
+    if form.is_rgb or form.has_palette:
+        return frame.to_ndarray(format="rgb24")
+    full = frame.color_range == FULL or form.name.startswith("yuvj")
+    if len(form.components) == 1:
+        y = frame.to_ndarray().astype(np.float32)
+        return _bytes(np.repeat((y if full else (y - 16) * (255 / 219))[..., None], 3, 2))
+    told = int(frame.colorspace)
+    matrix = (BT709 if frame.height >= HD else BT601) if told == UNSPECIFIED else ALIKE.get(told, told)
+    if matrix not in MATRICES:
+        raise UserError(f"{source} has colours by matrix {told}, which is not read: convert it to BT.709")
+    form_444 = "yuvj444p" if form.name.startswith("yuvj") else "yuv444p"
+    planes = frame.to_ndarray(format=form_444, interpolation="BICUBIC").astype(np.float32)
+    y = planes[0] if full else (planes[0] - 16) * (255 / 219)
+    b, r = (planes[1:] - 128) * (1 if full else 255 / 224)
+    of_r, of_b = MATRICES[matrix]
+    red, blue = y + 2 * (1 - of_r) * r, y + 2 * (1 - of_b) * b
+    return _bytes(np.stack([red, (y - of_r * red - of_b * blue) / (1 - of_r - of_b), blue], -1))
+
+
+def _bytes(pixels: np.ndarray) -> np.ndarray:
+    return (pixels + 0.5).clip(0, 255).astype(np.uint8)
+
+
+def _upright(pixels: np.ndarray, rotation: int, source: Path) -> np.ndarray:
+    """Turned counter-clockwise by what the file tells, degrees."""
+    if rotation % 90:
+        raise UserError(f"{source} is turned by {rotation} degrees; quarter turns are read")
+    return np.ascontiguousarray(np.rot90(pixels, rotation // 90))

@@ -1,0 +1,65 @@
+"""Models to measure, under which protocols, and the papers' figures that they are held against."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sr.data.module import SRDataModule
+from sr.errors import UserError
+from sr.metrics.protocol import Protocol
+from sr.metrics.protocols import get_protocol
+from sr.models.base import SuperResolver
+from sr.scores.published import Published, comparable, published, published_protocols
+from sr.scores.score import Key, Score
+
+BASELINE = "bicubic"  # the first row of every table
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model to measure, under the name that its rows carry."""
+
+    name: str
+    model: SuperResolver
+    published: str = ""  # the name of the paper's figures (sr.scores.published) that it is to be held against
+    merge: bool = True  # measured in its merged form; false where that would be another function
+    run: Path | None = None  # folder of the run that trained it
+    ensemble: bool = False  # averaged over the eight flips and rotations of LR (Lim et al., EDSR, section 3.4)
+
+    @property
+    def paper(self) -> str:
+        """The name of its published figures; "" for none."""
+        return self.published or (BASELINE if self.name == BASELINE else "")
+
+
+def papers_figures(entry: Entry, means: Sequence[Score], data: SRDataModule) -> dict[Key, Published]:
+    """The papers' figures for one model's averages on one set, where LR is what the papers measure on."""
+    name, found = entry.paper, dict[Key, Published]()
+    for s in means if name and comparable(data) else ():
+        plus = "+" if name != BASELINE and s.model.endswith("+") else ""
+        if paper := published(name + plus, s.scale, s.dataset, s.protocol, s.images):
+            found[s.model, s.dataset, s.scale, s.protocol] = paper
+    return found
+
+
+def papers_protocols(entry: Entry, data: SRDataModule) -> list[str]:
+    """Under which a model is measured on a set where none are asked for: its kind's, then those of its figures."""
+    known = published_protocols(entry.paper, data.scale, data.test_name) if comparable(data) else []
+    return list(dict.fromkeys([*(data.protocols or entry.model.protocols), *known]))
+
+
+def chosen_protocols(
+    entry: Entry, entries: Sequence[Entry], data: SRDataModule, asked: Sequence[str] | None
+) -> list[Protocol]:
+    """Those asked for, or the papers'; what makes its own bicubic LR says nothing about a set whose LR is another."""
+    others = [e for e in entries if e.name != BASELINE]
+    like = others if entry.name == BASELINE and others else [entry]
+    names = asked or [n for e in like for n in papers_protocols(e, data)]
+    found = [get_protocol(name) for name in dict.fromkeys(names)]
+    own = [] if comparable(data) else [p for p in found if p.defines_lr]
+    if own and asked:
+        raise UserError(
+            f"protocol={own[0].name} makes bicubic LR from HR itself, but the LR of {data.name} is given or made in "
+            "another way: leave it out, or type degradation=bicubic"
+        )
+    return [p for p in found if p not in own] or [get_protocol("y")]
