@@ -14,7 +14,8 @@ from sr.data.split import SplitModule, split_by_name
 from sr.errors import UserError, some
 
 log = logging.getLogger(__name__)
-SETS = ("Set5", "Set14", "B100", "Urban100", "DIV2K", "Bundled")  # names of images that everybody means by them
+# Names of images that everybody means by them.
+SETS = ("Set5", "Set14", "B100", "Urban100", "DIV2K", "Bundled", "Vid4", "UDM10", "REDS4", "Vimeo90K")
 Folders = str | Path | Sequence[str | Path]
 
 

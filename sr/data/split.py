@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+from collections.abc import Iterable
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -86,14 +87,20 @@ class SplitModule(SRDataModule):
 
 
 def split_by_name(pairs: list[ImagePair], part: float) -> tuple[list[ImagePair], list[ImagePair]]:
-    """Hold out a share (at least one image unless it is 0) by a hash of names: adding images moves few others.
-
-    Several LR of one HR stay on one side.
-    """
+    """Hold out a share (at least one image unless it is 0); several LR of one HR stay on one side."""
     if part == 0:
         return pairs, []
-    names = sorted({p.hr for p in pairs}, key=lambda p: (hashlib.blake2b(os.fsencode(p.name)).digest(), str(p)))
-    if len(names) < 2:
-        raise UserError(f"one image ({names[0]}) cannot serve for training and validation: add more images")
-    held_out = set(names[: min(len(names) - 1, max(1, round(part * len(names))))])
+    held_out = held_out_names({p.hr for p in pairs}, part)
     return [p for p in pairs if p.hr not in held_out], [p for p in pairs if p.hr in held_out]
+
+
+def held_out_names(paths: Iterable[str | Path], part: float, what: str = "image") -> set[str | Path]:
+    """A share of them, one at least, by a hash of their last parts: adding images moves few others.
+
+    Raises:
+        UserError: there is one alone.
+    """
+    names = sorted(paths, key=lambda p: (hashlib.blake2b(os.fsencode(Path(p).name)).digest(), str(p)))
+    if len(names) < 2:
+        raise UserError(f"one {what} ({names[0]}) cannot serve for training and validation: add more {what}s")
+    return set(names[: min(len(names) - 1, max(1, round(part * len(names))))])

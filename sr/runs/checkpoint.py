@@ -203,8 +203,9 @@ def fitting(
 ) -> dict[str, torch.Tensor]:
     """The weights of a checkpoint that a run may start from; of the same network at another scale those that fit.
 
-    A part of the network (`content["sr"]["part"]`) is taken as such. Lim et al. (EDSR, section 4.1) start x3 and x4 from x2 in this way: layers of the same name and shape are taken,
-    those that depend on the scale stay as they are initialised.
+    Lim et al. (EDSR, section 4.1) start x3 and x4 from x2 in this way: layers of the same name and shape are taken,
+    those that depend on the scale stay as they are initialised. A part of the network (`content["sr"]["part"]`) is
+    taken as such.
 
     Args:
         model: that is to start from it.

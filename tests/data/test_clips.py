@@ -1,0 +1,313 @@
+"""Clips on disk, and what a training sample of them is."""
+
+import shutil
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import data as photos
+from torch.utils.data import DataLoader
+
+from sr.data.clip_folder import ClipFolder
+from sr.data.clips import ClipModule
+from sr.data.sampling import SampleNumbers
+from sr.data.video_sets import UDM10, Reds, Vid4, Vimeo90K
+from sr.errors import UserError
+from sr.imaging.resize import imresize
+
+SMALL = {"patch_size": 8, "batch_size": 2, "val_images": None, "check_leaks": False}
+
+
+def clip(
+    folder: Path, frames: int = 5, name: str = "{:08d}.png", first: int = 0, seed: int = 0, side: int = 32
+) -> Path:
+    """A window that moves over a photo: pixels to the right and down from frame to frame."""
+    folder.mkdir(parents=True, exist_ok=True)
+    photo = photos.astronaut()[40 * seed :, 30 * seed :]
+    for n in range(frames):
+        window = photo[2 * n : 2 * n + side, 3 * n : 3 * n + side + 8]
+        Image.fromarray(window).save(folder / name.format(n + first), compress_level=1)
+    return folder
+
+
+def shrunk(hr: Path, lr: Path, scale: int = 4) -> None:
+    """LR of every frame below a folder, by MATLAB's bicubic, in the same sub-folders."""
+    for path in hr.rglob("*.png"):
+        pixels = torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1)
+        target = lr / path.relative_to(hr)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(imresize(pixels, 1 / scale).permute(1, 2, 0).numpy()).save(target)
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Callable[..., Any]:
+    def make(kind: type[ClipModule], **settings: Any) -> Any:
+        given = {"scale": 4, "cache_dir": tmp_path / "cache", **SMALL}
+        if issubclass(kind, (Vid4, UDM10)):
+            given = {"scale": 4, "cache_dir": tmp_path / "cache", "data_dir": tmp_path}
+        return kind(**{**given, **settings})
+
+    return make
+
+
+def names(clips: list[Any]) -> list[str]:
+    return [c.name for c in clips]
+
+
+# ---- layouts ----------------------------------------------------------------------------------------------
+
+
+def reds(root: Path, layout: str) -> Path:
+    """REDS in small: training clips 000, 001, 011, 015, 020, validation clips 000 and 029."""
+    inside = "train/" if layout == "inside" else ""
+    for n, name in enumerate(("000", "001", "011", "015", "020")):
+        clip(root / f"{inside}train_sharp" / name, seed=n)
+    for n, name in enumerate(("000", "029"), 5):
+        merged = (
+            f"{inside}train_sharp/{int(name) + 240}" if layout == "merged" else f"{inside and 'val/'}val_sharp/{name}"
+        )
+        clip(root / merged, seed=n)
+    level = "" if layout == "merged" else "/X4"
+    for part in ("train", "val") if layout != "merged" else ("train",):
+        place = root / part if inside else root
+        shrunk(place / f"{part}_sharp", place / f"{part}_sharp_bicubic{level}")
+    return root
+
+
+@pytest.mark.parametrize("layout", ["raw", "inside", "merged"])
+def test_reds_in_every_layout_trains_on_all_but_reds4(build: Any, tmp_path: Path, layout: str) -> None:
+    data = build(Reds, root=reds(tmp_path / "REDS", layout), frames=3)
+    assert names(data.train_clips()) == ["001", "240", "269"] and data.test_name == "REDS4"
+    assert names(data.val_clips()) == names(data.test_clips()) == ["000", "011", "015", "020"]
+    frame = data.test_clips()[0].frames[2]
+    assert frame.name == "000/00000002" and frame.lr is not None and "bicubic" in str(frame.lr)
+    later = data.train_clips()[1].frames[0]
+    assert later.name == "240/00000000" and later.hr.parent.name == ("240" if layout == "merged" else "000")
+    data.setup("fit")
+    data.setup("test")
+    assert data.runs("test") == [range(0, 5), range(5, 10), range(10, 15), range(15, 20)]
+    assert data.pairs("test").grids[0] == (8, 10)
+
+
+def test_reds_lr_of_another_scale_or_degradation_is_made(build: Any, tmp_path: Path) -> None:
+    root = reds(tmp_path / "REDS", "raw")
+    assert all(f.lr is None for c in build(Reds, root=root, scale=2).train_clips() for f in c.frames)
+    assert all(f.lr is None for c in build(Reds, root=root, lr=False).train_clips() for f in c.frames)
+    shutil.rmtree(root / "train_sharp_bicubic/X4/011")
+    with pytest.raises(UserError, match=r"LR frames of clip 011 not found(?s:.*)type data.lr=false to make LR from HR"):
+        build(Reds, root=root).val_clips()
+    clip(root / "val_sharp/extra")  # a folder without a number keeps its name
+    assert "extra" in names(build(Reds, root=root, lr=False).train_clips())
+    with pytest.raises(UserError, match=r"REDS's clips not found(?s:.*)data.root="):
+        build(Reds, root=tmp_path / "nowhere").train_clips()
+
+
+def test_vimeo_follows_its_lists(build: Any, tmp_path: Path) -> None:
+    root = tmp_path / "vimeo_septuplet"
+    for n, name in enumerate(("00001/0001", "00001/0002", "00002/0007")):
+        clip(root / "sequences" / name, 7, "im{}.png", 1, seed=n)
+    assert names(build(Vimeo90K, root=root).test_clips()) == ["00001/0001", "00001/0002", "00002/0007"]
+    (root / "sep_trainlist.txt").write_text("00001/0001\n00002/0007\n\n")
+    with pytest.raises(UserError, match=r"list sep_testlist.txt not found"):
+        build(Vimeo90K, root=root).test_clips()
+    (root / "sep_testlist.txt").write_text("00001/0002\n")
+    data = build(Vimeo90K, root=root)
+    assert names(data.train_clips()) == ["00001/0001", "00002/0007"] and names(data.test_clips()) == ["00001/0002"]
+    assert [f.name for f in data.test_clips()[0].frames][::6] == ["00001/0002/im1", "00001/0002/im7"]
+    data.setup("fit")
+    assert data.runs("train") == [range(7), range(7, 14)]
+    (root / "sep_testlist.txt").write_text("00001/0009\n")
+    with pytest.raises(UserError, match=r"Frames of Vimeo-90K's clip 00001/0009 not found"):
+        build(Vimeo90K, root=root).test_clips()
+    with pytest.raises(UserError, match=r"list sep_trainlist.txt not found"):
+        build(Vimeo90K, root=tmp_path).train_clips()
+
+
+@pytest.mark.parametrize("home", ["video/Vid4/GT", "Vid4/GT", "vid4"])
+def test_vid4_is_found_and_measured_only(build: Any, tmp_path: Path, home: str) -> None:
+    for n, name in enumerate(("calendar", "city")):
+        clip(tmp_path / home / name, 3, "{:03d}.png", 1, seed=n)
+    data = build(Vid4)
+    assert names(data.test_clips()) == ["calendar", "city"] and not data.has("train")
+    assert names(build(Vid4, clips=["city"])._chosen(data.test_clips())) == ["city"]
+    with pytest.raises(UserError, match=r"data.clips=ctiy: Vid4 has no such clip. Did you mean.*city"):
+        build(Vid4, clips="ctiy").test_pairs()
+    with pytest.raises(UserError, match="for measuring only"):
+        data.train_pairs()
+    with pytest.raises(UserError, match="UDM10's clips not found"):
+        build(UDM10).test_pairs()
+
+
+def test_vid4_reads_the_lr_that_lies_beside_it(build: Any, tmp_path: Path) -> None:
+    hr = tmp_path / "Vid4/GT"
+    clip(hr / "city", 3)
+    shrunk(hr, tmp_path / "Vid4/BIx4")
+    data = build(Vid4, lr="BIx4")
+    data.check("test")
+    assert {f.lr.parent.parent.name for f in data.test_pairs() if f.lr} == {"BIx4"}
+    (tmp_path / "Vid4/BIx4/city/00000001.png").unlink()
+    with pytest.raises(UserError, match=r"HR without LR"):
+        build(Vid4, lr="BIx4").test_pairs()
+
+
+def test_frames_are_in_the_order_of_their_numbers(build: Any, tmp_path: Path) -> None:
+    clip(tmp_path / "mine/a", 12, "frame{}.png")
+    (found,) = build(ClipFolder, root=tmp_path / "mine").test_clips()
+    assert [f.name for f in found.frames] == [f"a/frame{n}" for n in range(12)]
+
+
+def test_a_folder_of_clips_holds_some_out_or_has_folders_for_them(build: Any, tmp_path: Path) -> None:
+    for n, name in enumerate("abcdef"):
+        clip(tmp_path / "mine" / name, seed=n)
+    clip(tmp_path / "other/x", seed=8)
+    data = build(ClipFolder, root=tmp_path / "mine", val_share=0.3, frames=3)
+    assert data.test_name == "mine" and names(data.test_clips()) == list("abcdef")
+    train, val = names(data.train_clips()), names(data.val_clips())
+    assert len(val) == 2 and sorted(train + val) == list("abcdef")
+    data.setup("fit")
+    assert data.test_name == "mine held-out" and names(data.test_clips()) == val
+    split = build(ClipFolder, train=tmp_path / "mine", val=tmp_path / "other", frames=3)
+    assert names(split.train_clips()) == list("abcdef") and names(split.val_clips()) == ["x"]
+    assert names(split.test_clips()) == ["x"] and split.test_name == "other"
+    tested = build(ClipFolder, root=tmp_path / "mine", test=tmp_path / "other")
+    assert names(tested.test_clips()) == ["x"] and tested.test_name == "other"
+    (tmp_path / "mine").rename(tmp_path / "Vid4")
+    assert build(ClipFolder, root=tmp_path / "Vid4").test_name == "own Vid4"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"frames": 6},
+            r"1 of 1 training clips of b are shorter than the 6 frames.*: a. Remove them, or type frames=5",
+        ),
+        ({"frames": 4, "intervals": [2, 3]}, r"shorter than the 7 frames of a sample: a.*type frames=3 or less"),
+        ({"frames": 0}, r"data.frames=0 must be a whole number, 1 or more"),
+        ({"intervals": [0]}, r"data.intervals=0 must be a whole number"),
+        ({"intervals": []}, r"data.intervals=0 must be"),
+        ({"reverse": 1}, r"data.reverse=1 must be true or false"),
+        ({"val_frames": True}, r"data.val_frames=True must be"),
+        ({"val_share": 1.0}, r"data.val_share=1.0 must be a number from 0"),
+        ({"augment": ["x"]}, r"data.augment: on clips"),
+        ({"train": None, "val": None}, r"type data.root=<a folder of clips>"),
+        ({"train": "empty"}, r"(?s)Clips.*not found.*data.root=<a folder of clips>"),
+        ({"patch_size": 9}, r"type patch_size=8"),
+    ],
+)
+def test_what_cannot_be_is_refused(build: Any, tmp_path: Path, settings: dict, message: str) -> None:
+    clip(tmp_path / "b/a")
+    clip(tmp_path / "c/v", seed=3)
+    with pytest.raises(UserError, match=message):
+        build(ClipFolder, **{"train": tmp_path / "b", "val": tmp_path / "c", "frames": 3} | settings).setup("fit")
+
+
+def test_frames_of_several_sizes_are_refused(build: Any, tmp_path: Path) -> None:
+    clip(tmp_path / "b/a", 3)
+    clip(tmp_path / "b/a", 2, first=3, side=36)
+    with pytest.raises(UserError, match=r"clip a of b has frames of several sizes: .*00000000.png is 10x8 LR.* 11x9"):
+        build(ClipFolder, root=tmp_path / "b").setup("test")
+
+
+def test_validation_takes_the_first_frames_of_some_clips(build: Any, tmp_path: Path) -> None:
+    for n, name in enumerate("abc"):
+        clip(tmp_path / "b" / name, seed=n)
+    data = build(ClipFolder, train=tmp_path / "b", val=tmp_path / "b", frames=3, val_images=2, val_frames=3)
+    data.setup("fit")
+    assert data.pairs("val").names == [f"{name}/{n:08d}" for name in "ab" for n in range(3)]
+    batches = [data.whole("val")[n] for n in range(len(data.whole("val")))]
+    assert [b.lr.shape for b in batches] == [(1, 3, 3, 8, 10)] * 2 and [b.name for b in batches] == [["a"], ["b"]]
+
+
+# ---- samples ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def moving(build: Any, tmp_path: Path) -> Callable[..., ClipModule]:
+    """Three clips of 7, 9 and 12 frames, to be trained on."""
+    for n, length in enumerate((7, 9, 12)):
+        clip(tmp_path / f"moving/clip{n}", length, seed=n, side=40)
+    clip(tmp_path / "held/out", seed=6)
+
+    def make(**settings: Any) -> ClipModule:
+        data = build(ClipFolder, train=tmp_path / "moving", val=tmp_path / "held", scale=2, seed=5, **settings)
+        data.setup("fit")
+        return data
+
+    return make
+
+
+def take(data: ClipModule, count: int, start: int = 0, workers: int = 0) -> list[Any]:
+    numbers = SampleNumbers(4, start=start)
+    loader: Any = DataLoader(
+        data.patches(), batch_size=None, sampler=numbers, num_workers=workers, collate_fn=lambda b: b
+    )
+    return list(islice(loader, count))
+
+
+def same(a: list[Any], b: list[Any]) -> bool:
+    return len(a) == len(b) and all(
+        torch.equal(x.lr, y.lr) and torch.equal(x.hr, y.hr) for x, y in zip(a, b, strict=True)
+    )
+
+
+ALL = {"frames": 3, "intervals": [1, 2], "reverse": True}
+
+
+def test_neither_workers_nor_a_resume_change_the_samples(moving: Any) -> None:
+    whole = take(moving(**ALL), 6)
+    assert whole[0].lr.shape == (4, 3, 3, 8, 8) and whole[0].hr.shape == (4, 3, 3, 16, 16)
+    assert same(whole, take(moving(**ALL), 6, workers=2))
+    assert same(whole[4:], take(moving(**ALL), 2, start=4)) and not same(whole[:2], take(moving(**ALL), 2, start=4))
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_sample_is_one_cut_of_the_files(moving: Any, tmp_path: Path, mirror: bool) -> None:
+    """Against a naive cut of the PNG files, LR by MATLAB's resize of each whole frame."""
+    data = moving(**ALL, mirror=mirror)
+    patches = data.patches()
+    lengths, seen = [7, 9, 12], set()
+    for sample in range(60):
+        image, y, x, turn, _ = patches.draws[sample]
+        begin, step = patches.draws.times(sample)
+        seen.add((step, turn))
+        frames = [begin + step * t for t in range(3)]
+        assert all(0 <= n < lengths[image] for n in frames)
+        wanted = []
+        for n in [*frames, *(frames[::-1] if mirror else [])]:
+            hr = np.array(Image.open(tmp_path / f"moving/clip{image}/{n:08d}.png"))
+            lr = imresize(torch.from_numpy(hr).permute(2, 0, 1), 1 / 2).permute(1, 2, 0).numpy()
+            cut = [lr[y : y + 8, x : x + 8], hr[2 * y : 2 * y + 16, 2 * x : 2 * x + 16]]
+            cut = [p.swapaxes(0, 1) if turn & 4 else p for p in cut]
+            cut = [p[::-1] if turn & 1 else p for p in cut]
+            wanted.append([p[:, ::-1] if turn & 2 else p for p in cut])
+        batch = patches[[sample]]
+        for which, clips in enumerate((batch.lr, batch.hr)):
+            assert np.array_equal(clips[0].permute(0, 2, 3, 1), [w[which] for w in wanted])
+        assert batch.name == [f"clip{image}/{frames[1]:08d}"] and batch.grey == [False]
+    assert {step for step, _ in seen} == {-2, -1, 1, 2} and len({turn for _, turn in seen}) == 8
+
+
+def test_an_interval_that_a_clip_is_too_short_for_is_not_drawn(moving: Any) -> None:
+    draws = moving(frames=4, intervals=[2, 3], reverse=False).patches().draws
+    image, (begin, step) = draws.table(0, 3000)[0], draws.time_table(0, 3000)
+    assert set(step[image == 0]) == {2}, "seven frames hold no four with two between each"
+    assert set(step[image == 2]) == {2, 3} and begin.min() == 0
+    for number, length in enumerate((7, 9, 12)):
+        for chosen in set(step[image == number]):
+            starts = begin[(image == number) & (step == chosen)]
+            assert set(starts) == set(range(length - 3 * chosen)), "every start is drawn"
+
+
+def test_a_sample_without_reverse_and_dihedral_runs_forward_and_upright(moving: Any) -> None:
+    draws = moving(frames=3, dihedral=False).patches().draws
+    assert not draws.table(0, 500)[3].any() and set(draws.time_table(0, 500)[1]) == {1}
+
+
+def test_clips_are_told(moving: Any) -> None:
+    assert moving(frames=3).describe() == "moving: 3 clips (28 frames), validating on 1 clips"

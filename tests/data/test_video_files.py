@@ -1,0 +1,175 @@
+"""Clips that are video files: every frame, upright, in the right colours, decoded once and whole or not at all."""
+
+import re
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sr.data.clip_folder import ClipFolder
+from sr.data.video_files import frames_of
+from sr.errors import UserError
+
+av = pytest.importorskip("av", reason="PyAV is not installed")
+BT709, BT601 = 1, 5
+LIMITED, FULL = 1, 2
+COLOURS = [(200, 30, 30), (30, 180, 40), (20, 40, 210), (235, 235, 235), (16, 16, 16), (120, 130, 60)]
+
+
+def patches(height: int = 64, width: int = 96, shift: int = 0) -> np.ndarray:
+    """(H, W, 3) uint8: six flat patches."""
+    picture = np.empty((height, width, 3), np.uint8)
+    for n in range(6):
+        rows, columns = slice(n // 3 * height // 2, None), slice(n % 3 * width // 3, None)
+        picture[rows, columns] = COLOURS[(n + shift) % 6]
+    return picture
+
+
+def written(
+    path: Path, pictures: list[np.ndarray], codec: str = "libx264", pixels: str = "yuv444p", matrix: int = BT709,
+    color_range: int = LIMITED, told: bool = True, **options: str,
+) -> Path:  # fmt: skip
+    """A video of these pictures, nearly or wholly lossless."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = pixels
+        if told:
+            stream.codec_context.colorspace, stream.codec_context.color_range = matrix, color_range
+        for n, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            if not pixels.startswith(("rgb", "bgr", "gbr")):
+                frame = frame.reformat(
+                    format=pixels, dst_colorspace=matrix, src_color_range=FULL, dst_color_range=color_range
+                )
+            if told:
+                frame.colorspace, frame.color_range = matrix, color_range
+            frame.pts, frame.time_base = n, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def read(path: Path, cache: Path) -> list[np.ndarray]:
+    return [np.asarray(Image.open(p)) for p in frames_of(path, cache)]
+
+
+def noisy(n: int) -> np.ndarray:
+    return np.random.default_rng(n).integers(0, 256, (34, 46, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [("a.mkv", "ffv1", "bgr0"), ("b.mp4", "libx264rgb", "rgb24"), ("c.avi", "png", "rgb24")],
+)
+def test_lossless_files_come_back_as_they_were(tmp_path: Path, name: str, codec: str, pixels: str) -> None:
+    options = {"crf": "0"} if codec == "libx264rgb" else {}
+    pictures = [noisy(n) for n in range(7)]
+    found = read(written(tmp_path / name, pictures, codec, pixels, told=False, **options), tmp_path / "cache")
+    assert len(found) == 7 and all(np.array_equal(a, b) for a, b in zip(found, pictures, strict=True))
+
+
+@pytest.mark.parametrize("matrix", [BT709, BT601])
+@pytest.mark.parametrize("color_range", [LIMITED, FULL])
+@pytest.mark.parametrize("pixels", ["yuv444p", "yuv420p"])
+def test_matrix_and_range_are_those_of_the_file(tmp_path: Path, matrix: int, color_range: int, pixels: str) -> None:
+    path = written(tmp_path / "a.mp4", [patches()], "libx264", pixels, matrix, color_range, qp="0")
+    (found,) = read(path, tmp_path / "cache")
+    for y in (16, 48):
+        for x in (16, 48, 80):
+            assert np.abs(found[y, x].astype(int) - patches()[y, x]).max() <= 2, (y, x)
+
+
+def test_an_untold_matrix_is_that_of_the_size(tmp_path: Path) -> None:
+    small = written(tmp_path / "s.mkv", [patches()], "ffv1", "yuv444p", BT601, told=False)
+    large = written(tmp_path / "l.mkv", [patches(720, 96)], "ffv1", "yuv444p", BT709, told=False)
+    for path in (small, large):
+        (found,) = read(path, tmp_path / "cache")
+        assert np.abs(found[8, 16].astype(int) - COLOURS[0]).max() <= 2
+
+
+def test_grey_is_grey(tmp_path: Path) -> None:
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None].repeat(16, 0)[..., None], 3, 2)
+    (found,) = read(written(tmp_path / "g.mkv", [ramp], "ffv1", "gray", color_range=FULL), tmp_path / "cache")
+    assert np.array_equal(found, ramp)
+
+
+def turned(path: Path, matrix: list[int]) -> Path:
+    """The file with another display matrix in its track header."""
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tkhd") + 4 + 40
+    content[at : at + 36] = b"".join(n.to_bytes(4, "big", signed=True) for n in matrix)
+    path.write_bytes(bytes(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("matrix", "quarters"),
+    [([0, 1, 0, -1, 0, 0], 3), ([-1, 0, 0, 0, -1, 0], 2), ([0, -1, 0, 1, 0, 0], 1)],
+    ids=["clockwise", "upside down", "counter-clockwise"],
+)
+def test_a_turned_video_is_read_upright(tmp_path: Path, matrix: list[int], quarters: int) -> None:
+    path = written(tmp_path / "r.mp4", [noisy(0)], "libx264rgb", "rgb24", told=False, crf="0")
+    (found,) = read(turned(path, [n << 16 for n in matrix] + [0, 0, 1 << 30]), tmp_path / "cache")
+    assert np.array_equal(found, np.rot90(noisy(0), quarters))
+
+
+def test_a_file_is_decoded_once_and_again_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "a.mkv", [noisy(0)], "ffv1", "bgr0", told=False)
+    first = frames_of(path, tmp_path / "cache")
+    with monkeypatch.context() as patch:
+        patch.setattr("sr.data.video_files._frames", lambda _: pytest.fail("decoded twice"))
+        assert frames_of(path, tmp_path / "cache") == first
+    written(path, [noisy(1), noisy(2)], "ffv1", "bgr0", told=False)
+    again = frames_of(path, tmp_path / "cache")
+    assert len(again) == 2 and again[0].parent != first[0].parent
+
+
+def test_an_interrupted_decoding_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "a.mkv", [noisy(0)] * 3, "ffv1", "bgr0", told=False)
+
+    def cut(source: Path) -> Any:
+        yield noisy(0)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sr.data.video_files._frames", cut)
+        with pytest.raises(KeyboardInterrupt):
+            frames_of(path, tmp_path / "cache")
+    assert not [p for p in (tmp_path / "cache").iterdir() if p.is_dir()]
+    assert len(frames_of(path, tmp_path / "cache")) == 3
+
+
+def test_what_cannot_be_read_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "cache"
+    deep = written(tmp_path / "deep.mkv", [noisy(0)], "ffv1", "yuv444p10le")
+    with pytest.raises(UserError, match=r"deep.mkv has frames of the kind yuv444p10le: 8 bits.*ffmpeg -i"):
+        frames_of(deep, cache)
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(UserError, match=r"text.mp4 cannot be read as a video"):
+        frames_of(tmp_path / "text.mp4", cache)
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(UserError, match=re.escape('PyAV reads: pip install "sr-lab[video]"')):
+        frames_of(deep, cache)
+    assert not [p for p in cache.iterdir() if p.is_dir()]
+
+
+def test_video_files_and_folders_are_clips_of_one_set(tmp_path: Path) -> None:
+    root = tmp_path / "mine"
+    written(root / "a.mkv", [noisy(n) for n in range(4)], "ffv1", "bgr0", told=False)
+    (root / "b").mkdir()
+    for n in range(3):
+        Image.fromarray(noisy(n + 9)).save(root / f"b/{n}.png")
+    (root / "notes.txt").write_text("")
+    data = ClipFolder(root=root, scale=2, cache_dir=tmp_path / "cache", frames=2, patch_size=8)
+    data.setup("test")
+    assert data.pairs("test").names == [*(f"a/{n:08d}" for n in range(4)), "b/0", "b/1", "b/2"]
+    assert np.array_equal(data.pairs("test").whole(2)[1], noisy(2))
+    (root / "b").rename(root / "a")
+    with pytest.raises(UserError, match="would both be clip a: rename one"):
+        ClipFolder(root=root, scale=2, cache_dir=tmp_path / "cache").test_clips()
