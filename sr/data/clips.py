@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from sr.data.clip_sampling import ClipPatches, WholeClips
 from sr.data.module import SRDataModule
@@ -63,7 +63,7 @@ class ClipModule(SRDataModule):
     """
 
     of_clips = True
-    protocols = ("video_y", "video_rgb")
+    protocols: ClassVar[tuple[str, ...]] = ("video_y", "video_rgb")
 
     def __init__(
         self,

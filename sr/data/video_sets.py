@@ -152,7 +152,7 @@ class Vimeo90K(ClipModule):
         settings: see `ClipModule`. While training the first `val_images` of the test list validate.
     """
 
-    protocols = ("video_centre",)
+    protocols: ClassVar[tuple[str, ...]] = ("video_centre",)
 
     def __init__(self, *, root: str | Path, lr: str | None = None, **settings: Any) -> None:
         super().__init__(**settings)

@@ -10,7 +10,10 @@ from sr.degradation.randomness import Randomness
 from sr.degradation.step import Step, as_float
 from sr.errors import UserError
 
-EDGES = {"replicate": lambda at, n: at, "reflect": lambda at, n: n - 1 - np.abs(n - 1 - np.abs(at))}
+EDGES = {
+    "replicate": lambda at, n: at.clip(0, n - 1),
+    "reflect": lambda at, n: n - 1 - np.abs(n - 1 - at % max(1, 2 * n - 2)),
+}
 
 
 class BlurDown(Step):
@@ -25,7 +28,7 @@ class BlurDown(Step):
         sigma: of the blur, HR pixels.
         taps: of the blur on each side; None is 12, or 13 where `scale` is odd.
         first: place of the first pixel that is kept, HR pixels; None is the middle of the first LR pixel.
-        edge: replicate, or reflect (at the middle of the edge pixel; what a tiny image lacks even so is replicated).
+        edge: replicate, or reflect (at the middle of the edge pixel).
 
     Raises:
         UserError: taps do not lie on pixels, or a value has no sense.
@@ -68,7 +71,7 @@ class BlurDown(Step):
         for dim in (2, 3):
             n, kept = x.shape[dim], x.shape[dim] // self.scale
             at = np.arange(self.start, self.start + self.taps + (kept - 1) * self.scale)
-            index = EDGES[self.border](at, n).clip(0, n - 1)
+            index = EDGES[self.border](at, n)
             padded = x.index_select(dim, torch.from_numpy(index).to(x.device))
             last = (kept - 1) * self.scale + 1
             rows = [(slice(None),) * dim + (slice(k, k + last, self.scale),) for k in range(self.taps)]
