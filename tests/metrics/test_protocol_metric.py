@@ -83,3 +83,41 @@ def test_two_processes_with_three_images_equal_one():
             result = torch.load(os.path.join(folder, f"{rank}.pt"))
             assert result["psnr"] == pytest.approx(expected["psnr"], abs=1e-5)
             assert result["ssim"] == pytest.approx(expected["ssim"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "counted"), [("video_y", range(7)), ("video_centre", range(3, 4)), ("video_duf", range(2, 5))]
+)
+def test_of_clips_the_frames_count_that_the_protocol_says(name, counted):
+    protocol = get_protocol(name)
+    generator = torch.Generator().manual_seed(1)
+    hr = torch.rand(2, 7, 3, 32, 36, generator=generator)
+    sr = hr + 0.1 * torch.rand(7, 1, 1, 1, generator=generator)
+    sr[1, 3] += 0.05
+    metric = ProtocolMetric(protocol)
+    metric.update(sr[:1], hr[:1], 4)
+    metric.update(sr[1:, 1:], hr[1:, 1:], 4, [False])  # a clip of another length
+    each = [protocol.compare(sr[0, [n]], hr[0, [n]], 4)["psnr"].item() for n in counted]
+    of_other = [n + 1 for n in protocol.scored(6)]
+    other = [protocol.compare(sr[1, [n]], hr[1, [n]], 4)["psnr"].item() for n in of_other]
+    wanted = (sum(each) / len(each) + sum(other) / len(other)) / 2
+    assert metric.compute()["psnr"] == pytest.approx(wanted, abs=1e-4)
+
+
+def test_a_clip_too_short_to_lose_frames_keeps_them():
+    assert [list(get_protocol("video_duf").scored(n)) for n in (1, 4, 5)] == [[0], [0, 1, 2, 3], [2]]
+    assert [list(get_protocol("video_centre").scored(n)) for n in (1, 2, 7)] == [[0], [1], [3]]
+    assert list(get_protocol("y").scored(3)) == [0, 1, 2]
+
+
+def test_an_identical_frame_of_a_clip_is_left_out():
+    hr = torch.rand(1, 2, 3, 24, 24, generator=torch.Generator().manual_seed(2)) / 2
+    sr = hr.clone()
+    sr[:, 1] += 0.1
+    metric = ProtocolMetric(get_protocol("video_rgb"))
+    metric.update(sr, hr, 4)
+    one = ProtocolMetric(get_protocol("video_rgb"))
+    one.update(sr[:, 1], hr[:, 1], 4)
+    assert metric.compute()["psnr"] == pytest.approx(one.compute()["psnr"])
+    metric.update(hr, hr, 4)
+    assert metric.compute()["psnr"] == pytest.approx(one.compute()["psnr"]) and metric.remarks

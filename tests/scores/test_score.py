@@ -3,6 +3,8 @@
 import csv
 import math
 
+import pytest
+
 from sr.metrics.psnr import METRIC as PSNR
 from sr.scores.score import Score, averages, read, table, write
 
@@ -44,3 +46,48 @@ def test_what_is_no_number_is_no_mean(caplog):
 def test_an_older_file_with_infinity_is_read_without_it(tmp_path):
     (tmp_path / "results.csv").write_text("model,dataset,scale,protocol,psnr,ssim,images\nmine,Set5,2,y,inf,0.9,5\n")
     assert read(tmp_path / "results.csv") == [Score("mine", "Set5", 2, "y", "ssim", 0.9, 5)]
+
+
+def clips(model: str, metric: str = "psnr", **values: list[float]) -> list[Score]:
+    return [
+        Score(model, "Mine", 4, "video_y", metric, value, 1, f"{name}/{n}", clip=name)
+        for name, frames in values.items()
+        for n, value in enumerate(frames)
+    ]
+
+
+def test_clips_count_alike_whatever_their_length(tmp_path):
+    scores = clips("bicubic", a=[20.0, 22.0, 24.0], b=[30.0]) + clips("bicubic", "ssim", a=[0.5, 0.6, 0.7], b=[0.9])
+    psnr, ssim = averages(scores)
+    assert (psnr.value, psnr.images, psnr.clips) == (26.0, 4, 2) and ssim.value == 0.75
+    assert "video_y: Y unrounded, no shave" in table([psnr]) and "mean over images, of clips over frames" in table(
+        [psnr]
+    )
+    assert "of clips" not in table(averages(each("mine", 30.0)))
+    files = write(scores, tmp_path)
+    assert [f.name for f in files] == ["results.csv", "results_per_image.csv", "results_per_clip.csv"]
+    per_clip = list(csv.DictReader(files[2].open()))
+    assert [(r["clip"], float(r["psnr"]), float(r["ssim"]), r["images"]) for r in per_clip] == [
+        ("a", 22.0, pytest.approx(0.6), "3"), ("b", 30.0, 0.9, "1"),
+    ]  # fmt: skip
+    assert [r["image"] for r in csv.DictReader(files[1].open())] == ["a/0", "a/1", "a/2", "b/0"]
+    assert [(s.value, s.images) for s in read(files[0])] == [(26.0, 4), (0.75, 4)]
+    write(clips("bicubic", a=[1.0]) + clips("bicubic", "ssim", a=[0.5]), tmp_path)
+    assert not (tmp_path / "results_2.csv").exists(), "the same rows of the table were measured anew"
+    assert len(list(csv.DictReader(files[2].open()))) == 1
+
+
+def test_figures_of_clips_that_are_not_measured_again_are_kept_together(tmp_path):
+    write(clips("bicubic", a=[20.0], b=[30.0]), tmp_path)
+    write(each("mine", 40.0), tmp_path)
+    assert (tmp_path / "results_per_clip_2.csv").is_file() and not (tmp_path / "results_per_clip.csv").exists()
+
+
+def test_an_identical_frame_is_left_out_and_so_is_a_clip_of_such():
+    (mean,) = averages(clips("same", a=[math.inf, 30.0], b=[40.0, 42.0]))
+    assert (mean.value, mean.remark) == ((30.0 + 41.0) / 2, "1 of 4 identical")
+    (mean,) = averages(clips("same", a=[math.inf, math.inf], b=[40.0]))
+    assert (mean.value, mean.remark) == (40.0, "2 of 3 identical")
+    (mean,) = averages(clips("same", a=[math.inf], b=[math.inf]))
+    assert (mean.value, mean.remark) == (PSNR.perfect, "2 of 2 identical")
+    assert averages(clips("odd", "own", a=[math.nan], b=[3.0]))[0].value == 3.0

@@ -1,0 +1,151 @@
+"""Clips measured as users type it: every network, frame by frame, by clip."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sr.imaging.ensemble import self_ensemble
+from sr.imaging.resize import imresize
+from sr.measuring.frames import outputs_of
+from sr.metrics.protocols import get_protocol
+from sr.models.basicvsr import BasicVSR
+from sr.models.edsr import EDSR
+from sr.models.edvr import EDVR
+
+LENGTHS = {"calendar": 3, "city": 5}
+
+
+def rows(folder: Path, name: str = "results") -> list[dict[str, str]]:
+    with (folder / f"{name}.csv").open(newline="") as f:
+        return list(csv.DictReader(f))
+
+
+@pytest.fixture
+def vid4(tmp_path, photos) -> Path:
+    """data_dir of a small Vid4: two of its clips, a window that moves over a photo."""
+    (path,) = photos(tmp_path / "photo", 1, 80, 100)
+    picture = np.asarray(Image.open(path))
+    for k, (name, frames) in enumerate(LENGTHS.items()):
+        (tmp_path / f"d/Vid4/GT/{name}").mkdir(parents=True)
+        for n in range(frames):
+            window = picture[8 * k + n : 8 * k + n + 48, 2 * n : 2 * n + 64]
+            Image.fromarray(window).save(tmp_path / f"d/Vid4/GT/{name}/{n + 1:03d}.png")
+    return tmp_path / "d"
+
+
+def checkpoint(path: Path, node: dict, model: torch.nn.Module) -> Path:
+    torch.save(
+        {"state_dict": model.state_dict(), "sr": {"format": 2, "name": path.stem, "model": node, "config": {}}}, path
+    )
+    return path
+
+
+@pytest.fixture
+def networks(tmp_path) -> list[Path]:
+    torch.manual_seed(0)
+    sizes = {"scale": 4, "num_blocks": 1, "channels": 4}
+    return [
+        checkpoint(tmp_path / "edsr.ckpt", {"_target_": "sr.models.edsr.EDSR", **sizes}, EDSR(**sizes)),
+        checkpoint(tmp_path / "vsr.ckpt", {"_target_": "sr.models.basicvsr.BasicVSR", **sizes}, BasicVSR(**sizes)),
+    ]
+
+
+def test_bicubic_an_image_network_and_one_on_clips_in_one_table(command, vid4, networks):
+    done = command(
+        "evaluate.py", f"checkpoint=[{networks[0]},{networks[1]}]", "benchmarks=[vid4]", f"data_dir={vid4}", "panels=1"
+    )
+    assert done.code == 0, done
+    table = {(r["model"], r["protocol"]): r for r in rows(done.folder)}
+    models = {model for model, _ in table}
+    assert len(models) == 3 and {p for _, p in table} == {"video_y", "video_rgb"}
+    assert {r["images"] for r in table.values()} == {"8"} and not any(r["paper_psnr"] for r in table.values())
+    assert "of clips over frames, then over clips" in done.out and "Beside the published" not in done.out
+    by_clip = {(r["model"], r["protocol"], r["clip"]): r for r in rows(done.folder, "results_per_clip")}
+    frames = rows(done.folder, "results_per_image")
+    assert {r["image"] for r in frames} == {f"{c}/{n + 1:03d}" for c, length in LENGTHS.items() for n in range(length)}
+    for key, row in table.items():
+        clips = [float(by_clip[(*key, name)]["psnr"]) for name in LENGTHS]
+        assert float(row["psnr"]) == pytest.approx(np.mean(clips), abs=1e-6)
+        for name, mean in zip(LENGTHS, clips, strict=True):
+            own = [
+                float(r["psnr"]) for r in frames if (r["model"], r["protocol"]) == key and r["image"].startswith(name)
+            ]
+            assert mean == pytest.approx(np.mean(own), abs=1e-6) and len(own) == LENGTHS[name]
+            assert by_clip[(*key, name)]["images"] == str(LENGTHS[name])
+    assert (done.folder / "panels/Vid4_x4.png").is_file() and "results_per_clip.csv" in done.out
+    # bicubic by hand
+    hr = torch.from_numpy(np.array(Image.open(vid4 / "Vid4/GT/city/002.png"))).permute(2, 0, 1)[None]
+    made = imresize(imresize(hr, 1 / 4).float() / 255, 4)
+    value = get_protocol("video_y").compare(made, hr, 4)["psnr"].item()
+    (found,) = (r for r in frames if (r["model"], r["protocol"], r["image"]) == ("bicubic", "video_y", "city/002"))
+    assert float(found["psnr"]) == pytest.approx(value, abs=1e-4)
+
+
+def test_one_clip_under_the_protocol_of_duf_and_with_self_ensemble(command, vid4, networks):
+    typed = ["benchmarks=[vid4]", f"data_dir={vid4}", "data.clips=[city]", "panels=0"]
+    done = command("evaluate.py", "model=bicubic", *typed, "protocols=[video_duf,video_centre,y]", "scale=4")
+    assert done.code == 0, done
+    assert {r["protocol"]: r["images"] for r in rows(done.folder)} == {"video_duf": "1", "video_centre": "1", "y": "5"}
+    assert {r["image"] for r in rows(done.folder, "results_per_image") if r["protocol"] == "video_duf"} == {"city/003"}
+    done = command("evaluate.py", f"checkpoint={networks[1]}", *typed, "self_ensemble=true", folder="plus")
+    assert done.code == 0 and any(r["model"].endswith("+") for r in rows(done.folder)), done
+    done = command("evaluate.py", "model=bicubic", *typed[:2], "data.clips=[walk]", "scale=4", folder="no")
+    assert done.code == 1 and "data.clips=walk: Vid4 has no such clip" in done.err and "calendar, city" in done.err
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: BasicVSR(num_blocks=1, channels=4),
+        lambda: EDVR(num_blocks=1, channels=8, frames=3, groups=2),
+        lambda: EDSR(4, 1, 4),
+    ],
+    ids=["BasicVSR", "EDVR", "EDSR"],
+)
+def test_self_ensemble_and_mirrored_clips_are_what_they_are_of_the_whole(model):
+    torch.manual_seed(0)
+    model = model().eval()
+    clip = torch.rand(1, 3, 3, 8, 12)
+    frames = list(clip.unbind(1))
+    with torch.inference_mode():
+        ensembled = torch.stack(list(outputs_of(model, frames, 4, ensemble=True)), 1)
+        wanted = self_ensemble(lambda x: model(x), clip)
+        torch.testing.assert_close(ensembled, wanted, atol=2e-5, rtol=1e-4)
+        mirrored = torch.stack(list(outputs_of(model, frames, 4, mirror=True)), 1)
+        both = model(torch.cat([clip, clip.flip(1)], 1))
+        wanted = (both[:, :3] + both[:, 3:].flip(1)) / 2 if model.clips else model(clip)
+        torch.testing.assert_close(mirrored, wanted, atol=2e-5, rtol=1e-4)
+
+
+CITY = ["benchmarks=[vid4]", "data.clips=[city]", "panels=0"]
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_bicubic_reaches_its_figure_on_city(command, shared):
+    done = command("evaluate.py", "model=bicubic", "scale=4", *CITY, f"data_dir={shared / 'data'}")
+    assert done.code == 0, done
+    found = {r["protocol"]: (float(r["psnr"]), float(r["ssim"])) for r in rows(done.folder)}
+    assert found["video_y"] == (pytest.approx(25.164, abs=0.001), pytest.approx(0.6027, abs=1e-4))
+    assert found["video_rgb"] == (pytest.approx(23.692, abs=0.001), pytest.approx(0.5681, abs=1e-4))
+    assert not any(r["paper_psnr"] for r in rows(done.folder)), "a part of a set"
+    assert len(rows(done.folder, "results_per_clip")) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_the_authors_basicvsr_reaches_its_figure_on_city(command, shared):
+    done = command(
+        "evaluate.py", "weights=basicvsr_vimeo_bi", f"zoo.dir={shared / 'weights'}", *CITY, "protocols=[video_y]",
+        f"data_dir={shared / 'data'}", "baseline=false",
+    )  # fmt: skip
+    assert done.code == 0, done
+    (row,) = rows(done.folder)
+    assert float(row["psnr"]) == pytest.approx(27.652, abs=0.005)
+    assert float(row["ssim"]) == pytest.approx(0.8047, abs=0.0003)
+    frames = {r["image"]: float(r["psnr"]) for r in rows(done.folder, "results_per_image")}
+    assert [frames[f"city/{n:03d}"] for n in (1, 18, 34)] == pytest.approx([27.220, 26.681, 27.555], abs=0.005)
