@@ -115,13 +115,14 @@ def _edvr(t: Tensors) -> dict[str, Any]:
 EDVR = _edvr_names()
 BUFFERS = r"^spynet\.(mean|std)$"  # ImageNet's colours, which are no weights
 VIDEO_FAMILIES = (
-    *(
-        Family("BasicVSR", rf"^{branch}\.", _basicvsr(branch), _names(BASICVSR, which), _same, ignored=BUFFERS)
-        for which, branch in enumerate(("forward_trunk", "forward_resblocks"))
+    Family("BasicVSR", r"^forward_trunk\.", _basicvsr("forward_trunk"), _names(BASICVSR, 0), _same, ignored=BUFFERS),
+    Family(
+        "BasicVSR of mmagic", r"^forward_resblocks\.", _basicvsr("forward_resblocks"), _names(BASICVSR, 1), _same,
+        ignored=BUFFERS,
     ),
     Family("EDVR", r"^conv_l2_1\.", _edvr, _names(EDVR, 0), _same),
-    Family("EDVR", r"^feat_l2_conv1\.", _edvr, _names(EDVR, 1), _same),
-)
+    Family("EDVR of mmagic", r"^feat_l2_conv1\.", _edvr, _names(EDVR, 1), _same),
+)  # fmt: skip
 
 
 def flow_network(tensors: Tensors) -> dict[str, Tensor] | None:

@@ -53,6 +53,18 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "VDSR": {"_target_": "sr.models.vdsr.VDSR", "scale": 3, "num_layers": 4, "channels": 5, "bias": True},
     "LapSRN": {"_target_": "sr.models.lapsrn.LapSRN", "scale": 4, "channels": 4, "depth": 2},
+    "BasicVSR": {"_target_": "sr.models.basicvsr.BasicVSR", "scale": 4, "num_blocks": 2, "channels": 5},
+    "BasicVSR of mmagic": {"_target_": "sr.models.basicvsr.BasicVSR", "scale": 4, "num_blocks": 3, "channels": 4},
+    "EDVR": {"_target_": "sr.models.edvr.EDVR", "scale": 4, "num_blocks": 2, "channels": 8, "groups": 4},
+    "EDVR of mmagic": {
+        "_target_": "sr.models.edvr.EDVR",
+        "scale": 4,
+        "num_blocks": 1,
+        "channels": 4,
+        "frames": 7,
+        "groups": 2,
+        "tsa": False,
+    },
 }
 
 
