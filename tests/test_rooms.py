@@ -15,7 +15,7 @@ ROOMS = (
     "scores", "compose", "runs", "zoo", "measuring", "callbacks", "loggers", "training", "sweeps", "figures",
     "comparison", "cli",
 )  # fmt: skip
-OPTIONAL = {"albumentations", "mlflow", "tensorboard", "torchvision", "wandb"}
+OPTIONAL = {"albumentations", "av", "mlflow", "tensorboard", "torchvision", "wandb"}
 
 
 def room(name: str) -> str:

@@ -24,6 +24,8 @@ class Common:
     # decoded pixels
     cache_dir: str = key("${oc.env:SR_CACHE_DIR,data/.cache}", sets=True, result=False, named=False)
     patch_size: int = key(48, least=1, unit="LR pixels", stage=True, budget="size")
+    # of a training sample, where the data are clips
+    frames: int = key(7, least=1, unit="frames", stage=True)
     batch_size: int = key(16, least=1, unit="images per optimizer step, over all processes", stage=True, budget="size")
     degradation: Any = key(sets=True, makes_lr=True)
     model: Any = key(own_column=True, stage=True)
@@ -67,8 +69,6 @@ class TrainSchema(Common):
     steps: int = key(300_000, least=1, unit="optimizer steps", stage=True, resume=True, budget="steps", timing=False)
     # where set, the LR patch is this over the scale
     hr_patch_size: int | None = key(least=1, unit="HR pixels", stage=True, budget="size")
-    # of a training sample, where the data are clips
-    frames: int = key(7, least=1, unit="frames", stage=True)
     accumulate: int = key(1, least=1, unit="micro-batches per optimizer step")  # batch_size is divided by it
     # at most, between two of Lightning's; null: as many as half a second holds, for the same weights with less waiting
     steps_at_once: int | None = key(least=1, unit="optimizer steps", result=False, named=False)

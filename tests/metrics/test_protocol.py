@@ -30,6 +30,7 @@ SHAVES = {  # at x2 and x4
     "srgan": (4, 4),
     "video_y": (0, 0),
     "video_rgb": (0, 0),
+    "video_centre": (0, 0),
     "video_duf": (8, 8),
 }
 
