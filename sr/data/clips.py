@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from sr.data.clip_sampling import ClipPatches, WholeClips
+from sr.data.images import Images, SomeImages
 from sr.data.module import SRDataModule
 from sr.data.pairs import ImagePair, pair_by_name
 from sr.data.pairset import Pairs
@@ -142,6 +143,11 @@ class ClipModule(SRDataModule):
                     "each size a folder of its own"
                 )
         return made
+
+    def images(self, part: str) -> dict[str, Images]:
+        """The frame in the middle of each clip: of a clip that is another's copy it is one, too."""
+        ((name, frames),) = super().images(part).items()
+        return {name: SomeImages(frames, [run[len(run) // 2] for run in self.runs(part)])}
 
     # ---- loaders ------------------------------------------------------------------------------------------
 

@@ -167,6 +167,24 @@ class DerivedImages(Images):
         return h // self.shrink, w // self.shrink
 
 
+class SomeImages(Images):
+    """A part of a collection, by numbers; nothing is decoded twice."""
+
+    def __init__(self, source: Images, numbers: Sequence[int]) -> None:
+        self.source, self.numbers, self.key = source, list(numbers), source.key
+        self.paths = [source.paths[n] for n in self.numbers]
+
+    def picture(self, index: int) -> Picture:
+        return self.source.picture(self.numbers[index])
+
+    def size(self, index: int) -> tuple[int, int]:
+        return self.source.size(self.numbers[index])
+
+    def decode(self) -> list[Fingerprint]:
+        known = self.source.fingerprints
+        return [known[n] for n in self.numbers]
+
+
 def attempt(make: Callable[[int], T], index: int) -> T | UserError:
     """What `make` gives, or the error that it ends in."""
     try:

@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 # Between 16x16 grey thumbnails. Measured on 390 training and 219 test photos: the closest two different photos are
 # 12.5 levels apart; re-encoding a photo as JPEG of quality 30 moves it by 1.5 at most, of quality 10 by 3.9.
 NEAR = 3.0  # RMS difference, 8-bit levels
+AT_ONCE = 2**24  # pairs that are compared at once: data sets of clips have a thousand million
 FLAT = 4.0  # standard deviation of a thumbnail, 8-bit levels: below it all skies look alike
 
 
@@ -22,15 +23,18 @@ def find_leaks(train: Images, held_out: Images) -> list[tuple[Path, Path]]:
     if not len(train) or not len(held_out):
         return []
     a, b = (np.array([f.thumbnail.ravel() for f in v.fingerprints], np.float64) for v in (train, held_out))
-    squares = (a**2).mean(1)[:, None] + (b**2).mean(1)[None] - 2 * (a @ b.T) / a.shape[1]
-    detailed = (a.std(1)[:, None] >= FLAT) & (b.std(1)[None] >= FLAT)
-    same = (squares < NEAR**2) & detailed
+    found: set[tuple[int, int]] = set()
+    power, detailed, step = (b**2).mean(1), b.std(1) >= FLAT, max(1, AT_ONCE // len(b))
+    for first in range(0, len(a), step):
+        some_a = a[first : first + step]
+        squares = (some_a**2).mean(1)[:, None] + power - 2 * (some_a @ b.T) / a.shape[1]
+        same = (squares < NEAR**2) & (some_a.std(1)[:, None] >= FLAT) & detailed
+        found |= {(first + i, j) for i, j in np.argwhere(same).tolist()}
     digests: dict[str, list[int]] = {}
     for i, known in enumerate(train.fingerprints):
         digests.setdefault(known.digest, []).append(i)
-    for j, asked in enumerate(held_out.fingerprints):
-        same[digests.get(asked.digest, []), j] = True
-    return [(train.paths[i], held_out.paths[j]) for i, j in np.argwhere(same)]
+    found |= {(i, j) for j, asked in enumerate(held_out.fingerprints) for i in digests.get(asked.digest, [])}
+    return [(train.paths[i], held_out.paths[j]) for i, j in sorted(found)]
 
 
 def find_copies(digests: Collection[str], held_out: Images) -> list[Path]:

@@ -224,6 +224,17 @@ def test_validation_takes_the_first_frames_of_some_clips(build: Any, tmp_path: P
     assert [b.lr.shape for b in batches] == [(1, 3, 3, 8, 10)] * 2 and [b.name for b in batches] == [["a"], ["b"]]
 
 
+def test_a_clip_that_is_also_measured_is_refused(build: Any, tmp_path: Path) -> None:
+    for n, name in enumerate("abc"):
+        clip(tmp_path / "b" / name, seed=n)
+    shutil.copytree(tmp_path / "b/c", tmp_path / "v/x")
+    data = build(ClipFolder, train=tmp_path / "b", val=tmp_path / "v", frames=3, check_leaks=True)
+    with pytest.raises(
+        UserError, match=r"(?s)1 training images are also in the data.*b/c/00000002.png .* is .*v/x/00000002.png"
+    ):
+        data.setup("fit")
+
+
 # ---- samples ----------------------------------------------------------------------------------------------
 
 

@@ -155,6 +155,7 @@ def test_bicubic_reaches_its_figure_on_city(command, shared):
 
 @pytest.mark.slow
 @pytest.mark.shared
+@pytest.mark.timeout(3000)  # 150 s of one core
 def test_the_authors_basicvsr_reaches_its_figure_on_city(command, shared):
     done = command(
         "evaluate.py", "weights=basicvsr_vimeo_bi", f"zoo.dir={shared / 'weights'}", *CITY, "protocols=[video_y]",
