@@ -203,7 +203,7 @@ class EDVR(ClipResolver):
     def features(self, frame: Tensor) -> list[Tensor]:
         """(B, 3, h, w) -> LEVELS features; sides are carried on up to the next that 4 divides."""
         h, w = frame.shape[-2:]
-        levels = [self.run(self.head, F.pad(frame, (0, -w % 4, 0, -h % 4), mode="replicate"))]
+        levels = [self.run(self.head, F.pad(frame, (0, (4 - w % 4) % 4, 0, (4 - h % 4) % 4), mode="replicate"))]
         for halve in self.halve:
             levels.append(halve(levels[-1]))
         return levels

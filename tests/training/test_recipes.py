@@ -17,6 +17,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from sr.compose.checks import check_targets
 from sr.compose.schema import recipe_of, register
 from sr.compose.words import as_typed, spelled
+from sr.runs.config import plain
+from sr.training.speed import lightnings
 from sr.training.stage_configs import at_scale, patches, scales, stage_configs
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -57,10 +59,12 @@ def model_of(recipe: str) -> str | None:
 
 def check(cfg: DictConfig) -> None:
     """Every stage at every scale has arguments that its classes take, and counts of steps that fit each other."""
-    total = stage_configs(cfg, ())[-1].end
-    for stage in stage_configs(cfg, ()):
+    stages = stage_configs(cfg, ())
+    total, scheduled = stages[-1].end, 0
+    for number, stage in enumerate(stages):
         for scale in scales(stage.cfg):
-            check_targets(OmegaConf.to_container(at_scale(stage.cfg, scale, ()), resolve=True))  # type: ignore[arg-type]
+            one = at_scale(stage.cfg, scale, ())
+            check_targets(plain(one) | {"trainer": lightnings(one.trainer)})
         with torch.device("meta"):
             model = instantiate(at_scale(stage.cfg, scales(stage.cfg)[-1], ()).model)
         patterns = [*stage.cfg.parameter_groups, *stage.cfg.frozen, *(stage.cfg.trained or [])]
@@ -68,9 +72,13 @@ def check(cfg: DictConfig) -> None:
         for pattern in patterns:
             assert any(name.startswith(pattern.strip("*")) or name.endswith(pattern.strip("*")) for name in names)
         schedule, steps = stage.cfg.scheduler, stage.end - stage.begin
+        goes_on = stage.cfg.optimizer_state == "kept" and schedule == stages[number - 1].cfg.scheduler
+        scheduled = steps + (scheduled if goes_on else 0)
+        if number + 1 < len(stages) and stages[number + 1].cfg.optimizer_state == "kept":
+            continue  # its schedule ends with a later stage
         counts = [schedule.get("step_size", 0), schedule.get("period", 0), *schedule.get("milestones", [])]
-        assert max(counts) < steps, f"a learning rate that would fall after the last of {steps} steps"
-        assert sum(schedule.get("periods", [steps])) == schedule.get("T_max", steps) == steps
+        assert max(counts) < scheduled, f"a learning rate that would fall after the last of {scheduled} steps"
+        assert sum(schedule.get("periods", [scheduled])) == schedule.get("T_max", scheduled) == scheduled
         assert stage.cfg.val_every_steps <= steps
     for node in cfg.callbacks.values():
         assert 0 < node.get("at_step", 1) <= total
@@ -79,6 +87,7 @@ def check(cfg: DictConfig) -> None:
 # What the papers tell (conf/recipe says what they do not): the training data, or what stands in for it, the length of
 # all stages, the LR patch by scale, the batch and the first learning rate. None where only a guess is there.
 PAPERS = [
+    ("basicvsr", "reds", 300_000, {4: 64}, 8, 2e-4),
     ("bsrn scale=2", "df2k", 1_000_000, {2: 48}, 64, 1e-3),
     ("bsrn scale=3", "df2k", 1_000_000, {3: 48}, 64, 1e-3),
     ("bsrn scale=4", "df2k", 1_000_000, {4: 48}, 64, 1e-3),
@@ -91,6 +100,8 @@ PAPERS = [
     ("edsr scale=4", "div2k", 2_000_000, {4: 48}, 16, 1e-4),
     ("edsr_baseline scale=2", "div2k", 300_000, {2: 48}, 16, 1e-4),
     ("edsr_baseline scale=3", "div2k", 600_000, {3: 48}, 16, 1e-4),
+    ("edvr_l", "reds", 1_200_000, {4: 64}, 32, 4e-4),
+    ("edvr_m", "reds", 1_200_000, {4: 64}, 32, 4e-4),
     ("espcn scale=3", "t91", None, {3: 17}, None, None),
     ("fsrcnn scale=3", "t91_general100", None, {3: 11}, 128, 1e-3),
     ("imdn scale=2", "div2k", 1_000_000, {2: 96}, 16, 2e-4),
@@ -204,6 +215,10 @@ def test_the_demo_composes():
         (["model=edsr", "data=div2k", "scale=4"], [""]),
         (["model=edsr", "data=paper", "recipe=edsr"], [""]),
         (["model=mdsr", "data=paper"], [""]),
+        (["model=basicvsr"], ["flow_frozen", "everything"]),
+        (["model=edvr_m"], ["without_tsa", "tsa_alone", "everything"]),
+        (["model=edvr_l"], ["without_tsa", "tsa_alone", "everything"]),
+        (["model=edvr_m", "recipe=edvr_stage"], [""]),
         (["model=rlfn_s", "recipe=rlfn_ws1"], ["first", "second"]),
         (["model=rlfn_s", "recipe=rlfn_long"], [""]),
         (["model=rlfn_s", "recipe=rlfn_cyclical"], [""]),
@@ -240,6 +255,27 @@ def test_rates_of_rlfns_cyclical_schedule_are_those_of_its_two_stages():
         return found
 
     assert rates("rlfn_cyclical") == pytest.approx(rates("rlfn_ws1"))
+
+
+@pytest.mark.parametrize(("model", "weights"), [("edvr_m", None), ("edvr_l", [1, 0.5, 0.5, 0.5, 0.5])])
+def test_tsa_begins_on_the_weights_without_it_and_learns_alone_at_first(model, weights):
+    without, alone, everything = stage_configs(composed(f"model={model}")[0], ())
+    assert not without.cfg.model.tsa and alone.cfg.model == everything.cfg.model and alone.cfg.model.tsa
+    assert without.cfg.scheduler.restart_weights is None and list(without.cfg.scheduler.periods) == [150_000] * 4
+    assert alone.cfg.init_from == "last" and alone.cfg.trained == ["fusion"] and everything.cfg.trained is None
+    assert (alone.end - alone.begin, everything.end - alone.begin) == (50_000, 600_000)
+    assert alone.cfg.scheduler == everything.cfg.scheduler and everything.cfg.optimizer_state == "kept"
+    assert alone.cfg.scheduler.restart_weights == weights
+    cfg = everything.cfg
+    assert (cfg.model.frames, cfg.frames, cfg.loss.terms.charbonnier.loss.reduction) == (5, 5, "sum")
+
+
+def test_the_flow_learns_at_an_eighth_after_5000_steps_and_its_schedule_is_that_of_the_rest():
+    frozen, everything = stage_configs(composed("model=basicvsr")[0], ())
+    assert (frozen.end, list(frozen.cfg.frozen), list(everything.cfg.frozen)) == (5_000, ["flow"], [])
+    assert frozen.cfg.scheduler == everything.cfg.scheduler and frozen.cfg.scheduler.T_max == everything.end
+    assert everything.cfg.parameter_groups.flow.lr_factor * everything.cfg.optimizer.lr == 2.5e-5
+    assert (everything.cfg.frames, everything.cfg.loss.terms.charbonnier.loss.get("reduction", "mean")) == (15, "mean")
 
 
 def test_srgan_goes_from_squared_error_to_an_adversary_at_a_tenth_of_the_rate_in_its_second_half():
