@@ -130,6 +130,23 @@ def div2k(tmp_path: Path, photos: Callable[..., list[Path]]) -> Path:
     return root
 
 
+@pytest.fixture
+def clips(tmp_path: Path) -> Callable[..., Path]:
+    """clips(frames=5) -> a folder of clips, each a photo that moves by a pixel or two from frame to frame."""
+
+    def make(count: int = 3, frames: int = 5, height: int = 64, width: int = 64, folder: str = "clips") -> Path:
+        for clip in range(count):
+            place = tmp_path / folder / f"{clip:03d}"
+            place.mkdir(parents=True)
+            whole = photo(height + frames, width + 2 * frames, seed=clip)
+            for n in range(frames):
+                frame = whole[n : n + height, 2 * n : 2 * n + width]
+                Image.fromarray(frame).save(place / f"{n:08d}.png")
+        return tmp_path / folder
+
+    return make
+
+
 VGG_WIDTHS = (
     64,
     64,

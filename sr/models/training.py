@@ -28,7 +28,8 @@ class Training:
         scheduler: takes the optimizer; stepped after each optimizer step.
         protocol: of validation.
         metrics: what is measured in it.
-        groups: pattern -> options of the optimizer for these parameters; `lr_factor` multiplies its learning rate.
+        groups: pattern -> options of the optimizer for these parameters; `lr_factor` multiplies its learning rate;
+            None: no group.
         frozen: patterns of what does not learn, batch statistics included.
         trained: patterns of what alone learns; None for everything.
         accumulate: micro-batches per optimizer step.
@@ -39,7 +40,7 @@ class Training:
     optimizer: Callable[..., torch.optim.Optimizer]
     scheduler: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler]
     protocol: Protocol
-    groups: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    groups: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     frozen: Sequence[str] = ()
     trained: Sequence[str] | None = None
     accumulate: int = 1
@@ -80,6 +81,8 @@ class Training:
         """Parameter groups for the optimizer, those without options of their own first."""
         rest, groups = dict(parameters), []
         for pattern, options in self.groups.items():
+            if options is None:  # taken out again, as `parameter_groups.flow=null`
+                continue
             meant = _meant(rest, [pattern], "parameter_groups")
             own = {k: v for k, v in options.items() if k != "lr_factor"}
             if "lr_factor" in options:

@@ -20,6 +20,7 @@ from sr.data.leaks import refuse_leaks
 from sr.data.loaders import Loaders
 from sr.data.module import SRDataModule
 from sr.data.multiscale import MultiScale
+from sr.errors import UserError
 from sr.measuring.entries import published_name
 from sr.measuring.rehearsal import refuse_small, rehearse
 from sr.measuring.scoring import Entry
@@ -93,7 +94,8 @@ class Plan:
     @property
     def partial_updates(self) -> bool:
         """Whether a step may leave parameters without a gradient."""
-        return any(len(stage.model.scales) > 1 for stage in self.stages) or any(
+        # Beside several scales, clips of one frame: they have no flow.
+        return any(len(stage.model.scales) > 1 or stage.model.clips for stage in self.stages) or any(
             s.frozen or s.trained is not None or getattr(s.loss, "adversary", None) is not None
             for s in (stage.setup for stage in self.stages)
         )
@@ -108,12 +110,16 @@ def checked(cfg: DictConfig, job: Job) -> DictConfig:
     refuse_malformed(cfg.stages)
     refuse_unused_losses(cfg, job.words.keys)
     build.refuse_told_elsewhere(cfg.trainer)
-    build.architecture(cfg)
+    clips = build.architecture(cfg).clips
     for scale in scales(cfg):
         one = at_scale(cfg, scale, job.words.keys)
         of_scale = {key: plain(one[key]) for key in ("data", "degradation")}
         check_targets(plain(cfg) | of_scale | {"trainer": lightnings(cfg.trainer)})
-    speed(cfg.trainer)
+    if speed(cfg.trainer).compile and clips:
+        raise UserError(
+            f"trainer.compile={cfg.trainer.compile}: {cfg.choices.model} takes clips, and a compiler would unroll all of "
+            "their frames. Leave it out: trainer.compile=false"
+        )
     return cfg
 
 

@@ -41,12 +41,14 @@ def compose():
 STAGES = ["stages", "init_from", "optimizer_state"]
 SCALES = ["scale", "model.scale", "data.scale", "data.degradation", "degradation"]
 DIFFERENCES = {
+    "basicvsr_parts": ["model.align", "model.backward", "frames", "data.frames", "parameter_groups.flow"],
     "bsrn_attention": ["model.attention"],
     "bsrn_convolutions": ["model.conv"],
     "edsr_rlfn_tricks": [*STAGES, "loss.terms.contrastive", "scheduler.step_size"],
     "edsr_self_ensemble": [*SCALES, "model"],
     "edsr_steps": [*SCALES, "loss.terms", "model._target_", "model.res_scale"],
     "edsr_x2_start": [*SCALES, *STAGES, "scheduler.step_size"],
+    "edvr_parts": ["model.pcd", "model.tsa"],
     "l1_l2": ["loss.terms"],
     "reparam_blocks": ["model._target_", "callbacks.population_statistics"],
     "repsr_blocks_parts": ["model.paths", "model.norm", "model.residual", "callbacks.population_statistics.at_step"],
@@ -371,6 +373,26 @@ def test_the_arms_of_the_warm_start_train_as_their_recipes_do(command, div2k, ro
     assert ours.code == 0 and one.code == 0, (ours, one)
     a, b = (torch.load(o.folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for o in (ours, one))
     assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("ablation", "small", "lines"),
+    [
+        ("edvr_parts", ["model.groups=2"], ["neither", "PCD", "TSA", "PCD and TSA (EDVR-M)"]),
+        ("basicvsr_parts", [], ["no alignment", "flow, forward only", "1 frame", "3 frames", "7 frames"]),
+    ],
+)
+def test_the_parts_of_the_networks_on_clips_run(command, clips, ablation, small, lines):
+    outcome = command(
+        "train.py", "-m", f"+ablation={ablation}", "data=clips", f"data.root={clips(frames=14)}", "data.val_share=0.5",
+        "model.num_blocks=1", "model.channels=8", "steps=2", "batch_size=1", *small, *TINY,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome
+    found = {r["line"]: r for r in table(outcome.folder)}
+    assert set(lines) <= set(found) and all(found[line]["steps"] == "2" for line in lines)
+    sizes = {run.folder.name.rpartition("_")[0]: run for run in find_runs(outcome.folder)}
+    assert len(sizes) == len(find(ablation).rows)
 
 
 @pytest.mark.slow
