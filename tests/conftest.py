@@ -134,8 +134,10 @@ def div2k(tmp_path: Path, photos: Callable[..., list[Path]]) -> Path:
 def clips(tmp_path: Path) -> Callable[..., Path]:
     """clips(frames=5) -> a folder of clips, each a photo that moves by a pixel or two from frame to frame."""
 
-    def make(count: int = 3, frames: int = 5, height: int = 64, width: int = 64, folder: str = "clips") -> Path:
-        for clip in range(count):
+    def make(
+        count: int = 3, frames: int = 5, height: int = 64, width: int = 64, folder: str = "clips", first: int = 0
+    ) -> Path:
+        for clip in range(first, first + count):
             place = tmp_path / folder / f"{clip:03d}"
             place.mkdir(parents=True)
             whole = photo(height + frames, width + 2 * frames, seed=clip)

@@ -1,5 +1,6 @@
 """EDVR: frames aligned by deformable convolutions, then fused by attention."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -14,6 +15,8 @@ from sr.layers.residual import ResBlock
 from sr.layers.upsample import PixelShuffleTail
 from sr.models.clips import ClipResolver, Frames, as_clips, window
 
+log = logging.getLogger(__name__)
+EXPLODED = 100  # pixels, of a convolution's mean offset
 LEVELS = 3  # of the pyramid, each half as large as the one before
 
 
@@ -165,6 +168,7 @@ class EDVR(ClipResolver):
     ) -> None:
         super().__init__(scale, checkpointing)
         self.frames, self.edges = frames, edges
+        self._warned = False
         self.head = nn.Sequential(conv3x3(3, channels), _lrelu(), *(ResBlock(channels) for _ in range(5)))
         self.halve = nn.ModuleList(
             nn.Sequential(
@@ -182,12 +186,16 @@ class EDVR(ClipResolver):
 
     def network(self, x: Tensor, scale: int) -> Tensor:
         """See `ClipResolver.network`."""
-        return torch.stack(list(self.streamed(x.unbind(1))), 1)
+        return torch.stack(list(self._slide(x.unbind(1), range(x.shape[1]))), 1)
 
     def streamed(self, clip: Frames) -> Iterator[Tensor]:
         """See `ClipResolver.streamed`: the features of the frames around are kept."""
+        return self._slide(clip, range(len(clip)))
+
+    def _slide(self, clip: Frames, numbers: Sequence[int]) -> Iterator[Tensor]:
+        """The frames of SR with these numbers."""
         kept: dict[int, list[Tensor]] = {}
-        for n in range(len(clip)):
+        for n in numbers:
             around = window(n, len(clip), self.frames, self.edges)
             kept = {k: kept[k] if k in kept else self.features(clip[k]) for k in around}
             yield self.fused([kept[k] for k in around], clip[n])
@@ -196,9 +204,23 @@ class EDVR(ClipResolver):
         """Of the centre frame."""
         lr, hr = as_clips(batch.lr), as_clips(batch.hr)
         centre = lr.shape[1] // 2
-        around = window(centre, lr.shape[1], self.frames, self.edges)
-        features = {n: self.features(lr[:, n]) for n in dict.fromkeys(around)}
-        return self.fused([features[n] for n in around], lr[:, centre]), hr[:, centre], lr[:, centre]
+        (sr,) = self._slide(self._given(lr).unbind(1), [centre])
+        return self._returned(sr), hr[:, centre], lr[:, centre]
+
+    def watched(self) -> dict[str, Tensor]:
+        """The mean size of the offsets, in pixels; a warning once if those of a convolution have exploded."""
+        found = {name: m.mean_offset for name, m in self.named_modules() if isinstance(m, DeformConv)}
+        if not found:
+            return {}
+        sizes = torch.stack(list(found.values()))
+        if not self._warned and float(sizes.max()) > EXPLODED:
+            self._warned = True
+            log.warning(
+                f"note: {list(found)[int(sizes.argmax())]} moves what it looks at by {float(sizes.max()):.0f} pixels in "
+                "the mean: its offsets have exploded. Usual remedies: a smaller optimizer.lr, or a rate of their own: "
+                "'parameter_groups.*.offset={lr_factor: 0.1}'"
+            )
+        return {"offset": sizes.mean()}
 
     def features(self, frame: Tensor) -> list[Tensor]:
         """(B, 3, h, w) -> LEVELS features; sides are carried on up to the next that 4 divides."""

@@ -94,12 +94,8 @@ class TrainingLoops(L.LightningModule):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy of the model is one of the network, without what it is trained with."""
-        return super().__getstate__() | {
-            "_training_setup": None,
-            "former_optimizers": None,
-            "batch_losses": {},
-            "stepper": None,
-        }
+        own = dict.fromkeys(("_training_setup", "former_optimizers", "stepper"))
+        return super().__getstate__() | own | {"batch_losses": {}}
 
     def learnable(self) -> dict[str, nn.Parameter]:
         """Every parameter of the network that learns in some stage, by name.
@@ -162,11 +158,15 @@ class TrainingLoops(L.LightningModule):
             values = {"loss": values["loss"]}
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and (self.trainer.global_step + (self.stepper is None)) % every == 0:
-            values = averaged(values)
+            values = averaged(values | self.watched())
         for name, value in values.items():
             self.log(f"train/{name}", value, prog_bar=name == "loss")
         if "stage" in self.metadata:
             self.log("stage", float(self.metadata["stage"]["number"]))
+
+    def watched(self) -> dict[str, Tensor]:
+        """What a network tells of itself at the steps that are written down, beside the losses."""
+        return {}
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip, where Lightning leaves it to the model."""

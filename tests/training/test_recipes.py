@@ -267,7 +267,8 @@ def test_tsa_begins_on_the_weights_without_it_and_learns_alone_at_first(model, w
     assert alone.cfg.scheduler == everything.cfg.scheduler and everything.cfg.optimizer_state == "kept"
     assert alone.cfg.scheduler.restart_weights == weights
     cfg = everything.cfg
-    assert (cfg.model.frames, cfg.frames, cfg.loss.terms.charbonnier.loss.reduction) == (5, 5, "sum")
+    of = cfg.loss.terms.charbonnier.loss.loss
+    assert (cfg.model.frames, cfg.frames, of.reduction, of.eps) == (5, 5, "sum", 1e-6)
 
 
 def test_the_flow_learns_at_an_eighth_after_5000_steps_and_its_schedule_is_that_of_the_rest():
