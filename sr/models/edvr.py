@@ -216,9 +216,9 @@ class EDVR(ClipResolver):
         if not self._warned and float(sizes.max()) > EXPLODED:
             self._warned = True
             log.warning(
-                f"note: {list(found)[int(sizes.argmax())]} moves what it looks at by {float(sizes.max()):.0f} pixels in "
+                f"note: {[*found][int(sizes.argmax())]} moves what it looks at by {float(sizes.max()):.0f} pixels in "
                 "the mean: its offsets have exploded. Usual remedies: a smaller optimizer.lr, or a rate of their own: "
-                "'parameter_groups.*.offset={lr_factor: 0.1}'"
+                "'parameter_groups={*.offset: {lr_factor: 0.1}}'"
             )
         return {"offset": sizes.mean()}
 

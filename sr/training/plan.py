@@ -117,8 +117,8 @@ def checked(cfg: DictConfig, job: Job) -> DictConfig:
         check_targets(plain(cfg) | of_scale | {"trainer": lightnings(cfg.trainer)})
     if speed(cfg.trainer).compile and clips:
         raise UserError(
-            f"trainer.compile={cfg.trainer.compile}: {cfg.choices.model} takes clips, and a compiler would unroll all of "
-            "their frames. Leave it out: trainer.compile=false"
+            f"trainer.compile={cfg.trainer.compile}: {cfg.choices.model} takes clips, and a compiler would unroll all "
+            "of their frames. Leave it out: trainer.compile=false"
         )
     return cfg
 

@@ -14,8 +14,8 @@ from small_runs import PACKAGE, rows, saved, start
 
 from sr.data.batch import Batch
 from sr.layers.deformable import DeformConv
-from sr.models.basicvsr import BasicVSR
 from sr.models.base import Reads
+from sr.models.basicvsr import BasicVSR
 from sr.models.edvr import EDVR
 
 NETS = {
@@ -107,8 +107,9 @@ def test_validation_and_evaluate_agree_and_panels_are_drawn(command, typed, mode
     """Of two clips of two and of four frames: the mean over frames, then over clips."""
     outcome = command("train.py", *NETS[model], *typed, "budget=smoke", "protocol=video_y", "callbacks=[panels]")
     assert outcome.code == 0, outcome
-    one = command("evaluate.py", f"checkpoint={outcome.folder}", "benchmarks=[clips]", f"data.test={typed[2].removeprefix('data.val=')}",
-                  "protocol=video_y", folder="measured")  # fmt: skip
+    clips = typed[2].replace("data.val", "data.test")
+    one = command("evaluate.py", f"checkpoint={outcome.folder}", "benchmarks=[clips]", clips, "protocol=video_y",
+                  folder="measured")  # fmt: skip
     assert one.code == 0, one
     with (one.folder / "results.csv").open(newline="") as f:
         (mine,) = [r for r in csv.DictReader(f) if r["model"] == NETS[model][0][6:]]
