@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_runs import PACKAGE, rows, saved, start
+from small_runs import PACKAGE, rows, saved, start, write
 
 from sr.data.batch import Batch
 from sr.layers.deformable import DeformConv
@@ -144,10 +144,10 @@ def test_the_ways_of_taking_a_step(command, typed, model):
     assert usual.code == 0, usual
     expected = saved(usual.folder)
     for name, words, close in (
-        ("bf16", ["trainer.precision=bf16-mixed"], 5e-2),
-        ("last", ["trainer.channels_last=true"], 1e-4),
+        ("bf16", ["trainer.precision=bf16-mixed"], 1e-3),
+        ("last", ["trainer.channels_last=true"], 1e-5),
         ("single", ["steps_at_once=1"], 0.0),
-        ("parts", ["accumulate=2"], 1e-4),
+        ("parts", ["accumulate=2"], 1e-5),
         ("less", ["model.checkpointing=true"], 1e-5),
     ):
         outcome = command("train.py", *typed, *words, folder=name)
@@ -155,8 +155,11 @@ def test_the_ways_of_taking_a_step(command, typed, model):
         found = saved(outcome.folder)
         for state in ("state_dict", "current_model_state"):
             assert found[state].keys() == expected[state].keys()
-            furthest = max(float((v - expected[state][k]).abs().max()) for k, v in found[state].items())
-            assert furthest <= close, (name, furthest)
+            # In the mean: Adam makes whole steps of the sign of a gradient that is 0 but for rounding.
+            apart = (
+                torch.cat([(v - expected[state][k]).flatten().float() for k, v in found[state].items()]).abs().mean()
+            )
+            assert float(apart) <= close, (name, apart)
 
 
 @pytest.mark.slow
@@ -164,9 +167,10 @@ def test_the_ways_of_taking_a_step(command, typed, model):
 def test_the_flow_is_frozen_up_to_its_stages_end_and_not_beyond(typed, tmp_path, killed):
     """Also of a run that is killed in either stage."""
     first = network("basicvsr")
-    torch.save({"state_dict": first.state_dict()}, tmp_path / "first.pth")
+    node = {"_target_": "sr.models.basicvsr.BasicVSR", "scale": 4, "num_blocks": 1, "channels": 8}
+    write(tmp_path / "first.ckpt", node, first.state_dict())
     (tmp_path / "killing.py").write_text(KILL)
-    words = [*NETS["basicvsr"], *typed, f"init_from={tmp_path / 'first.pth'}", "stages.flow_frozen.steps=3",
+    words = [*NETS["basicvsr"], *typed, f"init_from={tmp_path / 'first.ckpt'}", "stages.flow_frozen.steps=3",
              "stages.everything.steps=3", "scheduler.T_max=6", "save_every_steps=1", "val_every_steps=3",
              "callbacks=[]", "+callbacks.kill._target_=killing.Kill"]  # fmt: skip
     end_of(tmp_path / "run", words, kill_at=(2, 4) if killed else ())
