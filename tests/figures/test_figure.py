@@ -36,7 +36,7 @@ def rows(folder: Path, name: str) -> list[dict[str, str]]:
 def test_the_notes_figures_are_all_there():
     assert set(FIGURES) >= {
         "batch_norm", "bubble", "convergence", "crop_grid", "feature_differences", "filters", "jitter", "kernels",
-        "pasted_patch", "residuals",
+        "pasted_patch", "residuals", "temporal_profile", "frame_psnr", "alignment",
     }  # fmt: skip
 
 

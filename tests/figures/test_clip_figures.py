@@ -1,0 +1,70 @@
+"""Pictures of clips: what they show is counted again here, by hand."""
+
+import numpy as np
+import pytest
+import skimage
+import torch
+
+from sr.errors import UserError
+from sr.figures.alignment import alignment, wheel
+from sr.figures.inputs import Photo
+from sr.figures.temporal import frame_psnr, temporal_profile
+from sr.measuring.scoring import Entry
+from sr.metrics.protocols import get_protocol
+from sr.models.basicvsr import BasicVSR
+from sr.models.bicubic import Bicubic
+from sr.models.edvr import EDVR
+
+
+@pytest.fixture
+def clip() -> list[Photo]:
+    """Five frames of 48x64 pixels, each moved by two."""
+    photo = torch.from_numpy(skimage.data.astronaut().copy()).permute(2, 0, 1)[None]
+    return [Photo(f"{n:03d}", photo[..., 100:148, 200 + 2 * n : 264 + 2 * n]) for n in range(5)]
+
+
+@pytest.fixture
+def models() -> list[Entry]:
+    torch.manual_seed(0)
+    return [Entry("ours", BasicVSR(num_blocks=1, channels=8)), Entry("edvr", EDVR(num_blocks=1, channels=8, groups=2))]
+
+
+def test_a_profile_is_one_row_of_every_frame(clip, models):
+    drawing = temporal_profile(models, clip, row=5)
+    hr, bicubic, *others = drawing.rows
+    row = np.stack([frame.array[5] for frame in clip]).astype(float)
+    assert (hr["model"], bicubic["model"]) == ("HR", "bicubic") and len(others) == 2
+    assert hr["change_between_frames"] == pytest.approx(np.abs(row[1:] - row[:-1]).mean()) and hr["error"] == 0
+    sr = Bicubic(4)(torch.cat([frame.lr(4) for frame in clip])).clamp(0, 1).mul(255).round().numpy()[:, :, 5]
+    assert bicubic["error"] == pytest.approx(np.abs(sr.transpose(0, 2, 1) - row).mean())
+    with pytest.raises(UserError, match=r"figure.row=48: the frames have rows 0 to 47"):
+        temporal_profile(models, clip, row=48)
+
+
+def test_psnr_of_each_frame_is_the_protocols(clip, models):
+    rows = frame_psnr(models[:1], clip).rows
+    assert [r["frame"] for r in rows] == 2 * [f.name for f in clip]
+    with torch.no_grad():
+        sr = models[0].model.eval()(torch.stack([f.lr(4)[0] for f in clip])[None])[0]
+    found = get_protocol("video_y").compare(sr, torch.cat([f.pixels for f in clip]), 4)["psnr"]
+    torch.testing.assert_close(torch.tensor([r["psnr"] for r in rows[5:]], dtype=torch.float64), found)
+
+
+def test_flow_and_offsets_are_those_of_the_networks(clip, models):
+    drawing = alignment(models, clip)
+    flow, offsets = ([r for r in drawing.rows if r["model"] == name] for name in ("ours", "edvr"))
+    assert [r["frame"] for r in flow] == [-1, 1] and [r["frame"] for r in offsets] == [-2, -1, 0, 1, 2]
+    with torch.no_grad():
+        found = models[0].model.flow(clip[2].lr(4), clip[1].lr(4))
+    assert flow[0]["mean_length"] == pytest.approx(float(found.norm(dim=1).mean()))
+    assert all(r["mean_length"] == 0 and 0 < r["likeness"] < 1 for r in offsets)  # untrained: no offsets yet
+    assert offsets[0]["likeness"] != offsets[2]["likeness"]
+    with pytest.raises(UserError, match=r"bicubic.*aligns no frames"):
+        alignment([Entry("bicubic", Bicubic(4))], clip)
+    with pytest.raises(UserError, match="3 or more frames of one clip"):
+        alignment(models, clip[:2])
+
+
+def test_colours_tell_the_direction():
+    right, down, rest = wheel(np.array([[[2.0, 0, 0]], [[0, 2.0, 0]]]), 2.0)[0]
+    assert np.allclose(right, (1, 0, 0)) and np.allclose(rest, (1, 1, 1)) and down[1] > down[0] > down[2]
