@@ -150,6 +150,9 @@ def test_what_cannot_be_read_is_refused_with_what_to_do(tmp_path: Path, monkeypa
     deep = written(tmp_path / "deep.mkv", [noisy(0)], "ffv1", "yuv444p10le")
     with pytest.raises(UserError, match=r"deep.mkv has frames of the kind yuv444p10le: 8 bits.*ffmpeg -i"):
         frames_of(deep, cache)
+    fields = written(tmp_path / "fields.mkv", [patches()] * 2, "libx264", "yuv420p", **{"x264-params": "interlaced=1"})
+    with pytest.raises(UserError, match=r"fields.mkv is interlaced"):
+        frames_of(fields, cache)
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(UserError, match=r"text.mp4 cannot be read as a video"):
         frames_of(tmp_path / "text.mp4", cache)
