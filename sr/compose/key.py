@@ -17,7 +17,8 @@ class Key:
         resume: a resumed run may change it: its length, what is measured at its end. None: if the result does not
             depend on it.
         stage: a stage may change it.
-        whole_run: typed, it is the beginning or the end of the whole run, not of each stage.
+        whole_run: typed, it is the beginning or the end of the whole run, or what its stages change parts of, and no
+            stage's own.
         budget: "steps" where a budget scales it with the run's length, "size" where a budget makes it smaller.
         timing: how long an optimizer step takes depends on it.
         sets: typed, it is meant for every image set, those that are measured too.

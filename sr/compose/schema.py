@@ -28,7 +28,7 @@ class Common:
     frames: int = key(7, least=1, unit="frames", stage=True)
     batch_size: int = key(16, least=1, unit="images per optimizer step, over all processes", stage=True, budget="size")
     degradation: Any = key(sets=True, makes_lr=True)
-    model: Any = key(own_column=True, stage=True)
+    model: Any = key(own_column=True, stage=True, whole_run=True)
     data: Any = key(sets=True)
     # modules of others whose classes files may name: a list, or one; SR_TRUST is the same for every command
     trust: Any = key(result=False, named=False)

@@ -259,7 +259,7 @@ def test_rates_of_rlfns_cyclical_schedule_are_those_of_its_two_stages():
 
 @pytest.mark.parametrize(("model", "weights"), [("edvr_m", None), ("edvr_l", [1, 0.5, 0.5, 0.5, 0.5])])
 def test_tsa_begins_on_the_weights_without_it_and_learns_alone_at_first(model, weights):
-    without, alone, everything = stage_configs(composed(f"model={model}")[0], ())
+    without, alone, everything = stage_configs(composed(f"model={model}")[0], {"model"})
     assert not without.cfg.model.tsa and alone.cfg.model == everything.cfg.model and alone.cfg.model.tsa
     assert without.cfg.scheduler.restart_weights is None and list(without.cfg.scheduler.periods) == [150_000] * 4
     assert alone.cfg.init_from == "last" and alone.cfg.trained == ["fusion"] and everything.cfg.trained is None

@@ -53,6 +53,14 @@ def test_what_is_typed_at_the_root_holds_in_every_stage():
     assert second.cfg.loss == ROOT["loss"]
 
 
+def test_the_model_that_was_typed_is_changed_by_a_stage_but_for_what_was_typed_of_it():
+    cfg = config(model={"_target_": "m", "tsa": True, "pcd": True}, stages={"a": {"model": {"tsa": False}}, "b": {}})
+    first, second = stage_configs(cfg, {"model", "model.pcd"})  # as model=edvr_m model.pcd=true
+    assert (first.cfg.model.tsa, second.cfg.model.tsa) == (False, True)
+    first, _ = stage_configs(cfg, {"model", "model.tsa"})
+    assert first.cfg.model.tsa
+
+
 @pytest.mark.parametrize("typed", ["losses.mine._target_", "loss@losses.mine", "losses.mine.terms.l1.weight"])
 def test_a_loss_that_was_typed_and_that_no_stage_takes_is_refused(typed):
     losses = {**ROOT["losses"], "mine": {"_target_": "c"}}
