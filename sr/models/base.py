@@ -47,6 +47,7 @@ class SuperResolver(TrainingLoops):
     protocols: ClassVar[tuple[str, ...]] = ("y", "rgb")  # under which the papers measure this kind of network
     min_patch: ClassVar[int] = 8  # smallest sensible training patch, LR pixels
     min_size: ClassVar[int] = 1  # smallest LR side that `network` survives; `forward` pads below it
+    forms: ClassVar[tuple[str, ...]] = ("scale",)  # settings in which a run may differ from the weights it starts from
     clips: ClassVar[bool] = False  # whether `network` takes and returns clips, (B, T, colors, h, w)
 
     def __init__(self, scale: int | Sequence[int], colors: int = 3) -> None:

@@ -154,6 +154,8 @@ class EDVR(ClipResolver):
         checkpointing: see `ClipResolver`.
     """
 
+    forms = ("scale", "tsa", "checkpointing")
+
     def __init__(
         self,
         scale: int = 4,

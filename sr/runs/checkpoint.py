@@ -201,11 +201,11 @@ def _same_network(model: SuperResolver, theirs: dict[str, torch.Tensor], source:
 def fitting(
     model: SuperResolver, content: dict[str, Any], node: dict[str, Any], source: str | Path
 ) -> dict[str, torch.Tensor]:
-    """The weights of a checkpoint that a run may start from; of the same network at another scale those that fit.
+    """The weights of a checkpoint that a run may start from; of another form of the same network those that fit.
 
-    Lim et al. (EDSR, section 4.1) start x3 and x4 from x2 in this way: layers of the same name and shape are taken,
-    those that depend on the scale stay as they are initialised. A part of the network (`content["sr"]["part"]`) is
-    taken as such.
+    Lim et al. (EDSR, section 4.1) start x3 and x4 from x2 in this way, Wang et al. EDVR from the one without TSA:
+    layers of the same name and shape are taken, the others stay as they are initialised. `SuperResolver.forms` says what
+    forms differ in. A part of the network (`content["sr"]["part"]`) is taken as such.
 
     Args:
         model: that is to start from it.
@@ -222,9 +222,8 @@ def fitting(
             f"{source} takes other values than {type(model).__name__} (another range or order of channels): it can be "
             "measured, but not trained on"
         )
-    if not content["sr"].get("part") and (
-        {**theirs, "scale": None} != {**node, "scale": None} or theirs.get("scale") == node.get("scale")
-    ):
+    differing = {k for k in {*theirs, *node} if theirs.get(k) != node.get(k)}
+    if not content["sr"].get("part") and (not differing or differing - {*model.forms}):
         _same_network(model, state, source)
         return state
     ours = model.state_dict()
