@@ -204,8 +204,8 @@ def fitting(
     """The weights of a checkpoint that a run may start from; of another form of the same network those that fit.
 
     Lim et al. (EDSR, section 4.1) start x3 and x4 from x2 in this way, Wang et al. EDVR from the one without TSA:
-    layers of the same name and shape are taken, the others stay as they are initialised. `SuperResolver.forms` says what
-    forms differ in. A part of the network (`content["sr"]["part"]`) is taken as such.
+    layers of the same name and shape are taken, the others stay as they are initialised. `SuperResolver.forms` says
+    what forms differ in. A part of the network (`content["sr"]["part"]`) is taken as such.
 
     Args:
         model: that is to start from it.

@@ -3,6 +3,7 @@
 import csv
 import logging
 import math
+import re
 import signal
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from PIL import Image
 from small_runs import PACKAGE, rows, saved, start, write
 
 from sr.data.batch import Batch
+from sr.errors import UserError
 from sr.layers.deformable import DeformConv
 from sr.models.base import Reads
 from sr.models.basicvsr import BasicVSR
 from sr.models.edvr import EDVR
+from sr.runs import checkpoint
 
 NETS = {
     "basicvsr": ["model=basicvsr", "model.num_blocks=1", "model.channels=8"],
@@ -87,6 +90,21 @@ def test_offsets_are_watched_and_an_explosion_is_told_once(caplog):
     (told,) = caplog.messages
     assert "align.move.1 moves" in told and "150 pixels" in told and "parameter_groups" in told
     assert EDVR(num_blocks=1, channels=8, pcd=False).watched() == {}
+
+
+def test_edvr_starts_from_its_weights_without_tsa_and_from_no_other_network():
+    node = {"_target_": "sr.models.edvr.EDVR", "scale": 4, "num_blocks": 1, "channels": 8, "groups": 2, "tsa": True}
+    without = EDVR(num_blocks=1, channels=8, groups=2, tsa=False).state_dict()
+    content = {"state_dict": without, "sr": {"model": {**node, "tsa": False}}}
+    edvr = network("edvr")
+    told = checkpoint.warm_start(edvr, content, node, "W")
+    assert all(torch.equal(v, without[k]) for k, v in edvr.state_dict().items() if not k.startswith("fusion."))
+    taken, fresh = re.search(r"(\d+) of \d+ tensors; begun afresh: (.*)\. Not as", told).groups()
+    assert int(taken) == len(without) - 2 and all(name.startswith("fusion.") for name in fresh.split(", "))
+    assert "tsa was False, is True" in told
+    content["sr"]["model"]["num_blocks"] = 2
+    with pytest.raises(UserError, match=r"does not fit EDVR[\s\S]*fusion\.weight"):
+        checkpoint.warm_start(edvr, content, node, "W")
 
 
 @pytest.mark.parametrize(
@@ -216,12 +234,12 @@ def test_a_run_killed_in_its_second_stage_ends_with_the_same_weights(typed, tmp_
     if model == "edvr":
         printed = (tmp_path / "whole.out").read_text()
         assert "stage 1" in printed and "fusion.fuse" in printed  # what begins afresh is told by name
-        key = "current_model_state" if "current_model_state" in a else "state_dict"
-        one, two = (saved(tmp_path / "whole", f)[key] for f in ("stage1_without_tsa", "stage2_tsa_alone"))
-        kept = one.keys() & two.keys()
-        assert kept and not any(k.startswith("fusion.") and k in kept and one[k].shape == two[k].shape for k in kept)
-        assert all(torch.equal(one[k], two[k]) for k in kept if not k.startswith("fusion."))
-        assert any(not torch.equal(two[k], a[key][k]) for k in kept)
+        # A stage begins from the average of the one before it, and trains weights of its own.
+        without = saved(tmp_path / "whole", "stage1_without_tsa")["state_dict"]
+        alone = saved(tmp_path / "whole", "stage2_tsa_alone")["current_model_state"]
+        rest = [k for k in alone if not k.startswith("fusion.")]
+        assert "fusion.weight" in without and all(torch.equal(without[k], alone[k]) for k in rest)
+        assert all(not torch.equal(alone[k], a["current_model_state"][k]) for k in rest if k.endswith("weight"))
 
 
 @pytest.mark.slow
