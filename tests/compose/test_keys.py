@@ -94,7 +94,7 @@ def test_what_is_known_of_a_key(path, expected):
 def test_the_lists_follow():
     assert set(stage_keys()) == {
         "steps", "scale", "patch_size", "hr_patch_size", "batch_size", "loss", "optimizer", "scheduler",
-        "parameter_groups", "frozen", "trained", "init_from", "optimizer_state", "frames", "model",
+        "parameter_groups", "frozen", "trained", "init_from", "optimizer_state", "model", "frames",
     }  # fmt: skip
     resumable = {name for name, known in root().items() if not known.fixed}
     assert {"steps", "val_every_steps", "logger", "data_dir", "benchmarks"} <= resumable
