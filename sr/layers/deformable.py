@@ -92,6 +92,7 @@ class DeformConv(nn.Module):
         with no_autocast(features.device):
             moves = self.offset(guide.to(self.weight.dtype)).to(kind)
             offset, mask = moves.split([len(moves[0]) * 2 // 3, len(moves[0]) // 3], dim=1)
-            self.mean_offset = torch.linalg.vector_norm(offset.detach(), 1) / offset.numel()
+            if not torch.compiler.is_compiling():
+                self.mean_offset = torch.linalg.vector_norm(offset.detach(), 1) / offset.numel()
             weight, bias = self.weight.to(kind), None if self.bias is None else self.bias.to(kind)
             return deform_conv(features.to(kind), offset, mask.sigmoid(), weight, bias, padding=1).to(features.dtype)
