@@ -88,7 +88,8 @@ def _frames(source: Path) -> Iterator[np.ndarray]:
         raise UserError(f'{source} is a video file, which PyAV reads: pip install "sr-lab[video]"') from error
     try:
         with av.open(str(source)) as container:
-            if (stream := container.streams.best("video")) is None:
+            stream: Any = container.streams.best("video")
+            if stream is None:
                 raise UserError(f"{source} holds no video")
             stream.thread_type = "AUTO"
             _tell(source, stream)
