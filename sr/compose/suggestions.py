@@ -121,8 +121,9 @@ def _unreadable(argument: str) -> str:
 
 
 def one_of(group: str, name: str) -> str:
-    """The option of a group that is nearest to a name, or what there is."""
-    return nearest(name, options(group)).strip() or f"There are {some(options(group), 60)}"
+    """The option of a group that is nearest to a name, or what there is; "" for a group of Hydra's own."""
+    known = options(group)
+    return nearest(name, known).strip() or (f"There are {some(known, 60)}" if known else "")
 
 
 def options(group: str) -> list[str]:

@@ -18,7 +18,7 @@ from sr.compose.schema import scale_name
 from sr.data.loaders import Loaders
 from sr.data.module import SRDataModule
 from sr.data.multiscale import MultiScale
-from sr.errors import UserError, reason, user_error
+from sr.errors import UserError, reason, some, user_error
 from sr.loggers import CsvLog
 from sr.loggers.run_facts import run_facts
 from sr.metrics.metric import get_metrics
@@ -63,6 +63,11 @@ def models(stages: Sequence[StageConfig], stranger: Path | None = None) -> list[
         if wrong := set(scales(stage.cfg)) - set(built[-1].scales):
             served = ", ".join(map(str, built[-1].scales))
             raise UserError(f"scale={stage.cfg.scale}: this model serves scale {served}, not {min(wrong)}")
+        if empty := [name for name, p in built[-1].named_parameters() if p.numel() == 0]:
+            raise UserError(
+                f"model={stage.cfg.choices.model}: with these settings {some(empty)} would be empty; numbers of "
+                "channels and groups are 1 or more"
+            )
     return built
 
 

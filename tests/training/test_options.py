@@ -115,3 +115,9 @@ def test_an_exploding_run_stops_with_the_batch_that_did_it(command, div2k):
 def test_how_steps_are_made_fast_is_one_of_what_there_is(command, typed, told):
     outcome = command("train.py", *SMALL, typed)
     assert outcome.code == 1 and told in outcome.err, outcome
+
+
+def test_a_network_without_channels_is_refused(command):
+    done = command("train.py", "model=ecbsr_m4c8", "model.channels=0", "scale=2", "data=bundled", "budget=smoke")
+    assert done.code == 1 and done.err.startswith("error: model=ecbsr_m4c8: with these settings "), done
+    assert "would be empty" in done.err and not done.folder.exists()
