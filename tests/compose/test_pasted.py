@@ -40,7 +40,7 @@ def own_place(folder: Path) -> None:
 
 
 def other_images(folder: Path) -> None:
-    same_data.keep(folder, {"train": {}, "val": {"a": "1"}})
+    same_data.keep(folder, {"train": {}, "val": {"a": "1"}}, [])
     same_data.refuse_others(folder, {"train": {}, "val": {"a": "2"}}, Words(["model=srcnn", "steps=9"]))
 
 
