@@ -12,6 +12,7 @@ from sr.data.images import Images, SomeImages
 from sr.data.module import SRDataModule
 from sr.data.pairs import ImagePair, pair_by_name
 from sr.data.pairset import Pairs
+from sr.data.sampling import WholeImages
 from sr.data.settings import flags, whole
 from sr.errors import UserError, nearest, some
 
@@ -167,7 +168,7 @@ class ClipModule(SRDataModule):
                 f"sample: {some(short)}. Remove them, or type frames={fits} or less"
             )
 
-    def patches(self) -> ClipPatches:  # type: ignore[override]
+    def patches(self) -> ClipPatches:
         self.check_patch(self.patch_size)
         return ClipPatches(
             self.pairs("train"),
@@ -182,7 +183,7 @@ class ClipModule(SRDataModule):
             mirror=self.mirror,
         )
 
-    def whole(self, part: str) -> Any:
+    def whole(self, part: str) -> WholeImages | WholeClips:
         return WholeClips(self.pairs(part), self.scale, self.runs(part)) if part == "val" else super().whole(part)
 
     def describe(self) -> str:

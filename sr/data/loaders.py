@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader
 
 from sr.data.batch import Batch
+from sr.data.clip_sampling import ClipPatches, WholeClips
 from sr.data.device import DeviceBatches, fits, on_device, why_not
 from sr.data.images import Images
 from sr.data.pairset import Pairs
@@ -46,7 +47,7 @@ class Loaders(L.LightningDataModule):
         """The enlargement factors that batches come at."""
         raise NotImplementedError
 
-    def patches(self) -> TrainPatches | MixedScales:
+    def patches(self) -> TrainPatches | ClipPatches | MixedScales:
         """Training batches by their sample numbers (see `sr.data.sampling`); a patch that does not fit is refused."""
         raise NotImplementedError
 
@@ -54,8 +55,8 @@ class Loaders(L.LightningDataModule):
         """The opened pairs of "train", "val" or "test"."""
         raise NotImplementedError
 
-    def whole(self, part: str) -> WholeImages | ConcatDataset[Batch]:
-        """The whole images of "val" or "test"."""
+    def whole(self, part: str) -> WholeImages | WholeClips | ConcatDataset[Batch]:
+        """The whole images or clips of "val" or "test"."""
         raise NotImplementedError
 
     def images(self, part: str) -> dict[str, Images]:

@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from sr.data.archives import Archive
 from sr.data.augment import Augment, try_out
+from sr.data.clip_sampling import ClipPatches, WholeClips
 from sr.data.download import fetch_all
 from sr.data.images import Images, unpacked
 from sr.data.leaks import refuse_shared
@@ -227,7 +228,7 @@ class SRDataModule(Loaders):
     def scales(self) -> tuple[int, ...]:
         return (self.scale,)
 
-    def patches(self) -> TrainPatches:
+    def patches(self) -> TrainPatches | ClipPatches:
         self.check_patch(self.patch_size)
         return TrainPatches(
             self.pairs("train"),
@@ -238,7 +239,7 @@ class SRDataModule(Loaders):
             augment=Augment(self.augment) if self.augment else None,
         )
 
-    def whole(self, part: str) -> WholeImages:
+    def whole(self, part: str) -> WholeImages | WholeClips:
         return WholeImages(self.pairs(part), self.scale)
 
     def describe(self) -> str:
