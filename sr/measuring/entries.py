@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.conf import CONF
@@ -14,6 +16,7 @@ from sr.data.module import SRDataModule
 from sr.errors import some
 from sr.measuring.scoring import Entry
 from sr.runs.same_data import trained_on
+from sr.zoo.entries import ENTRIES
 from sr.zoo.load import load
 
 log = logging.getLogger(__name__)
@@ -31,22 +34,33 @@ def weights_entries(cfg: DictConfig, scale: int | None) -> list[Entry]:
 
 
 def paper_of(metadata: Mapping[str, Any]) -> str:
-    """The name of a paper's figures that a checkpoint may stand beside: an author's file only if it is the paper's."""
-    told = metadata.get("published")
-    return str(told) if told is not None else published_name(metadata["model"], metadata["name"])
+    """The name of a paper's figures that a checkpoint may stand beside: an author's file only if it is the paper's.
+
+    Anybody can write a file that claims to be one: it may claim figures of a zoo entry of its own architecture alone.
+    """
+    node, told = metadata["model"], metadata.get("published")
+    if told is None:
+        return published_name(node, metadata["name"])
+    same = _names(node)
+    return next((e.published for e in ENTRIES if e.published == told and e.model in same), "")
 
 
 def published_name(node: Mapping[str, Any], name: str = "") -> str:
     """The name in conf/model of exactly this architecture and size; `name` where several have it; "" if none."""
-    settings = _settings(node)
-    like = [p for p in sorted((CONF / "model").glob("*.yaml")) if str(node["_target_"]) in p.read_text()]
-    files = {p.stem: OmegaConf.to_container(OmegaConf.load(p)) for p in like}
-    same = [other for other, node in files.items() if isinstance(node, dict) and _settings(node) == settings]
+    same = _names(node)
     return name if name in same else next(iter(same), "")
 
 
-def _settings(node: Mapping[Any, Any]) -> dict[str, Any]:
-    return {k: v for k, v in node.items() if k != "scale"}
+def _names(node: Mapping[str, Any]) -> list[str]:
+    """The names in conf/model of an architecture with these settings at any scale; what is not told is its default."""
+    like = [p for p in sorted((CONF / "model").glob("*.yaml")) if str(node["_target_"]) in p.read_text()]
+    files: dict[str, Any] = {p.stem: OmegaConf.to_container(OmegaConf.load(p)) for p in like}
+    return [name for name, own in files.items() if own["_target_"] == node["_target_"] and _full(own) == _full(node)]
+
+
+def _full(node: Mapping[Any, Any]) -> dict[str, Any]:
+    known = signature(get_class(node["_target_"])).parameters  # of conf/model: no file says what is imported
+    return {k: p.default for k, p in known.items() if k not in node} | {**node, "scale": None}
 
 
 def tell_trained_on(entry: Entry, data: SRDataModule) -> None:

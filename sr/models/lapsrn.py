@@ -42,6 +42,11 @@ class PyramidLevel(nn.Module):
         return features, self.enlarge_image(image) + self.residual(features)
 
 
+def paper_depth(scale: int) -> int:
+    """Convolutions per level in the paper's networks."""
+    return 5 if scale == 8 else 10
+
+
 class LapSRN(SuperResolver):
     """A feature branch and an image branch that grow together by x2 steps, on luma.
 
@@ -64,7 +69,7 @@ class LapSRN(SuperResolver):
 
     def __init__(self, scale: int, channels: int = 64, depth: int | None = None) -> None:
         super().__init__(scale, colors=1)
-        depth = depth or (5 if scale == 8 else 10)
+        depth = depth or paper_depth(scale)
         self.head = nn.Sequential(initialised(nn.Conv2d(1, channels, 3, padding=1), he), nn.LeakyReLU(0.2))
         nn.init.normal_(self.head[0].weight, std=1e-3)  # type: ignore[arg-type]
         self.levels = nn.ModuleList(PyramidLevel(channels, depth) for _ in range(scale.bit_length() - 1))

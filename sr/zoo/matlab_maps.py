@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from sr.models.base import SuperResolver
+from sr.models.lapsrn import paper_depth
 from sr.zoo.families import Family, Tensors, count, square_side
 
 SRCNN = {"extract": "conv1", "map": "conv2", "reconstruct": "conv3"}
@@ -85,11 +86,12 @@ def _vdsr_name(key: str, model: SuperResolver) -> str:
 
 
 def _lapsrn(t: Tensors) -> dict[str, Any]:
+    scale, depth = 2 ** count(t, r"level(\d+)_upconv_f"), count(t, r"level1_conv(\d+)_f")
     return {
         "_target_": "sr.models.lapsrn.LapSRN",
-        "scale": 2 ** count(t, r"level(\d+)_upconv_f"),
+        "scale": scale,
         "channels": t["input_conv_f"].shape[3],
-        "depth": count(t, r"level1_conv(\d+)_f"),
+        "depth": None if depth == paper_depth(scale) else depth,
     }
 
 

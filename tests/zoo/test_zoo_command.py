@@ -64,3 +64,23 @@ def test_entries_are_consistent(root):
         assert len(e.sha256) == 64 and get_entry(e.name) is e
         assert e.name.endswith(f"_x{e.scale}") or e.model == "basicvsr", "which has files for data sets, all x4"
         assert (root / f"conf/model/{e.model}.yaml").is_file()
+
+
+def test_a_file_may_claim_figures_of_a_zoo_entry_of_its_own_architecture_alone():
+    from sr.measuring.entries import paper_of
+
+    bsrn = {"_target_": "sr.models.bsrn.BSRN", "scale": 4, "channels": 64, "num_blocks": 8}
+    clips = {"_target_": "sr.models.basicvsr.BasicVSR", "scale": 4, "num_blocks": 30, "channels": 64}
+    lapsrn = {"_target_": "sr.models.lapsrn.LapSRN", "scale": 8}
+    for node, told, held in (
+        (bsrn, "bsrn", "bsrn"),
+        (bsrn | {"num_blocks": 7}, "bsrn", ""),
+        (bsrn, "rlfn", ""),
+        (bsrn, "edsr", ""),
+        (bsrn, "", ""),
+        (bsrn, ["bsrn"], ""),
+        (clips, "basicvsr_vimeo_bi", "basicvsr_vimeo_bi"),  # settings that it does not tell are the class's own
+        (clips | {"align": False}, "basicvsr_vimeo_bi", ""),
+        (lapsrn, "lapsrn", "lapsrn"),
+    ):
+        assert paper_of({"name": "x", "model": node, "published": told}) == held, (node, told)
