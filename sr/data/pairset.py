@@ -63,7 +63,7 @@ class Pairs:
         raise NotImplementedError
 
     def digests(self) -> dict[str, str]:
-        """Of the decoded files of each pair, by set, scale and name; none where they are decoded on demand."""
+        """Of each pair's HR, and of LR or what it is drawn by, by set, scale and name; none where decoded on demand."""
         return {}
 
     def stored(self) -> list[Stored] | None:
@@ -204,6 +204,8 @@ class PairSet(Pairs):
         files = [[self.hr.fingerprints[i].digest for i in self._hr_of]]
         if self.lr is not None and not self.lr.key:  # of files, not made here: another processor rounds otherwise
             files.append([self.lr.fingerprints[i].digest for i in self._lr_of])
+        elif self.lr is not None and not self.degradation.deterministic:
+            files.append([os.fsencode(path.name).decode(errors="replace") for path in self.paths])
         of_pairs = zip(*files, strict=True)
         return {f"{self.label} x{self.scale}: {n}": " ".join(d) for n, d in zip(self.names, of_pairs, strict=True)}
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from sr.whole import write_whole
 SETS = "sets.json"
 EARLIER = "earlier"  # part of it: what the weights saw before, by digest of HR; in which run
 log = logging.getLogger(__name__)
-Contents = dict[str, dict[str, str]]  # by part ("train", "val") and image: digests of HR, and of LR where it is given
+Contents = dict[str, dict[str, str]]  # by part ("train", "val") and image: see `sr.data.pairset.Pairs.digests`
 
 
 def contents(data: Iterable[Loaders]) -> Contents:
@@ -39,6 +40,8 @@ def refuse_others(folder: Path, now: Contents, words: Words) -> None:
     changed = {part: _differing(then[part], images) for part, images in now.items() if images and part in then}
     if images := changed.get("train"):
         log.warning(f"warning: {len(images)} training images are not what the run was begun with: {some(images)}")
+    elif "train" in changed and [*then["train"].values()] != [*now["train"].values()]:
+        log.warning("warning: the training images come in another order than the run was begun with: so do its samples")
     if images := changed.get("val"):
         raise UserError(
             f"{len(images)} validation images are not what the run was begun with:\n  {some(images, 10, LINES)}\n  "
@@ -81,11 +84,7 @@ def keep(folder: Path, now: Contents, begun_from: Iterable[Path]) -> None:
 
 
 def _differing(then: dict[str, str], now: dict[str, str]) -> list[str]:
-    """Images that are new, that are gone, or whose pixels are others; a set may have moved, and is called otherwise."""
-    kept, found = ({(name.rpartition(": ")[2], digest) for name, digest in one.items()} for one in (then, now))
-    others = kept ^ found
-    return list(
-        dict.fromkeys(
-            n for one in (then, now) for n, digest in one.items() if (n.rpartition(": ")[2], digest) in others
-        )
-    )
+    """Images that are new, that are gone, or whose pixels are others, wherever they lie and under which name."""
+    kept, found = Counter(then.values()), Counter(now.values())
+    others = {files for files in kept | found if kept[files] != found[files]}
+    return [name for name in then | now if {then.get(name), now.get(name)} & others]

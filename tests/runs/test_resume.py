@@ -12,8 +12,12 @@ from omegaconf import OmegaConf
 from small_runs import pasted
 
 from sr.compose.words import Words
+from sr.data.folder import Folder
+from sr.degradation.base import Degradation
+from sr.degradation.noise import GaussianNoise
+from sr.degradation.resize import MatlabBicubic
 from sr.errors import UserError
-from sr.runs import composed
+from sr.runs import composed, same_data
 from sr.runs.composed import with_resumed_run
 
 TINY = ["model=ecbsr_m4c8", "scale=2", "data=div2k", "batch_size=2", "patch_size=8", "callbacks=[panels]",
@@ -175,6 +179,34 @@ def test_other_images_are_refused_and_the_same_ones_may_lie_elsewhere(command, p
     (tmp_path / "lost.png").rename(lost)
     found = command("train.py", resume, "steps=6", f"data.root={tmp_path / 'a/moved'}")
     assert found.code == 0 and "resuming at step 4 of 6" in found.out, found
+
+
+def test_images_are_known_by_their_pixels_wherever_they_lie(photos, tmp_path, caplog):
+    def contents(*val: str, noise: float = 0) -> same_data.Contents:
+        steps = [MatlabBicubic(2), *([GaussianNoise(noise)] if noise else [])]
+        places = {"train": tmp_path / "train", "val": [tmp_path / name for name in val]}
+        data = Folder(**places, scale=2, patch_size=4, cache_dir=tmp_path / "cache", degradation=Degradation(2, steps))
+        return same_data.contents([data])
+
+    for n, name in enumerate(["train", "a/V", "b/V"]):
+        for i, path in enumerate(photos(tmp_path / name, 2, 32, 32, 10 * n)):
+            path.rename(path.with_name(f"{i}.png"))  # of one name in both folders
+    begun, noisy = (contents("a/V", "b/V", noise=noise) for noise in (0, 5))
+    same_data.keep(tmp_path, begun, [])
+    (tmp_path / "b").rename(tmp_path / "moved")
+    moved = contents("a/V", "moved/V")
+    same_data.refuse_others(tmp_path, moved, Words([]))
+    assert not caplog.records and moved != begun
+    for other in (contents("a/V")["val"], moved["val"] | {"twice": min(moved["val"].values())}):
+        with pytest.raises(UserError, match=r"[12] validation images are not what"):
+            same_data.refuse_others(tmp_path, moved | {"val": other}, Words([]))
+    turned = dict(reversed(moved["train"].items()))
+    same_data.refuse_others(tmp_path, moved | {"train": turned}, Words([]))
+    assert "in another order" in caplog.text
+    same_data.keep(tmp_path, noisy, [])  # which is drawn by the file's name
+    (tmp_path / "moved/V/0.png").rename(tmp_path / "moved/V/2.png")
+    with pytest.raises(UserError, match="2 validation images are not what"):
+        same_data.refuse_others(tmp_path, contents("a/V", "moved/V", noise=5), Words([]))
 
 
 @pytest.mark.slow
