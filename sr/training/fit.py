@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 import lightning.pytorch as L
@@ -106,8 +107,10 @@ def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -
         except SystemExit as stop:  # interrupted: Lightning has shut down in order, on SIGTERM with no exit status
             log.info(f"stopped at step {trainer.global_step:,}. Go on with: {resume_command(folder)}")
             raise SystemExit(stop.code or 128 + signal.SIGTERM) from stop
-        except (LookupError, TypeError, AttributeError, ValueError) as error:
-            if user_error(error) or not trainer._checkpoint_connector._loaded_checkpoint:  # let go once it is restored
+        except (LookupError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+            restoring = trainer._checkpoint_connector._loaded_checkpoint  # let go once it is restored
+            first = going_on and trainer.global_step == step and _by_optimizer(error)
+            if user_error(error) or not (first or (restoring and not isinstance(error, RuntimeError))):
                 raise
             raise of_another_program(folder, plan.words, f"{type(error).__name__}: {reason(error)}") from error
         if going_on and resumed is not None and step >= stage.end:
@@ -125,6 +128,13 @@ def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -
         if index + 1 < len(stages):
             stages[index + 1].model.batches_seen = model.batches_seen
             _leave(trainer, stage, folder)
+
+
+def _by_optimizer(error: Exception) -> bool:
+    """Whether an optimizer raised it, which first looks at the state that it was given when it steps."""
+    return not isinstance(error, torch.OutOfMemoryError) and any(
+        isinstance(frame.f_locals.get("self"), torch.optim.Optimizer) for frame, _ in walk_tb(error.__traceback__)
+    )
 
 
 def _warm_start(stage: Stage, former: Stage | None, folder: Path) -> None:

@@ -118,6 +118,7 @@ DAMAGE = {
     "no optimizer": lambda c: c.pop("optimizer_states"),
     "another optimizer": lambda c: c.update(optimizer_states=[{"a": 1}]),
     "a schedule's method": lambda c: c["lr_schedulers"][0].update(step=3),
+    "another shape": lambda c: c["optimizer_states"][0]["state"][0].update(exp_avg=torch.zeros(7)),
     "a loop": lambda c: c["loops"].update(fit_loop=7),
     "a callback": lambda c: c.update(callbacks={name: [1] for name in c["callbacks"]}),
     "no version": lambda c: c.pop("pytorch-lightning_version"),
@@ -129,7 +130,7 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("damage", [pytest.param(d, id=name, marks=() if name in ("a loop", "no optimizer") else
+@pytest.mark.parametrize("damage", [pytest.param(d, id=name, marks=() if name in ("a loop", "another shape") else
                                                  pytest.mark.slow) for name, d in DAMAGE.items()])  # fmt: skip
 def test_a_checkpoint_with_another_training_state_is_refused_in_words(run, command, damage):
     for name in ("last.ckpt", "previous.ckpt"):
