@@ -20,8 +20,8 @@ class BlurDown(Step):
     """A Gaussian blur, of which every `scale`-th pixel is kept.
 
     At x4 BasicVSR's takes 12 taps and keeps 1.5, 5.5, ... of HR, with edges replicated (Chan et al., CVPR 2021);
-    DUF's takes 13 and keeps 0, 4, ..., with edges reflected (Jo et al., CVPR 2018). They lie 1.5 HR pixels apart, and a
-    network for one loses 3 dB and more on the other.
+    DUF's takes 13 and keeps 0, 4, ..., with edges reflected (Jo et al., CVPR 2018). They lie 1.5 HR pixels apart, which
+    costs bicubic 2.3 dB (the bundled photos).
 
     Args:
         scale: by how much the sides get smaller.
