@@ -54,7 +54,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, nargs=2, default=[40, 4040], help="of the shorter and the longer run")
-    rounds, (short, long) = parser.parse_args().rounds, parser.parse_args().steps
+    typed = parser.parse_args()
+    rounds, (short, long) = typed.rounds, typed.steps
     found: dict[str, list[float]] = {name: [] for name in ("bare loop", *WAYS)}
     with tempfile.TemporaryDirectory() as scratch:
         for number in range(rounds):

@@ -5,7 +5,7 @@ processor and a GPU give the same numbers, and it has no state, so that a number
 asked for before it.
 
 Images, places, turns and the strengths of degradations are drawn with it. The noise of single pixels is not: see
-`sr.degradation.randomness`, whose hash takes a fifth of the time.
+`sr.degradation.randomness`, whose hash takes a quarter to a half of the time.
 """
 
 from collections.abc import Sequence

@@ -28,7 +28,7 @@ def full_precision(device: torch.device) -> Iterator[None]:
     torch.set_float32_matmul_precision("highest")
     try:
         with (
-            torch.autocast(device.type, enabled=False),
+            no_autocast(device),
             torch.backends.cudnn.flags(
                 enabled=torch.backends.cudnn.enabled,
                 benchmark=False,

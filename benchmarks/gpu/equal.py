@@ -5,6 +5,7 @@ from itertools import islice
 
 import torch
 from beside import in_turns
+from torch.utils.data import Dataset
 
 from gpu.device import device_of, photos, wait, wild
 from gpu.part import Part
@@ -60,9 +61,9 @@ def mixed(part: Part, device: torch.device, patch: int, batch: int, batches: int
     return alike(data.patches(), on_device(data.patches(), device), batch, batches)
 
 
-def alike(host: object, other: object, size: int, batches: int) -> tuple[bool, str]:
+def alike(host: Dataset[Batch], other: Dataset[Batch], size: int, batches: int) -> tuple[bool, str]:
     """Whether two ways to cut batches give the same ones."""
-    pairs = [(host[n], other[n]) for n in islice(SampleNumbers(size), batches)]  # type: ignore[index]
+    pairs = [(host[n], other[n]) for n in islice(SampleNumbers(size), batches)]
     return all(same(a, b) for a, b in pairs), f"{sum(same(a, b) for a, b in pairs)} of {batches} batches of {size}"
 
 

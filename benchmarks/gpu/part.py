@@ -12,7 +12,8 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -106,24 +107,22 @@ class Part:
         self.case("checks", {"check": name}, found, seconds)
 
 
-class limited:  # noqa: N801 - a context manager, read as a word
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
     """Raises `OutOfTimeError` in the main thread after so many seconds."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise OutOfTimeError
 
-    def __enter__(self) -> None:
-        def stop(number: int, frame: FrameType | None) -> None:
-            raise OutOfTimeError
-
-        self.began, self.handler = time.monotonic(), signal.signal(signal.SIGALRM, stop)
-        self.before, _ = signal.setitimer(signal.ITIMER_REAL, self.seconds)
-
-    def __exit__(self, *_: object) -> None:
+    began, handler = time.monotonic(), signal.signal(signal.SIGALRM, stop)
+    before, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, self.handler)
-        if self.before:  # somebody else's, who waits as before
-            signal.setitimer(signal.ITIMER_REAL, max(0.01, self.before - (time.monotonic() - self.began)))
+        signal.signal(signal.SIGALRM, handler)
+        if before:  # somebody else's, who waits as before
+            signal.setitimer(signal.ITIMER_REAL, max(0.01, before - (time.monotonic() - began)))
 
 
 def broken() -> bool:

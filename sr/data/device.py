@@ -80,9 +80,7 @@ class DevicePatches(Dataset[Batch]):
         self.lr = images.places(lr) if lr else None
         self.chain = stored[0].degradation
         self.greys = [part.hr.packed(i)[1] for part in stored for i in part.hr_of]
-        self._index = (
-            torch.int32 if len(self.pixels) < 2**31 else torch.int64
-        )  # half as many bytes are read twice as fast
+        self._index = torch.int32 if len(self.pixels) < 2**31 else torch.int64  # half as many bytes to read
         self._table: Table | None = None
 
     def _drawn(self, first: int, count: int) -> Table:

@@ -30,7 +30,7 @@ class Fingerprint(NamedTuple):
 
 
 def digest(pixels: np.ndarray) -> str:
-    """Of shape and values of (H, W, 3) uint8 pixels: 1 GB/s on one core."""
+    """Of shape and values of (H, W, 3) uint8 pixels: 0.9 GB/s on one core, of a cache's pixels half of that."""
     found = hashlib.blake2b(f"{pixels.shape}".encode(), digest_size=16)
     found.update(np.ascontiguousarray(pixels).data)
     return found.hexdigest()

@@ -1,6 +1,5 @@
 """Steps that are one filter along rows and columns: what blurring and shrinking are, alone and one after the other."""
 
-import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -131,7 +130,7 @@ def _products(x: np.ndarray, kernels: np.ndarray, shrink: int) -> np.ndarray:
     floats, between = np.empty((channels, height, width), np.float32), np.empty((channels, h, width), np.float32)
     y = np.empty((count, channels, h, w), np.float32)
     for number in range(count):
-        _to_floats(x[number], floats)
+        np.copyto(floats, x[number])
         for first, blocks, rows in _blocks(h):
             weights = band[number, :rows, : (rows - 1) * shrink + taps]
             read, into = floats[:, first * shrink :], between[:, first:]
@@ -152,21 +151,6 @@ def _products(x: np.ndarray, kernels: np.ndarray, shrink: int) -> np.ndarray:
             into = as_strided(into, (blocks, len(lines), columns), (columns * steps[1], *steps))
             np.matmul(read, weights, out=into)
     return y
-
-
-def _to_floats(x: np.ndarray, into: np.ndarray) -> None:
-    """(C, H, W)."""
-    _, height, width = x.shape
-    if x.dtype != np.uint8 or x.strides[0] != 1 or x.strides[2] != 4:
-        np.copyto(into, x)
-        return
-    # Pixels of four bytes: their bytes are read from whole words, in half the time.
-    words = as_strided(x, (height, width, 4), (x.strides[1], 4, 1)).view(np.uint32)[..., 0]
-    byte = np.empty_like(words)
-    for channel, plane in enumerate(into):
-        np.right_shift(words, 8 * channel if sys.byteorder == "little" else 24 - 8 * channel, out=byte)
-        np.bitwise_and(byte, 255, out=byte)
-        np.copyto(plane, byte.view(np.int32))
 
 
 def _blocks(length: int) -> list[tuple[int, int, int]]:

@@ -2,7 +2,7 @@
 
 A picture's numbers in a step (a width, a strength) are words of Philox (`sr.philox`). Noise, a number for each pixel
 and channel, is drawn by a hash of 32-bit products that two of those words key: Philox's ten rounds of 64-bit products
-take several times as long.
+take two to four times as long.
 """
 
 import functools

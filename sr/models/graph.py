@@ -21,9 +21,6 @@ WARM_UP = 3  # steps of a kind that are taken without a graph: memory is made, c
 MOST = 8  # kinds of batches that have a graph
 Losses = list[dict[str, Tensor]]  # of each micro-batch of a step
 Step = Callable[[Sequence[Any]], Losses]
-WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "unique", "equal")  # for what is computed
-
-COPIES = ("_to_copy", "copy_")
 
 
 class Capture(Protocol):
