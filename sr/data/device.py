@@ -151,11 +151,11 @@ class DeviceBatches:
         return (self.patches[samples] for samples in self.numbers)
 
 
-def why_not(patches: TrainPatches | MixedScales) -> str:
+def why_not(patches: TrainPatches | ClipPatches | MixedScales) -> str:
     """What keeps samples from being cut on a device; empty if nothing does."""
+    if isinstance(patches, ClipPatches):
+        return "clips are cut on the host"
     for each in _each(patches):
-        if isinstance(each, ClipPatches):
-            return "clips are cut on the host"
         if each.augment is not None:
             return "data.augment's transforms run on the host"
         if (stored := each.pairs.stored()) is None:

@@ -145,7 +145,8 @@ class Loaders(L.LightningDataModule):
         reason = why_not(patches)
         if self.device is True and reason:
             raise UserError(f"data.device=true: {reason}. Type data.device=auto")
-        if self.device is True or (self.device == "auto" and not reason and fits(patches, device)):
+        typed, auto = self.device is True, self.device == "auto" and not reason
+        if not isinstance(patches, ClipPatches) and (typed or (auto and fits(patches, device))):
             return DeviceBatches(on_device(patches, device), numbers)
         return self._loader(patches, numbers)
 
