@@ -1,15 +1,21 @@
-"""Samples cut on a device (here the processor) are those of the host, to the last bit."""
+"""Samples cut on a device (here the processor) are those of the host, to the last bit.
+
+A processor copies views where a GPU gathers: each test of equality does both.
+"""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import albumentations
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from sr.data import device
 from sr.data.batch import Batch
 from sr.data.combined import Combined
 from sr.data.device import DeviceBatches, fits
@@ -38,39 +44,51 @@ def batches(data: Loaders, count: int) -> list[Batch]:
     return list(islice(data.train_dataloader(), count))
 
 
-def same(a: list[Batch], b: list[Batch]) -> bool:
-    return len(a) == len(b) and all(
-        torch.equal(x.lr, y.lr) and torch.equal(x.hr, y.hr) and x[2:] == y[2:] for x, y in zip(a, b, strict=True)
+def same(first: list[Batch], *others: list[Batch]) -> bool:
+    return all(
+        len(first) == len(other)
+        and all(
+            torch.equal(x.lr, y.lr) and torch.equal(x.hr, y.hr) and x[2:] == y[2:]
+            for x, y in zip(first, other, strict=True)
+        )
+        for other in others
     )
 
 
-def both(data: Loaders, count: int) -> tuple[list[Batch], list[Batch]]:
+def gathering() -> Any:
+    """As if the pixels were not the processor's."""
+    return mock.patch.object(device, "plain", lambda x: None)
+
+
+def all_ways(data: Loaders, count: int) -> list[list[Batch]]:
+    """By the host, on the device by views, and on the device as a GPU does it."""
     found = []
-    for device in (False, True):
-        data.device = device
-        assert isinstance(data.train_dataloader(), DeviceBatches) == device
-        found.append(batches(data, count))
-    return found[0], found[1]
+    for on_device, way in ((False, nullcontext()), (True, nullcontext()), (True, gathering())):
+        data.device = on_device
+        with way:
+            assert isinstance(data.train_dataloader(), DeviceBatches) == on_device
+            found.append(batches(data, count))
+    return found
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_crops_turns_names_and_lr_are_the_hosts(folder: Build, scale: int) -> None:
-    host, device = both(folder(scale=scale, seed=7), 60)
-    assert same(host, device) and host[0].lr.dtype == torch.uint8
-    assert {grey for batch in device for grey in batch.grey} == {True, False}
+    host, *others = all_ways(folder(scale=scale, seed=7), 60)
+    assert same(host, *others) and host[0].lr.dtype == torch.uint8
+    assert {grey for batch in host for grey in batch.grey} == {True, False}
 
 
 def test_lr_that_is_given(folder: Build, photos: Path, write: Callable[..., Path], tmp_path: Path) -> None:
     for i in range(7):
         write(tmp_path / "lr" / f"p{i}.png", i, 20 + i % 3, 24 + 2 * (i % 2))
     data = folder(train=photos, train_lr=tmp_path / "lr", root=None, check_pairs=False, val=photos, check_leaks=False)
-    assert same(*both(data, 30))
+    assert same(*all_ways(data, 30))
 
 
 def test_several_scales_and_sets(folder: Build) -> None:
-    assert same(*both(MultiScale({s: folder(scale=s, patch_size=p) for s, p in {2: 12, 3: 8, 4: 6}.items()}), 40))
+    assert same(*all_ways(MultiScale({s: folder(scale=s, patch_size=p) for s, p in {2: 12, 3: 8, 4: 6}.items()}), 40))
     settings: Any = {"scale": 2, "patch_size": 8, "batch_size": 4, "cache_dir": folder().cache_dir}
-    assert same(*both(Combined(sets={"a": folder(), "b": folder(seed=1)}, **settings), 40))
+    assert same(*all_ways(Combined(sets={"a": folder(), "b": folder(seed=1)}, **settings), 40))
 
 
 def test_shares_of_processes_and_a_resume(folder: Build, trainer: Callable[..., Any]) -> None:
@@ -86,7 +104,7 @@ def test_samples_across_tables(folder: Build, trainer: Callable[..., Any]) -> No
     data = folder()
     data.batch_size = 3  # 4,096 samples are drawn at once: the second batch lies in two tables
     data.trainer = trainer(seen=1364)
-    assert same(*both(data, 4))
+    assert same(*all_ways(data, 4))
 
 
 def test_two_workers_give_the_same(folder: Build) -> None:
@@ -107,8 +125,8 @@ STEPS: dict[str, Callable[[int], list[Any]]] = {
 @pytest.mark.parametrize(("scale", "steps"), [(3, "blur_noise_jpeg"), (4, "blur_noise_jpeg"), *((2, k) for k in STEPS)])
 def test_lr_of_a_random_degradation_is_the_hosts(folder: Build, scale: int, steps: str) -> None:
     # images of 20 LR pixels: every part looks beyond a border
-    host, device = both(folder(scale=scale, seed=7, degradation=Degradation(scale, STEPS[steps](scale))), 12)
-    assert same(host, device) and len({batch.lr.float().mean() for batch in host}) == 12
+    host, *others = all_ways(folder(scale=scale, seed=7, degradation=Degradation(scale, STEPS[steps](scale))), 12)
+    assert same(host, *others) and len({batch.lr.float().mean() for batch in host}) == 12
     assert not same(host, batches(folder(scale=scale, seed=7), 12))
 
 
@@ -117,10 +135,10 @@ def test_random_degradations_of_several_sets_and_scales(folder: Build) -> None:
         return Degradation(scale, STEPS["blur_noise_jpeg"](scale))
 
     sets = {s: folder(scale=s, patch_size=p, degradation=chain(s)) for s, p in {2: 12, 3: 8, 4: 6}.items()}
-    assert same(*both(MultiScale(sets), 8))
+    assert same(*all_ways(MultiScale(sets), 8))
     settings: Any = {"scale": 2, "patch_size": 8, "batch_size": 4, "cache_dir": folder().cache_dir}
     two = {"a": folder(degradation=chain(2)), "b": folder(degradation=chain(2))}
-    assert same(*both(Combined(sets=two, **settings), 6))
+    assert same(*all_ways(Combined(sets=two, **settings), 6))
     mixed = Combined(sets={"a": folder(degradation=chain(2)), "b": folder()}, device=True, **settings)
     with pytest.raises(UserError, match="sets that are degraded differently"):
         mixed.train_dataloader()
@@ -137,8 +155,8 @@ def test_neither_company_nor_workers_nor_a_resume_change_a_degraded_sample(
         assert torch.equal(torch.cat(alone), whole[number].lr)
     data.num_workers = 2
     assert same(batches(data, 8), whole)
-    for device in (False, True):
-        data.num_workers, data.device, data.trainer = 0, device, trainer(seen=5)
+    for on_device in (False, True):
+        data.num_workers, data.device, data.trainer = 0, on_device, trainer(seen=5)
         assert same(batches(data, 3), whole[5:])
 
 
@@ -155,12 +173,12 @@ def test_on_a_device_a_degradation_is_the_hosts_to_a_level_and_has_no_doubles(
         data = folder(seed=7, degradation=Degradation(2, steps(2)))
         host = batches(data, 8)
         with monkeypatch.context() as patched:
-            for module in (filters, jpeg, parts, resize, base):
+            for module in (device, filters, jpeg, parts, resize, base):
                 patched.setattr(module, "plain", lambda x: None)  # as if the tensors were not the processor's
             data.device = True
             with NoDoubles():
-                device = batches(data, 8)
-        apart = torch.cat([(a.lr.int() - b.lr.int()).abs().flatten() for a, b in zip(host, device, strict=True)])
+                other = batches(data, 8)
+        apart = torch.cat([(a.lr.int() - b.lr.int()).abs().flatten() for a, b in zip(host, other, strict=True)])
         assert (apart == 0).float().mean() > 0.99 and (apart <= 1).float().mean() > 0.999
 
 
