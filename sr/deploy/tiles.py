@@ -1,12 +1,22 @@
 """A picture of any size enlarged in the memory that there is, as the network makes it of the whole."""
 
+import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from sr.deploy.plan import Step, peak, planned
+from sr.deploy.recording import recorded
+from sr.deploy.walk import Walk, ran_out
+from sr.errors import UserError
 from sr.models.base import SuperResolver
+
+log = logging.getLogger(__name__)
+MOST = 5 * 2**29  # bytes: what is taken of a computer's memory without being told
+ROOM = 2**29  # bytes for the work on one tile on a processor: larger ones are not faster
 
 
 def enlarge(
@@ -19,24 +29,32 @@ def enlarge(
     scratch: Path | None = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
-    """`model(lr)`, whole where that fits in memory.
+    """`model(lr)`, whole where that fits in memory, else tile by tile with the same result.
 
     Args:
-        model: in eval mode; `merged()` is faster.
+        model: in eval mode; `merged()` is faster. It is moved to `device`.
         lr: (1, 3, H, W) RGB in [0, 1], on the host.
         scale: see `SuperResolver.forward`.
-        tile: side of the tiles, LR pixels; None: from `memory`.
-        memory: bytes that the work may take on the device beside the result; None: from what is free.
-        scratch: a folder for a file with features of the whole picture; None: they stay in RAM.
+        tile: side of the tiles, LR pixels, also for a picture that would fit; None: from `memory`.
+        memory: bytes that the work may take, on the device and beside the result; None: from what is free.
+        scratch: a folder for features of the whole picture where they do not fit in `memory`; nothing stays in it.
         device: where the network runs; None: where its parameters are.
 
     Returns:
         (1, 3, s*H, s*W) on the host, not clamped.
+
+    Raises:
+        UserError: the model does not serve the scale, is in training mode, or its features of the whole picture fit
+            neither in memory nor, as none is named, in a folder.
     """
-    rows = strips(model, lr, scale, tile=tile, memory=memory, scratch=scratch, device=device)
-    return torch.cat([strip for _, strip in rows], dim=1)[None]
+    s = model.scale_of(scale)
+    result = torch.empty(1, 3, s * lr.shape[-2], s * lr.shape[-1], dtype=lr.dtype)
+    for top, rows in strips(model, lr, s, tile=tile, memory=memory, scratch=scratch, device=device):
+        result[0, :, top : top + rows.shape[1]] = rows
+    return result
 
 
+@torch.no_grad()
 def strips(
     model: SuperResolver,
     lr: Tensor,
@@ -52,5 +70,71 @@ def strips(
     Yields:
         The number of its first row, and (3, h, s*W) on the host.
     """
-    with torch.inference_mode():
-        yield 0, model(lr.to(device or next(model.parameters(), lr).device), scale)[0].cpu()
+    if model.training:
+        raise UserError("the model is in training mode: call model.eval() first")
+    place = torch.device(device or next(model.parameters(), lr).device)
+    model = model.to(place)
+    lr, s = lr.cpu(), model.scale_of(scale)
+    result, source = recorded(model, lr, s)
+    budget = memory or free(place)
+    if tile is None and peak(result, result.all, [source]) <= budget:
+        whole = _whole(model, lr, s, place)
+        if whole is not None:
+            yield 0, whole[0]
+            return
+        budget //= 2
+    steps = planned(result, source)
+    kept = kept_bytes(steps)
+    folder = None
+    if kept > budget // 2 and (
+        scratch is not None or (memory is not None and place.type == "cpu") or kept > free_ram()
+    ):
+        folder = scratch
+        if folder is None:
+            raise UserError(
+                f"the features of a picture of {lr.shape[-1]}x{lr.shape[-2]} take {kept / 2**30:.1f} GiB, and "
+                f"{budget / 2**30:.1f} may be used. Allow more memory, or name a folder on a disk for them"
+            )
+    room = budget - (kept if folder is None and place.type == "cpu" else 0)
+    room = min(room, ROOM) if place.type == "cpu" else room
+    yield from ((top, rows[0]) for top, rows in Walk(steps, source, lr, place, room, tile, folder).strips())
+
+
+def _whole(model: SuperResolver, lr: Tensor, scale: int, device: torch.device) -> Tensor | None:
+    """None where memory ran out."""
+    try:
+        return model(lr.to(device), scale).cpu()
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out(error):
+            raise
+        log.info("memory ran out on the whole picture: on in tiles")
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    return None
+
+
+def kept_bytes(steps: list[Step]) -> int:
+    """What the maps of a plan take at most at one time."""
+    now = most = 0
+    for step in steps[:-1]:
+        now += 0 if step.over else step.node.bytes(step.node.all)
+        most = max(most, now)
+        now -= sum(old.bytes(old.all) for old in step.last if old is not step.over)
+    return most
+
+
+def free(device: torch.device) -> int:
+    """Bytes that may be taken of a device without being told."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] * 3 // 4
+    return min(free_ram(), MOST)
+
+
+def free_ram() -> int:
+    """Half of the bytes that are free on the host."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2 * MOST
+    return available // 2

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from sr.errors import UserError
 from sr.imaging.banded import Band, bands, filtered, plain
@@ -207,6 +208,11 @@ def imresize(
         tensor([[[ 23,  43],
                  [107, 127]]], dtype=torch.uint8)
     """
+    if has_torch_function_unary(x):  # a tensor of a kind that has its own way, see sr.deploy
+        own: Tensor = handle_torch_function(
+            imresize, (x,), x, scale, size=size, edge=edge, quantize_intermediate=quantize_intermediate
+        )
+        return own
     if (scale is None) == (size is None):
         raise UserError(f"imresize takes either scale or size, got scale={scale} and size={size}")
     if edge not in EDGES:

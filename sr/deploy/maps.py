@@ -1,0 +1,50 @@
+"""Features of a whole picture on the host, in memory or in a file."""
+
+import mmap
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sr.deploy.nodes import Node, Region
+
+
+class Map:
+    """The whole result of a node.
+
+    Args:
+        node: see `Node`.
+        folder: where its file is; None: it is in memory. The file has no name, so that nothing of it stays behind,
+            and its room on the disk is taken at once.
+    """
+
+    def __init__(self, node: Node, folder: Path | None = None) -> None:
+        self._file: mmap.mmap | None = None
+        if folder is None or node.small:
+            self.whole = torch.empty(node.shape, dtype=node.dtype)
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        size = node.bytes(node.all)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                os.truncate(file.fileno(), size)
+            self._file = mmap.mmap(file.fileno(), size)
+        self.whole = torch.frombuffer(self._file, dtype=node.dtype).view(node.shape)
+
+    def read(self, region: Region, device: torch.device) -> Tensor:
+        """A part."""
+        return self._part(region).to(device)
+
+    def write(self, region: Region, part: Tensor) -> None:
+        """Fill a part."""
+        self._part(region).copy_(part)
+        if self._file is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._file.madvise(mmap.MADV_DONTNEED)  # it stays in the file, and leaves this process's memory
+
+    def _part(self, region: Region) -> Tensor:
+        (top, bottom), (left, right) = region
+        return self.whole[..., top:bottom, left:right] if self.whole.ndim > 1 else self.whole

@@ -1,0 +1,81 @@
+"""Every image architecture, enlarged in tiles as it enlarges the whole."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+from sr.deploy.nodes import Whole
+from sr.deploy.plan import ancestors, planned
+from sr.deploy.recording import recorded
+from sr.deploy.tiles import enlarge, kept_bytes
+from sr.layers.statistics import batch_norms, with_own_statistics
+from sr.models.base import SuperResolver
+
+spec = importlib.util.spec_from_file_location("_nets", Path(__file__).parents[1] / "models/test_architectures.py")
+nets = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(nets)
+
+CLIPS = tuple(name for name in nets.NAMES if nets.get_class(nets.node(name)["_target_"]).clips)
+
+
+def network(name: str, small: bool = True) -> tuple[SuperResolver, int]:
+    torch.manual_seed(0)
+    s = nets.scales(name)[-1]
+    model = nets.build(name, s if isinstance(nets.node(name)["scale"], str) else nets.scales(name), small)
+    nets.used(model)
+    return model, s
+
+
+def assert_same(model: SuperResolver, s: int, size: tuple[int, int], tile: int) -> None:
+    lr = torch.rand(1, 3, *size)
+    with torch.no_grad():
+        whole = model(lr, s)
+    assert whole.std() > 0.01
+    torch.testing.assert_close(enlarge(model, lr, s, tile=tile), whole, rtol=0, atol=1e-5)
+
+
+IMAGES = [name for name in nets.architectures() if name not in CLIPS]
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_tiles_are_the_whole(name):
+    model, s = network(name)
+    assert_same(model, s, (29, 37), tile=19)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "small"), nets.cases(without=CLIPS))
+def test_tiles_are_the_whole_in_every_file(name, small):
+    model, s = network(name, small)
+    assert_same(model, s, (37, 53), tile=23)
+    assert_same(model.merged(), s, (16, 71), tile=17)
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_each_image_with_its_own_statistics(name):
+    model, s = network(name)
+    if batch_norms(model):
+        assert_same(with_own_statistics(model), s, (29, 37), tile=17)
+
+
+@pytest.mark.parametrize("name", [name for name in nets.NAMES if name not in CLIPS])
+def test_every_operation_of_them_is_known(name):
+    """None of the house's networks has one that is made of the whole picture at once."""
+    with torch.device("meta"):
+        model = nets.build(name, nets.scales(name)[-1], small=True).eval()
+    result, _ = recorded(model, torch.rand(1, 3, 40, 40), nets.scales(name)[-1])
+    assert not [node for node in ancestors([result]) if isinstance(node.rule, Whole)]
+
+
+@pytest.mark.parametrize(
+    ("name", "maps"), [("edsr_baseline", 0), ("rlfn", 2), ("imdn", 3), ("bsrn", 3), ("rfdn", 3), ("srresnet", 0)]
+)
+def test_how_many_maps_are_kept(name, maps):
+    """Of those with a long skip and a fusion of all blocks the sum so far, a block's input, and what it makes."""
+    model = nets.build(name, 4).eval()
+    lr = torch.rand(1, 3, 60, 80)
+    steps = planned(*recorded(model, lr, 4))
+    channels = nets.node(name)["channels"]
+    assert kept_bytes(steps) <= 1.1 * maps * channels * 4 * 60 * 80
