@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from sr.models.hooks import EachBatch
 from sr.runs.latest import BEFORE, LAST
 from sr.whole import copy_whole
 
 log = logging.getLogger(__name__)
+CTRL_C, TERM = 1, 2  # what a process was told; the greater one holds for all
 
 
 class Checkpoints(EachBatch):
@@ -50,7 +53,7 @@ class Checkpoints(EachBatch):
         self._written_step = -1
         self._captured: int | None = None  # step of what is written and not yet last.ckpt
         self._settled = False  # between two optimizer steps
-        self._asked = False
+        self._told = self._stopping = 0  # this process; all of them
         self._previous_handler: Any = None
 
     @property
@@ -70,10 +73,18 @@ class Checkpoints(EachBatch):
         if state_dict.get("monitor", self.monitor) == self.monitor and best is not None and math.isfinite(best):
             self.best = best
 
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if trainer.world_size > 1:
+            # On SIGTERM Lightning speaks to the other processes in the middle of whatever this one does, which waits
+            # for ever where they are at something else; and then each stops at a step of its own.
+            trainer._signal_connector._sigterm_notifier_fn = (  # type: ignore[method-assign]
+                lambda signum, _: self._end(trainer, signum)
+            )
+            trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._written_at = time.monotonic()
         self._written_step = trainer.global_step
-        self._asked = False
         self._captured = None
         if threading.current_thread() is threading.main_thread():
             self._previous_handler = signal.signal(signal.SIGINT, self._ask)
@@ -82,10 +93,23 @@ class Checkpoints(EachBatch):
 
     def _ask(self, *_: Any) -> None:
         """The first Ctrl-C stops after the step, where a checkpoint is exact; the second one stops at once."""
-        if self._asked:
+        if self._told:
             raise KeyboardInterrupt
-        self._asked = True
+        self._told = CTRL_C
         log.info("\nstopping after this step, and its validation if one is due; Ctrl-C again to stop at once")
+
+    def _end(self, trainer: L.Trainer, number: int) -> None:
+        if self._told < TERM:
+            self._told = TERM
+            if trainer.strategy.launcher is not None:
+                trainer.strategy.launcher.kill(number)  # the processes that this one has started
+
+    def _agreed(self, trainer: L.Trainer) -> int:
+        """What any process was told, known to all at the same step."""
+        if trainer.world_size == 1:
+            return TERM if trainer.received_sigterm else self._told
+        told = torch.tensor(self._told, device=trainer.strategy.root_device)
+        return int(trainer.strategy.reduce(told, reduce_op="max"))
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if self._previous_handler is not None:
@@ -95,9 +119,9 @@ class Checkpoints(EachBatch):
                 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any, **__: Any) -> None:
-        self._publish(trainer)
-        if self._asked and self._settled and (trainer.world_size > 1 or self._written_step == trainer.global_step):
-            raise KeyboardInterrupt  # only now are the step's figures in the logs
+        self._publish(trainer)  # only now are the step's figures in the logs
+        if self._stopping and self._settled and self._written_step == trainer.global_step:
+            _stop(trainer, self._stopping)
         self._settled = False
 
     def room(self, step: int) -> int | None:
@@ -114,7 +138,8 @@ class Checkpoints(EachBatch):
         if not self._settled:
             return
         due = (self.every_steps is not None and step % self.every_steps == 0) or step >= trainer.max_steps
-        due |= self._asked and trainer.world_size == 1
+        self._stopping = self._agreed(trainer)
+        due |= self._stopping > 0
         # All processes must agree, as saving is collective: the first one's clock decides.
         late = time.monotonic() - self._written_at > 60 * self.minutes
         asked = trainer.world_size == 1 or step % 20 == 0
@@ -136,15 +161,13 @@ class Checkpoints(EachBatch):
         self._publish(trainer)
         if trainer.global_step != self._written_step:
             self._write_last(trainer)
-        if self._asked:  # neither the next stage nor the measuring shall begin
-            raise KeyboardInterrupt
+        _stop(trainer, self._agreed(trainer))  # neither the next stage nor the measuring shall begin
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         if self._captured is not None and trainer.fit_loop.epoch_loop._batches_that_stepped >= self._captured:
             self._publish(trainer)  # by Lightning's count that step is logged
         # Written anew only after SIGTERM between two steps: after an error, or within a step or a validation, the
-        # weights may be half changed. Several processes are not interrupted at the same step. In all these cases
-        # the last regular write must do.
+        # weights may be half changed, and the last regular write must do. Several processes have written already.
         interrupted = isinstance(exception, SystemExit) and self._settled and trainer.world_size == 1
         if interrupted and trainer.global_step > self._written_step:
             self._write_last(trainer)
@@ -175,6 +198,14 @@ class Checkpoints(EachBatch):
         if trainer.is_global_zero:
             _settle(part)
             os.replace(part, path)
+
+
+def _stop(trainer: L.Trainer, told: int) -> None:
+    """End in order, all processes at the same step."""
+    if told == TERM:
+        raise SIGTERMException
+    if told:  # of several, Lightning kills the others on KeyboardInterrupt, and then the first
+        raise KeyboardInterrupt if trainer.world_size == 1 else SystemExit(1)
 
 
 def _hang_up(*_: Any) -> None:

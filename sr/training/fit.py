@@ -106,7 +106,8 @@ def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -
                 trainer.fit(model, datamodule=stage.data, ckpt_path=source, weights_only=True)
         except SystemExit as stop:  # interrupted: Lightning has shut down in order, on SIGTERM with no exit status
             log.info(f"stopped at step {trainer.global_step:,}. Go on with: {resume_command(folder)}")
-            raise SystemExit(stop.code or 128 + signal.SIGTERM) from stop
+            status = stop.code or 128 + signal.SIGTERM
+            raise SystemExit(0 if trainer.global_rank else status) from stop  # else Lightning kills the first process
         except (LookupError, TypeError, AttributeError, ValueError, RuntimeError) as error:
             restoring = trainer._checkpoint_connector._loaded_checkpoint  # let go once it is restored
             first = going_on and trainer.global_step == step and _by_optimizer(error)

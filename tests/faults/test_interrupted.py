@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_runs import start
 
 from sr.callbacks import Checkpoints
 from sr.runs.folder import read_run
@@ -160,6 +161,36 @@ def test_only_a_run_that_a_process_holds_is_running(tmp_path):
     assert read_run(tmp_path).status == "interrupted"
 
 
+STRUCK = """
+import os, signal
+from lightning.pytorch import Callback
+
+class Struck(Callback):
+    def __init__(self, signal): self.signal = signal
+    def on_before_backward(self, trainer, *_):
+        if trainer.is_global_zero and trainer.global_step == 2:
+            os.kill(os.getpid(), getattr(signal, self.signal))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", ["SIGTERM", "SIGINT"])
+def test_processes_stop_at_one_step_whichever_was_told(command, typed, tmp_path, sent):
+    """In the middle of a step, of which the other process knows nothing."""
+    (tmp_path / "struck.py").write_text(STRUCK)
+    words = [w for w in typed if w not in ("callbacks=[]", "save_every_steps=1")]
+    words += ["callbacks=[]", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+    paths = os.pathsep.join([str(tmp_path), str(Path(__file__).resolve().parents[2])])
+    own = ["+callbacks.struck._target_=struck.Struck", f"+callbacks.struck.signal={sent}"]
+    process = start(tmp_path / "two", *words, *own, OMP_NUM_THREADS="1", PYTHONPATH=paths)
+    assert process.wait(120) == (143 if sent == "SIGTERM" else 1), (tmp_path / "two.out").read_text()
+    out = (tmp_path / "two.out").read_text()
+    assert "stopped at step 3. Go on with" in out and "Traceback" not in out and "zombies" not in out, out
+    assert read_run(tmp_path / "two").status == "interrupted"
+    kept = torch.load(tmp_path / "two/checkpoints/last.ckpt", weights_only=True)
+    assert kept["global_step"] == 3 and [row["step"] for row in rows(tmp_path / "two")] == ["1", "2", "3"]
+
+
 @pytest.mark.slow
 def test_a_sweeps_row_stopped_in_its_final_measuring_is_measured(command, div2k):
     typed = ["-m", *TINY, f"data.root={div2k}", "seed=0,1"]
@@ -175,6 +206,7 @@ def test_a_sweeps_row_stopped_in_its_final_measuring_is_measured(command, div2k)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("case", ["plain", "accumulated", "rlfn", "two processes with ema"])
 def test_killed_runs_end_as_those_that_nobody_killed(case, tmp_path):
     words = ["--kills", "2", "--seed", "1", "--cases", case, "--output", str(tmp_path / "kills.csv")]
