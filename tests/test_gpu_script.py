@@ -92,15 +92,15 @@ def test_the_whole_of_it_at_toy_sizes(tmp_path):
     log = (tmp_path / "out/gpu.log").read_text()
     assert done.returncode == 0, done.stderr + done.stdout + log
     found = json.loads((tmp_path / "out/gpu.json").read_text())
-    assert [part["ended"] for part in found["parts"]] == 7 * ["whole"] and found["machine"]["torch"]
+    assert [part["ended"] for part in found["parts"]] == 8 * ["whole"] and found["machine"]["torch"]
     tables = found["tables"]
-    assert {"checks", "crops", "steps", "waiting", "precision", "learning", "averaging"} <= tables.keys()
+    assert {"checks", "crops", "steps", "waiting", "precision", "learning", "averaging", "deformable"} <= tables.keys()
     notes = {row.get("note", "").partition(":")[0] for rows in tables.values() for row in rows}
-    assert notes <= {"", "refused"}  # a graph without a GPU, BasicVSR
+    assert notes <= {"", "refused"}  # a graph without a GPU, torchvision
     assert all(row["passed"] for row in tables["checks"] if "note" not in row)
     eager = [row for row in tables["steps"] if row["way"] in ("eager", "bare loop")]
-    assert len(eager) == 6 and all(row["ms a step"] > 0 for row in eager)
-    assert all(row["curve x2"] for row in tables["learning"] if row["run"] != "BasicVSR")
+    assert len(eager) == 8 and all(row["ms a step"] > 0 for row in eager)
+    assert all(row["curve x2"] for row in tables["learning"])
     assert not list(tmp_path.glob("sr_gpu*"))
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"gpu.json", "gpu.md", "gpu.log"}
 

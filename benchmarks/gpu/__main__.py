@@ -40,6 +40,7 @@ PARTS = {  # what must hold first
     "crops": Planned("gpu.crops", 30),
     "rlfn": Planned("gpu.steps", 45),
     "bsrn": Planned("gpu.steps", 45),
+    "clips": Planned("gpu.clips", 50),
     "learning": Planned("gpu.learning", None),
 }
 

@@ -21,9 +21,8 @@ START = 8.0  # seconds in which a run begins and ends, and validates
 
 
 def run(part: Part) -> None:
-    """VDSR, EDSR-baseline, and BasicVSR where there is one."""
+    """VDSR, then EDSR-baseline."""
     device_of(part)
-    part.case("learning", {"run": "BasicVSR"}, lambda: video(part))
     left = part.left
     vdsr = ["model=vdsr", "scale=[2,3,4]", "protocol=y_classic", "trainer.channels_last=true"]
     vdsr += ["model.num_layers=3", *TOY] if part.toy else ["trainer.benchmark=true"]
@@ -116,9 +115,3 @@ def images(part: Part, sets: list[str]) -> tuple[list[str], str]:
 def any_in(folder: Path) -> bool:
     """Whether a folder holds anything."""
     return folder.is_dir() and any(folder.iterdir())
-
-
-def video(part: Part) -> dict[str, Any]:
-    """A few steps of BasicVSR: the command says what it lacks."""
-    found = train(part, "model=basicvsr", "scale=4", "steps=40")
-    return {"steps": 40, "ms a step": found.notes.step_ms()}

@@ -10,6 +10,7 @@ TITLES = {
     "crops": "Training crops a second, uint8 to float32 on the device",
     "numbers": "Metrics and resizing, ms an image",
     "steps": "A training step",
+    "deformable": "Deformable convolution, forward and backward",
     "averaging": "EMA of 346 tensors, ms",
     "waiting": "Where the host waits for the device, over 100 steps",
     "precision": "Equal steps in float32 and bfloat16",
