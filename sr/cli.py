@@ -53,6 +53,7 @@ TASKS = {  # what a command runs, imported when it runs: nobody waits for torch 
     "train": "sr.training.train.train",
     "evaluate": "sr.measuring.evaluate.evaluate",
     "measure": "sr.measuring.measure.measure",
+    "upscale": "sr.deploy.upscale.upscale",
     "compare": "sr.comparison.compare.compare",
     "figure": "sr.figures.figure.figure",
 }

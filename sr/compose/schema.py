@@ -1,18 +1,13 @@
-"""The typed root of every composed config, with every key declared, and the rule that finds a model's recipe."""
+"""The typed root of every composed config, with every key declared."""
 
 from dataclasses import dataclass, field
-from fractions import Fraction
-from math import ceil
 from typing import Any
 
-from hydra import compose
 from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.object_type import ObjectType
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from sr.compose.key import key
-from sr.compose.words import PAPER_DATA
+from sr.compose.rules import paper_data, recipe_taken, scale_name, share
 
 
 @dataclass
@@ -146,6 +141,31 @@ class MeasureSchema:
 
 
 @dataclass
+class UpscaleSchema:
+    """Every plain key of conf/upscale.yaml."""
+
+    input: Any = None  # files, folders and patterns: one, or a list
+    # the network, also typed as model=: a run folder, a checkpoint, a name of the zoo, an author's file, or bicubic
+    weights: Any = None
+    zoo: Zoo = field(default_factory=Zoo)
+    scale: int | None = key(least=1)  # needed where the network serves several
+    outscale: float | None = key(least=1)  # another factor, up to the network's, to which its result is reduced
+    output: str = "outputs/upscaled"  # the folder of the results
+    format: str | None = None  # png, jpg, webp, tif or bmp; null: each as its picture
+    quality: int | None = key(least=1, most=100)  # of jpg (95) and webp (lossless)
+    suffix: str | None = "_x{scale}"  # behind each name
+    overwrite: bool = False  # what is there already and was not made by the same command
+    self_ensemble: bool = False
+    side_by_side: bool = False  # also each result to the right of bicubic's, in <output>/side_by_side
+    hr: str | None = None  # a folder of HR: figures are printed
+    protocols: list[Any] | None = None  # of these; null: the network's
+    metrics: list[str] = field(default_factory=lambda: ["psnr", "ssim"])
+    submission: bool = False  # a challenge's entry: PNG under the names of LR, and readme.txt
+    trust: Any = None  # modules of others whose classes files may name: a list, or one
+    device: str = "auto"
+
+
+@dataclass
 class FigureSchema:
     """Every plain key of conf/figure.yaml."""
 
@@ -190,55 +210,10 @@ SCHEMAS = {
     "train": TrainSchema,
     "evaluate": EvaluateSchema,
     "measure": MeasureSchema,
+    "upscale": UpscaleSchema,
     "figure": FigureSchema,
     "compare": CompareSchema,
 }
-
-
-def recipe_of(model: str) -> str:
-    """The recipe of a model: its own, else its family's (`rlfn_s` -> `rlfn`), else `base`."""
-    loader = GlobalHydra.instance().config_loader()
-    recipes = set(loader.get_group_options("recipe", results_filter=ObjectType.CONFIG))
-    name = str(model)
-    while name not in recipes and "_" in name:
-        name = name.rpartition("_")[0]
-    return name if name in recipes else "base"
-
-
-def recipe_taken(model: str, _root_: DictConfig) -> str:
-    """The model's recipe; with data=paper the one that it names for the paper's own run, if it names one.
-
-    Args:
-        model: its name.
-        _root_: the options chosen so far, as Hydra's defaults list has them.
-    """
-    own = recipe_of(model)
-    chosen: Any = OmegaConf.to_container(_root_.defaults, resolve=False)
-    return (_paper_of(own).get("recipe") or own) if {"data": PAPER_DATA} in chosen else own
-
-
-def paper_data(_root_: DictConfig) -> str:
-    """The set that the chosen recipe's paper trained on; where it names none "paper", which no set is called."""
-    recipe = _root_.get("recipe") or recipe_of(_root_.model)  # the former where it is typed
-    return _paper_of(recipe).get("data") or "paper"
-
-
-def _paper_of(recipe: str) -> Any:
-    return compose(f"recipe/{recipe}").get("paper") or {}
-
-
-def share(total: int, part: float) -> int:
-    """A part of a number of steps, as ${share:${steps},0.9}; 1 at least, and a part below 1 ends before the last step.
-
-    Up, so that a rate that is halved every third of a run is halved twice however short it is; 0.333334 is a third.
-    """
-    steps = ceil(total * Fraction(part).limit_denominator(1000))
-    return max(1, min(steps, total - 1) if part < 1 else steps)
-
-
-def scale_name(scale: Any) -> str:
-    """How a folder's name tells the scale: 4 -> "4", [2, 3, 4] -> "2-3-4"."""
-    return "-".join(map(str, scale)) if isinstance(scale, list | ListConfig) else str(scale)
 
 
 def register() -> None:

@@ -14,10 +14,12 @@ FORMER = {  # words that stand for others, as earlier versions had them
     },
     "evaluate": {"data": "benchmarks", "protocol": "protocols"},
     "compare": {"data": "benchmarks", "protocol": "protocols"},
+    "upscale": {"model": "weights", "checkpoint": "weights", "protocol": "protocols"},
 }  # fmt: skip
 NOTHING = ("experiment=null", "ablation=null")  # what is so anyway, and what Hydra does not take
 OPEN = ("parameter_groups", "stages", "losses")  # what stands in them has names of the user's own
 LISTS = ("benchmarks", "protocols")  # one name is a list too
+PLACES = ("input", "output", "hr")  # of upscale: as the file system has them, patterns too
 QUOTED = ("runs", "checkpoint", "weights", "filter", "sort")  # their words may hold what Hydra's grammar does not
 
 
@@ -55,6 +57,8 @@ def _spelled(command: str, argument: str) -> str:
         return f"++{argument}"
     if key in ("callbacks", "logger") and value == "null":
         return f"{key}=[]"
+    if command == "upscale" and key in PLACES:
+        return f"{key}={places(value)}"
     if not PLAIN.fullmatch(value) and value[:1] not in "'\"" and os.path.exists(value):
         return f"{key}={quoted(value)}"  # a file or folder, whatever signs its name has
     if key in LISTS and re.fullmatch(r"[^\[\]{},'\"]+", value) and value != "null":
@@ -62,6 +66,20 @@ def _spelled(command: str, argument: str) -> str:
     if key == "metrics" or (command == "compare" and key in QUOTED):
         return f"{key}={quoted_words(value)}"
     return f"{key}{sign}{value}"
+
+
+def places(value: str) -> str:
+    """A place or a list of places in quotes, as it was typed; what has quotes of its own is left alone.
+
+    A `$` before a brace, which is one of OmegaConf's signs, is marked as none.
+    """
+    there = os.path.exists(value)
+    if value in ("", "null") or (not there and value[0] in "'\""):
+        return value
+    several = not there and value[0] == "[" and value[-1] == "]" and not set(value) & set("'\"")
+    words = [word.strip() for word in value[1:-1].split(",")] if several else [value]
+    found = ",".join(quoted(word.replace("${", "\\${")) for word in words if word)
+    return f"[{found}]" if several else found
 
 
 def models_listed(value: str) -> str:

@@ -18,7 +18,7 @@ from hydra.types import RunMode
 from omegaconf import ListConfig, OmegaConf
 
 PLAIN = re.compile(r"[\w./+@-]+", re.ASCII)  # what needs no quotes in Hydra's grammar
-PAPER_DATA = "${paper_data:}"  # schema.paper_data, which knows the recipe
+PAPER_DATA = "${paper_data:}"  # rules.paper_data, which knows the recipe
 
 
 @dataclass(frozen=True)

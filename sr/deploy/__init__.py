@@ -1,1 +1,1 @@
-"""A trained network at work: pictures of any size enlarged as the whole picture would be."""
+"""A trained network at work: pictures of any kind and size enlarged, as the whole picture would be."""

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from sr.compose.schema import scale_name, share
+from sr.compose.rules import scale_name, share
 from sr.errors import UserError, reason
 
 LARGEST = 60_000  # characters; a run's records have some thousands

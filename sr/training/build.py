@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from sr.callbacks import Checkpoints, NanGuard, Progress
 from sr.compose import checks
 from sr.compose.image_sets import build_set, found_benchmarks, refuse_missing
-from sr.compose.schema import scale_name
+from sr.compose.rules import scale_name
 from sr.data.loaders import Loaders
 from sr.data.module import SRDataModule
 from sr.data.multiscale import MultiScale

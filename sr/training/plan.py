@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.checks import check_targets, without_leftovers
 from sr.compose.keys import recorded_choices, refuse_out_of_range
-from sr.compose.schema import scale_name
+from sr.compose.rules import scale_name
 from sr.compose.words import Job, Words
 from sr.data.clips import ClipModule
 from sr.data.draws import STREAM

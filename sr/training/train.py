@@ -10,7 +10,7 @@ import lightning.pytorch as L
 from omegaconf import DictConfig
 
 from sr.callbacks.clock import Clock
-from sr.compose.schema import scale_name
+from sr.compose.rules import scale_name
 from sr.compose.words import Job
 from sr.runs import checkpoint, composed, same_data
 from sr.runs.latest import LAST, latest, put_back, saved, set_aside

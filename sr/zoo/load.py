@@ -135,7 +135,7 @@ def beginning(source: str, zoo: Any, scale: int | None) -> dict[str, Any]:
         UserError: see `checkpoint.read` and `load`.
     """
     path = Path(source).expanduser()
-    if source not in ZOO and (path.is_dir() or not path.is_file() or _is_ours(path)):
+    if source not in ZOO and (path.is_dir() or not path.is_file() or is_ours(path)):
         if not path.exists() and len(path.parts) == 1 and not path.suffix:
             hint = nearest(source, ZOO)
             raise UserError(
@@ -148,7 +148,7 @@ def beginning(source: str, zoo: Any, scale: int | None) -> dict[str, Any]:
     return {"state_dict": model.state_dict(), "sr": dict(model.metadata)}
 
 
-def _is_ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
     """Whether a file is a checkpoint of this project: by what is in it, whatever its name."""
     try:
         content = torch_file.load(path, known_intact=True)

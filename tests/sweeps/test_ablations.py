@@ -13,7 +13,7 @@ from sr.compose import schema as config
 from sr.compose.checks import check_targets, without_leftovers
 from sr.compose.conf import CONF
 from sr.compose.keys import declared, root
-from sr.compose.schema import share
+from sr.compose.rules import share
 from sr.compose.words import Words
 from sr.errors import UserError
 from sr.runs.config import flat, plain

@@ -15,7 +15,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sr.compose.checks import check_targets
-from sr.compose.schema import recipe_of, register
+from sr.compose.rules import recipe_of
+from sr.compose.schema import register
 from sr.compose.words import as_typed, spelled
 from sr.runs.config import plain
 from sr.training.speed import lightnings

@@ -1,0 +1,115 @@
+"""What a folder of results holds and of what it was made, so that a command that is typed again goes on."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+RECORD = ".upscaled.jsonl"  # a line for each result, written before the result takes its place
+PART = re.compile(r"\.(.+)\.\d+\.part(\.\w+)")  # see sr.whole
+
+
+def identity(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> str:
+    """Other weights or settings give another one."""
+    found = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+    for name, value in state.items():
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Of what a result is made: a file in the state that it is in, and a network with its settings."""
+
+    source: str
+    state: tuple[int, int]  # bytes, time of modification in ns
+    made_by: str
+
+    @classmethod
+    def of(cls, source: Path, made_by: str) -> "Maker":
+        """Of a file as it is now."""
+        return cls(str(source.resolve()), state_of(source), made_by)
+
+
+def state_of(file: Path) -> tuple[int, int]:
+    """Bytes, and time of modification in ns."""
+    stat = file.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+class Results:
+    """The results in a folder. One process at a time writes there.
+
+    Args:
+        folder: of the output.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._known: dict[str, dict[str, Any]] = {}
+        text = self._text()
+        self._torn = not text.endswith("\n") and bool(text)
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+                self._known[str(entry["file"])] = entry
+            except (ValueError, LookupError, TypeError):  # cut by a kill
+                continue
+
+    def _text(self) -> str:
+        try:
+            return (self.folder / RECORD).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def _entry(self, file: Path) -> dict[str, Any]:
+        entry = self._known.get(file.relative_to(self.folder).as_posix(), {})
+        try:
+            return entry if list(state_of(file)) == entry.get("result") else {}
+        except FileNotFoundError:
+            return {}
+
+    def holds(self, file: Path, maker: Maker) -> bool:
+        """Whether a result is there whole, as it was written, and was made of just that."""
+        entry = self._entry(file)
+        return bool(entry) and [entry.get("source"), entry.get("state"), entry.get("made_by")] == [
+            maker.source, list(maker.state), maker.made_by,
+        ]  # fmt: skip
+
+    def why_not(self, file: Path, maker: Maker) -> str:
+        """Why what lies there is not the result, as it follows its name in a sentence."""
+        entry = self._entry(file)
+        if not entry:
+            return "is there already, and not of this command"
+        if entry.get("made_by") != maker.made_by:
+            return "is there already, made by another network or with other settings"
+        return "is there already, made of another file, or of this one before it was changed"
+
+    def seconds(self, file: Path) -> float:
+        """How long the network took for it."""
+        return float(self._entry(file).get("seconds") or 0)
+
+    def note(self, file: Path, part: Path, maker: Maker, seconds: float) -> None:
+        """Say of what a result is made that lies in `part` and is about to take its place."""
+        entry = {"file": file.relative_to(self.folder).as_posix(), "source": maker.source, "state": list(maker.state),
+                 "made_by": maker.made_by, "result": list(state_of(part)), "seconds": round(seconds, 4)}  # fmt: skip
+        with (self.folder / RECORD).open("a", encoding="utf-8") as lines:
+            lines.write(("\n" if self._torn else "") + json.dumps(entry) + "\n")
+        self._torn = False
+        self._known[entry["file"]] = entry
+
+    def sweep(self, files: Iterable[Path]) -> None:
+        """Remove what killed processes left of these results."""
+        wanted = {(file.parent, file.stem, file.suffix) for file in files}
+        for folder in {place for place, _, _ in wanted if place.is_dir()}:
+            for part in folder.glob(".*.part.*"):
+                match = PART.fullmatch(part.name)
+                if match and (folder, match[1], match[2]) in wanted:
+                    part.unlink(missing_ok=True)

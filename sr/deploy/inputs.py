@@ -1,0 +1,127 @@
+"""Which files are enlarged, and what the results are called."""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sr.errors import UserError, nearest
+from sr.imaging.files import IMAGE_SUFFIXES
+from sr.imaging.photo_files import WRITTEN
+
+SIDES = "side_by_side"  # the folder within the output's for what lies beside bicubic
+WILD = "*?["
+
+
+@dataclass(frozen=True)
+class Found:
+    """What `input=` names.
+
+    Attributes:
+        files: images, each once, sorted within a folder.
+        base: the folder that they all lie in, below which the output's structure is theirs.
+        others: files in folders that are no images by their names.
+    """
+
+    files: list[Path]
+    base: Path
+    others: list[Path]
+
+
+def find(typed: Sequence[str], left_out: Path) -> Found:
+    """The files of `input=`: each word is a file, a folder with all below it, or a pattern with * ? [] **.
+
+    What is hidden in folders is left out, and so is the folder of the output.
+
+    Raises:
+        UserError: a word that names nothing.
+    """
+    files: dict[Path, None] = {}
+    others: list[Path] = []
+    bases: list[Path] = []
+    for word in typed:
+        path = Path(word).expanduser()
+        if path.is_file():
+            bases.append(path.absolute().parent)
+            files[path] = None
+            continue
+        if path.is_dir():
+            bases.append(path.absolute())
+            inside = list(_below(path, left_out.resolve()))
+        elif set(word) & set(WILD):
+            bases.append(_fixed(path).absolute())
+            matches = sorted(map(Path, glob.glob(str(path), recursive=True)))
+            inside = [p for p in matches if p.is_file() and left_out.resolve() not in p.resolve().parents]
+        else:
+            raise UserError(_nothing(path))
+        own = [p for p in inside if p.suffix.lower() in IMAGE_SUFFIXES]
+        if not own:
+            raise UserError(f"input={word}: no image in it ({' '.join(IMAGE_SUFFIXES)})")
+        others += [p for p in inside if p.suffix.lower() not in IMAGE_SUFFIXES]
+        files |= dict.fromkeys(own)
+    unique = {p.absolute(): p for p in reversed(files)}
+    return Found(list(reversed(unique.values())), Path(os.path.commonpath(bases)), others)
+
+
+def _below(folder: Path, left_out: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(f for f in folders if f[0] != "." and Path(place, f).resolve() != left_out)
+        yield from (Path(place, name) for name in sorted(names) if name[0] != ".")
+
+
+def _fixed(path: Path) -> Path:
+    """The folders of a pattern in front of its first wild sign."""
+    parts = path.parts
+    return Path(*parts[: next(n for n, part in enumerate(parts) if set(part) & set(WILD))])
+
+
+def _nothing(path: Path) -> str:
+    beside = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+    there = nearest(path.name, beside) if path.parent.is_dir() else f" The folder {path.parent} does not exist."
+    return f"input={path}: there is no such file or folder.{there}"
+
+
+def results(found: Found, output: Path, suffix: str, format_: str | None) -> dict[Path, Path]:
+    """Each file's result: its place below the base, in `output`, with `suffix` behind its name.
+
+    Where two would have one name, as those of a.png and a.jpg in one format, each keeps its former ending in it.
+
+    Args:
+        found: see `find`.
+        output: a folder.
+        suffix: such as `_x4`.
+        format_: the ending of all results; None for each one's own, of what is not written PNG.
+
+    Raises:
+        UserError: a result would lie upon a file that is enlarged.
+    """
+    places = {p: output / Path(os.path.relpath(p.absolute(), found.base)) for p in found.files}
+    endings = {p: f".{format_}" if format_ else _own(p) for p in found.files}
+    plain = {p: place.with_name(f"{place.stem}{suffix}{endings[p]}") for p, place in places.items()}
+    shared = Counter(str(target).casefold() for target in plain.values())
+    named = {
+        p: target
+        if shared[str(target).casefold()] == 1
+        else target.with_name(f"{p.stem}_{p.suffix[1:]}{suffix}{endings[p]}")
+        for p, target in plain.items()
+    }
+    same = Counter(str(target).casefold() for target in named.values())
+    for number, (p, target) in enumerate(named.items(), 1):
+        if same[str(target).casefold()] > 1:
+            named[p] = target.with_name(f"{target.stem}_{number}{target.suffix}")
+    sources = {p.resolve() for p in found.files}
+    for p, target in named.items():
+        if target.resolve() in sources:
+            raise UserError(f"the result of {p} would lie upon an image that is enlarged, {target}. Type output=PATH")
+    return named
+
+
+def _own(path: Path) -> str:
+    return path.suffix if path.suffix.lower() in WRITTEN else ".png"
+
+
+def side_of(target: Path, output: Path) -> Path:
+    """Where a result lies beside bicubic."""
+    return output / SIDES / target.relative_to(output)

@@ -1,0 +1,45 @@
+"""What `model=` and `sr.load` mean: a run, a checkpoint, a name of the zoo, an author's file."""
+
+from pathlib import Path
+
+from sr.compose.schema import Zoo
+from sr.errors import UserError, nearest
+from sr.measuring.scoring import BASELINE
+from sr.models.base import SuperResolver
+from sr.models.bicubic import Bicubic
+from sr.runs import checkpoint
+from sr.zoo.entries import ZOO
+from sr.zoo.load import is_ours, load
+
+KINDS = "a run folder, a checkpoint, an author's file, or a name of `sr zoo list`"
+
+
+def named(source: str | Path | None, scale: int | None, zoo: Zoo) -> tuple[str, SuperResolver]:
+    """A trained network with the name that it is told by, in eval mode. Nothing in a file is executed.
+
+    Args:
+        source: as typed; `bicubic` is MATLAB's.
+        scale: that is wanted; needed for an author's file that fits every scale and that the zoo does not list.
+        zoo: where authors' files are, and whether they may be fetched.
+
+    Raises:
+        UserError: no such run, file or name, or a file that is refused; with what to do about it.
+    """
+    if source is None:
+        return shipped(scale)
+    if source == BASELINE:
+        return BASELINE, Bicubic(scale or 4).eval()
+    path = Path(source).expanduser()
+    if source not in ZOO and (path.is_dir() or path.suffix == ".ckpt" or (path.is_file() and is_ours(path))):
+        content = checkpoint.read(path)
+        return content["sr"]["name"], checkpoint.build(content, path)
+    if source not in ZOO and not path.exists() and len(path.parts) == 1 and not path.suffix:
+        hint = nearest(source, ZOO)
+        raise UserError(f"model={source}: neither a run, nor a file, nor a name of the zoo.{hint} Type {KINDS}")
+    found = load(str(source), zoo.dir, scale, zoo.download, zoo.range, zoo.order)
+    return found.name, found.model
+
+
+def shipped(scale: int | None) -> tuple[str, SuperResolver]:
+    """The network that is taken where none is named; none is shipped."""
+    raise UserError(f"which network? Type model=... with {KINDS}; model=bicubic needs none")

@@ -1,0 +1,87 @@
+"""What is said of results beside the pictures: figures where HR is known, and a challenge's readme.txt."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from sr.data.pairs import pair_by_name
+from sr.deploy.done import Results
+from sr.deploy.enlarger import Enlarger
+from sr.deploy.inputs import find
+from sr.errors import UserError
+from sr.imaging.files import read_image
+from sr.imaging.photo import read_photo
+from sr.metrics.metric import get_metrics
+from sr.metrics.protocols import get_protocol
+from sr.scores.score import Score, averages, scores_of, table, write
+from sr.whole import write_whole
+
+log = logging.getLogger(__name__)
+
+
+class Comparison:
+    """Results held against the HR that they come from, as they were written.
+
+    Args:
+        cfg: of the command.
+        files: that are enlarged.
+        factor: by which.
+        enlarger: that does it.
+
+    Raises:
+        UserError: HR and the files do not pair up by name, or the factor is no whole number.
+    """
+
+    def __init__(self, cfg: DictConfig, files: Sequence[Path], factor: float, enlarger: Enlarger) -> None:
+        if int(factor) != factor:
+            raise UserError(f"hr={cfg.hr}: figures are told for whole factors, not x{factor:g}. Leave hr= out")
+        self.scale, self.name = int(factor), enlarger.name + ("+" if cfg.self_ensemble else "")
+        self.dataset, self.metrics = Path(cfg.hr).resolve().name, get_metrics(cfg.metrics)
+        names = cfg.protocols or [p for p in enlarger.model.protocols if not get_protocol(p).defines_lr]
+        self.protocols = [get_protocol(name) for name in names]
+        if wrong := [p.name for p in self.protocols if p.defines_lr]:
+            raise UserError(f"protocols=[{','.join(wrong)}] make LR of their own; here it is given: leave them out")
+        hr = find([str(cfg.hr)], Path()).files if Path(cfg.hr).is_dir() else []
+        if not hr:
+            raise UserError(f"hr={cfg.hr}: a folder of HR images is wanted, one for each image of input=")
+        self.hr = {p.lr.absolute(): p.hr for p in pair_by_name(hr, files, self.scale) if p.lr is not None}
+
+    def tell(self, made: Mapping[Path, Path]) -> None:
+        """Print the table and write results.csv, of files and their results."""
+        scores: list[Score] = []
+        for source, target in made.items():
+            hr, photo = read_image(self.hr[source.absolute()]), read_photo(target)
+            unit = photo.colour.astype(np.float32) / np.float32(photo.white)
+            sr = torch.from_numpy(np.ascontiguousarray(unit.transpose(2, 0, 1)))[None].expand(-1, 3, -1, -1)
+            h, w = sr.shape[-2:]
+            high, wide = hr.pixels.shape[:2]
+            if not (0 <= high - h < self.scale and 0 <= wide - w < self.scale):
+                raise UserError(f"{self.hr[source.absolute()]} is {wide}x{high}, and {target} {w}x{h}: not its HR")
+            reference = torch.from_numpy(hr.pixels[:h, :w]).permute(2, 0, 1)[None]
+            for protocol in self.protocols:
+                values = protocol.compare(sr, reference, self.scale, hr.grey, self.metrics)
+                scores += scores_of(self.name, self.dataset, self.scale, protocol.name, values, 1, source.name)
+        if scores:
+            log.info(f"\n{table(averages(scores))}\n")
+            for path in write(scores, Path(HydraConfig.get().runtime.output_dir)):
+                log.info(str(path))
+
+
+def submit(output: Path, targets: Sequence[Path], enlarger: Enlarger, factor: float) -> None:
+    """Write readme.txt beside the images of a challenge's entry, as the NTIRE challenges ask for it."""
+    kept = Results(output)
+    seconds = [kept.seconds(target) for target in targets if target.is_file()]
+    mean = sum(seconds) / max(1, len(seconds))
+    lines = [
+        f"runtime per image [s] : {mean:.4f}",
+        f"CPU[1] / GPU[0] : {int(enlarger.device.type == 'cpu')}",
+        "Extra Data [1] / No Extra Data [0] : ",
+        f"Other description : {enlarger.name} x{factor:g}",
+    ]
+    write_whole(output / "readme.txt", "\n".join(lines) + "\n")
+    log.info(f"{output / 'readme.txt'}: say there whether other data than the challenge's was trained on")

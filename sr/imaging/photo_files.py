@@ -1,0 +1,113 @@
+"""Writing pictures in the depth that they have, with alpha and colour profile, as far as the format knows these."""
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from sr.errors import UserError
+from sr.imaging.photo import Photo
+
+WRITTEN = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+LIMITS = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # pixels a side
+LOSSY = (".jpg", ".jpeg", ".webp")
+NO_ALPHA = (".jpg", ".jpeg", ".bmp")
+QUALITY = 95  # of a JPEG where none is typed; a WebP is then lossless
+_PNG_COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> PNG's name of them
+
+
+def depth_in(suffix: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type of values that a format has for a picture of a type: floats are 16 bits in PNG, all else has 8."""
+    if suffix in (".tif", ".tiff") or dtype == np.uint8:
+        return dtype
+    return np.dtype(np.uint16 if suffix == ".png" else np.uint8)
+
+
+def write_photo(path: Path, photo: Photo, quality: int | None = None, as_suffix: str | None = None) -> None:
+    """Write a picture in the format of the file's suffix. The folder is there; nothing guards a file that is.
+
+    Args:
+        path: one of WRITTEN by its suffix.
+        photo: of a depth that the format has (`depth_in`).
+        quality: 1 to 100, of the formats in LOSSY.
+        as_suffix: the format where the file's name tells none.
+
+    Raises:
+        UserError: an alpha channel that is used and that the format has no place for, or too many pixels a side.
+    """
+    suffix = (as_suffix or path.suffix).lower()
+    height, width = photo.colour.shape[:2]
+    if max(height, width) > LIMITS.get(suffix, 2**31 - 1):
+        raise UserError(too_large(height, width, suffix))
+    if suffix in NO_ALPHA and photo.alpha is not None:
+        if (photo.alpha < photo.white).any():
+            raise UserError(f"has an alpha channel, for which {suffix[1:]} has no place: type format=png")
+        photo = Photo(photo.colour, None, photo.icc, photo.exif)
+    icc = photo.icc
+    if icc and icc[16:20] == b"GRAY" and (photo.colour.shape[2] == 3 or suffix == ".webp"):
+        icc = None  # of grey files alone
+    planes = np.ascontiguousarray(photo.planes())
+    if suffix in (".tif", ".tiff"):
+        _write_tiff(path, planes, icc)
+    elif planes.dtype == np.uint16:
+        path.write_bytes(_png(planes, icc, photo.exif))
+    else:
+        options = _options(suffix, quality)
+        if suffix != ".bmp":
+            options |= {name: value for name, value in (("icc_profile", icc), ("exif", photo.exif)) if value}
+        image = Image.fromarray(planes[..., 0] if planes.shape[2] == 1 else planes)
+        image.save(path, {".png": "PNG", ".webp": "WEBP", ".bmp": "BMP"}.get(suffix, "JPEG"), **options)
+
+
+def too_large(height: int, width: int, suffix: str) -> str:
+    """What is wrong with a result, as it follows its name in a sentence."""
+    most = LIMITS[suffix]
+    return f"would be {width}x{height} pixels, and {suffix[1:]} ends at {most:,} a side: type format=png"
+
+
+def _options(suffix: str, quality: int | None) -> dict[str, Any]:
+    if suffix in (".jpg", ".jpeg"):
+        return {"quality": quality or QUALITY, "subsampling": 0}
+    if suffix == ".webp":
+        return {"quality": quality, "exact": True} if quality else {"lossless": True, "exact": True}
+    return {}
+
+
+def _png(planes: np.ndarray, icc: bytes | None, exif: bytes | None) -> bytes:
+    """A PNG of 16 bits, of which Pillow writes grey alone."""
+    height, width, channels = planes.shape
+    lines = planes.astype(">u2").view(np.uint8).reshape(height, -1)
+    above = np.zeros_like(lines)
+    above[1:] = lines[:-1]
+    filtered = np.concatenate([np.full((height, 1), 2, np.uint8), lines - above], 1)  # 2: the difference to the line above
+    header = struct.pack(">IIBBBBB", width, height, 16, _PNG_COLOURS[channels], 0, 0, 0)
+    chunks = [(b"IHDR", header)]
+    if icc:
+        chunks.append((b"iCCP", b"ICC\0\0" + zlib.compress(icc)))
+    if exif:
+        chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
+    chunks += [(b"IDAT", zlib.compress(filtered.tobytes(), 6)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+def _write_tiff(path: Path, planes: np.ndarray, icc: bytes | None) -> None:
+    import tifffile  # comes with scikit-image
+
+    channels = planes.shape[2]
+    tifffile.imwrite(
+        path,
+        planes[..., 0] if channels == 1 else planes,
+        photometric="minisblack" if channels < 3 else "rgb",
+        planarconfig="contig" if channels > 1 else None,
+        extrasamples=["unassalpha"] if channels in (2, 4) else None,
+        iccprofile=icc,
+        compression="zlib",
+        predictor=False,
+        metadata=None,
+        bigtiff=planes.nbytes > 2**31,
+    )
