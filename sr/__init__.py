@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from sr.deploy.enlarger import Enlarger
     from sr.imaging.resize import imresize
     from sr.metrics.protocol import Protocol
     from sr.metrics.psnr import psnr
     from sr.metrics.ssim import ssim
-    from sr.models.base import SuperResolver
 
+Image = TypeVar("Image")
 __version__ = "0.1.0"
-__all__ = ["Protocol", "imresize", "load", "psnr", "ssim"]
+__all__ = ["Protocol", "imresize", "load", "psnr", "ssim", "upscale"]
 _HOMES = {
     "Protocol": "sr.metrics.protocol",
     "imresize": "sr.imaging.resize",
@@ -24,19 +25,25 @@ _HOMES = {
 
 
 def load(
-    source: str | Path, scale: int | None = None, zoo_dir: str | Path | None = None, download: bool = True
-) -> SuperResolver:
+    source: str | Path,
+    scale: int | None = None,
+    zoo_dir: str | Path | None = None,
+    download: bool = True,
+    device: str = "cpu",
+) -> Enlarger:
     """A trained network, in eval mode: of one of our runs, or with weights that the paper's authors published.
 
     Args:
         source: a run folder (its last checkpoint is meant), a checkpoint (.ckpt), a name of the zoo (`sr zoo list`),
-            or the path of an author's file.
+            the path of an author's file, or bicubic.
         scale: needed for an author's file that fits every scale and that the zoo does not list.
         zoo_dir: the folder that is searched for the zoo's files; None: data/weights where you stand.
         download: fetch a file of the zoo that is not there, where its address is known.
+        device: where it runs: cpu, cuda, or auto for a GPU if there is one.
 
     Returns:
-        model(lr), RGB in [0, 1]: (B, 3, H, W) -> (B, 3, scale * H, scale * W), any H and W.
+        What takes a path, a Pillow image, an array (H, W, 3) or a tensor, any H and W, and returns the same kind (see
+        `sr.deploy.enlarger`): of (B, 3, H, W) in [0, 1] (B, 3, scale * H, scale * W), RGB, not clamped.
 
     Raises:
         UserError: no such run, file or name, or a file that is refused; with what to do about it.
@@ -49,12 +56,44 @@ def load(
         torch.Size([1, 3, 48, 64])
     """
     from sr.compose.schema import Zoo
-    from sr.runs import checkpoint
-    from sr.zoo.load import load
+    from sr.deploy.load import loaded
 
-    if Path(source).is_dir() or Path(source).suffix == ".ckpt":
-        return checkpoint.load(source)
-    return load(str(source), zoo_dir or Zoo.dir, scale, download).model
+    return loaded(source, scale, Zoo(str(zoo_dir or Zoo.dir), download), device)
+
+
+def upscale(
+    image: Image,
+    scale: int | None = None,
+    model: str | Path | None = None,
+    outscale: float | None = None,
+    self_ensemble: bool = False,
+    device: str = "cpu",
+) -> Image:
+    """An image enlarged. What was loaded once is kept, so that many images cost one loading.
+
+    Args:
+        image: a path, a Pillow image, an array (H, W, 3) of uint8, uint16 or floats in [0, 1], or a tensor.
+        scale: needed where the network serves several.
+        model: see `load`.
+        outscale: another factor, up to the network's, to which its result is reduced.
+        self_ensemble: average over the eight flips and quarter turns.
+        device: see `load`.
+
+    Returns:
+        The same kind; of a path that of a new file beside it.
+
+    Raises:
+        UserError: as `load`, or the image cannot be taken.
+
+    Example:
+        >>> import numpy as np, sr
+        >>> sr.upscale(np.zeros((24, 32, 3), np.uint8), model="outputs/ecbsr_m4c16_x2/demo").shape
+        (48, 64, 3)
+    """
+    from sr.deploy.load import kept
+
+    enlarger = kept(model, scale, device)
+    return enlarger(image, scale, outscale=outscale, self_ensemble=self_ensemble)
 
 
 def __getattr__(name: str) -> Any:

@@ -168,7 +168,7 @@ def test_the_zoo_is_listed_and_saved_from(capsys, shared, tmp_path, monkeypatch)
     assert "rlfn_x4" in capsys.readouterr().out and (tmp_path / "rlfn_x4.ckpt").is_file()
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if p.name in ("README.md", "api.md")], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", [p for p in PAGES if p.stem in ("README", "api", "use")], ids=lambda p: p.name)
 def test_the_python_of_the_pages_runs(page, tmp_path, monkeypatch):
     """In a folder with a run in it."""
     monkeypatch.chdir(tmp_path)
@@ -181,7 +181,7 @@ def test_the_python_of_the_pages_runs(page, tmp_path, monkeypatch):
     for text in shown:
         names: dict = {}
         exec(compile(text, page.name, "exec"), names)
-        assert names["enlarged"].shape in ((1, 3, 48, 64), (1, 3, 96, 128))
+        assert names["enlarged"].shape in ((1, 3, 48, 64), (1, 3, 96, 128), (96, 128, 3))
 
 
 SHOWS = {  # what the commands of a section of docs/adding.md must leave or print, to have done what they are there for

@@ -12,7 +12,7 @@ from sr.compose.conf import CONF
 from sr.compose.keys import root
 from sr.compose.known import single_groups
 from sr.compose.schema import SCHEMAS
-from sr.compose.suggestions import ELSEWHERE, TAKING, one_of
+from sr.compose.suggestions import ELSEWHERE, FLAGS, TAKING, one_of
 from sr.compose.words import Word, Words, split
 from sr.errors import UserError
 
@@ -82,10 +82,11 @@ def refuse_flags(command: str, arguments: Sequence[str]) -> None:
     for before, word, after in zip(["", *arguments], arguments, [*arguments[1:], ""], strict=False):
         flag, equals, value = word.partition("=")
         same = [option for option in known if option.startswith(flag)]
-        if not flag.startswith("-") or before in TAKING or flag in known or len(same) == 1:
+        others = FLAGS.get(flag, "") if command == "upscale" else ""
+        if not flag.startswith("-") or before in TAKING or ((flag in known or len(same) == 1) and not others):
             continue
         name = flag.lstrip("-").replace("-", "_")
-        key = name if name in keys else ELSEWHERE.get(name.lower(), "").partition(" ")[0]
+        key = others or (name if name in keys else ELSEWHERE.get(name.lower(), "").partition(" ")[0])
         value = value if equals else after if after and not after.startswith("-") and "=" not in after else "..."
         instead = f"type {key}={value}" if key else "what is typed is key=value, as model=bsrn scale=4"
         raise UserError(f"sr {command}: there is no flag {flag}: {instead}. Flags are -m (a sweep) and --help")

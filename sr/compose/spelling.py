@@ -74,7 +74,7 @@ def places(value: str) -> str:
     A `$` before a brace, which is one of OmegaConf's signs, is marked as none.
     """
     there = os.path.exists(value)
-    if value in ("", "null") or (not there and value[0] in "'\""):
+    if value in ("", "null") or (not there and value[0] in "'\"" and value[-1] == value[0]):
         return value
     several = not there and value[0] == "[" and value[-1] == "]" and not set(value) & set("'\"")
     words = [word.strip() for word in value[1:-1].split(",")] if several else [value]

@@ -54,6 +54,8 @@ ELSEWHERE = {  # keys of BasicSR, KAIR, mmagic and others -> how the same is typ
     "logger.wandb.mode": "logger (csv: no W&B); WANDB_MODE=offline in the environment, W&B without a network",
 }  # fmt: skip
 
+FLAGS = {"-i": "input", "-o": "output", "-n": "model", "-s": "outscale", "-f": "format", "-g": "device"}  # of others
+
 TAKING = (
     "--config-dir",
     "-cd",

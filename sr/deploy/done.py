@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -94,16 +94,18 @@ class Results:
 
     def seconds(self, file: Path) -> float:
         """How long the network took for it."""
-        return float(self._entry(file).get("seconds") or 0)
+        found = self._entry(file).get("seconds")
+        return found if isinstance(found, float) else 0.0
 
     def note(self, file: Path, part: Path, maker: Maker, seconds: float) -> None:
         """Say of what a result is made that lies in `part` and is about to take its place."""
-        entry = {"file": file.relative_to(self.folder).as_posix(), "source": maker.source, "state": list(maker.state),
-                 "made_by": maker.made_by, "result": list(state_of(part)), "seconds": round(seconds, 4)}  # fmt: skip
+        entry: dict[str, Any] = {"file": file.relative_to(self.folder).as_posix(), **asdict(maker)}
+        entry |= {"result": state_of(part), "seconds": float(round(seconds, 4))}
+        line = json.dumps(entry)
         with (self.folder / RECORD).open("a", encoding="utf-8") as lines:
-            lines.write(("\n" if self._torn else "") + json.dumps(entry) + "\n")
+            lines.write(("\n" if self._torn else "") + line + "\n")
         self._torn = False
-        self._known[entry["file"]] = entry
+        self._known[entry["file"]] = json.loads(line)
 
     def sweep(self, files: Iterable[Path]) -> None:
         """Remove what killed processes left of these results."""

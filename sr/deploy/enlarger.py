@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from sr.deploy.alpha import filled
+from sr.deploy.tiles import enlarge
 from sr.errors import UserError
 from sr.imaging.color import to_uint8
 from sr.imaging.ensemble import self_ensemble
@@ -26,7 +27,7 @@ from sr.whole import replacing
 class Enlarger:
     """`enlarger(image)` is the image enlarged: a path, a Pillow image, a NumPy array or a tensor.
 
-    What it does not know itself it leaves to its network: `enlarger.merged()`, `enlarger.scales`, `enlarger.parameters()`.
+    What it does not know itself it leaves to its network: `enlarger.merged()`, `enlarger.scales`, and so on.
 
     Args:
         model: the network, in eval mode.
@@ -82,7 +83,7 @@ class Enlarger:
             UserError: another shape or type, a scale that the network does not serve, a file that cannot be read, or
                 one that is there already.
         """
-        given = {"scale": scale, "outscale": outscale, "ensemble": self_ensemble}
+        given: dict[str, Any] = {"scale": scale, "outscale": outscale, "ensemble": self_ensemble}
         if isinstance(image, Tensor):
             return self._tensor(image, **given)
         if isinstance(image, np.ndarray):
@@ -111,10 +112,10 @@ class Enlarger:
             depth: the type of the result's values; None for that of `photo`.
         """
         white, grey = photo.white, photo.colour.shape[2] == 1
-        lr = _unit(filled(photo), white)
+        own, lr = self.factor(scale, outscale), _unit(filled(photo), white).expand(-1, 3, -1, -1)
+        network = partial(enlarge, self.deployed, scale=own, device=self.device)
         with torch.inference_mode(), full_precision(self.device):
-            sr = self.unit(self.deployed.to(self.device), lr.expand(-1, 3, -1, -1), scale, outscale, ensemble)
-        sr = sr.float().cpu()
+            sr = _reduced(self_ensemble(network, lr) if ensemble else network(lr), own, outscale)
         if not bool(torch.isfinite(sr).all()):
             raise UserError(f"{self.name or 'the network'} gives values that are no numbers: its weights have diverged")
         values = (sr.mean(1, keepdim=True) if grey else sr)[0].movedim(0, -1).numpy()
@@ -128,18 +129,6 @@ class Enlarger:
         alpha = None if enlarged.alpha is None else np.concatenate([enlarged.alpha, enlarged.alpha], 1)
         return Photo(np.concatenate([left, enlarged.colour], 1), alpha, enlarged.icc, enlarged.exif)
 
-    def unit(
-        self, model: SuperResolver, lr: Tensor, scale: int | None, outscale: float | None, ensemble: bool
-    ) -> Tensor:
-        """(B, 3, H, W) in [0, 1] enlarged by the network, and reduced to `outscale` where that is another factor."""
-        own = self.factor(scale, outscale)
-
-        def once(lr: Tensor) -> Tensor:
-            return model(lr.to(self.device), own)
-
-        sr = self_ensemble(once, lr) if ensemble else once(lr)
-        return sr if outscale in (None, own) else imresize(sr, outscale / own)
-
     def factor(self, scale: int | None, outscale: float | None = None) -> int:
         """The network's own factor for what is asked for.
 
@@ -149,7 +138,7 @@ class Enlarger:
         if outscale is None:
             return self.model.scale_of(scale)
         fitting = [s for s in sorted(self.model.scales) if s >= outscale and scale in (None, s)]
-        if not 1 <= outscale or not fitting:
+        if outscale < 1 or not fitting:
             most = max(self.model.scales) if scale is None else scale
             raise UserError(f"outscale={outscale:g}: from 1 to {most}, by which {self.name or 'the network'} enlarges")
         return fitting[0]
@@ -160,7 +149,9 @@ class Enlarger:
                 f"a tensor is (B, 3, H, W), floating in [0, 1] or uint8, not {tuple(image.shape)} {image.dtype}"
             )
         lr = image.float() / 255 if _bytes(image) else image
-        sr = self.unit(self.model, lr if image.ndim > 3 else lr[None], scale, outscale, ensemble)
+        own, lr = self.factor(scale, outscale), (lr if image.ndim > 3 else lr[None]).to(self.device)
+        network = partial(self.model, scale=own)
+        sr = _reduced(self_ensemble(network, lr) if ensemble else network(lr), own, outscale)
         sr = (sr if image.ndim > 3 else sr[0]).to(image.device)
         return to_uint8(sr) if _bytes(image) else sr
 
@@ -186,6 +177,10 @@ class Enlarger:
         with replacing(target) as part:
             write_photo(part, enlarged)
         return target
+
+
+def _reduced(sr: Tensor, own: int, outscale: float | None) -> Tensor:
+    return sr if outscale is None or outscale == own else imresize(sr, outscale / own)
 
 
 def _enlarged_alpha(photo: Photo, colour: np.ndarray) -> np.ndarray | None:

@@ -1,10 +1,13 @@
 """What `model=` and `sr.load` mean: a run, a checkpoint, a name of the zoo, an author's file."""
 
+from functools import lru_cache
 from pathlib import Path
 
 from sr.compose.schema import Zoo
+from sr.deploy.done import state_of
+from sr.deploy.enlarger import Enlarger
 from sr.errors import UserError, nearest
-from sr.measuring.scoring import BASELINE
+from sr.measuring.scoring import BASELINE, pick_device
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
 from sr.runs import checkpoint
@@ -38,6 +41,25 @@ def named(source: str | Path | None, scale: int | None, zoo: Zoo) -> tuple[str, 
         raise UserError(f"model={source}: neither a run, nor a file, nor a name of the zoo.{hint} Type {KINDS}")
     found = load(str(source), zoo.dir, scale, zoo.download, zoo.range, zoo.order)
     return found.name, found.model
+
+
+def loaded(source: str | Path | None, scale: int | None, zoo: Zoo, device: str) -> Enlarger:
+    """`sr.load`."""
+    name, model = named(source, scale, zoo)
+    return Enlarger(model, name, pick_device(device))
+
+
+def kept(source: str | Path | None, scale: int | None, device: str) -> Enlarger:
+    """The network of `sr.upscale`, loaded once for many images, and again once its file is another one."""
+    path = Path(source).expanduser() if source is not None else None
+    file = checkpoint.locate(path) if path is not None and path.is_dir() else path
+    state = state_of(file) if file is not None and file.is_file() else None
+    return _kept(None if source is None else str(source), scale, device, Path.cwd(), state)
+
+
+@lru_cache(maxsize=4)
+def _kept(source: str | None, scale: int | None, device: str, *_: object) -> Enlarger:
+    return loaded(source, scale, Zoo(), device)
 
 
 def shipped(scale: int | None) -> tuple[str, SuperResolver]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -91,9 +90,10 @@ def _format(cfg: DictConfig) -> tuple[str | None, str]:
 
 
 def _told(found: Found, jobs: Sequence[Job], enlarger: Enlarger, own: int, factor: float, output: Path) -> None:
+    number = "1 picture" if len(jobs) == 1 else f"{len(jobs)} pictures"
     reduced = "" if factor == own else f", reduced to x{factor:g}"
     log.info(
-        f"{len(jobs)} pictures, x{own}{reduced} by {enlarger.name} (merged, float32) on {enlarger.device}, whole "
+        f"{number}, x{own}{reduced} by {enlarger.name} (merged, float32) on {enlarger.device}, whole "
         f"pictures (exact), into {output}"
     )
     if found.others:
@@ -125,7 +125,10 @@ def _enlarged(cfg: DictConfig, jobs: Sequence[Job], enlarger: Enlarger, own: int
     for wrong in failed.values():
         log.warning(f"not enlarged: {wrong}")
     bar = {"desc": printable(f"{enlarger.name} x{factor:g}"), "unit": "px", "total": sum(sizes.values())}
-    with logging_redirect_tqdm(), tqdm(dynamic_ncols=True, disable=None, unit_scale=True, leave=False, **bar) as progress:
+    with (
+        logging_redirect_tqdm(),
+        tqdm(dynamic_ncols=True, disable=None, unit_scale=True, leave=False, **bar) as progress,
+    ):
         for number, (job, pixels) in enumerate(sizes.items(), 1):
             began = time.perf_counter()
             try:
@@ -181,9 +184,7 @@ def _do(cfg: DictConfig, job: Job, enlarger: Enlarger, own: int, kept: Results, 
     return f"{w}x{h} -> {wide}x{high}"
 
 
-def _write(
-    target: Path, photo: Photo, quality: int | None, kept: Results, maker: Maker, seconds: float
-) -> None:
+def _write(target: Path, photo: Photo, quality: int | None, kept: Results, maker: Maker, seconds: float) -> None:
     with replacing(target) as part:
         write_photo(part, photo, quality)
         kept.note(target, part, maker, seconds)

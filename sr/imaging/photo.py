@@ -130,9 +130,7 @@ def _turned(photo: Photo, turn: int) -> Photo:
         found = np.rot90(plane, quarters)
         return np.ascontiguousarray(found[:, ::-1] if mirrored else found)
 
-    return replace(
-        photo, colour=upright(photo.colour), alpha=None if photo.alpha is None else upright(photo.alpha)
-    )
+    return replace(photo, colour=upright(photo.colour), alpha=None if photo.alpha is None else upright(photo.alpha))
 
 
 def of_pillow(image: Image.Image) -> Photo:

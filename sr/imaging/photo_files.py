@@ -16,7 +16,7 @@ LIMITS = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # pixels a side
 LOSSY = (".jpg", ".jpeg", ".webp")
 NO_ALPHA = (".jpg", ".jpeg", ".bmp")
 QUALITY = 95  # of a JPEG where none is typed; a WebP is then lossless
-_PNG_COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> PNG's name of them
+_PNG_COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> PNG's number of their kind
 
 
 def depth_in(suffix: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -82,7 +82,9 @@ def _png(planes: np.ndarray, icc: bytes | None, exif: bytes | None) -> bytes:
     lines = planes.astype(">u2").view(np.uint8).reshape(height, -1)
     above = np.zeros_like(lines)
     above[1:] = lines[:-1]
-    filtered = np.concatenate([np.full((height, 1), 2, np.uint8), lines - above], 1)  # 2: the difference to the line above
+    filtered = np.concatenate(
+        [np.full((height, 1), 2, np.uint8), lines - above], 1
+    )  # 2: the difference to the line above
     header = struct.pack(">IIBBBBB", width, height, 16, _PNG_COLOURS[channels], 0, 0, 0)
     chunks = [(b"IHDR", header)]
     if icc:

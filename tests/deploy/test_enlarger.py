@@ -1,0 +1,88 @@
+"""What `sr.load` and `sr.upscale` take and give back."""
+
+import copy
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import photo
+from PIL import Image
+
+import sr
+from sr.errors import UserError
+from sr.imaging.color import to_array
+from sr.runs import checkpoint
+
+
+@pytest.fixture
+def model(network):
+    return sr.load(network)
+
+
+def test_a_tensor_gives_what_the_network_gives(model, network):
+    lr = torch.rand(2, 3, 9, 7)
+    assert torch.equal(model(lr), checkpoint.load(network)(lr)) and model(lr).requires_grad
+    assert torch.equal(model(lr[0]), model(lr[:1])[0])
+    eight = (lr * 255).to(torch.uint8)
+    assert model(eight).dtype == torch.uint8 and model(eight).shape == (2, 3, 18, 14)
+    assert model.scales == (2,) and copy.deepcopy(model)(lr).shape == (2, 3, 18, 14)
+
+
+def test_every_kind_of_image_gives_its_own_kind(model, network, tmp_path):
+    pixels = photo(10, 12)
+    with torch.inference_mode():
+        right = to_array(checkpoint.load(network)(torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255))
+
+    def close(a, b, most=1.01):
+        return a.shape == b.shape and np.abs(a.astype(np.float64) - b).max() <= most
+
+    assert close(model(pixels), right) and model(pixels).dtype == np.uint8
+    assert close(model(pixels.astype(np.uint16) * 257) / 257, right)
+    for kind in (np.float16, np.float32, np.float64):
+        found = model((pixels / 255).astype(kind))
+        assert found.dtype == kind and close(found * 255, right, 2) and 0 <= found.min() <= found.max() <= 1
+    assert model(pixels[..., 0]).shape == (20, 24) and model(pixels[..., :1]).shape == (20, 24, 1)
+    assert (model(np.dstack([pixels, np.full((10, 12), 255, np.uint8)]))[..., 3] == 255).all()
+    image = model(Image.fromarray(pixels))
+    assert isinstance(image, Image.Image) and close(np.asarray(image), right)
+    assert model(Image.fromarray(pixels[..., 0])).mode == "L"
+    assert model(Image.fromarray(pixels[..., 0].astype(np.uint16))).mode == "I;16"
+    Image.fromarray(pixels).save(tmp_path / "p.png")
+    made = model(tmp_path / "p.png")
+    assert made == tmp_path / "p_x2.png" and close(np.asarray(Image.open(made)), right)
+    with pytest.raises(UserError, match="there already"):
+        model(str(tmp_path / "p.png"))
+
+
+def test_an_image_is_enlarged_in_one_call_and_in_threads(network, model):
+    images = [photo(8, 8, seed) for seed in range(6)]
+    with ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(lambda image: sr.upscale(image, 2, model=network), images))
+    assert all(np.array_equal(a, model(b)) for a, b in zip(found, images, strict=True))
+    assert sr.upscale(images[0], model=str(network), outscale=1.5, self_ensemble=True).shape == (12, 12, 3)
+    other = checkpoint.load(network)
+    torch.nn.init.zeros_(next(p for name, p in other.named_parameters() if name.endswith("weight")))
+    torch.save({"state_dict": other.state_dict(), "sr": other.metadata}, network)
+    assert not np.array_equal(sr.upscale(images[0], model=network), found[0])  # the file is another one
+
+
+@pytest.mark.parametrize(
+    ("image", "hint"),
+    [
+        (np.zeros((8, 8, 3), np.int64), "an array is"),
+        (np.zeros((8, 8, 5), np.uint8), "an array is"),
+        (torch.zeros(1, 1, 8, 8), "a tensor is"),
+        (3, "an image is a path"),
+        (Path("nowhere.png"), "does not exist"),
+    ],
+)
+def test_what_is_no_image_is_refused(model, image, hint):
+    with pytest.raises(UserError, match=hint):
+        model(image)
+
+
+def test_without_a_network_it_is_told_what_to_type():
+    with pytest.raises(UserError, match="which network"):
+        sr.upscale(np.zeros((8, 8, 3), np.uint8))

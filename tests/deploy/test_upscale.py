@@ -1,0 +1,271 @@
+"""upscale.py as users type it: a folder with everything that people keep in one."""
+
+import os
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+import torch
+from conftest import photo
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+from PIL import Image, ImageCms
+
+import sr
+from sr.compose.spelling import spelled_out
+from sr.compose.words import quoted
+from sr.imaging.color import to_array
+from sr.runs import checkpoint
+
+ODD = 'it\'s [100%] "ü" $a=b, ${c}.png'
+
+
+def enlarged(network: Path, pixels: np.ndarray) -> np.ndarray:
+    """What the network makes of 8-bit RGB, computed here."""
+    lr = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+    with torch.inference_mode():
+        return to_array(checkpoint.load(network).merged()(lr))
+
+
+def close(a: np.ndarray, b: np.ndarray, most: int = 1) -> bool:
+    """But for ties in rounding."""
+    return a.shape == b.shape and int(np.abs(a.astype(int) - b.astype(int)).max()) <= most
+
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def turned_exif() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "a camera"
+    exif.get_ifd(0x8769).update({0xA002: 40, 0xA003: 30, 0x9003: "2026:01:01 00:00:00"})
+    return exif
+
+
+def fill(folder: Path) -> dict[str, np.ndarray]:
+    """Write the good ones; their pixels by name."""
+    (folder / "sub").mkdir(parents=True)
+    rgb = photo(30, 40)
+    grey16 = (np.arange(30 * 40, dtype=np.uint16) * 50).reshape(30, 40)
+    alpha = np.full((30, 40), 255, np.uint8)
+    alpha[:, 20:] = 0
+    hidden = np.where(alpha[..., None] > 0, (200, 40, 90), (0, 255, 0)).astype(np.uint8)
+    Image.fromarray(rgb).save(folder / "a.png", icc_profile=PROFILE)
+    Image.fromarray(rgb).save(folder / "a.jpg", quality=90)
+    Image.fromarray(rgb).save(folder / "sub" / ODD)
+    Image.fromarray(rgb[:1, :1]).save(folder / "one.png")
+    tifffile.imwrite(folder / "grey16.tif", grey16)
+    Image.fromarray(np.dstack([hidden, alpha])).save(folder / "alpha.png")
+    palette = Image.fromarray(rgb).quantize(16)
+    palette.save(folder / "palette.png", transparency=3)
+    Image.fromarray(np.full((30, 40, 4), (255, 0, 0, 0), np.uint8), "CMYK").save(folder / "print.jpg")
+    Image.fromarray(rgb).save(folder / "turned.jpg", exif=turned_exif(), quality=95)
+    wide = np.tile(rgb, (1, 500, 1))[:10]
+    Image.fromarray(wide).save(folder / "wide.png")
+    cv2.imwrite(str(folder / "rgb16.png"), rgb.astype(np.uint16)[..., ::-1] * 257)
+    return {"rgb": rgb, "grey16": grey16, "alpha": alpha, "wide": wide}
+
+
+def spoil(folder: Path) -> None:
+    Image.fromarray(photo(30, 40)).save(folder / "whole.jpg")
+    (folder / "cut.jpg").write_bytes((folder / "whole.jpg").read_bytes()[:900])
+    (folder / "whole.jpg").unlink()
+    (folder / "text.png").write_text("this is no picture\n")
+    (folder / "empty.png").write_bytes(b"")
+    frames = [Image.fromarray(photo(30, 40, seed)) for seed in (1, 2)]
+    frames[0].save(folder / "moving.webp", save_all=True, append_images=frames[1:], duration=100)
+    Image.fromarray(np.zeros((2, 40_000), np.uint8)).save(folder / "long.jpg")
+
+
+def test_a_folder_of_everything(command, network, tmp_path):
+    """Everything good is done rightly, everything bad is named, nothing is lost."""
+    known = fill(tmp_path / "in")
+    spoil(tmp_path / "in")
+    before = {p: p.read_bytes() for p in (tmp_path / "in").rglob("*") if p.is_file()}
+    outcome = command("upscale.py", "input=in", f"model={network}", "output=out")
+    assert outcome.code == 1 and "Traceback" not in outcome.err, outcome
+    assert "error: 5 of 16 are not enlarged:" in outcome.err
+    for name, why in {"cut.jpg": "damaged", "text.png": "not an image", "empty.png": "not an image",
+                      "moving.webp": "2 pictures", "long.jpg": "jpg ends at 65,500"}.items():  # fmt: skip
+        assert any(name in line and why in line for line in outcome.err.splitlines()), (name, outcome.err)
+    assert outcome.out.index("long_x2.jpg would be 80000x4") < outcome.out.index("1/12")  # before the work
+    assert before == {p: p.read_bytes() for p in before}
+    out = tmp_path / "out"
+    assert {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file() and p.name[0] != "."} == {
+        "a_x2.png", "a_x2.jpg", "one_x2.png", "grey16_x2.tif", "alpha_x2.png", "palette_x2.png", "print_x2.jpg",
+        "turned_x2.jpg", "wide_x2.png", "rgb16_x2.png", f"sub/{ODD[:-4]}_x2.png",
+    }  # fmt: skip
+
+    right = enlarged(network, known["rgb"])
+    with Image.open(out / "a_x2.png") as image:
+        assert close(np.asarray(image), right) and image.info["icc_profile"] == PROFILE
+    assert close(np.asarray(Image.open(out / f"sub/{ODD[:-4]}_x2.png")), right)
+    assert close(np.asarray(Image.open(out / "one_x2.png")), enlarged(network, known["rgb"][:1, :1]))
+    with Image.open(tmp_path / "in/a.jpg") as lr:
+        assert close(np.asarray(Image.open(out / "a_x2.jpg")), enlarged(network, np.asarray(lr)), 40)
+
+    grey = tifffile.imread(out / "grey16_x2.tif")
+    assert grey.dtype == np.uint16 and grey.shape == (60, 80) and len(np.unique(grey)) > 1000
+    lr = torch.from_numpy(known["grey16"].astype(np.float32) / 65535)[None, None].expand(-1, 3, -1, -1)
+    with torch.inference_mode():
+        wanted = checkpoint.load(network)(lr).mean(1).clamp(0, 1)[0].numpy() * 65535
+    assert np.abs(grey - wanted).max() < 1
+
+    deep = cv2.imread(str(out / "rgb16_x2.png"), cv2.IMREAD_UNCHANGED)[..., ::-1]
+    assert deep.dtype == np.uint16 and np.abs(deep / 257 - right).max() <= 0.51 and (deep % 257 != 0).any()
+
+    with Image.open(out / "alpha_x2.png") as image:
+        planes = np.asarray(image)
+    assert (planes[:, :36, 3] == 255).all() and (planes[:, 44:, 3] == 0).all()
+    flat = enlarged(network, np.full((30, 40, 3), (200, 40, 90), np.uint8))
+    seen = planes[..., 3] >= 8
+    assert np.abs(planes[..., :3].astype(int) - flat)[seen].max() <= 1  # no green: nothing bleeds
+
+    with Image.open(out / "palette_x2.png") as image:
+        assert image.mode == "RGBA" and image.size == (80, 60) and image.getchannel("A").getextrema() == (0, 255)
+    with Image.open(out / "print_x2.jpg") as image:
+        assert image.mode == "RGB" and np.asarray(image)[30, 40, 0] < 60
+    with Image.open(out / "turned_x2.jpg") as image, Image.open(tmp_path / "in/turned.jpg") as lr:
+        upright = np.rot90(np.asarray(lr), 3)
+        assert close(np.asarray(image), enlarged(network, np.ascontiguousarray(upright)), 30)
+        exif = image.getexif()
+        assert 0x0112 not in exif and exif[0x010F] == "a camera"
+        assert {*exif.get_ifd(0x8769)} == {0x9003}
+    with Image.open(out / "wide_x2.png") as image:
+        assert image.size == (40_000, 20) and close(np.asarray(image), enlarged(network, known["wide"]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [ODD, "'quoted'.png"])
+def test_a_file_of_any_name(command, tmp_path, name):
+    Image.fromarray(photo(8, 8)).save(tmp_path / name)
+    outcome = command("upscale.py", f"input={name}", "model=bicubic", "scale=2", f"output={name}.d")
+    assert outcome.code == 0 and (tmp_path / f"{name}.d" / f"{name[:-4]}_x2.png").is_file(), outcome
+
+
+@pytest.mark.parametrize("name", [ODD, "0001.png", "a b.png", "'quoted'.png", "a,b.png", "[1].png", "100%.png", "~a"])
+def test_a_word_with_any_signs_means_the_file_of_this_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path(name).touch()
+    for typed in [name] if name[0] == "~" else [name, quoted(name.replace("${", "\\${"))]:
+        (word,) = spelled_out("upscale", [f"input={typed}"])
+        parsed = OverridesParser.create().parse_override(word).value()
+        assert OmegaConf.create({"input": parsed}).input == name
+
+
+@pytest.mark.slow
+def test_lists_patterns_and_names_that_meet(command, photos, tmp_path):
+    first, _ = photos(tmp_path / "p/x", 2, 8, 8)
+    shutil.copy(first, tmp_path / "p/0001.png")
+    Image.open(first).save(tmp_path / "p/x/0001.bmp")
+    outcome = command("upscale.py", "input=[p/0001.png, p/x]", "model=bicubic", "scale=2", "suffix=null", "format=webp")
+    assert outcome.code == 0, outcome
+    made = {str(p.relative_to(tmp_path / "outputs/upscaled")) for p in (tmp_path / "outputs/upscaled").rglob("*.webp")}
+    assert made == {"0001.webp", "x/0001_png.webp", "x/0001_bmp.webp", "x/0002.webp"}
+    outcome = command("upscale.py", "input=p/**/*2.png", "model=bicubic", "scale=2", "output=o")
+    assert outcome.code == 0 and [p.name for p in (tmp_path / "o").rglob("*.png")] == ["0002_x2.png"], outcome
+    assert (tmp_path / "o/x/0002_x2.png").is_file()
+
+
+@pytest.mark.slow
+def test_what_is_done_is_left_alone_and_what_is_there_is_not_overwritten(command, network, photos, tmp_path):
+    source, _ = photos(tmp_path / "in", 2, 8, 8)
+    target = tmp_path / "out/0001_x2.png"
+    target.parent.mkdir()
+    target.write_text("mine")
+    typed = ["upscale.py", "input=in", f"model={network}", "output=out"]
+    outcome = command(*typed)
+    assert outcome.code == 1 and "0001_x2.png is there already, and not of this command" in outcome.err
+    assert target.read_text() == "mine" and (tmp_path / "out/0002_x2.png").is_file()
+    again = command(*typed, "overwrite=true")
+    assert again.code == 0 and Image.open(target).size == (16, 16), again
+    assert "1 of 2 are there already" in again.out and "1/1" in again.out
+    other = command("upscale.py", "input=in", "model=bicubic", "scale=2", "output=out")
+    assert other.code == 1 and "made by another network or with other settings" in other.err
+    Image.fromarray(photo(8, 8, 9)).save(source)
+    changed = command(*typed)
+    assert changed.code == 1 and "made of another file, or of this one before it was changed" in changed.err
+    same = command("upscale.py", "input=in", "model=bicubic", "scale=2", "output=in", "suffix=null")
+    assert same.code == 1 and "would lie upon an image that is enlarged" in same.err
+    assert command(*typed[:2], "model=bicubic", "scale=2", "output=in").code == 0
+    assert Image.open(source).size == (8, 8)
+
+
+@pytest.mark.slow
+def test_side_by_side_a_smaller_factor_and_figures_where_hr_is_known(command, network, tmp_path):
+    (tmp_path / "LR").mkdir()
+    (tmp_path / "HR").mkdir()
+    for seed in (1, 2):
+        hr = photo(60, 80, seed)
+        Image.fromarray(hr).save(tmp_path / f"HR/000{seed}.png")
+        lr = sr.imresize(torch.from_numpy(hr).permute(2, 0, 1), 1 / 2).permute(1, 2, 0).numpy()
+        Image.fromarray(lr).save(tmp_path / f"LR/000{seed}x2.png")
+    typed = ["upscale.py", "input=LR", "model=bicubic", "scale=2", "side_by_side=true", "hr=HR", "suffix=null"]
+    outcome = command(*typed, "protocols=[y]")
+    assert outcome.code == 0, outcome
+    result = np.asarray(Image.open(tmp_path / "outputs/upscaled/0001x2.png"))
+    both = np.asarray(Image.open(tmp_path / "outputs/upscaled/side_by_side/0001x2.png"))
+    assert both.shape == (60, 160, 3) and close(both[:, :80], result) and np.array_equal(both[:, 80:], result)
+    assert "Y unrounded" in outcome.out and (outcome.folder / "results_per_image.csv").is_file()
+    typed = ["model=bicubic", "scale=2", "benchmarks=[folder]", "data.test=HR", "protocols=[y]", "panels=0"]
+    measured = command("evaluate.py", *typed, folder="measured")
+    assert measured.code == 0, measured
+    assert psnr(outcome.folder) == pytest.approx(psnr(measured.folder), abs=1e-6)
+    third = command("upscale.py", "input=LR", f"model={network}", "outscale=1.5", "output=third", "self_ensemble=true")
+    assert third.code == 0 and "x2, reduced to x1.5 by small" in third.out, third
+    assert Image.open(tmp_path / "third/0001x2_x1.5.png").size == (60, 45)
+
+
+def psnr(folder: Path) -> float:
+    head, row, *_ = [line.split(",") for line in (folder / "results.csv").read_text().splitlines()]
+    return float(row[head.index("psnr")])
+
+
+@pytest.mark.slow
+def test_a_challenge_entry(command, photos, tmp_path):
+    photos(tmp_path / "LR", 2, 8, 8)
+    outcome = command("upscale.py", "input=LR", "model=bicubic", "scale=4", "submission=true", "output=entry")
+    assert outcome.code == 0, outcome
+    assert {p.name for p in (tmp_path / "entry").glob("[!.]*")} == {"0001.png", "0002.png", "readme.txt"}
+    lines = (tmp_path / "entry/readme.txt").read_text().splitlines()
+    assert float(lines[0].partition(" : ")[2]) >= 0 and lines[0].startswith("runtime per image [s] : ")
+    assert lines[1] == "CPU[1] / GPU[0] : 1" and lines[3].endswith("bicubic x4")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        (["model=bicubic"], "which pictures? Type input=PATH"),
+        (["input=p"], "which network? Type model="),
+        (["input=p/0001.pgn", "model=bicubic"], "no such file or folder. Did you mean 0001.png?"),
+        (["input=p", "model=rlfn_x5"], "Did you mean rlfn_x4"),
+        (["input=p", "model=bicubic", "format=gif"], "there are png, jpg"),
+        (["input=p", "model=bicubic", "format=png", "quality=90"], "loses nothing"),
+        (["input=p", "model=bicubic", "outscale=5"], "outscale=5: from 1 to 4"),
+        (["input=p", "model=bicubic", "hr=nowhere"], "hr=nowhere: a folder of HR images is wanted"),
+        (["input=p", "model=bicubic", "submission=true", "format=jpg"], "a challenge takes PNG"),
+        (["-i", "p"], "there is no flag -i: type input=p"),
+        (["input=p", "-s", "4"], "there is no flag -s: type outscale=4"),
+        (["input=p", "tile=128"], "tile: there is no such key"),
+    ],
+)
+def test_what_makes_no_sense_is_told_before_the_work(command, photos, tmp_path, typed, hint):
+    photos(tmp_path / "p", 1, 8, 8)
+    outcome = command("upscale.py", *typed)
+    assert outcome.code == 1 and hint in outcome.err and "Traceback" not in outcome.err, outcome
+    assert not (tmp_path / "outputs/upscaled").exists()
+
+
+@pytest.mark.slow
+def test_alpha_where_the_format_has_none_is_named_and_an_opaque_one_is_no_matter(command, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name, value in (("clear", 100), ("opaque", 255)):
+        Image.fromarray(np.full((8, 8, 4), (9, 9, 9, value), np.uint8)).save(tmp_path / f"in/{name}.png")
+    outcome = command("upscale.py", "input=in", "model=bicubic", "scale=2", "format=jpg", "output=out")
+    assert outcome.code == 1 and "clear.png has an alpha channel, for which jpg has no place" in outcome.err, outcome
+    assert [p.name for p in (tmp_path / "out").glob("[!.]*")] == ["opaque_x2.jpg"]
+    assert not [p for p in os.listdir(tmp_path / "out") if ".part" in p]
