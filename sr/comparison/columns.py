@@ -14,7 +14,7 @@ from sr.runs.differences import as_trained, choices
 from sr.scores import same_images
 from sr.scores.published import METRICS, MOS_NOTE, opinions
 from sr.scores.score import Score, identical_notes, metrics_of, pivot, remarks
-from sr.scores.text import legend
+from sr.scores.text import duration, legend
 
 COST_NOTE = (
     "Parameters of the merged form; multiply-adds and activations (elements that convolutions put out) of one image "
@@ -187,14 +187,6 @@ def _short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return str(value)
-
-
-def duration(seconds: float) -> str:
-    """3725 -> "1 h 02 min"."""
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 COSTS = (

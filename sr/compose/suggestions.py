@@ -54,7 +54,9 @@ ELSEWHERE = {  # keys of BasicSR, KAIR, mmagic and others -> how the same is typ
     "logger.wandb.mode": "logger (csv: no W&B); WANDB_MODE=offline in the environment, W&B without a network",
 }  # fmt: skip
 
-FLAGS = {"-i": "input", "-o": "output", "-n": "model", "-s": "outscale", "-f": "format", "-g": "device"}  # of others
+FLAGS = {  # of other programs that enlarge pictures
+    "-i": "input", "-o": "output", "-n": "model", "-s": "outscale", "-t": "tile", "-f": "format", "-g": "device",
+}  # fmt: skip
 
 TAKING = (
     "--config-dir",

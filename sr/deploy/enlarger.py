@@ -11,16 +11,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sr.deploy.alpha import filled
-from sr.deploy.tiles import enlarge
+from sr.deploy.photos import How, Made, enlarged
 from sr.errors import UserError
 from sr.imaging.color import to_uint8
 from sr.imaging.ensemble import self_ensemble
-from sr.imaging.photo import Photo, in_depth, of_pillow, read_photo, to_pillow
-from sr.imaging.photo_files import WRITTEN, depth_in, write_photo
-from sr.imaging.resize import imresize
+from sr.imaging.photo import Photo, of_pillow, to_pillow
+from sr.imaging.photo_reading import read_photo
+from sr.imaging.photo_writing import WRITTEN, depth_in, write_photo
 from sr.models.base import SuperResolver
-from sr.precision import full_precision
 from sr.whole import replacing
 
 
@@ -83,51 +81,24 @@ class Enlarger:
             UserError: another shape or type, a scale that the network does not serve, a file that cannot be read, or
                 one that is there already.
         """
-        given: dict[str, Any] = {"scale": scale, "outscale": outscale, "ensemble": self_ensemble}
+        how = self.how(scale, outscale, self_ensemble)
         if isinstance(image, Tensor):
-            return self._tensor(image, **given)
+            return self._tensor(image, how)
         if isinstance(image, np.ndarray):
-            return self._array(image, **given)
+            return self._array(image, how)
         if isinstance(image, Image.Image):
-            return to_pillow(self.photo(of_pillow(image), **given))
+            return to_pillow(self.photo(of_pillow(image), how).photo)
         if isinstance(image, str | Path):
-            return type(image)(self._file(Path(image), **given))
+            return type(image)(self._file(Path(image), how))
         raise UserError(f"an image is a path, a Pillow image, an array or a tensor, not {type(image).__name__}")
 
-    def photo(
-        self,
-        photo: Photo,
-        scale: int | None = None,
-        outscale: float | None = None,
-        ensemble: bool = False,
-        depth: np.dtype[Any] | None = None,
-    ) -> Photo:
-        """A picture enlarged; alpha is enlarged by bicubic, which leaves what is opaque opaque.
+    def photo(self, photo: Photo, how: How, depth: np.dtype[Any] | None = None) -> Made:
+        """A picture enlarged by the merged network; see `sr.deploy.photos.enlarged`."""
+        return enlarged(self.deployed.to(self.device), photo, how, self.device, depth)
 
-        Args:
-            photo: of any depth.
-            scale: see `__call__`, and so the next two.
-            outscale: another factor.
-            ensemble: average over the eight flips and quarter turns.
-            depth: the type of the result's values; None for that of `photo`.
-        """
-        white, grey = photo.white, photo.colour.shape[2] == 1
-        own, lr = self.factor(scale, outscale), _unit(filled(photo), white).expand(-1, 3, -1, -1)
-        network = partial(enlarge, self.deployed, scale=own, device=self.device)
-        with torch.inference_mode(), full_precision(self.device):
-            sr = _reduced(self_ensemble(network, lr) if ensemble else network(lr), own, outscale)
-        if not bool(torch.isfinite(sr).all()):
-            raise UserError(f"{self.name or 'the network'} gives values that are no numbers: its weights have diverged")
-        values = (sr.mean(1, keepdim=True) if grey else sr)[0].movedim(0, -1).numpy()
-        colour = in_depth(values, depth or photo.colour.dtype, white)
-        return Photo(colour, _enlarged_alpha(photo, colour), photo.icc, photo.exif)
-
-    def beside_bicubic(self, photo: Photo, enlarged: Photo) -> Photo:
-        """Bicubic to the left, `enlarged` to the right."""
-        size, white = enlarged.colour.shape[:2], photo.white
-        left = in_depth(_resized(filled(photo), white, size), enlarged.colour.dtype, white)
-        alpha = None if enlarged.alpha is None else np.concatenate([enlarged.alpha, enlarged.alpha], 1)
-        return Photo(np.concatenate([left, enlarged.colour], 1), alpha, enlarged.icc, enlarged.exif)
+    def how(self, scale: int | None = None, outscale: float | None = None, ensemble: bool = False, **rest: Any) -> How:
+        """What is asked for, by the network's own factor."""
+        return How(self.factor(scale, outscale), outscale, ensemble, **rest)
 
     def factor(self, scale: int | None, outscale: float | None = None) -> int:
         """The network's own factor for what is asked for.
@@ -143,19 +114,20 @@ class Enlarger:
             raise UserError(f"outscale={outscale:g}: from 1 to {most}, by which {self.name or 'the network'} enlarges")
         return fitting[0]
 
-    def _tensor(self, image: Tensor, scale: int | None, outscale: float | None, ensemble: bool) -> Tensor:
-        if image.ndim not in (3, 4, 5) or image.shape[-3] != 3 or not (image.is_floating_point() or _bytes(image)):
+    def _tensor(self, image: Tensor, how: How) -> Tensor:
+        eight_bit = image.dtype == torch.uint8
+        if image.ndim not in (3, 4, 5) or image.shape[-3] != 3 or not (image.is_floating_point() or eight_bit):
             raise UserError(
                 f"a tensor is (B, 3, H, W), floating in [0, 1] or uint8, not {tuple(image.shape)} {image.dtype}"
             )
-        lr = image.float() / 255 if _bytes(image) else image
-        own, lr = self.factor(scale, outscale), (lr if image.ndim > 3 else lr[None]).to(self.device)
-        network = partial(self.model, scale=own)
-        sr = _reduced(self_ensemble(network, lr) if ensemble else network(lr), own, outscale)
+        lr = image.float() / 255 if eight_bit else image
+        lr = (lr if image.ndim > 3 else lr[None]).to(self.device)
+        network = partial(self.model, scale=how.scale)
+        sr = how.reduced(self_ensemble(network, lr) if how.ensemble else network(lr))
         sr = (sr if image.ndim > 3 else sr[0]).to(image.device)
-        return to_uint8(sr) if _bytes(image) else sr
+        return to_uint8(sr) if eight_bit else sr
 
-    def _array(self, image: np.ndarray, **given: Any) -> np.ndarray:
+    def _array(self, image: np.ndarray, how: How) -> np.ndarray:
         planes, dtype = np.atleast_3d(image), image.dtype
         if dtype.kind == "f":
             planes = planes.astype(np.float32)
@@ -164,40 +136,16 @@ class Enlarger:
                 f"an array is (H, W, 3), or (H, W) for grey, of uint8, uint16 or floats in [0, 1], not {image.shape} "
                 f"{dtype}"
             )
-        found = self.photo(Photo.of(planes), **given).planes().astype(dtype, copy=False)
+        found = self.photo(Photo.of(planes), how).photo.planes().astype(dtype, copy=False)
         return found[..., 0] if image.ndim == 2 else found
 
-    def _file(self, path: Path, scale: int | None, outscale: float | None, ensemble: bool) -> Path:
+    def _file(self, path: Path, how: How) -> Path:
         suffix = path.suffix.lower() if path.suffix.lower() in WRITTEN else ".png"
-        target = path.with_name(f"{path.stem}_x{outscale or self.factor(scale):g}{suffix}")
+        target = path.with_name(f"{path.stem}_x{how.factor:g}{suffix}")
         if target.exists():
             raise UserError(f"{target} is there already: nothing is overwritten. Remove it, or give the image itself")
         photo = read_photo(path)
-        enlarged = self.photo(photo, scale, outscale, ensemble, depth_in(suffix, photo.colour.dtype))
+        large = self.photo(photo, how, depth_in(suffix, photo.colour.dtype)).photo
         with replacing(target) as part:
-            write_photo(part, enlarged)
+            write_photo(part, large)
         return target
-
-
-def _reduced(sr: Tensor, own: int, outscale: float | None) -> Tensor:
-    return sr if outscale is None or outscale == own else imresize(sr, outscale / own)
-
-
-def _enlarged_alpha(photo: Photo, colour: np.ndarray) -> np.ndarray | None:
-    if photo.alpha is None:
-        return None
-    return in_depth(_resized(photo.alpha[..., None], photo.white, colour.shape[:2])[..., 0], colour.dtype, photo.white)
-
-
-def _bytes(image: Tensor) -> bool:
-    return image.dtype == torch.uint8
-
-
-def _unit(values: np.ndarray, white: float) -> Tensor:
-    """(H, W, C) of any type -> (1, C, H, W) in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(values.astype(np.float32).transpose(2, 0, 1))).div_(white)[None]
-
-
-def _resized(values: np.ndarray, white: float, size: tuple[int, ...]) -> np.ndarray:
-    """(H, W, C) of any type as bicubic enlarges it: (H', W', C) in about [0, 1]."""
-    return imresize(_unit(values, white), size=(size[0], size[1]))[0].movedim(0, -1).numpy()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sr.errors import UserError, nearest
 from sr.imaging.files import IMAGE_SUFFIXES
-from sr.imaging.photo_files import WRITTEN
+from sr.imaging.photo_writing import WRITTEN
 
 SIDES = "side_by_side"  # the folder within the output's for what lies beside bicubic
 WILD = "*?["
@@ -30,7 +30,7 @@ class Found:
     others: list[Path]
 
 
-def find(typed: Sequence[str], left_out: Path) -> Found:
+def find(typed: Sequence[str], output: Path | None = None) -> Found:
     """The files of `input=`: each word is a file, a folder with all below it, or a pattern with * ? [] **.
 
     What is hidden in folders is left out, and so is the folder of the output.
@@ -38,6 +38,7 @@ def find(typed: Sequence[str], left_out: Path) -> Found:
     Raises:
         UserError: a word that names nothing.
     """
+    left_out = output.resolve() if output is not None else None
     files: dict[Path, None] = {}
     others: list[Path] = []
     bases: list[Path] = []
@@ -49,11 +50,11 @@ def find(typed: Sequence[str], left_out: Path) -> Found:
             continue
         if path.is_dir():
             bases.append(path.absolute())
-            inside = list(_below(path, left_out.resolve()))
+            inside = list(_below(path, left_out))
         elif set(word) & set(WILD):
             bases.append(_fixed(path).absolute())
             matches = sorted(map(Path, glob.glob(str(path), recursive=True)))
-            inside = [p for p in matches if p.is_file() and left_out.resolve() not in p.resolve().parents]
+            inside = [p for p in matches if p.is_file() and left_out not in p.resolve().parents]
         else:
             raise UserError(_nothing(path))
         own = [p for p in inside if p.suffix.lower() in IMAGE_SUFFIXES]
@@ -65,7 +66,7 @@ def find(typed: Sequence[str], left_out: Path) -> Found:
     return Found(list(reversed(unique.values())), Path(os.path.commonpath(bases)), others)
 
 
-def _below(folder: Path, left_out: Path) -> Iterator[Path]:
+def _below(folder: Path, left_out: Path | None) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(f for f in folders if f[0] != "." and Path(place, f).resolve() != left_out)
         yield from (Path(place, name) for name in sorted(names) if name[0] != ".")

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -11,35 +10,21 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from sr.compose.words import listed
-from sr.deploy.done import Maker, Results, identity
+from sr.deploy.done import Results
 from sr.deploy.enlarger import Enlarger
 from sr.deploy.inputs import Found, find, results, side_of
 from sr.deploy.load import named
+from sr.deploy.photos import How
+from sr.deploy.walk import ran_out
+from sr.deploy.work import Job, Work, reason_of
 from sr.deploy.written import Comparison, submit
-from sr.errors import LINES, UserError, printable, some, user_error
-from sr.imaging.image_errors import ImageError
-from sr.imaging.photo import Photo, read_photo, read_photo_size
-from sr.imaging.photo_files import LIMITS, LOSSY, WRITTEN, depth_in, too_large, write_photo
+from sr.errors import LINES, UserError, printable, some
+from sr.imaging.photo_writing import LOSSY, WRITTEN
 from sr.measuring.scoring import pick_device
 from sr.runs.lock import locked
-from sr.whole import replacing
+from sr.scores.text import duration
 
 log = logging.getLogger(__name__)
-REOPENED = 178_956_970  # pixels that Pillow opens, and so most programs of others in Python
-
-
-@dataclass(frozen=True)
-class Job:
-    """One picture: its file, its result, and where that lies beside bicubic, if it shall."""
-
-    source: Path
-    target: Path
-    side: Path | None
-
-    @property
-    def targets(self) -> list[Path]:
-        """All that is written for it."""
-        return [self.target] if self.side is None else [self.side, self.target]
 
 
 def upscale(cfg: DictConfig) -> None:
@@ -59,18 +44,20 @@ def upscale(cfg: DictConfig) -> None:
     found = find(listed(cfg.input), output)
     name, model = named(next(iter(listed(cfg.weights)), None), cfg.scale, cfg.zoo)
     enlarger = Enlarger(model, name, pick_device(cfg.device))
-    own = enlarger.factor(cfg.scale, cfg.outscale)
-    factor = cfg.outscale or own
-    places = results(found, output, suffix.replace("{scale}", f"{factor:g}"), format_)
+    scratch = None if cfg.scratch is None else Path(cfg.scratch).expanduser()
+    how = enlarger.how(cfg.scale, cfg.outscale, cfg.self_ensemble, tile=cfg.tile, scratch=scratch)
+    places = results(found, output, suffix.replace("{scale}", f"{how.factor:g}"), format_)
     jobs = [Job(p, place, side_of(place, output) if cfg.side_by_side else None) for p, place in places.items()]
-    comparison = Comparison(cfg, found.files, factor, enlarger) if cfg.hr else None
+    comparison = Comparison(cfg, found.files, how.factor, enlarger) if cfg.hr else None
     with locked(output):
-        _told(found, jobs, enlarger, own, factor, output)
-        failed = _enlarged(cfg, jobs, enlarger, own, output)
+        _told(found, jobs, enlarger, how, output)
+        work = Work(enlarger, how, cfg.quality, cfg.overwrite, Results(output))
+        work.kept.sweep(target for job in jobs for target in job.targets)
+        failed = _enlarged(jobs, work)
         if comparison is not None:
-            comparison.tell({job.source: job.target for job in jobs if str(job.source) not in failed})
+            comparison.tell({job.source: job.target for job in jobs if job.source not in failed})
         if cfg.submission:
-            submit(output, [job.target for job in jobs], enlarger, factor)
+            submit(work.kept, [job.target for job in jobs if job.source not in failed], enlarger, how)
     if failed:
         raise UserError(f"{len(failed)} of {len(jobs)} are not enlarged:{LINES}{some(failed.values(), 1000, LINES)}")
 
@@ -89,111 +76,46 @@ def _format(cfg: DictConfig) -> tuple[str | None, str]:
     return format_, suffix
 
 
-def _told(found: Found, jobs: Sequence[Job], enlarger: Enlarger, own: int, factor: float, output: Path) -> None:
+def _told(found: Found, jobs: Sequence[Job], enlarger: Enlarger, how: How, output: Path) -> None:
     number = "1 picture" if len(jobs) == 1 else f"{len(jobs)} pictures"
-    reduced = "" if factor == own else f", reduced to x{factor:g}"
+    reduced = "" if how.factor == how.scale else f", reduced to x{how.factor:g}"
     log.info(
-        f"{number}, x{own}{reduced} by {enlarger.name} (merged, float32) on {enlarger.device}, whole "
-        f"pictures (exact), into {output}"
+        f"{number}, x{how.scale}{reduced} by {enlarger.name} (merged, float32) on {enlarger.device}, into {output}"
     )
     if found.others:
         log.info(f"{len(found.others)} files are no images by their names: {some([p.name for p in found.others])}")
 
 
-def _enlarged(cfg: DictConfig, jobs: Sequence[Job], enlarger: Enlarger, own: int, output: Path) -> dict[str, str]:
+def _enlarged(jobs: Sequence[Job], work: Work) -> dict[Path, str]:
     """Do what is not done; what could not be, with the reason."""
-    factor = cfg.outscale or own
-    settings = {"scale": own, "outscale": factor, "self_ensemble": cfg.self_ensemble, "quality": cfg.quality,
-                "model": enlarger.metadata.get("model"), "reads": enlarger.metadata.get("reads")}  # fmt: skip
-    made_by, kept = identity(enlarger.model.state_dict(), settings), Results(output)
-    kept.sweep(target for job in jobs for target in job.targets)
-    failed: dict[str, str] = {}
+    failed: dict[Path, str] = {}
     sizes: dict[Job, int] = {}
-    done = 0
     for job in jobs:
         try:
-            if wrong := _in_the_way(job, kept, made_by, cfg.overwrite):
-                failed[str(job.source)] = wrong
-            elif not _missing(job, kept, made_by):
-                done += 1
-            else:
-                sizes[job] = _pixels(job, factor)
+            work.refuse_in_the_way(job)
+            if work.missing(job):
+                sizes[job] = work.pixels(job)
         except (UserError, OSError) as error:
-            failed[str(job.source)] = _reason(job, error)
-    if done:
-        log.info(f"{done} of {len(jobs)} are there already, as this command makes them")
+            failed[job.source] = reason_of(job, error)
+    if ready := len(jobs) - len(sizes) - len(failed):
+        log.info(f"{ready} of {len(jobs)} are there already, as this command makes them")
     for wrong in failed.values():
         log.warning(f"not enlarged: {wrong}")
-    bar = {"desc": printable(f"{enlarger.name} x{factor:g}"), "unit": "px", "total": sum(sizes.values())}
-    with (
-        logging_redirect_tqdm(),
-        tqdm(dynamic_ncols=True, disable=None, unit_scale=True, leave=False, **bar) as progress,
-    ):
+    began, done, total = time.perf_counter(), 0, sum(sizes.values())
+    bar = {"desc": printable(str(work)), "unit": "px", "unit_scale": True, "leave": False, "dynamic_ncols": True}
+    with logging_redirect_tqdm(), tqdm(total=total, disable=None, **bar) as progress:
         for number, (job, pixels) in enumerate(sizes.items(), 1):
-            began = time.perf_counter()
+            done += pixels
             try:
-                shape = _do(cfg, job, enlarger, own, kept, made_by)
-                log.info(f"{number}/{len(sizes)} {job.target}: {shape}, {time.perf_counter() - began:.1f} s")
+                told = work.do(job)
             except (UserError, MemoryError, RuntimeError) as error:
-                if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+                if not isinstance(error, UserError) and not ran_out(error):
                     raise
-                failed[str(job.source)] = _reason(job, error)
-                log.warning(f"not enlarged: {failed[str(job.source)]}")
+                failed[job.source] = reason_of(job, error)
+                log.warning(f"not enlarged: {failed[job.source]}")
+            else:
+                seconds = (time.perf_counter() - began) * (total / done - 1)
+                left = f"; about {duration(seconds)} left" if done < total else ""
+                log.info(f"{number}/{len(sizes)} {job.target}: {told}{left}")
             progress.update(pixels)
     return failed
-
-
-def _in_the_way(job: Job, kept: Results, made_by: str, overwrite: bool) -> str:
-    maker = Maker.of(job.source, made_by)
-    for target in job.targets:
-        if target.exists() and not kept.holds(target, maker) and not (overwrite and target.is_file()):
-            return f"{job.source}: {target} {kept.why_not(target, maker)}. Type overwrite=true, or another output=PATH"
-    return ""
-
-
-def _missing(job: Job, kept: Results, made_by: str) -> list[Path]:
-    maker = Maker.of(job.source, made_by)
-    return [target for target in job.targets if not kept.holds(target, maker)]
-
-
-def _pixels(job: Job, factor: float) -> int:
-    """Of the picture, by its header; told before the work what no file of the format can hold."""
-    height, width = read_photo_size(job.source)
-    high, wide = round(height * factor), round(width * factor)
-    for target in job.targets:
-        widest = wide * 2 if target == job.side else wide
-        if max(high, widest) > LIMITS.get(target.suffix.lower(), 2**31 - 1):
-            raise UserError(f"{target} {too_large(high, widest, target.suffix.lower())}")
-    if high * wide > REOPENED:
-        log.warning(f"note: {job.target} will be {wide}x{high} pixels, more than Pillow opens without a higher limit")
-    return height * width
-
-
-def _do(cfg: DictConfig, job: Job, enlarger: Enlarger, own: int, kept: Results, made_by: str) -> str:
-    """Enlarge one picture; what it was and became."""
-    maker = Maker.of(job.source, made_by)
-    photo = read_photo(job.source)
-    began = time.perf_counter()
-    depth = depth_in(job.target.suffix.lower(), photo.colour.dtype)
-    large = enlarger.photo(photo, own, cfg.outscale, cfg.self_ensemble, depth)
-    seconds = time.perf_counter() - began
-    for target in _missing(job, kept, made_by):
-        shown = large if target == job.target else enlarger.beside_bicubic(photo, large)
-        _write(target, shown, cfg.quality, kept, maker, seconds)
-    (h, w), (high, wide) = photo.colour.shape[:2], large.colour.shape[:2]
-    return f"{w}x{h} -> {wide}x{high}"
-
-
-def _write(target: Path, photo: Photo, quality: int | None, kept: Results, maker: Maker, seconds: float) -> None:
-    with replacing(target) as part:
-        write_photo(part, photo, quality)
-        kept.note(target, part, maker, seconds)
-
-
-def _reason(job: Job, error: BaseException) -> str:
-    if isinstance(error, ImageError):
-        return f"{error.path} {error.what}"
-    if isinstance(error, RuntimeError):
-        return f"{job.source}: memory ran out. Free some, or cut the picture into parts"
-    found = str(user_error(error) or error)
-    return found if str(job.source) in found else f"{job.source} {found}"

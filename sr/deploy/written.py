@@ -13,9 +13,11 @@ from sr.data.pairs import pair_by_name
 from sr.deploy.done import Results
 from sr.deploy.enlarger import Enlarger
 from sr.deploy.inputs import find
+from sr.deploy.photos import How
 from sr.errors import UserError
-from sr.imaging.files import read_image
-from sr.imaging.photo import read_photo
+from sr.imaging.files import read_image, read_size
+from sr.imaging.image_errors import ImageError
+from sr.imaging.photo_reading import read_photo, read_photo_size
 from sr.metrics.metric import get_metrics
 from sr.metrics.protocols import get_protocol
 from sr.scores.score import Score, averages, scores_of, table, write
@@ -34,7 +36,7 @@ class Comparison:
         enlarger: that does it.
 
     Raises:
-        UserError: HR and the files do not pair up by name, or the factor is no whole number.
+        UserError: HR and the files do not pair up by name or size, or the factor is no whole number.
     """
 
     def __init__(self, cfg: DictConfig, files: Sequence[Path], factor: float, enlarger: Enlarger) -> None:
@@ -46,10 +48,23 @@ class Comparison:
         self.protocols = [get_protocol(name) for name in names]
         if wrong := [p.name for p in self.protocols if p.defines_lr]:
             raise UserError(f"protocols=[{','.join(wrong)}] make LR of their own; here it is given: leave them out")
-        hr = find([str(cfg.hr)], Path()).files if Path(cfg.hr).is_dir() else []
-        if not hr:
+        folder = Path(cfg.hr).expanduser()
+        if not folder.is_dir():
             raise UserError(f"hr={cfg.hr}: a folder of HR images is wanted, one for each image of input=")
+        hr = find([str(folder)]).files
         self.hr = {p.lr.absolute(): p.hr for p in pair_by_name(hr, files, self.scale) if p.lr is not None}
+        for lr, own in self.hr.items():
+            try:
+                size = read_photo_size(lr)
+            except ImageError:  # named when its turn comes
+                continue
+            self._refuse_other_size(own, *(side * self.scale for side in sorted(size)))
+
+    def _refuse_other_size(self, hr: Path, *size: int) -> None:
+        """Look at the sides of HR's file, in either order, as EXIF may turn it."""
+        found = sorted(read_size(hr))
+        if any(not 0 <= have - want < self.scale for have, want in zip(found, size, strict=True)):
+            raise UserError(f"{hr} has sides of {found} pixels, where {list(size)} are wanted: it is no HR of its LR")
 
     def tell(self, made: Mapping[Path, Path]) -> None:
         """Print the table and write results.csv, of files and their results."""
@@ -59,9 +74,6 @@ class Comparison:
             unit = photo.colour.astype(np.float32) / np.float32(photo.white)
             sr = torch.from_numpy(np.ascontiguousarray(unit.transpose(2, 0, 1)))[None].expand(-1, 3, -1, -1)
             h, w = sr.shape[-2:]
-            high, wide = hr.pixels.shape[:2]
-            if not (0 <= high - h < self.scale and 0 <= wide - w < self.scale):
-                raise UserError(f"{self.hr[source.absolute()]} is {wide}x{high}, and {target} {w}x{h}: not its HR")
             reference = torch.from_numpy(hr.pixels[:h, :w]).permute(2, 0, 1)[None]
             for protocol in self.protocols:
                 values = protocol.compare(sr, reference, self.scale, hr.grey, self.metrics)
@@ -72,16 +84,15 @@ class Comparison:
                 log.info(str(path))
 
 
-def submit(output: Path, targets: Sequence[Path], enlarger: Enlarger, factor: float) -> None:
+def submit(kept: Results, targets: Sequence[Path], enlarger: Enlarger, how: How) -> None:
     """Write readme.txt beside the images of a challenge's entry, as the NTIRE challenges ask for it."""
-    kept = Results(output)
-    seconds = [kept.seconds(target) for target in targets if target.is_file()]
+    seconds = [kept.seconds(target) for target in targets]
     mean = sum(seconds) / max(1, len(seconds))
     lines = [
         f"runtime per image [s] : {mean:.4f}",
         f"CPU[1] / GPU[0] : {int(enlarger.device.type == 'cpu')}",
         "Extra Data [1] / No Extra Data [0] : ",
-        f"Other description : {enlarger.name} x{factor:g}",
+        f"Other description : {enlarger.name} x{how.factor:g}",
     ]
-    write_whole(output / "readme.txt", "\n".join(lines) + "\n")
-    log.info(f"{output / 'readme.txt'}: say there whether other data than the challenge's was trained on")
+    write_whole(kept.folder / "readme.txt", "\n".join(lines) + "\n")
+    log.info(f"{kept.folder / 'readme.txt'}: say there whether other data than the challenge's was trained on")

@@ -14,6 +14,7 @@ from PIL import Image
 from sr.errors import UserError, printable, user_error
 from sr.imaging.files import is_16_bit, list_images, opened, read_image, upright, write_image
 from sr.imaging.image_errors import ORIGINALS, ImageError
+from sr.imaging.photo_reading import read_deep
 from sr.whole import copy_whole
 
 
@@ -54,20 +55,13 @@ def to_8_bit(path: Path) -> np.ndarray:
 
 def _deep(path: Path) -> np.ndarray:
     """Of more than 8 bits, read by OpenCV."""
-    import cv2  # comes with albumentations
-
-    try:
-        values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        values = None
-    if values is None:
-        raise UserError(f"{path} cannot be converted here: save it as 8-bit PNG with the program that it comes from")
+    values = read_deep(path)
     top = 65535.0 if values.dtype == np.uint16 else _range(path, values)
     unit = (values.astype(np.float64) / top).clip(0, 1)
     if unit.ndim == 3 and unit.shape[2] in (2, 4):
         unit = unit[..., :-1] * unit[..., -1:] + 1 - unit[..., -1:]
-    if unit.ndim == 3:
-        unit = unit[..., 2::-1] if unit.shape[2] == 3 else unit[..., 0]  # OpenCV's order is blue, green, red
+    if unit.ndim == 3 and unit.shape[2] == 1:
+        unit = unit[..., 0]
     return np.ascontiguousarray((unit * 255 + 0.5).astype(np.uint8))
 
 

@@ -22,6 +22,14 @@ def legend(metrics: Iterable[str]) -> str:
     return " / ".join(f"{m.title} in {m.unit}" if m.unit else m.title for m in map(declared, metrics))
 
 
+def duration(seconds: float) -> str:
+    """3725 -> "1 h 02 min"."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
 def aligned(lines: Sequence[Sequence[str]]) -> str:
     """A table for the terminal: the first line is its head."""
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]

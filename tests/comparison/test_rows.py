@@ -7,11 +7,12 @@ import types
 import pytest
 import torch
 
-from sr.comparison.columns import duration, tabulate
+from sr.comparison.columns import tabulate
 from sr.comparison.rows import labelled, price, rows
 from sr.models.base import SuperResolver
 from sr.runs.differences import settings
 from sr.scores.score import scores_of
+from sr.scores.text import duration
 
 
 def table(*sources):

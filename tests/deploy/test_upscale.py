@@ -214,6 +214,9 @@ def test_side_by_side_a_smaller_factor_and_figures_where_hr_is_known(command, ne
     measured = command("evaluate.py", *typed, folder="measured")
     assert measured.code == 0, measured
     assert psnr(outcome.folder) == pytest.approx(psnr(measured.folder), abs=1e-6)
+    Image.fromarray(photo(60, 84)).save(tmp_path / "HR/0001.png")
+    other = command("upscale.py", "input=LR", "model=bicubic", "scale=2", "hr=HR", "output=other", folder="other")
+    assert other.code == 1 and "it is no HR of its LR" in other.err, other
     third = command("upscale.py", "input=LR", f"model={network}", "outscale=1.5", "output=third", "self_ensemble=true")
     assert third.code == 0 and "x2, reduced to x1.5 by small" in third.out, third
     assert Image.open(tmp_path / "third/0001x2_x1.5.png").size == (60, 45)
@@ -250,7 +253,7 @@ def test_a_challenge_entry(command, photos, tmp_path):
         (["input=p", "model=bicubic", "submission=true", "format=jpg"], "a challenge takes PNG"),
         (["-i", "p"], "there is no flag -i: type input=p"),
         (["input=p", "-s", "4"], "there is no flag -s: type outscale=4"),
-        (["input=p", "tile=128"], "tile: there is no such key"),
+        (["input=p", "model=bicubic", "tiles=128"], "tiles: there is no such key. Did you mean tile?"),
     ],
 )
 def test_what_makes_no_sense_is_told_before_the_work(command, photos, tmp_path, typed, hint):

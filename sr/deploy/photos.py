@@ -1,0 +1,122 @@
+"""A picture in any depth through a network and back: strip by strip, so that no floats of the whole result are held."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sr.deploy.alpha import filled
+from sr.deploy.tiles import enlarge, strips
+from sr.errors import UserError
+from sr.imaging.ensemble import self_ensemble
+from sr.imaging.photo import Photo, in_depth
+from sr.imaging.resize import imresize
+from sr.models.base import SuperResolver
+from sr.precision import full_precision
+
+
+@dataclass(frozen=True)
+class How:
+    """How pictures are enlarged.
+
+    Attributes:
+        scale: the network's own factor.
+        outscale: to which its result is reduced, as MATLAB does; None for `scale`.
+        ensemble: the mean over the eight flips and quarter turns.
+        tile: side of the tiles in LR pixels; None for the whole picture where it fits in memory.
+        scratch: a folder for the features of pictures whose features do not fit in memory.
+    """
+
+    scale: int
+    outscale: float | None = None
+    ensemble: bool = False
+    tile: int | None = None
+    scratch: Path | None = None
+
+    @property
+    def factor(self) -> float:
+        """Of the result."""
+        return self.outscale or self.scale
+
+    def reduced(self, sr: Tensor) -> Tensor:
+        """The network's result at the factor that is wanted."""
+        return sr if self.factor == self.scale else imresize(sr, self.factor / self.scale)
+
+
+class Made(NamedTuple):
+    """A result, and whether it was made tile by tile."""
+
+    photo: Photo
+    tiled: bool
+
+
+def enlarged(
+    model: SuperResolver, photo: Photo, how: How, device: torch.device, depth: np.dtype[Any] | None = None
+) -> Made:
+    """A picture enlarged; alpha is enlarged by bicubic, which leaves what is opaque opaque.
+
+    Args:
+        model: merged, in eval mode.
+        photo: of any depth.
+        how: see `How`.
+        device: where the network runs.
+        depth: the type of the result's values; None for that of `photo`.
+
+    Raises:
+        UserError: the network gives values that are no numbers, or what it computes fits nowhere.
+    """
+    depth, white, channels = depth or photo.colour.dtype, photo.white, photo.colour.shape[2]
+    lr = _unit(filled(photo), white).expand(-1, 3, -1, -1)
+    colour, parts = np.empty((0, 0, channels), depth), 0
+    with torch.inference_mode(), full_precision(device):
+        for top, rows, height in _rows(model, lr, how, device):
+            if not bool(torch.isfinite(rows).all()):
+                raise UserError("the network gives values that are no numbers: its weights have diverged")
+            if not parts:
+                colour = np.empty((height, rows.shape[2], channels), depth)
+            values = (rows if channels == 3 else rows.mean(0, keepdim=True)).movedim(0, -1).numpy()
+            colour[top : top + rows.shape[1]] = in_depth(values, depth, white)
+            parts += 1
+    size = colour.shape[0], colour.shape[1]
+    alpha = None if photo.alpha is None else bicubic(photo.alpha[..., None], white, size, depth)[..., 0]
+    return Made(Photo(colour, alpha, photo.icc, photo.exif), parts > 1)
+
+
+def _rows(model: SuperResolver, lr: Tensor, how: How, device: torch.device) -> Iterator[tuple[int, Tensor, int]]:
+    """Number of the first row, rows (3, h, W) and height of the whole, from the top."""
+    given: dict[str, Any] = {"tile": how.tile, "scratch": how.scratch, "device": device}
+    if how.factor == how.scale and not how.ensemble:
+        for top, rows in strips(model, lr, how.scale, **given):
+            yield top, rows, lr.shape[-2] * how.scale
+        return
+
+    def network(lr: Tensor) -> Tensor:
+        return enlarge(model, lr, how.scale, **given)
+
+    sr = how.reduced(self_ensemble(network, lr) if how.ensemble else network(lr))
+    yield 0, sr[0], sr.shape[-2]
+
+
+def beside_bicubic(photo: Photo, large: Photo) -> Photo:
+    """Bicubic to the left, its result to the right."""
+    left = bicubic(filled(photo), photo.white, large.colour.shape[:2], large.colour.dtype)
+    alpha = None if large.alpha is None else np.concatenate([large.alpha, large.alpha], 1)
+    return Photo(np.concatenate([left, large.colour], 1), alpha, large.icc, large.exif)
+
+
+def bicubic(values: np.ndarray, white: float, size: tuple[int, ...], depth: np.dtype[Any]) -> np.ndarray:
+    """(H, W, C) of any type as MATLAB's bicubic makes it of a size, in a type."""
+    if values.dtype == depth == np.uint8:
+        planes = torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))
+        return imresize(planes, size=(size[0], size[1])).movedim(0, -1).numpy()
+    large = imresize(_unit(values, white), size=(size[0], size[1]))
+    return in_depth(large[0].movedim(0, -1).numpy(), depth, white)
+
+
+def _unit(values: np.ndarray, white: float) -> Tensor:
+    """(H, W, C) of any type -> (1, C, H, W) in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(values.astype(np.float32).transpose(2, 0, 1))).div_(white)[None]

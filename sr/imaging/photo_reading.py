@@ -1,0 +1,170 @@
+"""Reading pictures in their full depth, upright, with what belongs to them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from sr.imaging.files import is_16_bit, opened
+from sr.imaging.image_errors import ImageError
+from sr.imaging.photo import Photo, of_pillow
+
+T = TypeVar("T")
+ORIENTATION = 0x0112
+TURNS = {2: (0, 1), 3: (2, 0), 4: (2, 1), 5: (3, 1), 6: (3, 0), 7: (1, 1), 8: (1, 0)}  # quarter turns, then mirrored?
+# Of EXIF what is true of the enlarged picture too: who, when, with what, where.
+_TOLD = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
+_INNER = {0x8769: (0xA002, 0xA003, 0xA005, 0x927C), 0x8825: ()}  # folders of tags -> sizes and places, left out
+
+
+def read_photo(path: Path) -> Photo:
+    """The picture in a file, upright.
+
+    CMYK and Lab are turned into sRGB, by the file's profile where it has one; a palette into RGB.
+
+    Raises:
+        ImageError: the file is missing, damaged, no image, too large, of 32-bit integers, or holds several pictures.
+    """
+    try:
+        return opened(path, lambda image: _decoded(path, image))
+    except ImageError as error:
+        return _unknown_tiff(error, _of_page)
+
+
+def read_photo_size(path: Path) -> tuple[int, int]:
+    """(H, W), perhaps turned, from the header alone; the same errors as `read_photo` as far as it tells."""
+
+    def size(image: Image.Image) -> tuple[int, int]:
+        _refuse_several(path, image)
+        return image.height, image.width
+
+    try:
+        return opened(path, size)
+    except ImageError as error:
+        return _unknown_tiff(error, lambda page: (int(page.imagelength), int(page.imagewidth)))
+
+
+def _refuse_several(path: Path, image: Image.Image) -> None:
+    if image.format != "MPO":  # a JPEG with a preview behind it
+        _refuse_pages(path, getattr(image, "n_frames", 1))
+
+
+def _refuse_pages(path: Path, number: int) -> None:
+    if number > 1:
+        what = f"holds {number} pictures (an animation or pages)"
+        raise ImageError(path, f"{what}, and one is enlarged at a time: save them as files of their own")
+
+
+def _decoded(path: Path, image: Image.Image) -> Photo:
+    _refuse_several(path, image)
+    deep = is_16_bit(image) or image.mode in ("I", "F")  # before anything loads it
+    grey = image.mode in ("L", "LA", "I", "F") or "I;16" in image.mode or "LA;16" in str(getattr(image, "tile", ""))
+    turn = _orientation(image)
+    own: dict[str, Any] = {"icc": image.info.get("icc_profile"), "exif": _told(image)}
+    see_through = image.info.get("transparency")
+    image.load()  # tells a damaged file, of which OpenCV returns what it can
+    if not deep:
+        return replace(of_pillow(image), exif=own["exif"])
+    tiff = image.format == "TIFF"
+    photo = _with_tiff(path, _of_page) if tiff else _turned(_photo(path, read_deep(path)), turn)
+    if grey:
+        photo = replace(photo, colour=photo.colour[..., :1])
+    if photo.alpha is None and isinstance(see_through, int | tuple):  # one colour that is none
+        hidden = (photo.colour == np.array(see_through).reshape(-1)).all(2)
+        photo = replace(photo, alpha=np.where(hidden, 0, photo.white).astype(photo.colour.dtype))
+    return replace(photo, **own)
+
+
+def _orientation(image: Image.Image) -> int:
+    turn = image.getexif().get(ORIENTATION, 1)
+    return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
+
+
+def _told(image: Image.Image) -> bytes | None:
+    """What is kept of a file's EXIF: not its size, its turn, its preview and places within the file."""
+    former, kept = image.getexif(), Image.Exif()
+    kept.update({tag: former[tag] for tag in _TOLD if tag in former})
+    for folder, left_out in _INNER.items():
+        if inner := {tag: value for tag, value in former.get_ifd(folder).items() if tag not in left_out}:
+            kept.get_ifd(folder).update(inner)
+            kept[folder] = kept.get_ifd(folder)
+    return kept.tobytes() if len(kept) else None
+
+
+def _turned(photo: Photo, turn: int) -> Photo:
+    """Upright, what a tag declares to be turned."""
+    if turn not in TURNS:
+        return photo
+    quarters, mirrored = TURNS[turn]
+
+    def upright(plane: np.ndarray) -> np.ndarray:
+        found = np.rot90(plane, quarters)
+        return np.ascontiguousarray(found[:, ::-1] if mirrored else found)
+
+    return replace(photo, colour=upright(photo.colour), alpha=None if photo.alpha is None else upright(photo.alpha))
+
+
+def _photo(path: Path, values: np.ndarray) -> Photo:
+    """Of (H, W) or (H, W, 1 to 4), the last of two or four channels being alpha."""
+    values = values.astype(np.float32) if values.dtype.kind == "f" else values
+    if values.dtype not in (np.uint8, np.uint16, np.float32) or not np.isfinite(values).all():
+        what = "holds values that are no numbers" if values.dtype.kind == "f" else "holds 32-bit integers"
+        raise ImageError(path, f"{what}: save it with 16 bits, or as floats")
+    return Photo.of(np.atleast_3d(values))
+
+
+def read_deep(path: Path) -> np.ndarray:
+    """(H, W) or (H, W, C) in the file's own type, RGB; not turned, unless it is a TIFF.
+
+    Raises:
+        ImageError: OpenCV cannot read it either.
+    """
+    import cv2  # comes with albumentations
+
+    try:
+        values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        values = None
+    if values is None:
+        raise ImageError(path, "cannot be read here: save it as 8-bit PNG with the program that it comes from")
+    order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(values.shape[2] if values.ndim == 3 else 1)
+    return values if order is None else np.ascontiguousarray(values[..., order])  # OpenCV's is blue, green, red
+
+
+def _unknown_tiff(error: ImageError, use: Callable[[Any], T]) -> T:
+    """What `use` makes of a TIFF that Pillow does not know, as those of three floats or of 16-bit grey with alpha.
+
+    Raises:
+        ImageError: it is none.
+    """
+    import tifffile
+
+    if not isinstance(error.__cause__, UnidentifiedImageError):
+        raise error
+    try:
+        return _with_tiff(error.path, use)
+    except (tifffile.TiffFileError, OSError, LookupError):
+        raise error from None
+
+
+def _with_tiff(path: Path, use: Callable[[Any], T]) -> T:
+    import tifffile  # comes with scikit-image
+
+    with tifffile.TiffFile(path) as file:
+        _refuse_pages(path, len(file.pages))
+        return use(file.pages.first)
+
+
+def _of_page(page: Any) -> Photo:
+    path, turn = Path(page.parent.filehandle.path), page.tags.valueof(ORIENTATION, 1)
+    try:
+        values = np.moveaxis(page.asarray(), 0, -1) if page.axes == "SYX" else page.asarray()
+    except ValueError:  # packed in a way that OpenCV alone knows, which turns it
+        values, turn = read_deep(path), 1
+    else:
+        if page.photometric == 0 and values.dtype.kind == "u":  # where white is 0
+            values = ~values
+    return replace(_turned(_photo(path, values), turn), icc=page.tags.valueof(34675))

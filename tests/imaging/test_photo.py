@@ -1,0 +1,182 @@
+"""Pictures in their full depth, with all that belongs to them, read and written."""
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageCms, ImageOps
+
+from sr.errors import UserError
+from sr.imaging.photo import Photo, in_depth, of_pillow, to_pillow
+from sr.imaging.photo_reading import read_photo, read_photo_size
+from sr.imaging.photo_writing import NO_ALPHA, WRITTEN, depth_in, write_photo
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+GREY = PROFILE[:16] + b"GRAY" + PROFILE[20:]
+
+
+def drawn(channels: int, dtype: type, height: int = 5, width: int = 7) -> np.ndarray:
+    values = np.random.default_rng(channels).random((height, width, channels)).astype(np.float32)
+    return in_depth(values, np.dtype(dtype))
+
+
+def exif_of(turn: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F], exif[0x8298] = turn, "a camera", "mine"
+    exif.get_ifd(0x8769).update({0xA002: 7, 0xA003: 5, 0x9003: "2026:01:01 00:00:00"})
+    exif.get_ifd(0x8825)[1] = "N"
+    return exif.tobytes()
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_what_is_written_is_read_back(tmp_path, suffix, dtype):
+    if depth_in(suffix, np.dtype(dtype)) != dtype:
+        return
+    for channels in (1, 3) if suffix in NO_ALPHA else (1, 2, 3, 4):
+        planes, file = drawn(channels, dtype), tmp_path / f"{channels}{suffix}"
+        write_photo(file, photo_of(planes))
+        found = read_photo(file)
+        if suffix == ".webp" and channels < 3:  # which has no grey
+            planes = np.dstack([planes[..., :1]] * 3 + ([planes[..., 1:]] if channels == 2 else []))
+        assert found.colour.dtype == dtype and read_photo_size(file) == (5, 7)
+        assert found.planes().shape == planes.shape
+        assert suffix in (".jpg", ".jpeg") or np.array_equal(found.planes(), planes)
+        assert found.icc == (PROFILE if channels > 2 and suffix != ".bmp" else None)
+
+
+def photo_of(planes: np.ndarray) -> Photo:
+    found = Photo.of(planes)
+    return Photo(found.colour, found.alpha, PROFILE if planes.shape[2] > 2 else None)
+
+
+def test_depths_that_a_format_has_not():
+    deep, real, small = np.dtype(np.uint16), np.dtype(np.float32), np.dtype(np.uint8)
+    assert [depth_in(s, real) for s in (".tif", ".png", ".jpg")] == [real, deep, small]
+    assert [depth_in(s, deep) for s in (".tiff", ".png", ".webp")] == [deep, deep, small]
+
+
+@pytest.mark.parametrize("kind", ["jpg", "webp", "png"])
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_a_turned_picture_is_upright_and_told_so_no_more(tmp_path, kind, turn):
+    file = tmp_path / f"turned.{kind}"
+    options = {"lossless": True} if kind == "webp" else {"quality": 95} if kind == "jpg" else {}
+    Image.fromarray(drawn(3, np.uint8)).save(file, exif=exif_of(turn), **options)
+    with Image.open(file) as image:
+        upright = np.asarray(ImageOps.exif_transpose(image))
+    found = read_photo(file)
+    assert np.array_equal(found.colour, upright)
+    write_photo(tmp_path / f"again.{kind}", found)
+    with Image.open(tmp_path / f"again.{kind}") as image:
+        exif = image.getexif()
+        assert np.asarray(image).shape == upright.shape
+        assert {*exif} - {0x8769, 0x8825} == {0x010F, 0x8298} and exif[0x010F] == "a camera"
+        assert {*exif.get_ifd(0x8769)} == {0x9003} and exif.get_ifd(0x8825)[1] == "N"
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_deep_pictures_are_turned_too(tmp_path, turn):
+    small, deep = (tmp_path / name for name in ("small.tif", "deep.tif"))
+    pixels = drawn(3, np.uint8)
+    for file, planes in ((small, pixels), (deep, pixels.astype(np.uint16) * 257)):
+        tifffile.imwrite(file, planes, photometric="rgb", extratags=[(0x0112, "H", 1, turn, True)])
+    assert np.array_equal(read_photo(deep).colour // 257, read_photo(small).colour)
+
+
+def test_a_grey_profile_stands_on_grey_alone(tmp_path):
+    grey = Photo(drawn(1, np.uint8), icc=GREY)
+    for name, kept in (("a.png", GREY), ("a.tif", GREY), ("a.webp", None)):
+        write_photo(tmp_path / name, grey)
+        assert read_photo(tmp_path / name).icc == kept
+
+
+def test_a_print_file_goes_through_its_profile(monkeypatch, tmp_path):
+    asked = []
+
+    def through(image, source, target, **options):
+        asked.append((source, options))
+        return Image.new("RGB", image.size, (36, 153, 216))
+
+    monkeypatch.setattr(ImageCms, "profileToProfile", through)
+    monkeypatch.setattr(ImageCms, "ImageCmsProfile", lambda file: file.read())
+    image = Image.new("CMYK", (7, 5), (255, 0, 0, 0))
+    image.save(tmp_path / "print.jpg", icc_profile=b"of a printer")
+    found = read_photo(tmp_path / "print.jpg")
+    assert tuple(found.colour[0, 0]) == (36, 153, 216) and found.icc is None
+    assert asked[0][0] == b"of a printer" and asked[0][1]["outputMode"] == "RGB"
+    monkeypatch.undo()
+    image.save(tmp_path / "print.jpg")
+    assert read_photo(tmp_path / "print.jpg").colour[0, 0, 0] < 20  # cyan, without a profile
+
+
+def test_one_colour_that_is_none_is_alpha_in_every_depth(tmp_path):
+    pixels = drawn(1, np.uint8)
+    pixels[0, 0] = 77
+    Image.fromarray(pixels[..., 0]).save(tmp_path / "a.png", transparency=77)
+    found = read_photo(tmp_path / "a.png")
+    assert found.alpha[0, 0] == 0 and found.alpha.max() == 255 and found.colour.shape == (5, 7, 1)
+
+
+def test_floats_keep_what_is_brighter_than_white(tmp_path):
+    bright = drawn(3, np.float32) * 4
+    write_photo(tmp_path / "a.tif", Photo(bright))
+    found = read_photo(tmp_path / "a.tif")
+    assert found.white == bright.max() and np.array_equal(found.colour, bright)
+    bright[0, 0, 0] = np.nan
+    write_photo(tmp_path / "a.tif", Photo(bright))
+    with pytest.raises(UserError, match="no numbers"):
+        read_photo(tmp_path / "a.tif")
+
+
+def test_several_pictures_in_a_file_are_named(tmp_path):
+    frames = [Image.fromarray(drawn(3, np.uint8)) for _ in range(3)]
+    for n, frame in enumerate(frames):
+        frame.putpixel((0, 0), (n * 90, 0, 0))
+    for name in ("a.png", "a.webp", "a.tif"):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+        for read in (read_photo, read_photo_size):
+            with pytest.raises(UserError, match="holds 3 pictures"):
+                read(tmp_path / name)
+    tifffile.imwrite(tmp_path / "deep.tif", np.zeros((2, 5, 7, 3), np.float32), photometric="rgb")
+    with pytest.raises(UserError, match="holds 2 pictures"):
+        read_photo(tmp_path / "deep.tif")
+
+
+def test_pillow_images_of_every_mode():
+    for mode in ("1", "L", "P", "LA", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "I;16", "I", "F"):
+        image = Image.new("RGB", (7, 5), (10, 200, 30)).convert("L" if mode in ("I;16", "I", "F", "1") else "RGB")
+        found = of_pillow(image.convert("RGBA").convert(mode) if mode in ("LA", "PA") else image.convert(mode)
+                          if mode != "LAB" else Image.new("LAB", (7, 5)))  # fmt: skip
+        assert found.colour.shape[:2] == (5, 7)
+        assert to_pillow(found).size == (7, 5)
+    with pytest.raises(UserError, match="32-bit"):
+        of_pillow(Image.fromarray(np.full((2, 2), 70_000, np.int32)))
+
+
+def test_what_a_format_cannot_hold_is_said(tmp_path):
+    with pytest.raises(UserError, match="ends at 65,500"):
+        write_photo(tmp_path / "a.jpg", Photo(np.zeros((1, 65_501, 1), np.uint8)))
+    clear = Photo(drawn(3, np.uint8), np.zeros((5, 7), np.uint8))
+    with pytest.raises(UserError, match="has an alpha channel"):
+        write_photo(tmp_path / "a.jpg", clear)
+    opaque = Photo(drawn(3, np.uint8), np.full((5, 7), 255, np.uint8))
+    write_photo(tmp_path / "a.jpg", opaque)
+    assert read_photo(tmp_path / "a.jpg").alpha is None
+
+
+@pytest.mark.shared
+def test_files_that_went_wrong_elsewhere(shared):
+    cases = shared / "cases/images"
+    deep = {"grey16.png": (1, False), "greyalpha16.png": (1, True), "rgb16.png": (3, False), "rgba16.png": (3, True)}
+    for name, (channels, alpha) in deep.items():
+        found = read_photo(cases / name)
+        assert found.colour.dtype == np.uint16 and found.colour.shape[2] == channels, name
+        assert (found.alpha is not None) == alpha, name
+    assert read_photo(cases / "rgbfloat.tif").colour.dtype == np.float32
+    assert read_photo(cases / "exif6.jpg").colour.shape == (80, 64, 3)
+    for name in ("palette_trns.png", "trns.png", "la.png", "rgba_opaque.png"):
+        assert read_photo(cases / name).alpha is not None, name
+    for name in ("text_huge.png", "palette.png", "cmyk.jpg", "one.png"):
+        assert read_photo(cases / name).alpha is None, name
+    for name in ("cut.png", "truncated.jpg", "anim.png", "huge_200mp.png"):
+        with pytest.raises(UserError, match=name):
+            read_photo(cases / name)
