@@ -8,15 +8,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sr.deploy.plan import Step, peak, planned
-from sr.deploy.recording import recorded
-from sr.deploy.walk import Walk, ran_out
-from sr.errors import UserError
+from sr.deploy.tiling.plan import Step, peak, planned
+from sr.deploy.tiling.recording import recorded
+from sr.deploy.tiling.walk import Walk, ran_out
+from sr.errors import UserError, reason
+from sr.imaging import ensemble
 from sr.models.base import SuperResolver
 
 log = logging.getLogger(__name__)
 MOST = 5 * 2**29  # bytes: what is taken of a computer's memory without being told
-ROOM = 2**29  # bytes for the work on one tile on a processor: larger ones are not faster
+ROOM = 2**29  # bytes for the work on one tile on a processor: larger tiles are not faster
+LEAST = 2**27  # and what it takes at least
 
 
 def enlarge(
@@ -28,6 +30,7 @@ def enlarge(
     memory: int | None = None,
     scratch: Path | None = None,
     device: torch.device | str | None = None,
+    self_ensemble: bool = False,
 ) -> Tensor:
     """`model(lr)`, whole where that fits in memory, else tile by tile with the same result.
 
@@ -39,6 +42,7 @@ def enlarge(
         memory: bytes that the work may take, on the device and beside the result; None: from what is free.
         scratch: a folder for features of the whole picture where they do not fit in `memory`; nothing stays in it.
         device: where the network runs; None: where its parameters are.
+        self_ensemble: the mean over eight flips and turns, see `sr.imaging.ensemble`.
 
     Returns:
         (1, 3, s*H, s*W) on the host, not clamped.
@@ -49,7 +53,9 @@ def enlarge(
     """
     s = model.scale_of(scale)
     result = torch.empty(1, 3, s * lr.shape[-2], s * lr.shape[-1], dtype=lr.dtype)
-    for top, rows in strips(model, lr, s, tile=tile, memory=memory, scratch=scratch, device=device):
+    for top, rows in strips(
+        model, lr, s, tile=tile, memory=memory, scratch=scratch, device=device, self_ensemble=self_ensemble
+    ):
         result[0, :, top : top + rows.shape[1]] = rows
     return result
 
@@ -64,6 +70,7 @@ def strips(
     memory: int | None = None,
     scratch: Path | None = None,
     device: torch.device | str | None = None,
+    self_ensemble: bool = False,
 ) -> Iterator[tuple[int, Tensor]]:
     """`enlarge`, a strip of rows after the other from the top, so that the result is never held as a whole.
 
@@ -75,40 +82,44 @@ def strips(
     place = torch.device(device or next(model.parameters(), lr).device)
     model = model.to(place)
     lr, s = lr.cpu(), model.scale_of(scale)
-    result, source = recorded(model, lr, s)
     budget = memory or free(place)
-    if tile is None and peak(result, result.all, [source]) <= budget:
-        whole = _whole(model, lr, s, place)
+    try:
+        result, source = recorded(model, lr, s, place, self_ensemble)
+    except Exception as error:  # whatever a network of the user's does that cannot be recorded
+        log.warning("the whole picture at once, as what the network does cannot be followed: %s", reason(error))
+        result = None
+    if result is None or (tile is None and peak(result, result.all, [source]) <= budget):
+        whole = _whole(model, lr.to(place), s, self_ensemble, result is None)
         if whole is not None:
-            yield 0, whole[0]
+            yield 0, whole[0].cpu()
             return
         budget //= 2
+    assert result is not None
     steps = planned(result, source)
     kept = kept_bytes(steps)
+    on_host = place.type == "cpu"
     folder = None
-    if kept > budget // 2 and (
-        scratch is not None or (memory is not None and place.type == "cpu") or kept > free_ram()
-    ):
+    if kept > (budget - LEAST if on_host else free_ram()):
         folder = scratch
-        if folder is None:
+        if folder is None and (memory is not None or kept > free_ram()):
             raise UserError(
                 f"the features of a picture of {lr.shape[-1]}x{lr.shape[-2]} take {kept / 2**30:.1f} GiB, and "
-                f"{budget / 2**30:.1f} may be used. Allow more memory, or name a folder on a disk for them"
+                f"{(budget if on_host else free_ram()) / 2**30:.1f} may be used. Allow more memory, or name a folder "
+                "on a disk for them (scratch)"
             )
-    room = budget - (kept if folder is None and place.type == "cpu" else 0)
-    room = min(room, ROOM) if place.type == "cpu" else room
+    room = min(ROOM, max(LEAST, budget - (0 if folder else kept))) if on_host else budget
     yield from ((top, rows[0]) for top, rows in Walk(steps, source, lr, place, room, tile, folder).strips())
 
 
-def _whole(model: SuperResolver, lr: Tensor, scale: int, device: torch.device) -> Tensor | None:
-    """None where memory ran out."""
+def _whole(model: SuperResolver, lr: Tensor, scale: int, averaged: bool, must: bool) -> Tensor | None:
+    """None where memory ran out, unless it must be."""
     try:
-        return model(lr.to(device), scale).cpu()
+        return ensemble.self_ensemble(lambda x: model(x, scale), lr) if averaged else model(lr, scale)
     except (RuntimeError, MemoryError) as error:
-        if not ran_out(error):
+        if must or not ran_out(error):
             raise
         log.info("memory ran out on the whole picture: on in tiles")
-    if device.type == "cuda":
+    if lr.device.type == "cuda":
         torch.cuda.empty_cache()
     return None
 

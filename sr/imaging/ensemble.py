@@ -1,6 +1,6 @@
 """Geometric self-ensemble, the "+" of EDSR+ and its successors."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import torch
@@ -29,13 +29,19 @@ def self_ensemble(fn: Callable[[Tensor], Tensor], lr: Tensor) -> Tensor:
 
 def averaged(outputs: Iterable[Tensor]) -> Tensor:
     """The mean of what was made of each of VIEWS, turned back."""
+    for total, dtype in totals(outputs):
+        summed, kind = total, dtype
+    return (summed / 8).to(kind)
+
+
+def totals(outputs: Iterable[Tensor]) -> Iterator[tuple[Tensor, torch.dtype]]:
+    """After each of them the sum so far, half precision in float32, and the type that they have."""
     total: Tensor | None = None
     for (flip, turns), out in zip(TURNS, outputs, strict=True):
         out = torch.rot90(out, -turns, (-2, -1))
         upright = widened(out.flip(-1) if flip else out)
         total = upright if total is None else total + upright
-    assert total is not None
-    return (total / 8).to(out.dtype)
+        yield total, out.dtype
 
 
 def _view(images: Tensor, flip: bool, turns: int) -> Tensor:

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from sr.deploy.nodes import Whole
-from sr.deploy.plan import ancestors, planned
-from sr.deploy.recording import recorded
 from sr.deploy.tiles import enlarge, kept_bytes
+from sr.deploy.tiling.nodes import Whole
+from sr.deploy.tiling.plan import ancestors, planned
+from sr.deploy.tiling.recording import recorded
+from sr.imaging.ensemble import self_ensemble
 from sr.layers.statistics import batch_norms, with_own_statistics
 from sr.models.base import SuperResolver
 
@@ -65,7 +66,7 @@ def test_every_operation_of_them_is_known(name):
     """None of the house's networks has one that is made of the whole picture at once."""
     with torch.device("meta"):
         model = nets.build(name, nets.scales(name)[-1], small=True).eval()
-    result, _ = recorded(model, torch.rand(1, 3, 40, 40), nets.scales(name)[-1])
+    result, _ = recorded(model, torch.rand(1, 3, 40, 40), nets.scales(name)[-1], torch.device("cpu"))
     assert not [node for node in ancestors([result]) if isinstance(node.rule, Whole)]
 
 
@@ -76,6 +77,16 @@ def test_how_many_maps_are_kept(name, maps):
     """Of those with a long skip and a fusion of all blocks the sum so far, a block's input, and what it makes."""
     model = nets.build(name, 4).eval()
     lr = torch.rand(1, 3, 60, 80)
-    steps = planned(*recorded(model, lr, 4))
+    steps = planned(*recorded(model, lr, 4, lr.device))
     channels = nets.node(name)["channels"]
     assert kept_bytes(steps) <= 1.1 * maps * channels * 4 * 60 * 80
+
+
+@pytest.mark.parametrize("name", ["fsrcnn", "edsr_baseline", "rlfn"])
+def test_self_ensemble(name):
+    model, s = network(name)
+    lr = torch.rand(1, 3, 25, 34)
+    with torch.no_grad():
+        whole = self_ensemble(lambda x: model(x, s), lr)
+    torch.testing.assert_close(enlarge(model, lr, s, tile=17, self_ensemble=True), whole, rtol=0, atol=1e-5)
+    assert torch.equal(enlarge(model, lr, s, self_ensemble=True), whole)

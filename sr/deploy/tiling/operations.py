@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sr.deploy.nodes import Constant, Node, Pointwise, Rule
-from sr.deploy.picture import KINDS, Picture, kind, local, pair
-from sr.deploy.rules import (
+from sr.deploy.tiling.nodes import Node, Pointwise, Rule
+from sr.deploy.tiling.picture import KINDS, Picture, constant_node, kind, local, pair
+from sr.deploy.tiling.rules import (
     Enlarging,
     Flip,
     Interpolate,
@@ -175,10 +175,14 @@ def _getitem(x: Any, index: Any) -> Picture | None:
     spans = [item.indices(n) for item, n in zip((rows, columns), x.shape[-2:], strict=True)]
     if any(step != 1 or last <= first for first, last, step in spans) or not _leads(x, lead):
         return None
-    with torch._C.DisableTorchFunctionSubclass():
-        shape = x[index].shape
+    shape = _meta(x)[index].shape
     kept = (*lead, slice(None), slice(None))
     return local(x, shape, Slice((spans[0][0], spans[1][0]), lambda t: t[kept]))
+
+
+def _meta(x: Tensor) -> Tensor:
+    """A plain tensor of its shape."""
+    return torch.empty(tuple(x.shape), device="meta")
 
 
 def _leads(x: Tensor, items: list[Any]) -> bool:
@@ -190,7 +194,7 @@ def _cat(tensors: Any, dim: int = 0, **named: Any) -> Picture | None:
     n = tensors[0].ndim
     if named or dim % n < n - 2:
         return None
-    nodes = [t.node if isinstance(t, Picture) else Node(t.shape, t.dtype, [], Constant(t)) for t in tensors]
+    nodes = [t.node if isinstance(t, Picture) else constant_node(t) for t in tensors]
     shape = list(tensors[0].shape)
     shape[dim] = sum(t.shape[dim] for t in tensors)
     rule: Rule = Joined(dim % n - n + 2)
@@ -208,7 +212,10 @@ def _flip(x: Any, *dims: Any) -> Any:
 
 @kind
 def _transpose(x: Any, first: int, second: int) -> Picture | None:
-    if {first % x.ndim, second % x.ndim} != {x.ndim - 2, x.ndim - 1}:
+    dims = {first % x.ndim, second % x.ndim}
+    if max(dims) < x.ndim - 2:
+        return local(x, _meta(x).transpose(first, second).shape, Pointwise(lambda t: t.transpose(first, second)))
+    if dims != {x.ndim - 2, x.ndim - 1}:
         return None
     return local(x, (*x.shape[:-2], x.shape[-1], x.shape[-2]), Transpose())
 

@@ -20,14 +20,22 @@ class Node:
         inputs: the operations whose results it takes.
         rule: see `Rule`.
         cost: multiplications for each value of its result.
+        device: where it is made; None: where its inputs are.
     """
 
     count = 0
 
     def __init__(
-        self, shape: Sequence[int], dtype: torch.dtype, inputs: Sequence["Node"], rule: "Rule", cost: int = 1
+        self,
+        shape: Sequence[int],
+        dtype: torch.dtype,
+        inputs: Sequence["Node"],
+        rule: "Rule",
+        cost: int = 1,
+        device: torch.device | None = None,
     ) -> None:
         self.shape, self.dtype, self.inputs, self.rule, self.cost = tuple(shape), dtype, list(inputs), rule, cost
+        self.device: torch.device = device or inputs[0].device
         self.finished = isinstance(rule, Reduce)
         if isinstance(rule, Whole) and not all(i.small for i in inputs):
             for one in (self, *inputs):
@@ -53,11 +61,15 @@ class Node:
         """A value a channel, or about that."""
         return len(self.shape) < 3 or self.size[0] * self.size[1] <= 4
 
+    @property
+    def channels(self) -> int:
+        """Values at each place."""
+        return torch.Size(self.shape[:-2] if len(self.shape) > 1 else self.shape).numel()
+
     def bytes(self, region: Region) -> int:
         """What a part of it takes in memory."""
         (top, bottom), (left, right) = region
-        lead = torch.Size(self.shape[:-2]).numel() if len(self.shape) > 1 else self.shape[0] if self.shape else 1
-        return lead * (bottom - top) * (right - left) * self.dtype.itemsize
+        return self.channels * (bottom - top) * (right - left) * self.dtype.itemsize
 
 
 def cut(part: Tensor, have: Region, want: Region) -> Tensor:
@@ -126,6 +138,7 @@ class Whole(Rule):
     """An operation that is not known to be local."""
 
     call: Callable[..., Tensor]
+    name: str
 
     def needs(self, node: Node, region: Region) -> list[Region | None]:
         return [source.all for source in node.inputs]
@@ -136,7 +149,7 @@ class Whole(Rule):
 
 @dataclass
 class Reduce(Rule):
-    """A sum or an extreme over all places, and `finish` of it; made tile by tile, see `sr.deploy.walk`."""
+    """A sum or an extreme over all places, and `finish` of it; made tile by tile, see `sr.deploy.tiling.walk`."""
 
     part: Callable[[Tensor], Tensor]
     joined: Callable[[Tensor, Tensor], Tensor]

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sr.deploy.nodes import Node, Reduce, Region
+from sr.deploy.tiling.nodes import Node, Reduce, Region
 
 CHEAP = 128  # multiplications a value up to which features are made again rather than kept
 
@@ -69,9 +69,8 @@ def _cost(node: Node, there: set[Node]) -> float:
     """Multiplications for a value of it, from maps that are there."""
     costs: dict[Node, float] = {}
     for one in ancestors([node], there):
-        costs[one] = one.cost + sum(
-            costs.get(i, 0) * i.shape[-3] / one.shape[-3] for i in one.inputs if len(i.shape) > 2
-        )
+        made = sum(costs.get(i, 0) * i.channels for i in one.inputs)
+        costs[one] = 0 if one.small else one.cost + made / one.channels
     return costs.get(node, 0)
 
 

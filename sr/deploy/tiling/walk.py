@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sr.deploy.maps import Map
-from sr.deploy.nodes import Node, Reduce, Region, Span, Whole, cut
-from sr.deploy.plan import Step, ancestors, needed, peak
+from sr.deploy.tiling.maps import Map
+from sr.deploy.tiling.nodes import Node, Reduce, Region, Span, Whole, cut
+from sr.deploy.tiling.plan import Step, ancestors, needed, peak
 
 log = logging.getLogger(__name__)
 SMALLEST = 16  # LR pixels: below that nothing is gained by smaller tiles
@@ -63,6 +63,7 @@ class Walk:
             self._keep(step)
         node = last.node
         side, per = self._side(last), node.size[0] / self.lr.shape[-2]
+        log.info("in tiles of %d pixels; the result is that of the whole picture to within 1e-5", side)
         for rows in evenly((0, self.lr.shape[-2]), side):
             top, bottom = (round(row * per) for row in rows)
             strip = torch.empty((*node.shape[:-2], bottom - top, node.size[1]), dtype=node.dtype)

@@ -9,17 +9,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
-from sr.deploy.nodes import Constant, Node, Pointwise, Rule, Whole
+from sr.deploy.tiling.nodes import Constant, Node, Pointwise, Rule, Whole
 
 POINTWISE = {
     "abs", "add", "batch_norm", "bfloat16", "celu", "channel_shuffle", "clamp", "clamp_max", "clamp_min", "clip",
-    "clone", "contiguous", "detach", "div", "divide", "double", "dropout", "elu", "erf", "exp", "expand_as", "float",
-    "gelu", "half", "hardsigmoid", "hardswish", "hardtanh", "iadd", "imul", "isub", "itruediv", "leaky_relu", "lerp",
-    "log", "maximum", "minimum", "mish", "mul", "multiply", "neg", "pow", "prelu", "radd", "rdiv", "reciprocal", "relu",
-    "relu6", "rmul", "rpow", "rsqrt", "rsub", "rtruediv", "selu", "sigmoid", "sign", "silu", "softplus", "sqrt",
-    "square", "sub", "subtract", "tanh", "to", "true_divide", "truediv", "type_as", "where",
+    "clone", "contiguous", "detach", "div", "divide", "double", "dropout", "elu", "erf", "exp", "expand_as",
+    "float", "gelu", "half", "hardsigmoid", "hardswish", "hardtanh", "iadd", "imul", "isub", "itruediv",
+    "leaky_relu", "lerp", "log", "maximum", "minimum", "mish", "mul", "multiply", "neg", "ones_like", "pow",
+    "prelu", "radd", "rdiv", "reciprocal", "relu", "relu6", "rmul", "rpow", "rsqrt", "rsub", "rtruediv", "selu",
+    "sigmoid", "sign", "silu", "softplus", "sqrt", "square", "sub", "subtract", "tanh", "to", "true_divide",
+    "truediv", "type_as", "where", "zeros_like",
 }  # fmt: skip
 # Operations on dimensions before rows and columns: where their arguments name these dimensions.
 BY_DIMENSION = {
@@ -28,6 +29,13 @@ BY_DIMENSION = {
     "amin": (1, None), "softmax": (1, None), "flip": (1, None), "index_select": (1, None), "roll": (2, None),
     "stack": (1, 0), "unsqueeze": (1, None),
 }  # fmt: skip
+VIEWS = {  # which share the memory of what they are made of, or may
+    "getitem", "split", "chunk", "unbind", "narrow", "select", "squeeze", "unsqueeze", "view", "reshape", "flatten",
+    "unflatten", "expand", "expand_as", "transpose", "permute", "detach", "contiguous", "to", "float", "type_as",
+    "view_as", "movedim", "swapaxes", "unfold", "diagonal", "dropout",
+}  # fmt: skip
+IN_PLACE = {"iadd", "isub", "imul", "itruediv", "ipow"}
+UNHEARD = {"setitem", "set"}
 NEW_DIMENSION = {"stack", "unsqueeze"}
 SHAPES = {"view", "reshape", "flatten", "unflatten"}
 KINDS: dict[str, Callable[..., Any]] = {}  # of operations by name, from torch's own arguments; None: not this case
@@ -43,6 +51,7 @@ class Picture(Tensor):
     """The result of a `Node`, of which there is only the shape."""
 
     node: Node
+    shared: bool = False  # it has or is a view
 
     @staticmethod
     def of(node: Node) -> "Picture":
@@ -57,24 +66,38 @@ class Picture(Tensor):
         kwargs = kwargs or {}
         raw = getattr(func, "__name__", "")
         name = raw.strip("_")
-        if (made := KINDS.get(name)) and (found := made(*args, **kwargs)) is not None:
+        if func is Tensor.device.__get__:
+            return args[0].node.device
+        if name in UNHEARD or "out" in kwargs:
+            raise NotImplementedError(f"{name} into a part of a tensor")
+        found = made(*args, **kwargs) if (made := KINDS.get(name)) else None
+        if found is None:
+            found = _recorded(func, name, args, kwargs)
+        if name in VIEWS:
+            for x in tree_leaves((args, kwargs, found)):
+                if isinstance(x, Picture):
+                    x.shared = True
+        if not kwargs.get("inplace") and name not in IN_PLACE and (raw[-2:-1] == "_" or raw[-1:] != "_"):
             return found
-        with torch._C.DisableTorchFunctionSubclass():
-            shaped = func(*tree_map(_shape, args), **tree_map(_shape, kwargs))
-        results = [shaped] if isinstance(shaped, Tensor) else shaped
-        if not isinstance(results, tuple | list) or not all(isinstance(r, Tensor) for r in results):
-            return shaped  # a shape, a type
-        within = (raw.endswith("_") and not raw.endswith("__")) or name in ("iadd", "isub", "imul", "itruediv")
-        call, pictures = _call(func, args, kwargs, copied=within or bool(kwargs.get("inplace")))
-        made_of = []
-        for n, result in enumerate(results):
-            one = call if isinstance(shaped, Tensor) else _item(call, n)
-            made_of.append(_node(name, func, args, kwargs, result, one, pictures))
-        if within:
-            args[0].node = made_of[0]
-            return args[0]
-        found = [Picture.of(node) for node in made_of]
-        return found[0] if isinstance(shaped, Tensor) else type(shaped)(found)
+        if args[0].shared:
+            raise NotImplementedError(f"{name} in place, of a tensor that shares its memory")
+        args[0].node = found.node
+        return args[0]
+
+
+def _recorded(func: Any, name: str, args: Any, kwargs: Any) -> Any:
+    """What an operation makes that KINDS does not know."""
+    with torch._C.DisableTorchFunctionSubclass():
+        shaped = func(*tree_map(_shape, args), **tree_map(_shape, kwargs))
+    results = [shaped] if isinstance(shaped, Tensor) else shaped
+    if not isinstance(results, tuple | list) or not all(isinstance(r, Tensor) for r in results):
+        return shaped  # a shape, a type
+    call, pictures = _call(func, args, kwargs)
+    found = []
+    for n, result in enumerate(results):
+        one = call if isinstance(shaped, Tensor) else _item(call, n)
+        found.append(Picture.of(_node(name, func, args, kwargs, result, one, pictures)))
+    return found[0] if isinstance(shaped, Tensor) else type(shaped)(found)
 
 
 def _shape(x: Any) -> Any:
@@ -88,10 +111,9 @@ def _item(call: Callable[..., Any], n: int) -> Callable[..., Tensor]:
     return item
 
 
-def _call(
-    func: Callable[..., Any], args: Any, kwargs: Any, copied: bool = False
-) -> tuple[Callable[..., Any], list[Node]]:
-    """The operation as a function of its pictures, and these."""
+def _call(func: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Callable[..., Any], list[Node]]:
+    """The operation as a function of its pictures, which it leaves as they are, and these."""
+    copied = bool(kwargs.get("inplace")) or getattr(func, "__name__", "").endswith("_")
     leaves, form = tree_flatten((args, kwargs))
     places = [n for n, leaf in enumerate(leaves) if isinstance(leaf, Picture)]
     pictures = [leaves[n].node for n in places]
@@ -112,10 +134,10 @@ def _node(
     """Of an operation that KINDS does not know."""
     first: Any = args[0] if args else None
     n = first.ndim if isinstance(first, Tensor) else first[0].ndim if isinstance(first, list | tuple) else 0
-    rule: Rule = Whole(call)
+    rule: Rule = Whole(call, name)
     if name in POINTWISE:
         args, kwargs = _with_constants(name, args, kwargs)
-        call, pictures = _call(func, args, kwargs, copied=getattr(func, "__name__", "").endswith("_"))
+        call, pictures = _call(func, args, kwargs)
         rule = Pointwise(call)
     elif name in BY_DIMENSION and n > 2 and _leading(name, args, kwargs, n):
         rule = Pointwise(call, pictures if name in ("cat", "concat") else ())
@@ -147,9 +169,14 @@ def _with_constants(name: str, args: Any, kwargs: Any) -> tuple[Any, Any]:
         if not isinstance(x, Tensor) or isinstance(x, Picture) or x.shape[-2:].numel() == 1:
             return x
         x = x[None] if x.ndim == 1 else x
-        return Picture.of(Node(x.shape, x.dtype, [], Constant(x)))
+        return Picture.of(constant_node(x))
 
     return tree_map(constant, args), tree_map(constant, kwargs)
+
+
+def constant_node(x: Tensor) -> Node:
+    """Of a tensor of the network."""
+    return Node(x.shape, x.dtype, [], Constant(x), device=x.device)
 
 
 def local(x: Picture, shape: Sequence[int], rule: Rule, cost: int = 1) -> Picture:

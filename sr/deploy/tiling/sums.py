@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sr.deploy.nodes import Node, Reduce
-from sr.deploy.picture import Picture, kind, pair
+from sr.deploy.tiling.nodes import Node, Reduce
+from sr.deploy.tiling.picture import Picture, kind, pair
 
 
 def _spatial(x: Picture, dim: Any) -> list[int] | None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sr.deploy.nodes import Node, Parts, Region, Rule, Span, cut
+from sr.deploy.tiling.nodes import Node, Parts, Region, Rule, Span, cut
 from sr.imaging.resize import imresize
 
 Pair = tuple[int, int]

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sr.deploy.nodes import Node, Region
+from sr.deploy.tiling.nodes import Node, Region
 
 
 class Map:

@@ -1,0 +1,109 @@
+"""Tiles in the memory that there is: smaller ones where it runs out, features in a file, and what does not fit."""
+
+import re
+
+import pytest
+import torch
+
+from sr.deploy import tiles
+from sr.deploy.tiles import enlarge, strips
+from sr.deploy.tiling import walk
+from sr.errors import UserError
+from sr.models.edsr import EDSR
+from sr.models.imdn import IMDN
+from sr.models.rlfn import RLFN
+
+
+@pytest.fixture
+def rlfn():
+    torch.manual_seed(0)
+    return RLFN(2, num_blocks=2, channels=8, esa_channels=4).eval()
+
+
+@pytest.fixture
+def lr():
+    return torch.rand(1, 3, 50, 90, generator=torch.Generator().manual_seed(1))
+
+
+def whole(model, lr):
+    with torch.no_grad():
+        return model(lr)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory")])
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_tiles_are_halved_where_memory_runs_out(lr, monkeypatch, error, blocks):
+    """In the middle of a map that is written over the one that it is made of, too."""
+    torch.manual_seed(0)
+    model = IMDN(2, num_blocks=blocks, channels=8, reduction=2).eval()
+    make, made = walk.Walk._part, []
+
+    def short_of_memory(self, node, region):
+        made.append(region)
+        if len(made) > 7 and region[0][1] - region[0][0] > 17:
+            raise error
+        return make(self, node, region)
+
+    monkeypatch.setattr(walk.Walk, "_part", short_of_memory)
+    torch.testing.assert_close(enlarge(model, lr, tile=40), whole(model, lr), rtol=0, atol=1e-5)
+
+
+def test_a_whole_picture_that_does_not_fit_after_all_is_tiled(rlfn, lr, monkeypatch):
+    expected = whole(rlfn, lr)
+    monkeypatch.setattr(tiles, "_whole", lambda *_: None)
+    torch.testing.assert_close(enlarge(rlfn, lr), expected, rtol=0, atol=1e-5)
+
+
+def test_another_error_is_told(rlfn, lr, monkeypatch):
+    monkeypatch.setattr(RLFN, "network", lambda self, x, scale: x.no_such_thing())
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        enlarge(rlfn, lr)
+
+
+def test_features_in_a_file(rlfn, lr, tmp_path, monkeypatch):
+    monkeypatch.setattr(tiles, "LEAST", 2**12)
+    with pytest.raises(UserError, match=re.escape("picture of 90x50 take 0.0 GiB")):
+        enlarge(rlfn, lr, memory=2**16)
+    folder = tmp_path / "new" / "scratch"
+    places = []
+
+    class Told(walk.Map):
+        def __init__(self, node, place=None):
+            places.append(place)
+            super().__init__(node, place)
+
+    monkeypatch.setattr(walk, "Map", Told)
+    torch.testing.assert_close(enlarge(rlfn, lr, memory=2**16, scratch=folder), whole(rlfn, lr), rtol=0, atol=1e-5)
+    assert folder in places and not list(folder.iterdir())
+
+
+def test_rows_come_in_strips(lr):
+    torch.manual_seed(0)
+    model = EDSR(4, num_blocks=1, channels=8).eval()
+    found = list(strips(model, lr, tile=20))
+    assert [top for top, _ in found] == [0, 64, 132]
+    assert all(rows.shape[::2] == (3, 360) for _, rows in found)
+    assert not any(rows.is_inference() for _, rows in found)
+    torch.testing.assert_close(torch.cat([rows for _, rows in found], 1)[None], whole(model, lr), rtol=0, atol=1e-5)
+
+
+def test_a_model_in_training_is_refused(rlfn, lr):
+    with pytest.raises(UserError, match=r"model\.eval\(\)"):
+        enlarge(rlfn.train(), lr)
+
+
+def test_smaller_tiles_for_less_memory(lr, monkeypatch):
+    """The estimate of what a tile takes decides, and holds: tensors alive never take more."""
+    model = EDSR(2, num_blocks=1, channels=8).eval()
+    monkeypatch.setattr(tiles, "LEAST", 2**10)
+    regions = []
+    make = walk.Walk._part
+    monkeypatch.setattr(
+        walk.Walk, "_part", lambda self, node, region: regions.append(region) or make(self, node, region)
+    )
+    sides = []
+    for memory in (2**18, 2**20):
+        regions.clear()
+        torch.testing.assert_close(enlarge(model, lr, memory=memory), whole(model, lr), rtol=0, atol=1e-5)
+        sides.append(max(r[0][1] - r[0][0] for r in regions))
+    assert sides[0] < sides[1]
