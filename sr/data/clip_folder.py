@@ -1,15 +1,19 @@
 """Any folder of clips."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from sr.data.clips import Clip, ClipModule
 from sr.data.folder import SETS
-from sr.data.missing import missing
+from sr.data.missing import images_in, missing
 from sr.data.settings import share
 from sr.data.split import held_out_names
+from sr.data.video_files import sources
 from sr.data.video_sets import clips_in
-from sr.errors import UserError
+from sr.errors import UserError, some
+
+log = logging.getLogger(__name__)
 
 
 class ClipFolder(ClipModule):
@@ -51,6 +55,7 @@ class ClipFolder(ClipModule):
         self.given = {part for part, given in {"val": val, "test": test}.items() if given}
         share(val_share=val_share)
         self.val_share, self._given_name = val_share, name
+        self._told: set[Path] = set()
         self.name = name or next((folder.absolute().name for folder in self.hr.values() if folder), "clips")
 
     def _tested(self) -> str:
@@ -88,6 +93,12 @@ class ClipFolder(ClipModule):
         if not clips:
             what = "Clips, each a sub-folder of frames or a video file,"
             raise missing(what, [folder], setting="data.root=<a folder of clips>")
+        empty, beside = sources(folder).keys() - {clip.name for clip in clips}, images_in(folder)
+        parts = [f"{len(empty)} sub-folders without an image in them ({some(sorted(empty))})"] if empty else []
+        parts += [f"{len(beside)} images beside them ({some([path.name for path in beside])})"] if beside else []
+        if parts and folder not in self._told:
+            self._told.add(folder)
+            log.warning(f"warning: of {folder} not read as clips: {' and '.join(parts)}")
         return clips
 
     def _split(self) -> tuple[list[Clip], list[Clip]]:
@@ -99,4 +110,6 @@ class ClipFolder(ClipModule):
 
 
 def _path(given: str | Path | None) -> Path | None:
+    if not isinstance(given, str | Path | None):
+        raise UserError(f"data={given}: of clips one folder is taken for each part, not a list")
     return None if given is None else Path(given).expanduser()

@@ -32,11 +32,12 @@ def clip_of(frame: str) -> str:
 
 def paired(name: str, hr: Sequence[Path], lr: Sequence[Path] | None, scale: int) -> Clip:
     """A clip of frames that have one name in HR and LR, in the order of the numbers in them: 2 before 10."""
-    frames = sorted(pair_by_name(hr, lr, scale), key=lambda pair: _numbered(pair.name))
+    frames = sorted(pair_by_name(hr, lr, scale), key=lambda pair: in_time(pair.name))
     return Clip(name, tuple(ImagePair(f"{name}/{pair.name}", pair.hr, pair.lr) for pair in frames))
 
 
-def _numbered(name: str) -> tuple[list[int | str], str]:
+def in_time(name: str) -> tuple[list[int | str], str]:
+    """By which the frames of a clip are sorted: 2 before 10."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)], name
 
 
@@ -89,7 +90,9 @@ class ClipModule(SRDataModule):
         for interval in intervals or [0]:
             whole(intervals=interval)
         self.frames, self.intervals, self.reverse, self.mirror = frames, sorted(set(intervals)), reverse, mirror
-        self.wanted = [clips] if isinstance(clips, str) else None if clips is None else list(clips)
+        self.wanted = clips if clips is None else [clips] if isinstance(clips, str | int | float) else list(clips)
+        if self.wanted == []:
+            raise UserError("data.clips=[]: name one at least, or type data.clips=null for all")
         self.val_frames = val_frames
 
     # ---- what a subclass says -----------------------------------------------------------------------------
@@ -146,7 +149,7 @@ class ClipModule(SRDataModule):
         return made
 
     def images(self, part: str) -> dict[str, Images]:
-        """The frame in the middle of each clip: of a clip that is another's copy it is one, too."""
+        """The frame in the middle of each clip, which is like that of another's copy; exact copies are told by all."""
         ((name, frames),) = super().images(part).items()
         return {name: SomeImages(frames, [run[len(run) // 2] for run in self.runs(part)])}
 

@@ -127,6 +127,11 @@ class Images:
     def fingerprints(self, known: list[Fingerprint]) -> None:
         self._fingerprints = known
 
+    @property
+    def everything(self) -> "Images":
+        """The collection that these are taken out of."""
+        return self
+
 
 class LazyImages(Images):
     """Image files decoded each time they are asked for; nothing is written to disk."""
@@ -183,6 +188,10 @@ class SomeImages(Images):
     def decode(self) -> list[Fingerprint]:
         known = self.source.fingerprints
         return [known[n] for n in self.numbers]
+
+    @property
+    def everything(self) -> "Images":
+        return self.source
 
 
 def attempt(make: Callable[[int], T], index: int) -> T | UserError:

@@ -30,16 +30,23 @@ def find_leaks(train: Images, held_out: Images) -> list[tuple[Path, Path]]:
         squares = (some_a**2).mean(1)[:, None] + power - 2 * (some_a @ b.T) / a.shape[1]
         same = (squares < NEAR**2) & (some_a.std(1)[:, None] >= FLAT) & detailed
         found |= {(first + i, j) for i, j in np.argwhere(same).tolist()}
-    digests: dict[str, list[int]] = {}
-    for i, known in enumerate(train.fingerprints):
-        digests.setdefault(known.digest, []).append(i)
-    found |= {(i, j) for j, asked in enumerate(held_out.fingerprints) for i in digests.get(asked.digest, [])}
-    return [(train.paths[i], held_out.paths[j]) for i, j in sorted(found)]
+    near = [(train.paths[i], held_out.paths[j]) for i, j in sorted(found)]
+    every = train.everything
+    known = {f.digest: path for path, f in zip(every.paths[::-1], every.fingerprints[::-1], strict=True)}
+    same = [(known[digest], copy) for copy, digest in _copies(known, held_out)]
+    return list(dict.fromkeys(near + same))
 
 
 def find_copies(digests: Collection[str], held_out: Images) -> list[Path]:
     """Held-out files whose pixels have one of these digests: copies of images that are not at hand any more."""
-    return [p for p, asked in zip(held_out.paths, held_out.fingerprints, strict=True) if asked.digest in digests]
+    return [path for path, _ in _copies(digests, held_out)]
+
+
+def _copies(digests: Collection[str], held_out: Images) -> list[tuple[Path, str]]:
+    """Held-out files with one of these digests: of clips among all frames, but for flat ones as between two scenes."""
+    every = held_out.everything
+    found = [(p, f) for p, f in zip(every.paths, every.fingerprints, strict=True) if f.digest in digests]
+    return [(path, f.digest) for path, f in found if every is held_out or f.thumbnail.std() >= FLAT]
 
 
 def refuse_shared(train: Mapping[str, Images], held_out: Mapping[str, Images], refuse: bool = True) -> None:

@@ -4,8 +4,10 @@ import hashlib
 import json
 import logging
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,12 @@ from sr.errors import UserError, printable, reason
 
 log = logging.getLogger(__name__)
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".y4m", ".mpg", ".mpeg", ".ts")
-DECODING = 1  # raise it when the same file gives other pixels: older frames are then decoded again
+DECODING = 2  # raise it when the same file gives other pixels: older frames are then decoded again
 BT709, BT601, BT2020 = 1, 5, 9  # as a bitstream's tag counts; what else is told is of BT.601's kind
 MATRICES = {BT709: (0.2126, 0.0722), BT601: (0.299, 0.114), BT2020: (0.2627, 0.0593)}  # R and B in Y
 ALIKE = {4: BT601, 5: BT601, 6: BT601}
 UNSPECIFIED, FULL = 2, 2  # of matrix, of range
+KEPT = "decoded.json"  # in a folder of frames: how many and how long they are, and what there was to tell
 HD = 720  # rows from which a matrix that is not told is BT.709
 
 
@@ -47,41 +50,71 @@ def sources(folder: Path, videos: bool = False) -> dict[str, Path]:
 def frames_of(source: Path, decoded: Path | None) -> list[Path]:
     """The images of a folder, or of a video file the frames, decoded once into the folder `decoded`.
 
+    They are decoded again where some of them are not there any more.
+
     Raises:
-        UserError: the file cannot be read.
+        UserError: the file cannot be read, or not to its end.
     """
     if source.is_dir():
         return images_in(source)
     assert decoded is not None
+    if not source.is_file():
+        raise UserError(f"{source} is no file, so no video either")
     state = json.dumps([DECODING, *states([source])])
-    name = f"{source.stem}-{hashlib.blake2b(state.encode(), digest_size=8).hexdigest()}"
+    name = f"{source.stem[:40]}-{hashlib.blake2b(state.encode(), digest_size=8).hexdigest()}"
     folder, part = decoded / name, decoded / f".{name}.part"
     try:
         decoded.mkdir(parents=True, exist_ok=True)
         with FileLock(decoded / f".{name}.lock"):  # another process may be decoding it
-            if not folder.is_dir():
-                shutil.rmtree(part, ignore_errors=True)  # of one that was killed
+            if (frames := _kept(folder)) is None:
+                for former in (part, folder):  # of one that was killed, or not whole any more
+                    shutil.rmtree(former, ignore_errors=True)
                 part.mkdir()
                 try:
                     _write(source, part)
                     os.replace(part, folder)
                 finally:
                     shutil.rmtree(part, ignore_errors=True)
+                frames = _kept(folder)
     except OSError as error:
-        raise UserError(f"frames of {source} cannot be kept in {decoded}: {reason(error)}") from error
-    return images_in(folder)
+        raise UserError(
+            f"frames of {source} cannot be kept in {decoded}: {reason(error)}. Type cache_dir=<a folder with room>"
+        ) from error
+    return frames or []
+
+
+def _kept(folder: Path) -> list[Path] | None:
+    """The frames in a folder of the cache, all that were written; None where they are not."""
+    frames = images_in(folder)
+    try:
+        kept = json.loads((folder / KEPT).read_text())
+        whole = kept["bytes"] == [frame.stat().st_size for frame in frames]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    if whole and kept["told"]:
+        _tell(str(kept["told"]))
+    return frames if whole else None
+
+
+@cache
+def _tell(text: str) -> None:
+    """Once: the frames of a file are listed for each part of a set."""
+    log.warning(f"warning: {text}")
 
 
 def _write(source: Path, folder: Path) -> None:
-    count = -1
-    for count, pixels in enumerate(_frames(source)):
+    told: list[str] = []
+    for count, pixels in enumerate(_frames(source, told)):
         Image.fromarray(pixels).save(folder / f"{count:08d}.png", compress_level=1)
-    if count < 0:
+    frames = images_in(folder)
+    if not frames:
         raise UserError(f"{source} holds no frame")
+    kept = {"bytes": [frame.stat().st_size for frame in frames], "told": "; ".join(told)}
+    (folder / KEPT).write_text(json.dumps(kept))
 
 
-def _frames(source: Path) -> Iterator[np.ndarray]:
-    """(H, W, 3) uint8 RGB, upright."""
+def _frames(source: Path, told: list[str]) -> Iterator[np.ndarray]:
+    """(H, W, 3) uint8 RGB, upright; what there is to tell of them is added to `told`."""
     try:
         import av
     except ImportError as error:
@@ -92,19 +125,57 @@ def _frames(source: Path) -> Iterator[np.ndarray]:
             if stream is None:
                 raise UserError(f"{source} holds no video")
             stream.thread_type = "AUTO"
-            _tell(source, stream)
+            if stream.sample_aspect_ratio not in (None, 0, 1):
+                told.append(f"pixels of {source} are not square ({stream.sample_aspect_ratio}); they are taken as such")
+            times: list[float | None] = []
             bar = {"desc": printable(f"decoding {source.name}"), "unit": "frame", "total": stream.frames or None}
             for frame in tqdm(container.decode(stream), leave=False, dynamic_ncols=True, disable=None, **bar):
+                if frame.is_corrupt:
+                    raise UserError(f"{source} is damaged: frame {len(times)} cannot be decoded. {_by_hand(source)}")
+                times.append(frame.time)
                 yield _upright(rgb(source, frame), frame.rotation, source)
+            _look_whole(source, stream, times, told)
     except av.FFmpegError as error:
         raise UserError(f"{source} cannot be read as a video: {reason(error)}") from error
 
 
-def _tell(source: Path, stream: Any) -> None:
-    if stream.sample_aspect_ratio not in (None, 0, 1):
-        log.warning(
-            f"warning: pixels of {source} are not square ({stream.sample_aspect_ratio}); they are taken as such"
+def _look_whole(source: Path, stream: Any, times: list[float | None], told: list[str]) -> None:
+    """Hold the frames that came against what the file tells of them.
+
+    Raises:
+        UserError: some are missing at the end.
+    """
+    rate, known = float(stream.average_rate or 0), [time for time in times if time is not None]
+    length = float(stream.duration * stream.time_base) if stream.duration else _seconds(stream.metadata.get("DURATION"))
+    missing = stream.frames - len(times) if stream.frames else 0
+    if not missing and length and rate and known:
+        missing = int((length - max(known)) * rate - 0.5)  # one frame lasts from the last time to the end
+    if missing > 0:
+        raise UserError(
+            f"{source} is cut short: {len(times)} frames are in it, and about {missing} more should be. "
+            f"Copy or download it again. {_by_hand(source)}"
         )
+    if rate and len(known) > 2 and (widest := max(np.diff(sorted(known)))) > 1.5 / rate:
+        told.append(
+            f"frames of {source} are not evenly spaced in time ({widest * rate:.1f} times as far): are some lost?"
+        )
+
+
+def _seconds(clock: str | None) -> float:
+    """Of "00:01:02.500000000", as Matroska tells a length; 0 where there is none."""
+    try:
+        hours, minutes, seconds = map(float, (clock or "").split(":"))
+    except ValueError:
+        return 0
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def _by_hand(source: Path) -> str:
+    name, folder, frames = map(shlex.quote, (f"./{source.name}", f"./{source.stem}", f"./{source.stem}/%08d.png"))
+    return (
+        f"To take what can be read of it: mkdir {folder}; ffmpeg -i {name} -fps_mode passthrough {frames}, and move "
+        "the video elsewhere"
+    )
 
 
 def rgb(source: Path, frame: Any) -> np.ndarray:

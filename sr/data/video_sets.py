@@ -1,6 +1,6 @@
 """The clips that the papers on video train and measure on."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from sr.data.clips import Clip, ClipModule, paired
@@ -175,7 +175,8 @@ class Vimeo90K(ClipModule):
             return [f"{part}/{clip}" for part, folder in parts.items() for clip in sources(folder)]
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{self.root / file} cannot be read: {error}") from error
-        return [line.split()[0] for line in text.splitlines() if line.strip()]
+        names = [PurePosixPath(line.split()[0]).as_posix() for line in text.splitlines() if line.strip()]
+        return list(dict.fromkeys(names))  # each once, however it is spelled
 
     def _listed(self, file: str) -> list[Clip]:
         clips = []

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sr.data.bundled import Bundled
+from sr.data.clips import in_time
 from sr.errors import UserError
 from sr.imaging.files import list_images, read_image
 from sr.imaging.panel import Window, detail, pick_crop
@@ -53,14 +54,14 @@ class Photo:
 
 
 def read_photos(paths: Sequence[str | Path]) -> list[Photo]:
-    """The images of files and folders, in the order given, those of a folder by name.
+    """The images of files and folders, in the order given, those of a folder by the numbers in their names.
 
     Raises:
         UserError: a path that is not there, a folder without images, or a file that is no 8-bit image.
     """
     photos = []
     for path in map(Path, paths):
-        files = list_images(path) if path.is_dir() else [path]
+        files = sorted(list_images(path), key=lambda file: in_time(file.stem)) if path.is_dir() else [path]
         if not files:
             raise UserError(f"images={path}: there is no image in this folder")
         for file in files:

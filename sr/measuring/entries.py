@@ -69,7 +69,7 @@ def tell_trained_on(entry: Entry, data: SRDataModule) -> None:
     A run's folder tells the pixels; a checkpoint that lies elsewhere tells no more than places.
     """
     images = data.images("test").values()
-    paths = [path for each in images for path in each.paths]
+    paths = [path for each in images for path in each.everything.paths]
     if entry.run is not None and (known := trained_on(entry.run)):
         copies = [path for each in images for path in find_copies(known, each)]
         which = f"{len(copies)} of the {len(paths)} images of {data.test_name} ({some(copies)})" if copies else ""
@@ -84,7 +84,7 @@ def trained_in(metadata: Mapping[str, Any]) -> list[Path]:
     """The folders of one's own that a checkpoint's run took its training images from."""
     config = metadata.get("config")
     data = config.get("data") if isinstance(config, Mapping) else None
-    if not isinstance(data, Mapping) or not str(data.get("_target_")).endswith(".Folder"):
+    if not isinstance(data, Mapping) or not str(data.get("_target_")).endswith("Folder"):
         return []
     given = data.get("train") or data.get("root")
     names = given if isinstance(given, list) else [given]

@@ -1,6 +1,7 @@
 """Measure models on image sets: the one loop behind evaluate.py and the table that ends a training run."""
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -190,7 +191,8 @@ def _draw(samples: dict[str, list[Sample]], data: SRDataModule, folder: Path, si
         models = [s.sr for label, s in zip(samples, shown, strict=True) if label != BASELINE]
         window = pick_crop(disagreement(models), size, data.scale) if at == "disagreement" and models[1:] else None
         rows.append((shown[0].name, panel_cells(shown[0].lr, outputs, shown[0].hr, data.scale, size, window)))
-    path = folder / f"{data.test_name}_x{data.scale}.png"
+    name = re.sub(r"[/\\\0]", "_", data.test_name)  # data.name= of a run that somebody else began leads nowhere else
+    path = folder / f"{name}_x{data.scale}.png"
     write_image(path, draw_panel(rows))
     return path
 

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from sr.data.clip_folder import ClipFolder
 from sr.data.clips import ClipModule
+from sr.data.leaks import find_copies
 from sr.data.sampling import SampleNumbers
 from sr.data.video_sets import UDM10, Reds, Vid4, Vimeo90K
 from sr.errors import UserError
@@ -121,6 +122,8 @@ def test_vimeo_follows_its_lists(build: Any, tmp_path: Path) -> None:
     assert [f.name for f in data.test_clips()[0].frames][::6] == ["00001/0002/im1", "00001/0002/im7"]
     data.setup("fit")
     assert data.runs("train") == [range(7), range(7, 14)]
+    (root / "sep_testlist.txt").write_text("00001/0002\n./00001//0002\n00001/0002 7\n")
+    assert names(build(Vimeo90K, root=root).test_clips()) == ["00001/0002"], "each once"
     (root / "sep_testlist.txt").write_text("00001/0009\n")
     with pytest.raises(UserError, match=r"Frames of Vimeo-90K's clip 00001/0009 not found"):
         build(Vimeo90K, root=root).test_clips()
@@ -188,6 +191,9 @@ def test_a_folder_of_clips_holds_some_out_or_has_folders_for_them(build: Any, tm
             r"1 of 1 training clips of b are shorter than the 6 frames.*: a. Remove them, or type frames=5",
         ),
         ({"frames": 4, "intervals": [2, 3]}, r"shorter than the 7 frames of a sample: a.*type frames=3 or less"),
+        ({"clips": []}, r"data.clips=\[\]: name one at least, or type data.clips=null"),
+        ({"clips": 1.5}, r"data.clips=1.5: b has no such clip.*There are v"),
+        ({"train": ["b", "c"]}, r"data=\['b', 'c'\]: of clips one folder is taken"),
         ({"frames": 0}, r"data.frames=0 must be a whole number, 1 or more"),
         ({"intervals": [0]}, r"data.intervals=0 must be a whole number"),
         ({"intervals": []}, r"data.intervals=0 must be"),
@@ -227,12 +233,46 @@ def test_validation_takes_the_first_frames_of_some_clips(build: Any, tmp_path: P
 def test_a_clip_that_is_also_measured_is_refused(build: Any, tmp_path: Path) -> None:
     for n, name in enumerate("abc"):
         clip(tmp_path / "b" / name, seed=n)
-    shutil.copytree(tmp_path / "b/c", tmp_path / "v/x")
+    shutil.copytree(tmp_path / "b/c", tmp_path / "v/x")  # whose last frame is flat
     data = build(ClipFolder, train=tmp_path / "b", val=tmp_path / "v", frames=3, check_leaks=True)
     with pytest.raises(
-        UserError, match=r"(?s)1 training images are also in the data.*b/c/00000002.png .* is .*v/x/00000002.png"
+        UserError, match=r"(?s)4 training images are also in the data.*b/c/00000002.png .* is .*v/x/00000002.png"
     ):
         data.setup("fit")
+
+
+@pytest.mark.parametrize("frames", [(3, 8), (0, 1)], ids=["another middle", "no middle"])
+def test_frames_that_two_clips_share_are_found_wherever_they_stand(
+    build: Any, tmp_path: Path, frames: tuple[int, int]
+) -> None:
+    scenes = tmp_path / "scenes"
+    for n in range(12):  # cuts: no frame is like the next one
+        clip(scenes, 1, f"{n:02d}.png", seed=n)
+    flat = np.full((32, 40, 3), 16, np.uint8)
+    for name, part in (("b/c", range(5)), ("v/x", [*range(*frames), *range(9, 12)])):
+        (tmp_path / name).mkdir(parents=True)
+        for n in part:
+            shutil.copy(scenes / f"{n:02d}.png", tmp_path / name)
+        Image.fromarray(flat).save(tmp_path / name / "99.png")  # between two scenes: alike everywhere
+    shared = [f"{n:02d}.png" for n in range(5) if n in range(*frames)]
+    data = build(ClipFolder, train=tmp_path / "b", val=tmp_path / "v", frames=3, check_leaks=True)
+    with pytest.raises(UserError, match=rf"^{len(shared)} training images are also.*(?s:.*)c/{shared[0]}"):
+        data.setup("fit")
+    known = {f.digest for images in data.images("train").values() for f in images.everything.fingerprints}
+    assert [p.name for p in find_copies(known, *data.images("val").values())] == shared
+    for name in shared:
+        (tmp_path / "v/x" / name).unlink()
+    build(ClipFolder, train=tmp_path / "b", val=tmp_path / "v", frames=3, check_leaks=True).setup("fit")
+
+
+def test_what_is_no_clip_is_told(build: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    clip(tmp_path / "b/a")
+    clip(tmp_path / "b", 2)
+    (tmp_path / "b/half unpacked").mkdir()
+    data = build(ClipFolder, root=tmp_path / "b")
+    assert names(data.test_clips()) == names(data.test_clips()) == ["a"]
+    assert "1 sub-folders without an image in them (half unpacked) and 2 images beside them" in caplog.text
+    assert caplog.text.count("not read as clips") == 1
 
 
 # ---- samples ----------------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """Clips that are video files: every frame, upright, in the right colours, decoded once and whole or not at all."""
 
+import os
 import re
+import shutil
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from PIL import Image
 
 from sr.data.clip_folder import ClipFolder
-from sr.data.video_files import frames_of
+from sr.data.video_files import _tell, frames_of
 from sr.errors import UserError
 
 av = pytest.importorskip("av", reason="PyAV is not installed")
@@ -123,7 +125,7 @@ def test_a_file_is_decoded_once_and_again_when_it_changes(tmp_path: Path, monkey
     path = written(tmp_path / "a.mkv", [noisy(0)], "ffv1", "bgr0", told=False)
     first = frames_of(path, tmp_path / "cache")
     with monkeypatch.context() as patch:
-        patch.setattr("sr.data.video_files._frames", lambda _: pytest.fail("decoded twice"))
+        patch.setattr("sr.data.video_files._frames", lambda *_: pytest.fail("decoded twice"))
         assert frames_of(path, tmp_path / "cache") == first
     written(path, [noisy(1), noisy(2)], "ffv1", "bgr0", told=False)
     again = frames_of(path, tmp_path / "cache")
@@ -133,7 +135,7 @@ def test_a_file_is_decoded_once_and_again_when_it_changes(tmp_path: Path, monkey
 def test_an_interrupted_decoding_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "a.mkv", [noisy(0)] * 3, "ffv1", "bgr0", told=False)
 
-    def cut(source: Path) -> Any:
+    def cut(source: Path, told: list[str]) -> Any:
         yield noisy(0)
         raise KeyboardInterrupt
 
@@ -143,6 +145,76 @@ def test_an_interrupted_decoding_leaves_nothing(tmp_path: Path, monkeypatch: pyt
             frames_of(path, tmp_path / "cache")
     assert not [p for p in (tmp_path / "cache").iterdir() if p.is_dir()]
     assert len(frames_of(path, tmp_path / "cache")) == 3
+
+
+def test_frames_that_the_cache_has_lost_are_decoded_again(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.mkv", [noisy(n) for n in range(4)], "ffv1", "bgr0", told=False)
+    frames = frames_of(path, tmp_path / "cache")
+    frames[2].unlink()  # a folder that something else tidies
+    assert len(read(path, tmp_path / "cache")) == 4
+    frames[1].write_bytes(b"")  # the power went
+    assert np.array_equal(read(path, tmp_path / "cache")[1], noisy(1))
+    shutil.rmtree(frames[0].parent)
+    frames[0].parent.mkdir()
+    assert len(read(path, tmp_path / "cache")) == 4
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.webm", "a.mp4", "a.avi"])
+def test_a_video_that_is_cut_short_is_refused(tmp_path: Path, name: str) -> None:
+    kinds = {".webm": ("libvpx", "yuv420p"), ".mp4": ("libx264", "yuv420p")}
+    kind = kinds.get(Path(name).suffix, ("mpeg4", "yuv420p"))
+    options = {"qp": "0", "bf": "0"} if kind[0] == "libx264" else {}
+    path = written(tmp_path / name, [noisy(n) for n in range(12)], *kind, told=False, **options)
+    if name == "a.mp4":  # whose index stands at its end, but here before its frames
+        moved = tmp_path / "moved.mp4"
+        with av.open(str(path)) as old, av.open(str(moved), "w", options={"movflags": "faststart"}) as new:
+            stream = new.add_stream_from_template(old.streams.video[0])
+            for packet in old.demux(video=0):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    new.mux(packet)
+        path = moved.replace(path)
+    assert len(frames_of(path, tmp_path / "cache")) == 12
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with pytest.raises(UserError, match=r"a\.\w+ is (cut short: \d+ frames are in it|damaged).*ffmpeg -i \./a\."):
+        frames_of(path, tmp_path / "cache")
+
+
+def test_a_damaged_frame_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "a b.mkv", [noisy(n) for n in range(12)], "mpeg4", "yuv420p", told=False)
+    content = bytearray(path.read_bytes())
+    for at in range(len(content) // 3, len(content) * 2 // 3, 97):
+        content[at] ^= 0x55
+    path.write_bytes(bytes(content))
+    with pytest.raises(UserError, match=r"damaged: frame \d+ cannot be decoded.*ffmpeg -i './a b.mkv'"):
+        frames_of(path, tmp_path / "cache")
+    assert not [p for p in (tmp_path / "cache").iterdir() if p.is_dir()]
+
+
+def test_frames_that_may_be_lost_in_between_are_told_each_time(tmp_path: Path, caplog: Any) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 34, 46, "bgr0"
+        for n in (0, 1, 2, 5, 6):
+            frame = av.VideoFrame.from_ndarray(noisy(n), format="rgb24").reformat(format="bgr0")
+            frame.pts, frame.time_base = n, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    for _ in range(2):
+        caplog.clear()
+        _tell.cache_clear()  # as in another command
+        assert len(frames_of(path, tmp_path / "cache")) == 5
+        assert "a.mkv are not evenly spaced in time (3.0 times as far)" in caplog.text
+
+
+def test_names_and_kinds_of_files(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.mkv", [noisy(0)], "ffv1", "bgr0", told=False)
+    long = path.rename(tmp_path / f"{'ü' * 120}.mkv")
+    assert len(frames_of(long, tmp_path / "cache")) == 1
+    os.mkfifo(tmp_path / "pipe.mkv")
+    with pytest.raises(UserError, match=r"pipe.mkv is no file"):
+        frames_of(tmp_path / "pipe.mkv", tmp_path / "cache")
 
 
 def test_what_cannot_be_read_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

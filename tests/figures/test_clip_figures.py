@@ -7,8 +7,9 @@ import torch
 
 from sr.errors import UserError
 from sr.figures.alignment import alignment, wheel
-from sr.figures.inputs import Photo
+from sr.figures.inputs import Photo, read_photos
 from sr.figures.temporal import frame_psnr, temporal_profile
+from sr.imaging.files import write_image
 from sr.measuring.scoring import Entry
 from sr.metrics.protocols import get_protocol
 from sr.models.basicvsr import BasicVSR
@@ -63,6 +64,12 @@ def test_flow_and_offsets_are_those_of_the_networks(clip, models):
         alignment([Entry("bicubic", Bicubic(4))], clip)
     with pytest.raises(UserError, match="3 or more frames of one clip"):
         alignment(models, clip[:2])
+
+
+def test_frames_of_a_folder_are_in_the_order_of_time(clip, tmp_path):
+    for n in (0, 2, 9, 10, 11):
+        write_image(tmp_path / f"{n}.png", clip[0].pixels[0])
+    assert [photo.name for photo in read_photos([tmp_path])] == ["0", "2", "9", "10", "11"]
 
 
 def test_colours_tell_the_direction():

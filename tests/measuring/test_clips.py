@@ -85,6 +85,16 @@ def test_bicubic_an_image_network_and_one_on_clips_in_one_table(command, vid4, n
     assert float(found["psnr"]) == pytest.approx(value, abs=1e-4)
 
 
+def test_a_checkpoint_that_left_its_run_tells_the_folder_of_its_clips(command, vid4, networks):
+    content = torch.load(networks[0], weights_only=True)
+    root = vid4 / "Vid4/GT"
+    content["sr"]["config"] = {"data": {"_target_": "sr.data.clip_folder.ClipFolder", "train": None, "root": str(root)}}
+    torch.save(content, networks[0])
+    typed = ["benchmarks=[clips]", f"data.root={root}", "data.clips=city", f"checkpoint={networks[0]}", "panels=0"]
+    done = command("evaluate.py", *typed, "baseline=false", "protocols=[video_centre]")
+    assert done.code == 0 and f"edsr was trained on images of {root}, which" in done.out + done.err, done
+
+
 def test_one_clip_under_the_protocol_of_duf_and_with_self_ensemble(command, vid4, networks):
     typed = ["benchmarks=[vid4]", f"data_dir={vid4}", "data.clips=[city]", "panels=0"]
     done = command("evaluate.py", "model=bicubic", *typed, "protocols=[video_duf,video_centre,y]", "scale=4")

@@ -325,3 +325,15 @@ def test_no_set_to_measure_on_is_refused(command):
 def test_a_seed_that_would_change_nothing_is_refused(command, run):
     outcome = command("evaluate.py", f"checkpoint={run}", "degradation=blur_noise_jpeg", "seed=5")
     assert outcome.code == 1 and "seed= changes nothing in evaluate" in outcome.err, outcome
+
+
+def test_the_name_of_a_set_leads_its_pictures_nowhere(command, photos, tmp_path):
+    """A run that somebody else began may say it, too."""
+    photos(tmp_path / "images", 1, 32, 32)
+    (tmp_path / "mine_x2.png").write_text("precious")
+    typed = ["model=bicubic", "scale=2", "benchmarks=[folder]", f"data.root={tmp_path}/images", "panels=1"]
+    for number, name in enumerate(("../../mine", tmp_path / "mine")):
+        done = command("evaluate.py", *typed, f"data.name={name}", folder=str(number))
+        (drawn,) = (done.folder / "panels").iterdir()
+        assert done.code == 0 and drawn.name == f"{str(name).replace('/', '_')}_x2.png", done
+    assert (tmp_path / "mine_x2.png").read_text() == "precious"

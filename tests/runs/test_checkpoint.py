@@ -65,7 +65,13 @@ def test_half_precision_is_weights_and_integers_and_nan_are_not(tmp_path):
             checkpoint.load(write(tmp_path / "a.ckpt", state=state | {"head.bias": state["head.bias"] + odd}))
 
 
-@pytest.mark.parametrize("told", [{"name": None}, {"model": None}, {"config": []}, {"format": "2"}, {"stage": 3}])
+BASELINE, ENSEMBLE, CONTROL = {"name": "bicubic"}, {"name": "edsr+"}, {"name": "edsr\x1b[2J"}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [BASELINE, ENSEMBLE, CONTROL, {"name": None}, {"model": None}, {"config": []}, {"format": "2"}, {"stage": 3}],
+)
 def test_what_does_not_describe_itself_is_refused(tmp_path, told):
     with pytest.raises(UserError, match="does not describe its model"):
         checkpoint.read(write(tmp_path / "a.ckpt", **told))
