@@ -57,7 +57,10 @@ class Made(NamedTuple):
 def enlarged(
     model: SuperResolver, photo: Photo, how: How, device: torch.device, depth: np.dtype[Any] | None = None
 ) -> Made:
-    """A picture enlarged; alpha is enlarged by bicubic, which leaves what is opaque opaque.
+    """A picture enlarged.
+
+    Alpha is enlarged by bicubic, which leaves what is opaque opaque: networks are trained on photos and ring along the
+    hard edges of masks.
 
     Args:
         model: merged, in eval mode.
