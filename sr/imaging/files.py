@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,7 @@ _JPEG: dict[str, Any] = {"quality": 95, "subsampling": 0}
 _SAVE = {".jpg": _JPEG, ".jpeg": _JPEG, ".webp": {"lossless": True}}
 
 # What Pillow raises for damaged files, depending on the format and on where the damage lies.
-_DAMAGE = (
+DAMAGE = (
     OSError, SyntaxError, ValueError, EOFError, LookupError, ArithmeticError, TypeError, struct.error,
 )  # fmt: skip
 # Cameras turn their pictures by an EXIF tag. Pillow turns TIFF itself; a tag in a PNG may follow the pixels
@@ -68,15 +69,25 @@ def opened(path: Path, use: Callable[[Image.Image], T]) -> T:
         except UserError:
             raise
         except Image.DecompressionBombError as error:
-            limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
-            what = f"is too large: it claims more than the {limit:.0f} megapixels that are read. Cut it into parts"
-            raise ImageError(path, what) from error
+            raise huge(path) from error
         except MemoryError as error:
             raise ImageError(path, "does not fit into the free memory. Free some, or cut it into parts") from error
-        except _DAMAGE as error:
+        except DAMAGE as error:
             if source is None or "MAX_TEXT" not in str(error):
                 raise damaged(path, error) from error
     raise AssertionError
+
+
+def most_pixels() -> int:
+    """Of a picture that is read: a small file could fill the memory by claiming more."""
+    return 2 * (Image.MAX_IMAGE_PIXELS or sys.maxsize)
+
+
+def huge(path: Path) -> ImageError:
+    """That a file claims more than `most_pixels`."""
+    megapixels = most_pixels() / 1e6
+    what = f"is too large: it claims more than the {megapixels:.0f} megapixels that are read. Cut it into parts"
+    return ImageError(path, what)
 
 
 def _without_texts(path: Path) -> io.BytesIO:

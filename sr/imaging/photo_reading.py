@@ -1,5 +1,6 @@
 """Reading pictures in their full depth, upright, with what belongs to them."""
 
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,13 +9,15 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from sr.imaging.files import is_16_bit, opened
-from sr.imaging.image_errors import ImageError
-from sr.imaging.photo import Photo, of_pillow
+from sr.errors import UserError
+from sr.imaging.files import DAMAGE, huge, is_16_bit, most_pixels, opened
+from sr.imaging.image_errors import ImageError, damaged
+from sr.imaging.photo import Photo, in_depth, of_pillow
 
 T = TypeVar("T")
 ORIENTATION = 0x0112
 TURNS = {2: (0, 1), 3: (2, 0), 4: (2, 1), 5: (3, 1), 6: (3, 0), 7: (1, 1), 8: (1, 0)}  # quarter turns, then mirrored?
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how a TIFF begins
 # Of EXIF what is true of the enlarged picture too: who, when, with what, where.
 _TOLD = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
 _INNER = {0x8769: (0xA002, 0xA003, 0xA005, 0x927C), 0x8825: ()}  # folders of tags -> sizes and places, left out
@@ -62,6 +65,7 @@ def _decoded(path: Path, image: Image.Image) -> Photo:
     _refuse_several(path, image)
     deep = is_16_bit(image) or image.mode in ("I", "F")  # before anything loads it
     grey = image.mode in ("L", "LA", "I", "F") or "I;16" in image.mode or "LA;16" in str(getattr(image, "tile", ""))
+    told = [tile[3] for tile in getattr(image, "tile", [])] if image.format == "PPM" else []
     turn = _orientation(image)
     own: dict[str, Any] = {"icc": image.info.get("icc_profile"), "exif": _told(image)}
     see_through = image.info.get("transparency")
@@ -70,6 +74,8 @@ def _decoded(path: Path, image: Image.Image) -> Photo:
         return replace(of_pillow(image), exif=own["exif"])
     tiff = image.format == "TIFF"
     photo = _with_tiff(path, _of_page) if tiff else _turned(_photo(path, read_deep(path)), turn)
+    if told and isinstance(told[0], tuple):  # of a PPM what is white
+        photo = Photo(in_depth(photo.colour / np.float32(told[0][-1]), photo.colour.dtype))
     if grey:
         photo = replace(photo, colour=photo.colour[..., :1])
     if photo.alpha is None and isinstance(see_through, int | tuple):  # one colour that is none
@@ -140,22 +146,27 @@ def _unknown_tiff(error: ImageError, use: Callable[[Any], T]) -> T:
     Raises:
         ImageError: it is none.
     """
-    import tifffile
-
-    if not isinstance(error.__cause__, UnidentifiedImageError):
-        raise error
-    try:
-        return _with_tiff(error.path, use)
-    except (tifffile.TiffFileError, OSError, LookupError):
-        raise error from None
+    if isinstance(error.__cause__, UnidentifiedImageError):
+        with error.path.open("rb") as file:
+            if file.read(4) in _TIFF:
+                return _with_tiff(error.path, use)
+    raise error
 
 
 def _with_tiff(path: Path, use: Callable[[Any], T]) -> T:
     import tifffile  # comes with scikit-image
 
-    with tifffile.TiffFile(path) as file:
-        _refuse_pages(path, len(file.pages))
-        return use(file.pages.first)
+    try:
+        with tifffile.TiffFile(path) as file:
+            _refuse_pages(path, len(file.pages))
+            page: Any = file.pages.first
+            if page.imagewidth * page.imagelength > most_pixels():
+                raise huge(path)
+            return use(page)
+    except UserError:
+        raise
+    except (*DAMAGE, tifffile.TiffFileError, zlib.error) as error:
+        raise damaged(path, error) from error
 
 
 def _of_page(page: Any) -> Photo:

@@ -127,6 +127,28 @@ def test_floats_keep_what_is_brighter_than_white(tmp_path):
         read_photo(tmp_path / "a.tif")
 
 
+def test_a_small_file_that_claims_much_fills_no_memory(tmp_path):
+    file = tmp_path / "a.tif"
+    tifffile.imwrite(file, np.zeros((8, 8, 3), np.float32), photometric="rgb", metadata=None)
+    with tifffile.TiffFile(file, mode="r+b") as tiff:
+        for name in ("ImageWidth", "ImageLength", "RowsPerStrip"):
+            tiff.pages[0].tags[name].overwrite(60_000)
+    for read in (read_photo, read_photo_size):
+        with pytest.raises(UserError, match="is too large"):
+            read(file)
+
+
+@pytest.mark.parametrize("white", [255, 1023, 65535])
+@pytest.mark.parametrize(("name", "channels"), [("P5", 1), ("P6", 3)])
+def test_white_is_what_a_file_says(tmp_path, white, name, channels):
+    values = np.linspace(0, white, 5 * 7 * channels).astype(int).reshape(5, 7, channels)
+    body = values.astype(">u2" if white > 255 else np.uint8).tobytes()
+    (tmp_path / "a.ppm").write_bytes(f"{name}\n7 5\n{white}\n".encode() + body)
+    found = read_photo(tmp_path / "a.ppm")
+    assert found.colour.shape == (5, 7, channels)
+    assert np.abs(found.colour / found.white - values / white).max() < 1e-4
+
+
 def test_several_pictures_in_a_file_are_named(tmp_path):
     frames = [Image.fromarray(drawn(3, np.uint8)) for _ in range(3)]
     for n, frame in enumerate(frames):
@@ -161,6 +183,27 @@ def test_what_a_format_cannot_hold_is_said(tmp_path):
     opaque = Photo(drawn(3, np.uint8), np.full((5, 7), 255, np.uint8))
     write_photo(tmp_path / "a.jpg", opaque)
     assert read_photo(tmp_path / "a.jpg").alpha is None
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp", ".jpg", ".bmp"])
+def test_damage_of_any_kind_ends_in_words(tmp_path, suffix, dtype):
+    if depth_in(suffix, np.dtype(dtype)) != dtype:
+        return
+    write_photo(tmp_path / f"whole{suffix}", Photo(drawn(3, dtype, 20, 30)))
+    whole = (tmp_path / f"whole{suffix}").read_bytes()
+    rng = np.random.default_rng(0)
+    for n in range(30):
+        broken = bytearray(whole[: rng.integers(1, len(whole))] if n % 2 else whole)
+        for place in rng.integers(0, len(broken), 5 * (1 - n % 2)):
+            broken[place] ^= 255
+        file = tmp_path / f"{n}{suffix}"
+        file.write_bytes(broken)
+        for read in (read_photo_size, read_photo):
+            try:
+                read(file)
+            except UserError as error:
+                assert file.name in str(error)
 
 
 @pytest.mark.shared
