@@ -12,7 +12,6 @@ from torch import Tensor
 from sr.deploy.alpha import filled
 from sr.deploy.tiles import enlarge, strips
 from sr.errors import UserError
-from sr.imaging.ensemble import self_ensemble
 from sr.imaging.photo import Photo, in_depth
 from sr.imaging.resize import imresize
 from sr.models.base import SuperResolver
@@ -91,17 +90,13 @@ def enlarged(
 
 def _rows(model: SuperResolver, lr: Tensor, how: How, device: torch.device) -> Iterator[tuple[int, Tensor, int]]:
     """Number of the first row, rows (3, h, W) and height of the whole, from the top."""
-    given: dict[str, Any] = {"tile": how.tile, "scratch": how.scratch, "device": device}
-    if how.factor == how.scale and not how.ensemble:
+    given: dict[str, Any] = {"tile": how.tile, "scratch": how.scratch, "device": device, "self_ensemble": how.ensemble}
+    if how.factor == how.scale:
         for top, rows in strips(model, lr, how.scale, **given):
             yield top, rows, lr.shape[-2] * how.scale
-        return
-
-    def network(lr: Tensor) -> Tensor:
-        return enlarge(model, lr, how.scale, **given)
-
-    sr = how.reduced(self_ensemble(network, lr) if how.ensemble else network(lr))
-    yield 0, sr[0], sr.shape[-2]
+    else:
+        sr = how.reduced(enlarge(model, lr, how.scale, **given))
+        yield 0, sr[0], sr.shape[-2]
 
 
 def beside_bicubic(photo: Photo, large: Photo) -> Photo:

@@ -15,7 +15,7 @@ from sr.deploy.enlarger import Enlarger
 from sr.deploy.inputs import Found, find, results, side_of
 from sr.deploy.load import named
 from sr.deploy.photos import How
-from sr.deploy.walk import ran_out
+from sr.deploy.tiling.walk import ran_out
 from sr.deploy.work import Job, Work, reason_of
 from sr.deploy.written import Comparison, submit
 from sr.errors import LINES, UserError, printable, some
