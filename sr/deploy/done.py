@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sr.errors import UserError
+
 RECORD = ".upscaled.jsonl"  # a line for each result, written before the result takes its place
 PART = re.compile(r"\.(.+)\.\d+\.part(\.\w+)")  # see sr.whole
 
@@ -49,10 +51,15 @@ class Results:
 
     Args:
         folder: of the output.
+
+    Raises:
+        UserError: its record is a link, so that another file would grow.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        if (folder / RECORD).is_symlink():
+            raise UserError(f"{folder / RECORD} is a link, and what it leads to would be written to. Remove the link")
         self._known: dict[str, dict[str, Any]] = {}
         text = self._text()
         self._torn = not text.endswith("\n") and bool(text)

@@ -195,6 +195,16 @@ def test_what_is_done_is_left_alone_and_what_is_there_is_not_overwritten(command
 
 
 @pytest.mark.slow
+def test_a_record_that_somebody_linked_elsewhere_is_refused(command, photos, tmp_path):
+    (picture,) = photos(tmp_path / "in", 1, 16, 16)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "mine").write_text("precious")
+    (tmp_path / "out/.upscaled.jsonl").symlink_to(tmp_path / "mine")
+    done = command("upscale.py", f"input={picture}", "model=bicubic", "scale=2", f"output={tmp_path / 'out'}")
+    assert done.code == 1 and ".upscaled.jsonl is a link" in done.err, done
+    assert (tmp_path / "mine").read_text() == "precious"
+
+
 def test_side_by_side_a_smaller_factor_and_figures_where_hr_is_known(command, network, tmp_path):
     (tmp_path / "LR").mkdir()
     (tmp_path / "HR").mkdir()
