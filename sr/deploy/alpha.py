@@ -11,7 +11,7 @@ def filled(photo: Photo) -> np.ndarray:
     """The picture's (H, W, C) colours; each that is not seen is that of the nearest pixel that is."""
     if photo.alpha is None:
         return photo.colour
-    hidden = photo.alpha < SEEN * photo.white
+    hidden = photo.alpha < SEEN * photo.opaque
     if not hidden.any() or hidden.all():
         return photo.colour
     from scipy.ndimage import distance_transform_edt

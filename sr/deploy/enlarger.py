@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -92,9 +93,15 @@ class Enlarger:
             return type(image)(self._file(Path(image), how))
         raise UserError(f"an image is a path, a Pillow image, an array or a tensor, not {type(image).__name__}")
 
-    def photo(self, photo: Photo, how: How, depth: np.dtype[Any] | None = None) -> Made:
+    def photo(
+        self,
+        photo: Photo,
+        how: How,
+        depth: np.dtype[Any] | None = None,
+        seen: Callable[[float], object] | None = None,
+    ) -> Made:
         """A picture enlarged by the merged network; see `sr.deploy.photos.enlarged`."""
-        return enlarged(self.deployed.to(self.device), photo, how, self.device, depth)
+        return enlarged(self.deployed.to(self.device), photo, how, self.device, depth, seen)
 
     def how(self, scale: int | None = None, outscale: float | None = None, ensemble: bool = False, **rest: Any) -> How:
         """What is asked for, by the network's own factor."""

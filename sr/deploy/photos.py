@@ -1,6 +1,6 @@
 """A picture in any depth through a network and back: strip by strip, so that no floats of the whole result are held."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,7 +54,12 @@ class Made(NamedTuple):
 
 
 def enlarged(
-    model: SuperResolver, photo: Photo, how: How, device: torch.device, depth: np.dtype[Any] | None = None
+    model: SuperResolver,
+    photo: Photo,
+    how: How,
+    device: torch.device,
+    depth: np.dtype[Any] | None = None,
+    seen: Callable[[float], object] | None = None,
 ) -> Made:
     """A picture enlarged.
 
@@ -67,6 +72,7 @@ def enlarged(
         how: see `How`.
         device: where the network runs.
         depth: the type of the result's values; None for that of `photo`.
+        seen: called now and then with the share of the result that has come since.
 
     Raises:
         UserError: the network gives values that are no numbers, or what it computes fits nowhere.
@@ -83,8 +89,10 @@ def enlarged(
             values = (rows if channels == 3 else rows.mean(0, keepdim=True)).movedim(0, -1).numpy()
             colour[top : top + rows.shape[1]] = in_depth(values, depth, white)
             parts += 1
+            if seen is not None:
+                seen(rows.shape[1] / height)
     size = colour.shape[0], colour.shape[1]
-    alpha = None if photo.alpha is None else bicubic(photo.alpha[..., None], white, size, depth)[..., 0]
+    alpha = None if photo.alpha is None else bicubic(photo.alpha[..., None], photo.opaque, size, depth)[..., 0]
     return Made(Photo(colour, alpha, photo.icc, photo.exif), parts > 1)
 
 

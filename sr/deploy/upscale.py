@@ -3,7 +3,9 @@
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 from tqdm import tqdm
@@ -107,7 +109,7 @@ def _enlarged(jobs: Sequence[Job], work: Work) -> dict[Path, str]:
         for number, (job, pixels) in enumerate(sizes.items(), 1):
             done += pixels
             try:
-                told = work.do(job)
+                told = work.do(job, partial(_seen, progress, pixels))
             except (UserError, MemoryError, RuntimeError) as error:
                 if not isinstance(error, UserError) and not ran_out(error):
                     raise
@@ -117,5 +119,9 @@ def _enlarged(jobs: Sequence[Job], work: Work) -> dict[Path, str]:
                 seconds = (time.perf_counter() - began) * (total / done - 1)
                 left = f"; about {duration(seconds)} left" if done < total else ""
                 log.info(f"{number}/{len(sizes)} {job.target}: {told}{left}")
-            progress.update(pixels)
+            progress.update(done - progress.n)  # of one that failed
     return failed
+
+
+def _seen(progress: Any, pixels: int, share: float) -> None:
+    progress.update(share * pixels)

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -92,12 +93,18 @@ class Work:
             log.warning(f"note: {job.target} will be {size} pixels, more than Pillow opens without a higher limit")
         return height * width
 
-    def do(self, job: Job) -> str:
-        """Enlarge a picture; what it was and became, how, and how long the network took."""
+    def do(self, job: Job, seen: Callable[[float], object]) -> str:
+        """Enlarge a picture; what it was and became, how, and how long the network took.
+
+        Args:
+            job: one that is not done.
+            seen: called now and then with the share of it that is done since.
+        """
         maker = Maker.of(job.source, self.made_by)
         photo = read_photo(job.source)
         began = time.perf_counter()
-        large, tiled = self.enlarger.photo(photo, self.how, depth_in(job.target.suffix.lower(), photo.colour.dtype))
+        depth = depth_in(job.target.suffix.lower(), photo.colour.dtype)
+        large, tiled = self.enlarger.photo(photo, self.how, depth, seen)
         seconds = time.perf_counter() - began
         for target in self.missing(job):
             with replacing(target) as part:

@@ -31,11 +31,14 @@ class Photo:
     exif: bytes | None = None
 
     @property
+    def opaque(self) -> float:
+        """What stands for 1 in alpha."""
+        return 1.0 if self.colour.dtype.kind == "f" else float(np.iinfo(self.colour.dtype).max)
+
+    @property
     def white(self) -> float:
-        """What stands for 1: of floats 1, or what is brightest."""
-        if self.colour.dtype.kind == "f":
-            return max(1.0, float(self.colour.max()))
-        return float(np.iinfo(self.colour.dtype).max)
+        """What stands for 1 in colours: of floats 1, or what is brightest."""
+        return max(self.opaque, float(self.colour.max())) if self.colour.dtype.kind == "f" else self.opaque
 
     @classmethod
     def of(cls, planes: np.ndarray) -> Self:

@@ -80,7 +80,7 @@ def _decoded(path: Path, image: Image.Image) -> Photo:
         photo = replace(photo, colour=photo.colour[..., :1])
     if photo.alpha is None and isinstance(see_through, int | tuple):  # one colour that is none
         hidden = (photo.colour == np.array(see_through).reshape(-1)).all(2)
-        photo = replace(photo, alpha=np.where(hidden, 0, photo.white).astype(photo.colour.dtype))
+        photo = replace(photo, alpha=np.where(hidden, 0, photo.opaque).astype(photo.colour.dtype))
     return replace(photo, **own)
 
 

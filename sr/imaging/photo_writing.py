@@ -43,7 +43,7 @@ def write_photo(path: Path, photo: Photo, quality: int | None = None, as_suffix:
     if max(height, width) > LIMITS.get(suffix, 2**31 - 1):
         raise UserError(too_large(height, width, suffix))
     if suffix in NO_ALPHA and photo.alpha is not None:
-        if (photo.alpha < photo.white).any():
+        if (photo.alpha < photo.opaque).any():
             raise UserError(f"has an alpha channel, for which {suffix[1:]} has no place: type format=png")
         photo = Photo(photo.colour, None, photo.icc, photo.exif)
     icc = photo.icc

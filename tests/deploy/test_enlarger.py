@@ -13,6 +13,7 @@ from PIL import Image
 import sr
 from sr.errors import UserError
 from sr.imaging.color import to_array
+from sr.imaging.photo import Photo
 from sr.runs import checkpoint
 
 
@@ -66,6 +67,22 @@ def test_an_image_is_enlarged_in_one_call_and_in_threads(network, model):
     torch.nn.init.zeros_(next(p for name, p in other.named_parameters() if name.endswith("weight")))
     torch.save({"state_dict": other.state_dict(), "sr": other.metadata}, network)
     assert not np.array_equal(sr.upscale(images[0], model=network), found[0])  # the file is another one
+
+
+def test_tiles_and_other_depths_make_the_same_picture(model):
+    pixels = photo(24, 30)
+    given = Photo(pixels, np.where(np.arange(30) < 12, 0, 255).astype(np.uint8)[None].repeat(24, 0))
+    shares: list[float] = []
+    whole, tiled = (model.photo(given, model.how(tile=tile), seen=shares.append) for tile in (None, 16))
+    assert len(shares) > 2 and shares[0] == 1 and sum(shares) == pytest.approx(2)
+    assert tiled.tiled and not whole.tiled
+    difference = np.abs(whole.photo.planes().astype(int) - tiled.photo.planes())
+    assert difference.max() <= 1
+    bright = Photo(pixels / np.float32(64), given.alpha / np.float32(255))  # up to 4
+    found = model.photo(bright, model.how()).photo
+    assert found.white > 3 and found.alpha.min() == 0 and found.alpha.max() == 1
+    small = model.photo(bright, model.how(), np.dtype(np.uint8)).photo
+    assert np.array_equal(small.alpha[:, 40:], np.full((48, 20), 255)) and small.colour.max() == 255
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,7 @@ def test_what_a_format_cannot_hold_is_said(tmp_path):
     assert read_photo(tmp_path / "a.jpg").alpha is None
 
 
+@pytest.mark.filterwarnings("ignore:(Tag data|Corrupt EXIF|Truncated)")
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".webp", ".jpg", ".bmp"])
 def test_damage_of_any_kind_ends_in_words(tmp_path, suffix, dtype):
