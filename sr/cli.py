@@ -54,6 +54,7 @@ TASKS = {  # what a command runs, imported when it runs: nobody waits for torch 
     "evaluate": "sr.measuring.evaluate.evaluate",
     "measure": "sr.measuring.measure.measure",
     "upscale": "sr.deploy.upscale.upscale",
+    "export": "sr.deploy.export.export",
     "compare": "sr.comparison.compare.compare",
     "figure": "sr.figures.figure.figure",
 }

@@ -168,6 +168,22 @@ class UpscaleSchema:
 
 
 @dataclass
+class ExportSchema:
+    """Every plain key of conf/export.yaml."""
+
+    # the network, also typed as model=: a run folder, a checkpoint, a name of the zoo, or an author's file
+    weights: Any = None
+    zoo: Zoo = field(default_factory=Zoo)
+    scale: int | None = key(least=1)  # needed where the network serves several
+    formats: Any = "onnx"  # onnx, pt2, safetensors: one, or a list
+    output: str = "outputs/exported"  # the folder of the files
+    half: bool = False  # compute in float16
+    opset: int = key(18, least=18, most=23)  # version of ONNX's operators
+    overwrite: bool = False  # what is there already
+    trust: Any = None  # modules of others whose classes files may name: a list, or one
+
+
+@dataclass
 class FigureSchema:
     """Every plain key of conf/figure.yaml."""
 
@@ -213,6 +229,7 @@ SCHEMAS = {
     "evaluate": EvaluateSchema,
     "measure": MeasureSchema,
     "upscale": UpscaleSchema,
+    "export": ExportSchema,
     "figure": FigureSchema,
     "compare": CompareSchema,
 }

@@ -15,6 +15,7 @@ FORMER = {  # words that stand for others, as earlier versions had them
     "evaluate": {"data": "benchmarks", "protocol": "protocols"},
     "compare": {"data": "benchmarks", "protocol": "protocols"},
     "upscale": {"model": "weights", "checkpoint": "weights", "protocol": "protocols"},
+    "export": {"model": "weights", "checkpoint": "weights", "format": "formats"},
 }  # fmt: skip
 NOTHING = ("experiment=null", "ablation=null")  # what is so anyway, and what Hydra does not take
 OPEN = ("parameter_groups", "stages", "losses")  # what stands in them has names of the user's own

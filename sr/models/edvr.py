@@ -205,9 +205,13 @@ class EDVR(ClipResolver):
     def training_images(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Of the centre frame."""
         lr, hr = as_clips(batch.lr), as_clips(batch.hr)
-        centre = lr.shape[1] // 2
-        (sr,) = self._slide(self._given(lr).unbind(1), [centre])
-        return self._returned(sr), hr[:, centre], lr[:, centre]
+        middle = lr.shape[1] // 2
+        return self.centre(lr), hr[:, middle], lr[:, middle]
+
+    def centre(self, lr: Tensor) -> Tensor:
+        """Clips (B, T, 3, h, w) in [0, 1] -> the frames in their middle, (B, 3, 4h, 4w)."""
+        (sr,) = self._slide(self._given(lr).unbind(1), [lr.shape[1] // 2])
+        return self._returned(sr)
 
     def watched(self) -> dict[str, Tensor]:
         """The mean size of the offsets, in pixels; a warning once if those of a convolution have exploded."""

@@ -1,5 +1,6 @@
 """Self-describing checkpoints: a file alone is enough to rebuild the model. Nothing in a file is executed."""
 
+import json
 import logging
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor
 from sr.compose.words import path_typed
 from sr.errors import UserError, reason, some
 from sr.models.base import Reads, SuperResolver
-from sr.runs import torch_file
+from sr.runs import safetensors, torch_file
 from sr.runs.config import upgraded
 from sr.runs.construct import construct
 from sr.runs.record import recorded
@@ -88,7 +89,7 @@ def read(path: str | Path) -> dict[str, Any]:
         UserError: no such file, not a checkpoint, a damaged one, one that holds code, or another project's.
     """
     file = locate(path)
-    content = torch_file.load(file)
+    content = _exported(file) if safetensors.is_one(file) else torch_file.load(file)
     if not isinstance(content, dict) or "sr" not in content or "state_dict" not in content:
         raise UserError(
             f"checkpoint {file} was not written by this project: it does not say which architecture it is of. "
@@ -101,6 +102,16 @@ def read(path: str | Path) -> dict[str, Any]:
         raise UserError(f"checkpoint {file} is of format {metadata['format']}, which a newer version wrote")
     metadata["config"] = upgraded(metadata["config"])
     return upgrade_state(content)
+
+
+def _exported(file: Path) -> dict[str, Any]:
+    """What `sr export` wrote, in the form of a checkpoint."""
+    state, told = safetensors.read(file)
+    try:
+        metadata = json.loads(told.get("sr", "null"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file} does not tell what it is of: {reason(error)}") from error
+    return {"state_dict": state} | ({} if metadata is None else {"sr": metadata})
 
 
 # What readers rely on, in a checkpoint and in what it tells about itself; what is not there is not looked at.

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from sr.compose.words import path_typed
 from sr.errors import UserError, some
-from sr.runs import torch_file
-from sr.zoo import safetensors
+from sr.runs import safetensors, torch_file
 
 # What trainers put a state dict into; the first of them that is there wins, averages of the weights before the weights.
 WRAPPERS = (
@@ -23,7 +22,7 @@ WRAPPERS = (
 GENERATORS = ("generator.", "net_g.", "netG.", "net_G.", "G.")
 PREFIXES = ("module.", "_orig_mod.", *GENERATORS, "model.", "net.", "network.")
 COUNTERS = ("total_ops", "total_params")  # that thop leaves in a state
-SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors", ".mat")  # of files worth a look in a folder
+SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors", ".mat", ".onnx")  # of files worth a look in a folder
 
 
 def read_tensors(path: Path, known_intact: bool = False) -> dict[str, Tensor]:
@@ -49,8 +48,11 @@ def read_tensors(path: Path, known_intact: bool = False) -> dict[str, Tensor]:
         raise UserError(f"{path} is a MATLAB 7.3 file. Save it once more in MATLAB with save(..., '-v7')")
     if start.startswith(b"MATLAB 5.0"):
         return _matlab(path)
-    content = safetensors.read(path) if safetensors.looks_like(start, size) else torch_file.load(path, known_intact)
-    if isinstance(content, Mapping) and "sr" in content:
+    if safetensors.looks_like(start, size):
+        content, told = safetensors.read(path)
+    else:
+        content, told = torch_file.load(path, known_intact), {}
+    if "sr" in told or (isinstance(content, Mapping) and "sr" in content):
         again = path_typed("checkpoint", path)
         raise UserError(f"{path} is a checkpoint of this project, not an author's file: type {again}")
     state = _unwrapped(content)

@@ -11,13 +11,14 @@ import torch
 from sr.compose.words import path_typed
 from sr.errors import UserError, nearest, reason
 from sr.models.base import SuperResolver
-from sr.runs import checkpoint, torch_file
+from sr.runs import checkpoint, safetensors, torch_file
 from sr.whole import replacing
 from sr.zoo.entries import ZOO, ZooEntry, by_checksum, get_entry
 from sr.zoo.families import Family, build, recognise
 from sr.zoo.files import SUFFIXES, read_tensors
 from sr.zoo.locate import checksum, find
 from sr.zoo.matlab_maps import MATLAB_FAMILIES
+from sr.zoo.onnx_file import SUFFIX, OnnxResolver
 from sr.zoo.torch_maps import TORCH_FAMILIES
 from sr.zoo.trial import HOPELESS, RANGES, Trial, try_out
 from sr.zoo.video_maps import VIDEO_FAMILIES, flow_network
@@ -82,6 +83,8 @@ def load(
     else:
         if not path.is_file():
             raise UserError(f"weights={spec}: there is no such file. List the zoo's names: sr zoo list")
+        if path.suffix.lower() == SUFFIX:
+            return _onnx(path, scale if strict else None, range_, order)
         entry = by_checksum(checksum(path), scale)
     tensors = read_tensors(path, known_intact=entry is not None)
     if flow_network(tensors):
@@ -103,6 +106,23 @@ def load(
     model.metadata = {"format": 1, "name": entry.model if entry else name, "model": node, "config": {}}
     model.metadata |= {"published": paper, "reads": asdict(model.reads) if model.reads else {}}
     return Loaded(name, model, path, entry)
+
+
+def _onnx(path: Path, scale: int | None, range_: str | None, order: str | None) -> Loaded:
+    model, name = OnnxResolver(path), path.stem
+    if scale is not None and scale != model.scale:
+        raise UserError(f"scale={scale}: {path} is of scale {model.scale}; leave scale= out")
+    if "architecture" not in model.facts or range_ or order:  # another program's
+        trial = try_out(model, 1.0, range_, order)
+        log.info(f"note: {path} is another program's file: {trial}")
+        if range_ is None and trial.psnr < trial.bicubic - HOPELESS:
+            raise UserError(
+                f"{path} is refused: {trial}, the best of all ranges and orders. Type zoo.range=0-1 to take it"
+            )
+        name += "" if trial.proved else UNPROVED
+    target = f"{OnnxResolver.__module__}.{OnnxResolver.__name__}"
+    model.metadata = {"format": 1, "name": name, "model": {"_target_": target}, "config": {}, "published": ""}
+    return Loaded(name, model.eval(), path, None)
 
 
 def _tried(model: SuperResolver, family: Family, path: Path, range_: str | None, order: str | None) -> Trial:
@@ -151,7 +171,11 @@ def beginning(source: str, zoo: Any, scale: int | None) -> dict[str, Any]:
 def is_ours(path: Path) -> bool:
     """Whether a file is a checkpoint of this project: by what is in it, whatever its name."""
     try:
+        if safetensors.is_one(path):
+            return "sr" in safetensors.read(path)[1]
         content = torch_file.load(path, known_intact=True)
+    except OSError:
+        return False
     except UserError:
         return path.suffix == ".ckpt"
     return isinstance(content, dict) and "sr" in content
@@ -163,6 +187,8 @@ def save(loaded: Loaded, path: Path) -> None:
     Raises:
         UserError: the file is there already; nothing is overwritten.
     """
+    if isinstance(loaded.model, OnnxResolver):
+        raise UserError(f"{loaded.path} holds operations, not the weights of a network of ours: it is used as it is")
     if path.exists():
         raise UserError(f"{path} is there already; remove it or give another name")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,9 @@
 """Every image architecture, enlarged in tiles as it enlarges the whole."""
 
-import importlib.util
-from pathlib import Path
-
+import networks as nets
 import pytest
 import torch
+from hydra.utils import get_class
 
 from sr.deploy.tiles import enlarge, kept_bytes
 from sr.deploy.tiling.nodes import Whole
@@ -14,11 +13,7 @@ from sr.imaging.ensemble import self_ensemble
 from sr.layers.statistics import batch_norms, with_own_statistics
 from sr.models.base import SuperResolver
 
-spec = importlib.util.spec_from_file_location("_nets", Path(__file__).parents[1] / "models/test_architectures.py")
-nets = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(nets)
-
-CLIPS = tuple(name for name in nets.NAMES if nets.get_class(nets.node(name)["_target_"]).clips)
+CLIPS = tuple(name for name in nets.NAMES if get_class(nets.node(name)["_target_"]).clips)
 
 
 def network(name: str, small: bool = True) -> tuple[SuperResolver, int]:

@@ -3,20 +3,13 @@
 The fast tier runs each distinct network with two blocks of 16 channels; the slow tier runs every file as it is.
 """
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 import torch
-from hydra.utils import get_class, instantiate
+from networks import NAMES, architectures, build, cases, count, merges, node, scales, used
 from omegaconf import OmegaConf
 from torch import nn
 
 from sr.errors import UserError
-from sr.models.base import SuperResolver
-
-CONF = Path(__file__).resolve().parents[2] / "conf" / "model"
-NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
 
 # Published or official counts by scale, merged form; a scale is left out where the authors have no such model.
 COUNTS: dict[str, dict[int, int]] = {
@@ -74,72 +67,6 @@ COUNTS: dict[str, dict[int, int]] = {
     "repsr_m10c32": {2: 97196, 3: 101531, 4: 107600},
     "repsr_m16c64": {2: 600652, 3: 609307, 4: 621424},
 }
-
-# The parameter that sets a network's size, and what it is in the fast tier.
-SMALL = {"num_blocks": 2, "num_layers": 3, "num_recursions": 2, "depth": 2, "channels": 16}
-
-
-def node(name: str, small: bool = False, **changes: Any) -> dict[str, Any]:
-    """The contents of conf/model/NAME.yaml, shrunk for the fast tier, `scale` unresolved."""
-    config = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))
-    assert isinstance(config, dict)
-    for other in config.pop("defaults", []):
-        config = (node(other) if other != "_self_" else {}) | config
-    if small:
-        config |= {k: v for k, v in SMALL.items() if k in config and not isinstance(config[k], list)}
-    return config | changes  # type: ignore[return-value]
-
-
-def build(name: str, scale: int, small: bool = False, **changes: Any) -> SuperResolver:
-    return instantiate(OmegaConf.create({"scale": scale, "model": node(name, small, **changes)}).model)
-
-
-def scales(name: str) -> list[int]:
-    given, supported = node(name)["scale"], get_class(node(name)["_target_"]).supported_scales
-    return given if isinstance(given, list) else [s for s in (2, 3, 4) if s in supported] or list(supported)
-
-
-def distinct() -> list[str]:
-    """One file of those that the fast tier would build alike."""
-    return list({str(node(name, small=True)): name for name in reversed(NAMES)}.values())[::-1]
-
-
-def architectures() -> list[str]:
-    """One file of each class."""
-    return list({node(name)["_target_"]: name for name in reversed(NAMES)}.values())[::-1]
-
-
-def cases(without: tuple[str, ...] = ()) -> list[Any]:
-    """(name, small): each distinct network small, each file in full in the slow tier."""
-    small = [pytest.param(name, True, id=name) for name in distinct() if name not in without]
-    slow = pytest.mark.slow
-    return small + [pytest.param(name, False, id=f"{name}-full", marks=slow) for name in NAMES if name not in without]
-
-
-def count(model: nn.Module) -> int:
-    return sum(p.numel() for p in model.parameters())
-
-
-def merges(name: str) -> bool:
-    with torch.device("meta"):
-        return any(hasattr(m, "merge") for m in build(name, scales(name)[0], small=True).modules())
-
-
-def used(model: nn.Module) -> None:
-    """Statistics and factors of batch norms as training leaves them: of real features, not 0 and 1, either sign."""
-    torch.manual_seed(0)
-    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
-    with torch.no_grad():
-        for p in model.parameters():
-            if p.ndim == 1 or not p.any():  # scales and biases of the edge branches start near 0, some weights at 0
-                p.add_(0.05 * torch.randn_like(p))
-        for norm in norms:
-            norm.weight.normal_(std=0.5)
-            norm.bias.normal_(std=0.2)
-        model.train()
-        for _ in range(10 if norms else 0):
-            model(0.6 * torch.rand(2, 3, 9, 8) + 0.2, model.scales[-1])
-    model.eval()
 
 
 @pytest.mark.parametrize(
@@ -274,40 +201,6 @@ def test_compiles(name):
         for size in ((21, 24), (23, 30)):  # the second size makes the compiler treat both sides as unknown
             x = torch.rand(1, 3, *size)
             torch.testing.assert_close(compiled(x, s), model(x, s), rtol=1e-3, atol=1e-4)
-
-
-# torch.export cannot prove that EDVR's sides, which 4 divides, fit each other on three levels.
-UNPROVED = ("edvr_m", "edvr_l")
-
-
-@pytest.mark.parametrize(
-    ("name", "small"),
-    [pytest.param(name, True, id=name) for name in architectures() if name not in UNPROVED]
-    + [pytest.param(name, False, id=f"{name}-full", marks=pytest.mark.slow) for name in NAMES if name not in UNPROVED],
-)
-@pytest.mark.skipif(torch.__version__ < "2.13", reason="torch 2.11 cannot prove what 2.13 can")
-def test_exports_with_dynamic_height_and_width(name, small):
-    s = scales(name)[0]
-    model = build(name, s, small).merged()
-    least = 2 if model.min_size == 1 else 21  # torch.export sets 1 apart from all sizes; ESA pools 20 pixels to 1
-    height, width = torch.export.Dim("h", min=least, max=512), torch.export.Dim("w", min=least, max=512)
-    dynamic = ({2: height, 3: width},)
-    exported = torch.export.export(_Forward(model, s), (torch.rand(1, 3, 24, 31),), dynamic_shapes=dynamic).module()
-    with torch.no_grad():
-        for size in ((least, 40), (37, least), (29, 23)):
-            x = torch.rand(1, 3, *size)
-            torch.testing.assert_close(exported(x), model(x, s), rtol=1e-4, atol=1e-5)
-
-
-class _Forward(nn.Module):
-    """What is exported: the forward pass at one scale, without the training loops."""
-
-    def __init__(self, model: SuperResolver, scale: int) -> None:
-        super().__init__()
-        self.model, self.scale = model, scale
-
-    def forward(self, lr: torch.Tensor) -> torch.Tensor:
-        return self.model(lr, self.scale)
 
 
 def test_a_model_of_several_scales_must_be_told_which():

@@ -21,8 +21,14 @@ def looks_like(start: bytes, size: int) -> bool:
     return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= min(size - 8, LARGEST_TABLE)
 
 
-def read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name.
+def is_one(path: Path) -> bool:
+    """Whether a file is of this format, by what is in it."""
+    with path.open("rb") as file:
+        return looks_like(file.read(9), path.stat().st_size)
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a file by name, and what it tells about itself.
 
     Raises:
         UserError: its table does not describe its bytes.
@@ -31,7 +37,10 @@ def read(path: Path) -> dict[str, Tensor]:
     begin = 8 + int.from_bytes(content[:8], "little")
     try:
         table = json.loads(content[8:begin])
-        return {str(k): _tensor(v, memoryview(content)[begin:]) for k, v in table.items() if k != "__metadata__"}
+        told = table.pop("__metadata__", None) or {}
+        if not all(isinstance(v, str) for v in told.values()):
+            raise ValueError("what it tells about itself is not text")
+        return {str(k): _tensor(v, memoryview(content)[begin:]) for k, v in table.items()}, dict(told)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, RuntimeError, OverflowError) as error:
         raise UserError(f"{path} cannot be read as safetensors ({error}). Is it complete?") from error
 

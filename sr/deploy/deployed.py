@@ -1,0 +1,130 @@
+"""The form of a network that is written for other programs, what it is compared on, and what a file tells about it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sr.errors import UserError
+from sr.models.base import SuperResolver
+from sr.models.basicvsr import BasicVSR
+from sr.models.bicubic import Bicubic
+from sr.models.edvr import EDVR
+
+SIZES = ((0, 0), (24, 31), (48, 57), (131, 65))  # LR pixels that are compared; 0: the smallest
+CLIP_SIZES = ((16, 16), (20, 32), (32, 24), (48, 36))  # of EDVR's file, whose sides 4 divides
+POOLED = 20  # LR pixels that ESA makes one of: a file cannot pad what is smaller, as a model does
+
+
+class Deployed(nn.Module):
+    """RGB in [0, 1] in float32 on both sides, whatever is between.
+
+    Args:
+        model: merged, in eval mode.
+        scale: the factor.
+        half: compute in float16.
+
+    Shapes: (B, 3, h, w) -> (B, 3, s*h, s*w); of EDVR (B, T, 3, h, w) -> the frame in the middle.
+    """
+
+    def __init__(self, model: SuperResolver, scale: int, half: bool) -> None:
+        super().__init__()
+        self.model, self.scale, self.half_inside = model.half() if half else model, scale, half
+
+    def forward(self, lr: Tensor) -> Tensor:
+        x = lr.half() if self.half_inside else lr
+        sr = self.model.centre(x) if isinstance(self.model, EDVR) else self.model(x, self.scale)
+        return sr.float() if self.half_inside else sr
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What is written.
+
+    Attributes:
+        model: as it was trained.
+        name: that it is told by.
+        scale: the factor.
+        half: whether its file computes in float16.
+    """
+
+    model: SuperResolver
+    name: str
+    scale: int
+    half: bool = False
+
+    def deployed(self) -> Deployed:
+        """A new one of its own."""
+        return Deployed(self.model.merged(), self.scale, self.half).eval()
+
+    @property
+    def frames(self) -> int | None:
+        """T of a network on clips; None of one on images."""
+        return self.model.frames if isinstance(self.model, EDVR) else None
+
+    @property
+    def least(self) -> int:
+        """The smallest side of LR."""
+        if self.frames is not None:
+            return CLIP_SIZES[0][0]
+        return 1 if self.model.min_size == 1 else max(self.model.min_size, POOLED + 1)
+
+    @property
+    def stem(self) -> str:
+        """Of its files: letters, digits, dots and dashes; with the scale."""
+        plain = re.sub(r"[^\w.-]+", "_", self.name).strip("_.") or "network"
+        plain = plain if re.search(rf"x{self.scale}(?![0-9])", plain) else f"{plain}_x{self.scale}"
+        return f"{plain}_fp16" if self.half else plain
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a file tells about it."""
+        published = (self.model.metadata or {}).get("published")
+        return {
+            "name": self.name,
+            "architecture": type(self.model).__name__,
+            "scale": str(self.scale),
+            "colours": "RGB",
+            "range": "0-1",
+            "layout": "NCHW" if self.frames is None else "NTCHW; the frame in the middle is enlarged",
+            "precision": "float16 inside, float32 outside" if self.half else "float32",
+            "smallest_side": str(self.least),
+            "protocols": ",".join(self.model.protocols),
+            "published": str(published or ""),
+        }
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What it takes to build it again, as a checkpoint tells it, but for the run's own config."""
+        known: Mapping[str, Any] = self.model.metadata or {}
+        kept = {k: known[k] for k in ("format", "name", "model", "published", "reads") if known.get(k) is not None}
+        return kept | {"config": {}}
+
+    def noise(self, height: int, width: int, batch: int = 1) -> Tensor:
+        """Images of a size, or clips."""
+        lead = (batch, 3) if self.frames is None else (batch, self.frames, 3)
+        return torch.rand(*lead, height, width, generator=torch.Generator().manual_seed(height * width))
+
+    def compared(self) -> list[Tensor]:
+        """What a file is compared on: noise of four sizes, and of float16 white, black and a checkerboard."""
+        sizes = SIZES if self.frames is None else CLIP_SIZES
+        found = [self.noise(max(h, self.least), max(w, self.least)) for h, w in sizes]
+        if self.half:
+            like = found[1]
+            board = (torch.arange(like.shape[-2])[:, None] + torch.arange(like.shape[-1])) % 2
+            found += [torch.ones_like(like), torch.zeros_like(like), board.expand_as(like).to(like.dtype)]
+        return found
+
+
+def exportable(model: SuperResolver) -> None:
+    """Raises a UserError for what no file of fixed operations holds."""
+    if isinstance(model, BasicVSR):
+        raise UserError(
+            "BasicVSR goes through all frames of a clip and back, so that its operations are as many as the clip has "
+            "frames: no file of fixed operations holds that. Measure it with sr evaluate, use it in Python with sr.load"
+        )
+    if isinstance(model, Bicubic):
+        raise UserError("bicubic has no weights, and every program has its own")

@@ -1,0 +1,83 @@
+"""The exporting run: a trained network written for other programs, each file compared with the network."""
+
+import logging
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from sr.compose.words import listed
+from sr.deploy import formats
+from sr.deploy.deployed import Exported, exportable
+from sr.deploy.load import named
+from sr.errors import UserError, nearest
+from sr.precision import full_precision
+from sr.runs.lock import locked
+from sr.whole import replacing
+
+log = logging.getLogger(__name__)
+TOLERANCE, HALF_TOLERANCE = 1e-5, 2e-3  # of the largest value, at least of 1
+
+
+def export(cfg: DictConfig) -> None:
+    """Run a composed conf/export.yaml: write model= in all formats=, each compared with the network.
+
+    Raises:
+        UserError: before the work, what was typed makes no sense; after it, the forms that it could not be written in.
+    """
+    chosen = [str(one).lower().lstrip(".") for one in listed(cfg.formats)]
+    for one in chosen or ["[]"]:
+        if one not in formats.FORMATS:
+            raise UserError(f"formats={one}: there are {', '.join(formats.FORMATS)}.{nearest(one, formats.FORMATS)}")
+    if len(listed(cfg.weights)) > 1:
+        raise UserError(f"model={listed(cfg.weights)}: one network is exported; type the command once for each")
+    formats.installed(chosen)
+    output = Path(cfg.output).expanduser().absolute()
+    if output.is_file():
+        raise UserError(f"output={cfg.output} is a file; the results go into a folder, under the network's name")
+    name, model = named(next(iter(listed(cfg.weights)), None), cfg.scale, cfg.zoo)
+    exportable(model)
+    what = Exported(model, name, model.scale_of(cfg.scale), cfg.half)
+    files = {one: output / f"{what.stem}.{one}" for one in chosen}
+    for file in files.values():
+        if file.exists() and not (cfg.overwrite and file.is_file()):
+            raise UserError(f"{file} is there already. Type overwrite=true, or another output=PATH")
+    failed = []
+    with locked(output), full_precision(torch.device("cpu")), torch.no_grad():
+        network, given = Exported(model, name, what.scale).deployed(), what.compared()
+        wanted = [network(x) for x in given]
+        for one, file in files.items():
+            log.info(f"writing {file.name}")
+            try:
+                with replacing(file) as part:
+                    formats.FORMATS[one].write(part, what, cfg.opset)
+                    apart = _apart(formats.FORMATS[one].reader(part, what), given, wanted, what.half)
+            except UserError as error:
+                failed.append(f"{file.name}: {error}")
+                continue
+            size = file.stat().st_size / 1e6
+            log.info(f"{file}: {size:.1f} MB, at most {apart:.1e} from the network at {len(given)} sizes and patterns")
+    if failed:
+        raise UserError(f"{len(failed)} of {len(files)} are not written: {'; '.join(failed)}")
+
+
+def _apart(run: formats.Run, given: list[Tensor], wanted: list[Tensor], half: bool) -> float:
+    """The largest difference between a file's results and the network's, in parts of the largest value, at least 1.
+
+    Raises:
+        UserError: it is too large.
+    """
+    largest, limit = 0.0, HALF_TOLERANCE if half else TOLERANCE
+    for x, y in zip(given, wanted, strict=True):
+        found = run(x)
+        if found.shape != y.shape:
+            raise UserError(f"for LR of {tuple(x.shape)} it gives {tuple(found.shape)}; it is not kept")
+        apart = float((found - y).abs().max() / y.abs().max().clamp(min=1))
+        if not apart <= limit:  # nor where it is no number
+            raise UserError(
+                f"for LR of {tuple(x.shape)} its result is {apart:.1e} from the network's, more than {limit:g}; it is "
+                "not kept" + ("" if not half else ". Its values may be too large for float16: leave half=true out")
+            )
+        largest = max(largest, apart)
+    return largest

@@ -1,0 +1,130 @@
+"""The forms in which a network is written: how each is made, and how it is read back and run."""
+
+import importlib.util
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sr.deploy.deployed import Exported
+from sr.errors import UserError
+from sr.runs import checkpoint
+from sr.zoo.onnx_file import FACTS, session
+
+log = logging.getLogger(__name__)
+MOST = 1 << 14  # pixels of a side that a program of torch.export takes
+Run = Callable[[Tensor], Tensor]
+
+
+class Format(NamedTuple):
+    """A form.
+
+    Attributes:
+        write: makes the file; the last argument is the version of ONNX's operators.
+        reader: what runs the file on a processor.
+        needs: modules, of the extra `export`.
+    """
+
+    write: Callable[[Path, Exported, int], None]
+    reader: Callable[[Path, Exported], Run]
+    needs: Sequence[str] = ()
+
+
+def installed(chosen: Sequence[str]) -> None:
+    """Raises a UserError where what writes one of the forms is not installed."""
+    missing = [m for one in chosen for m in FORMATS[one].needs if importlib.util.find_spec(m) is None]
+    if missing:
+        raise UserError(f"{', '.join(dict.fromkeys(missing))} is not installed: pip install -e '.[export]'")
+
+
+def _to_onnx(file: Path, what: Exported, opset: int) -> None:
+    import onnx
+
+    with _quiet():
+        program = torch.onnx.export(
+            what.deployed(), (_example(what),), dynamo=True, dynamic_shapes=(_free(what, named=True),),
+            input_names=["lr"], output_names=["sr"], opset_version=opset, external_data=False, verbose=False,
+        )  # fmt: skip
+        assert program is not None
+        program.save(str(file), external_data=False)
+    model = onnx.load(str(file))
+    onnx.helper.set_model_props(model, {FACTS + key: value for key, value in what.facts.items()})
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(file))
+    found = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+    if found != opset:
+        log.warning(f"note: it needs version {found} of ONNX's operators, not {opset}")
+
+
+def _run_onnx(file: Path, what: Exported) -> Run:
+    opened = session(file)
+    return lambda x: torch.from_numpy(opened.run(None, {"lr": x.numpy()})[0])
+
+
+def _to_program(file: Path, what: Exported, opset: int) -> None:
+    with _quiet():
+        program = torch.export.export(what.deployed(), (_example(what),), dynamic_shapes=(_free(what, named=False),))
+        with file.open("wb") as f:
+            torch.export.save(program, f, extra_files={"sr.json": json.dumps(what.facts)})
+
+
+def _run_program(file: Path, what: Exported) -> Run:
+    with file.open("rb") as f:
+        run: Run = torch.export.load(f).module()
+    return run
+
+
+def _to_safetensors(file: Path, what: Exported, opset: int) -> None:
+    from safetensors.torch import save_file
+
+    kept = {k: v.half() if what.half and v.is_floating_point() else v for k, v in what.model.state_dict().items()}
+    plain = {k: v.clone(memory_format=torch.contiguous_format) for k, v in kept.items()}  # it takes no other layout
+    save_file(plain, str(file), what.facts | {"format": "pt", "sr": json.dumps(what.description)})
+
+
+def _run_safetensors(file: Path, what: Exported) -> Run:
+    return Exported(checkpoint.load(file), what.name, what.scale).deployed()
+
+
+def _example(what: Exported) -> Tensor:
+    return what.noise(48, 60, batch=2)
+
+
+def _free(what: Exported, named: bool) -> dict[int, Any]:
+    """The sides of LR that may be others than the example's; EDVR's in steps of 4, where its levels fit each other."""
+    sides = -2 + _example(what).ndim
+    if what.frames is not None:
+        rows, columns = (torch.export.Dim(f"quarter_{n}", min=4, max=MOST // 4) for n in ("height", "width"))
+        return {0: torch.export.Dim("batch", min=1, max=MOST), sides: 4 * rows, sides + 1: 4 * columns}
+    if named:
+        return {0: "batch", sides: "height", sides + 1: "width"}
+    return {n: torch.export.Dim.DYNAMIC for n in (0, sides, sides + 1)}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what exporters tell of themselves: that torchvision is not here, that a form of theirs will change."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    levels = [one.level for one in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for one in loggers:
+                one.setLevel(logging.ERROR)
+            yield
+        finally:
+            for one, level in zip(loggers, levels, strict=True):
+                one.setLevel(level)
+
+
+FORMATS = {
+    "onnx": Format(_to_onnx, _run_onnx, ("onnx", "onnxscript", "onnxruntime")),
+    "pt2": Format(_to_program, _run_program),
+    "safetensors": Format(_to_safetensors, _run_safetensors, ("safetensors",)),
+}

@@ -1,0 +1,100 @@
+"""An ONNX file as one of our models. ONNX Runtime computes; nothing in the file is executed as code."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from sr.errors import UserError, reason
+from sr.models.base import SuperResolver
+
+SUFFIX = ".onnx"
+FACTS = "sr."  # before the names of what an exported file tells about itself
+PROBE = 24  # LR pixels of the picture by which a stranger's factor is found
+
+
+def session(path: Path) -> Any:
+    """A file opened by ONNX Runtime (the extra `export`), with as many threads as torch has.
+
+    Raises:
+        UserError: ONNX Runtime is not installed, or cannot read the file.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UserError(f"{path} needs ONNX Runtime: pip install -e '.[export]'") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 4
+    there = onnxruntime.get_available_providers()
+    wanted = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in there]
+    try:
+        # By its bytes: a file that is read by name could name others, from which its values come.
+        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=wanted)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except Exception as error:  # ONNX Runtime has a class for each of its reasons
+        raise UserError(f"{path} cannot be read as ONNX ({reason(error)}). Is it complete?") from error
+
+
+class OnnxResolver(SuperResolver):
+    """A network that ONNX Runtime computes, on the processor or, where its package is the one for CUDA, on the GPU.
+
+    It is measured and used, not trained. What is smaller than the file takes is padded as our networks pad it.
+
+    Args:
+        path: one float32 input (B, 3, h, w) of RGB with free sides, and one output (B, 3, s*h, s*w).
+
+    Raises:
+        UserError: the file has other inputs or outputs, or does not run.
+    """
+
+    supported_scales = tuple(range(1, 17))
+
+    def __init__(self, path: Path) -> None:
+        opened = session(path)
+        facts = {k.removeprefix(FACTS): v for k, v in opened.get_modelmeta().custom_metadata_map.items()}
+        ends = [*opened.get_inputs(), *opened.get_outputs()]
+        shapes = [e.shape for e in ends]
+        if len(ends) != 2 or {e.type for e in ends} != {"tensor(float)"} or any(len(s) != 4 for s in shapes):
+            told = ", ".join(f"{e.name} {e.type} {e.shape}" for e in ends)
+            raise UserError(
+                f"{path} is no network on images, (B, 3, h, w) to (B, 3, s*h, s*w) in float32: it has {told}"
+            )
+        if shapes[0][1] not in (3, "3") or any(isinstance(n, int) for n in shapes[0][2:]):
+            raise UserError(f"{path} takes {shapes[0]}: wanted are 3 channels, and sides of any length")
+        self._opened: Any = None
+        factor = _factor(opened, path)
+        super().__init__(factor)
+        self.min_size = int(facts["smallest_side"]) if facts.get("smallest_side", "").isdigit() else 1  # type: ignore[misc]
+        self._opened, self.path, self.facts = opened, path, facts
+
+    def network(self, x: Tensor, scale: int) -> Tensor:
+        """See `SuperResolver.network`."""
+        return _run(self._opened, x, self.path).to(x.device, x.dtype)
+
+    def merged(self) -> Self:
+        """Itself: nothing in it can be changed."""
+        return self
+
+    def __deepcopy__(self, memo: Mapping[int, Any]) -> Self:
+        return self
+
+
+def _factor(opened: Any, path: Path) -> int:
+    found = _run(opened, torch.full((1, 3, PROBE, PROBE + 8), 0.5), path).shape
+    factor = found[-1] // (PROBE + 8)
+    if factor < 1 or found != (1, 3, factor * PROBE, factor * (PROBE + 8)):
+        raise UserError(
+            f"{path} makes {tuple(found)} of (1, 3, {PROBE}, {PROBE + 8}): that is no enlargement by 1, 2, 3, ..."
+        )
+    return int(factor)
+
+
+def _run(opened: Any, x: Tensor, path: Path) -> Tensor:
+    given = {opened.get_inputs()[0].name: x.detach().float().cpu().contiguous().numpy()}
+    try:
+        return torch.from_numpy(opened.run(None, given)[0])
+    except Exception as error:  # see `session`
+        raise UserError(f"{path} does not run on LR of {tuple(x.shape)}: {reason(error)}") from error

@@ -1,0 +1,166 @@
+"""sr export as users type it, and what is made of the files."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import sr
+from sr.deploy import formats
+from sr.deploy.deployed import Exported
+from sr.errors import UserError
+from sr.models.basicvsr import BasicVSR
+from sr.runs import checkpoint
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+pytest.importorskip("safetensors")
+
+
+@pytest.fixture
+def exported(command, network, tmp_path):
+    outcome = command("export.py", f"model={network}", "formats=[onnx,pt2,safetensors]", f"output={tmp_path / 'files'}")
+    assert outcome.code == 0, outcome
+    return tmp_path / "files"
+
+
+def test_each_file_is_the_network(exported, network):
+    lr, model = torch.rand(2, 3, 7, 19), checkpoint.load(network).merged()
+    assert sorted(p.name for p in exported.iterdir() if p.name[0] != ".") == ["small_x2.onnx", "small_x2.pt2",
+                                                                          "small_x2.safetensors"]  # fmt: skip
+    with torch.inference_mode():
+        wanted = model(lr)
+        for name in ("small_x2.onnx", "small_x2.safetensors"):
+            torch.testing.assert_close(sr.load(exported / name)(lr), wanted, rtol=0, atol=1e-5)
+    with torch.no_grad():
+        program = torch.export.load(exported / "small_x2.pt2").module()
+        torch.testing.assert_close(program(lr), wanted.clone(), rtol=0, atol=1e-5)
+        torch.testing.assert_close(program(lr[:1, :, :1, :1].clone()), model(lr[:1, :, :1, :1]), rtol=0, atol=1e-5)
+
+
+def test_a_file_tells_what_it_is(exported):
+    model = onnx.load(exported / "small_x2.onnx")
+    told = {p.key: p.value for p in model.metadata_props}
+    assert told["sr.scale"] == "2" and told["sr.range"] == "0-1" and told["sr.architecture"] == "ECBSR"
+    (given,), (made,) = model.graph.input, model.graph.output
+    sides = [[d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim] for v in (given, made)]
+    assert sides == [["batch", 3, "height", "width"], ["batch", 3, "2*height", "2*width"]]
+    assert next(o.version for o in model.opset_import if not o.domain) == 18
+    start = (exported / "small_x2.safetensors").read_bytes()
+    table = json.loads(start[8 : 8 + int.from_bytes(start[:8], "little")])["__metadata__"]
+    assert table["scale"] == "2" and json.loads(table["sr"])["model"]["_target_"] == "sr.models.ecbsr.ECBSR"
+
+
+def test_files_are_measured_and_used_as_the_network_is(command, exported, network, photos, tmp_path):
+    photos(tmp_path / "B/HR", 2, 48, 56)
+    typed = [f"data.test={tmp_path / 'B/HR'}", "benchmarks=[folder]", "scale=2", "protocols=[y]"]
+    rows = {}
+    for n, words in enumerate(([f"checkpoint=[{network},{exported / 'small_x2.safetensors'}]"],
+                               [f"weights={exported / 'small_x2.onnx'}"])):  # fmt: skip
+        outcome = command("evaluate.py", *words, *typed, folder=f"e{n}")
+        assert outcome.code == 0, outcome
+        with (outcome.folder / "results.csv").open(newline="") as f:
+            rows |= {(n, i): float(row["psnr"]) for i, row in enumerate(csv.DictReader(f)) if row["model"] != "bicubic"}
+    assert len(rows) == 3 and max(rows.values()) - min(rows.values()) < 1e-3
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    made = {}
+    for name in (network, exported / "small_x2.onnx", exported / "small_x2.safetensors"):
+        outcome = command(
+            "upscale.py",
+            f"input={tmp_path / 'a.png'}",
+            f"model={name}",
+            f"output={tmp_path / name.suffix}",
+            folder=f"u{name.suffix}",
+        )
+        assert outcome.code == 0, outcome
+        made[name] = np.asarray(Image.open(tmp_path / name.suffix / "a_x2.png")).astype(int)
+    first, *others = made.values()
+    assert all(abs(first - other).max() <= 1 for other in others)
+
+
+def test_float16_is_float16_inside(command, network, tmp_path):
+    words = [f"model={network}", "half=true", "formats=[onnx,safetensors]", f"output={tmp_path / 'files'}"]
+    assert command("export.py", *words).code == 0
+    lr = torch.rand(1, 3, 9, 8)
+    with torch.inference_mode():
+        wanted = checkpoint.load(network)(lr)
+        for suffix in ("onnx", "safetensors"):
+            file = tmp_path / f"files/small_x2_fp16.{suffix}"
+            torch.testing.assert_close(sr.load(file)(lr), wanted, rtol=0, atol=4e-3)
+            assert file.stat().st_size > 0
+    kinds = {
+        t.data_type for t in onnx.load(tmp_path / "files/small_x2_fp16.onnx").graph.initializer if len(t.dims) == 4
+    }
+    assert kinds == {onnx.TensorProto.FLOAT16}
+
+
+def test_what_is_there_is_kept_and_what_is_wrong_is_not(command, network, tmp_path, monkeypatch):
+    words = [f"model={network}", "formats=safetensors", f"output={tmp_path / 'files'}"]
+    assert command("export.py", *words).code == 0
+    file = tmp_path / "files/small_x2.safetensors"
+    file.write_bytes(b"mine")
+    refused = command("export.py", *words)
+    assert refused.code == 1 and "is there already. Type overwrite=true" in refused.err and file.read_bytes() == b"mine"
+
+    def other(path, what):
+        run = Exported(what.model, what.name, what.scale).deployed()
+        return lambda x: run(x) + 1e-3
+
+    wrong = formats.FORMATS["safetensors"]._replace(reader=other)
+    monkeypatch.setitem(formats.FORMATS, "safetensors", wrong)
+    refused = command("export.py", *words, "overwrite=true")
+    assert refused.code == 1 and "from the network's, more than 1e-05; it is not kept" in refused.err, refused
+    assert file.read_bytes() == b"mine" and len(list(file.parent.glob("*.safetensors"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["formats=onxn"], "formats=onxn: there are onnx, pt2, safetensors. Did you mean onnx?"),
+        (["formats=[]"], "there are onnx, pt2, safetensors"),
+        (["model=bicubic"], "bicubic has no weights"),
+        (["model=nowhere.ckpt"], "nowhere.ckpt"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(command, network, typed, told):
+    words = [f"model={network}", *typed]
+    outcome = command("export.py", *words[-1 if typed[0].startswith("model") else 0 :])
+    assert outcome.code == 1 and told in outcome.err and "Traceback" not in outcome.err, outcome
+
+
+def test_a_network_on_whole_clips_says_why_not(command, tmp_path):
+    node = {"_target_": "sr.models.basicvsr.BasicVSR", "scale": 4, "num_blocks": 1, "channels": 8}
+    state = BasicVSR(scale=4, num_blocks=1, channels=8).state_dict()
+    torch.save({"state_dict": state, "sr": checkpoint.describe(node, "clips", {})}, tmp_path / "clips.ckpt")
+    outcome = command("export.py", f"model={tmp_path / 'clips.ckpt'}")
+    assert outcome.code == 1 and "all frames of a clip and back" in outcome.err, outcome
+
+
+def test_a_stranger_s_onnx_file_is_looked_at(tmp_path):
+    helper = onnx.helper
+
+    def made(name, node, sides, opset=18):
+        ends = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s) for n, s in sides.items()]
+        graph = helper.make_graph([node], "g", ends[:1], ends[1:])
+        imports = [helper.make_opsetid("", opset)]
+        onnx.save(helper.make_model(graph, opset_imports=imports, ir_version=10), tmp_path / name)
+        return tmp_path / name
+
+    free = {"x": ["n", 3, "h", "w"], "y": ["n", 3, "H", "W"]}
+    same = made("same.onnx", helper.make_node("Identity", ["x"], ["y"]), free)
+    assert sr.load(same).scales == (1,)
+    fixed = made("fixed.onnx", helper.make_node("Identity", ["x"], ["y"]), {key: [1, 3, 8, 8] for key in "xy"})
+    with pytest.raises(UserError, match="sides of any length"):
+        sr.load(fixed)
+    flat = made("flat.onnx", helper.make_node("Flatten", ["x"], ["y"]), {"x": ["n", 3, "h", "w"], "y": ["n", "m"]})
+    with pytest.raises(UserError, match="is no network on images"):
+        sr.load(flat)
+    (tmp_path / "text.onnx").write_text("not ONNX")
+    with pytest.raises(UserError, match="cannot be read as ONNX"):
+        sr.load(tmp_path / "text.onnx")
+    dark = made("dark.onnx", helper.make_node("Sub", ["x", "x"], ["y"]), free)
+    with pytest.raises(UserError, match="is refused"):
+        sr.load(dark)

@@ -1,0 +1,62 @@
+"""Every architecture as a file for other programs, from its smallest size on."""
+
+from pathlib import Path
+
+import networks as nets
+import pytest
+import torch
+
+from sr.deploy import formats
+from sr.deploy.deployed import Exported, exportable
+from sr.deploy.export import _apart
+from sr.errors import UserError
+
+EXPORTED = [name for name in nets.architectures() if name not in ("bicubic", "basicvsr")]
+
+
+def small(name: str, half: bool = False) -> Exported:
+    torch.manual_seed(0)
+    model = nets.build(name, nets.scales(name)[-1], small=True)
+    nets.used(model)
+    return Exported(model, name, nets.scales(name)[-1], half)
+
+
+def check(what: Exported, form: str, folder: Path) -> float:
+    file = folder / f"{what.stem}.{form}"
+    with torch.no_grad():
+        network, given = Exported(what.model, what.name, what.scale).deployed(), what.compared()
+        formats.FORMATS[form].write(file, what, 18)
+        return _apart(formats.FORMATS[form].reader(file, what), given, [network(x) for x in given], what.half)
+
+
+@pytest.mark.skipif(torch.__version__ < "2.13", reason="torch 2.11 cannot prove what 2.13 can")
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in ("rlfn", "vdsr") else pytest.mark.slow) for n in EXPORTED]
+)
+def test_program(name, tmp_path):
+    assert check(small(name), "pt2", tmp_path) < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.__version__ < "2.13", reason="torch 2.11 cannot prove what 2.13 can")
+@pytest.mark.parametrize("name", EXPORTED)
+def test_onnx(name, tmp_path):
+    pytest.importorskip("onnxruntime")
+    assert check(small(name), "onnx", tmp_path) < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["edsr_baseline", "bsrn", "rlfn"])
+def test_onnx_in_float16(name, tmp_path):
+    pytest.importorskip("onnxruntime")
+    assert check(small(name, half=True), "onnx", tmp_path) < 2e-3
+
+
+def test_what_is_not_exported_is_one_that_says_why():
+    refused = set()
+    for name in nets.architectures():
+        try:
+            exportable(nets.build(name, nets.scales(name)[-1], small=True))
+        except UserError:
+            refused.add(name)
+    assert refused == set(nets.architectures()) - set(EXPORTED)
