@@ -2,10 +2,10 @@
 
 import glob
 import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from sr.errors import UserError, nearest
 from sr.imaging.files import IMAGE_SUFFIXES
@@ -13,6 +13,7 @@ from sr.imaging.photo_writing import WRITTEN
 
 SIDES = "side_by_side"  # the folder within the output's for what lies beside bicubic
 WILD = "*?["
+KNOWN = (*IMAGE_SUFFIXES, ".gif")  # endings of what is looked for in folders
 
 
 @dataclass(frozen=True)
@@ -57,17 +58,20 @@ def find(typed: Sequence[str], output: Path | None = None) -> Found:
             inside = [p for p in matches if p.is_file() and left_out not in p.resolve().parents]
         else:
             raise UserError(_nothing(path))
-        own = [p for p in inside if p.suffix.lower() in IMAGE_SUFFIXES]
+        own = [p for p in inside if p.suffix.lower() in KNOWN and (p.is_file() or not p.exists())]
         if not own:
-            raise UserError(f"input={word}: no image in it ({' '.join(IMAGE_SUFFIXES)})")
-        others += [p for p in inside if p.suffix.lower() not in IMAGE_SUFFIXES]
+            raise UserError(f"input={word}: no image in it ({' '.join(KNOWN)})")
+        others += [p for p in inside if p not in own]
         files |= dict.fromkeys(own)
     unique = {p.absolute(): p for p in reversed(files)}
     return Found(list(reversed(unique.values())), Path(os.path.commonpath(bases)), others)
 
 
 def _below(folder: Path, left_out: Path | None) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
+    def told(error: OSError) -> NoReturn:
+        raise error
+
+    for place, folders, names in os.walk(folder, onerror=told):
         folders[:] = sorted(f for f in folders if f[0] != "." and Path(place, f).resolve() != left_out)
         yield from (Path(place, name) for name in sorted(names) if name[0] != ".")
 
@@ -100,23 +104,31 @@ def results(found: Found, output: Path, suffix: str, format_: str | None) -> dic
     """
     places = {p: output / Path(os.path.relpath(p.absolute(), found.base)) for p in found.files}
     endings = {p: f".{format_}" if format_ else _own(p) for p in found.files}
-    plain = {p: place.with_name(f"{place.stem}{suffix}{endings[p]}") for p, place in places.items()}
-    shared = Counter(str(target).casefold() for target in plain.values())
-    named = {
-        p: target
-        if shared[str(target).casefold()] == 1
-        else target.with_name(f"{p.stem}_{p.suffix[1:]}{suffix}{endings[p]}")
-        for p, target in plain.items()
-    }
-    same = Counter(str(target).casefold() for target in named.values())
-    for number, (p, target) in enumerate(named.items(), 1):
-        if same[str(target).casefold()] > 1:
-            named[p] = target.with_name(f"{target.stem}_{number}{target.suffix}")
+    marked: set[Path] = set()
+    while True:
+        named = {
+            p: place.with_name(f"{p.stem}{f'_{p.suffix[1:]}' if p in marked else ''}{suffix}{endings[p]}")
+            for p, place in places.items()
+        }
+        if (meeting := _meeting(named)) <= marked:
+            break
+        marked |= meeting
     sources = {p.resolve() for p in found.files}
     for p, target in named.items():
         if target.resolve() in sources:
             raise UserError(f"the result of {p} would lie upon an image that is enlarged, {target}. Type output=PATH")
     return named
+
+
+def _meeting(named: Mapping[Path, Path]) -> set[Path]:
+    """The files whose results would have one name, also for a file system that knows no capitals.
+
+    Two that differ in capitals alone lie in one that does.
+    """
+    groups: dict[str, dict[str, list[Path]]] = {}
+    for p, target in named.items():
+        groups.setdefault(str(target).casefold(), {}).setdefault(str(p.absolute()).casefold(), []).append(p)
+    return {p for group in groups.values() if len(group) > 1 for alike in group.values() for p in alike}
 
 
 def _own(path: Path) -> str:

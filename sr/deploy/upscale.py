@@ -85,7 +85,9 @@ def _told(found: Found, jobs: Sequence[Job], enlarger: Enlarger, how: How, outpu
         f"{number}, x{how.scale}{reduced} by {enlarger.name} (merged, float32) on {enlarger.device}, into {output}"
     )
     if found.others:
-        log.info(f"{len(found.others)} files are no images by their names: {some([p.name for p in found.others])}")
+        log.info(
+            f"{len(found.others)} files have names of no kind that is read: {some([p.name for p in found.others])}"
+        )
 
 
 def _enlarged(jobs: Sequence[Job], work: Work) -> dict[Path, str]:

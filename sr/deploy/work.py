@@ -120,5 +120,7 @@ def reason_of(job: Job, error: BaseException) -> str:
         return f"{error.path} {error.what}"
     if isinstance(error, RuntimeError):
         return f"{job.source}: memory ran out. Free some, type scratch=PATH, or cut the picture into parts"
+    if isinstance(error, FileNotFoundError):
+        return f"{job.source} is there no more, or a link that leads nowhere"
     found = str(user_error(error) or error)
     return found if str(job.source) in found else f"{job.source} {found}"

@@ -1,0 +1,72 @@
+"""Which files are found, and what their results are called."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sr.deploy.inputs import find, results, side_of
+from sr.errors import UserError
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def touch(*names: str) -> None:
+        for name in names:
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Path(name).touch()
+
+    return touch
+
+
+def named(typed: list[str], format_: str | None = None, suffix: str = "_x2") -> set[str]:
+    output = Path("out").absolute()
+    return {str(p.relative_to(output)) for p in results(find(typed, output), output, suffix, format_).values()}
+
+
+def test_structure_is_kept_and_what_is_hidden_or_a_result_is_left_out(files):
+    files("in/a.png", "in/b/a.JPG", "in/b/.c.png", "in/.d/a.png", "in/notes.txt", "in/e.gif", "out/in/a_x2.png")
+    assert named(["in"]) == {"a_x2.png", "b/a_x2.JPG", "e_x2.png"}
+    assert named(["."]) == {"in/a_x2.png", "in/b/a_x2.JPG", "in/e_x2.png"}
+    assert named(["in/a.png"]) == {"a_x2.png"}
+    assert named(["in/b", "in/a.png", "in/a.png"]) == {"b/a_x2.JPG", "a_x2.png"}
+    assert named(["in/**/*.JPG"]) == {"b/a_x2.JPG"} and named(["in/[ab].png"], suffix="") == {"a.png"}
+    assert [p.name for p in find(["in"]).others] == ["notes.txt"]
+
+
+def test_names_that_meet_keep_their_endings_and_others_are_left_alone(files):
+    files("in/a.png", "in/a.jpg", "in/a_png.jpg", "in/b.jpg")
+    assert named(["in"]) == {"a_x2.png", "a_x2.jpg", "a_png_x2.jpg", "b_x2.jpg"}
+    assert named(["in"], "png") == {"a_png_x2.png", "a_jpg_x2.png", "a_png_jpg_x2.png", "b_x2.png"}
+    Path("in/B.bmp").touch()  # one name where capitals are no matter
+    assert {"b_jpg_x2.png", "B_bmp_x2.png"} <= named(["in"], "png")
+
+
+@pytest.mark.skipif(os.path.exists(__file__.upper()), reason="capitals are no matter here")
+def test_files_that_differ_in_capitals_alone_keep_their_names(files):
+    files("in/a.png", "in/A.png", "in/A.PNG")
+    assert named(["in"]) == {"a_x2.png", "A_x2.png", "A_x2.PNG"}
+
+
+def test_a_name_with_wild_signs_means_the_file_that_has_it(files):
+    files("[1].png", "1.png")
+    assert named(["[1].png"]) == {"[1]_x2.png"}
+
+
+def test_what_is_no_file_is_not_waited_for(files):
+    files("in/a.png")
+    os.mkfifo("in/pipe.png")
+    os.symlink("nowhere", "in/broken.png")
+    found = find(["in"])
+    assert [p.name for p in found.files] == ["a.png", "broken.png"] and [p.name for p in found.others] == ["pipe.png"]
+
+
+def test_nothing_lies_upon_an_input(files):
+    files("in/a.png", "in/a_x2.png")
+    with pytest.raises(UserError, match="would lie upon"):
+        results(find(["in"]), Path("in").absolute(), "_x2", None)
+    with pytest.raises(UserError, match="no image in it"):
+        find(["in/*.txt"])
+    assert side_of(Path("out/b/a.png"), Path("out")) == Path("out/side_by_side/b/a.png")
