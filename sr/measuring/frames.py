@@ -21,7 +21,12 @@ def measured_runs(data: SRDataModule, images: int | None) -> list[range]:
 
 
 def outputs_of(
-    model: SuperResolver, clip: Sequence[Tensor], scale: int, ensemble: bool = False, mirror: bool = False
+    model: SuperResolver,
+    clip: Sequence[Tensor],
+    scale: int,
+    ensemble: bool = False,
+    mirror: bool = False,
+    wanted: Sequence[int] | None = None,
 ) -> Iterator[Tensor]:
     """The frames of SR, one after the other.
 
@@ -32,18 +37,21 @@ def outputs_of(
         ensemble: average over the eight flips and quarter turns of the clip (see `self_ensemble`).
         mirror: a network on clips sees the clip followed by itself, run backward; each frame is the mean of its two
             outputs, as mmagic and BasicSR measure BasicVSR on Vimeo-90K.
+        wanted: numbers of the frames that are made, ascending; None for all.
     """
     views = VIEWS if ensemble else [None]
     length = len(clip)
+    made = wanted = range(length) if wanted is None else wanted
     if mirror and model.clips:
+        made = [*wanted, *(2 * length - 1 - n for n in reversed(wanted))]
         clip = Made([*range(length), *reversed(range(length))], clip.__getitem__)
-    streams = [model.stream(clip if view is None else Made(clip, view), scale) for view in views]
+    streams = [model.stream(clip if view is None else Made(clip, view), scale, made) for view in views]
     outputs = (averaged(frames) if ensemble else frames[0] for frames in zip(*streams, strict=True))
-    return _folded(outputs, length) if mirror and model.clips else outputs
+    return _folded(outputs, len(wanted)) if mirror and model.clips else outputs
 
 
 def _folded(outputs: Iterator[Tensor], length: int) -> Iterator[Tensor]:
-    """Of a mirrored clip's outputs the mean of both of each frame, in the order of time."""
+    """Of the outputs for frames there and back the mean of both of each, in the order of time."""
     with FeatureFile() as kept:
         for number in range(length):
             kept[number] = next(outputs)

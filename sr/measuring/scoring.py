@@ -101,11 +101,12 @@ def score_set(
     with tqdm(dynamic_ncols=True, disable=None, **bar) as progress:
         for run, (source, group) in ((run, each) for run in runs for each in groups.items()):
             lr = Made(run, partial(given, own=group[0] if source != DATA else None))
-            outputs = outputs_of(model, lr, data.scale, ensemble, data.mirror)
-            for n, number in enumerate(run):
+            wanted = sorted({n for protocol in group for n in protocol.scored(len(run))})
+            outputs = outputs_of(model, lr, data.scale, ensemble, data.mirror, wanted)
+            for n in wanted:
                 with full_precision(device):
                     output = next(outputs)
-                batch = loaded(number)
+                batch = loaded(run[n])
                 for protocol in group:
                     if n not in protocol.scored(len(run)):
                         continue
@@ -117,6 +118,7 @@ def score_set(
                         pictures = to_array(lr[n]), to_array(output), to_array(batch.hr)
                         samples.append(Sample(batch.name[0], *pictures, found[0].text if found else ""))
                 progress.update(source == pictured)
+            progress.update((len(run) - len(wanted)) * (source == pictured))
     if not scores:
         told = ", ".join(protocol.name for protocol in protocols)
         raise UserError(f"{data.test_name}: there is no image to measure, or no metric for protocol {told}")

@@ -136,15 +136,18 @@ class SuperResolver(TrainingLoops):
         """(B, 3, H, W) RGB -> (B, colors, H, W): what the network sees and the paper's loss compares."""
         return rgb_to_y(image) if self.colors == 1 else image
 
-    def stream(self, clip: Sequence[Tensor], scale: int | None = None) -> Iterator[Tensor]:
+    def stream(
+        self, clip: Sequence[Tensor], scale: int | None = None, wanted: Sequence[int] | None = None
+    ) -> Iterator[Tensor]:
         """The frames of `forward`, one after the other, in memory that does not grow with the clip's length.
 
         Args:
             clip: frames, each (B, 3, h, w); a frame may be asked for several times.
             scale: see `forward`.
+            wanted: numbers of the frames that are made, ascending; None for all.
         """
-        for frame in clip:
-            yield self(frame, scale)
+        for n in range(len(clip)) if wanted is None else wanted:
+            yield self(clip[n], scale)
 
     def training_images(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
         lr, hr = (image.flatten(0, -4) for image in (batch.lr, batch.hr))  # of clips each frame by itself

@@ -1,6 +1,6 @@
 """BasicVSR: features carried along the flow through a whole clip, backward and forward."""
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -70,31 +70,34 @@ class BasicVSR(ClipResolver):
         to_next = self._flows(x[:, :-1], x[:, 1:])
         to_former = to_next.flip(1) if _mirrored(x) else self._flows(x[:, 1:], x[:, :-1])
         flows = to_next.unbind(1).__getitem__, lambda n: to_former[:, n - 1]
-        return torch.stack(list(self._propagate(x.unbind(1), *flows, {})), 1)
+        return torch.stack(list(self._propagate(x.unbind(1), *flows, {}, range(x.shape[1]))), 1)
 
     @torch.no_grad()
-    def streamed(self, clip: Frames) -> Iterator[Tensor]:
+    def streamed(self, clip: Frames, wanted: Sequence[int]) -> Iterator[Tensor]:
         """See `ClipResolver.streamed`: what the backward direction hands on waits in a file."""
 
         def flow(n: int, other: int) -> Tensor:
             return self._flows(clip[n][:, None], clip[other][:, None])[:, 0]
 
         with FeatureFile() as later:
-            yield from self._propagate(clip, lambda n: flow(n, n + 1), lambda n: flow(n, n - 1), later)
+            yield from self._propagate(clip, lambda n: flow(n, n + 1), lambda n: flow(n, n - 1), later, wanted)
 
     def _propagate(
-        self, clip: Frames, to_next: Flow, to_former: Flow, later: MutableMapping[int, Tensor]
+        self, clip: Frames, to_next: Flow, to_former: Flow, later: MutableMapping[int, Tensor], wanted: Sequence[int]
     ) -> Iterator[Tensor]:
-        """The frames of SR; `later` keeps what the backward direction hands on."""
+        """The wanted frames of SR; `later` keeps what the backward direction hands on to them."""
         last = len(clip) - 1
         if self.backward_branch is not None:
             carried = None
-            for n in range(last, -1, -1):
+            for n in range(last, min(wanted) - 1, -1):
                 carried = self._step(self.backward_branch, clip[n], carried, to_next if n < last else None, n)
-                later[n] = carried
+                if n in wanted:
+                    later[n] = carried
         carried = None
-        for n in range(last + 1):
+        for n in range(max(wanted) + 1):
             carried = self._step(self.forward_branch, clip[n], carried, to_former if n else None, n)
+            if n not in wanted:
+                continue
             both = [carried] if self.backward_branch is None else [later[n].to(carried), carried]
             yield self.run(self._reconstruct, torch.cat(both, 1), clip[n])
 

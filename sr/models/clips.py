@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from sr.errors import UserError
+from sr.memory import give_back_freed_memory
 from sr.models.base import SuperResolver
 
 Frames = Sequence[Tensor]  # each (B, 3, h, w), perhaps decoded when it is asked for
@@ -95,14 +96,15 @@ class ClipResolver(SuperResolver):
         lr, hr = as_clips(batch.lr), as_clips(batch.hr)
         return self._padded(lr, batch.scale).flatten(0, 1), hr.flatten(0, 1), lr.flatten(0, 1)
 
-    def stream(self, clip: Frames, scale: int | None = None) -> Iterator[Tensor]:
+    def stream(self, clip: Frames, scale: int | None = None, wanted: Sequence[int] | None = None) -> Iterator[Tensor]:
         """See `SuperResolver.stream`."""
-        for frame in self.streamed(Made(clip, self._given)):
+        for frame in self.streamed(Made(clip, self._given), range(len(clip)) if wanted is None else wanted):
             yield self._returned(frame)
+            give_back_freed_memory()
 
-    def streamed(self, clip: Frames) -> Iterator[Tensor]:
-        """The frames of `network`, one after the other, in memory that does not grow with the clip's length."""
-        raise NotImplementedError(f"{type(self).__name__} must implement streamed(clip)")
+    def streamed(self, clip: Frames, wanted: Sequence[int]) -> Iterator[Tensor]:
+        """The wanted frames of `network`, one after the other, in memory that does not grow with the clip's length."""
+        raise NotImplementedError(f"{type(self).__name__} must implement streamed(clip, wanted)")
 
     def run(self, part: Callable[..., Tensor], *inputs: Any) -> Tensor:
         """``part(*inputs)``, in training as `checkpointing` says."""

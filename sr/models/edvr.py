@@ -188,16 +188,12 @@ class EDVR(ClipResolver):
 
     def network(self, x: Tensor, scale: int) -> Tensor:
         """See `ClipResolver.network`."""
-        return torch.stack(list(self._slide(x.unbind(1), range(x.shape[1]))), 1)
+        return torch.stack(list(self.streamed(x.unbind(1), range(x.shape[1]))), 1)
 
-    def streamed(self, clip: Frames) -> Iterator[Tensor]:
+    def streamed(self, clip: Frames, wanted: Sequence[int]) -> Iterator[Tensor]:
         """See `ClipResolver.streamed`: the features of the frames around are kept."""
-        return self._slide(clip, range(len(clip)))
-
-    def _slide(self, clip: Frames, numbers: Sequence[int]) -> Iterator[Tensor]:
-        """The frames of SR with these numbers."""
         kept: dict[int, list[Tensor]] = {}
-        for n in numbers:
+        for n in wanted:
             around = window(n, len(clip), self.frames, self.edges)
             kept = {k: kept[k] if k in kept else self.features(clip[k]) for k in around}
             yield self.fused([kept[k] for k in around], clip[n])
@@ -210,7 +206,7 @@ class EDVR(ClipResolver):
 
     def centre(self, lr: Tensor) -> Tensor:
         """Clips (B, T, 3, h, w) in [0, 1] -> the frames in their middle, (B, 3, 4h, 4w)."""
-        (sr,) = self._slide(self._given(lr).unbind(1), [lr.shape[1] // 2])
+        (sr,) = self.streamed(self._given(lr).unbind(1), [lr.shape[1] // 2])
         return self._returned(sr)
 
     def watched(self) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as L
 import torch
@@ -40,6 +40,7 @@ class TrainingLoops(L.LightningModule):
     """
 
     scales: tuple[int, ...]
+    stream: Callable[..., Iterator[Tensor]]
 
     def __init__(self) -> None:
         super().__init__()
@@ -176,18 +177,16 @@ class TrainingLoops(L.LightningModule):
             self.clip_gradients(optimizer, gradient_clip_val=clip, gradient_clip_algorithm=how)
 
     def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
-        protocol, lr = self.training_setup.protocol, batch.lr
+        protocol, lr, scale = self.training_setup.protocol, batch.lr, batch.scale
         if protocol.defines_lr:
-            lr = protocol.lr(batch.hr, batch.scale, grey=batch.grey[0]).to(lr)
-        with full_precision(lr.device):
-            output = self(lr, batch.scale)
-        self._metric(batch.scale).update(output, batch.hr, scale=batch.scale, grey=batch.grey)
+            lr = protocol.lr(batch.hr, scale, grey=batch.grey[0]).to(lr)
+        with full_precision(lr.device):  # a clip's features never lie in memory all at once
+            output = torch.stack([*self.stream(lr.unbind(1), scale)], 1) if lr.ndim == 5 else self(lr, scale)
+        self._metric(scale).update(output, batch.hr, scale=scale, grey=batch.grey)
         return output
 
     def _metric(self, scale: int) -> ProtocolMetric:
-        metric = self.metrics[f"x{scale}"]
-        assert isinstance(metric, ProtocolMetric)
-        return metric
+        return cast(ProtocolMetric, self.metrics[f"x{scale}"])
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean over images of each scale, and over the scales where there are several."""

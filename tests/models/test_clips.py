@@ -14,8 +14,10 @@ from torch.nn import functional as F
 
 from sr.errors import UserError
 from sr.models.base import SuperResolver
+from sr.models.basicvsr import BasicVSR
 from sr.models.bicubic import Bicubic
 from sr.models.clips import ClipResolver, FeatureFile, window
+from sr.models.edvr import EDVR
 from sr.models.espcn import ESPCN
 
 
@@ -29,6 +31,22 @@ def test_a_stream_gives_what_forward_gives(make, frames, size):
     streamed = net.stream(x.unbind(1))
     assert iter(streamed) is streamed
     torch.testing.assert_close(torch.stack(list(streamed), 1), sr, rtol=0, atol=1e-5)
+    some = [n for n in (1, 3) if n < frames] or [0]
+    torch.testing.assert_close(
+        torch.stack(list(net.stream(x.unbind(1), wanted=some)), 1), sr[:, some], rtol=0, atol=1e-5
+    )
+
+
+@torch.no_grad()
+def test_what_nobody_wants_is_not_made():
+    edvr, vsr, x = EDVR(num_blocks=1, channels=8, frames=3, groups=2), BasicVSR(num_blocks=1, channels=8), clip(7, 8, 8)
+    made: dict[str, int] = {}
+    for name, part in {"features": edvr.head, "edvr": edvr.tail, "backward": vsr.backward_branch,
+                       "forward": vsr.forward_branch, "basicvsr": vsr.tail}.items():  # fmt: skip
+        part.register_forward_hook(lambda *_, name=name: made.update({name: made.get(name, 0) + 1}))
+    for net in (edvr, vsr):
+        assert len(list(net.stream(x.unbind(1), wanted=[3]))) == 1
+    assert made == {"features": 3, "edvr": 1, "backward": 4, "forward": 4, "basicvsr": 1}
 
 
 @torch.no_grad()

