@@ -113,9 +113,17 @@ def test_filters_and_convergence(execute, trained):
     execute("05_srcnn_filters_and_convergence", RUNS=[trained("a", *shown, "recipe=srcnn_sgd"), trained("b", *shown)])
 
 
+@pytest.mark.slow  # trains two networks by commands of its own
+def test_video(execute, tmp_path):
+    tiny = ["budget=smoke", "model.num_blocks=1", "model.channels=8", "patch_size=16", "batch_size=1"]
+    rows = {"EDVR": ["both"], "BASICVSR": ["both"], "SIZE": 96}
+    printed = execute("06_video", TRAINING=tiny, OUTPUTS=str(tmp_path / "Übung a=b, o'brien"), **rows)
+    assert printed.count("bicubic") == 2 and "basicvsr" in printed and "edvr_m" in printed
+
+
 def test_every_notebook_is_run_here():
     source = Path(__file__).read_text()
-    assert len(NOTEBOOKS) == 6 and all(f'"{name}"' in source for name in NOTEBOOKS)
+    assert len(NOTEBOOKS) == 7 and all(f'"{name}"' in source for name in NOTEBOOKS)
 
 
 def test_a_command_that_fails_tells_its_end(tmp_path):

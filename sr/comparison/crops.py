@@ -3,35 +3,54 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Any
 
 import numpy as np
 from PIL import Image, features
 
+from sr.data.clips import clip_of
 from sr.imaging.panel import crop, detail, enlarge, pick_crop
 from sr.measuring.scoring import Sample
 
 LARGEST = 8_000_000  # bytes of all pictures of a page
 
 
-Group = dict[str, Any]  # of one image's crop: title, size (width, height) in HR pixels, and by label (HR, LR, the
-# models) pictures, which are data URIs, and captions: "28.42 dB (y)"
+FRAMES = 15  # of a clip, the first ones, that a page plays
 
 
-def crop_groups(dataset: str, scale: int, samples: Mapping[str, Sequence[Sample]], size: int) -> list[Group]:
-    """One group for each image of a set, at the place with the most detail in HR: crops of `size` HR pixels a side.
+Group = dict[str, Any]  # of one clip's crop, or one image's: title, size (width, height) in HR pixels, frames (names),
+# and by label (HR, LR, the models) for each frame pictures, which are data URIs, and captions: "28.42 dB (y)"
 
-    The samples are by label of the model; the same images, in the same order, for each.
+
+def crop_groups(
+    dataset: str, scale: int, samples: Mapping[str, Sequence[Sample]], size: int, lengths: Sequence[int] = ()
+) -> list[Group]:
+    """One group for each clip, or image, of a set, at one place: that with the most detail in HR's frame in the middle.
+
+    Args:
+        dataset: the set's name.
+        scale: enlargement factor.
+        samples: by label of the model; the same frames, in the same order, for each.
+        size: of a crop, HR pixels a side.
+        lengths: how many of them make a clip, one after the other; empty: all are images.
     """
+    shown = zip(*samples.values(), strict=True)
     groups = []
-    for shown in zip(*samples.values(), strict=True):
-        window = pick_crop(detail(shown[0].hr), size, scale)
-        pictures = {"HR": crop(shown[0].hr, window), "LR": enlarge(crop(shown[0].lr, window, scale), scale)}
-        pictures |= {label: crop(sample.sr, window) for label, sample in zip(samples, shown, strict=True)}
-        group: Group = {"title": f"{dataset} x{scale}: {shown[0].name}", "size": (window[3], window[2])}
-        group["pictures"] = {label: data_uri(picture) for label, picture in pictures.items()}
-        group["captions"] = {label: sample.score for label, sample in zip(samples, shown, strict=True)}
+    for length in lengths or [1] * len(next(iter(samples.values()))):
+        frames = list(islice(shown, length))
+        names, hr = [frame[0].name for frame in frames], [frame[0].hr for frame in frames]
+        window = pick_crop(detail(hr[length // 2]), size, scale)
+        name = names[0] if length == 1 else f"{clip_of(names[0])}, {length} frames"
+        group: Group = {"title": f"{dataset} x{scale}: {name}", "size": (window[3], window[2]), "frames": names}
+        pictures = {
+            "HR": [crop(image, window) for image in hr],
+            "LR": [enlarge(crop(frame[0].lr, window, scale), scale) for frame in frames],
+        }
+        of_models = {label: [frame[n] for frame in frames] for n, label in enumerate(samples)}
+        pictures |= {label: [crop(sample.sr, window) for sample in of_model] for label, of_model in of_models.items()}
+        group["pictures"] = {label: [data_uri(picture) for picture in of] for label, of in pictures.items()}
+        group["captions"] = {label: [sample.score for sample in of_model] for label, of_model in of_models.items()}
         groups.append(group)
     return groups
 
@@ -45,7 +64,7 @@ def add(groups: Sequence[Group], more: Sequence[Group]) -> None:
 
 def within(groups: Sequence[Group], largest: int = LARGEST) -> list[Group]:
     """The first groups that a page can hold, one at least."""
-    sizes = accumulate(sum(map(len, group["pictures"].values())) for group in groups)
+    sizes = accumulate(sum(len(uri) for of in group["pictures"].values() for uri in of) for group in groups)
     return [group for n, (group, size) in enumerate(zip(groups, sizes, strict=True)) if n == 0 or size <= largest]
 
 

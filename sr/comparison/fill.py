@@ -9,7 +9,7 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from sr.comparison.crops import Group, add, crop_groups, within
+from sr.comparison.crops import FRAMES, Group, add, crop_groups, within
 from sr.comparison.rows import Row, Source, lr_settings, with_baseline
 from sr.compose.image_sets import build_set, build_sets, refuse_missing
 from sr.compose.keys import declared
@@ -189,13 +189,14 @@ class Filler:
         """Of one model alone; none where it cannot be loaded or run."""
         if (entry := self._entry(row)) is None:
             return []
-        n, seen = int(self.cfg.crops), [get_protocol(SEEN)]
+        seen, played = [get_protocol(SEEN)], [run[:FRAMES] for run in data.runs("test")[: int(self.cfg.crops)]]
         try:
-            _, kept = score_set(entry, data, seen, self.device, n, self.metrics[:1], images=n)
+            _, kept = score_set(entry, data, seen, self.device, metrics=self.metrics[:1], played=played)
         except RuntimeError as error:  # as where memory runs out
             _warn(f"there are no crops of {row.label} on {data.test_name}", error)
             return []
-        return crop_groups(data.test_name, row.scale, {row.label: kept}, int(self.cfg.crop_size))
+        lengths = [len(run) for run in played]
+        return crop_groups(data.test_name, row.scale, {row.label: kept}, int(self.cfg.crop_size), lengths)
 
     def _own_sets(self, rows: Sequence[Row], scale: int) -> list[SRDataModule]:
         """The sets of the first run that was measured on one that is still here; else the bundled photos."""

@@ -57,6 +57,7 @@ def score_set(
     metrics: Sequence[Metric] = DEFAULT,
     images: int | None = None,
     middle: int | None = None,
+    played: Sequence[range] | None = None,
 ) -> tuple[list[Score], list[Sample]]:
     """Scores of one model on the test images of one set, image by image.
 
@@ -69,6 +70,7 @@ def score_set(
         metrics: what is measured.
         images: how many are measured, the first ones; None for all.
         middle: HR pixels a side, at most, of what is measured of each image; the set's name says so. None for all.
+        played: clips of which all frames are kept; nothing else is measured.
 
     Returns:
         A score per image, protocol and metric, and the kept images with their score under the first protocol.
@@ -84,7 +86,7 @@ def score_set(
     scores: list[Score] = []
     samples: list[Sample] = []
     frames, name = data.whole("test"), data.test_name
-    runs = measured_runs(data, images)
+    runs = measured_runs(data, images) if played is None else list(played)
     if middle is not None and any(max(grid) * data.scale > middle for grid in data.pairs("test").grids[:images]):
         name += f" middle {middle}"
 
@@ -114,7 +116,8 @@ def score_set(
                     clip = clip_of(batch.name[0]) if data.of_clips else ""
                     found = scores_of(label, name, batch.scale, protocol.name, values, 1, batch.name[0], clip)
                     scores += found
-                    if source == pictured and protocol is group[0] and len(samples) < keep and n == len(run) // 2:
+                    kept = played is not None or (len(samples) < keep and n == len(run) // 2)
+                    if kept and source == pictured and protocol is group[0]:
                         pictures = to_array(lr[n]), to_array(output), to_array(batch.hr)
                         samples.append(Sample(batch.name[0], *pictures, found[0].text if found else ""))
                 progress.update(source == pictured)

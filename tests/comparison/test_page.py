@@ -54,7 +54,7 @@ def test_everything_is_inside(written):
     assert "default-src 'none'" in html and "<script src" not in html and "@import" not in html
     assert "alert(1)</script>" not in html  # escaped wherever it stands
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)[1])
-    assert data["crops"][0]["pictures"]["HR"].startswith("data:image/")
+    assert data["crops"][0]["pictures"]["HR"][0].startswith("data:image/")
     assert [p["title"] for p in data["pictures"]] == ["Set5 x2, y", "Set5 x2, rgb"]
 
 
@@ -93,7 +93,7 @@ def test_what_is_not_finite_is_left_out(made_up):
 def test_a_page_holds_so_many_pictures():
     groups = crop_groups("Set5", 2, samples(["bicubic", "m"], images=4), 32)
     assert groups[0]["size"] == (32, 32) and list(groups[0]["pictures"]) == ["HR", "LR", "bicubic", "m"]
-    first = sum(map(len, groups[0]["pictures"].values()))
+    first = sum(len(uri) for (uri,) in groups[0]["pictures"].values())
     assert len(within(groups, largest=2 * first + 100)) in (2, 3) and len(within(groups, largest=1)) == 1
 
 
@@ -144,6 +144,36 @@ def test_the_slider_and_the_error_map(browser, written):
     image = "document.getElementById('crop-image')"
     browser.run(f"{image}.value = 'Set5 x2: image1'; {image}.dispatchEvent(new Event('change'))")
     browser.until("document.querySelector('.over').alt.endsWith('crop of Set5 x2: image1')")
+    assert browser.complaints == []
+
+
+def test_a_clip_is_played_all_models_at_once(browser, made_up, tmp_path):
+    frames = samples(["bicubic", "ours"], images=3)
+    for label, shown in frames.items():
+        frames[label] = [dataclasses.replace(s, name=f"city/{n:03d}", score=f"{n} dB") for n, s in enumerate(shown, 1)]
+    clip = crop_groups("Vid4", 2, frames, 32, [3])
+    assert [g["title"] for g in clip] == ["Vid4 x2: city, 3 frames"] and len(set(clip[0]["pictures"]["HR"])) == 3
+    file = tmp_path / "clip.html"
+    file.write_text(page(tabulate(rows([])), [], [*crop_groups("Set5", 2, samples(["bicubic"]), 32), *clip]))
+    browser.open(file)
+    player, image, frame = (f"document.getElementById('crop-{name}')" for name in ("player", "image", "frame"))
+    assert browser.run(f"getComputedStyle({player}).display") == "none"  # of an image
+    browser.run(f"{image}.value = 'Vid4 x2: city, 3 frames'; {image}.dispatchEvent(new Event('change'))")
+    assert browser.run(f"getComputedStyle({player}).display") == "flex"
+    strip = "[...document.querySelectorAll('.strip img')].map((i) => i.src)"
+    for number, key in ((1, None), (2, "ArrowRight"), (3, "ArrowRight")):
+        if key:
+            browser.run(f"{frame}.focus()")
+            browser.press(key, 39)
+        assert browser.run(strip) == [uris[number - 1] for uris in clip[0]["pictures"].values()]
+        assert browser.run("document.getElementById('crop-framed').textContent") == f"{number} of 3: city/{number:03d}"
+        assert f", {number} dB: crop of Vid4" in browser.run("document.querySelector('.over').alt")
+    browser.run("document.getElementById('crop-play').click()")
+    browser.until(f"{frame}.value === '1'")  # it begins again
+    browser.until(f"{frame}.value === '2'")
+    browser.run("document.getElementById('crop-play').click()")
+    stopped = browser.run(f"{frame}.value")
+    assert browser.run(f"new Promise((done) => setTimeout(() => done({frame}.value), 400))") == stopped
     assert browser.complaints == []
 
 

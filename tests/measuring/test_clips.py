@@ -1,6 +1,8 @@
 """Clips measured as users type it: every network, frame by frame, by clip."""
 
 import csv
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +148,42 @@ def test_self_ensemble_and_mirrored_clips_are_what_they_are_of_the_whole(model):
         both = model(torch.cat([clip, clip.flip(1)], 1))
         wanted = (both[:, :3] + both[:, 3:].flip(1)) / 2 if model.clips else model(clip)
         torch.testing.assert_close(mirrored, wanted, atol=2e-5, rtol=1e-4)
+
+
+WATCHED = """
+import re, sys
+from pathlib import Path
+from sr.cli import main
+from sr.metrics.protocol import Protocol
+
+held, compare = [], Protocol.compare
+
+def watched(*given, **named):  # kB of this process that lie in no file
+    held.append(int(re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]))
+    return compare(*given, **named)
+
+Protocol.compare = watched
+main("evaluate")
+print("held", max(held[5:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+def test_measuring_a_long_clip_holds_as_much_as_a_short_one(tmp_path, clips):
+    """Of 100 frames more the features would be 10 MB, the enlarged frames 29 MB."""
+    sizes = {"scale": 4, "num_blocks": 1, "channels": 16, "align": False}
+    file = checkpoint(tmp_path / "vsr.ckpt", {"_target_": "sr.models.basicvsr.BasicVSR", **sizes}, BasicVSR(**sizes))
+    held = []
+    for frames in (10, 110):
+        root = clips(count=1, frames=frames, height=128, width=192, folder=f"of_{frames}")
+        typed = ["benchmarks=[clips]", f"data.root={root}", f"checkpoint={file}", "baseline=false", "panels=0"]
+        typed += ["protocols=[video_y]", f"hydra.run.dir={tmp_path / 'out' / str(frames)}"]
+        done = subprocess.run(
+            [sys.executable, "-c", WATCHED, *typed], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        held.append(int(done.stdout.split()[-1]))
+    assert held[1] - held[0] < 6_000
 
 
 CITY = ["benchmarks=[vid4]", "data.clips=[city]", "panels=0"]

@@ -1,4 +1,4 @@
-// The same crop of every model: two layers with a divider between them, zoom, error maps.
+// The same crop of every model: two layers with a divider between them, zoom, error maps; a clip's frames are played.
 (() => {
   const section = document.getElementById("crops");
   if (!DATA.crops.length) return;
@@ -11,26 +11,31 @@
   const [under, over] = [section.querySelector(".under"), section.querySelector(".over")];
   const divider = section.querySelector(".divider");
   const strip = section.querySelector(".strip");
+  const [frame, play] = [at("crop-frame"), at("crop-play")];
+  const BETWEEN = 125; // milliseconds from one frame to the next
+  let timer = 0;
   let group = DATA.crops[0];
   let turn = 0; // of the last change: a slower, older one must not paint over it
   at("crop-gain").textContent = DATA.gain;
 
-  const told = (name) => (group.captions[name] ? `${name}, ${group.captions[name]}` : name);
+  const picture = (name) => group.pictures[name][frame.value - 1];
+  const caption = (name) => (group.captions[name] || [])[frame.value - 1] || "";
+  const told = (name) => (caption(name) ? `${name}, ${caption(name)}` : name);
 
   async function pixels(uri) {
-    const picture = new Image();
-    picture.src = uri;
-    await picture.decode();
+    const image = new Image();
+    image.src = uri;
+    await image.decode();
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = group.size;
     const pen = canvas.getContext("2d");
-    pen.drawImage(picture, 0, 0);
+    pen.drawImage(image, 0, 0);
     return { canvas, pen, data: pen.getImageData(0, 0, ...group.size) };
   }
 
   // |image - HR|, mean of the channels, times the gain, as a grey picture.
   async function errorMap(name) {
-    const [a, b] = await Promise.all([pixels(group.pictures[name]), pixels(group.pictures.HR)]);
+    const [a, b] = await Promise.all([pixels(picture(name)), pixels(picture("HR"))]);
     const [p, q] = [a.data.data, b.data.data];
     for (let i = 0; i < p.length; i += 4) {
       const sum = Math.abs(p[i] - q[i]) + Math.abs(p[i + 1] - q[i + 1]) + Math.abs(p[i + 2] - q[i + 2]);
@@ -45,13 +50,29 @@
     for (const [side, layer, text] of [[left, over, "left-told"], [right, under, "right-told"]]) {
       const name = side.value;
       const mapped = error.checked && name !== "HR";
-      const uri = mapped ? await errorMap(name) : group.pictures[name];
+      const uri = mapped ? await errorMap(name) : picture(name);
       if (mine !== turn) return;
       layer.src = uri;
       layer.alt = `${mapped ? "Error map of " : ""}${told(name)}: crop of ${group.title}`;
       at(text).textContent = `${side === left ? "Left" : "Right"}: ${mapped ? "error of " : ""}${told(name)}`;
     }
     strip.querySelectorAll("button").forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.name === left.value)));
+  }
+
+  function turnTo(number) {
+    frame.value = number;
+    at("crop-framed").textContent = `${frame.value} of ${frame.max}: ${group.frames[frame.value - 1]}`;
+    strip.querySelectorAll("button").forEach((b) => {
+      b.querySelector("img").src = picture(b.dataset.name);
+      b.querySelector("small").textContent = caption(b.dataset.name);
+    });
+    show();
+  }
+
+  function playing(on) {
+    clearInterval(timer);
+    timer = on ? setInterval(() => turnTo((Number(frame.value) % frame.max) + 1), BETWEEN) : 0;
+    play.textContent = on ? "Pause" : "Play";
   }
 
   function divide() {
@@ -69,7 +90,10 @@
   }
 
   function choose() {
+    playing(false);
     group = DATA.crops.find((g) => g.title === image.value);
+    frame.max = group.frames.length;
+    at("crop-player").hidden = group.frames.length < 2;
     const names = Object.keys(group.pictures);
     options(left, names, names.includes(left.value) && left.value ? left.value : group.first);
     const other = names.find((name) => name.startsWith("bicubic")) || "HR";
@@ -77,14 +101,11 @@
     strip.replaceChildren(...names.map((name) => {
       const item = document.createElement("li");
       const button = document.createElement("button");
-      const picture = document.createElement("img");
-      const figure = document.createElement("small");
-      picture.src = group.pictures[name];
-      picture.alt = "";
-      figure.textContent = group.captions[name] || "";
+      const small = document.createElement("img");
+      small.alt = "";
       button.type = "button";
       button.dataset.name = name;
-      button.append(picture, name, figure);
+      button.append(small, name, document.createElement("small"));
       button.addEventListener("click", () => {
         left.value = name;
         show();
@@ -95,7 +116,7 @@
     }));
     scale();
     divide();
-    show();
+    turnTo(1);
   }
 
   function drag(event) {
@@ -115,6 +136,8 @@
   left.addEventListener("change", () => { show(); divide(); });
   right.addEventListener("change", () => { show(); divide(); });
   image.addEventListener("change", choose);
+  frame.addEventListener("input", () => { playing(false); turnTo(frame.value); });
+  play.addEventListener("click", () => playing(!timer));
   options(image, DATA.crops.map((g) => g.title));
   zoom.value = Math.max(1, Math.min(5, Math.floor(stage.clientWidth / group.size[0])));
   choose();
