@@ -205,6 +205,7 @@ def test_a_record_that_somebody_linked_elsewhere_is_refused(command, photos, tmp
     assert (tmp_path / "mine").read_text() == "precious"
 
 
+@pytest.mark.slow
 def test_side_by_side_a_smaller_factor_and_figures_where_hr_is_known(command, network, tmp_path):
     (tmp_path / "LR").mkdir()
     (tmp_path / "HR").mkdir()
