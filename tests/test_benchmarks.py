@@ -11,7 +11,7 @@ TOY = {
     "cache": ["--size", "40", "50", "--images", "2", "--rounds", "1"],
     "degradation": ["--rounds", "1"],
     "loader": ["--batches", "1", "--rounds", "1"],
-    "loop": ["--steps", "2", "6", "--rounds", "1"],
+    "loop": ["--steps", "60"],
     "startup": ["--rounds", "2"],
     "evaluate": ["--size", "80", "90", "--images", "2"],
     "metrics": ["--size", "60", "72", "--rounds", "1"],

@@ -67,11 +67,10 @@ class EMA(EachBatch):
             self._names[name] = place
         self._loaded = {}
 
-    @torch.no_grad()
     def after_batch(self, trainer: L.Trainer, *_: Any) -> None:
-        if trainer.global_step == self._step:
+        if (step := trainer.global_step) == self._step:
             return  # in the middle of an accumulated step
-        self._step = trainer.global_step
+        self._step = step
         if self._step <= self.begin:
             torch._foreach_copy_(self._averages, self._weights)
             return

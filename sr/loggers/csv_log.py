@@ -28,6 +28,7 @@ class CsvLog(Logger):
         self.rows: dict[int, dict[str, Any]] = {}
         self._columns: list[str] = []  # as they stand in the file
         self._unwritten: set[int] = set()  # steps
+        self._keys: set[str] = set()  # of all rows
         self._newest = -1  # step of the newest row in the file
         self._newest_at = 0  # byte at which it begins
 
@@ -64,6 +65,7 @@ class CsvLog(Logger):
                 "to go on without its rows"
             ) from error
         self.rows = {done: row for done, row in steps.items() if done <= step}
+        self._keys = {key for row in self.rows.values() for key in row}
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -74,14 +76,14 @@ class CsvLog(Logger):
         done, values = at_step(metrics, step)
         self.rows.setdefault(done, {"step": done}).update(values)
         self._unwritten.add(done)
+        self._keys |= values.keys()
 
     @rank_zero_only
     def save(self) -> None:
         """Append; only a new column or a change of an older row writes the whole file again."""
         if not self._unwritten:
             return
-        columns = ["step", *sorted({key for row in self.rows.values() for key in row} - {"step"})]
-        newest = max(self.rows)
+        columns = ["step", *sorted(self._keys - {"step"})]
         if columns != self._columns or min(self._unwritten) < self._newest:
             self._rewrite(columns)
         else:
@@ -90,7 +92,6 @@ class CsvLog(Logger):
                 self._write(f, sorted({*self._unwritten, self._newest}))
                 f.truncate()  # only now: a process that is killed in between has not taken the newest row away
         self._unwritten.clear()
-        self._newest = newest
 
     def _rewrite(self, columns: list[str]) -> None:
         self._columns = columns
@@ -101,7 +102,7 @@ class CsvLog(Logger):
     def _write(self, f: TextIO, steps: list[int]) -> None:
         writer = csv.DictWriter(f, self._columns, restval="")
         for step in steps:
-            self._newest_at = f.tell()
+            self._newest, self._newest_at = step, f.tell()
             writer.writerow(self.rows[step])
 
     @rank_zero_only

@@ -65,5 +65,5 @@ class WeightedSum(nn.Module):
                 images.append(lr)
             if self.ranges[name] != 1:
                 images = [self.ranges[name] * image for image in images]
-            terms[name] = self.weights[name] * loss(*images)
+            terms[name] = loss(*images) if self.weights[name] == 1 else self.weights[name] * loss(*images)
         return terms

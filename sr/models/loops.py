@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from sr.errors import UserError
 from sr.losses.distributed import averaged, broadcast_state
 from sr.metrics.protocol_metric import ProtocolMetric
+from sr.models.bookkeeping import count_alike
 from sr.models.hooks import one_at_a_time
 from sr.models.optimizers import as_set, go_on, suit
-from sr.models.stepping import Stepper, count_alike
+from sr.models.stepping import Stepper
 from sr.models.training import Training
 from sr.precision import full_precision
 
@@ -154,9 +155,8 @@ class TrainingLoops(L.LightningModule):
 
     def _log_losses(self) -> None:
         """The means over all processes at the steps that are written down, between them this process's shares."""
-        values = self.batch_losses
-        if len(values) == 2:  # of a single term the sum says all
-            values = {"loss": values["loss"]}
+        losses = self.batch_losses
+        values = {"loss": losses["loss"]} if len(losses) == 2 else losses  # of a single term the sum says all
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and (self.trainer.global_step + (self.stepper is None)) % every == 0:
             values = averaged(values | self.watched())

@@ -1,7 +1,7 @@
 """Optimizers in the form that suits a device: fused on a GPU, with learning rates that a CUDA graph can read."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -96,9 +96,12 @@ class Rates:
                 self._filled[n] = float(group["lr"])
                 tensor.fill_(self._filled[n])
 
+    def standing_in(self) -> AbstractContextManager[None]:
+        """A context within which the groups have the tensors."""
+        return self._exchanged() if self.groups else nullcontext()
+
     @contextmanager
-    def standing_in(self) -> Iterator[None]:
-        """Within, the groups have the tensors."""
+    def _exchanged(self) -> Iterator[None]:
         numbers = [group["lr"] for group in self.groups]
         try:
             for group, tensor in zip(self.groups, self.tensors, strict=True):

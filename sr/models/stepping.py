@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sr.losses.distributed import average_gradients
 from sr.models import graph
+from sr.models.bookkeeping import count, log_lightly
 from sr.models.hooks import EachBatch, why_no_graph
 from sr.models.optimizers import Rates
 
@@ -23,14 +24,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 SLICE = 0.5  # seconds after which Lightning has its turn: bars, logs, signals, clocks
 TRANSFER_HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
-
-
-def count_alike(checkpoint: dict[str, Any]) -> None:
-    """Lightning counts automatic and manual optimization's steps apart, and a run may go on with the other."""
-    loop = checkpoint["loops"]["fit_loop"]
-    automatic = loop["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]["step"]
-    for count in (automatic, loop["epoch_loop.manual_optimization.optim_step_progress"]):
-        count["total"]["completed"] = checkpoint["global_step"]
 
 
 class Stepper:
@@ -119,9 +112,8 @@ class Stepper:
                     break
             more = self._next()
         if seen > 1:
-            self._count(seen - 1, steps - 1)
-        if (results := self.trainer._results) is not None:
-            results.batch = None  # else each value that is logged looks at each name of it
+            count(self.trainer, seen - 1, steps - 1)
+        log_lightly(self.trainer)
         return loss if self.graphs is None else loss.clone()  # which the next step writes over
 
     def _room(self) -> int:
@@ -161,14 +153,6 @@ class Stepper:
         data = getattr(self.trainer, "datamodule", None)
         own = data is not None and is_overridden(name, data, L.LightningDataModule)
         return getattr(data if own else self.model, name)
-
-    def _count(self, batches: int, steps: int) -> None:
-        """Tell Lightning of the micro-batches and steps that it has not seen."""
-        loop = self.trainer.fit_loop.epoch_loop
-        loop._batches_that_stepped += steps
-        for tracker in (loop.batch_progress.total, loop.batch_progress.current):
-            for name in ("ready", "started", "processed", "completed"):
-                setattr(tracker, name, getattr(tracker, name) + batches)
 
     def _train(self, batches: Sequence[Any]) -> Tensor:
         """One micro-batch, the last one of a step with the step, or all of a step."""

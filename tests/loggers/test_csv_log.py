@@ -53,6 +53,11 @@ def test_a_resume_keeps_what_was_and_measures_the_rest_again(tmp_path):
     again.log_metrics({"loss": 30.0, "psnr": 1.0}, 3)
     again.save()
     assert [(r["step"], r["loss"]) for r in rows(tmp_path)] == [("1", "0.0"), ("2", "1.0"), ("3", "2.0"), ("4", "30.0")]
+    last = CsvLog(tmp_path)
+    last.resume_at(4)
+    last.log_metrics({"loss": 4.0}, 4)  # without the column that the rows so far have
+    last.save()
+    assert [r["psnr"] for r in rows(tmp_path)] == ["", "", "", "1.0", ""]
 
 
 @pytest.mark.parametrize("content", [b"my,table\n1,2\n", b"step,loss\nsoon,2\n", b"\xff\xfe\n", b"step,x\n\n1\n,3\n"])

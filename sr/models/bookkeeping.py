@@ -1,0 +1,35 @@
+"""What Lightning counts and logs: kept exact, and cheap, where one of its steps is several of the optimizer's."""
+
+from functools import partial
+from typing import Any
+
+import lightning.pytorch as L
+
+
+def count_alike(checkpoint: dict[str, Any]) -> None:
+    """Lightning counts automatic and manual optimization's steps apart, and a run may go on with the other."""
+    loop = checkpoint["loops"]["fit_loop"]
+    automatic = loop["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]["step"]
+    for count in (automatic, loop["epoch_loop.manual_optimization.optim_step_progress"]):
+        count["total"]["completed"] = checkpoint["global_step"]
+
+
+def count(trainer: L.Trainer, batches: int, steps: int) -> None:
+    """Tell Lightning of micro-batches and steps that it has not seen."""
+    loop = trainer.fit_loop.epoch_loop
+    loop._batches_that_stepped += steps
+    for tracker in (loop.batch_progress.total, loop.batch_progress.current):
+        for name in ("ready", "started", "processed", "completed"):
+            setattr(tracker, name, getattr(tracker, name) + batches)
+
+
+def log_lightly(trainer: L.Trainer) -> None:
+    """Spare `log` what it does without need: a look at each name of the batch, and copies of what lies where it is."""
+    if (results := trainer._results) is not None:
+        results.batch = None
+        for logged in results.values():
+            logged.to = partial(_moved, logged)
+
+
+def _moved(logged: Any, device: Any, **how: Any) -> Any:
+    return logged if device == logged.value.device else type(logged).to(logged, device, **how)
