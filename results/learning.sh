@@ -3,12 +3,12 @@
 # One core each; at most 10 minutes each on the machine that learning.md names. A run that is there is gone on with.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-: "${SR_SHARED:?set SR_SHARED to the folder that holds data/train and data/benchmarks}"
+: "${SR_SHARED:?set SR_SHARED to the folder that holds data/train, data/benchmarks and data/video}"
 out=$(realpath -m "${1:-outputs/learning}")
 only=("${@:2}")
 python=${PYTHON:-.venv/bin/python}
 export OMP_NUM_THREADS=1
-images="data=t91_bsd200_general100 data_dir=$SR_SHARED/data benchmarks=[set5,set14] logger=csv callbacks=[]"
+images="data=t91_bsd200_general100 data_dir=$SR_SHARED/data benchmarks=[set5,set14] logger=csv callbacks=[] val_every_steps=500"
 
 run() { # name, arguments of train.py
     local folder=$out/$1
@@ -20,7 +20,7 @@ run() { # name, arguments of train.py
     else
         rm -rf "$folder"
         # shellcheck disable=SC2086
-        $python train.py "$@" $images val_every_steps=500 "hydra.run.dir=$folder"
+        $python train.py "$@" $images "hydra.run.dir=$folder"
     fi
 }
 
@@ -41,3 +41,24 @@ run ecbsr model=ecbsr_m4c16 $small
 tiny="model=rlfn model.num_blocks=2 model.channels=16 model.mid_channels=16 scale=2 batch_size=16 patch_size=24 loss=l1"
 run warm_start $tiny recipe=rlfn budget.steps=1800
 run one_long_run $tiny recipe=rlfn_long budget.steps=1800
+
+# EDVR and BasicVSR x4, without alignment, and the same networks on single frames: eleven clips to learn from, Vid4's city
+# (for EDVR its first seven frames) to measure
+video=$SR_SHARED/data/video
+mkdir -p "$out"/clips/{train,city34,city7/city}
+for clip in "$video"/Vimeo90K_sample/sequences/*/*; do
+    ln -sfn "$clip" "$out/clips/train/$(basename "$(dirname "$clip")")_$(basename "$clip")"
+done
+for clip in calendar foliage walk; do ln -sfn "$video/Vid4/GT/$clip" "$out/clips/train/$clip"; done
+ln -sfn "$video/Vid4/GT/city" "$out/clips/city34/city"
+for n in 1 2 3 4 5 6 7; do ln -sfn "$video/Vid4/GT/city/00$n.png" "$out/clips/city7/city/00$n.png"; done
+images="data=clips data.train=$out/clips/train data.val_frames=2 protocols=[video_y] logger=csv callbacks=[]"
+images="$images patch_size=16 optimizer.lr=2e-3 val_every_steps=100 trainer=cpu"
+small="model.num_blocks=1 loss.terms.charbonnier.loss.eps=1e-2 budget.steps=600 data.val=$out/clips/city34"
+basicvsr="model=basicvsr recipe=basicvsr_stage model.channels=24 model.align=false parameter_groups.flow=null $small"
+run basicvsr $basicvsr frames=5 batch_size=4
+run basicvsr_frames $basicvsr frames=1 batch_size=20 benchmarks=[]
+small="model.num_blocks=1 loss.terms.charbonnier.loss.loss.eps=1e-2 budget.steps=300 data.val=$out/clips/city7"
+edvr="model=edvr_m recipe=edvr_stage scheduler=cosine model.channels=16 model.pcd=false batch_size=8 $small"
+run edvr $edvr model.frames=3
+run edvr_frames $edvr model.frames=1
