@@ -43,6 +43,17 @@ def test_the_page_about_the_code_lists_them_in_order():
     assert re.findall(r"^sr/(\w+)(?:/|\.py) ", page, re.M) == list(ROOMS)
 
 
+def test_what_is_imported_is_there():
+    """Within functions too, which are imported when they are called; mypy takes a module that is gone for a package."""
+    wrong = []
+    for file in SR.rglob("*.py"):
+        for name in imports(file):
+            places = [SR.parent / name.replace(".", "/"), (SR.parent / name.replace(".", "/")).parent]
+            if not any(p.with_suffix(".py").is_file() or (p / "__init__.py").is_file() for p in places):
+                wrong.append(f"{file.relative_to(SR)} imports {name}")
+    assert not wrong
+
+
 def test_nothing_imports_upward():
     wrong = []
     for file in SR.rglob("*.py"):
