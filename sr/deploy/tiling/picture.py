@@ -68,6 +68,9 @@ class Picture(Tensor):
         name = raw.strip("_")
         if func is Tensor.device.__get__:
             return args[0].node.device
+        if raw == "__get__":  # its shape, its type
+            with torch._C.DisableTorchFunctionSubclass():
+                return func(*args)
         if name in UNHEARD or "out" in kwargs:
             raise NotImplementedError(f"{name} into a part of a tensor")
         found = made(*args, **kwargs) if (made := KINDS.get(name)) else None
