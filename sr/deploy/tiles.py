@@ -17,7 +17,7 @@ from sr.models.base import SuperResolver
 
 log = logging.getLogger(__name__)
 MOST = 5 * 2**29  # bytes: what is taken of a computer's memory without being told
-ROOM = 2**29  # bytes for the work on one tile on a processor: larger tiles are not faster
+ROOM = 2**28  # bytes for the work on one tile on a processor: larger tiles are not faster
 LEAST = 2**27  # and what it takes at least
 
 

@@ -45,7 +45,7 @@ def _conv2d(
     if point and len({piece.rank for piece in pieces}) > 1:
         return _summed(pieces, weight, bias)
     k, s, p, d = tuple(weight.shape[-2:]), pair(stride), pair(padding), pair(dilation)
-    rule = Window(lambda t: F.conv2d(t, weight, bias, s, 0, d, groups), k, s, p, d)
+    rule = Window(lambda t, zeros: F.conv2d(t, weight, bias, s, zeros, d, groups), k, s, p, d)
     shape = (*x.shape[:-3], weight.shape[0], *_windows(x, k, s, p, d))
     return local(x, shape, rule, weight[0].numel())
 
@@ -88,7 +88,7 @@ def _pool(function: Callable[..., Tensor], outside: float) -> Callable[..., Any]
             return None
         k, p = pair(kernel_size), pair(padding)
         s = pair(stride) if stride else k
-        rule = Window(lambda t: function(t, k, s), k, s, p, outside=outside)
+        rule = Window(lambda t, zeros: function(t, k, s, zeros), k, s, p, outside=outside)
         return local(x, (*x.shape[:-2], *_windows(x, k, s, p)), rule, k[0] * k[1])
 
     return pool

@@ -19,14 +19,14 @@ Pair = tuple[int, int]
 
 @dataclass
 class Window(Rule):
-    """Convolution and pooling: `call` works without padding."""
+    """Convolution and pooling: `call` takes the rows and columns of zeros to put around its input."""
 
-    call: Callable[[Tensor], Tensor]
+    call: Callable[[Tensor, Pair], Tensor]
     kernel: Pair
     stride: Pair
     padding: Pair
     dilation: Pair = (1, 1)
-    outside: float = 0.0
+    outside: float = 0.0  # what the padding is of
 
     def _wanted(self, axis: int, span: Span) -> Span:
         first = span[0] * self.stride[axis] - self.padding[axis]
@@ -37,13 +37,20 @@ class Window(Rule):
         return inside(self._wanted(axis, span), n)
 
     def make(self, node: Node, region: Region, parts: Parts) -> Tensor:
-        frame = []
-        for axis in (1, 0):
-            wanted, n = self._wanted(axis, region[axis]), node.inputs[0].size[axis]
-            have = inside(wanted, n)
-            frame += [have[0] - wanted[0], wanted[1] - have[1]]
+        wanted = [self._wanted(axis, region[axis]) for axis in (0, 1)]
+        have = [inside(span, n) for span, n in zip(wanted, node.inputs[0].size, strict=True)]
+        before = [h[0] - w[0] for h, w in zip(have, wanted, strict=True)]
+        after = [w[1] - h[1] for h, w in zip(have, wanted, strict=True)]
         x = self.one(parts)
-        return self.call(F.pad(x, frame, value=self.outside) if any(frame) else x)
+        if self.outside or self.stride != (1, 1):
+            frame = (before[1], after[1], before[0], after[0])
+            return self.call(F.pad(x, frame, value=self.outside) if any(frame) else x, (0, 0))
+        # Zeros on both sides, where one needs some, spare the copy that padding is; what is too much is cut off.
+        rows, columns = (max(pair) for pair in zip(before, after, strict=True))
+        first = (region[0][0] - rows + before[0], region[1][0] - columns + before[1])
+        y = self.call(x, (rows, columns))
+        made = ((first[0], first[0] + y.shape[-2]), (first[1], first[1] + y.shape[-1]))
+        return cut(y, made, region)
 
 
 def inside(span: Span, n: int) -> Span:
