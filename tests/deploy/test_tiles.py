@@ -26,7 +26,7 @@ def network(name: str, small: bool = True) -> tuple[SuperResolver, int]:
     with torch.no_grad():  # so that gates are no constants, as they nearly are before training
         for module in model.modules():
             for p in module.parameters() if isinstance(module, ESA | CCA) else ():
-                p.mul_(4)
+                p.mul_(3)
     return model, s
 
 
