@@ -16,7 +16,8 @@ EXPORTED = [name for name in nets.architectures() if name not in ("bicubic", "ba
 
 def small(name: str, half: bool = False) -> Exported:
     torch.manual_seed(0)
-    model = nets.build(name, nets.scales(name)[-1], small=True)
+    few = {"frames": 3} if "frames" in nets.node(name) else {}  # each has operations of its own
+    model = nets.build(name, nets.scales(name)[-1], small=True, **few)
     nets.used(model)
     return Exported(model, name, nets.scales(name)[-1], half)
 
