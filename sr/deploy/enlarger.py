@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
@@ -149,10 +150,15 @@ class Enlarger:
     def _file(self, path: Path, how: How) -> Path:
         suffix = path.suffix.lower() if path.suffix.lower() in WRITTEN else ".png"
         target = path.with_name(f"{path.stem}_x{how.factor:g}{suffix}")
-        if target.exists():
-            raise UserError(f"{target} is there already: nothing is overwritten. Remove it, or give the image itself")
+        _refuse(target)
         photo = read_photo(path)
         large = self.photo(photo, how, depth_in(suffix, photo.colour.dtype)).photo
         with replacing(target) as part:
             write_photo(part, large)
+            _refuse(target)  # that came meanwhile
         return target
+
+
+def _refuse(target: Path) -> None:
+    if os.path.lexists(target):
+        raise UserError(f"{target} is there already: nothing is overwritten. Remove it, or give the image itself")

@@ -46,14 +46,14 @@ def find(typed: Sequence[str], output: Path | None = None) -> Found:
     for word in typed:
         path = Path(word).expanduser()
         if path.is_file():
-            bases.append(path.absolute().parent)
+            bases.append(place_of(path).parent)
             files[path] = None
             continue
         if path.is_dir():
-            bases.append(path.absolute())
+            bases.append(place_of(path))
             inside = list(_below(path, left_out))
         elif set(word) & set(WILD):
-            bases.append(_fixed(path).absolute())
+            bases.append(place_of(_fixed(path)))
             matches = sorted(map(Path, glob.glob(str(path), recursive=True)))
             inside = [p for p in matches if p.is_file() and left_out not in p.resolve().parents]
         else:
@@ -63,8 +63,15 @@ def find(typed: Sequence[str], output: Path | None = None) -> Found:
             raise UserError(f"input={word}: no image in it ({' '.join(KNOWN)})")
         others += [p for p in inside if p not in own]
         files |= dict.fromkeys(own)
-    unique = {p.absolute(): p for p in reversed(files)}
+    unique = {place_of(p): p for p in reversed(files)}
+    bases += [place.parent for place in unique]  # a pattern may lead out of its folder
     return Found(list(reversed(unique.values())), Path(os.path.commonpath(bases)), others)
+
+
+def place_of(path: Path) -> Path:
+    """The absolute path without `..`, before which a link's own folder counts, as for the system."""
+    back = [n for n, part in enumerate(path.parts, 1) if part == ".."]
+    return Path(*path.parts[: back[-1]]).resolve().joinpath(*path.parts[back[-1] :]) if back else path.absolute()
 
 
 def _below(folder: Path, left_out: Path | None) -> Iterator[Path]:
@@ -88,21 +95,25 @@ def _nothing(path: Path) -> str:
     return f"input={path}: there is no such file or folder.{there}"
 
 
-def results(found: Found, output: Path, suffix: str, format_: str | None) -> dict[Path, Path]:
-    """Each file's result: its place below the base, in `output`, with `suffix` behind its name.
+def results(
+    found: Found, output: Path, suffix: str, format_: str | None, beside: bool = False
+) -> dict[Path, tuple[Path, Path | None]]:
+    """Each file's result, and where that lies beside bicubic.
 
-    Where two would have one name, as those of a.png and a.jpg in one format, each keeps its former ending in it.
+    A result has its file's place below the base, in `output`, with `suffix` behind its name. Where two
+    would have one name, as those of a.png and a.jpg in one format, each keeps its former ending in it.
 
     Args:
         found: see `find`.
         output: a folder.
         suffix: such as `_x4`.
         format_: the ending of all results; None for each one's own, of what is not written PNG.
+        beside: whether each result is also written beside bicubic.
 
     Raises:
-        UserError: a result would lie upon a file that is enlarged.
+        UserError: what is written would lie upon a file that is enlarged, or upon another result.
     """
-    places = {p: output / Path(os.path.relpath(p.absolute(), found.base)) for p in found.files}
+    places = {p: output / Path(os.path.relpath(place_of(p), found.base)) for p in found.files}
     endings = {p: f".{format_}" if format_ else _own(p) for p in found.files}
     marked: set[Path] = set()
     while True:
@@ -113,11 +124,19 @@ def results(found: Found, output: Path, suffix: str, format_: str | None) -> dic
         if (meeting := _meeting(named)) <= marked:
             break
         marked |= meeting
+    made = {p: (target, _side_of(target, output) if beside else None) for p, target in named.items()}
     sources = {p.resolve() for p in found.files}
-    for p, target in named.items():
-        if target.resolve() in sources:
-            raise UserError(f"the result of {p} would lie upon an image that is enlarged, {target}. Type output=PATH")
-    return named
+    owners = {str(target).casefold(): p for p, target in named.items()}
+    for p, (target, side) in made.items():
+        for file in (target, side):
+            if file is not None and file.resolve() in sources:
+                raise UserError(f"the result of {p} would lie upon an image that is enlarged, {file}. Type output=PATH")
+        if side is not None and (other := owners.get(str(side).casefold())):
+            raise UserError(
+                f"the results of {p}, beside bicubic, and of {other} would both be {side}. Leave side_by_side= out, "
+                "or enlarge one of the two by a command of its own with another output=PATH"
+            )
+    return made
 
 
 def _meeting(named: Mapping[Path, Path]) -> set[Path]:
@@ -127,7 +146,7 @@ def _meeting(named: Mapping[Path, Path]) -> set[Path]:
     """
     groups: dict[str, dict[str, list[Path]]] = {}
     for p, target in named.items():
-        groups.setdefault(str(target).casefold(), {}).setdefault(str(p.absolute()).casefold(), []).append(p)
+        groups.setdefault(str(target).casefold(), {}).setdefault(str(place_of(p)).casefold(), []).append(p)
     return {p for group in groups.values() if len(group) > 1 for alike in group.values() for p in alike}
 
 
@@ -135,6 +154,5 @@ def _own(path: Path) -> str:
     return path.suffix if path.suffix.lower() in WRITTEN else ".png"
 
 
-def side_of(target: Path, output: Path) -> Path:
-    """Where a result lies beside bicubic."""
+def _side_of(target: Path, output: Path) -> Path:
     return output / SIDES / target.relative_to(output)

@@ -14,11 +14,10 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from sr.compose.words import listed
 from sr.deploy.done import Results
 from sr.deploy.enlarger import Enlarger
-from sr.deploy.inputs import Found, find, results, side_of
+from sr.deploy.inputs import Found, find, results
 from sr.deploy.load import named
 from sr.deploy.photos import How
-from sr.deploy.tiling.walk import ran_out
-from sr.deploy.work import Job, Work, reason_of
+from sr.deploy.work import Job, Work, of_one_picture, reason_of
 from sr.deploy.written import Comparison, submit
 from sr.errors import LINES, UserError, printable, some
 from sr.imaging.photo_writing import LOSSY, WRITTEN
@@ -48,8 +47,8 @@ def upscale(cfg: DictConfig) -> None:
     enlarger = Enlarger(model, name, pick_device(cfg.device))
     scratch = None if cfg.scratch is None else Path(cfg.scratch).expanduser()
     how = enlarger.how(cfg.scale, cfg.outscale, cfg.self_ensemble, tile=cfg.tile, scratch=scratch)
-    places = results(found, output, suffix.replace("{scale}", f"{how.factor:g}"), format_)
-    jobs = [Job(p, place, side_of(place, output) if cfg.side_by_side else None) for p, place in places.items()]
+    suffix = suffix.replace("{scale}", f"{how.factor:g}")
+    jobs = [Job(p, *places) for p, places in results(found, output, suffix, format_, cfg.side_by_side).items()]
     comparison = Comparison(cfg, found.files, how.factor, enlarger) if cfg.hr else None
     with locked(output):
         _told(found, jobs, enlarger, how, output)
@@ -59,7 +58,7 @@ def upscale(cfg: DictConfig) -> None:
         if comparison is not None:
             comparison.tell({job.source: job.target for job in jobs if job.source not in failed})
         if cfg.submission:
-            submit(work.kept, [job.target for job in jobs if job.source not in failed], enlarger, how)
+            submit(work, [job.target for job in jobs if job.source not in failed])
     if failed:
         raise UserError(f"{len(failed)} of {len(jobs)} are not enlarged:{LINES}{some(failed.values(), 1000, LINES)}")
 
@@ -112,8 +111,8 @@ def _enlarged(jobs: Sequence[Job], work: Work) -> dict[Path, str]:
             done += pixels
             try:
                 told = work.do(job, partial(_seen, progress, pixels))
-            except (UserError, MemoryError, RuntimeError) as error:
-                if not isinstance(error, UserError) and not ran_out(error):
+            except Exception as error:
+                if not of_one_picture(error):
                     raise
                 failed[job.source] = reason_of(job, error)
                 log.warning(f"not enlarged: {failed[job.source]}")

@@ -1,6 +1,8 @@
 """One picture after the other, from its file to its result."""
 
+import errno
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,14 +12,16 @@ from pathlib import Path
 from sr.deploy.done import Maker, Results, identity
 from sr.deploy.enlarger import Enlarger
 from sr.deploy.photos import How, beside_bicubic
+from sr.deploy.tiling.walk import ran_out
 from sr.errors import UserError, user_error
+from sr.imaging.files import most_pixels
 from sr.imaging.image_errors import ImageError
 from sr.imaging.photo_reading import read_photo, read_photo_size
 from sr.imaging.photo_writing import LIMITS, depth_in, too_large, write_photo
 from sr.whole import replacing
 
 log = logging.getLogger(__name__)
-REOPENED = 178_956_970  # pixels that Pillow opens, and so most programs of others in Python
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,15 @@ class Work:
         """Raises a UserError where something else lies where a result shall, unless it may be replaced."""
         maker = Maker.of(job.source, self.made_by)
         for target in job.targets:
-            if target.exists() and not self.kept.holds(target, maker) and not (self.overwrite and target.is_file()):
-                why = self.kept.why_not(target, maker)
-                raise UserError(f"{job.source}: {target} {why}. Type overwrite=true, or another output=PATH")
+            self._refuse(job, target, maker)
+
+    def _refuse(self, job: Job, target: Path, maker: Maker) -> None:
+        if not os.path.lexists(target) or self.kept.holds(target, maker):
+            return
+        file = target.is_file() or target.is_symlink()  # of which the link is replaced
+        if not (self.overwrite and file):
+            mend = "Type overwrite=true, or another" if file else "Type another"
+            raise UserError(f"{job.source}: {target} {self.kept.why_not(target, maker)}. {mend} output=PATH")
 
     def missing(self, job: Job) -> list[Path]:
         """What of a picture's results is not there as this command makes it."""
@@ -88,7 +98,7 @@ class Work:
             widest = wide * 2 if target == job.side else wide
             if max(high, widest) > LIMITS.get(target.suffix.lower(), 2**31 - 1):
                 raise UserError(f"{target} {too_large(int(high), int(widest), target.suffix.lower())}")
-        if high * wide > REOPENED:
+        if high * wide > most_pixels():
             size = f"{wide:g}x{high:g}"
             log.warning(f"note: {job.target} will be {size} pixels, more than Pillow opens without a higher limit")
         return height * width
@@ -109,9 +119,17 @@ class Work:
         for target in self.missing(job):
             with replacing(target) as part:
                 write_photo(part, large if target == job.target else beside_bicubic(photo, large), self.quality)
+                self._refuse(job, target, maker)  # again: the work may have taken hours
                 self.kept.note(target, part, maker, seconds)
         (h, w), (high, wide) = photo.colour.shape[:2], large.colour.shape[:2]
         return f"{w}x{h} -> {wide}x{high}, {'exact tiles' if tiled else 'whole'}, {seconds:.1f} s"
+
+
+def of_one_picture(error: BaseException) -> bool:
+    """Whether the next picture may fare better: not where a disk is full, nor where the program is wrong."""
+    if isinstance(error, OSError):
+        return error.errno not in FULL
+    return isinstance(error, UserError) or ran_out(error)
 
 
 def reason_of(job: Job, error: BaseException) -> str:
@@ -120,7 +138,7 @@ def reason_of(job: Job, error: BaseException) -> str:
         return f"{error.path} {error.what}"
     if isinstance(error, RuntimeError):
         return f"{job.source}: memory ran out. Free some, type scratch=PATH, or cut the picture into parts"
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and not job.source.exists():
         return f"{job.source} is there no more, or a link that leads nowhere"
     found = str(user_error(error) or error)
     return found if str(job.source) in found else f"{job.source} {found}"

@@ -1,6 +1,7 @@
 """What is said of results beside the pictures: figures where HR is known, and a challenge's readme.txt."""
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,10 +11,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from sr.data.pairs import pair_by_name
-from sr.deploy.done import Results
 from sr.deploy.enlarger import Enlarger
 from sr.deploy.inputs import find
-from sr.deploy.photos import How
+from sr.deploy.work import Work
 from sr.errors import UserError
 from sr.imaging.files import read_image, read_size
 from sr.imaging.image_errors import ImageError
@@ -84,15 +84,23 @@ class Comparison:
                 log.info(str(path))
 
 
-def submit(kept: Results, targets: Sequence[Path], enlarger: Enlarger, how: How) -> None:
-    """Write readme.txt beside the images of a challenge's entry, as the NTIRE challenges ask for it."""
-    seconds = [kept.seconds(target) for target in targets]
+def submit(work: Work, targets: Sequence[Path]) -> None:
+    """Write readme.txt beside the images of a challenge's entry, as the NTIRE challenges ask for it.
+
+    One that is there is left alone, as somebody may have written into it, unless it may be replaced.
+    """
+    seconds = [work.kept.seconds(target) for target in targets]
     mean = sum(seconds) / max(1, len(seconds))
     lines = [
         f"runtime per image [s] : {mean:.4f}",
-        f"CPU[1] / GPU[0] : {int(enlarger.device.type == 'cpu')}",
+        f"CPU[1] / GPU[0] : {int(work.enlarger.device.type == 'cpu')}",
         "Extra Data [1] / No Extra Data [0] : ",
-        f"Other description : {enlarger.name} x{how.factor:g}",
+        f"Other description : {work}",
     ]
-    write_whole(kept.folder / "readme.txt", "\n".join(lines) + "\n")
-    log.info(f"{kept.folder / 'readme.txt'}: say there whether other data than the challenge's was trained on")
+    readme = work.kept.folder / "readme.txt"
+    if os.path.lexists(readme) and not work.overwrite:
+        log.warning(f"{readme} is there already and left as it is (overwrite=true replaces it); it would tell:")
+        log.info("\n".join(lines))
+        return
+    write_whole(readme, "\n".join(lines) + "\n")
+    log.info(f"{readme}: say there whether other data than the challenge's was trained on")

@@ -15,6 +15,7 @@ WRITTEN = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 LIMITS = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # pixels a side
 LOSSY = (".jpg", ".jpeg", ".webp")
 NO_ALPHA = (".jpg", ".jpeg", ".bmp")
+JPEG_EXIF = 65_533  # bytes: a JPEG has no place for more
 QUALITY = 95  # of a JPEG where none is typed; a WebP is then lossless
 _PNG_COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> PNG's number of their kind
 
@@ -57,7 +58,8 @@ def write_photo(path: Path, photo: Photo, quality: int | None = None, as_suffix:
     else:
         options = _options(suffix, quality)
         if suffix != ".bmp":
-            options |= {name: value for name, value in (("icc_profile", icc), ("exif", photo.exif)) if value}
+            exif = None if suffix in (".jpg", ".jpeg") and len(photo.exif or b"") > JPEG_EXIF else photo.exif
+            options |= {name: value for name, value in (("icc_profile", icc), ("exif", exif)) if value}
         image = Image.fromarray(planes[..., 0] if planes.shape[2] == 1 else planes)
         image.save(path, {".png": "PNG", ".webp": "WEBP", ".bmp": "BMP"}.get(suffix, "JPEG"), **options)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sr.deploy.inputs import find, results, side_of
+from sr.deploy.inputs import find, results
 from sr.errors import UserError
 
 
@@ -23,7 +23,7 @@ def files(tmp_path, monkeypatch):
 
 def named(typed: list[str], format_: str | None = None, suffix: str = "_x2") -> set[str]:
     output = Path("out").absolute()
-    return {str(p.relative_to(output)) for p in results(find(typed, output), output, suffix, format_).values()}
+    return {str(p.relative_to(output)) for p, _ in results(find(typed, output), output, suffix, format_).values()}
 
 
 def test_structure_is_kept_and_what_is_hidden_or_a_result_is_left_out(files):
@@ -69,4 +69,27 @@ def test_nothing_lies_upon_an_input(files):
         results(find(["in"]), Path("in").absolute(), "_x2", None)
     with pytest.raises(UserError, match="no image in it"):
         find(["in/*.txt"])
-    assert side_of(Path("out/b/a.png"), Path("out")) == Path("out/side_by_side/b/a.png")
+
+
+def test_what_lies_beside_bicubic_lies_upon_nothing_either(files):
+    files("in/b/a.png", "in/side_by_side/b/a.png", "out/side_by_side/a.png")
+    output = Path("out").absolute()
+    assert results(find(["in/b"]), output, "", None, beside=True) == {
+        Path("in/b/a.png"): (output / "a.png", output / "side_by_side/a.png")
+    }
+    with pytest.raises(UserError, match=r"would both be .*out/side_by_side/b/a_x2.png"):
+        results(find(["in"]), output, "_x2", None, beside=True)
+    with pytest.raises(UserError, match=r"would lie upon an image that is enlarged, .*out/side_by_side/a.png"):
+        results(find(["out/side_by_side/a.png"]), output, "", None, beside=True)
+
+
+def test_results_lie_within_the_output_wherever_a_word_leads(files):
+    files("in/b/a.png", "other/b.png", "far/deep/d.png", "far/c.png")
+    Path("link").symlink_to("far/deep")
+    for typed, expected in {
+        ("../{}/other/b.png", "in"): {"other/b_x2.png", "in/b/a_x2.png"},
+        ("in/b/a.png", "in/../in/b/a.png", "in/b/../b"): {"a_x2.png"},
+        ("in/*/../../other/*.png",): {"other/b_x2.png"},
+        ("link/../c.png", "link"): {"far/c_x2.png", "link/d_x2.png"},
+    }.items():
+        assert named([word.format(Path.cwd().name) for word in typed]) == expected, typed

@@ -1,5 +1,6 @@
 """upscale.py as users type it: a folder with everything that people keep in one."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -241,12 +242,21 @@ def psnr(folder: Path) -> float:
 @pytest.mark.slow
 def test_a_challenge_entry(command, photos, tmp_path):
     photos(tmp_path / "LR", 2, 8, 8)
-    outcome = command("upscale.py", "input=LR", "model=bicubic", "scale=4", "submission=true", "output=entry")
+    typed = ["upscale.py", "input=LR", "model=bicubic", "scale=4", "submission=true", "output=entry"]
+    outcome = command(*typed)
     assert outcome.code == 0, outcome
     assert {p.name for p in (tmp_path / "entry").glob("[!.]*")} == {"0001.png", "0002.png", "readme.txt"}
     lines = (tmp_path / "entry/readme.txt").read_text().splitlines()
-    assert float(lines[0].partition(" : ")[2]) >= 0 and lines[0].startswith("runtime per image [s] : ")
+    made = [json.loads(line) for line in (tmp_path / "entry/.upscaled.jsonl").read_text().splitlines()]
+    mean = sum(entry["seconds"] for entry in made) / 2
+    assert mean > 0 and lines[0] == f"runtime per image [s] : {mean:.4f}"
     assert lines[1] == "CPU[1] / GPU[0] : 1" and lines[3].endswith("bicubic x4")
+    (tmp_path / "entry/readme.txt").write_text("mine")
+    outcome = command(*typed)
+    assert outcome.code == 0 and "readme.txt is there already and left as it is" in outcome.out, outcome
+    assert lines[0] in outcome.out and (tmp_path / "entry/readme.txt").read_text() == "mine"
+    assert command(*typed, "overwrite=true").code == 0
+    assert (tmp_path / "entry/readme.txt").read_text().splitlines() == lines
 
 
 @pytest.mark.slow

@@ -1,0 +1,70 @@
+"""What happens to pictures and results while an enlarging run works on them."""
+
+import errno
+import json
+
+import pytest
+from conftest import photo
+from PIL import Image
+
+import sr
+from sr.deploy.enlarger import Enlarger
+from sr.deploy.work import of_one_picture
+from sr.errors import UserError
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Let something happen while a network works."""
+
+    def during(happens) -> None:
+        make = Enlarger.photo
+        monkeypatch.setattr(Enlarger, "photo", lambda self, *given: (make(self, *given), happens())[0])
+
+    return during
+
+
+def test_what_befalls_one_picture_does_not_end_the_others(command, meanwhile, tmp_path):
+    """A result's place is taken, a folder cannot be made, EXIF is larger than a JPEG holds, a source is gone."""
+    exif = Image.Exif()
+    exif[0x010E] = "long " * 20_000
+    (tmp_path / "in/sub").mkdir(parents=True)
+    for name, told in {"a": None, "b": exif, "sub/c": None, "z1": None, "z2": None}.items():
+        Image.fromarray(photo(8, 8)).save(tmp_path / f"in/{name}.png", **({"exif": told} if told else {}))
+
+    def happens() -> None:
+        out = tmp_path / "out"
+        for place in (out / "a_x2.jpg", out / "sub"):
+            if not place.exists():
+                place.write_text("mine")
+        (tmp_path / "in/z1.png").unlink(missing_ok=True)
+
+    meanwhile(happens)
+    done = command("upscale.py", "input=in", "model=bicubic", "scale=2", "format=jpg", "output=out")
+    assert done.code == 1 and "error: 3 of 5 are not enlarged:" in done.err and "Traceback" not in done.err, done
+    assert "a_x2.jpg is there already, and not of this command" in done.err
+    assert (tmp_path / "out/a_x2.jpg").read_text() == (tmp_path / "out/sub").read_text() == "mine"
+    made = {p.name for p in (tmp_path / "out").iterdir()}
+    assert made == {".lock", ".upscaled.jsonl", "a_x2.jpg", "b_x2.jpg", "sub", "z2_x2.jpg"}
+    assert {json.loads(line)["file"] for line in (tmp_path / "out/.upscaled.jsonl").read_text().splitlines()} == {
+        "b_x2.jpg", "z2_x2.jpg",
+    }  # fmt: skip
+    assert Image.open(tmp_path / "out/b_x2.jpg").size == (16, 16)
+
+
+def test_a_full_disk_and_a_wrong_program_end_the_run():
+    assert not any(map(of_one_picture, (OSError(errno.ENOSPC, "full"), RuntimeError("shapes"), KeyError("x"))))
+    assert all(map(of_one_picture, (PermissionError(errno.EACCES, "no"), MemoryError(), UserError("no"))))
+
+
+def test_a_file_that_comes_while_one_picture_is_enlarged_is_left_alone(network, meanwhile, tmp_path):
+    Image.fromarray(photo(8, 8)).save(tmp_path / "p.png")
+    model, target = sr.load(network), tmp_path / "p_x2.png"
+    target.symlink_to("nowhere")
+    with pytest.raises(UserError, match=r"p_x2\.png is there already"):
+        model(tmp_path / "p.png")
+    target.unlink()
+    meanwhile(lambda: target.write_text("mine"))
+    with pytest.raises(UserError, match=r"p_x2\.png is there already"):
+        model(tmp_path / "p.png")
+    assert target.read_text() == "mine" and not list(tmp_path.glob(".p*"))
