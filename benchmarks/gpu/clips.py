@@ -29,9 +29,13 @@ WAYS = {
 
 
 def run(part: Part) -> None:
-    """Both networks, then the operators."""
+    """The operators, then both networks."""
     device = device_of(part)
-    batch, patch, steps = (1, 16, 4) if part.toy else (4, 64, 40)
+    batch, patch, steps = (1, 16, 4) if part.toy else (4, 64, 16)
+    shape = (1, 16, 2, 12, 20) if part.toy else (20, 64, 8, 64, 64)  # 4 samples of 5 frames
+    for way, convolve in {"grid_sample": deform_conv, "torchvision's": theirs}.items():
+        labels = {"deformable convolution": way, "images": shape[0], "channels": shape[1], "groups": shape[2]}
+        part.case("deformable", labels, lambda c=convolve: forth_and_back(c, shape, device, 2 if part.toy else 30))
     root = moving(part.folder(), clips=2, frames=16, side=4 * patch + 32)
     for name, frames in FRAMES.items():
         frames = 3 if part.toy and name == "basicvsr" else frames
@@ -49,10 +53,6 @@ def run(part: Part) -> None:
             labels = {"network": f"{name} x4, {frames} frames", "batch": batch, "LR": patch, "way": way}
             labels |= {"precision": precision, "channels_last": False}
             part.case("steps", labels, lambda w=[*words, f"trainer.precision={precision}", *more]: command(part, w))
-    shape = (1, 16, 2, 12, 20) if part.toy else (20, 64, 8, 64, 64)  # 4 samples of 5 frames
-    for way, convolve in {"grid_sample": deform_conv, "torchvision's": theirs}.items():
-        labels = {"deformable convolution": way, "images": shape[0], "channels": shape[1], "groups": shape[2]}
-        part.case("deformable", labels, lambda c=convolve: forth_and_back(c, shape, device, 2 if part.toy else 30))
 
 
 def command(part: Part, words: list[str]) -> Mapping[str, Any]:

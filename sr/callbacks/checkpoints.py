@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
-import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from sr.losses.distributed import largest
 from sr.models.hooks import EachBatch
 from sr.runs.latest import BEFORE, LAST
 from sr.whole import copy_whole
@@ -108,8 +108,7 @@ class Checkpoints(EachBatch):
         """What any process was told, known to all at the same step."""
         if trainer.world_size == 1:
             return TERM if trainer.received_sigterm else self._told
-        told = torch.tensor(self._told, device=trainer.strategy.root_device)
-        return int(trainer.strategy.reduce(told, reduce_op="max"))
+        return largest(self._told, trainer.strategy.root_device)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if self._previous_handler is not None:
@@ -156,6 +155,7 @@ class Checkpoints(EachBatch):
             # Before last.ckpt, which knows of it: killed between the two, a resume validates again.
             self._save(trainer, self.folder / "best.ckpt")
         self._write_last(trainer)
+        self._stopping = self._agreed(trainer)  # meanwhile
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._publish(trainer)

@@ -146,14 +146,17 @@ def _look_whole(source: Path, stream: Any, times: list[float | None], told: list
         UserError: some are missing at the end.
     """
     rate, known = float(stream.average_rate or 0), [time for time in times if time is not None]
-    length = float(stream.duration * stream.time_base) if stream.duration else _seconds(stream.metadata.get("DURATION"))
-    missing = stream.frames - len(times) if stream.frames else 0
-    if not missing and length and rate and known:
-        missing = int((length - max(known)) * rate - 0.5)  # one frame lasts from the last time to the end
-    if missing > 0:
+    end = _seconds(stream.metadata.get("DURATION"))
+    if stream.duration:
+        end = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+    # One frame lasts from the last time to the end. A file that counts its frames may hold the last one for longer, and
+    # may count some that it does not show, as those before the point where it was trimmed.
+    by_time = int((end - max(known)) * rate - 0.5) if end and rate and known else 0
+    uncounted = stream.frames - len(times) if stream.frames else by_time
+    if min(uncounted, by_time) > 0:
         raise UserError(
-            f"{source} is cut short: {len(times)} frames are in it, and about {missing} more should be. "
-            f"Copy or download it again. {_by_hand(source)}"
+            f"{source} is cut short: {len(times)} frames are in it, and about {by_time} more would last to the end "
+            f"that it tells, if it does not hold the last one. Copy or download it again. {_by_hand(source)}"
         )
     if rate and len(known) > 2 and (widest := max(np.diff(sorted(known)))) > 1.5 / rate:
         told.append(

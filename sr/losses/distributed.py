@@ -30,6 +30,15 @@ def average_gradients(module: nn.Module) -> None:
         distributed.broadcast(buffer, 0)
 
 
+def largest(value: int, device: torch.device) -> int:
+    """The largest of all processes' numbers; every process must ask, and waits for the others."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return value
+    found = torch.tensor(value, device=device)
+    distributed.all_reduce(found, op=distributed.ReduceOp.MAX)
+    return int(found)
+
+
 def averaged(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The mean over all processes of numbers that each of them has, in one exchange."""
     if not (values and distributed.is_available() and distributed.is_initialized()):

@@ -27,7 +27,7 @@ def log_lightly(trainer: L.Trainer) -> None:
     """Spare `log` what it does without need: a look at each name of the batch, and copies of what lies where it is."""
     if (results := trainer._results) is not None:
         results.batch = None
-        for logged in results.values():
+        for logged in (one for one in results.values() if "to" not in vars(one)):
             logged.to = partial(_moved, logged)
 
 

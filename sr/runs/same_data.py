@@ -85,6 +85,8 @@ def keep(folder: Path, now: Contents, begun_from: Iterable[Path]) -> None:
 
 def _differing(then: dict[str, str], now: dict[str, str]) -> list[str]:
     """Images that are new, that are gone, or whose pixels are others, wherever they lie and under which name."""
+    if not any(" " in files for files in then.values()):  # of before random LR was told apart
+        now = {name: files.partition(" ")[0] for name, files in now.items()}
     kept, found = Counter(then.values()), Counter(now.values())
     others = {files for files in kept | found if kept[files] != found[files]}
     return [name for name in then | now if {then.get(name), now.get(name)} & others]

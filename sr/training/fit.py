@@ -107,7 +107,7 @@ def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -
         except SystemExit as stop:  # interrupted: Lightning has shut down in order, on SIGTERM with no exit status
             log.info(f"stopped at step {trainer.global_step:,}. Go on with: {resume_command(folder)}")
             status = stop.code or 128 + signal.SIGTERM
-            raise SystemExit(0 if trainer.global_rank else status) from stop  # else Lightning kills the first process
+            raise SystemExit(0 if trainer.local_rank else status) from stop  # else Lightning kills the first process
         except (LookupError, TypeError, AttributeError, ValueError, RuntimeError) as error:
             restoring = trainer._checkpoint_connector._loaded_checkpoint  # let go once it is restored
             first = going_on and trainer.global_step == step and _by_optimizer(error)
@@ -133,9 +133,12 @@ def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -
 
 def _by_optimizer(error: Exception) -> bool:
     """Whether an optimizer raised it, which first looks at the state that it was given when it steps."""
-    return not isinstance(error, torch.OutOfMemoryError) and any(
-        isinstance(frame.f_locals.get("self"), torch.optim.Optimizer) for frame, _ in walk_tb(error.__traceback__)
-    )
+    if isinstance(error, torch.OutOfMemoryError):
+        return False
+    whose = [frame.f_locals.get("self") for frame, _ in walk_tb(error.__traceback__)]
+    within = [n for n, one in enumerate(whose) if isinstance(one, torch.optim.Optimizer)]
+    # Lightning may call the network from within the optimizer's step: what fails there is not the optimizer's.
+    return bool(within) and not any(isinstance(one, torch.nn.Module) for one in whose[within[-1] :])
 
 
 def _warm_start(stage: Stage, former: Stage | None, folder: Path) -> None:

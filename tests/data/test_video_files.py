@@ -180,6 +180,23 @@ def test_a_video_that_is_cut_short_is_refused(tmp_path: Path, name: str) -> None
         frames_of(path, tmp_path / "cache")
 
 
+@pytest.mark.parametrize("case", ["its last frame is held", "trimmed before a frame that is no key frame"])
+def test_a_whole_video_of_another_length_than_its_frames_is_read(tmp_path: Path, case: str) -> None:
+    path, other = tmp_path / "whole.mp4", tmp_path / "other.mp4"
+    written(path, [noisy(n) for n in range(12)], "libx264", "yuv420p", told=False, qp="0", bf="0")
+    held, shift = (25, 0) if case.startswith("its") else (1, 5)
+    with av.open(str(path)) as old, av.open(str(other), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        packets = [p for p in old.demux(video=0) if p.dts is not None]
+        length = packets[0].duration
+        for packet in packets:
+            packet.pts, packet.dts = packet.pts - shift * length, packet.dts - shift * length
+            packet.duration = length * (held if packet is packets[-1] else 1)
+            packet.stream = stream
+            new.mux(packet)
+    assert len(frames_of(other, tmp_path / "cache")) == 12 - shift
+
+
 def test_a_damaged_frame_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "a b.mkv", [noisy(n) for n in range(12)], "mpeg4", "yuv420p", told=False)
     content = bytearray(path.read_bytes())

@@ -92,6 +92,12 @@ def test_a_run_stopped_at_the_worst_moments_ends_as_one_that_was_not(command, ty
     assert read_run(cut).status == "finished"
 
 
+def test_ctrl_c_within_a_validation_stops_after_it(stopped):
+    outcome = stopped("on_validation_start", 3, press_ctrl_c)
+    assert "stopped at step 3. Go on with" in outcome.out, outcome
+    assert (outcome.folder / "checkpoints/best.ckpt").is_file() and rows(outcome.folder)[-1]["val/psnr_y"]
+
+
 def test_a_run_that_ended_before_its_first_checkpoint_begins_anew(command, typed, stopped):
     cut = stopped("on_train_batch_start", 0, die).folder
     stopped("on_train_batch_start", 0, die, *typed)  # the same command again

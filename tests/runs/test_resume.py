@@ -201,6 +201,10 @@ def test_images_are_known_by_their_pixels_wherever_they_lie(photos, tmp_path, ca
     for other in (contents("a/V")["val"], moved["val"] | {"twice": min(moved["val"].values())}):
         with pytest.raises(UserError, match=r"[12] validation images are not what"):
             same_data.refuse_others(tmp_path, moved | {"val": other}, Words([]))
+    former = {part: {name: files.partition(" ")[0] for name, files in images.items()} for part, images in noisy.items()}
+    same_data.keep(tmp_path, former, [])  # of before random LR was told apart
+    same_data.refuse_others(tmp_path, contents("a/V", "moved/V", noise=5), Words([]))
+    same_data.keep(tmp_path, begun, [])
     turned = dict(reversed(moved["train"].items()))
     same_data.refuse_others(tmp_path, moved | {"train": turned}, Words([]))
     assert "in another order" in caplog.text
