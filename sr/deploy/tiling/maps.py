@@ -37,13 +37,18 @@ class Map:
 
     def read(self, region: Region, device: torch.device) -> Tensor:
         """A part."""
+        self._leave_memory()
         return self._part(region).to(device)
 
     def write(self, region: Region, part: Tensor) -> None:
         """Fill a part."""
         self._part(region).copy_(part)
+        self._leave_memory()
+
+    def _leave_memory(self) -> None:
+        """What was read and written stays in the file."""
         if self._file is not None and hasattr(mmap, "MADV_DONTNEED"):
-            self._file.madvise(mmap.MADV_DONTNEED)  # it stays in the file, and leaves this process's memory
+            self._file.madvise(mmap.MADV_DONTNEED)
 
     def _part(self, region: Region) -> Tensor:
         (top, bottom), (left, right) = region
