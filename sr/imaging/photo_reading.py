@@ -17,6 +17,8 @@ from sr.imaging.photo import Photo, in_depth, of_pillow
 T = TypeVar("T")
 ORIENTATION = 0x0112
 TURNS = {2: (0, 1), 3: (2, 0), 4: (2, 1), 5: (3, 1), 6: (3, 0), 7: (1, 1), 8: (1, 0)}  # quarter turns, then mirrored?
+_COLOURS = {0: 1, 1: 1, 2: 3}  # a TIFF's number of what its values mean (white is 0, black is 0, RGB) -> channels
+_UNTOLD, _MULTIPLIED = 0, 1  # and what one channel more is: nothing that is seen; alpha that colours are multiplied by
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how a TIFF begins
 # Of EXIF what is true of the enlarged picture too: who, when, with what, where.
 _TOLD = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
@@ -26,10 +28,11 @@ _INNER = {0x8769: (0xA002, 0xA003, 0xA005, 0x927C), 0x8825: ()}  # folders of ta
 def read_photo(path: Path) -> Photo:
     """The picture in a file, upright.
 
-    CMYK and Lab are turned into sRGB, by the file's profile where it has one; a palette into RGB.
+    CMYK and Lab are turned into 8-bit sRGB, by the file's profile where it has one; a palette into RGB.
 
     Raises:
-        ImageError: the file is missing, damaged, no image, too large, of 32-bit integers, or holds several pictures.
+        ImageError: the file is missing, damaged, no image, too large, of 32-bit or signed integers, of colours that are
+            not known in its depth, or holds several pictures.
     """
     try:
         return opened(path, lambda image: _decoded(path, image))
@@ -63,11 +66,11 @@ def _refuse_pages(path: Path, number: int) -> None:
 
 def _decoded(path: Path, image: Image.Image) -> Photo:
     _refuse_several(path, image)
-    deep = is_16_bit(image) or image.mode in ("I", "F")  # before anything loads it
+    deep = image.mode in ("I", "F") or (is_16_bit(image) and image.mode != "CMYK")  # before anything loads it
     grey = image.mode in ("L", "LA", "I", "F") or "I;16" in image.mode or "LA;16" in str(getattr(image, "tile", ""))
     told = [tile[3] for tile in getattr(image, "tile", [])] if image.format == "PPM" else []
     turn = _orientation(image)
-    own: dict[str, Any] = {"icc": image.info.get("icc_profile"), "exif": _told(image)}
+    own: dict[str, Any] = {"icc": image.info.get("icc_profile"), "exif": _told(image.getexif())}
     see_through = image.info.get("transparency")
     image.load()  # tells a damaged file, of which OpenCV returns what it can
     if not deep:
@@ -89,9 +92,9 @@ def _orientation(image: Image.Image) -> int:
     return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
 
 
-def _told(image: Image.Image) -> bytes | None:
+def _told(former: Image.Exif) -> bytes | None:
     """What is kept of a file's EXIF: not its size, its turn, its preview and places within the file."""
-    former, kept = image.getexif(), Image.Exif()
+    kept = Image.Exif()
     kept.update({tag: former[tag] for tag in _TOLD if tag in former})
     for folder, left_out in _INNER.items():
         if inner := {tag: value for tag, value in former.get_ifd(folder).items() if tag not in left_out}:
@@ -117,8 +120,8 @@ def _photo(path: Path, values: np.ndarray) -> Photo:
     """Of (H, W) or (H, W, 1 to 4), the last of two or four channels being alpha."""
     values = values.astype(np.float32) if values.dtype.kind == "f" else values
     if values.dtype not in (np.uint8, np.uint16, np.float32) or not np.isfinite(values).all():
-        what = "holds values that are no numbers" if values.dtype.kind == "f" else "holds 32-bit integers"
-        raise ImageError(path, f"{what}: save it with 16 bits, or as floats")
+        what = "values that are no numbers" if values.dtype.kind == "f" else f"{values.dtype} values"
+        raise ImageError(path, f"holds {what}: save it with 16 bits without a sign, or as floats")
     return Photo.of(np.atleast_3d(values))
 
 
@@ -160,6 +163,7 @@ def _with_tiff(path: Path, use: Callable[[Any], T]) -> T:
         with tifffile.TiffFile(path) as file:
             _refuse_pages(path, len(file.pages))
             page: Any = file.pages.first
+            _refuse_colours(path, page)
             if page.imagewidth * page.imagelength > most_pixels():
                 raise huge(path)
             return use(page)
@@ -169,13 +173,44 @@ def _with_tiff(path: Path, use: Callable[[Any], T]) -> T:
         raise damaged(path, error) from error
 
 
+def _refuse_colours(path: Path, page: Any) -> None:
+    more = page.samplesperpixel - _COLOURS.get(page.photometric, 0)
+    if page.photometric not in _COLOURS or more not in (0, 1) or page.axes not in ("YX", "YXS", "SYX"):
+        kind = getattr(page.photometric, "name", page.photometric)
+        what = f"is a TIFF of {page.samplesperpixel} channels ({kind}, {page.dtype}), whose colours are not known here"
+        raise ImageError(path, f"{what}: save it as RGB or grey, with alpha alone beside")
+
+
 def _of_page(page: Any) -> Photo:
     path, turn = Path(page.parent.filehandle.path), page.tags.valueof(ORIENTATION, 1)
+    white_is_0 = page.photometric == 0
     try:
         values = np.moveaxis(page.asarray(), 0, -1) if page.axes == "SYX" else page.asarray()
     except ValueError:  # packed in a way that OpenCV alone knows, which turns it
         values, turn = read_deep(path), 1
-    else:
-        if page.photometric == 0 and values.dtype.kind == "u":  # where white is 0
-            values = ~values
-    return replace(_turned(_photo(path, values), turn), icc=page.tags.valueof(34675))
+        white_is_0 &= values.dtype == np.uint16  # of 8 bits it makes what is seen
+    photo = _turned(_photo(path, values), turn)
+    if photo.alpha is not None and page.extrasamples == (_UNTOLD,):
+        photo = replace(photo, alpha=None)
+    if photo.alpha is not None and page.extrasamples == (_MULTIPLIED,):
+        photo = replace(photo, colour=_divided(photo.colour, photo.alpha[..., None]))
+    if white_is_0 and photo.colour.dtype.kind == "u":
+        photo = replace(photo, colour=~photo.colour)
+    return replace(photo, icc=page.tags.valueof(34675), exif=_exif_of(path, page))
+
+
+def _divided(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Colours that were multiplied by alpha as they were before; 0 where nothing is left of them."""
+    unit = np.zeros(colour.shape, np.float32)
+    np.divide(colour, alpha, out=unit, where=alpha > 0, dtype=np.float32)
+    return unit if colour.dtype.kind == "f" else in_depth(unit, colour.dtype)
+
+
+def _exif_of(path: Path, page: Any) -> bytes | None:
+    if page.parent.is_bigtiff and page.parent.byteorder == ">":
+        return None  # Pillow cannot read that
+    exif = Image.Exif()
+    exif.endian, exif.bigtiff = page.parent.byteorder, page.parent.is_bigtiff
+    with path.open("rb") as file:
+        exif.load_from_fp(file, page.offset)
+        return _told(exif)

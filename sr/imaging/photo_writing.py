@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ LOSSY = (".jpg", ".jpeg", ".webp")
 NO_ALPHA = (".jpg", ".jpeg", ".bmp")
 JPEG_EXIF = 65_533  # bytes: a JPEG has no place for more
 QUALITY = 95  # of a JPEG where none is typed; a WebP is then lossless
+BAND = 2**18  # bytes of a deep PNG that are filtered and packed at a time
 _PNG_COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> PNG's number of their kind
 
 
@@ -54,7 +56,8 @@ def write_photo(path: Path, photo: Photo, quality: int | None = None, as_suffix:
     if suffix in (".tif", ".tiff"):
         _write_tiff(path, planes, icc)
     elif planes.dtype == np.uint16:
-        path.write_bytes(_png(planes, icc, photo.exif))
+        with path.open("wb") as file:
+            file.writelines(_png(planes, icc, photo.exif))
     else:
         options = _options(suffix, quality)
         if suffix != ".bmp":
@@ -78,25 +81,35 @@ def _options(suffix: str, quality: int | None) -> dict[str, Any]:
     return {}
 
 
-def _png(planes: np.ndarray, icc: bytes | None, exif: bytes | None) -> bytes:
-    """A PNG of 16 bits, of which Pillow writes grey alone."""
+def _png(planes: np.ndarray, icc: bytes | None, exif: bytes | None) -> Iterator[bytes]:
+    """The parts of a PNG of 16 bits, of which Pillow writes grey alone."""
     height, width, channels = planes.shape
-    lines = planes.astype(">u2").view(np.uint8).reshape(height, -1)
-    above = np.zeros_like(lines)
-    above[1:] = lines[:-1]
-    filtered = np.concatenate(
-        [np.full((height, 1), 2, np.uint8), lines - above], 1
-    )  # 2: the difference to the line above
-    header = struct.pack(">IIBBBBB", width, height, 16, _PNG_COLOURS[channels], 0, 0, 0)
-    chunks = [(b"IHDR", header)]
+    yield b"\x89PNG\r\n\x1a\n"
+    yield _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, _PNG_COLOURS[channels], 0, 0, 0))
     if icc:
-        chunks.append((b"iCCP", b"ICC\0\0" + zlib.compress(icc)))
+        yield _chunk(b"iCCP", b"ICC\0\0" + zlib.compress(icc))
     if exif:
-        chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
-    chunks += [(b"IDAT", zlib.compress(filtered.tobytes(), 6)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )
+        yield _chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
+    pressed, ready = zlib.compressobj(6), b""
+    above = np.zeros(width * channels * 2, np.uint8)
+    rows = max(1, BAND // above.size)
+    for top in range(0, height, rows):
+        lines = planes[top : top + rows].astype(">u2").view(np.uint8).reshape(-1, above.size)
+        filtered = np.empty((len(lines), above.size + 1), np.uint8)
+        filtered[:, 0] = 2  # the difference to the line above
+        np.subtract(lines[0], above, out=filtered[0, 1:])
+        np.subtract(lines[1:], lines[:-1], out=filtered[1:, 1:])
+        above = lines[-1].copy()
+        ready += pressed.compress(filtered.data)
+        if len(ready) >= BAND:
+            yield _chunk(b"IDAT", ready)
+            ready = b""
+    yield _chunk(b"IDAT", ready + pressed.flush())
+    yield _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def _write_tiff(path: Path, planes: np.ndarray, icc: bytes | None) -> None:

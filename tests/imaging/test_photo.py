@@ -1,5 +1,8 @@
 """Pictures in their full depth, with all that belongs to them, read and written."""
 
+import tracemalloc
+
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -136,6 +139,84 @@ def test_a_small_file_that_claims_much_fills_no_memory(tmp_path):
     for read in (read_photo, read_photo_size):
         with pytest.raises(UserError, match="is too large"):
             read(file)
+
+
+def test_what_a_tiff_s_values_mean_is_what_it_says(tmp_path):
+    file = tmp_path / "a.tif"
+    for dtype, most in ((np.uint16, 1), (np.float32, 1e-6)):
+        colour, alpha = drawn(3, dtype), drawn(1, dtype)
+        alpha[0], full = 0, np.iinfo(dtype).max if dtype == np.uint16 else 1
+        unit = alpha / np.float32(full)
+        multiplied = (colour * unit + (0.5 if full > 1 else 0)).astype(dtype)
+        tifffile.imwrite(file, np.dstack([multiplied, alpha]), photometric="rgb", extrasamples=["assocalpha"])
+        found = read_photo(file)
+        error = np.abs(found.colour.astype(float) - colour) * unit  # as far as rounding tells
+        assert error.max() <= most and np.array_equal(found.alpha, alpha[..., 0]) and not found.colour[0].any()
+        tifffile.imwrite(file, np.dstack([colour, alpha]), photometric="rgb", extrasamples=["unspecified"])
+        assert read_photo(file).alpha is None and np.array_equal(read_photo(file).colour, colour)
+    grey, alpha = drawn(1, np.uint16), drawn(1, np.uint16)
+    tifffile.imwrite(
+        file, np.dstack([~grey, alpha]), photometric="miniswhite", extrasamples=["unassalpha"], planarconfig="contig"
+    )
+    assert np.array_equal(read_photo(file).planes(), np.dstack([grey, alpha]))
+    cv2.imwrite(str(file), ~grey)  # packed in a way that OpenCV alone knows
+    with tifffile.TiffFile(file, mode="r+b") as tiff:
+        tiff.pages[0].tags["PhotometricInterpretation"].overwrite(0)
+    assert np.array_equal(read_photo(file).colour, grey)
+
+
+@pytest.mark.parametrize(
+    ("channels", "dtype", "options"),
+    [
+        (3, np.uint16, {"photometric": "cielab"}),
+        (4, np.float32, {"photometric": "separated"}),
+        (5, np.uint16, {"photometric": "rgb", "extrasamples": ["unassalpha", "unspecified"]}),
+        (3, np.uint16, {"photometric": "minisblack", "planarconfig": "contig"}),
+    ],
+)
+def test_colours_that_are_not_known_are_refused(tmp_path, channels, dtype, options):
+    tifffile.imwrite(tmp_path / "a.tif", drawn(channels, dtype), metadata=None, **options)
+    for read in (read_photo, read_photo_size):
+        with pytest.raises(UserError, match=rf"a.tif is a TIFF of {channels} channels \("):
+            read(tmp_path / "a.tif")
+
+
+def test_a_deep_print_file_is_what_a_small_one_is(tmp_path):
+    values = drawn(4, np.uint8)
+    for name, planes in (("small", values), ("deep", values.astype(np.uint16) * 257)):
+        tifffile.imwrite(tmp_path / f"{name}.tif", planes, photometric="separated")
+    assert np.array_equal(read_photo(tmp_path / "deep.tif").colour, read_photo(tmp_path / "small.tif").colour)
+
+
+def test_signed_values_are_called_so(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.full((5, 7), -1, np.int16))
+    with pytest.raises(UserError, match="holds int16 values"):
+        read_photo(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(("large", "order"), [(False, "<"), (False, ">"), (True, "<")])
+def test_exif_of_a_tiff_that_pillow_does_not_know(tmp_path, large, order):
+    told = [(0x010F, "s", 0, "a camera", True), (0x0112, "H", 1, 6, True)]
+    tifffile.imwrite(
+        tmp_path / "a.tif", drawn(3, np.float32), photometric="rgb", bigtiff=large, byteorder=order, extratags=told
+    )
+    exif = Image.Exif()
+    exif.load(read_photo(tmp_path / "a.tif").exif)
+    assert exif[0x010F] == "a camera" and 0x0112 not in exif
+
+
+def test_a_large_deep_png_is_written_in_bands(tmp_path):
+    """In little memory beside it, in several chunks, none of which knows its whole size."""
+    shades = np.random.default_rng(0).integers(0, 2**16, (900, 3), np.uint16)
+    photo = Photo(np.repeat(shades[:, None], 1000, 1))
+    photo.colour[:, ::2] ^= np.arange(500, dtype=np.uint16)[:, None] * 130
+    tracemalloc.start()
+    write_photo(tmp_path / "a.png", photo)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < photo.colour.nbytes / 2
+    assert (tmp_path / "a.png").read_bytes().count(b"IDAT") > 1
+    assert np.array_equal(read_photo(tmp_path / "a.png").colour, photo.colour)
 
 
 @pytest.mark.parametrize("white", [255, 1023, 65535])
