@@ -40,7 +40,13 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         told = table.pop("__metadata__", None) or {}
         if not all(isinstance(v, str) for v in told.values()):
             raise ValueError("what it tells about itself is not text")
-        return {str(k): _tensor(v, memoryview(content)[begin:]) for k, v in table.items()}, dict(told)
+        tensors, data, left = {}, memoryview(content)[begin:], len(content) - begin
+        for name, entry in table.items():
+            tensors[str(name)] = _tensor(entry, data)
+            left -= tensors[str(name)].nbytes
+            if left < 0:
+                raise ValueError("its tensors share bytes, so that they would take more memory than the file")
+        return tensors, dict(told)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, RuntimeError, OverflowError) as error:
         raise UserError(f"{path} cannot be read as safetensors ({error}). Is it complete?") from error
 

@@ -1,5 +1,6 @@
 """Small files that grow when they are read are refused at once."""
 
+import json
 import time
 import zipfile
 
@@ -8,7 +9,7 @@ import torch
 from small_runs import NODE, write
 
 from sr.errors import UserError
-from sr.runs import checkpoint, composed
+from sr.runs import checkpoint, composed, safetensors
 from sr.runs.construct import construct
 from sr.runs.folder import read_run
 
@@ -64,3 +65,15 @@ def test_containers_that_grow_are_refused(tmp_path):
         nested = [nested, nested]
     with pytest.raises(UserError, match="without end"):
         checkpoint.read(write(tmp_path / "c.ckpt", stage={"x": nested}))
+
+
+def test_tensors_that_share_bytes_are_refused(tmp_path):
+    entry = {"dtype": "F32", "shape": [1_000_000], "data_offsets": [0, 4_000_000]}
+    for names in ("a", "ab"):
+        table = json.dumps(dict.fromkeys(names, entry)).encode()
+        (tmp_path / "a.safetensors").write_bytes(len(table).to_bytes(8, "little") + table + bytes(4_000_000))
+        if names == "a":
+            assert safetensors.read(tmp_path / "a.safetensors")[0]["a"].shape == (1_000_000,)
+        else:
+            with pytest.raises(UserError, match="share bytes"):
+                safetensors.read(tmp_path / "a.safetensors")
