@@ -1,7 +1,8 @@
 """Full float32 where a number is wanted that does not depend on how training ran."""
 
+import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -18,24 +19,37 @@ def no_autocast(device: torch.device) -> AbstractContextManager[None]:
     return torch.autocast(device.type, enabled=False) if available else nullcontext()
 
 
+class _Exact:
+    """No TF32: settings of the whole process, made by the first thread that wants them, undone after the last one."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._before = threading.Lock(), 0, ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                cudnn = torch.backends.cudnn
+                flags = {"enabled": cudnn.enabled, "benchmark": False, "deterministic": cudnn.deterministic}
+                self._before.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+                torch.set_float32_matmul_precision("highest")
+                self._before.enter_context(cudnn.flags(**flags, allow_tf32=False))
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._before.close()
+
+
+_exact = _Exact()
+
+
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
     """No autocast and no TF32, so that a figure does not depend on how the weights were trained.
 
-    cuDNN does not try its ways first, either: each image has a size of its own.
+    cuDNN does not try its ways first, either: each image has a size of its own. Threads may be in it side by side.
     """
-    matmul = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with (
-            no_autocast(device),
-            torch.backends.cudnn.flags(
-                enabled=torch.backends.cudnn.enabled,
-                benchmark=False,
-                deterministic=torch.backends.cudnn.deterministic,
-                allow_tf32=False,
-            ),
-        ):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(matmul)
+    with _exact, no_autocast(device):
+        yield

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +14,11 @@ from typing import Any
 def replacing(file: Path) -> Iterator[Path]:
     """A place to write to, hidden beside `file` and with its suffix, which replaces `file` once all is written.
 
-    In the same folder, as a move from another disk can tear. After an error `file` is what it was.
+    In the same folder, as a move from another disk can tear. After an error `file` is what it was. Of threads and
+    processes that replace one file at the same time each writes to a place of its own, and the last one's stays.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.stem}.{os.getpid()}.part{file.suffix}")
+    part = file.with_name(f".{file.stem}.{threading.get_native_id()}.part{file.suffix}")
     try:
         yield part
         os.replace(part, file)

@@ -2,7 +2,9 @@
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -58,3 +60,19 @@ def test_a_copy_replaces_at_once_with_and_without_links(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("no links here")))
     copy_whole(source, file)
     assert file.read_text() == "2" and not os.path.samefile(source, file)
+
+
+def test_threads_write_one_file_side_by_side(tmp_path):
+    both = Barrier(2, timeout=10)
+
+    def write(text):
+        with replacing(tmp_path / "a.txt") as part, part.open("w") as file:
+            both.wait()
+            file.write(text)
+            file.flush()
+            both.wait()
+            return part.read_text()
+
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(write, ("one", "the other"))) == ["one", "the other"]
+    assert (tmp_path / "a.txt").read_text() in ("one", "the other") and len(list(tmp_path.iterdir())) == 1
