@@ -87,6 +87,7 @@ BLOCKS = {
     "unknown": lambda: [Windows(), nn.Conv2d(8, 8, 3, padding="same"), Windows()],
     "places": lambda: [OfPlaces()],
     "own statistics": lambda: [nn.InstanceNorm2d(8, affine=True), nn.ReLU6(), nn.Hardswish(), nn.Softmax(dim=1)],
+    "no running statistics": lambda: [nn.BatchNorm2d(8, track_running_stats=False), nn.ReLU(), nn.BatchNorm2d(8)],
 }
 
 

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflat
 from sr.deploy.tiling.nodes import Constant, Node, Pointwise, Rule, Whole
 
 POINTWISE = {
-    "abs", "add", "batch_norm", "bfloat16", "celu", "channel_shuffle", "clamp", "clamp_max", "clamp_min", "clip",
+    "abs", "add", "bfloat16", "celu", "channel_shuffle", "clamp", "clamp_max", "clamp_min", "clip",
     "clone", "contiguous", "detach", "div", "divide", "double", "dropout", "elu", "erf", "exp", "expand_as",
     "float", "gelu", "half", "hardsigmoid", "hardswish", "hardtanh", "iadd", "imul", "isub", "itruediv",
     "leaky_relu", "lerp", "log", "maximum", "minimum", "mish", "mul", "multiply", "neg", "ones_like", "pow",
@@ -165,7 +165,7 @@ def _leading(name: str, args: Any, kwargs: Any, n: int) -> bool:
 
 def _with_constants(name: str, args: Any, kwargs: Any) -> tuple[Any, Any]:
     """Tensors of the network that have a value for each place become pictures, so that their parts are taken."""
-    if name in ("batch_norm", "prelu"):  # a value a channel
+    if name == "prelu":  # a value a channel
         return args, kwargs
 
     def constant(x: Any) -> Any:

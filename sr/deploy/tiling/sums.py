@@ -5,9 +5,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from sr.deploy.tiling.nodes import Node, Reduce
-from sr.deploy.tiling.picture import Picture, kind, pair
+from sr.deploy.tiling.nodes import Node, Pointwise, Reduce
+from sr.deploy.tiling.picture import Picture, kind, local, pair
 
 
 def _spatial(x: Picture, dim: Any) -> list[int] | None:
@@ -73,3 +74,15 @@ def _instance_norm(
     for parameter, applied in ((weight, torch.mul), (bias, torch.add)):
         y = y if parameter is None else applied(y, parameter[:, None, None])
     return y
+
+
+@kind
+def _batch_norm(
+    x: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None, training: bool = False,
+    momentum: float = 0.1, eps: float = 1e-5,
+) -> Any:  # fmt: skip
+    if training and x.ndim == 4 and x.shape[0] == 1:
+        return _instance_norm(x, None, None, weight, bias, eps=eps)
+    if training or x.ndim not in (2, 4):
+        return None
+    return local(x, x.shape, Pointwise(lambda t: F.batch_norm(t, running_mean, running_var, weight, bias, eps=eps)))
