@@ -137,7 +137,7 @@ def _refuse_other_kinds(content: dict[str, Any], file: Path) -> None:
     reads = metadata.get("reads") or {}
     if reads and {k: type(v) for k, v in reads.items()} != {"gain": float, "shift": float, "bgr": bool}:
         wrong = ["reads"]
-    if not wrong and not _names_a_network(metadata["name"]):
+    if not wrong and not names_a_network(metadata["name"]):
         wrong = ["name"]
     if wrong:
         raise UserError(
@@ -146,7 +146,7 @@ def _refuse_other_kinds(content: dict[str, Any], file: Path) -> None:
         )
 
 
-def _names_a_network(name: str) -> bool:
+def names_a_network(name: str) -> bool:
     """Whether a row of figures may be called so: not as the baseline's, nor as the self-ensemble's of another."""
     return name.isprintable() and name != "bicubic" and not name.endswith("+")
 

@@ -33,7 +33,7 @@ class Loaded:
     """A model with an author's weights.
 
     Attributes:
-        name: the zoo's, or the file's without its suffix.
+        name: the zoo's, or the file's, without its suffix where that is no other row's name.
         model: in eval mode; its metadata makes it savable as a checkpoint.
         entry: of the zoo; None for a file that it does not list.
     """
@@ -97,7 +97,7 @@ def load(
     if strict and scale is not None and node["scale"] != scale:
         raise UserError(f"scale={scale}: {path} is of scale {node['scale']}; leave scale= out")
     model = build(family, node, tensors, path)
-    name = entry.name if entry else path.stem
+    name = entry.name if entry else _name(path)
     if entry is None or range_ or order:
         trial = _tried(model, family, path, range_, order)
         name += "" if trial.proved else UNPROVED
@@ -109,20 +109,32 @@ def load(
 
 
 def _onnx(path: Path, scale: int | None, range_: str | None, order: str | None) -> Loaded:
-    model, name = OnnxResolver(path), path.stem
+    name, model = _name(path), OnnxResolver(path)
     if scale is not None and scale != model.scale:
         raise UserError(f"scale={scale}: {path} is of scale {model.scale}; leave scale= out")
-    if "architecture" not in model.facts or range_ or order:  # another program's
-        trial = try_out(model, 1.0, range_, order)
-        log.info(f"note: {path} is another program's file: {trial}")
-        if range_ is None and trial.psnr < trial.bicubic - HOPELESS:
-            raise UserError(
-                f"{path} is refused: {trial}, the best of all ranges and orders. Type zoo.range=0-1 to take it"
-            )
-        name += "" if trial.proved else UNPROVED
-    target = f"{OnnxResolver.__module__}.{OnnxResolver.__name__}"
-    model.metadata = {"format": 1, "name": name, "model": {"_target_": target}, "config": {}, "published": ""}
+    exported = "architecture" in model.facts  # of `sr export`, always in [0, 1] and RGB; or so anybody's file says
+    own = ("0-1", "rgb") if exported else (None, None)
+    trial = try_out(model, 1.0, range_ or own[0], order or own[1])
+    log.info(f"note: {path} {'tells' if exported else 'does not tell'} that sr export wrote it: {trial}")
+    if not exported and range_ is None and trial.psnr < trial.bicubic - HOPELESS:
+        raise UserError(f"{path} is refused: {trial}, the best of all ranges and orders. Type zoo.range=0-1 to take it")
+    name += "" if trial.proved else UNPROVED
+    node = {"_target_": f"{OnnxResolver.__module__}.{OnnxResolver.__name__}", "sha256": checksum(path)}
+    model.metadata = {"format": 1, "name": name, "model": node, "config": {}, "published": ""}
+    model.metadata |= {"reads": asdict(model.reads) if model.reads else {}}
     return Loaded(name, model.eval(), path, None)
+
+
+def _name(path: Path) -> str:
+    """What a file is told by.
+
+    Raises:
+        UserError: its figures could be taken for others'.
+    """
+    for name in (path.stem, path.name):
+        if checkpoint.names_a_network(name):
+            return name
+    raise UserError(f"{path}: a network of this name would be taken for another row of a table. Rename the file")
 
 
 def _tried(model: SuperResolver, family: Family, path: Path, range_: str | None, order: str | None) -> Trial:

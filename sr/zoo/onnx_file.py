@@ -12,6 +12,7 @@ from sr.models.base import SuperResolver
 
 SUFFIX = ".onnx"
 FACTS = "sr."  # before the names of what an exported file tells about itself
+WIDEST = 256  # LR pixels: the smallest side that a network may need
 PROBE = 24  # LR pixels of the picture by which a stranger's factor is found
 
 
@@ -47,7 +48,7 @@ class OnnxResolver(SuperResolver):
         path: one float32 input (B, 3, h, w) of RGB with free sides, and one output (B, 3, s*h, s*w).
 
     Raises:
-        UserError: the file has other inputs or outputs, or does not run.
+        UserError: the file has other inputs or outputs, does not run, or tells of itself what cannot be.
     """
 
     supported_scales = tuple(range(1, 17))
@@ -67,7 +68,7 @@ class OnnxResolver(SuperResolver):
         self._opened: Any = None
         factor = _factor(opened, path)
         super().__init__(factor)
-        self.min_size = int(facts["smallest_side"]) if facts.get("smallest_side", "").isdigit() else 1  # type: ignore[misc]
+        self.min_size = _smallest_side(facts.get("smallest_side", "1"), path)  # type: ignore[misc]
         self._opened, self.path, self.facts = opened, path, facts
 
     def network(self, x: Tensor, scale: int) -> Tensor:
@@ -80,6 +81,13 @@ class OnnxResolver(SuperResolver):
 
     def __deepcopy__(self, memo: Mapping[int, Any]) -> Self:
         return self
+
+
+def _smallest_side(told: str, path: Path) -> int:
+    """What a file tells, which anybody can write."""
+    if told not in map(str, range(1, WIDEST + 1)):
+        raise UserError(f"{path} tells sr.smallest_side={told:.20}: that is no number of pixels from 1 to {WIDEST}")
+    return int(told)
 
 
 def _factor(opened: Any, path: Path) -> int:

@@ -22,7 +22,7 @@ from sr.metrics.psnr import psnr
 from sr.models.base import Reads, SuperResolver
 from sr.models.bicubic import Bicubic
 
-PHOTO, SIDE = "astronaut", 240  # pixels of HR, divisible by every scale
+PHOTO, SIDE = "astronaut", 240  # pixels of HR; of a scale that does not divide them a few less
 RANGES = {"0-1": (1.0, 0.0), "0-255": (255.0, 0.0), "-1..1": (2.0, -1.0)}  # what black and white become: gain, shift
 ORDERS = {"rgb": False, "bgr": True}
 # dB by which another reading must be better than the paper's; the wrong order of channels costs 0.03 to 0.1
@@ -80,7 +80,8 @@ def try_out(model: SuperResolver, own: float, range_: str | None = None, order: 
     for key, typed, known in (("range", range_, RANGES), ("order", order, ORDERS)):
         if typed is not None and typed not in known:
             raise UserError(f"zoo.{key}={typed}: there are {', '.join(known)}{', own' * (key == 'range')}")
-    hr = _photo()
+    whole = SIDE // model.scale * model.scale
+    hr = _photo()[..., :whole, :whole]
     lr = imresize(hr, 1 / model.scale).clamp(0, 1)
     bicubic = _psnr(Bicubic(model.scale)(lr), hr, model.scale)
     ranges = [range_] if range_ else [mine, *(name for name in RANGES if name != mine)]
