@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class Enlarger:
 
     def __init__(self, model: SuperResolver, name: str = "", device: torch.device | str = "cpu") -> None:
         self.model, self.name, self._device = model.to(device), name, torch.device(device)
+        self._merged: tuple[list[tuple[int, int]], SuperResolver] | None = None
 
     def __getattr__(self, name: str) -> Any:
         if name in ("model", "_device") or name.startswith("__"):  # not there yet
@@ -57,10 +58,15 @@ class Enlarger:
         """Where the network is."""
         return next((p.device for p in self.model.parameters()), self._device)
 
-    @cached_property
+    @property
     def deployed(self) -> SuperResolver:
-        """The network in the form that enlarges pictures: merged."""
-        return self.model.merged()
+        """The network in the form that enlarges pictures: merged, anew once a weight was changed in place or moved."""
+        weights = [*self.model.parameters(), *self.model.buffers()]
+        state = [(w.data_ptr(), 0 if w.is_inference() else w._version) for w in weights]
+        merged = self._merged
+        if merged is None or merged[0] != state:
+            merged = self._merged = state, self.model.merged()
+        return merged[1]
 
     def __call__(self, image: Any, scale: int | None = None, *, outscale: float | None = None,
                  self_ensemble: bool = False) -> Any:  # fmt: skip

@@ -11,7 +11,7 @@ from sr.compose.words import listed
 from sr.deploy import formats
 from sr.deploy.deployed import Exported, exportable
 from sr.deploy.load import named
-from sr.errors import UserError, nearest
+from sr.errors import UserError, nearest, reason, user_error
 from sr.precision import full_precision
 from sr.runs.lock import locked
 from sr.whole import replacing
@@ -53,8 +53,9 @@ def export(cfg: DictConfig) -> None:
                 with replacing(file) as part:
                     formats.FORMATS[one].write(part, what, cfg.opset)
                     apart = _apart(formats.FORMATS[one].reader(part, what), given, wanted, what.half)
-            except UserError as error:
-                failed.append(f"{file.name}: {error}")
+            except Exception as error:  # torch's exporters have many for what they cannot follow
+                log.debug("%s", file.name, exc_info=True)
+                failed.append(f"{file.name}: {user_error(error) or reason(error)}")
                 continue
             size = file.stat().st_size / 1e6
             log.info(f"{file}: {size:.1f} MB, at most {apart:.1e} from the network at {len(given)} sizes and patterns")

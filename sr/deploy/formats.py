@@ -85,7 +85,9 @@ def _to_safetensors(file: Path, what: Exported, opset: int) -> None:
 
     kept = {k: v.half() if what.half and v.is_floating_point() else v for k, v in what.model.state_dict().items()}
     plain = {k: v.clone(memory_format=torch.contiguous_format) for k, v in kept.items()}  # it takes no other layout
-    save_file(plain, str(file), what.facts | {"format": "pt", "sr": json.dumps(what.description)})
+    told = {"format": "pt", "sr": json.dumps(what.description)}
+    told |= {"precision": "weights in float16, computed in float32"} if what.half else {}
+    save_file(plain, str(file), what.facts | told)
 
 
 def _run_safetensors(file: Path, what: Exported) -> Run:

@@ -3,20 +3,23 @@
 import logging
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from sr.deploy.tiling.nodes import Node
 from sr.deploy.tiling.plan import Step, peak, planned
 from sr.deploy.tiling.recording import recorded
 from sr.deploy.tiling.walk import Walk, ran_out
 from sr.errors import UserError, reason
 from sr.imaging import ensemble
 from sr.models.base import SuperResolver
+from sr.zoo.onnx_file import OnnxResolver
 
 log = logging.getLogger(__name__)
-MOST = 5 * 2**29  # bytes: what is taken of a computer's memory without being told
+MOST = 5 * 2**29  # bytes: what takes more of a computer's memory is made in tiles, however much is free
 ROOM = 2**28  # bytes for the work on one tile on a processor: larger tiles are not faster
 LEAST = 2**27  # and what it takes at least
 
@@ -38,7 +41,8 @@ def enlarge(
         model: in eval mode; `merged()` is faster. It is moved to `device`.
         lr: (1, 3, H, W) RGB in [0, 1], on the host.
         scale: see `SuperResolver.forward`.
-        tile: side of the tiles, LR pixels, also for a picture that would fit; None: from `memory`.
+        tile: side of the tiles, LR pixels, also for a picture that would fit; None: from `memory`. What cannot be
+            followed (ONNX files, a network that decides by values) is made whole all the same.
         memory: bytes that the work may take, on the device and beside the result; None: from what is free.
         scratch: a folder for features of the whole picture where they do not fit in `memory`; nothing stays in it.
         device: where the network runs; None: where its parameters are.
@@ -83,18 +87,17 @@ def strips(
     model = model.to(place)
     lr, s = lr.cpu(), model.scale_of(scale)
     budget = memory or free(place)
-    try:
-        result, source = recorded(model, lr, s, place, self_ensemble)
-    except Exception as error:  # whatever a network of the user's does that cannot be recorded
-        log.warning("the whole picture at once, as what the network does cannot be followed: %s", reason(error))
-        result = None
-    if result is None or (tile is None and peak(result, result.all, [source]) <= budget):
-        whole = _whole(model, lr.to(place), s, self_ensemble, result is None)
+    if isinstance(model, OnnxResolver) and (tile or scratch):
+        _told(f"{model.path} is given each picture whole: an ONNX file makes no tiles, whatever tile and scratch say")
+    found = _followed(model, lr, s, place, self_ensemble)
+    if found is None or (tile is None and peak(found[0], found[0].all, [found[1]]) <= budget):
+        whole = _whole(model, lr.to(place), s, self_ensemble, found is None)
         if whole is not None:
             yield 0, whole[0].cpu()
             return
         budget //= 2
-    assert result is not None
+    assert found is not None
+    result, source = found
     steps = planned(result, source)
     kept = kept_bytes(steps)
     on_host = place.type == "cpu"
@@ -109,6 +112,25 @@ def strips(
             )
     room = min(ROOM, max(LEAST, budget - (0 if folder else kept))) if on_host else budget
     yield from ((top, rows[0]) for top, rows in Walk(steps, source, lr, place, room, tile, folder).strips())
+
+
+def _followed(
+    model: SuperResolver, lr: Tensor, scale: int, device: torch.device, averaged: bool
+) -> tuple[Node, Node] | None:
+    """See `recorded`; None where what the network does cannot be followed."""
+    if isinstance(model, OnnxResolver):
+        return None
+    try:
+        return recorded(model, lr, scale, device, averaged)
+    except Exception as error:  # whatever a network of the user's does that cannot be recorded
+        log.warning("the whole picture at once, as what the network does cannot be followed: %s", reason(error))
+        return None
+
+
+@cache
+def _told(text: str) -> None:
+    """Once, not for each picture."""
+    log.warning(text)
 
 
 def _whole(model: SuperResolver, lr: Tensor, scale: int, averaged: bool, must: bool) -> Tensor | None:
@@ -137,7 +159,8 @@ def kept_bytes(steps: list[Step]) -> int:
 def free(device: torch.device) -> int:
     """Bytes that may be taken of a device without being told."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] * 3 // 4
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's, and not in use
+        return (torch.cuda.mem_get_info(device)[0] + cached) * 3 // 4
     return min(free_ram(), MOST)
 
 

@@ -31,6 +31,19 @@ def test_a_tensor_gives_what_the_network_gives(model, network):
     assert model.scales == (2,) and copy.deepcopy(model)(lr).shape == (2, 3, 18, 14)
 
 
+def test_other_weights_are_used_everywhere(model):
+    pixels, other = photo(10, 12), copy.deepcopy(model.model.state_dict())
+    before = model(pixels)
+    for key, value in other.items():
+        if key.endswith("weight"):
+            value.zero_()
+    model.load_state_dict(other)
+    after = model(pixels)
+    right = to_array(model(torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255).detach())
+    assert not np.array_equal(after, before) and np.abs(after.astype(int) - right).max() <= 1
+    assert model.deployed is model.deployed
+
+
 def test_every_kind_of_image_gives_its_own_kind(model, network, tmp_path):
     pixels = photo(10, 12)
     with torch.inference_mode():

@@ -11,9 +11,9 @@ from PIL import Image
 import sr
 from sr.deploy import formats
 from sr.deploy.deployed import Exported
-from sr.errors import UserError
 from sr.models.basicvsr import BasicVSR
-from sr.runs import checkpoint
+from sr.models.ecbsr import ECBSR
+from sr.runs import checkpoint, safetensors
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -90,11 +90,26 @@ def test_float16_is_float16_inside(command, network, tmp_path):
         for suffix in ("onnx", "safetensors"):
             file = tmp_path / f"files/small_x2_fp16.{suffix}"
             torch.testing.assert_close(sr.load(file)(lr), wanted, rtol=0, atol=4e-3)
-            assert file.stat().st_size > 0
     kinds = {
         t.data_type for t in onnx.load(tmp_path / "files/small_x2_fp16.onnx").graph.initializer if len(t.dims) == 4
     }
     assert kinds == {onnx.TensorProto.FLOAT16}
+    weights, told = safetensors.read(tmp_path / "files/small_x2_fp16.safetensors")
+    assert {w.dtype for w in weights.values() if w.is_floating_point()} == {torch.float16}
+    assert told["precision"] == "weights in float16, computed in float32"
+
+
+def test_what_an_exporter_cannot_follow_is_told_and_the_others_are_written(command, network, tmp_path, monkeypatch):
+    def network_of_a_user(self, x, scale):
+        assert x.mean() > -1  # decides by values
+        return made(self, x, scale)
+
+    made = ECBSR.network
+    monkeypatch.setattr(ECBSR, "network", network_of_a_user)
+    words = [f"model={network}", "formats=[pt2,safetensors]", f"output={tmp_path / 'files'}"]
+    outcome = command("export.py", *words)
+    assert outcome.code == 1 and "1 of 2 are not written: small_x2.pt2: " in outcome.err, outcome
+    assert "Traceback" not in outcome.err and (tmp_path / "files/small_x2.safetensors").is_file()
 
 
 def test_what_is_there_is_kept_and_what_is_wrong_is_not(command, network, tmp_path, monkeypatch):
@@ -137,30 +152,3 @@ def test_a_network_on_whole_clips_says_why_not(command, tmp_path):
     torch.save({"state_dict": state, "sr": checkpoint.describe(node, "clips", {})}, tmp_path / "clips.ckpt")
     outcome = command("export.py", f"model={tmp_path / 'clips.ckpt'}")
     assert outcome.code == 1 and "all frames of a clip and back" in outcome.err, outcome
-
-
-def test_a_stranger_s_onnx_file_is_looked_at(tmp_path):
-    helper = onnx.helper
-
-    def made(name, node, sides, opset=18):
-        ends = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s) for n, s in sides.items()]
-        graph = helper.make_graph([node], "g", ends[:1], ends[1:])
-        imports = [helper.make_opsetid("", opset)]
-        onnx.save(helper.make_model(graph, opset_imports=imports, ir_version=10), tmp_path / name)
-        return tmp_path / name
-
-    free = {"x": ["n", 3, "h", "w"], "y": ["n", 3, "H", "W"]}
-    same = made("same.onnx", helper.make_node("Identity", ["x"], ["y"]), free)
-    assert sr.load(same).scales == (1,)
-    fixed = made("fixed.onnx", helper.make_node("Identity", ["x"], ["y"]), {key: [1, 3, 8, 8] for key in "xy"})
-    with pytest.raises(UserError, match="sides of any length"):
-        sr.load(fixed)
-    flat = made("flat.onnx", helper.make_node("Flatten", ["x"], ["y"]), {"x": ["n", 3, "h", "w"], "y": ["n", "m"]})
-    with pytest.raises(UserError, match="is no network on images"):
-        sr.load(flat)
-    (tmp_path / "text.onnx").write_text("not ONNX")
-    with pytest.raises(UserError, match="cannot be read as ONNX"):
-        sr.load(tmp_path / "text.onnx")
-    dark = made("dark.onnx", helper.make_node("Sub", ["x", "x"], ["y"]), free)
-    with pytest.raises(UserError, match="is refused"):
-        sr.load(dark)

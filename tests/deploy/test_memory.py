@@ -1,13 +1,17 @@
 """Tiles in the memory that there is: smaller ones where it runs out, features in a file, and what does not fit."""
 
 import re
+import weakref
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from sr.deploy import tiles
 from sr.deploy.tiles import enlarge, strips
 from sr.deploy.tiling import walk
+from sr.deploy.tiling.plan import peak
 from sr.errors import UserError
 from sr.models.edsr import EDSR
 from sr.models.imdn import IMDN
@@ -92,18 +96,55 @@ def test_a_model_in_training_is_refused(rlfn, lr):
         enlarge(rlfn.train(), lr)
 
 
-def test_smaller_tiles_for_less_memory(lr, monkeypatch):
-    """The estimate of what a tile takes decides, and holds: tensors alive never take more."""
-    model = EDSR(2, num_blocks=1, channels=8).eval()
+class Alive(TorchDispatchMode):
+    """The most bytes that tensors made in it took at one time."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = self.most = 0
+        self.known = weakref.WeakSet()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        given = {t.untyped_storage() for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)}
+        for storage in {t.untyped_storage() for t in tree_leaves(found) if isinstance(t, torch.Tensor)} - given:
+            if storage not in self.known:
+                self.known.add(storage)
+                self.now += storage.nbytes()
+                weakref.finalize(storage, self.gone, storage.nbytes())
+        self.most = max(self.most, self.now)
+        return found
+
+    def gone(self, size):
+        self.now -= size
+
+
+@pytest.mark.parametrize("model", [EDSR(2, num_blocks=1, channels=8), RLFN(2, 2, channels=8, esa_channels=4)])
+def test_smaller_tiles_for_less_memory(model, lr, monkeypatch, tmp_path):
+    """The estimate of what a tile takes decides, and holds: what is made for it never takes more."""
     monkeypatch.setattr(tiles, "LEAST", 2**10)
-    regions = []
-    make = walk.Walk._part
-    monkeypatch.setattr(
-        walk.Walk, "_part", lambda self, node, region: regions.append(region) or make(self, node, region)
-    )
+    make, seen = walk.Walk._part, []
+
+    def watched(self, node, region):
+        with Alive() as alive:
+            part = make(self, node, region)
+        seen.append((alive.most, peak(node, region, [*self.maps, *self.values]), self.room, region))
+        return part
+
+    monkeypatch.setattr(walk.Walk, "_part", watched)
     sides = []
-    for memory in (2**18, 2**20):
-        regions.clear()
-        torch.testing.assert_close(enlarge(model, lr, memory=memory), whole(model, lr), rtol=0, atol=1e-5)
-        sides.append(max(r[0][1] - r[0][0] for r in regions))
+    for memory in (2**17, 2**19):
+        seen.clear()
+        found = enlarge(model.eval(), lr, memory=memory, scratch=tmp_path)
+        torch.testing.assert_close(found, whole(model, lr), rtol=0, atol=1e-5)
+        assert all(made <= estimate <= room for made, estimate, room, _ in seen)
+        assert max(made / estimate for made, estimate, *_ in seen) > 0.4  # the rest is for what torch takes inside
+        sides.append(max(bottom - top for *_, ((top, bottom), _) in seen))
     assert sides[0] < sides[1]
+
+
+def test_what_torch_keeps_of_a_gpu_is_free(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 8000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 5000)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 2000)
+    assert tiles.free(torch.device("cuda")) == 3000

@@ -1,0 +1,99 @@
+"""ONNX files, anybody's and ours: what they are told by, what they say of themselves, how they are used."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import sr
+from sr.deploy.tiles import enlarge
+from sr.errors import UserError
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+helper = onnx.helper
+FREE = {"x": ["n", 3, "h", "w"], "y": ["n", 3, "H", "W"]}
+
+
+def made(path, *nodes, sides=FREE, **facts):
+    """A file of operations from x to y, with constants for a factor of 2 and for a half."""
+    ends = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s) for n, s in sides.items()]
+    known = [helper.make_tensor("twice", onnx.TensorProto.FLOAT, [4], [1, 1, 2, 2])]
+    known += [helper.make_tensor("half", onnx.TensorProto.FLOAT, [1], [0.5])]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], initializer=known)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    helper.set_model_props(model, {f"sr.{key}": value for key, value in facts.items()})
+    onnx.save(model, path)
+    return path
+
+
+def resized(mode, to="y"):
+    return helper.make_node("Resize", ["x", "", "twice"], [to], mode=mode)
+
+
+SAME = helper.make_node("Identity", ["x"], ["y"])
+DARK = helper.make_node("Sub", ["x", "x"], ["y"])
+
+
+def test_a_stranger_s_file_is_looked_at(tmp_path):
+    assert sr.load(made(tmp_path / "same.onnx", SAME)).scales == (1,)
+    with pytest.raises(UserError, match="sides of any length"):
+        sr.load(made(tmp_path / "fixed.onnx", SAME, sides={key: [1, 3, 8, 8] for key in "xy"}))
+    flat = made(tmp_path / "flat.onnx", helper.make_node("Flatten", ["x"], ["y"]), sides=FREE | {"y": ["n", "m"]})
+    with pytest.raises(UserError, match="is no network on images"):
+        sr.load(flat)
+    (tmp_path / "text.onnx").write_text("not ONNX")
+    with pytest.raises(UserError, match="cannot be read as ONNX"):
+        sr.load(tmp_path / "text.onnx")
+    with pytest.raises(UserError, match="is refused"):
+        sr.load(made(tmp_path / "dark.onnx", DARK))
+
+
+def test_what_a_file_says_of_itself_is_not_believed(tmp_path):
+    for told in ("\u00b2", "9" * 5000, "60000", "0", "-1", ""):
+        with pytest.raises(UserError, match="no number of pixels from 1 to 256"):
+            sr.load(made(tmp_path / "a.onnx", resized("linear"), smallest_side=told))
+    claiming = sr.load(made(tmp_path / "a.onnx", resized("nearest"), architecture="RLFN", smallest_side="30"))
+    assert claiming.name == "a (unproved)" and claiming.model.min_size == 30
+    # One's own that nobody trained, too: it is used as it is, in its own range.
+    assert sr.load(made(tmp_path / "dark.onnx", DARK, architecture="RLFN")).model.reads is None
+
+
+def test_no_file_is_called_as_the_baseline(tmp_path):
+    for name in ("bicubic.onnx", "net+.onnx"):
+        assert sr.load(made(tmp_path / name, SAME)).name.removesuffix(" (unproved)") == name
+    with pytest.raises(UserError, match="Rename the file"):
+        sr.load(made(tmp_path / "a\nb.onnx", SAME))
+
+
+def test_any_factor_is_tried(tmp_path):
+    node = helper.make_node("Resize", ["x", "", "seven"], ["y"], mode="linear")
+    seven = helper.make_node("Constant", [], ["seven"], value_floats=[1.0, 1.0, 7.0, 7.0])
+    assert sr.load(made(tmp_path / "a.onnx", seven, node)).scales == (7,)
+
+
+def test_two_files_are_two_networks(command, tmp_path):
+    """In the folder of one's results those of the other are not there already."""
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "p.png")
+    made(tmp_path / "a.onnx", resized("nearest"), architecture="A")
+    made(tmp_path / "b.onnx", resized("nearest", "z"), helper.make_node("Mul", ["z", "half"], ["y"]), architecture="A")
+    words = [f"input={tmp_path / 'p.png'}", f"output={tmp_path / 'out'}"]
+    typed = (["a"], ["a"], ["b"], ["b", "overwrite=true"], ["b", "overwrite=true", "zoo.range=0-255"])
+    ends = [command("upscale.py", f"model={tmp_path / one}.onnx", *rest, *words) for one, *rest in typed]
+    assert [end.code for end in ends] == [0, 0, 1, 0, 0], ends
+    assert "made by another network" in ends[2].err and "1/1" in ends[4].err + ends[4].out, ends
+    found = np.asarray(Image.open(tmp_path / "out/p_x2.png")).astype(int)
+    assert np.abs(found[::2, ::2] - pixels / 2).max() <= 1
+
+
+def test_a_file_is_given_pictures_whole_and_is_not_exported(command, tmp_path, caplog):
+    model = sr.load(made(tmp_path / "a.onnx", resized("nearest"), architecture="A"))
+    lr = torch.rand(1, 3, 20, 30)
+    for _ in range(2):
+        found = enlarge(model.model, lr, tile=16)
+    torch.testing.assert_close(found, lr.repeat_interleave(2, 2).repeat_interleave(2, 3))
+    told = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert len(told) == 1 and "a.onnx is given each picture whole" in told[0]
+    outcome = command("export.py", f"model={tmp_path / 'a.onnx'}", "formats=safetensors")
+    assert outcome.code == 1 and "is an ONNX file already" in outcome.err, outcome
