@@ -1,4 +1,8 @@
-"""A picture in any depth through a network and back: strip by strip, so that no floats of the whole result are held."""
+"""A picture in any depth through a network and back.
+
+In tiles it comes strip by strip, so that the network's floats of the whole result are held only where `outscale`
+reduces them. Bicubic's, of a deep picture's alpha and of what lies beside a result, are held whole.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -79,26 +83,29 @@ def enlarged(
     """
     depth, white, channels = depth or photo.colour.dtype, photo.white, photo.colour.shape[2]
     lr = _unit(filled(photo), white).expand(-1, 3, -1, -1)
-    colour, parts = np.empty((0, 0, channels), depth), 0
+    colour = np.empty((0, 0, channels), depth)
+    walked: list[bool] = []
     with torch.inference_mode(), full_precision(device):
-        for top, rows, height in _rows(model, lr, how, device):
+        for top, rows, height in _rows(model, lr, how, device, walked.append):
             if not bool(torch.isfinite(rows).all()):
                 raise UserError("the network gives values that are no numbers: its weights have diverged")
-            if not parts:
+            if top == 0:
                 colour = np.empty((height, rows.shape[2], channels), depth)
             values = (rows if channels == 3 else rows.mean(0, keepdim=True)).movedim(0, -1).numpy()
             colour[top : top + rows.shape[1]] = in_depth(values, depth, white)
-            parts += 1
             if seen is not None:
                 seen(rows.shape[1] / height)
     size = colour.shape[0], colour.shape[1]
     alpha = None if photo.alpha is None else bicubic(photo.alpha[..., None], photo.opaque, size, depth)[..., 0]
-    return Made(Photo(colour, alpha, photo.icc, photo.exif), parts > 1)
+    return Made(Photo(colour, alpha, photo.icc, photo.exif), walked[0])
 
 
-def _rows(model: SuperResolver, lr: Tensor, how: How, device: torch.device) -> Iterator[tuple[int, Tensor, int]]:
+def _rows(
+    model: SuperResolver, lr: Tensor, how: How, device: torch.device, walked: Callable[[bool], object]
+) -> Iterator[tuple[int, Tensor, int]]:
     """Number of the first row, rows (3, h, W) and height of the whole, from the top."""
     given: dict[str, Any] = {"tile": how.tile, "scratch": how.scratch, "device": device, "self_ensemble": how.ensemble}
+    given["walked"] = walked
     if how.factor == how.scale:
         for top, rows in strips(model, lr, how.scale, **given):
             yield top, rows, lr.shape[-2] * how.scale

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -34,6 +34,7 @@ def enlarge(
     scratch: Path | None = None,
     device: torch.device | str | None = None,
     self_ensemble: bool = False,
+    walked: Callable[[bool], object] = bool,
 ) -> Tensor:
     """`model(lr)`, whole where that fits in memory, else tile by tile with the same result.
 
@@ -47,6 +48,7 @@ def enlarge(
         scratch: a folder for features of the whole picture where they do not fit in `memory`; nothing stays in it.
         device: where the network runs; None: where its parameters are.
         self_ensemble: the mean over eight flips and turns, see `sr.imaging.ensemble`.
+        walked: called with whether it is made tile by tile, before the first rows.
 
     Returns:
         (1, 3, s*H, s*W) on the host, not clamped.
@@ -58,8 +60,9 @@ def enlarge(
     s = model.scale_of(scale)
     result = torch.empty(1, 3, s * lr.shape[-2], s * lr.shape[-1], dtype=lr.dtype)
     for top, rows in strips(
-        model, lr, s, tile=tile, memory=memory, scratch=scratch, device=device, self_ensemble=self_ensemble
-    ):
+        model, lr, s, tile=tile, memory=memory, scratch=scratch, device=device, self_ensemble=self_ensemble,
+        walked=walked,
+    ):  # fmt: skip
         result[0, :, top : top + rows.shape[1]] = rows
     return result
 
@@ -75,6 +78,7 @@ def strips(
     scratch: Path | None = None,
     device: torch.device | str | None = None,
     self_ensemble: bool = False,
+    walked: Callable[[bool], object] = bool,
 ) -> Iterator[tuple[int, Tensor]]:
     """`enlarge`, a strip of rows after the other from the top, so that the result is never held as a whole.
 
@@ -93,6 +97,7 @@ def strips(
     if found is None or (tile is None and peak(found[0], found[0].all, [found[1]]) <= budget):
         whole = _whole(model, lr.to(place), s, self_ensemble, found is None)
         if whole is not None:
+            walked(False)
             yield 0, whole[0].cpu()
             return
         budget //= 2
@@ -111,6 +116,7 @@ def strips(
                 "on a disk for them (scratch)"
             )
     room = min(ROOM, max(LEAST, budget - (0 if folder else kept))) if on_host else budget
+    walked(True)
     yield from ((top, rows[0]) for top, rows in Walk(steps, source, lr, place, room, tile, folder).strips())
 
 

@@ -89,6 +89,8 @@ def test_tiles_and_other_depths_make_the_same_picture(model):
     whole, tiled = (model.photo(given, model.how(tile=tile), seen=shares.append) for tile in (None, 16))
     assert len(shares) > 2 and shares[0] == 1 and sum(shares) == pytest.approx(2)
     assert tiled.tiled and not whole.tiled
+    for how in ({"outscale": 1.5}, {}):  # in one piece at last, and in one strip
+        assert model.photo(given, model.how(tile=24, **how)).tiled and not model.photo(given, model.how(**how)).tiled
     difference = np.abs(whole.photo.planes().astype(int) - tiled.photo.planes())
     assert difference.max() <= 1
     bright = Photo(pixels / np.float32(64), given.alpha / np.float32(255))  # up to 4
