@@ -62,7 +62,9 @@ def test_a_disk_that_takes_no_more_ends_a_command_without_a_traceback(command):
 
 @pytest.mark.parametrize("seconds", [0.4, pytest.param(1.5, marks=pytest.mark.slow)])
 def test_ctrl_c_while_a_command_starts_shows_no_traceback(tmp_path, seconds):
-    started = "import sys; print('begun', flush=True); sys.argv = ['sr', 'train', 'model=bsrn']; "
+    # A shell that starts the tests in the background has them ignore Ctrl-C.
+    started = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    started += "print('begun', flush=True); sys.argv = ['sr', 'train', 'model=bsrn']; "
     process = subprocess.Popen(
         [sys.executable, "-c", f"{started}from sr.cli import entry; entry()"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -72,7 +74,10 @@ def test_ctrl_c_while_a_command_starts_shows_no_traceback(tmp_path, seconds):
     process.stdout.readline()
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
-    _, printed = process.communicate(timeout=60)
+    try:
+        _, printed = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode != 0 and "Traceback" not in printed and "stopped" in printed, printed
 
 
