@@ -1,6 +1,7 @@
 """The exporting run: a trained network written for other programs, each file compared with the network."""
 
 import logging
+import os
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from sr.compose.words import listed
 from sr.deploy import formats
 from sr.deploy.deployed import Exported, exportable
-from sr.deploy.load import named
+from sr.deploy.load import asked, folder_of
 from sr.errors import UserError, nearest, reason, user_error
 from sr.precision import full_precision
 from sr.runs.lock import locked
@@ -30,19 +31,14 @@ def export(cfg: DictConfig) -> None:
     for one in chosen or ["[]"]:
         if one not in formats.FORMATS:
             raise UserError(f"formats={one}: there are {', '.join(formats.FORMATS)}.{nearest(one, formats.FORMATS)}")
-    if len(listed(cfg.weights)) > 1:
-        raise UserError(f"model={listed(cfg.weights)}: one network is exported; type the command once for each")
     formats.installed(chosen)
-    output = Path(cfg.output).expanduser().absolute()
-    if output.is_file():
-        raise UserError(f"output={cfg.output} is a file; the results go into a folder, under the network's name")
-    name, model = named(next(iter(listed(cfg.weights)), None), cfg.scale, cfg.zoo)
+    output = folder_of(cfg.output)
+    name, model = asked(cfg)
     exportable(model)
     what = Exported(model, name, model.scale_of(cfg.scale), cfg.half)
     files = {one: output / f"{what.stem}.{one}" for one in chosen}
     for file in files.values():
-        if file.exists() and not (cfg.overwrite and file.is_file()):
-            raise UserError(f"{file} is there already. Type overwrite=true, or another output=PATH")
+        _refuse(file, cfg.overwrite)
     failed = []
     with locked(output), full_precision(torch.device("cpu")), torch.no_grad():
         network, given = Exported(model, name, what.scale).deployed(), what.compared()
@@ -53,6 +49,7 @@ def export(cfg: DictConfig) -> None:
                 with replacing(file) as part:
                     formats.FORMATS[one].write(part, what, cfg.opset)
                     apart = _apart(formats.FORMATS[one].reader(part, what), given, wanted, what.half)
+                    _refuse(file, cfg.overwrite)  # what came meanwhile
             except Exception as error:  # torch's exporters have many for what they cannot follow
                 log.debug("%s", file.name, exc_info=True)
                 failed.append(f"{file.name}: {user_error(error) or reason(error)}")
@@ -61,6 +58,11 @@ def export(cfg: DictConfig) -> None:
             log.info(f"{file}: {size:.1f} MB, at most {apart:.1e} from the network at {len(given)} sizes and patterns")
     if failed:
         raise UserError(f"{len(failed)} of {len(files)} are not written: {'; '.join(failed)}")
+
+
+def _refuse(file: Path, overwrite: bool) -> None:
+    if os.path.lexists(file) and not (overwrite and file.is_file()):
+        raise UserError(f"{file} is there already. Type overwrite=true, or another output=PATH")
 
 
 def _apart(run: formats.Run, given: list[Tensor], wanted: list[Tensor], half: bool) -> float:

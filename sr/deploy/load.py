@@ -3,7 +3,10 @@
 from functools import lru_cache
 from pathlib import Path
 
+from omegaconf import DictConfig
+
 from sr.compose.schema import Zoo
+from sr.compose.words import listed
 from sr.deploy.done import state_of
 from sr.deploy.enlarger import Enlarger
 from sr.errors import UserError, nearest
@@ -41,6 +44,21 @@ def named(source: str | Path | None, scale: int | None, zoo: Zoo) -> tuple[str, 
         raise UserError(f"model={source}: neither a run, nor a file, nor a name of the zoo.{hint} Type {KINDS}")
     found = load(str(source), zoo.dir, scale, zoo.download, zoo.range, zoo.order)
     return found.name, found.model
+
+
+def asked(cfg: DictConfig) -> tuple[str, SuperResolver]:
+    """The one network of a command; see `named`."""
+    if len(typed := listed(cfg.weights)) > 1:
+        raise UserError(f"model={typed}: one network at a time; type the command once for each")
+    return named(next(iter(typed), None), cfg.scale, cfg.zoo)
+
+
+def folder_of(output: str) -> Path:
+    """The absolute path of `output=`, which is there or may be made."""
+    path = Path(output).expanduser().absolute()
+    if path.is_file():
+        raise UserError(f"output={output} is a file; the results go into a folder, under their own names")
+    return path
 
 
 def loaded(source: str | Path | None, scale: int | None, zoo: Zoo, device: str) -> Enlarger:

@@ -15,7 +15,7 @@ from sr.compose.words import listed
 from sr.deploy.done import Results
 from sr.deploy.enlarger import Enlarger
 from sr.deploy.inputs import Found, find, results
-from sr.deploy.load import named
+from sr.deploy.load import asked, folder_of
 from sr.deploy.photos import How
 from sr.deploy.work import Job, Work, of_one_picture, reason_of
 from sr.deploy.written import Comparison, submit
@@ -37,13 +37,9 @@ def upscale(cfg: DictConfig) -> None:
     format_, suffix = _format(cfg)
     if not listed(cfg.input):
         raise UserError("which pictures? Type input=PATH: a file, a folder, a pattern as 'photos/*.jpg', or a list")
-    if len(listed(cfg.weights)) > 1:
-        raise UserError(f"model={listed(cfg.weights)}: one network enlarges; type the command once for each")
-    output = Path(cfg.output).expanduser().absolute()
-    if output.is_file():
-        raise UserError(f"output={cfg.output} is a file; the results go into a folder, under their own names")
+    output = folder_of(cfg.output)
     found = find(listed(cfg.input), output)
-    name, model = named(next(iter(listed(cfg.weights)), None), cfg.scale, cfg.zoo)
+    name, model = asked(cfg)
     enlarger = Enlarger(model, name, pick_device(cfg.device))
     scratch = None if cfg.scratch is None else Path(cfg.scratch).expanduser()
     how = enlarger.how(cfg.scale, cfg.outscale, cfg.self_ensemble, tile=cfg.tile, scratch=scratch)

@@ -124,6 +124,17 @@ def test_what_is_there_is_kept_and_what_is_wrong_is_not(command, network, tmp_pa
         run = Exported(what.model, what.name, what.scale).deployed()
         return lambda x: run(x) + 1e-3
 
+    def meanwhile(path, what):
+        (path.parent / "small_x2.safetensors").write_bytes(b"theirs")
+        return Exported(what.model, what.name, what.scale).deployed()
+
+    file.unlink()
+    with monkeypatch.context() as patch:
+        late = formats.FORMATS["safetensors"]._replace(reader=meanwhile)
+        patch.setitem(formats.FORMATS, "safetensors", late)
+        refused = command("export.py", *words)
+    assert refused.code == 1 and "is there already" in refused.err and file.read_bytes() == b"theirs", refused
+    file.write_bytes(b"mine")
     wrong = formats.FORMATS["safetensors"]._replace(reader=other)
     monkeypatch.setitem(formats.FORMATS, "safetensors", wrong)
     refused = command("export.py", *words, "overwrite=true")
