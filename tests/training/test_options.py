@@ -28,7 +28,7 @@ def test_options_run(command, div2k, typed):
         ["model=bsrn", "model.num_blocks=1", "optimizer=sgd", "scheduler=halve", "loss=charbonnier"],
         ["model=srcnn", "recipe=srcnn_sgd", "loss=l1"],
         ["model=rlfn", "model.num_blocks=1", "scheduler=cyclical", "scheduler.period=2", "scale=2"],
-        ["model=fsrcnn", "scheduler=warm_up", "scheduler@scheduler.then=cosine"],
+        ["model=fsrcnn", "optimizer=muon", "scheduler=warm_up", "scheduler@scheduler.then=cosine"],
     ],
 )
 def test_another_loss_optimizer_or_schedule_replaces_the_recipes(command, div2k, typed):
