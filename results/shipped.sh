@@ -22,8 +22,8 @@ train() { # scale, other arguments of train.py
 }
 
 train 2
-train 4 "init_from=$out/x2"
-train 3 "init_from=$out/x2" steps=4500
+train 4 "init_from=$out/x2" steps=10000
+train 3 "init_from=$out/x2" steps=8000
 for scale in 2 3 4; do
     $python export.py "model=$out/x$scale" formats=safetensors "output=$out/files" overwrite=true
     cp "$out/files/plain_x$scale.safetensors" "sr/zoo/shipped/plain_m10c32_x$scale.safetensors"
