@@ -144,15 +144,17 @@ class MeasureSchema:
 class UpscaleSchema:
     """Every plain key of conf/upscale.yaml."""
 
-    input: Any = None  # files, folders and patterns: one, or a list
+    input: Any = None  # files, folders and patterns, of pictures and films: one, or a list
     # the network, also typed as model=: a run folder, a checkpoint, a name of the zoo, an author's file, or bicubic
     weights: Any = None
     zoo: Zoo = field(default_factory=Zoo)
     scale: int | None = key(least=1)  # needed where the network serves several
     outscale: float | None = key(least=1)  # another factor, up to the network's, to which its result is reduced
     output: str = "outputs/upscaled"  # the folder of the results
-    format: str | None = None  # png, jpg, webp, tif or bmp; null: each as its picture
-    quality: int | None = key(least=1, most=100)  # of jpg (95) and webp (lossless)
+    format: str | None = None  # png, jpg, webp, tif or bmp, of films mp4, mkv or mov; null: each as its own file
+    quality: int | None = key(least=1, most=100)  # of jpg (95), webp (lossless) and films (80)
+    lossless: bool = False  # films keep every pixel, in Matroska
+    clip_room: float | None = key(least=0, unit="GiB")  # of disk for what BasicVSR keeps of a film; null: half
     suffix: str | None = "_x{scale}"  # behind each name
     overwrite: bool = False  # what is there already and was not made by the same command
     self_ensemble: bool = False

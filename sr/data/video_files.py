@@ -18,17 +18,13 @@ from tqdm import tqdm
 
 from sr.data.images import states
 from sr.data.missing import images_in
+from sr.data.video_colour import bits_of, rgb_of
 from sr.errors import UserError, printable, reason
 
 log = logging.getLogger(__name__)
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".y4m", ".mpg", ".mpeg", ".ts")
 DECODING = 2  # raise it when the same file gives other pixels: older frames are then decoded again
-BT709, BT601, BT2020 = 1, 5, 9  # as a bitstream's tag counts; what else is told is of BT.601's kind
-MATRICES = {BT709: (0.2126, 0.0722), BT601: (0.299, 0.114), BT2020: (0.2627, 0.0593)}  # R and B in Y
-ALIKE = {4: BT601, 5: BT601, 6: BT601}
-UNSPECIFIED, FULL = 2, 2  # of matrix, of range
 KEPT = "decoded.json"  # in a folder of frames: how many and how long they are, and what there was to tell
-HD = 720  # rows from which a matrix that is not told is BT.709
 
 
 def sources(folder: Path, videos: bool = False) -> dict[str, Path]:
@@ -115,32 +111,70 @@ def _write(source: Path, folder: Path) -> None:
 
 def _frames(source: Path, told: list[str]) -> Iterator[np.ndarray]:
     """(H, W, 3) uint8 RGB, upright; what there is to tell of them is added to `told`."""
-    try:
-        import av
-    except ImportError as error:
-        raise UserError(f'{source} is a video file, which PyAV reads: pip install "sr-lab[video]"') from error
+    for frame in decoded(source, told, bar=True):
+        yield upright(rgb(source, frame), frame.rotation, source)
+
+
+def decoded(source: Path, told: list[str], bar: bool = False) -> Iterator[Any]:
+    """Every frame of a video file as PyAV decodes it, in the order of time.
+
+    Args:
+        source: the file.
+        told: what there is to tell of it is added.
+        bar: whether progress is shown.
+
+    Raises:
+        UserError: PyAV is missing, the file cannot be read, or not to its end.
+    """
+    av = pyav(source)
     try:
         with av.open(str(source)) as container:
-            stream: Any = container.streams.best("video")
-            if stream is None:
-                raise UserError(f"{source} holds no video")
+            stream = film_in(source, container)
             stream.thread_type = "AUTO"
             if stream.sample_aspect_ratio not in (None, 0, 1):
                 told.append(f"pixels of {source} are not square ({stream.sample_aspect_ratio}); they are taken as such")
             times: list[float | None] = []
-            bar = {"desc": printable(f"decoding {source.name}"), "unit": "frame", "total": stream.frames or None}
-            for frame in tqdm(container.decode(stream), leave=False, dynamic_ncols=True, disable=None, **bar):
+            shown = {"desc": printable(f"decoding {source.name}"), "unit": "frame", "total": stream.frames or None}
+            shown |= {"leave": False, "dynamic_ncols": True, "disable": None if bar else True}
+            last = 0.0
+            for frame in tqdm(container.decode(stream), **shown):
                 if frame.is_corrupt:
                     raise UserError(f"{source} is damaged: frame {len(times)} cannot be decoded. {_by_hand(source)}")
                 times.append(frame.time)
-                yield _upright(rgb(source, frame), frame.rotation, source)
-            _look_whole(source, stream, times, told)
+                last = float((frame.duration or 0) * frame.time_base)
+                yield frame
+            _look_whole(source, stream, times, last, told)
     except av.FFmpegError as error:
         raise UserError(f"{source} cannot be read as a video: {reason(error)}") from error
 
 
-def _look_whole(source: Path, stream: Any, times: list[float | None], told: list[str]) -> None:
-    """Hold the frames that came against what the file tells of them.
+def pyav(source: Path) -> Any:
+    """The package that reads videos.
+
+    Raises:
+        UserError: it is missing.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise UserError(f'{source} is a video file, which PyAV reads: pip install "sr-lab[video]"') from error
+    return av
+
+
+def film_in(source: Path, container: Any) -> Any:
+    """The stream of pictures in an open file.
+
+    Raises:
+        UserError: there is none.
+    """
+    stream = container.streams.best("video")
+    if stream is None:
+        raise UserError(f"{source} holds no video")
+    return stream
+
+
+def _look_whole(source: Path, stream: Any, times: list[float | None], last: float, told: list[str]) -> None:
+    """Hold the frames that came, of which the last one lasts for so many seconds, against what the file tells of them.
 
     Raises:
         UserError: some are missing at the end.
@@ -151,7 +185,7 @@ def _look_whole(source: Path, stream: Any, times: list[float | None], told: list
         end = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
     # One frame lasts from the last time to the end. A file that counts its frames may hold the last one for longer, and
     # may count some that it does not show, as those before the point where it was trimmed.
-    by_time = int((end - max(known)) * rate - 0.5) if end and rate and known else 0
+    by_time = int((end - max(known) - max(last, 1 / rate)) * rate + 0.5) if end and rate and known else 0
     uncounted = stream.frames - len(times) if stream.frames else by_time
     if min(uncounted, by_time) > 0:
         raise UserError(
@@ -182,46 +216,23 @@ def _by_hand(source: Path) -> str:
 
 
 def rgb(source: Path, frame: Any) -> np.ndarray:
-    """(H, W, 3) uint8 of a decoded frame, by the matrix and the range that its file tells.
-
-    Colour of half the resolution is enlarged by the library; the sum of Y and colour is exact and rounded once. Where
-    no matrix is told it is BT.601's, from 720 rows upward BT.709's; where no range is, it is 16 to 235.
+    """(H, W, 3) uint8 of a decoded frame, rounded once; see `rgb_of`.
 
     Raises:
-        UserError: more than 8 bits, transparent, or another matrix.
+        UserError: more than 8 bits, transparent, interlaced, or another matrix.
     """
     form = frame.format
-    if any(c.bits > 8 for c in form.components) or any(c.is_alpha for c in form.components):
+    if bits_of(form) > 8 or any(c.is_alpha for c in form.components):
         raise UserError(
             f"{source} has frames of the kind {form.name}: 8 bits a channel without transparency are read. Convert it, "
             f"for example: ffmpeg -i {source.name} -pix_fmt yuv444p -c:v ffv1 {source.stem}_8bit.mkv"
         )
     if frame.interlaced_frame:
         raise UserError(f"{source} is interlaced: two half pictures in each. Convert it with ffmpeg's -vf bwdif")
-    if form.is_rgb or form.has_palette:
-        return frame.to_ndarray(format="rgb24")
-    full = frame.color_range == FULL or form.name.startswith("yuvj")
-    if len(form.components) == 1:
-        y = frame.to_ndarray().astype(np.float32)
-        return _bytes(np.repeat((y if full else (y - 16) * (255 / 219))[..., None], 3, 2))
-    told = int(frame.colorspace)
-    matrix = (BT709 if frame.height >= HD else BT601) if told == UNSPECIFIED else ALIKE.get(told, told)
-    if matrix not in MATRICES:
-        raise UserError(f"{source} has colours by matrix {told}, which is not read: convert it to BT.709")
-    form_444 = "yuvj444p" if form.name.startswith("yuvj") else "yuv444p"
-    planes = frame.to_ndarray(format=form_444, interpolation="BICUBIC").astype(np.float32)
-    y = planes[0] if full else (planes[0] - 16) * (255 / 219)
-    b, r = (planes[1:] - 128) * (1 if full else 255 / 224)
-    of_r, of_b = MATRICES[matrix]
-    red, blue = y + 2 * (1 - of_r) * r, y + 2 * (1 - of_b) * b
-    return _bytes(np.stack([red, (y - of_r * red - of_b * blue) / (1 - of_r - of_b), blue], -1))
+    return (rgb_of(source, frame) + 0.5).clip(0, 255).astype(np.uint8)
 
 
-def _bytes(pixels: np.ndarray) -> np.ndarray:
-    return (pixels + 0.5).clip(0, 255).astype(np.uint8)
-
-
-def _upright(pixels: np.ndarray, rotation: int, source: Path) -> np.ndarray:
+def upright(pixels: np.ndarray, rotation: int, source: Path) -> np.ndarray:
     """Turned counter-clockwise by what the file tells, degrees."""
     if rotation % 90:
         raise UserError(f"{source} is turned by {rotation} degrees; quarter turns are read")

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from sr.data.video_files import VIDEO_SUFFIXES
+from sr.deploy.films.joining import FORMATS
 from sr.errors import UserError, nearest
 from sr.imaging.files import IMAGE_SUFFIXES
 from sr.imaging.photo_writing import WRITTEN
 
 SIDES = "side_by_side"  # the folder within the output's for what lies beside bicubic
 WILD = "*?["
-KNOWN = (*IMAGE_SUFFIXES, ".gif")  # endings of what is looked for in folders
+KNOWN = (*IMAGE_SUFFIXES, ".gif", *VIDEO_SUFFIXES)  # endings of what is looked for in folders
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,9 @@ class Found:
     """What `input=` names.
 
     Attributes:
-        files: images, each once, sorted within a folder.
+        files: images and films, each once, sorted within a folder.
         base: the folder that they all lie in, below which the output's structure is theirs.
-        others: files in folders that are no images by their names.
+        others: files in folders that are neither by their names.
     """
 
     files: list[Path]
@@ -60,7 +62,7 @@ def find(typed: Sequence[str], output: Path | None = None) -> Found:
             raise UserError(_nothing(path))
         own = [p for p in inside if p.suffix.lower() in KNOWN and (p.is_file() or not p.exists())]
         if not own:
-            raise UserError(f"input={word}: no image in it ({' '.join(KNOWN)})")
+            raise UserError(f"input={word}: no image or film in it ({' '.join(KNOWN)})")
         others += [p for p in inside if p not in own]
         files |= dict.fromkeys(own)
     unique = {place_of(p): p for p in reversed(files)}
@@ -96,7 +98,7 @@ def _nothing(path: Path) -> str:
 
 
 def results(
-    found: Found, output: Path, suffix: str, format_: str | None, beside: bool = False
+    found: Found, output: Path, suffix: str, format_: str | None, beside: bool = False, film: str | None = None
 ) -> dict[Path, tuple[Path, Path | None]]:
     """Each file's result, and where that lies beside bicubic.
 
@@ -107,14 +109,16 @@ def results(
         found: see `find`.
         output: a folder.
         suffix: such as `_x4`.
-        format_: the ending of all results; None for each one's own, of what is not written PNG.
+        format_: the ending of pictures' results; None for each one's own, of what is not written PNG.
+        film: the ending of films' results; None for each one's own, of what is not written Matroska.
         beside: whether each result is also written beside bicubic.
 
     Raises:
         UserError: what is written would lie upon a file that is enlarged, or upon another result.
     """
     places = {p: output / Path(os.path.relpath(place_of(p), found.base)) for p in found.files}
-    endings = {p: f".{format_}" if format_ else _own(p) for p in found.files}
+    typed = {p: film if is_film(p) else format_ for p in found.files}
+    endings = {p: f".{own}" if (own := typed[p]) else _own(p) for p in found.files}
     marked: set[Path] = set()
     while True:
         named = {
@@ -130,7 +134,7 @@ def results(
     for p, (target, side) in made.items():
         for file in (target, side):
             if file is not None and file.resolve() in sources:
-                raise UserError(f"the result of {p} would lie upon an image that is enlarged, {file}. Type output=PATH")
+                raise UserError(f"the result of {p} would lie upon a file that is enlarged, {file}. Type output=PATH")
         if side is not None and (other := owners.get(str(side).casefold())):
             raise UserError(
                 f"the results of {p}, beside bicubic, and of {other} would both be {side}. Leave side_by_side= out, "
@@ -150,8 +154,14 @@ def _meeting(named: Mapping[Path, Path]) -> set[Path]:
     return {p for group in groups.values() if len(group) > 1 for alike in group.values() for p in alike}
 
 
+def is_film(path: Path) -> bool:
+    """Whether a file is a film, by its name."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
 def _own(path: Path) -> str:
-    return path.suffix if path.suffix.lower() in WRITTEN else ".png"
+    written, other = (FORMATS, ".mkv") if is_film(path) else (WRITTEN, ".png")
+    return path.suffix if path.suffix.lower() in written else other
 
 
 def _side_of(target: Path, output: Path) -> Path:

@@ -4,6 +4,7 @@ In tiles it comes strip by strip, so that the network's floats of the whole resu
 reduces them. Bicubic's, of a deep picture's alpha and of what lies beside a result, are held whole.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,11 @@ class How:
     def factor(self) -> float:
         """Of the result."""
         return self.outscale or self.scale
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """Of the result, as `reduced` makes it."""
+        high, wide = (math.ceil(side * self.scale * (self.factor / self.scale) - 1e-9) for side in (height, width))
+        return high, wide
 
     def reduced(self, sr: Tensor) -> Tensor:
         """The network's result at the factor that is wanted."""
@@ -87,8 +93,7 @@ def enlarged(
     walked: list[bool] = []
     with torch.inference_mode(), full_precision(device):
         for top, rows, height in _rows(model, lr, how, device, walked.append):
-            if not bool(torch.isfinite(rows).all()):
-                raise UserError("the network gives values that are no numbers: its weights have diverged")
+            refuse_diverged(rows)
             if top == 0:
                 colour = np.empty((height, rows.shape[2], channels), depth)
             values = (rows if channels == 3 else rows.mean(0, keepdim=True)).movedim(0, -1).numpy()
@@ -112,6 +117,12 @@ def _rows(
     else:
         sr = how.reduced(enlarge(model, lr, how.scale, **given))
         yield 0, sr[0], sr.shape[-2]
+
+
+def refuse_diverged(values: Tensor) -> None:
+    """Raises a UserError where some of a network's values are no numbers."""
+    if not bool(torch.isfinite(values).all()):
+        raise UserError("the network gives values that are no numbers: its weights have diverged")
 
 
 def beside_bicubic(photo: Photo, large: Photo) -> Photo:

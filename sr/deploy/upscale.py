@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from sr.compose.words import listed
 from sr.deploy.done import Results
 from sr.deploy.enlarger import Enlarger
-from sr.deploy.inputs import Found, find, results
+from sr.deploy.films.joining import FORMATS
+from sr.deploy.films.work import FilmWork
+from sr.deploy.inputs import Found, find, is_film, results
 from sr.deploy.load import asked, folder_of
 from sr.deploy.photos import How
 from sr.deploy.work import Job, Work, of_one_picture, reason_of
@@ -34,23 +36,25 @@ def upscale(cfg: DictConfig) -> None:
     Raises:
         UserError: before the work, what was typed makes no sense; after it, the files that were not enlarged and why.
     """
-    format_, suffix = _format(cfg)
+    suffix = _suffix(cfg)
     if not listed(cfg.input):
-        raise UserError("which pictures? Type input=PATH: a file, a folder, a pattern as 'photos/*.jpg', or a list")
+        raise UserError("what? Type input=PATH: a picture or film, a folder, a pattern as 'photos/*.jpg', or a list")
     output = folder_of(cfg.output)
     found = find(listed(cfg.input), output)
+    format_, film = _formats(cfg, found.files)
     name, model = asked(cfg)
     enlarger = Enlarger(model, name, pick_device(cfg.device))
     scratch = None if cfg.scratch is None else Path(cfg.scratch).expanduser()
     how = enlarger.how(cfg.scale, cfg.outscale, cfg.self_ensemble, tile=cfg.tile, scratch=scratch)
     suffix = suffix.replace("{scale}", f"{how.factor:g}")
-    jobs = [Job(p, *places) for p, places in results(found, output, suffix, format_, cfg.side_by_side).items()]
+    jobs = [Job(p, *places) for p, places in results(found, output, suffix, format_, cfg.side_by_side, film).items()]
     comparison = Comparison(cfg, found.files, how.factor, enlarger) if cfg.hr else None
     with locked(output):
         _told(found, jobs, enlarger, how, output)
-        work = Work(enlarger, how, cfg.quality, cfg.overwrite, Results(output))
+        given = enlarger, how, cfg.quality, cfg.overwrite, Results(output)
+        work, films = Work(*given), FilmWork(*given, cfg.lossless, cfg.clip_room)
         work.kept.sweep(target for job in jobs for target in job.targets)
-        failed = _enlarged(jobs, work)
+        failed = _enlarged({job: films if is_film(job.source) else work for job in jobs})
         if comparison is not None:
             comparison.tell({job.source: job.target for job in jobs if job.source not in failed})
         if cfg.submission:
@@ -59,22 +63,42 @@ def upscale(cfg: DictConfig) -> None:
         raise UserError(f"{len(failed)} of {len(jobs)} are not enlarged:{LINES}{some(failed.values(), 1000, LINES)}")
 
 
-def _format(cfg: DictConfig) -> tuple[str | None, str]:
+def _formats(cfg: DictConfig, files: Sequence[Path]) -> tuple[str | None, str | None]:
+    """What is typed of the format of pictures, and of films."""
+    films = [p for p in files if is_film(p)]
+    if films and (cfg.hr or cfg.submission):
+        word = "submission=true" if cfg.submission else f"hr={cfg.hr}"
+        raise UserError(f"{word} is for pictures, and {films[0]} is a film: leave the one or the other out")
+    if cfg.lossless and not films:
+        raise UserError("lossless=true is for films; of pictures png, tif, bmp and webp lose nothing: type format=")
     format_ = "png" if cfg.submission else cfg.format and str(cfg.format).lower().lstrip(".")
     if cfg.submission and cfg.format not in (None, "png"):
         raise UserError(f"format={cfg.format}: a challenge takes PNG; leave it out beside submission=true")
-    if format_ and f".{format_}" not in WRITTEN:
-        raise UserError(f"format={cfg.format}: there are {', '.join(s[1:] for s in WRITTEN)}")
-    if cfg.quality is not None and format_ and f".{format_}" not in LOSSY:
+    moving = format_ is not None and f".{format_}" in FORMATS
+    if format_ and not moving and f".{format_}" not in WRITTEN:
+        known = [s[1:] for s in (*WRITTEN, *FORMATS)]
+        raise UserError(f"format={cfg.format}: there are {', '.join(known)}")
+    if format_ and len(films) == (len(files) if not moving else 0):
+        what, there = ("films", "pictures") if moving else ("pictures", "films")
+        raise UserError(f"format={cfg.format} is one of {what}, and there are only {there}: leave it out")
+    if cfg.lossless and (cfg.quality is not None or format_ not in (None, "mkv")):
+        raise UserError("lossless=true writes Matroska (mkv) and knows no quality: leave format= and quality= out")
+    if cfg.quality is not None and format_ and not moving and not films and f".{format_}" not in LOSSY:
         raise UserError(f"quality={cfg.quality}: {format_} loses nothing; leave it out, or type format=jpg or webp")
+    return (None if moving else format_), "mkv" if cfg.lossless else format_ if moving else None
+
+
+def _suffix(cfg: DictConfig) -> str:
     suffix = "" if cfg.submission or cfg.suffix is None else str(cfg.suffix)
     if set(suffix) & set("/\\\0"):
         raise UserError(f"suffix={suffix}: it is a part of a name, without / and \\")
-    return format_, suffix
+    return suffix
 
 
 def _told(found: Found, jobs: Sequence[Job], enlarger: Enlarger, how: How, output: Path) -> None:
-    number = "1 picture" if len(jobs) == 1 else f"{len(jobs)} pictures"
+    films = sum(is_film(job.source) for job in jobs)
+    counted = {"picture": len(jobs) - films, "film": films}
+    number = " and ".join(f"{count} {what}{'s' * (count > 1)}" for what, count in counted.items() if count)
     reduced = "" if how.factor == how.scale else f", reduced to x{how.factor:g}"
     log.info(
         f"{number}, x{how.scale}{reduced} by {enlarger.name} (merged, float32) on {enlarger.device}, into {output}"
@@ -85,11 +109,11 @@ def _told(found: Found, jobs: Sequence[Job], enlarger: Enlarger, how: How, outpu
         )
 
 
-def _enlarged(jobs: Sequence[Job], work: Work) -> dict[Path, str]:
+def _enlarged(jobs: Mapping[Job, Work]) -> dict[Path, str]:
     """Do what is not done; what could not be, with the reason."""
     failed: dict[Path, str] = {}
     sizes: dict[Job, int] = {}
-    for job in jobs:
+    for job, work in jobs.items():
         try:
             work.refuse_in_the_way(job)
             if work.missing(job):
@@ -101,12 +125,13 @@ def _enlarged(jobs: Sequence[Job], work: Work) -> dict[Path, str]:
     for wrong in failed.values():
         log.warning(f"not enlarged: {wrong}")
     began, done, total = time.perf_counter(), 0, sum(sizes.values())
-    bar = {"desc": printable(str(work)), "unit": "px", "unit_scale": True, "leave": False, "dynamic_ncols": True}
+    name = printable(str(next(iter(jobs.values()))))
+    bar = {"desc": name, "unit": "px", "unit_scale": True, "leave": False, "dynamic_ncols": True}
     with logging_redirect_tqdm(), tqdm(total=total, disable=None, **bar) as progress:
         for number, (job, pixels) in enumerate(sizes.items(), 1):
             done += pixels
             try:
-                told = work.do(job, partial(_seen, progress, pixels))
+                told = jobs[job].do(job, partial(_seen, progress, pixels))
             except Exception as error:
                 if not of_one_picture(error):
                     raise

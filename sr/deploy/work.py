@@ -93,13 +93,13 @@ class Work:
             UserError: it is none, or its result is larger than its format can hold.
         """
         height, width = read_photo_size(job.source)
-        high, wide = (-(-side * self.how.factor // 1) for side in (height, width))
+        high, wide = self.how.size(height, width)
         for target in job.targets:
             widest = wide * 2 if target == job.side else wide
             if max(high, widest) > LIMITS.get(target.suffix.lower(), 2**31 - 1):
-                raise UserError(f"{target} {too_large(int(high), int(widest), target.suffix.lower())}")
+                raise UserError(f"{target} {too_large(high, widest, target.suffix.lower())}")
         if high * wide > most_pixels():
-            size = f"{wide:g}x{high:g}"
+            size = f"{wide}x{high}"
             log.warning(f"note: {job.target} will be {size} pixels, more than Pillow opens without a higher limit")
         return height * width
 

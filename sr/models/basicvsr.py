@@ -82,6 +82,10 @@ class BasicVSR(ClipResolver):
         with FeatureFile() as later:
             yield from self._propagate(clip, lambda n: flow(n, n + 1), lambda n: flow(n, n - 1), later, wanted)
 
+    def kept_bytes(self, height: int, width: int) -> int:
+        """See `ClipResolver.kept_bytes`."""
+        return 4 * self.channels * height * width
+
     def _propagate(
         self, clip: Frames, to_next: Flow, to_former: Flow, later: MutableMapping[int, Tensor], wanted: Sequence[int]
     ) -> Iterator[Tensor]:

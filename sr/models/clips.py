@@ -91,6 +91,15 @@ class ClipResolver(SuperResolver):
         """The paper's network: (B, T, 3, h, w) in [0, 1] -> (B, T, 3, scale*h, scale*w)."""
         raise NotImplementedError(f"{type(self).__name__} must implement network(x, scale)")
 
+    @property
+    def reach(self) -> int | None:
+        """How far from a frame those may lie that it is made of; None: as far as the clip goes."""
+        return None
+
+    def kept_bytes(self, height: int, width: int) -> int:
+        """What `streamed` keeps in a file of each frame of LR, where `reach` is None."""
+        return 0
+
     def training_images(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Of all frames of all clips, (B * T, 3, H, W) each."""
         lr, hr = as_clips(batch.lr), as_clips(batch.hr)

@@ -186,6 +186,11 @@ class EDVR(ClipResolver):
         )
         self.tail = nn.Sequential(conv3x3(64, 64), _lrelu(), conv3x3(64, 3))
 
+    @property
+    def reach(self) -> int:
+        """See `ClipResolver.reach`: at a clip's ends `edges` may bring those of the window's other side."""
+        return self.frames - 1
+
     def network(self, x: Tensor, scale: int) -> Tensor:
         """See `ClipResolver.network`."""
         return torch.stack(list(self.streamed(x.unbind(1), range(x.shape[1]))), 1)

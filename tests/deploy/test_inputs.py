@@ -67,7 +67,7 @@ def test_nothing_lies_upon_an_input(files):
     files("in/a.png", "in/a_x2.png")
     with pytest.raises(UserError, match="would lie upon"):
         results(find(["in"]), Path("in").absolute(), "_x2", None)
-    with pytest.raises(UserError, match="no image in it"):
+    with pytest.raises(UserError, match="no image or film in it"):
         find(["in/*.txt"])
 
 
@@ -79,7 +79,7 @@ def test_what_lies_beside_bicubic_lies_upon_nothing_either(files):
     }
     with pytest.raises(UserError, match=r"would both be .*out/side_by_side/b/a_x2.png"):
         results(find(["in"]), output, "_x2", None, beside=True)
-    with pytest.raises(UserError, match=r"would lie upon an image that is enlarged, .*out/side_by_side/a.png"):
+    with pytest.raises(UserError, match=r"would lie upon a file that is enlarged, .*out/side_by_side/a.png"):
         results(find(["out/side_by_side/a.png"]), output, "", None, beside=True)
 
 

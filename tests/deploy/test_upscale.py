@@ -190,7 +190,7 @@ def test_what_is_done_is_left_alone_and_what_is_there_is_not_overwritten(command
     changed = command(*typed)
     assert changed.code == 1 and "made of another file, or of this one before it was changed" in changed.err
     same = command("upscale.py", "input=in", "model=bicubic", "scale=2", "output=in", "suffix=null")
-    assert same.code == 1 and "would lie upon an image that is enlarged" in same.err
+    assert same.code == 1 and "would lie upon a file that is enlarged" in same.err
     assert command(*typed[:2], "model=bicubic", "scale=2", "output=in").code == 0
     assert Image.open(source).size == (8, 8)
 

@@ -1,0 +1,128 @@
+"""A film's result put together: its pieces as one stream, and beside it what the film has besides pictures."""
+
+import heapq
+import io
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sr.data.video_files import film_in, pyav
+from sr.deploy.films.coding import Coding
+from sr.errors import UserError, reason
+
+log = logging.getLogger(__name__)
+FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}  # of results
+STALE = ("encoder", "duration", "number_of_", "_statistics", "bps", "rotate", "major_brand", "minor_version", "compat")
+PLAYED = ("audio", "subtitle")
+
+
+def join(pieces: Sequence[Path], coding: Coding, target: Path, ending: str) -> None:
+    """Write the result: every frame at its film's time, sound and the rest as they are, packet by packet.
+
+    Args:
+        pieces: in the order of time.
+        coding: of their frames.
+        target: the file, in a folder that is there.
+        ending: of the result, see FORMATS.
+
+    Raises:
+        UserError: the container refuses what is written.
+        OSError: the disk does.
+    """
+    av, film = pyav(target), coding.film
+    try:
+        with (
+            av.open(str(film.source)) as source,
+            av.open(str(pieces[0])) as first,
+            av.open(str(target), "w", format=FORMATS[ending]) as made,
+        ):
+            stream = made.add_stream_from_template(first.streams.video[0])
+            stream.time_base = stream.codec_context.time_base = film.base
+            stream.codec_context.framerate = coding.rate
+            own = film_in(film.source, source)
+            _told(own, stream)
+            kept = {}
+            for other in carried(source, own, ending)[0]:
+                kept[other.index] = made.add_stream_from_template(other, opaque=True)
+                _told(other, kept[other.index])
+            made.metadata.update(_fresh(source.metadata))
+            made.set_chapters(source.chapters())
+            ways = [_pictures(pieces, coding, stream)]
+            if kept:
+                ways.append(_others(source, kept))
+            for _, packet in heapq.merge(*ways, key=lambda timed: timed[0]):
+                made.mux(packet)
+    except av.FFmpegError as error:
+        if isinstance(error, OSError):
+            raise
+        raise UserError(f"{target} cannot be written: {reason(error)}") from error
+
+
+def _pictures(pieces: Iterable[Path], coding: Coding, stream: Any) -> Iterator[tuple[float, Any]]:
+    av, film = pyav(coding.film.source), coding.film
+    times = iter(film.times)
+    for piece in pieces:
+        with av.open(str(piece)) as container:
+            for packet in container.demux(video=0):
+                if not packet.size:
+                    continue
+                time, lasting = next(times)
+                packet.time_base, packet.stream = film.base, stream
+                packet.pts, packet.dts, packet.duration = time, time, lasting
+                yield float(time * film.base), packet
+
+
+def _others(source: Any, kept: Mapping[int, Any]) -> Iterator[tuple[float, Any]]:
+    last = 0.0
+    for packet in source.demux([source.streams[index] for index in kept]):
+        if packet.dts is None:  # what ends a stream
+            continue
+        last = max(last, float(packet.dts * packet.time_base))
+        packet.stream = kept[packet.stream.index]
+        yield last, packet
+
+
+def carried(source: Any, own: Any, ending: str) -> tuple[list[Any], list[str]]:
+    """The streams besides the pictures that a container takes, and what it does not take, in words."""
+    kept, lost = [], []
+    for stream in source.streams:
+        if stream.index == own.index or (stream.type == "data" and source.chapters()):  # titles of chapters
+            continue
+        if stream.type == "video":
+            lost.append("a second stream of pictures, such as a cover")
+        elif (stream.type in PLAYED or (stream.type == "attachment" and ending == ".mkv")) and _fits(stream, ending):
+            kept.append(stream)
+        else:
+            lost.append(_words(stream))
+    return kept, lost
+
+
+def _fits(stream: Any, ending: str) -> bool:
+    """Tried, as a container's table of what it takes does not tell all."""
+    av = pyav(Path())
+    try:
+        with av.open(io.BytesIO(), "w", format=FORMATS[ending]) as trial:
+            trial.add_stream_from_template(stream, opaque=True)
+            trial.start_encoding()
+    except (ValueError, av.FFmpegError):
+        return False
+    return True
+
+
+def _words(stream: Any) -> str:
+    codec = stream.codec_context.name if stream.codec_context is not None else ""
+    language = stream.metadata.get("language", "und")
+    told = [word for word in (codec, "" if language == "und" else language, stream.metadata.get("title", "")) if word]
+    name = {"audio": "sound", "subtitle": "subtitles"}.get(stream.type, stream.type)
+    return f"{name} ({', '.join(told)})" if told else name
+
+
+def _told(own: Any, made: Any) -> None:
+    made.metadata.update(_fresh(own.metadata))
+    made.disposition = own.disposition
+
+
+def _fresh(metadata: Mapping[str, str]) -> dict[str, str]:
+    """What is true of the result, too."""
+    return {key: value for key, value in metadata.items() if not key.lower().startswith(STALE)}

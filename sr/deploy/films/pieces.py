@@ -1,0 +1,112 @@
+"""A film's result while it is made: closed pieces in a hidden folder, so that a kill loses little of it."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sr.data.video_files import pyav
+from sr.deploy.films.coding import Coding
+from sr.errors import UserError, reason
+from sr.whole import replacing, write_whole
+
+LENGTH = 48  # frames of a piece: two seconds of most films
+ENDING = ".pieces"
+
+
+class Piece:
+    """A file to which frames are written one after the other."""
+
+    def __init__(self, container: Any, coding: Coding) -> None:
+        self.container, self.coding = container, coding
+        self.stream, self.count = coding.stream(container), 0
+
+    def add(self, colour: np.ndarray) -> None:
+        """(H, W, 3) float32 RGB in [0, 1]."""
+        self.container.mux(self.stream.encode(self.coding.frame(colour, self.count)))
+        self.count += 1
+
+
+class Pieces:
+    """The pieces of one film's results, each of LENGTH frames but for the last one.
+
+    Args:
+        target: the result, beside which the folder lies.
+        codings: of what is made of each frame, a film each; a piece is closed when that of each is.
+        made_of: all that the pixels depend on; pieces that were made of something else lie in another folder.
+    """
+
+    def __init__(self, target: Path, codings: Sequence[Coding], made_of: Any) -> None:
+        mark = hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()[:12]
+        self.target, self.codings, self.film = target, codings, codings[0].film
+        self.folder = target.with_name(f".{target.name}.{mark}{ENDING}")
+        total = len(self.film.times)
+        self.spans = [range(start, min(start + LENGTH, total)) for start in range(0, total, LENGTH)]
+
+    def paths(self, result: int) -> list[Path]:
+        """Of all pieces of a result."""
+        return [self._path(number, result) for number in range(len(self.spans))]
+
+    def _path(self, number: int, result: int) -> Path:
+        return self.folder / f"{number:06d}_{result}.mkv"
+
+    def closed(self) -> int:
+        """How many are there, counted up to the first one that is missing or not whole."""
+        for number, span in enumerate(self.spans):
+            paths = [self._path(number, result) for result in range(len(self.codings))]
+            if not all(path.is_file() and frames_in(path) == len(span) for path in paths):
+                return number
+        return len(self.spans)
+
+    @contextmanager
+    def writing(self, number: int) -> Iterator[list[Piece]]:
+        """A piece of each result, closed once all of its frames are written.
+
+        Raises:
+            UserError: the encoder refuses them.
+            OSError: the disk does, as when it is full.
+        """
+        av = pyav(self.target)
+        with ExitStack() as files:
+            paths = [files.enter_context(replacing(self._path(number, n))) for n in range(len(self.codings))]
+            try:
+                with ExitStack() as stack:
+                    opened = [stack.enter_context(av.open(str(path), "w", format="matroska")) for path in paths]
+                    pieces = [Piece(container, coding) for container, coding in zip(opened, self.codings, strict=True)]
+                    yield pieces
+                    for piece in pieces:
+                        piece.container.mux(piece.stream.encode(None))
+            except av.FFmpegError as error:
+                if isinstance(error, OSError):
+                    raise
+                raise UserError(f"{self.target} cannot be encoded: {reason(error)}") from error
+
+    def settled(self, name: str, value: int) -> int:
+        """A number that the first of the commands settled, for those that go on from it."""
+        note = self.folder / f"{name}.json"
+        try:
+            return int(json.loads(note.read_text()))
+        except (OSError, ValueError, TypeError):
+            write_whole(note, value)
+            return value
+
+    def clear(self) -> None:
+        """Remove the folder, and those of former commands for the same result."""
+        for folder in self.target.parent.glob(".*" + ENDING):
+            if folder.name.startswith(f".{self.target.name}.") and folder.is_dir():
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def frames_in(path: Path) -> int:
+    """Of a piece; 0 for what is none."""
+    av = pyav(path)
+    try:
+        with av.open(str(path)) as container:
+            return sum(packet.size > 0 for packet in container.demux(video=0))
+    except (av.FFmpegError, IndexError):
+        return 0
