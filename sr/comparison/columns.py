@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -54,11 +54,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under columns, and what is to be read below them."""
+    """Rows under columns, how they differ (see `sr.scores.paired`), and what is to be read below them."""
 
     columns: list[Column]
     lines: list[Line]
     notes: list[str]
+    differences: list[list[str]] = field(default_factory=list)
 
     def cells(self) -> list[list[str]]:
         """As text, the titles first."""

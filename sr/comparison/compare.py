@@ -12,7 +12,7 @@ from sr.comparison.columns import tabulate
 from sr.comparison.fill import Filler
 from sr.comparison.formats import as_latex, as_markdown
 from sr.comparison.page import page
-from sr.comparison.rows import Source, labelled, rows
+from sr.comparison.rows import Row, Source, labelled, rows
 from sr.comparison.select import conditions, order, select
 from sr.comparison.wandb_report import build, compared
 from sr.compose.words import Job, listed
@@ -23,6 +23,7 @@ from sr.metrics.metric import Metric, get_metrics
 from sr.runs import checkpoint
 from sr.runs.config import flat
 from sr.runs.folder import Run, find_runs, is_run, read_run
+from sr.scores.paired import Paired, measured, stored
 from sr.scores.text import aligned, write_csv
 from sr.whole import write_whole
 
@@ -61,7 +62,10 @@ def compare(cfg: DictConfig) -> None:
     table = tabulate(chosen, notes)  # again: columns that only a row left out had are gone
     table = replace(table, lines=order(table, by))
     shown, folder = [line.row for line in table.lines], job.folder
-    log.info("\n" + aligned(table.cells()) + "\n" + "\n".join(table.notes) + "\n")
+    differences, sure = _paired(shown).write(folder)
+    table = replace(table, differences=differences, notes=[*table.notes, *sure])
+    log.info("\n" + "\n\n".join(map(aligned, filter(None, [table.cells(), differences]))))
+    log.info("\n".join(table.notes) + "\n")
     # Each at once: what follows may take long, or fail.
     _write(folder / "table.md", as_markdown(table))
     write_csv(folder / "table.csv", table.keys, (line.values for line in table.lines))
@@ -71,6 +75,17 @@ def compare(cfg: DictConfig) -> None:
     _write(folder / "index.html", page(table, list(runs.items()), crops))
     if cfg.wandb:
         log.info(str(build(compared(table), *_place(cfg.wandb), folder, as_markdown(table))))
+
+
+def _paired(shown: Sequence[Row]) -> Paired:
+    """The rows, image by image: as measured now, else as their runs have stored it."""
+    paired = Paired()
+    for row in shown:
+        if row.source is not None:
+            old = stored(row.source.run.folder, row.scores) if row.source.run else ()
+            for place, values in {place: values for _, place, values in (*old, *measured(row.each))}.items():
+                paired.add(row.label, place, values)
+    return paired
 
 
 def _place(wandb: str) -> tuple[str, str]:

@@ -127,7 +127,7 @@ class Filler:
             return row
         new = tuple(s for s in averages(scores) if (s.protocol, s.metric) not in known)
         other_lr = row.other_lr if comparable(data) else row.other_lr | {data.test_name}
-        return replace(row, scores=row.scores + new, other_lr=other_lr)
+        return replace(row, scores=row.scores + new, each=(*row.each, *scores), other_lr=other_lr)
 
     def _reference(self, reference: list[Row], scale: int, data: SRDataModule, rows: Sequence[Row]) -> list[Row]:
         """The baseline under every protocol under which the others were measured on a set."""

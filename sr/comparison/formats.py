@@ -12,10 +12,9 @@ _LATEX = {
 
 
 def as_markdown(table: Table) -> str:
-    """The table and its notes; the best scores in bold."""
-    return "\n".join(
-        [markdown(table.cells(), table.best()), "", *(f"- {in_markdown(note)}" for note in table.notes), ""]
-    )
+    """The table, how its rows differ, and its notes; the best scores in bold."""
+    tables = [markdown(table.cells(), table.best()), *([markdown(table.differences)] if table.differences else [])]
+    return "\n\n".join([*tables, "\n".join(f"- {in_markdown(note)}" for note in table.notes)]) + "\n"
 
 
 def as_latex(table: Table) -> str:

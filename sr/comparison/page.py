@@ -35,6 +35,7 @@ def page(table: Table, runs: Sequence[tuple[str, Run]] = (), crops: Sequence[Gro
         "style": (WEB / "page.css").read_text(),
         "script": "\n".join((WEB / name).read_text() for name in SCRIPTS),
         "table": _table(table),
+        "differences": _differences(table.differences),
         "notes": "\n".join(f"<li>{escape(note)}</li>" for note in table.notes),
         "data": _json(data),
     }
@@ -72,6 +73,18 @@ def _table(table: Table) -> str:
             cells.append(f'<{kind} class="{marks}" data-value="{sort}">{escape(line.cell(column))}</{kind.split()[0]}>')
         body.append(f"<tr{' class=baseline' if line.row.baseline else ''}>{''.join(cells)}</tr>")
     return f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(body) + "\n</tbody>"
+
+
+def _differences(lines: Sequence[Sequence[str]]) -> str:
+    """How the rows differ, as a table; "" where nothing is known of it."""
+    if not lines:
+        return ""
+    head, *rest = lines
+    cells = ["".join(f"<td>{escape(cell)}</td>" for cell in line[1:]) for line in rest]
+    body = [f'<tr><th scope="row">{escape(line[0])}</th>{row}</tr>' for line, row in zip(rest, cells, strict=True)]
+    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
+    table = f'<table id="differences"><thead><tr>{titles}</tr></thead><tbody>{"".join(body)}</tbody></table>'
+    return f'<div class="wide" role="region" aria-label="Differences" tabindex="0">{table}</div>'
 
 
 def _mark(table: Table, column: int) -> str:

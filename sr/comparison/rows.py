@@ -61,6 +61,7 @@ class Row:
         scores: averages over sets, at this scale only.
         settings: in which the sources differ.
         other_lr: names of the sets that were measured now on LR that is not the papers' plain bicubic.
+        each: what was measured now, image by image.
     """
 
     label: str
@@ -70,6 +71,7 @@ class Row:
     scores: tuple[Score, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     other_lr: frozenset[str] = frozenset()
+    each: tuple[Score, ...] = ()
 
     @property
     def baseline(self) -> bool:

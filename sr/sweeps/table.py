@@ -13,6 +13,7 @@ from sr.metrics.metric import declared
 from sr.runs.curves import draw
 from sr.runs.folder import Run
 from sr.runs.record import record_sweep
+from sr.scores.paired import Paired, stored
 from sr.scores.published import METRICS
 from sr.scores.text import aligned, in_markdown, markdown, shown, write_csv
 from sr.sweeps.ablation import Ablation, Column
@@ -28,7 +29,7 @@ WIDE = 8  # columns that one table holds
 def write(
     runs: Sequence[Run], folder: Path, ablation: Ablation | None, left_out: Mapping[str, str], command: str
 ) -> str:
-    """Write `table.md`, `table.csv`, `curves.png` and `sweep.json` into the sweep's folder.
+    """Write `table.md`, `table.csv`, `differences.csv`, `curves.png` and `sweep.json` into the sweep's folder.
 
     Args:
         runs: of the sweep.
@@ -43,7 +44,9 @@ def write(
     lines = table_lines(runs, ablation, left_out)
     columns = table_columns(lines, ablation)
     blocks = [[_head(part, lines), *(_cells(line, part, lines) for line in lines)] for part in _parts(columns)]
-    about = notes(lines, columns, ablation, left_out)
+    differences, sure = _paired(lines).write(folder)
+    blocks += [differences] if differences else []
+    about = notes(lines, columns, ablation, left_out) + sure
     title = ablation.title if ablation else folder.name
     text = [
         f"# {in_markdown(title)}",
@@ -63,6 +66,17 @@ def write(
     record_sweep(folder, command, ablation.name if ablation else None, rows, left_out)
     files = "table.md, table.csv" + (", curves.png" if drawn else "")
     return "\n".join([title, "\n\n".join(map(aligned, blocks)), *about, f"{files}: {folder}"])
+
+
+def _paired(lines: Sequence[Line]) -> Paired:
+    """The lines' runs, image by image."""
+    paired = Paired()
+    for line in lines:
+        for run in line.runs if line.label != BASELINE else ():
+            for model, place, values in stored(run.folder, run.scores):
+                if model == line.model(run):
+                    paired.add(line.label, place, values)
+    return paired
 
 
 def _parts(columns: Sequence[Column]) -> list[list[Column]]:

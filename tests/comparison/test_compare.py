@@ -28,9 +28,17 @@ def table(done):
         return {row["entry"]: row for row in csv.DictReader(f)}
 
 
+def differences(done):
+    with (done.folder / "differences.csv").open(newline="") as f:
+        return list(csv.DictReader(f))
+
+
+def html(done):
+    return (done.folder / "index.html").read_text()
+
+
 def data(done):
-    html = (done.folder / "index.html").read_text()
-    return json.loads(re.search(r'id="data">(.*?)</script>', html, re.S)[1])
+    return json.loads(re.search(r'id="data">(.*?)</script>', html(done), re.S)[1])
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +81,10 @@ def test_runs(command, runs, tmp_path):
     assert r"ecbsr\_m4c8 loss=l1 & x2 & l1 &" in (done.folder / "table.tex").read_text()
     assert "No LPIPS: it needs alexnet" in done.out + done.err
     assert re.findall(r"sweep/(\w+): trained with check_leaks=false", done.out) == ["l2"]
+    (pair,) = (row for row in differences(done) if (row["metric"], row["protocol"]) == ("psnr", "y"))
+    first, second = (float(rows[pair[key]]["Bundled/psnr_y"]) for key in ("model", "other"))
+    assert float(pair["difference"]) == pytest.approx(first - second) and pair["images"] == "2"
+    assert "difference from the best  Bundled x2 y" in done.out and '<table id="differences">' in html(done)
     shown = data(done)
     assert next(iter(shown["curves"])) == "val/psnr_y"
     assert [group["title"] for group in shown["crops"]] == ["Bundled x2: astronaut"]
@@ -89,6 +101,7 @@ def test_runs(command, runs, tmp_path):
     rows = table(done)
     assert all(row["Bundled/psnr_rgb"] for row in rows.values()) and len(rows) == 3
     assert float(rows["ecbsr_m4c8 loss=l1"]["Bundled/psnr_rgb"]) > 10
+    assert [row["protocol"] for row in differences(done) if row["metric"] == "psnr"] == ["rgb"], "measured now"
     assert rows["ecbsr_m4c8 loss=l2"]["Bundled/psnr_y"] and not rows["ecbsr_m4c8 loss=l1"]["Bundled/psnr_y"]
     assert not data(done)["crops"]
 

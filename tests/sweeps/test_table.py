@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sr.runs.folder import Run
 from sr.scores.score import Score, read, scores_of
+from sr.scores.score import write as write_scores
 from sr.sweeps.ablation import Ablation, AblationRow, Cell, Column
 from sr.sweeps.lines import table_columns, table_lines
 from sr.sweeps.table import write
@@ -50,6 +51,24 @@ def test_seeds_are_averaged_and_settings_make_the_lines(tmp_path):
     assert second["line"] == "optimizer.lr=0.2" and "30.50 ± 0.71 / 0.9500" in text
     assert "| optimizer.lr=0.2 | 2 | 10 | 1.5 | 30.50 ± 0.71 / 0.9500 |" in (tmp_path / "table.md").read_text()
     assert (tmp_path / "curves.png").is_file()
+
+
+def test_below_it_stands_how_sure_the_differences_are(tmp_path):
+    runs = []
+    for lr, gain in {"0.1": 0.0, "0.2": 0.3}.items():
+        for seed in (0, 1):
+            one = run(tmp_path, None, seed, optimizer__lr=lr, model="edsr")
+            images = {f"image{n}": 30 + n + gain + 0.1 * seed for n in range(6)}
+            each = [scores_of("edsr", "Set5", 2, "y", {"psnr": value}, 1, name) for name, value in images.items()]
+            write_scores([s for of_image in each for s in of_image], one.folder)
+            runs.append(replace(one, scores=read(one.folder / "results.csv")))
+    text = write(runs, tmp_path, None, {}, "sr train -m ...")
+    assert "optimizer.lr=0.1          -0.30 [-0.40, -0.20] p 0.031" in text and "images and seeds" in text
+    assert "| optimizer.lr=0.2 | best |" in (tmp_path / "table.md").read_text()
+    with (tmp_path / "differences.csv").open(newline="") as f:
+        (pair,) = csv.DictReader(f)
+    assert (pair["model"], pair["other"]) == ("optimizer.lr=0.1", "optimizer.lr=0.2")
+    assert (pair["runs"], pair["other_runs"], pair["images"]) == ("2", "2", "6")
 
 
 def ablation(**papers: Cell) -> Ablation:

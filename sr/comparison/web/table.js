@@ -2,8 +2,9 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 
 (() => {
-  const body = document.querySelector("tbody");
-  const heads = [...document.querySelectorAll("thead th")];
+  const table = document.querySelector("table");
+  const body = table.tBodies[0];
+  const heads = [...table.querySelectorAll("thead th")];
   const numeric = (cells) => cells.every((c) => c.dataset.value === "" || !Number.isNaN(Number(c.dataset.value)));
 
   function sort(column) {

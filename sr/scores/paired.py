@@ -1,0 +1,200 @@
+"""Is a difference real? Two models on the same images, image by image: how sure their difference is."""
+
+import csv
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from math import isclose, isfinite
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+import numpy as np
+
+from sr.errors import reason
+from sr.metrics.metric import declared
+from sr.scores.score import RESULTS, Score, of_clips
+from sr.scores.text import from_csv, write_csv
+
+log = logging.getLogger(__name__)
+RESAMPLES = 10_000
+Place = tuple[str, int, str, str]  # set, scale, protocol, metric
+Values = Mapping[str, float]  # of one run, by the names of images or clips
+NO_METRICS = ("model", "dataset", "image", "clip", "scale", "protocol", "images")  # columns of these files
+NAME = "differences.csv"
+
+
+class Difference(NamedTuple):
+    """The mean difference of two models, with what stands for its certainty.
+
+    Attributes:
+        mean: over images, of the means over runs.
+        low: end of the 95 % interval (bootstrap: images, and the runs of each model, drawn anew with replacement).
+        high: its other end.
+        p: of Wilcoxon's signed-rank test over the images, two-sided; 1 where no image differs.
+        images: images, or clips.
+        runs: of the one model.
+        other_runs: of the other one.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    images: int
+    runs: int
+    other_runs: int
+
+
+@dataclass
+class Paired:
+    """Models by place, each with the values of its runs, and what comes of holding them against each other."""
+
+    found: dict[Place, dict[str, list[Values]]] = field(default_factory=dict)
+
+    def add(self, model: str, place: Place, values: Values) -> None:
+        """Those of one run."""
+        self.found.setdefault(place, {}).setdefault(model, []).append(values)
+
+    def write(self, folder: Path) -> tuple[list[list[str]], list[str]]:
+        """Every two models on every set and metric into `differences.csv`; nothing where no two have the same images.
+
+        Returns:
+            A table of the differences from the best one, by the leading metric of each set and protocol; and what to
+            say below it.
+        """
+        pairs = {place: differences(models) for place, models in self.found.items()}
+        rows = [
+            dict(zip(("dataset", "scale", "protocol", "metric", "model", "other"), (*place, *two), strict=True))
+            | {"difference": d.mean, "low": d.low, "high": d.high, "p": d.p}
+            | {"images": d.images, "runs": d.runs, "other_runs": d.other_runs}
+            for place, of_place in pairs.items()
+            for two, d in of_place.items()
+        ]
+        if not rows:
+            return [], []
+        write_csv(folder / NAME, list(rows[0]), rows)
+        leading: dict[tuple[str, int, str], Place] = {}  # by set and protocol: its first metric
+        for place in filter(pairs.__getitem__, pairs):
+            leading.setdefault(place[:3], place)
+        columns = list(leading.values())
+        models = dict.fromkeys(model for place in columns for two in pairs[place] for model in two)
+        head = ["difference from the best", *(f"{p[0]} x{p[1]} {p[2]}" for p in columns)]
+        lines = [[model, *(self._cell(model, place, pairs[place]) for place in columns)] for model in models]
+        return [head, *lines], _notes([d for place in columns for d in pairs[place].values()], columns[0][3])
+
+    def _cell(self, model: str, place: Place, pairs: Mapping[tuple[str, str], Difference]) -> str:
+        metric = declared(place[3])
+        rivals = {m: fmean(fmean(v.values()) for v in _alike(runs)) for m, runs in self.found[place].items()}
+        best = max((m for two in pairs for m in two), key=lambda m: rivals[m] * (metric.better or 1))
+        if model == best:
+            return "best"
+        if (d := pairs.get((model, best)) or _turned(pairs.get((best, model)))) is None:
+            return ""
+        low, high = (metric.text(value, "+") for value in (d.low, d.high))
+        return f"{metric.text(d.mean, '+')} [{low}, {high}] p {d.p:.2g}"
+
+
+def differences(models: Mapping[str, Sequence[Values]]) -> dict[tuple[str, str], Difference]:
+    """Every two models that were measured on the same images, at least two; the first one less the second one.
+
+    Images on which one of all has no finite value (PSNR of what is HR itself) count for none.
+
+    Args:
+        models: the values of each model's runs, which differ in nothing but their seeds.
+    """
+    found = {}
+    for names in dict.fromkeys(frozenset(_alike(runs)[0]) for runs in models.values()):
+        rivals = {m: _alike(runs) for m, runs in models.items() if _alike(runs)[0].keys() == names}
+        finite = [n for n in sorted(names) if all(isfinite(run[n]) for runs in rivals.values() for run in runs)]
+        if len(finite) < 2 or len(rivals) < 2:
+            continue
+        tables = {m: np.array([[run[n] for n in finite] for run in runs]) for m, runs in rivals.items()}
+        generator = np.random.default_rng(0)
+        images = _drawn(generator, len(finite))  # the same for all: the models are compared image by image
+        means = {m: ((_drawn(generator, len(t)) @ t) * images).sum(1) for m, t in tables.items()}
+        for a, b in combinations(tables, 2):
+            each = tables[a].mean(0) - tables[b].mean(0)
+            low, high = np.percentile(means[a] - means[b], [2.5, 97.5]).tolist()
+            runs = len(tables[a]), len(tables[b])
+            found[a, b] = Difference(float(each.mean()), low, high, _wilcoxon(each), len(finite), *runs)
+    return found
+
+
+def _alike(runs: Sequence[Values]) -> list[Values]:
+    """Those of the runs that measured the images which most of them did."""
+    ((names, _),) = Counter(frozenset(run) for run in runs).most_common(1)
+    return [run for run in runs if run.keys() == names]
+
+
+def _drawn(generator: np.random.Generator, number: int) -> np.ndarray:
+    """(RESAMPLES, number): the share of each where as many are drawn with replacement."""
+    return generator.multinomial(number, np.full(number, 1 / number), RESAMPLES) / number
+
+
+def _wilcoxon(each: np.ndarray) -> float:
+    from scipy.stats import wilcoxon  # half a second, which no training waits for
+
+    return float(wilcoxon(each).pvalue) if each.any() else 1.0
+
+
+def _turned(d: Difference | None) -> Difference | None:
+    return d and Difference(-d.mean, -d.high, -d.low, d.p, d.images, d.other_runs, d.runs)
+
+
+def _notes(found: Sequence[Difference], metric: str) -> list[str]:
+    fewest = min(d.images for d in found)
+    over = "images" + (" and seeds" if any(max(d.runs, d.other_runs) > 1 for d in found) else "")
+    said = f"{declared(metric).title}, 95 % interval by bootstrap over {over}, p of Wilcoxon's signed-rank test"
+    least = f" over images (over {fewest}: never below {2 / 2**fewest:.2g})" if fewest < 7 else " over images"
+    return [f"{said}{least}. An interval that holds 0 tells no winner. All pairs: {NAME}"]
+
+
+def stored(folder: Path, means: Sequence[Score]) -> Iterator[tuple[str, Place, Values]]:
+    """What the files beside a results.csv hold of each image, or clip, as far as its means are of them.
+
+    Args:
+        folder: of a run.
+        means: its averages, perhaps under other names of sets (`Score.apart_from`).
+
+    Yields:
+        Model, place (with the name of the set in `means`), values.
+    """
+    each: dict[tuple[str, Place], dict[str, float]] = {}
+    for within in [folder, *sorted(folder.glob("x*"))]:
+        try:
+            clips = _read(within / f"{RESULTS[2]}.csv", "clip")
+            images = _read(within / f"{RESULTS[1]}.csv", "image")
+        except Exception as error:  # whatever is wrong with a file that a table can do without
+            log.warning(f"warning: {within}: figures by image are not read: {reason(error)}")
+            continue
+        each |= images | clips
+    for s in means:
+        place = s.dataset, s.scale, s.protocol, s.metric
+        values = each.get((s.model, (s.apart_from or s.dataset, *place[1:])), {})
+        finite = [value for value in values.values() if isfinite(value)]
+        if finite and isclose(fmean(finite), s.value, abs_tol=1e-3):  # else they are of another measuring
+            yield s.model, place, values
+
+
+def measured(scores: Sequence[Score]) -> Iterator[tuple[str, Place, Values]]:
+    """The same of the scores of single images, and of frames, which count as their clips."""
+    found: dict[tuple[str, Place], dict[str, float]] = {}
+    for s in [*(s for s in scores if not s.clip), *of_clips(scores)]:
+        place = s.dataset, s.scale, s.protocol, s.metric
+        found.setdefault((s.model, place), {})[s.clip or s.image] = s.value
+    yield from ((model, place, values) for (model, place), values in found.items())
+
+
+def _read(file: Path, unit: str) -> dict[tuple[str, Place], dict[str, float]]:
+    found: dict[tuple[str, Place], dict[str, float]] = {}
+    if file.is_file():
+        with file.open(newline="", encoding="utf-8") as f:
+            for row in csv.DictReader(f):
+                metrics = [name for name in row if name not in NO_METRICS]
+                for metric in (m for m in metrics if row[m]):
+                    place = from_csv(row["dataset"]), int(row["scale"]), row["protocol"], metric
+                    found.setdefault((from_csv(row["model"]), place), {})[from_csv(row[unit])] = float(row[metric])
+    return found

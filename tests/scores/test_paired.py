@@ -1,0 +1,97 @@
+"""Whether a difference is real, against counts and simulations that know."""
+
+import csv
+from itertools import product
+from statistics import fmean
+
+import numpy as np
+import pytest
+
+from sr.scores.paired import Paired, differences, measured, stored
+from sr.scores.score import averages, of_clips, scores_of, write
+
+PLACE = ("Set5", 4, "y", "psnr")
+
+
+def values(*numbers):
+    return {f"image{n}": value for n, value in enumerate(numbers)}
+
+
+def test_wilcoxons_p_is_the_share_of_signs_that_are_as_extreme():
+    each = [0.3, -0.1, 0.5, 0.7, 0.2, 0.45]
+    d = differences({"a": [values(*each)], "b": [values(*[0.0] * 6)]})["a", "b"]
+    order = sorted(each, key=abs)
+    ranks = [order.index(x) + 1 for x in each]
+    seen = sum(rank for rank, x in zip(ranks, each, strict=True) if x > 0)
+    sums = [sum(r for r, sign in zip(ranks, signs, strict=True) if sign) for signs in product((0, 1), repeat=6)]
+    assert d.p == pytest.approx(2 * sum(s >= seen for s in sums) / len(sums))
+    assert d.mean == pytest.approx(fmean(each)) and d.low < d.mean < d.high and (d.images, d.runs) == (6, 1)
+
+
+def test_the_interval_of_one_run_is_scipys_bootstrap():
+    from scipy.stats import bootstrap
+
+    each = np.random.default_rng(1).normal(0.05, 0.1, 14)
+    d = differences({"a": [values(*each)], "b": [values(*np.zeros(14))]})["a", "b"]
+    wanted = bootstrap((each,), np.mean, method="percentile", rng=np.random.default_rng(2)).confidence_interval
+    assert (d.low, d.high) == (pytest.approx(wanted.low, abs=3e-3), pytest.approx(wanted.high, abs=3e-3))
+
+
+def test_the_interval_holds_the_true_difference_in_about_95_of_100_studies():
+    """Eight seeds on thirty images: seeds move all images of a run, images move all runs."""
+    generator, held = np.random.default_rng(0), []
+    for _ in range(40):
+        hard = generator.normal(0, 3, 30)
+        gained = generator.normal(0, 0.1, 30)
+        runs = [hard + generator.normal(0, 0.05, (8, 1)) + generator.normal(0, 0.02, (8, 30)) for _ in "ab"]
+        a, b = ([values(*run) for run in table] for table in (runs[0] + 0.07 + gained, runs[1]))
+        d = differences({"a": a, "b": b})["a", "b"]
+        held.append(d.low < 0.07 < d.high)
+    assert 0.85 <= fmean(held) <= 0.99
+
+
+def test_what_is_not_of_the_same_images_is_not_compared():
+    five, other = values(1, 2, 3, 4, 5), {"else": 1.0, "other": 2.0}
+    assert differences({"a": [five], "b": [other]}) == {}
+    assert differences({"a": [values(1)], "b": [values(2)]}) == {}, "one image tells nothing"
+    found = differences({"a": [five, values(2, 3, 4, 5, float("inf")), other], "b": [values(1, 1, 1, 1, 1)]})
+    assert (found["a", "b"].images, found["a", "b"].runs) == (4, 2)
+    assert found["a", "b"].mean == pytest.approx(fmean([0, 1, 2, 3, 1, 2, 3, 4]))
+    same = differences({"a": [five], "b": [dict(five)]})["a", "b"]
+    assert (same.mean, same.low, same.high, same.p) == (0, 0, 0, 1)
+
+
+def test_the_table_tells_each_from_the_best_and_the_file_holds_all_pairs(tmp_path):
+    paired = Paired()
+    for model, gain in {"a": 0.0, "b": 0.5, "c": 0.2}.items():
+        paired.add(model, PLACE, values(*(30 + n + gain + 0.01 * n * (model == "b") for n in range(8))))
+    (head, *lines), notes = paired.write(tmp_path)
+    assert head == ["difference from the best", "Set5 x4 y"]
+    assert [line[0] for line in lines] == ["a", "b", "c"] and lines[1][1] == "best"
+    assert lines[0][1].startswith("-0.5") and lines[0][1].endswith("p 0.0078") and "differences.csv" in notes[0]
+    with (tmp_path / "differences.csv").open(newline="") as f:
+        rows = {(row["model"], row["other"]): float(row["difference"]) for row in csv.DictReader(f)}
+    assert rows == {
+        ("a", "b"): pytest.approx(-0.535),
+        ("a", "c"): pytest.approx(-0.2),
+        ("b", "c"): pytest.approx(0.335),
+    }
+
+
+def test_files_of_a_run_are_read_where_its_means_are_theirs(tmp_path):
+    scores = [s for n in range(3) for s in scores_of("net", "=Set", 2, "y", {"psnr": 30.0 + n}, 1, f"+{n}")]
+    frames = [s for clip in "ab" for n in range(2)
+              for s in scores_of("net", "clips", 2, "y", {"psnr": 20.0 + n}, 1, f"{clip}/{n}", clip)]  # fmt: skip
+    write([*scores, *frames], tmp_path)
+    means = averages([*scores, *frames])
+    wanted = {("net", ("=Set", 2, "y", "psnr")): {"+0": 30, "+1": 31, "+2": 32},
+              ("net", ("clips", 2, "y", "psnr")): {"a": 20.5, "b": 20.5}}  # fmt: skip
+    assert {(m, place): v for m, place, v in stored(tmp_path, means)} == wanted
+    assert {(m, place): v for m, place, v in measured([*scores, *frames])} == wanted
+    assert [s.value for s in of_clips(frames)] == [20.5, 20.5]
+    others = averages(scores_of("net", "=Set", 2, "y", {"psnr": 31.5}, 3, "x"))
+    assert not list(stored(tmp_path, others)), "of another measuring"
+    (tmp_path / "results_per_image.csv").write_text("model,dataset\nnet,x\n\n\0")
+    assert [place[0] for _, place, _ in stored(tmp_path, means)] == ["clips"]
+    (tmp_path / "results_per_clip.csv").write_bytes(b"model,dataset,clip,scale,protocol,psnr\n\xff,x,y,z,1,1")
+    assert not list(stored(tmp_path, means))
