@@ -4,6 +4,7 @@ import difflib
 import errno
 import logging
 from collections.abc import Collection, Iterable, Iterator
+from functools import cache
 
 LINES = "\n  "  # between items that stand on a line each
 DISK = {  # what to do about an error of the system
@@ -94,6 +95,12 @@ def _folded(name: str) -> str:
 def reason(error: BaseException) -> str:
     """The first line of an error of another library, or its type where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+@cache
+def told_once(log: logging.Logger, level: int, text: str) -> None:
+    """Log what would be found again for each of many images, parts or paths, in this process the first time alone."""
+    log.log(level, text)
 
 
 def some(items: Collection[object], most: int = 5, between: str = ", ") -> str:

@@ -7,7 +7,6 @@ import os
 import shlex
 import shutil
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from tqdm import tqdm
 from sr.data.images import states
 from sr.data.missing import images_in
 from sr.data.video_colour import bits_of, rgb_of
-from sr.errors import UserError, printable, reason
+from sr.errors import UserError, printable, reason, told_once
 
 log = logging.getLogger(__name__)
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".y4m", ".mpg", ".mpeg", ".ts")
@@ -88,14 +87,8 @@ def _kept(folder: Path) -> list[Path] | None:
     except (OSError, ValueError, LookupError, TypeError):
         return None
     if whole and kept["told"]:
-        _tell(str(kept["told"]))
+        told_once(log, logging.WARNING, f"warning: {kept['told']}")  # they are listed for each part of a set
     return frames if whole else None
-
-
-@cache
-def _tell(text: str) -> None:
-    """Once: the frames of a file are listed for each part of a set."""
-    log.warning(f"warning: {text}")
 
 
 def _write(source: Path, folder: Path) -> None:

@@ -48,14 +48,14 @@ def export(cfg: DictConfig) -> None:
             try:
                 with replacing(file) as part:
                     formats.FORMATS[one].write(part, what, cfg.opset)
-                    apart = _apart(formats.FORMATS[one].reader(part, what), given, wanted, what.half)
+                    found = apart(formats.FORMATS[one].reader(part, what), given, wanted, what.half)
                     _refuse(file, cfg.overwrite)  # what came meanwhile
             except Exception as error:  # torch's exporters have many for what they cannot follow
                 log.debug("%s", file.name, exc_info=True)
                 failed.append(f"{file.name}: {user_error(error) or reason(error)}")
                 continue
             size = file.stat().st_size / 1e6
-            log.info(f"{file}: {size:.1f} MB, at most {apart:.1e} from the network at {len(given)} sizes and patterns")
+            log.info(f"{file}: {size:.1f} MB, at most {found:.1e} from the network at {len(given)} sizes and patterns")
     if failed:
         raise UserError(f"{len(failed)} of {len(files)} are not written: {'; '.join(failed)}")
 
@@ -65,7 +65,7 @@ def _refuse(file: Path, overwrite: bool) -> None:
         raise UserError(f"{file} is there already. Type overwrite=true, or another output=PATH")
 
 
-def _apart(run: formats.Run, given: list[Tensor], wanted: list[Tensor], half: bool) -> float:
+def apart(run: formats.Run, given: list[Tensor], wanted: list[Tensor], half: bool) -> float:
     """The largest difference between a file's results and the network's, in parts of the largest value, at least 1.
 
     Raises:

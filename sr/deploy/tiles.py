@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -13,7 +12,7 @@ from sr.deploy.tiling.nodes import Node
 from sr.deploy.tiling.plan import Step, peak, planned
 from sr.deploy.tiling.recording import recorded
 from sr.deploy.tiling.walk import Walk, ran_out
-from sr.errors import UserError, reason
+from sr.errors import UserError, reason, told_once
 from sr.imaging import ensemble
 from sr.models.base import SuperResolver
 from sr.zoo.onnx_file import OnnxResolver
@@ -92,7 +91,8 @@ def strips(
     lr, s = lr.cpu(), model.scale_of(scale)
     budget = memory or free(place)
     if isinstance(model, OnnxResolver) and (tile or scratch):
-        _told(f"{model.path} is given each picture whole: an ONNX file makes no tiles, whatever tile and scratch say")
+        told = f"{model.path} is given each picture whole: an ONNX file makes no tiles, whatever tile and scratch say"
+        told_once(log, logging.WARNING, told)
     found = _followed(model, lr, s, place, self_ensemble)
     if found is None or (tile is None and peak(found[0], found[0].all, [found[1]]) <= budget):
         whole = _whole(model, lr.to(place), s, self_ensemble, found is None)
@@ -131,12 +131,6 @@ def _followed(
     except Exception as error:  # whatever a network of the user's does that cannot be recorded
         log.warning("the whole picture at once, as what the network does cannot be followed: %s", reason(error))
         return None
-
-
-@cache
-def _told(text: str) -> None:
-    """Once, not for each picture."""
-    log.warning(text)
 
 
 def _whole(model: SuperResolver, lr: Tensor, scale: int, averaged: bool, must: bool) -> Tensor | None:

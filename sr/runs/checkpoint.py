@@ -2,7 +2,6 @@
 
 import json
 import logging
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from sr.compose.words import path_typed
-from sr.errors import UserError, reason, some
+from sr.errors import UserError, reason, some, told_once
 from sr.models.base import Reads, SuperResolver
 from sr.runs import safetensors, torch_file
 from sr.runs.config import upgraded
@@ -61,7 +60,8 @@ def locate(path: str | Path) -> Path:
             "(outputs/<model>_x<scale>/<time>) or a folder of runs, whose newest one is taken"
         )
     if len(runs) > 1:
-        _told(f"checkpoint {path}: of its {len(runs)} runs the newest, {runs[-1].parents[1]}")
+        newest = f"checkpoint {path}: of its {len(runs)} runs the newest, {runs[-1].parents[1]}"
+        told_once(log, logging.INFO, newest)  # it is looked for more than once in a command
     return runs[-1]
 
 
@@ -69,12 +69,6 @@ def run_of(file: Path) -> Path | None:
     """The folder of the run that a checkpoint lies in; None where it lies elsewhere."""
     place = file.resolve().parent
     return place.parent if place.name == "checkpoints" else None
-
-
-@cache
-def _told(text: str) -> None:
-    """Once: the same path is looked for more than once in a command."""
-    log.info(text)
 
 
 def _beside(path: Path) -> str:

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from sr.data.clip_folder import ClipFolder
-from sr.data.video_files import _tell, frames_of
-from sr.errors import UserError
+from sr.data.video_files import frames_of
+from sr.errors import UserError, told_once
 
 av = pytest.importorskip("av", reason="PyAV is not installed")
 BT709, BT601 = 1, 5
@@ -220,7 +220,7 @@ def test_frames_that_may_be_lost_in_between_are_told_each_time(tmp_path: Path, c
         container.mux(stream.encode(None))
     for _ in range(2):
         caplog.clear()
-        _tell.cache_clear()  # as in another command
+        told_once.cache_clear()  # as in another command
         assert len(frames_of(path, tmp_path / "cache")) == 5
         assert "a.mkv are not evenly spaced in time (3.0 times as far)" in caplog.text
 

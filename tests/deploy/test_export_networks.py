@@ -8,7 +8,7 @@ import torch
 
 from sr.deploy import formats
 from sr.deploy.deployed import Exported, exportable
-from sr.deploy.export import _apart
+from sr.deploy.export import apart
 from sr.errors import UserError
 
 EXPORTED = [name for name in nets.architectures() if name not in ("bicubic", "basicvsr")]
@@ -27,7 +27,7 @@ def check(what: Exported, form: str, folder: Path) -> float:
     with torch.no_grad():
         network, given = Exported(what.model, what.name, what.scale).deployed(), what.compared()
         formats.FORMATS[form].write(file, what, 18)
-        return _apart(formats.FORMATS[form].reader(file, what), given, [network(x) for x in given], what.half)
+        return apart(formats.FORMATS[form].reader(file, what), given, [network(x) for x in given], what.half)
 
 
 @pytest.mark.skipif(torch.__version__ < "2.13", reason="torch 2.11 cannot prove what 2.13 can")

@@ -2,6 +2,7 @@
 
 import re
 import weakref
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from torch.utils._pytree import tree_leaves
 from sr.deploy import tiles
 from sr.deploy.tiles import enlarge, strips
 from sr.deploy.tiling import walk
+from sr.deploy.tiling.maps import Map
+from sr.deploy.tiling.nodes import Node, Rule
 from sr.deploy.tiling.plan import peak
 from sr.errors import UserError
 from sr.models.edsr import EDSR
@@ -89,6 +92,43 @@ def test_rows_come_in_strips(lr):
     assert all(rows.shape[::2] == (3, 360) for _, rows in found)
     assert not any(rows.is_inference() for _, rows in found)
     torch.testing.assert_close(torch.cat([rows for _, rows in found], 1)[None], whole(model, lr), rtol=0, atol=1e-5)
+
+
+def test_few_rows_are_given_away_at_a_time(lr, monkeypatch):
+    """Who takes them makes copies of them, and holds the former ones while the next are made."""
+    torch.manual_seed(0)
+    model = EDSR(4, num_blocks=1, channels=8).eval()
+    monkeypatch.setattr(walk, "PIECE", 5 * 3 * 360 * 4)
+    found = list(strips(model, lr, tile=20))
+    assert max(rows.shape[1] for _, rows in found) == 5
+    assert all(rows.untyped_storage().nbytes() <= walk.PIECE for _, rows in found)
+    assert [top for top, _ in found] == [*range(0, 64, 5), *range(64, 132, 5), *range(132, 200, 5)]
+    torch.testing.assert_close(torch.cat([rows for _, rows in found], 1)[None], whole(model, lr), rtol=0, atol=1e-5)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read as Linux tells it")
+def test_a_part_that_is_read_from_the_file_leaves_the_rest_of_its_rows_there(tmp_path):
+    """The system maps what lies around a page that is read: whole rows, of all channels, for a narrow tile."""
+    node = Node((1, 8, 512, 4096), torch.float32, [], Rule(), device=torch.device("cpu"))
+    kept = Map(node, tmp_path)
+    kept.write(node.all, torch.ones(()).expand(node.shape))
+
+    def pages():
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    before, most, copy = pages(), [], torch.Tensor.copy_
+
+    def seen(self, *given):
+        found = copy(self, *given)
+        most.append(pages())
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.Tensor, "copy_", seen)
+        part = kept.read(((0, 512), (1000, 1064)), torch.device("cpu"))
+        assert part.sum() == part.numel() == 8 * 512 * 64
+    most.append(pages())
+    assert (max(most) - before) * 4096 < 2 * 512 * 4096 * 4  # two channels' rows, not eight
 
 
 def test_a_model_in_training_is_refused(rlfn, lr):

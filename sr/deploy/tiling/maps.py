@@ -37,18 +37,27 @@ class Map:
 
     def read(self, region: Region, device: torch.device) -> Tensor:
         """A part."""
-        self._leave_memory()
-        return self._part(region).to(device)
+        part = self._part(region)
+        if self._file is None:
+            return part.to(device)
+        found = torch.empty(part.shape, dtype=part.dtype)
+        self._copy(part, found)
+        return found.to(device)
 
     def write(self, region: Region, part: Tensor) -> None:
         """Fill a part."""
-        self._part(region).copy_(part)
-        self._leave_memory()
+        if self._file is None:
+            self._part(region).copy_(part)
+        else:
+            self._copy(part, self._part(region))
 
-    def _leave_memory(self) -> None:
-        """What was read and written stays in the file."""
-        if self._file is not None and hasattr(mmap, "MADV_DONTNEED"):
-            self._file.madvise(mmap.MADV_DONTNEED)
+    def _copy(self, source: Tensor, target: Tensor) -> None:
+        """Channel by channel, each to leave memory: with what is read, the system maps whole rows around it."""
+        assert self._file is not None
+        for one, other in zip(source.flatten(0, -3), target.flatten(0, -3), strict=True):
+            other.copy_(one)
+            if hasattr(mmap, "MADV_DONTNEED"):
+                self._file.madvise(mmap.MADV_DONTNEED)
 
     def _part(self, region: Region) -> Tensor:
         (top, bottom), (left, right) = region

@@ -14,6 +14,7 @@ from sr.deploy.tiling.nodes import Node, Reduce, Region, Span, Whole, cut
 from sr.deploy.tiling.plan import Step, ancestors, needed, peak
 
 log = logging.getLogger(__name__)
+PIECE = 2**24  # bytes of the result that are given away at a time: who takes them makes copies
 SMALLEST = 16  # LR pixels: below that nothing is gained by smaller tiles
 
 
@@ -57,7 +58,7 @@ class Walk:
         self.limit = tile or max(lr.shape[-2:])
 
     def strips(self) -> Iterator[tuple[int, Tensor]]:
-        """The rows of the result from the top: the number of the first one, and (1, C, h, W) on the host."""
+        """Rows of the result from the top, a few at a time: the number of the first, and (1, C, h, W) on the host."""
         *before, last = self.steps
         for step in before:
             self._keep(step)
@@ -69,7 +70,10 @@ class Walk:
             strip = torch.empty((*node.shape[:-2], bottom - top, node.size[1]), dtype=node.dtype)
             for ((first, end), (left, right)), part in self._parts(node, ((top, bottom), (0, node.size[1])), side):
                 strip[..., first - top : end - top, left:right] = part
-            yield top, strip
+            few = max(1, PIECE // strip[..., :1, :].nbytes)
+            for n in range(0, bottom - top, few):
+                yield top + n, strip[..., n : n + few, :].clone()
+            del strip  # whose rows nobody else holds, while the next one is made
 
     def _keep(self, step: Step) -> None:
         """Make one map of the whole picture."""
