@@ -21,16 +21,16 @@ class Muon(Optimizer):
     channel, a column for all that each of them weighs). With its gradient G
 
         M = momentum M + (1 - momentum) G;   U = momentum M + (1 - momentum) G (Nesterov)
-        W = W - lr sqrt(max(1, rows / columns)) O(U)
+        W = W - kernel_factor lr sqrt(max(1, rows / columns)) O(U)
 
     O is five steps of a Newton-Schulz iteration that bring all singular values of U near 1, in float32, for all
     kernels of one shape together. Whatever is no such matrix (biases, slopes, norms, one weight a channel) is
-    Adam's, at `rest_factor` times the rate.
+    Adam's, at the rate itself: a recipe's rate for Adam is as gentle here.
 
     Args:
         params: parameters, or groups of them with options of their own.
-        lr: of kernels; each singular value of one moves by about as much in a step.
-        rest_factor: Adam's rate, as a share of `lr`.
+        lr: Adam's.
+        kernel_factor: of kernels' rate; each singular value of one moves by about `kernel_factor * lr` in a step.
         momentum: of kernels.
         betas: Adam's.
         eps: Adam's.
@@ -40,14 +40,14 @@ class Muon(Optimizer):
     def __init__(
         self,
         params: Any,
-        lr: float = 1e-2,
-        rest_factor: float = 0.1,
+        lr: float = 1e-3,
+        kernel_factor: float = 10.0,
         momentum: float = 0.95,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        own = {"rest_factor": rest_factor, "momentum": momentum, "betas": betas, "eps": eps}
+        own = {"kernel_factor": kernel_factor, "momentum": momentum, "betas": betas, "eps": eps}
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, **own})
 
     @torch.no_grad()
@@ -73,11 +73,12 @@ class Muon(Optimizer):
         moving = [self.state[kernel]["momentum"] for kernel in kernels]
         torch._foreach_lerp_(moving, gradients, 1 - group["momentum"])
         ahead = torch._foreach_lerp(gradients, moving, group["momentum"])
+        lr = group["lr"] * group["kernel_factor"]
         if group["weight_decay"]:
-            torch._foreach_mul_(kernels, 1 - group["lr"] * group["weight_decay"])
+            torch._foreach_mul_(kernels, 1 - lr * group["weight_decay"])
         for (rows, columns, _), alike in _by_shape(zip(kernels, ahead, strict=True)):
             stacked = torch.stack([update.reshape(rows, columns) for _, update in alike]).float()
-            rate = group["lr"] * math.sqrt(max(1.0, rows / columns))
+            rate = lr * math.sqrt(max(1.0, rows / columns))
             for (kernel, _), direction in zip(alike, orthogonalised(stacked), strict=True):
                 kernel.add_(direction.view(kernel.shape).to(kernel), alpha=-rate)
 
@@ -100,7 +101,7 @@ class Muon(Optimizer):
             amsgrad=False,
             beta1=group["betas"][0],
             beta2=group["betas"][1],
-            lr=group["lr"] * group["rest_factor"],
+            lr=group["lr"],
             weight_decay=group["weight_decay"],
             eps=group["eps"],
             maximize=False,

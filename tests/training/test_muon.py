@@ -9,7 +9,7 @@ from torch import nn
 
 from sr.training.muon import Muon, is_kernel, orthogonalised
 
-SETTINGS = {"lr": 0.02, "rest_factor": 0.25, "momentum": 0.9, "betas": (0.8, 0.99), "weight_decay": 0.1}
+SETTINGS = {"lr": 0.005, "kernel_factor": 4.0, "momentum": 0.9, "betas": (0.8, 0.99), "weight_decay": 0.1}
 
 
 def network() -> nn.Sequential:
@@ -41,13 +41,13 @@ def naive_kernel(kernel: torch.Tensor, moving: torch.Tensor, lr: float, momentum
 
 def test_kernels_follow_the_equations_and_the_rest_is_adam_s():
     ours, naive = network(), network()
-    groups = [{"params": ours[:4].parameters()}, {"params": ours[4:].parameters(), "lr": 0.005}]
+    groups = [{"params": ours[:4].parameters()}, {"params": ours[4:].parameters(), "lr": 0.00125}]
     optimizer = Muon(groups, **SETTINGS)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.5)
     kernels = [p for p in naive.parameters() if p.ndim == 4 and p[0].numel() > 1]
     late = {id(p) for p in naive[4:].parameters()}
     rest = [[p for p in naive[a:b].parameters() if all(p is not k for k in kernels)] for a, b in ((0, 4), (4, 9))]
-    rates = [SETTINGS["lr"] / 4, 0.005 / 4]
+    rates = [SETTINGS["lr"], 0.00125]
     adams = [
         torch.optim.AdamW(p, lr=lr, betas=(0.8, 0.99), weight_decay=0.1) for p, lr in zip(rest, rates, strict=True)
     ]
