@@ -1,6 +1,5 @@
 """Rows of a comparison as a table: which columns there are, what stands in them, how a value is shown."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -97,16 +96,19 @@ def _left_out(line: Line, column: Column) -> str:
 
 
 def tabulate(rows: Sequence[Row], notes: Sequence[str] = ()) -> Table:
-    """All rows, in this order, with the columns that any of them has; the notes stand below those on the columns."""
+    """All rows, in this order, with the columns that any of them has; the notes stand below those on the columns.
+
+    Figures come first, then costs, then the settings that tell these rows apart.
+    """
     scores = [score for row in rows for score in row.scores]
     titles = _set_titles(scores)
     lines = [Line(row, _values(row, titles)) for row in rows]
     columns = [Column(("entry",), "entry"), Column(("scale",), "scale", lambda scale: f"x{scale}")]
-    columns += [Column((key,), key, _short) for key in dict.fromkeys(key for row in rows for key in row.settings)]
     columns += _score_columns(scores, titles)
     rated = dict.fromkeys(key for line in lines for key in line.values if key.endswith("/mos"))
     columns += [Column((key,), key.replace("/mos", ", MOS"), lambda v: f"{v:.2f}") for key in rated]
     columns += [column for column in COSTS if any(line.values.get(column.keys[0]) for line in lines)]
+    columns += [Column((key,), key, _short) for key in _differing(rows)]
     if any(line.values.get("status") not in (None, "finished") for line in lines):
         columns.append(Column(("status",), "status"))
     metrics = metrics_of(scores)
@@ -181,10 +183,19 @@ def _set_titles(scores: Sequence[Score]) -> dict[tuple[str, int], str]:
     return {(name, n): name if names.count(name) == 1 else f"{name} ({n} images)" for name, n in sizes}
 
 
+def _differing(rows: Sequence[Row]) -> list[str]:
+    """The settings that are not the same in all of the rows that have them."""
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        for key, value in row.settings.items():
+            found.setdefault(key, set()).add(repr(value))
+    return [key for key, values in found.items() if len(values) > 1]
+
+
 def _short(value: Any) -> str:
-    """A setting as people write it."""
-    if isinstance(value, dict | list):
-        return json.dumps(value)
+    """A setting as people write it: `0.9, 0.99`."""
+    if isinstance(value, list):
+        return ", ".join(map(_short, value))
     if isinstance(value, float):
         return f"{value:g}"
     return str(value)

@@ -68,15 +68,22 @@ def test_a_recipe_stands_for_what_follows_from_it_and_was_not_typed(made_up):
 def test_rows_and_columns(made_up):
     found = table(made_up("a", loss="l1", psnr=30.0), made_up("b", loss="l2", psnr=31.0))
     assert titles(found) == [
-        *("entry", "scale", "loss", "Set5, y", "Set5, rgb"),
-        *("parameters", "while training", "multiply-adds, G", "activations, M", "steps", "training time"),
+        *("entry", "scale", "Set5, y", "Set5, rgb"),
+        *("parameters", "while training", "multiply-adds, G", "activations, M", "steps", "training time", "loss"),
     ]
     cells = found.cells()
-    assert cells[1][:4] == ["bicubic", "x2", "", "28.00 / 0.7000"]  # of both runs, once
-    assert cells[2][:4] == ["ecbsr_m4c8 loss=l1", "x2", "l1", "30.00 / 0.7500"]
-    assert cells[3][0] == "ecbsr_m4c8 loss=l2" and cells[3][-2:] == ["100", "1 min 01 s"]
-    assert found.best() == {(2, 3), (2, 4)}
+    assert cells[1][:3] == ["bicubic", "x2", "28.00 / 0.7000"]  # of both runs, once
+    assert cells[2][:3] == ["ecbsr_m4c8 loss=l1", "x2", "30.00 / 0.7500"] and cells[2][-1] == "l1"
+    assert cells[3][0] == "ecbsr_m4c8 loss=l2" and cells[3][-3:] == ["100", "1 min 01 s", "l2"]
+    assert found.best() == {(2, 2), (2, 3)}
     assert any("y: Y unrounded" in note for note in found.notes)
+    alone = tabulate([line.row for line in found.lines if line.row.label != "ecbsr_m4c8 loss=l2"])
+    assert "loss" not in titles(alone), "nothing to tell apart"
+
+
+def test_settings_stand_as_people_write_them(made_up):
+    found = table(made_up("a", betas=[0.9, 0.99]), made_up("b", betas=[0.9, 0.999]))
+    assert [line[-1] for line in found.cells()[2:]] == ["0.9, 0.99", "0.9, 0.999"]
 
 
 def test_labels_are_unique(made_up):
