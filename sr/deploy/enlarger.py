@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from sr.deploy.photos import How, Made, enlarged
+from sr.deploy.tiles import weight_marks
 from sr.errors import UserError
 from sr.imaging.color import to_uint8
 from sr.imaging.ensemble import self_ensemble
@@ -61,9 +62,7 @@ class Enlarger:
     @property
     def deployed(self) -> SuperResolver:
         """The network in the form that enlarges pictures: merged, anew once a weight was changed in place or moved."""
-        weights = [*self.model.parameters(), *self.model.buffers()]
-        state = [(w.data_ptr(), 0 if w.is_inference() else w._version) for w in weights]
-        merged = self._merged
+        state, merged = weight_marks(self.model), self._merged
         if merged is None or merged[0] != state:
             merged = self._merged = state, self.model.merged()
         return merged[1]

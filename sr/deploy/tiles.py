@@ -4,9 +4,11 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sr.deploy.tiling.nodes import Node
 from sr.deploy.tiling.plan import Step, peak, planned
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 MOST = 5 * 2**29  # bytes: what takes more of a computer's memory is made in tiles, however much is free
 ROOM = 2**28  # bytes for the work on one tile on a processor: larger tiles are not faster
 LEAST = 2**27  # and what it takes at least
+_last: WeakKeyDictionary[SuperResolver, tuple[Any, tuple[Node, Node] | None]] = WeakKeyDictionary()
 
 
 def enlarge(
@@ -123,14 +126,29 @@ def strips(
 def _followed(
     model: SuperResolver, lr: Tensor, scale: int, device: torch.device, averaged: bool
 ) -> tuple[Node, Node] | None:
-    """See `recorded`; None where what the network does cannot be followed."""
+    """See `recorded`; None where what the network does cannot be followed.
+
+    The last one of each network is kept: the frames of a film have one size.
+    """
     if isinstance(model, OnnxResolver):
         return None
+    asked = lr.shape, lr.dtype, scale, device, averaged, weight_marks(model)
+    kept = _last.get(model)
+    if kept is not None and kept[0] == asked:
+        return kept[1]
+    found = None
     try:
-        return recorded(model, lr, scale, device, averaged)
+        found = recorded(model, lr, scale, device, averaged)
     except Exception as error:  # whatever a network of the user's does that cannot be recorded
         log.warning("the whole picture at once, as what the network does cannot be followed: %s", reason(error))
-        return None
+    _last[model] = asked, found
+    return found
+
+
+def weight_marks(model: nn.Module) -> list[tuple[int, int]]:
+    """What is another one once a weight was changed in place, or moved."""
+    weights = [*model.parameters(), *model.buffers()]
+    return [(w.data_ptr(), 0 if w.is_inference() else w._version) for w in weights]
 
 
 def _whole(model: SuperResolver, lr: Tensor, scale: int, averaged: bool, must: bool) -> Tensor | None:

@@ -79,6 +79,16 @@ def test_ten_bits_stay_ten_bits(tmp_path):
     assert len(np.unique(luma)) > 800 and np.abs(luma[16, ::2] - np.arange(64, 940).astype(float)).max() <= 3
 
 
+def test_the_screen_that_an_hdr_film_was_made_on_is_told(tmp_path):
+    told = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400"
+    source = write(tmp_path / "a.mkv", [patches()], codec="libx265", form="yuv420p10le", tags=HDR, sound=None,
+                   **{"x265-params": f"log-level=error:{told}"})  # fmt: skip
+    target, _ = enlarged(source, "large.mp4")
+    for name in ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"):
+        wanted, found = (bytes(frames(path)[0].side_data.get(name)) for path in (source, target))
+        assert found == wanted, name
+
+
 @pytest.mark.parametrize(
     ("codec", "form", "why"), [("ffv1", "yuv444p12le", "12 bits"), ("ffv1", "yuva420p", "transparent")]
 )

@@ -113,7 +113,7 @@ def test_what_else_a_film_holds_is_kept_in_mkv_and_named_for_mp4(tmp_path, caplo
     assert packets(target, "subtitles") == [(0.0, b"words")]
     target, _ = enlarged(source, "large.mp4")
     (told,) = {r.getMessage() for r in caplog.records}
-    assert "mp4 has no place for subtitles (srt, deu), subtitles (srt, eng), attachment" in told
+    assert "mp4 has no place for subtitles (srt, deu), subtitles (srt, eng), attachment (font.ttf)" in told
     assert "Type format=mkv" in told
     with av.open(str(target)) as film:
         assert [s.type for s in film.streams if s.type != "data"] == ["video", "audio"]

@@ -65,7 +65,7 @@ class Coding:
             tags = tags._replace(matrix=RGB_TAG, range=FULL)
         crf = CRF if quality is None else round(10 + (100 - quality) * 0.4)
         # Without B-frames: pieces join, and each time stamp is that of its frame in every container.
-        always = "bframes=0:log-level=error"
+        always = "bframes=0:log-level=error" + (f":{film.hdr}" if film.hdr else "")
         options = {"crf": str(crf), "x265-params": always} if deep else {"crf": str(crf), "bf": "0"}
         if lossless:
             options = {"x265-params": f"lossless=1:{always}"} if deep else {"qp": "0", "bf": "0"}

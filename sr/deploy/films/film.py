@@ -12,6 +12,7 @@ import numpy as np
 
 from sr.data.video_colour import FULL, HD, UNSPECIFIED, bits_of, is_full, matrix_of, rgb_of
 from sr.data.video_files import decoded, film_in, pyav, upright
+from sr.deploy.films.hdr import dynamic, static
 from sr.errors import UserError, reason
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Film:
         halved: whether colour has half of luma's columns, and of its rows; None for RGB.
         aspect: of a pixel, width to height, upright; None where none is told.
         quarters: turns counter-clockwise that put it upright.
+        hdr: of the screen that it was made on, see `static`.
     """
 
     source: Path
@@ -63,6 +65,7 @@ class Film:
     halved: tuple[bool, bool] | None
     aspect: Fraction | None
     quarters: int
+    hdr: str
 
     @classmethod
     def of(cls, source: Path) -> "Film":
@@ -90,6 +93,8 @@ class Film:
                 f"{source} says that frames of it are interlaced, two half pictures in each: they are enlarged as they "
                 f"stand. Where you see combs, undo it first: ffmpeg -i IN -vf bwdif OUT"
             )
+        if lost := dynamic(first):
+            log.warning(f"{source}: {lost} tells the brightness of each frame by itself, and is not kept")
         rate, aspect = _header(source)
         base, turned = first.time_base, first.rotation // 90 % 2
         step = max(1, round(1 / (rate * base)))
@@ -101,7 +106,7 @@ class Film:
         full, bits = is_full(first), bits_of(first.format)
         found = cls(
             source, size, spaced(source, times, step), base, rate, tags, full, max(8, bits), _halved(first.format),
-            aspect, first.rotation // 90 % 4,
+            aspect, first.rotation // 90 % 4, static(first),
         )  # fmt: skip
         if found.halved is not None:
             found.matrix  # noqa: B018  (refuses one that is not read)

@@ -113,7 +113,8 @@ def _fits(stream: Any, ending: str) -> bool:
 def _words(stream: Any) -> str:
     codec = stream.codec_context.name if stream.codec_context is not None else ""
     language = stream.metadata.get("language", "und")
-    told = [word for word in (codec, "" if language == "und" else language, stream.metadata.get("title", "")) if word]
+    titles = [stream.metadata.get(key, "") for key in ("title", "filename")]
+    told = [word for word in (codec, "" if language == "und" else language, *titles) if word]
     name = {"audio": "sound", "subtitle": "subtitles"}.get(stream.type, stream.type)
     return f"{name} ({', '.join(told)})" if told else name
 

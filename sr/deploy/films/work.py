@@ -14,7 +14,7 @@ from sr.deploy.films.coding import Coding
 from sr.deploy.films.film import Film, Size, glance
 from sr.deploy.films.joining import carried, join
 from sr.deploy.films.making import Frame, Parts, in_parts, longest, one_by_one, sliding
-from sr.deploy.films.pieces import LENGTH, Pieces
+from sr.deploy.films.pieces import LENGTH, Pieces, frames_in
 from sr.deploy.photos import beside_bicubic
 from sr.deploy.work import Job, Work
 from sr.errors import UserError, some
@@ -77,6 +77,8 @@ class FilmWork(Work):
             if target in self.missing(job):
                 with replacing(target) as part:
                     join(pieces.paths(result), codings[target], part, target.suffix.lower())
+                    if (found := frames_in(part)) != len(film.times):
+                        raise UserError(f"{target} would have {found} frames, and the film {len(film.times)}")
                     self._refuse(job, target, maker)  # again: the work may have taken hours
                     self.kept.note(target, part, maker, seconds)
         pieces.clear()
@@ -88,6 +90,8 @@ class FilmWork(Work):
         model = self.enlarger.deployed
         if not isinstance(model, ClipResolver):
             return "frame by frame", one_by_one(self.enlarger, film, self.how, start)
+        if self.how.tile or self.how.scratch:
+            log.info(f"{self.enlarger.name} makes each frame whole: tile and scratch are for networks on pictures")
         if model.reach is not None:
             return f"each from up to {model.reach} frames on either side", sliding(
                 self.enlarger, film, self.how, start, model.reach
