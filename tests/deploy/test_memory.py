@@ -1,5 +1,7 @@
 """Tiles in the memory that there is: smaller ones where it runs out, features in a file, and what does not fit."""
 
+import copy
+import gc
 import re
 import weakref
 from pathlib import Path
@@ -188,3 +190,32 @@ def test_what_torch_keeps_of_a_gpu_is_free(monkeypatch):
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 5000)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 2000)
     assert tiles.free(torch.device("cuda")) == 3000
+
+
+def test_a_network_is_followed_once_for_pictures_of_one_size(rlfn, lr, monkeypatch):
+    """And anew once another size, factor or weight is asked for; what is kept goes with the network."""
+    follow, followed = tiles.recorded, []
+
+    def counted(*given):
+        followed.append(given)
+        return follow(*given)
+
+    monkeypatch.setattr(tiles, "recorded", counted)
+    for _ in range(3):
+        close = {"rtol": 0, "atol": 1e-5}
+        torch.testing.assert_close(enlarge(rlfn, lr, tile=40), whole(rlfn, lr), **close)
+    assert len(followed) == 1
+    with torch.no_grad():
+        next(rlfn.parameters()).mul_(2)
+    torch.testing.assert_close(enlarge(rlfn, lr, tile=40), whole(rlfn, lr), **close)
+    enlarge(rlfn, lr[..., :40])
+    enlarge(rlfn, lr[..., :40], self_ensemble=True)
+    assert len(followed) == 4
+    followed.clear()
+    before = len(tiles._last)
+    enlarge(gone := copy.deepcopy(rlfn), lr)
+    assert len(tiles._last) == before + 1
+    followed.clear()
+    del gone
+    gc.collect()
+    assert len(tiles._last) == before
