@@ -12,7 +12,7 @@ import torch
 
 from sr.data.belonging import decoded, looked_at, report
 from sr.data.cache import ImageStore
-from sr.data.images import DerivedImages, Images, LazyImages, packed, unpacked
+from sr.data.images import DerivedImages, Images, LazyImages, packed
 from sr.data.pairs import ImagePair, check_sizes
 from sr.degradation import Degradation
 from sr.degradation.parts import cut_out
@@ -174,16 +174,16 @@ class PairSet(Pairs):
         together: bool,
     ) -> np.ndarray:
         """(B, 3, h, w): LR's pixels of parts of whole images (packed), made from as much of HR as they depend on."""
-        chain, every, made = self.degradation, list(range(len(images))), []
-        whole = np.array([image.shape[:2] for image in images]) // self.scale
-        for some in [every] if together else [[n] for n in every]:
-            parts = chain.parts(np.array(start)[some].T, size, whole[some].T, [seeds[n] for n in some], together)
+        chain, made = self.degradation, np.empty((len(images), 3, *size), np.uint8)
+        corners, whole = np.array(start).T, np.array([image.shape[:2] for image in images]).T // self.scale
+        for some in chain.groups(corners, size) if together else [[n] for n in range(len(images))]:
+            parts = chain.parts(corners[:, some], size, whole[:, some], [seeds[n] for n in some], together)
             words = np.empty((len(some), *parts.given[0].size), np.int32)
             for row, n in enumerate(some):
                 cut_out(images[n], parts.given[0], row, chain.edge, words[row])
-            hr = torch.from_numpy(unpacked(words)).permute(0, 3, 1, 2)
-            made.append(chain.batch(hr, parts).numpy())
-        return np.concatenate(made)
+            hr = torch.from_numpy(words[..., None].view(np.uint8))[..., :3].permute(0, 3, 1, 2)
+            made[some] = chain.batch(hr, parts).numpy()
+        return made
 
     def verify(self) -> None:
         if self._keep_in is not None:

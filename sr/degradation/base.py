@@ -116,7 +116,9 @@ class Degradation:
         read, within = list[Part](), list[tuple[int, int] | None]()
         given = [Part(np.asarray(start, np.int64), size, np.asarray(whole, np.int64))]
         for _, step in reversed(joined(self.steps)):
-            own = step.read(given[-1]) if isinstance(step, Filter) and step.valid else _reached(step, given[-1])
+            sides = np.array(given[-1].size)[:, None]
+            corner, sides = _reached(step, given[-1].start, sides, most=not together)
+            own = Part(corner, tuple(sides.max(1).tolist()), given[-1].whole * step.shrink)
             inside = own if together else _inside(own)
             read.append(own if isinstance(step, Filter) and step.valid else inside)
             shift = given[-1].start - read[-1].start // step.shrink
@@ -127,6 +129,20 @@ class Degradation:
             given[-1] = Part(start, tuple((given[-1].whole - start)[:, 0].tolist()), given[-1].whole)
         words = torch.from_numpy(words_of(seeds, len(self.steps)))
         return Parts(read[::-1], given[::-1], within[::-1], words, together)
+
+    def groups(self, start: Any, size: tuple[int, int]) -> list[list[int]]:
+        """Numbers of the crops of a batch: first those that the fewest blocks hold, then the others.
+
+        Args:
+            start: see `parts`.
+            size: see `parts`.
+        """
+        at, sides = np.asarray(start, np.int64), np.array(size)[:, None]
+        for _, step in reversed(joined(self.steps)):
+            at, sides = _reached(step, at, sides)
+        pixels = np.broadcast_to(sides, at.shape).prod(0)
+        few = pixels == pixels.min()
+        return [found for some in (few, ~few) if (found := np.flatnonzero(some).tolist())]
 
     def __call__(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Degrade one image.
@@ -185,12 +201,16 @@ class Degradation:
         return x if x.dtype == torch.uint8 else (x * 255 + 0.5).floor_().clamp_(0, 255).to(torch.uint8)
 
 
-def _reached(step: Step, to: Part) -> Part:
-    """What a step looks at, in whole blocks: as many for all, wherever their blocks begin."""
-    block, start = math.lcm(step.grid, step.shrink), to.start * step.shrink - step.reach
-    most = max((n * step.shrink - step.reach) % block for n in range(block))
-    rows, columns = (-(-(most + side * step.shrink + 2 * step.reach) // block) * block for side in to.size)
-    return Part(start // block * block, (rows, columns), to.whole * step.shrink)
+def _reached(step: Step, start: np.ndarray, sides: np.ndarray, most: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Where what a step looks at begins, (2, B), and how many rows and columns that is, (2, B) or (2, 1).
+
+    Of whole blocks there may be one more where they begin elsewhere; with `most` it is counted always.
+    """
+    if isinstance(step, Filter) and step.valid:
+        return start * step.shrink + step.first, (sides - 1) * step.shrink + step.taps
+    block, first = math.lcm(step.grid, step.shrink), start * step.shrink - step.reach
+    before = max((n * step.shrink - step.reach) % block for n in range(block)) if most else first % block
+    return first // block * block, -(-(before + sides * step.shrink + 2 * step.reach) // block) * block
 
 
 def _inside(part: Part) -> Part:

@@ -1,5 +1,6 @@
 """Steps that are one filter along rows and columns: what blurring and shrinking are, alone and one after the other."""
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -50,7 +51,7 @@ class Filter(Step):
         """(B, 3, H, W) uint8 or float -> float32 in [0, 1], without what lies beyond."""
         kernels = self.kernel(draws)
         if (array := plain(x)) is not None:
-            return torch.from_numpy(_products(array, kernels.numpy(), self.shrink))
+            return torch.from_numpy(_products(array, _words(x), kernels.numpy(), self.shrink))
         y = x.float() / 255 if x.dtype == torch.uint8 else x
         for dim in (2, 3):
             # As a sum: a device's product might be in TF32.
@@ -115,7 +116,17 @@ def _convolved(kernel: Tensor, after: Tensor, shrink: int) -> Tensor:
     return rows.as_strided((len(rows), m, n + (m - 1) * shrink), (m * width, width - shrink, 1)).sum(1)
 
 
-def _products(x: np.ndarray, kernels: np.ndarray, shrink: int) -> np.ndarray:
+def _words(x: Tensor) -> np.ndarray | None:
+    """(B, H, W) int32 of pixels (B, 3, H, W) that lie as `sr.data.images.packed` lays them; None of others."""
+    if x.dtype != torch.uint8 or x.shape[1] != 3 or x.stride(1) != 1 or sys.byteorder != "little":
+        return None
+    try:
+        return x.as_strided((len(x), 4, *x.shape[2:]), x.stride()).permute(0, 2, 3, 1).view(torch.int32)[..., 0].numpy()
+    except RuntimeError:
+        return None
+
+
+def _products(x: np.ndarray, words: np.ndarray | None, kernels: np.ndarray, shrink: int) -> np.ndarray:
     """(B, C, H, W) -> (B, C, h, w) float32, as products of blocks of neighbouring lines with small matrices.
 
     Each image is computed by itself, so that its company does not change its last bit.
@@ -127,29 +138,33 @@ def _products(x: np.ndarray, kernels: np.ndarray, shrink: int) -> np.ndarray:
     diagonals = as_strided(band, (count, ROWS, taps), (one, down + shrink * right, right))
     diagonals[:] = kernels[:, None]
     turned = np.ascontiguousarray(band.transpose(0, 2, 1)) / np.float32(255 if x.dtype == np.uint8 else 1)
-    floats, between = np.empty((channels, height, width), np.float32), np.empty((channels, h, width), np.float32)
+    own, plane = np.empty((2, height, width), np.float32)
+    between = np.empty((channels, h, width), np.float32)
     y = np.empty((count, channels, h, w), np.float32)
+    line, item = plane.strides
     for number in range(count):
-        np.copyto(floats, x[number])
-        for first, blocks, rows in _blocks(h):
-            weights = band[number, :rows, : (rows - 1) * shrink + taps]
-            read, into = floats[:, first * shrink :], between[:, first:]
-            plane, line, item = read.strides
-            read = as_strided(
-                read, (channels, blocks, weights.shape[1], width), (plane, rows * shrink * line, line, item)
-            )
-            plane, line, item = into.strides
-            into = as_strided(into, (channels, blocks, rows, width), (plane, rows * line, line, item))
-            np.matmul(weights, read, out=into)
-        lines, to = between.reshape(channels * h, width), y[number].reshape(channels * h, w)
+        for channel in range(channels):  # one at a time: they stay in the processor's cache
+            weights = band[number]
+            if words is None:
+                np.copyto(plane, x[number, channel])
+            else:  # twice as fast as picking single bytes; what is a power of two too much takes no bits
+                np.bitwise_and(words[number], 255 << 8 * channel, out=own.view(np.int32))
+                np.copyto(plane, own.view(np.int32))
+                weights = weights * np.float32(2.0 ** (-8 * channel))
+            for first, blocks, rows in _blocks(h):
+                block = weights[:rows, : (rows - 1) * shrink + taps]
+                shape, strides = (blocks, block.shape[1], width), (rows * shrink * line, line, item)
+                read = np.ndarray(shape, np.float32, plane, first * shrink * line, strides)
+                shape, strides = (blocks, rows, width), (rows * line, line, item)
+                into = np.ndarray(shape, np.float32, between, (channel * h + first) * line, strides)
+                np.matmul(block, read, out=into)
+        to, lines = y[number], channels * h
         for first, blocks, columns in _blocks(w):
             weights = turned[number, : (columns - 1) * shrink + taps, :columns]
-            read, into = lines[:, first * shrink :], to[:, first:]
-            steps = read.strides
-            read = as_strided(read, (blocks, len(lines), len(weights)), (columns * shrink * steps[1], *steps))
-            steps = into.strides
-            into = as_strided(into, (blocks, len(lines), columns), (columns * steps[1], *steps))
-            np.matmul(read, weights, out=into)
+            shape, strides = (blocks, lines, len(weights)), (columns * shrink * item, line, item)
+            read = np.ndarray(shape, np.float32, between, first * shrink * item, strides)
+            shape, strides = (blocks, lines, columns), (columns * item, w * item, item)
+            np.matmul(read, weights, out=np.ndarray(shape, np.float32, to, first * item, strides))
     return y
 
 

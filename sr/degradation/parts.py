@@ -81,9 +81,12 @@ def _copied(x: np.ndarray, at: Part, to: Part, edge: str) -> np.ndarray:
     if not beyond.any() and (shift == shift[:, :1]).all():
         top, left = shift[:, 0].tolist()
         return x[..., top : top + h, left : left + w]
-    same = x.shape[2:] == to.size and not shift.any()
-    y = x if same else np.empty((*x.shape[:2], h, w), x.dtype)
-    for number in np.flatnonzero(beyond.any(0)).tolist() if same else range(len(x)):
+    if x.shape[2:] == to.size and not shift.any():
+        for number in np.flatnonzero(beyond.any(0)).tolist():
+            _fill(x[number], to, number, edge)
+        return x
+    y = np.empty((*x.shape[:2], h, w), x.dtype)
+    for number in range(len(x)):
         cut_out(x[number], to, number, edge, y[number], at.start[:, number].tolist())
     return y
 
@@ -101,15 +104,34 @@ def cut_out(
         into: (..., h, w).
         at: row and column of the first of the picture's pixels, where it is a part itself.
     """
-    start, whole = part.start[:, number].tolist(), part.whole[:, number].tolist()
-    low = [max(0, -first) for first in start]
-    high = [min(size, side - first) for size, side, first in zip(part.size, whole, start, strict=True)]
+    (low, high), start = _inside(part, number), part.start[:, number].tolist()
     (top, left), (bottom, right) = low, high
     down, across = (first - corner for first, corner in zip(start, at, strict=True))
     into[..., top:bottom, left:right] = picture[..., top + down : bottom + down, left + across : right + across]
-    for axis in (1, 0):
-        if low[axis] > 0 or high[axis] < part.size[axis]:
-            outside = np.r_[: low[axis], high[axis] : part.size[axis]]
-            inside = (EDGES[edge](outside + start[axis], whole[axis]) - start[axis]).clip(0, part.size[axis] - 1)
-            lines = into.swapaxes(-1, -2) if axis else into
-            lines[..., outside, :] = lines[..., inside, :]
+    _fill(into, part, number, edge)
+
+
+def _inside(part: Part, number: int) -> tuple[list[int], list[int]]:
+    """Which of a part's rows and columns are inside of the picture: from, to."""
+    both = list(zip(part.start[:, number].tolist(), part.size, part.whole[:, number].tolist(), strict=True))
+    return [max(0, -first) for first, *_ in both], [min(size, side - first) for first, size, side in both]
+
+
+def _fill(into: np.ndarray, part: Part, number: int, edge: str) -> None:
+    """Fill what lies outside of the picture; columns first, so that corners follow."""
+    (low, high), size = _inside(part, number), part.size
+    columns = into[..., low[0] : high[0], :].swapaxes(-1, -2)
+    for axis, lines in ((1, columns), (0, into)):
+        for first, end, border in ((0, low[axis], low[axis]), (high[axis], size[axis], high[axis])):
+            if first >= end:
+                continue
+            mirror = slice(2 * border - end, 2 * border - first)
+            if edge == "replicate":
+                last = border if first == 0 else border - 1
+                lines[..., first:end, :] = lines[..., last : last + 1, :]
+            elif edge == "mirror" and low[axis] <= mirror.start and mirror.stop <= high[axis]:
+                lines[..., first:end, :] = lines[..., mirror, :][..., ::-1, :]
+            else:  # a picture that is reflected again and again
+                start, whole = (int(v[axis, number]) for v in (part.start, part.whole))
+                inside = EDGES[edge](np.arange(first, end) + start, whole) - start
+                lines[..., first:end, :] = lines[..., inside.clip(0, size[axis] - 1), :]

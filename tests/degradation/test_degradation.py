@@ -13,6 +13,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
+from sr.data.images import packed
 from sr.degradation import (
     Degradation,
     GaussianBlur,
@@ -24,6 +25,7 @@ from sr.degradation import (
     Step,
     matlab_bicubic,
 )
+from sr.degradation.filters import Chain, Filter, _words
 from sr.degradation.parts import Part, cut_out
 from sr.degradation.randomness import Randomness, words_of
 from sr.errors import UserError
@@ -117,10 +119,27 @@ def test_parts_are_what_the_steps_reach() -> None:
     assert spans(matlab_bicubic(4), 0, 20, 20, False) == [(0, 80), (0, 20)]
     assert spans(matlab_bicubic(4), 0, 20, 20, True) == [(-8, 88), (0, 20)]  # of one size, and so beyond the border
     chain = Degradation(2, [GaussianBlur(2.0), MatlabBicubic(2), Jpeg(50)])
-    # JPEG looks 2 pixels on and takes whole blocks of 16, two or three of them; bicubic 3 pixels of HR on, the blur 6
-    assert spans(chain, 34, 12, 100, True) == [(55, 137), (32, 64), (34, 46)]
+    # JPEG looks 2 pixels on and takes whole blocks of 16, one or two of them; bicubic 3 pixels of HR on, the blur 6
+    assert spans(chain, 34, 12, 100, True) == [(55, 105), (32, 48), (34, 46)]
     assert spans(chain, 37, 12, 100, True) == [(55, 137), (32, 64), (37, 49)]
     assert spans(chain, 36, 12, 50, False) == [(55, 100), (32, 50), (36, 48)]
+
+
+def test_crops_that_few_blocks_hold_are_made_together() -> None:
+    chain = Degradation(2, [GaussianBlur(2.0), MatlabBicubic(2), Jpeg(50)])
+    assert chain.groups([[34, 37, 2, 34], [34, 34, 50, 37]], (12, 12)) == [[0, 2], [1, 3]]
+    assert matlab_bicubic(2).groups([[0, 5, 7], [1, 2, 3]], (12, 12)) == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize("step", [GaussianBlur(1.3), Chain([GaussianBlur(0.9), MatlabBicubic(3)])])
+def test_pixels_of_four_bytes_are_filtered_to_the_same_bits(step: Filter) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 41, 52, 3), np.uint8)
+    four = torch.from_numpy(packed(pixels)[..., None].view(np.uint8))[..., :3].permute(0, 3, 1, 2)
+    planes = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+    assert (packed(planes.numpy().transpose(0, 2, 3, 1)) == packed(pixels)).all()
+    draws = Randomness(torch.zeros(2, 2, 4, dtype=torch.int64), Part(np.zeros((2, 2), int), (41, 52), np.ones((2, 2))))
+    assert _words(four) is not None and _words(planes) is None
+    assert torch.equal(step.filtered(four, draws), step.filtered(planes, draws))
 
 
 CHAINS: list[list[Any]] = [
