@@ -37,6 +37,9 @@ class NanGuard(EachBatch):
         assert isinstance(model, SuperResolver)
         losses = model.batch_losses
         values, arrived = _copied(list(losses.values()))
+        if arrived is None:
+            self._judge(trainer, list(losses), values, batch)
+            return
         self._pending.append((list(losses), values, arrived, batch, trainer.global_step))
         self._look(trainer, BEHIND)
 
@@ -62,14 +65,20 @@ class NanGuard(EachBatch):
     def _look(self, trainer: L.Trainer, behind: int = 0) -> None:
         while self._pending:
             names, values, arrived, batch, step = self._pending[0]
-            if arrived is not None and not arrived.query():
+            if not arrived.query():
                 if len(self._pending) <= behind:
                     return
                 arrived.synchronize()
             self._pending.popleft()
-            losses = dict(zip(names, map(float, values), strict=True))
-            if not all(map(math.isfinite, losses.values())):
-                raise self._kept(trainer, losses, batch, step)
+            self._judge(trainer, names, values, batch, step)
+
+    def _judge(
+        self, trainer: L.Trainer, names: list[str], values: Sequence[Tensor], batch: Any, step: int | None = None
+    ) -> None:
+        numbers = list(map(float, values))
+        if not all(map(math.isfinite, numbers)):
+            step = trainer.global_step if step is None else step  # which takes as long as all the rest
+            raise self._kept(trainer, dict(zip(names, numbers, strict=True)), batch, step)
 
     def _kept(self, trainer: L.Trainer, losses: dict[str, float], batch: Any, step: int) -> UserError:
         """Keep the batch; what to say."""

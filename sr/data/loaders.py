@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
+from lightning.pytorch.trainer.states import RunningStage
 from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader
 
@@ -180,12 +181,14 @@ class Loaders(L.LightningDataModule):
         """The images alone: Lightning would look at each name of a batch, in as much time as a small network's step."""
         if not isinstance(batch, Batch):
             return super().transfer_batch_to_device(batch, device, dataloader_idx)
+        if batch.lr.device == batch.hr.device == device:
+            return batch
         aside = device.type == "cuda"  # a copy beside the computing, which waits for it where it is used
         return batch._replace(lr=batch.lr.to(device, non_blocking=aside), hr=batch.hr.to(device, non_blocking=aside))
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """uint8 -> float32 in [0, 1], on the device: a quarter of the bytes travel. HR to measure with stays uint8."""
-        measuring = self.trainer is not None and not self.trainer.training
+        measuring = self.trainer is not None and self.trainer.state.stage is not RunningStage.TRAINING
         return self.to_float(batch, batch.lr.device, measuring) if isinstance(batch, Batch) else batch
 
 

@@ -65,7 +65,9 @@ class Randomness:
         column = _scrambled((along(w) + start[1][:, None]) ^ keys[:, 1:])
         bits = row.view(-1, h, 3, 1).transpose(1, 2) ^ column.view(-1, 1, 1, w)
         bits *= 0x7FEB352D
-        bits ^= (bits >> 15) & 0x1FFFF
+        shifted = bits >> 15
+        shifted &= 0x1FFFF
+        bits ^= shifted
         bits *= 0x846CA68B - 2**32
         bits >>= 16  # what is multiplied last has its best bits above
         bits += 2**15

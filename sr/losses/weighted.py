@@ -1,5 +1,6 @@
 """The sum that training minimises, each term under its own name."""
 
+import functools
 from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
@@ -43,13 +44,14 @@ class WeightedSum(nn.Module):
         self.losses = nn.ModuleDict({name: term["loss"] for name, term in given.items()})
         self.weights = {name: float(term["weight"]) for name, term in given.items()}
         self.ranges = {name: float(term.get("value_range", value_range)) for name, term in given.items()}
+        self.uses_lr = {name for name, loss in self.losses.items() if getattr(loss, "uses_lr", False)}
         if len(adversaries := [name for name, loss in self.losses.items() if isinstance(loss, Adversarial)]) > 1:
             raise UserError(
                 f"the loss has the adversaries {', '.join(adversaries)}: there can be one. "
                 f"Leave one out with loss.terms.{adversaries[-1]}=null"
             )
 
-    @property
+    @functools.cached_property
     def adversary(self) -> Adversarial | None:
         """The one adversarial term, whose discriminator is trained beside the network."""
         return next((loss for loss in self.losses.values() if isinstance(loss, Adversarial)), None)
@@ -59,7 +61,7 @@ class WeightedSum(nn.Module):
         terms = {}
         for name, loss in self.losses.items():
             images = [sr, hr]
-            if getattr(loss, "uses_lr", False):
+            if name in self.uses_lr:
                 if lr is None:
                     raise UserError(f"loss.terms.{name} compares with the LR image too, but was given none")
                 images.append(lr)

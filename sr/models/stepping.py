@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as L
 import torch
+from lightning.pytorch.core.hooks import DataHooks
 from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
@@ -61,6 +62,8 @@ class Stepper:
         mixed = isinstance(trainer.precision_plugin, MixedPrecision)
         self.device_type = trainer.strategy.root_device.type if mixed else None
         self.transfer = [self._batch_hook(name) for name in TRANSFER_HOOKS]
+        if getattr(self.transfer[0], "__func__", None) is DataHooks.on_before_batch_transfer:
+            self.transfer[0] = None  # Lightning's own does nothing
         self.waited = 0.0  # seconds for data, since they were last taken note of
         self.rates = [Rates(optimizer) for optimizer in trainer.optimizers]
         self.graphs = self._graphs(graphs)
@@ -146,7 +149,8 @@ class Stepper:
         if getattr(getattr(batch, "lr", None), "dtype", None) != torch.uint8:  # bytes are no floats to convert
             batch = self.trainer.precision_plugin.convert_input(batch)
         before, to_device, after = self.transfer
-        return after(to_device(before(batch, 0), self.trainer.strategy.root_device, 0), 0)
+        batch = batch if before is None else before(batch, 0)
+        return after(to_device(batch, self.trainer.strategy.root_device, 0), 0)
 
     def _batch_hook(self, name: str) -> Any:
         """The data module's, if it has one of its own, else the model's: as Lightning chooses, each time anew."""
