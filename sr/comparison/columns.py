@@ -12,7 +12,7 @@ from sr.metrics.protocols import get_protocol
 from sr.runs.differences import as_trained, choices
 from sr.scores import same_images
 from sr.scores.published import METRICS, MOS_NOTE, opinions
-from sr.scores.score import Score, identical_notes, metrics_of, pivot, remarks
+from sr.scores.score import Score, identical_notes, metrics_of, pivot, remarks, what_means_are_over
 from sr.scores.text import duration, legend
 
 COST_NOTE = (
@@ -113,7 +113,7 @@ def tabulate(rows: Sequence[Row], notes: Sequence[str] = ()) -> Table:
         columns.append(Column(("status",), "status"))
     metrics = metrics_of(scores)
     explained = [
-        f"{legend(metrics)}; {name}: {get_protocol(name).description}, mean over images."
+        f"{legend(metrics)}; {name}: {get_protocol(name).description}, {what_means_are_over(scores)}."
         for name in dict.fromkeys(s.protocol for s in scores)
     ]
     explained += identical_notes(scores)

@@ -21,7 +21,9 @@ class Common:
     patch_size: int = key(48, least=1, unit="LR pixels", stage=True, budget="size")
     # of a training sample, where the data are clips
     frames: int = key(7, least=1, unit="frames", stage=True)
-    batch_size: int = key(16, least=1, unit="images per optimizer step, over all processes", stage=True, budget="size")
+    batch_size: int = key(
+        16, least=1, most=2**16, unit="images per optimizer step, over all processes", stage=True, budget="size"
+    )
     degradation: Any = key(sets=True, makes_lr=True)
     model: Any = key(own_column=True, stage=True, whole_run=True)
     data: Any = key(sets=True)

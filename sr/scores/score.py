@@ -141,9 +141,14 @@ def table(means: Sequence[Score]) -> str:
                 gain = f" ({declared(lead).text(values[lead] - of_models[0][lead], '+')})"
             cell = shown(values, metrics) + gain if values else "-"
             lines[-1].append(f"{cell} ({remark})" if remark else cell)
-    over = "mean over images" + (", of clips over frames, then over clips" if any(s.clips for s in means) else "")
+    over = what_means_are_over(means)
     notes = [f"  {p}: {get_protocol(p).description}, {over}" for p in dict.fromkeys(s.protocol for s in means)]
     return "\n".join([aligned(lines), *identical_notes(means), f"{legend(metrics)}. Protocols:", *notes])
+
+
+def what_means_are_over(means: Iterable[Score]) -> str:
+    """For a legend."""
+    return "mean over images" + (", of clips over frames, then over clips" if any(s.clips for s in means) else "")
 
 
 def identical_notes(means: Iterable[Score]) -> list[str]:

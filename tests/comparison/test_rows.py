@@ -104,6 +104,14 @@ def test_figures_are_never_mixed(made_up):
     assert heads == [f"Set5 ({n} images), {p}" for n in (5, 2) for p in ("y", "rgb")]
 
 
+def test_means_of_clips_are_told_from_those_of_images(made_up):
+    of_images, of_clips = made_up("a"), made_up("b")
+    scores = [dataclasses.replace(s, clips=2) for s in of_clips.run.scores]
+    of_clips = dataclasses.replace(of_clips, run=dataclasses.replace(of_clips.run, scores=scores))
+    for made, told in ((of_images, "mean over images."), (of_clips, "of clips over frames, then over clips.")):
+        assert any(note.endswith(told) for note in table(made).notes)
+
+
 def test_a_set_of_other_images_or_lr_has_columns_of_its_own(made_up):
     blurred = made_up("b", name="blurred", psnr=35.0)
     blurred.run.scores[0] = dataclasses.replace(blurred.run.scores[0], value=25.0)

@@ -173,6 +173,7 @@ def test_what_a_key_of_another_toolbox_is_called_here_exists(command):
     ("typed", "hint"),
     [
         ("seed=-1", "seed=-1: must be 0 or more and 4,294,967,295 at most"),
+        pytest.param("batch_size=1000000000", "must be 1 or more and 65,536 at most", marks=pytest.mark.slow),
         pytest.param("accumulate=0", "accumulate=0: must be 1 or more", marks=pytest.mark.slow),
         pytest.param("save_every_steps=0", "save_every_steps=0: must be 1 or more", marks=pytest.mark.slow),
         pytest.param("data.num_workers=9999", "data.num_workers=9999 must be from 0 to", marks=pytest.mark.slow),
