@@ -9,16 +9,18 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from sr.compose.words import listed
-from sr.deploy import formats
+from sr.deploy import card, formats
 from sr.deploy.deployed import Exported, exportable
 from sr.deploy.load import asked, folder_of
 from sr.errors import UserError, nearest, reason, user_error
 from sr.precision import full_precision
+from sr.runs import checkpoint
 from sr.runs.lock import locked
 from sr.whole import replacing
 
 log = logging.getLogger(__name__)
 TOLERANCE, HALF_TOLERANCE = 1e-5, 2e-3  # of the largest value, at least of 1
+HUB = "hub"  # of `formats`: the one that is a folder
 
 
 def export(cfg: DictConfig) -> None:
@@ -36,33 +38,38 @@ def export(cfg: DictConfig) -> None:
     name, model = asked(cfg)
     exportable(model)
     what = Exported(model, name, model.scale_of(cfg.scale), cfg.half)
-    files = {one: output / f"{what.stem}.{one}" for one in chosen}
-    for file in files.values():
-        _refuse(file, cfg.overwrite)
+    places = {one: Path(what.stem, checkpoint.EXPORTED) if one == HUB else Path(f"{what.stem}.{one}") for one in chosen}
+    files = {one: output / place for one, place in places.items()}
+    about = card.known(next(iter(listed(cfg.weights)), None), what.scale) if HUB in chosen else card.Known()
+    for one, file in files.items():
+        _refuse(one, file, cfg.overwrite)
     failed = []
     with locked(output), full_precision(torch.device("cpu")), torch.no_grad():
         network, given = Exported(model, name, what.scale).deployed(), what.compared()
         wanted = [network(x) for x in given]
         for one, file in files.items():
-            log.info(f"writing {file.name}")
+            log.info(f"writing {places[one]}")
             try:
                 with replacing(file) as part:
                     formats.FORMATS[one].write(part, what, cfg.opset)
                     found = apart(formats.FORMATS[one].reader(part, what), given, wanted, what.half)
-                    _refuse(file, cfg.overwrite)  # what came meanwhile
+                    _refuse(one, file, cfg.overwrite)  # what came meanwhile
             except Exception as error:  # torch's exporters have many for what they cannot follow
                 log.debug("%s", file.name, exc_info=True)
                 failed.append(f"{file.name}: {user_error(error) or reason(error)}")
                 continue
+            if one == HUB:
+                card.write(file.parent, what, about)
             size = file.stat().st_size / 1e6
             log.info(f"{file}: {size:.1f} MB, at most {found:.1e} from the network at {len(given)} sizes and patterns")
     if failed:
         raise UserError(f"{len(failed)} of {len(files)} are not written: {'; '.join(failed)}")
 
 
-def _refuse(file: Path, overwrite: bool) -> None:
-    if os.path.lexists(file) and not (overwrite and file.is_file()):
-        raise UserError(f"{file} is there already. Type overwrite=true, or another output=PATH")
+def _refuse(form: str, file: Path, overwrite: bool) -> None:
+    for place in [file, *(file.with_name(name) for name in (card.CONFIG, card.CARD) if form == HUB)]:
+        if os.path.lexists(place) and not (overwrite and place.is_file()):
+            raise UserError(f"{place} is there already. Type overwrite=true, or another output=PATH")
 
 
 def apart(run: formats.Run, given: list[Tensor], wanted: list[Tensor], half: bool) -> float:

@@ -129,4 +129,5 @@ FORMATS = {
     "onnx": Format(_to_onnx, _run_onnx, ("onnx", "onnxscript", "onnxruntime")),
     "pt2": Format(_to_program, _run_program),
     "safetensors": Format(_to_safetensors, _run_safetensors, ("safetensors",)),
+    "hub": Format(_to_safetensors, _run_safetensors, ("safetensors",)),  # with what `sr.deploy.card` puts beside it
 }

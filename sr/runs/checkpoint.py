@@ -19,6 +19,7 @@ from sr.runs.record import recorded
 
 log = logging.getLogger(__name__)
 
+EXPORTED = "model.safetensors"  # in a folder of `sr export formats=hub`
 FORMAT = 2  # 1: configs named what has moved since, the networks of a loss stood in the model's state
 
 
@@ -36,7 +37,7 @@ def describe(model: dict[str, Any], name: str, config: dict[str, Any]) -> dict[s
 def locate(path: str | Path) -> Path:
     """A checkpoint file from a path that may also be a run folder, whose last one is meant, or a folder of runs.
 
-    Of several runs in a folder the newest one is meant.
+    It may be a folder of `sr export formats=hub`, too. Of several runs in a folder the newest one is meant.
 
     Raises:
         UserError: there is none.
@@ -45,8 +46,9 @@ def locate(path: str | Path) -> Path:
     try:
         if found.is_file():
             return found
-        if (last := found / "checkpoints" / "last.ckpt").is_file():
-            return last
+        for own in (found / "checkpoints" / "last.ckpt", found / EXPORTED):
+            if own.is_file():
+                return own
         runs = sorted(found.glob("**/checkpoints/last.ckpt"), key=lambda p: p.stat().st_mtime)
     except (OSError, ValueError) as error:  # a name that no file can have
         raise UserError(f"checkpoint {path} cannot be looked for: {reason(error)}") from error

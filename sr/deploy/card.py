@@ -1,0 +1,162 @@
+"""What lies beside weights that are given to others: what they are, how they were trained, what they reach.
+
+A folder as hubs of models take it: `model.safetensors`, `config.json` with the constructor's arguments, and a model
+card, `README.md`. It tells what the run knows and nothing else, and no place on the disk of who trained it.
+"""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sr.deploy.deployed import Exported
+from sr.metrics.protocols import get_protocol
+from sr.runs import checkpoint
+from sr.scores.score import RESULTS, Score, metrics_of, pivot, read
+from sr.scores.text import legend, shown
+from sr.whole import write_whole
+from sr.zoo.entries import UNSTATED, ZOO, by_checksum
+from sr.zoo.load import is_ours
+from sr.zoo.locate import checksum
+
+log = logging.getLogger(__name__)
+CONFIG, CARD = "config.json", "README.md"
+CHOICES = ("data", "degradation", "recipe")  # of a run's config groups
+NUMBERS = {"batch_size": "images a batch", "patch_size": "LR pixels a side of a crop", "seed": "seed"}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What there is to tell of weights beside the network.
+
+    Attributes:
+        origin: whose they are, of files of the zoo.
+        licence: theirs; "" where none is stated.
+        training: what of it is known, as it is shown.
+        scores: of the run, where the weights are those that it ended with.
+    """
+
+    origin: str = ""
+    licence: str = ""
+    training: Mapping[str, str] = field(default_factory=dict)
+    scores: Sequence[Score] = ()
+
+
+def known(source: str | Path | None, scale: int) -> Known:
+    """Of a network as it was typed.
+
+    Raises:
+        UserError: it is no file that can be read.
+    """
+    path = None if source is None else Path(source).expanduser()
+    entry = ZOO.get(str(source))
+    if entry is None and path is not None and path.is_file() and not is_ours(path):
+        entry = by_checksum(checksum(path), scale)
+        if entry is None:
+            return Known()
+    if entry is not None:
+        return Known(entry.origin.name, "" if entry.origin.licence == UNSTATED else entry.origin.licence)
+    if path is None:
+        return Known()
+    file = checkpoint.locate(path)
+    content = checkpoint.read(file)
+    config, told = content["sr"]["config"], {}
+    choices = config.get("choices")
+    for name in CHOICES:
+        if isinstance(choices, Mapping) and choices.get(name):
+            told[name] = str(choices[name])
+    if steps := content.get("global_step"):
+        told["steps"] = f"{steps:,}"
+    told |= {told_as: str(config[key]) for key, told_as in NUMBERS.items() if config.get(key) is not None}
+    if config.get("init_from"):
+        told["began from"] = Path(str(config["init_from"])).name  # no more of the path
+    return Known(training=told, scores=_scores(file, scale))
+
+
+def _scores(file: Path, scale: int) -> list[Score]:
+    """The run's averages, where the file is what it ended with."""
+    run = checkpoint.run_of(file)
+    if run is None or file.name != "last.ckpt":
+        return []
+    name = f"{RESULTS[0]}.csv"
+    found = next((place for place in (run / name, run / f"x{scale}" / name) if place.is_file()), None)
+    try:
+        return read(found) if found is not None else []
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        log.warning(f"note: {found} is left out of the card, as it cannot be read: {error}")
+        return []
+
+
+def write(folder: Path, what: Exported, about: Known) -> None:
+    """Put `config.json` and the card beside the weights. A card that is there is somebody's: it stays as it is."""
+    node = dict((what.model.metadata or {}).get("model") or {})
+    write_whole(folder / CONFIG, node)
+    if os.path.lexists(folder / CARD):
+        log.warning(f"{folder / CARD} is there and left as it is: remove it to have a new one written")
+        return
+    write_whole(folder / CARD, text(folder, what, about))
+    if not about.licence:
+        log.info(f"{folder / CARD}: no licence of these weights is stated; state it there if they are yours")
+
+
+def text(folder: Path, what: Exported, about: Known) -> str:
+    """The card."""
+    kind, s = type(what.model), what.scale
+    clip, parameters = "T, " if kind.clips else "", sum(p.numel() for p in what.model.parameters())
+    summary = (kind.__doc__ or kind.__name__).strip().splitlines()[0]
+    rows = {
+        "network": f"{kind.__name__}: {summary}",
+        "enlarges by": str(s),
+        "parameters": f"{parameters:,}, as trained",
+        "in and out": f"RGB in [0, 1], (B, {clip}3, h, w) to (B, {clip}3, {s}h, {s}w)",
+        "weights": f"{checkpoint.EXPORTED}, sha256 {checksum(folder / checkpoint.EXPORTED)}",
+        "arguments of the constructor": CONFIG,
+    }
+    licence = about.licence or (f"None is stated by {about.origin}." if about.origin else "Not stated.")
+    parts = [
+        f"---\nlicense: {about.licence.lower() or 'unknown'}\npipeline_tag: image-to-image\ntags:\n"
+        f"- super-resolution\n- {kind.__name__.lower()}\n---\n",
+        f"# {_cell(what.name)} x{s}\n",
+        _table(rows),
+        "## Licence of the weights\n",
+        licence + "\n",
+        "## Training\n",
+        _table(about.training) if about.training else _untold(about),
+        "## Figures\n",
+        _figures(about.scores, what.name, s) or "None are known of these weights.\n",
+        "## Use\n",
+        "```python\nimport sr\n\nmodel = sr.load(FOLDER)  # this one\n"
+        "enlarged = model(IMAGE)  # a path, a Pillow image, an array or a tensor\n```\n",
+    ]
+    return "\n".join(parts)
+
+
+def _untold(about: Known) -> str:
+    return f"By {about.origin}.\n" if about.origin else "Nothing is told of it.\n"
+
+
+def _figures(scores: Sequence[Score], name: str, scale: int) -> str:
+    """A table of averages, with what they are of; bicubic's beside."""
+    own = [s for s in scores if s.model in (name, "bicubic") and s.scale == scale]
+    if all(s.model == "bicubic" for s in own):
+        return ""
+    metrics = metrics_of(own)
+    cells = pivot(own, "dataset", "protocol", "images", "model")
+    lines = ["| set | images | protocol | bicubic | this network |", "|---|---:|---|---:|---:|"]
+    for dataset, protocol, images in dict.fromkeys(key[:-1] for key in cells):
+        at = (dataset, protocol, images)
+        both = (shown(cells.get((*at, one), {}), metrics) for one in ("bicubic", name))
+        lines.append(f"| {_cell(dataset)} | {images} | `{protocol}` | {' | '.join(both)} |")
+    notes = [f"- `{p}`: {get_protocol(p).description}" for p in dict.fromkeys(s.protocol for s in own)]
+    return "\n".join([*lines, "", f"{legend(metrics)}, means over images.", "", *notes, ""])
+
+
+def _table(rows: Mapping[str, Any]) -> str:
+    return "\n".join(["| | |", "|---|---|", *(f"| {_cell(k)} | {_cell(v)} |" for k, v in rows.items()), ""])
+
+
+def _cell(value: object) -> str:
+    """One line of a table, whatever is in it."""
+    return " ".join(str(value).replace("|", "\\|").replace("<", "&lt;").split())

@@ -1,0 +1,76 @@
+"""formats=hub: weights in a folder as hubs of models take it, with a card that tells what the run knows."""
+
+import hashlib
+import json
+import shutil
+
+import pytest
+import torch
+
+import sr
+from sr.deploy.card import Known, known, text
+from sr.deploy.deployed import Exported
+from sr.runs import checkpoint
+from sr.scores.score import Score, write
+
+pytest.importorskip("safetensors")
+
+
+@pytest.fixture
+def run(network, tmp_path):
+    """The folder of a run that ended with this network and was measured."""
+    content = torch.load(network, weights_only=True) | {"global_step": 12_000}
+    content["sr"]["config"] = {
+        "choices": {"data": "div2k", "degradation": "bicubic", "recipe": "ecbsr"}, "batch_size": 16, "patch_size": 48,
+        "seed": 3, "init_from": "/home/somebody/secret/earlier.ckpt", "data_dir": "/home/somebody/data",
+    }  # fmt: skip
+    (tmp_path / "trained/checkpoints").mkdir(parents=True)
+    torch.save(content, tmp_path / "trained/checkpoints/last.ckpt")
+    figures = {"bicubic": 33.66, "small": 36.5, "small (first)": 35.0}
+    write([Score(m, "A|B", 2, "y", "psnr", v, 5) for m, v in figures.items()], tmp_path / "trained")
+    return tmp_path / "trained"
+
+
+def test_a_folder_for_a_hub(command, run, network, tmp_path):
+    words = [f"model={run}", "formats=hub", f"output={tmp_path / 'out'}"]
+    outcome = command("export.py", *words)
+    assert outcome.code == 0 and "no licence of these weights is stated" in outcome.out, outcome
+    folder = tmp_path / "out/small_x2"
+    assert sorted(p.name for p in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    arguments = json.loads((folder / "config.json").read_text())
+    assert arguments == {"_target_": "sr.models.ecbsr.ECBSR", "scale": 2, "colors": 3, "num_blocks": 1, "channels": 8}
+    told = (folder / "README.md").read_text()
+    assert told.startswith("---\nlicense: unknown\n") and "## Licence of the weights\n\nNot stated.\n" in told
+    assert hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest() in told
+    for row in ("| data | div2k |", "| recipe | ecbsr |", "| steps | 12,000 |", "| images a batch | 16 |",
+                "| began from | earlier.ckpt |", "| A\\|B | 5 | `y` | 33.66 | 36.50 |"):  # fmt: skip
+        assert row in told, told
+    assert "/home" not in told + (folder / "model.safetensors").read_bytes().decode("latin-1") and "first" not in told
+    lr = torch.rand(1, 3, 8, 9)
+    with torch.inference_mode():
+        torch.testing.assert_close(sr.load(folder)(lr), checkpoint.load(network)(lr), rtol=0, atol=1e-6)
+
+    (folder / "README.md").write_text("mine")
+    refused = command("export.py", *words)
+    assert refused.code == 1 and "is there already. Type overwrite=true" in refused.err
+    (folder / "model.safetensors").unlink()
+    (folder / "config.json").unlink()
+    refused = command("export.py", *words)
+    assert refused.code == 1 and "README.md is there already" in refused.err and len(list(folder.iterdir())) == 1
+    again = command("export.py", *words, "overwrite=true")
+    assert again.code == 0 and "README.md is there and left as it is" in again.out, again
+    assert (folder / "README.md").read_text() == "mine" and (folder / "model.safetensors").is_file()
+
+
+def test_a_card_tells_nothing_that_is_not_known(network, run, tmp_path):
+    model = checkpoint.load(network)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    told = text(tmp_path, Exported(model, "small", 2), known(network, 2))
+    assert "Nothing is told of it." in told and "None are known of these weights." in told
+    shutil.copy(run / "checkpoints/last.ckpt", run / "checkpoints/best.ckpt")
+    assert not known(run / "checkpoints/best.ckpt", 2).scores  # the figures are of the last one
+    assert len(known(run, 2).scores) == 3 and known(None, 2) == Known()
+    (run / "results.csv").write_text("model,dataset\n1,2,3")
+    assert known(run, 2).scores == [] and known("rlfn_x4", 4).licence == "Apache-2.0"
+    authors = text(tmp_path, Exported(model, "imdn_x4", 2), known("imdn_x4", 4))
+    assert "None is stated by github Zheng222/IMDN." in authors and "license: unknown" in authors
