@@ -30,6 +30,7 @@ def load(
     zoo_dir: str | Path | None = None,
     download: bool = True,
     device: str = "cpu",
+    form: str = "auto",
 ) -> Enlarger:
     """A trained network, in eval mode: of one of our runs, or with weights that the paper's authors published.
 
@@ -40,6 +41,8 @@ def load(
         zoo_dir: the folder that is searched for the zoo's files; None: data/weights where you stand.
         download: fetch a file of the zoo that is not there, where its address is known.
         device: where it runs: cpu, cuda, or auto for a GPU if there is one.
+        form: in which it runs: merged, channels_last, compiled, onnx (ONNX Runtime, made at the first image), or auto
+            for the fastest that is exact and at hand.
 
     Returns:
         What takes a path, a Pillow image, an array (H, W, 3) or a tensor, any H and W, and returns the same kind (see
@@ -58,7 +61,7 @@ def load(
     from sr.compose.schema import Zoo
     from sr.deploy.load import loaded
 
-    return loaded(source, scale, Zoo(str(zoo_dir or Zoo.dir), download), device)
+    return loaded(source, scale, Zoo(str(zoo_dir or Zoo.dir), download), device, form)
 
 
 def upscale(

@@ -8,6 +8,7 @@ import pytest
 
 TOY = {
     "channels_last": ["--rounds", "1", "--patch", "16", "--batch", "1"],
+    "forms": ["--rounds", "1", "--side", "64", "--networks", "RLFN", "--forms", "auto", "merged"],
     "cache": ["--size", "40", "50", "--images", "2", "--rounds", "1"],
     "degradation": ["--rounds", "1"],
     "loader": ["--batches", "1", "--rounds", "1"],

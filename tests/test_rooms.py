@@ -12,8 +12,8 @@ SR = Path(__file__).resolve().parents[1] / "sr"
 # From the ground up. A room may import the ones before it.
 ROOMS = (
     "errors", "memory", "precision", "whole", "philox", "imaging", "layers", "degradation", "metrics", "losses", "data",
-    "models", "scores", "compose", "runs", "zoo", "measuring", "deploy", "callbacks", "loggers", "training", "sweeps",
-    "figures", "comparison", "cli",
+    "models", "scores", "compose", "runs", "zoo", "forms", "measuring", "deploy", "callbacks", "loggers", "training",
+    "sweeps", "figures", "comparison", "cli",
 )  # fmt: skip
 OPTIONAL = {"albumentations", "av", "mlflow", "tensorboard", "torchvision", "wandb"}
 

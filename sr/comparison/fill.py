@@ -17,6 +17,7 @@ from sr.compose.spelling import spelled_out
 from sr.compose.words import Words, quoted
 from sr.data.module import SRDataModule
 from sr.errors import UserError, reason
+from sr.forms.running import AUTO, formed
 from sr.measuring.entries import tell_trained_on
 from sr.measuring.scoring import BASELINE, Entry, papers_protocols, pick_device, score_set
 from sr.metrics.metric import Metric, get_metrics
@@ -147,14 +148,15 @@ class Filler:
         return Entry(row.label.removesuffix("+"), model, known, run=run, ensemble=row.ensemble)
 
     def _model(self, source: Source) -> SuperResolver | None:
-        """A source's model in its merged form, in place of the one that was held."""
+        """A source's model in the form that it is measured in, in place of the one that was held."""
         if source.label in self._left_out:
             return None
         if self._held is None or self._held[0] != source.label:
             self._held = None  # before the next one takes memory
             assert source.load is not None
             try:
-                self._held = source.label, source.load().merged()
+                model = source.load()
+                self._held = source.label, formed(model, AUTO, model.scales[0], self.device).model
             except Exception as error:  # a torn file, a class that was renamed: whatever its code raises
                 self._left_out.add(source.label)
                 _warn(f"{source.label} is left out of what is measured and shown", error)

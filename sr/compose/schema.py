@@ -125,6 +125,8 @@ class EvaluateSchema(Common):
     panel_size: int = key(96, least=1)  # HR pixels of a crop
     panel_at: str = "detail"  # where the crops lie: most detail in HR, or the models' greatest 'disagreement'
     device: str = "auto"
+    # in which networks run: merged, channels_last, compiled, onnx; auto: the fastest that is exact and at hand
+    form: str = "auto"
     baseline: bool = True  # a bicubic row above the models
 
 
@@ -139,6 +141,15 @@ class MeasureSchema:
     reference: str = "rlfn"  # the model whose time the others' are compared with
     receptive_field: bool = True
     device: str = "cpu"  # of the latency
+    # in which each network is timed, weighed and scored beside the table: all, or eager, merged, channels_last,
+    # compiled, bf16, onnx, onnx_1_thread
+    forms: Any = None
+    timing: str = "rounds"  # or ntire22: each LR of benchmarks once, the mean
+    checkpoint: Any = None  # trained networks beside those of model=: run folders or checkpoints
+    weights: Any = None  # and authors' files: names of the zoo, or paths
+    zoo: Zoo = field(default_factory=Zoo)
+    benchmarks: list[str] | None = None  # for the forms' figures; null: Set5 where it is found in data_dir
+    data_dir: str = "data"
     results: Any = None  # results.csv files or run folders of evaluate.py, for the reproduced figures
 
 
@@ -169,6 +180,7 @@ class UpscaleSchema:
     submission: bool = False  # a challenge's entry: PNG under the names of LR, and readme.txt
     trust: Any = None  # modules of others whose classes files may name: a list, or one
     device: str = "auto"
+    form: str = "auto"  # see EvaluateSchema
 
 
 @dataclass

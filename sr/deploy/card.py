@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sr.deploy.deployed import Exported
+from sr.forms.deployed import Exported
 from sr.metrics.protocols import get_protocol
 from sr.runs import checkpoint
 from sr.scores.score import RESULTS, Score, metrics_of, pivot, read

@@ -16,6 +16,7 @@ from torch import Tensor
 from sr.deploy.photos import How, Made, enlarged
 from sr.deploy.tiles import weight_marks
 from sr.errors import UserError
+from sr.forms.running import AUTO, Formed, formed, known
 from sr.imaging.color import to_uint8
 from sr.imaging.ensemble import self_ensemble
 from sr.imaging.photo import Photo, of_pillow, to_pillow
@@ -34,6 +35,8 @@ class Enlarger:
         model: the network, in eval mode.
         name: that it is told by.
         device: where it runs.
+        form: in which it runs, see `sr.forms.running`. A tensor goes through `model` itself, which has
+            gradients, unless a form is told.
 
     Example:
         >>> import numpy as np, sr
@@ -42,9 +45,12 @@ class Enlarger:
         (48, 64, 3)
     """
 
-    def __init__(self, model: SuperResolver, name: str = "", device: torch.device | str = "cpu") -> None:
-        self.model, self.name, self._device = model.to(device), name, torch.device(device)
-        self._merged: tuple[list[tuple[int, int]], SuperResolver] | None = None
+    def __init__(
+        self, model: SuperResolver, name: str = "", device: torch.device | str = "cpu", form: str = AUTO
+    ) -> None:
+        known(form)
+        self.model, self.name, self._device, self.form = model.to(device), name, torch.device(device), form
+        self._formed: dict[int, tuple[list[tuple[int, int]], Formed]] = {}
 
     def __getattr__(self, name: str) -> Any:
         if name in ("model", "_device") or name.startswith("__"):  # not there yet
@@ -59,13 +65,12 @@ class Enlarger:
         """Where the network is."""
         return next((p.device for p in self.model.parameters()), self._device)
 
-    @property
-    def deployed(self) -> SuperResolver:
-        """The network in the form that enlarges pictures: merged, anew once a weight was changed in place or moved."""
-        state, merged = weight_marks(self.model), self._merged
-        if merged is None or merged[0] != state:
-            merged = self._merged = state, self.model.merged()
-        return merged[1]
+    def deployed(self, scale: int) -> Formed:
+        """The network in the form that enlarges pictures, anew once a weight was changed in place or moved."""
+        state, found = weight_marks(self.model), self._formed.get(scale)
+        if found is None or found[0] != state:
+            found = self._formed[scale] = state, formed(self.model, self.form, scale, self.device)
+        return found[1]
 
     def __call__(self, image: Any, scale: int | None = None, *, outscale: float | None = None,
                  self_ensemble: bool = False) -> Any:  # fmt: skip
@@ -106,8 +111,8 @@ class Enlarger:
         depth: np.dtype[Any] | None = None,
         seen: Callable[[float], object] | None = None,
     ) -> Made:
-        """A picture enlarged by the merged network; see `sr.deploy.photos.enlarged`."""
-        return enlarged(self.deployed.to(self.device), photo, how, self.device, depth, seen)
+        """A picture enlarged by the network in its form; see `sr.deploy.photos.enlarged`."""
+        return enlarged(self.deployed(how.scale).model, photo, how, self.device, depth, seen)
 
     def how(self, scale: int | None = None, outscale: float | None = None, ensemble: bool = False, **rest: Any) -> How:
         """What is asked for, by the network's own factor."""
@@ -135,7 +140,7 @@ class Enlarger:
             )
         lr = image.float() / 255 if eight_bit else image
         lr = (lr if image.ndim > 3 else lr[None]).to(self.device)
-        network = partial(self.model, scale=how.scale)
+        network = partial(self.model if self.form == AUTO else self.deployed(how.scale).model, scale=how.scale)
         sr = how.reduced(self_ensemble(network, lr) if how.ensemble else network(lr))
         sr = (sr if image.ndim > 3 else sr[0]).to(image.device)
         return to_uint8(sr) if eight_bit else sr

@@ -6,20 +6,19 @@ from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
-from torch import Tensor
 
 from sr.compose.words import listed
-from sr.deploy import card, formats
-from sr.deploy.deployed import Exported, exportable
+from sr.deploy import card
 from sr.deploy.load import asked, folder_of
 from sr.errors import UserError, nearest, reason, user_error
+from sr.forms import formats
+from sr.forms.deployed import Exported, exportable
 from sr.precision import full_precision
 from sr.runs import checkpoint
 from sr.runs.lock import locked
 from sr.whole import replacing
 
 log = logging.getLogger(__name__)
-TOLERANCE, HALF_TOLERANCE = 1e-5, 2e-3  # of the largest value, at least of 1
 HUB = "hub"  # of `formats`: the one that is a folder
 
 
@@ -52,7 +51,7 @@ def export(cfg: DictConfig) -> None:
             try:
                 with replacing(file) as part:
                     formats.FORMATS[one].write(part, what, cfg.opset)
-                    found = apart(formats.FORMATS[one].reader(part, what), given, wanted, what.half)
+                    found = formats.apart(formats.FORMATS[one].reader(part, what), given, wanted, what.half)
                     _refuse(one, file, cfg.overwrite)  # what came meanwhile
             except Exception as error:  # torch's exporters have many for what they cannot follow
                 log.debug("%s", file.name, exc_info=True)
@@ -70,24 +69,3 @@ def _refuse(form: str, file: Path, overwrite: bool) -> None:
     for place in [file, *(file.with_name(name) for name in (card.CONFIG, card.CARD) if form == HUB)]:
         if os.path.lexists(place) and not (overwrite and place.is_file()):
             raise UserError(f"{place} is there already. Type overwrite=true, or another output=PATH")
-
-
-def apart(run: formats.Run, given: list[Tensor], wanted: list[Tensor], half: bool) -> float:
-    """The largest difference between a file's results and the network's, in parts of the largest value, at least 1.
-
-    Raises:
-        UserError: it is too large.
-    """
-    largest, limit = 0.0, HALF_TOLERANCE if half else TOLERANCE
-    for x, y in zip(given, wanted, strict=True):
-        found = run(x)
-        if found.shape != y.shape:
-            raise UserError(f"for LR of {tuple(x.shape)} it gives {tuple(found.shape)}; it is not kept")
-        apart = float((found - y).abs().max() / y.abs().max().clamp(min=1))
-        if not apart <= limit:  # nor where it is no number
-            raise UserError(
-                f"for LR of {tuple(x.shape)} its result is {apart:.1e} from the network's, more than {limit:g}; it is "
-                "not kept" + ("" if not half else ". Its values may be too large for float16: leave half=true out")
-            )
-        largest = max(largest, apart)
-    return largest

@@ -10,6 +10,7 @@ from sr.compose.words import listed
 from sr.deploy.done import state_of
 from sr.deploy.enlarger import Enlarger
 from sr.errors import UserError, nearest
+from sr.forms.running import AUTO
 from sr.measuring.scoring import BASELINE, pick_device
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
@@ -61,10 +62,10 @@ def folder_of(output: str) -> Path:
     return path
 
 
-def loaded(source: str | Path | None, scale: int | None, zoo: Zoo, device: str) -> Enlarger:
+def loaded(source: str | Path | None, scale: int | None, zoo: Zoo, device: str, form: str = AUTO) -> Enlarger:
     """`sr.load`."""
     name, model = named(source, scale, zoo)
-    return Enlarger(model, name, pick_device(device))
+    return Enlarger(model, name, pick_device(device), form)
 
 
 def kept(source: str | Path | None, scale: int | None, device: str) -> Enlarger:

@@ -43,7 +43,7 @@ def upscale(cfg: DictConfig) -> None:
     found = find(listed(cfg.input), output)
     format_, film = _formats(cfg, found.files)
     name, model = asked(cfg)
-    enlarger = Enlarger(model, name, pick_device(cfg.device))
+    enlarger = Enlarger(model, name, pick_device(cfg.device), cfg.form)
     scratch = None if cfg.scratch is None else Path(cfg.scratch).expanduser()
     how = enlarger.how(cfg.scale, cfg.outscale, cfg.self_ensemble, tile=cfg.tile, scratch=scratch)
     suffix = suffix.replace("{scale}", f"{how.factor:g}")
@@ -101,7 +101,8 @@ def _told(found: Found, jobs: Sequence[Job], enlarger: Enlarger, how: How, outpu
     number = " and ".join(f"{count} {what}{'s' * (count > 1)}" for what, count in counted.items() if count)
     reduced = "" if how.factor == how.scale else f", reduced to x{how.factor:g}"
     log.info(
-        f"{number}, x{how.scale}{reduced} by {enlarger.name} (merged, float32) on {enlarger.device}, into {output}"
+        f"{number}, x{how.scale}{reduced} by {enlarger.name} in the form {enlarger.deployed(how.scale)} on "
+        f"{enlarger.device}, into {output}"
     )
     if found.others:
         log.info(

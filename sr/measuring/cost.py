@@ -6,15 +6,18 @@ tables. Transposed convolutions are counted at their input, as they are computed
 output has stride^2 times as many. Activations are the elements that convolutions, transposed ones too, put out: the
 definition of the NTIRE challenges, in which the outputs of linear layers do not count. A 1x1 convolution counts; where
 an author writes it as a linear layer (BSRN-S) his figure is lower. A convolution is counted each time it is run, so a
-recursive one as often as it recurs.
+recursive one as often as it recurs. What a network computes outside of such layers is looked at operation by operation:
+one that is neither of the kinds left out above nor a layer's is named (`Cost.unknown`), not taken for nothing.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+import logging
 import math
 import weakref
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -29,6 +32,23 @@ from torch.utils._pytree import tree_leaves
 from sr.layers.deformable import DeformConv
 from sr.models.base import SuperResolver
 from sr.runs.construct import construct
+from sr.zoo.onnx_file import OnnxResolver
+
+log = logging.getLogger(__name__)
+# Operations of torch that the definition leaves out, beside views and those on each value by itself.
+LEFT_OUT = """
+_prelu_kernel _softmax _to_copy _unsafe_view clone contiguous copy_ fill_
+arange empty empty_like empty_strided full full_like linspace new_empty new_full new_ones new_zeros ones ones_like rand
+randn scalar_tensor zeros zeros_like
+cat flip gather index index_select repeat roll scatter select_scatter slice_scatter stack tril triu
+amax amin argmax argmin cumsum max mean median min sort std std_mean sum topk var var_mean
+_adaptive_avg_pool2d adaptive_avg_pool2d avg_pool2d max_pool2d_with_indices
+_native_batch_norm_legit _native_batch_norm_legit_no_training native_batch_norm native_group_norm native_layer_norm
+channel_shuffle col2im constant_pad_nd grid_sampler_2d im2col pixel_shuffle pixel_unshuffle reflection_pad2d
+replication_pad2d _upsample_bicubic2d_aa _upsample_bilinear2d_aa upsample_bicubic2d upsample_bilinear2d
+upsample_nearest2d
+"""
+FREE = frozenset(LEFT_OUT.split())
 
 
 @dataclass(frozen=True)
@@ -39,6 +59,7 @@ class Cost:
     activations: int
     convolutions: int
     peak_bytes: int  # of tensors alive at once, input and output included, weights and convolution workspace not
+    unknown: tuple[str, ...] = ()  # operations that are not counted and may multiply: "bmm x 3"
 
 
 def lr_size(scale: int, output: Sequence[int] = (720, 1280)) -> tuple[int, int]:
@@ -48,8 +69,11 @@ def lr_size(scale: int, output: Sequence[int] = (720, 1280)) -> tuple[int, int]:
 
 def cost(model: SuperResolver, size: Sequence[int], scale: int) -> Cost:
     """Count one forward pass of a model, merged beforehand, on LR of (h, w); no arithmetic is done."""
+    if isinstance(model, OnnxResolver):
+        return Cost(0, 0, 0, 0, ("all that its file holds",))
     shadow = copy.deepcopy(model).to("meta")
     macs = activations = convolutions = 0
+    memory = _Following()
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal macs, activations, convolutions
@@ -61,28 +85,39 @@ def cost(model: SuperResolver, size: Sequence[int], scale: int) -> Cost:
             convolutions += 1
         elif isinstance(layer, nn.Linear):
             macs += output.numel() * layer.in_features
+        memory.layers -= 1
 
-    handles = [m.register_forward_hook(count) for m in shadow.modules()]
-    memory = _Memory()
+    def enter(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        memory.layers += 1
+
+    layers = [m for m in shadow.modules() if isinstance(m, _ConvNd | DeformConv | nn.Linear)]
+    handles = [layer.register_forward_pre_hook(enter) for layer in layers]
+    handles += [layer.register_forward_hook(count) for layer in layers]
     try:
         with torch.no_grad(), memory:
             shadow(torch.empty(1, 3, *size, device="meta"), scale)
     finally:
         for handle in handles:
             handle.remove()
-    return Cost(macs, activations, convolutions, memory.peak)
+    unknown = tuple(f"{name} x {times}" for name, times in sorted(memory.unknown.items()))
+    return Cost(macs, activations, convolutions, memory.peak, unknown)
 
 
-class _Memory(TorchDispatchMode):
-    """Follows which tensors are alive."""
+class _Following(TorchDispatchMode):
+    """Follows which tensors are alive, and what is computed outside of the counted layers."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.alive: dict[int, int] = {}
         self.now = self.peak = 0
+        self.layers = 0  # counted ones that are being run
+        self.unknown: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        if not self.layers and not func.is_view and torch.Tag.pointwise not in func.tags and name not in FREE:
+            self.unknown[name] += 1
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor):
                 self._see(leaf.untyped_storage())
@@ -126,7 +161,13 @@ def price(node: Mapping[str, Any], scale: int) -> Price:
 def _price(node: str, scale: int) -> Price:
     model = construct(json.loads(node), "of the comparison")
     merged = model.merged()
-    return Price(_count(merged), _count(model), cost(merged, lr_size(scale), scale))
+    counts = cost(merged, lr_size(scale), scale)
+    if counts.unknown:
+        log.warning(
+            f"note: the multiply-adds of {type(model).__name__} x{scale} are without {', '.join(counts.unknown)}, "
+            "which the counter does not know"
+        )
+    return Price(_count(merged), _count(model), counts)
 
 
 def _count(model: SuperResolver) -> int:

@@ -38,6 +38,7 @@ class ModelCost:
     published_macs_g: float | None
     published_macs_kind: str
     note: str
+    uncounted: str = ""  # operations that the counter does not know, which the multiply-adds are without
 
 
 def published_cells(model: str, scale: int, protocols: Sequence[str]) -> tuple[str, str, str]:
@@ -86,13 +87,15 @@ def as_markdown(rows: Sequence[ModelCost]) -> str:
     for r in rows:
         merged = f" ({r.merged_parameters:,})" if r.merged_parameters != r.parameters else ""
         latency = "" if r.latency_ms is None else f"{r.latency_ms:.1f} ± {r.latency_spread_ms:.1f}"
-        line = [r.model, f"x{r.scale}", f"{r.parameters:,}{merged}", f"{r.macs_720p / 1e9:.2f}"]
-        line += [f"{r.macs_256 / 1e9:.2f}", f"{r.activations_720p / 1e6:.1f}", str(r.convolutions)]
+        more = " + ?" if r.uncounted else ""
+        line = [r.model, f"x{r.scale}", f"{r.parameters:,}{merged}", f"{r.macs_720p / 1e9:.2f}{more}"]
+        line += [f"{r.macs_256 / 1e9:.2f}{more}", f"{r.activations_720p / 1e6:.1f}", str(r.convolutions)]
         line += [str(r.receptive_field or ""), f"{r.peak_mib_720p:.0f}", latency]
         line += ["" if r.latency_ratio is None else f"{r.latency_ratio:.2f}"]
         lines.append([*line, r.protocol, r.published_psnr, r.published_psnr_kind, r.reproduced_psnr])
         differ = r.published_macs_g is not None and abs(r.macs_720p / 1e9 / r.published_macs_g - 1) > 0.005
-        if r.note or differ:
+        if r.note or differ or r.uncounted:
             published = f" {r.published_macs_g:g} G are known ({r.published_macs_kind});" if differ else ""
-            remarks.append(f"- {r.model} x{r.scale}:{published} {r.note}".rstrip(" ;"))
+            without = f" not counted, as the counter does not know it: {r.uncounted};" if r.uncounted else ""
+            remarks.append(f"- {r.model} x{r.scale}:{without}{published} {r.note}".rstrip(" ;"))
     return markdown(lines) + ("\n\n" + "\n".join(remarks) if remarks else "")

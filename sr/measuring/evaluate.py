@@ -13,6 +13,7 @@ from sr.compose.image_sets import build_sets, refuse_missing
 from sr.compose.words import listed
 from sr.data.module import SRDataModule
 from sr.errors import UserError
+from sr.forms.running import known
 from sr.layers.statistics import batch_norms, with_own_statistics
 from sr.measuring.entries import paper_of, tell_trained_on, weights_entries
 from sr.measuring.scoring import BASELINE, Entry, pick_device, score_all
@@ -30,6 +31,7 @@ def evaluate(cfg: DictConfig) -> None:
     if not cfg.benchmarks:
         raise UserError("benchmarks=[]: name at least one set to measure on, as benchmarks=[set5], or leave it out")
     device, metrics = pick_device(cfg.device), get_metrics(cfg.metrics)
+    known(cfg.form)
     by_scale: dict[int, list[Entry]] = {}
     for entry in with_statistics(_entries(cfg), listed(cfg.statistics)):
         entry = replace(entry, ensemble=cfg.self_ensemble)
@@ -48,7 +50,7 @@ def evaluate(cfg: DictConfig) -> None:
         planned.append((folder / f"x{scale}" if len(by_scale) > 1 else folder, entries, sets))
     for subfolder, entries, sets in planned:
         drawn = cfg.panels, cfg.panel_size, cfg.panel_at
-        score_all(entries, sets, subfolder, device, cfg.protocols, metrics, *drawn)
+        score_all(entries, sets, subfolder, device, cfg.protocols, metrics, *drawn, form=cfg.form)
 
 
 def _entries(cfg: DictConfig) -> list[Entry]:

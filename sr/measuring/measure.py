@@ -1,8 +1,9 @@
 """The cost run: one row per architecture and size, without weights that anybody trained."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 
 import hydra
@@ -10,37 +11,46 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.checks import built, check_targets
-from sr.compose.words import Job, Words
+from sr.compose.words import Job, Words, listed
+from sr.data.module import SRDataModule
 from sr.errors import UserError, reason
+from sr.measuring import deployed_forms
 from sr.measuring.cost import cost, lr_size
 from sr.measuring.cost_table import ModelCost, as_markdown, published_cells, reproduced_cells
-from sr.measuring.latency import Latency, latencies
+from sr.measuring.deployed_forms import FormCost, chosen, form_costs
+from sr.measuring.latency import Latency, latencies, ntire22
+from sr.measuring.measured import measured_sets, trained_networks
 from sr.measuring.receptive_field import receptive_field
-from sr.measuring.scoring import BASELINE, pick_device
+from sr.measuring.scoring import BASELINE, Entry, pick_device
 from sr.models.base import SuperResolver
 from sr.scores.published import published, published_costs
 from sr.scores.score import Score, read
 from sr.scores.text import write_csv
 from sr.whole import write_whole
+from sr.zoo.onnx_file import OnnxResolver
 
 log = logging.getLogger(__name__)
 ANOTHER = 0.2  # dB by which bicubic differs where images or LR are others
 
+TIMINGS = ("rounds", "ntire22")
 SMALL = (256, 256)  # LR pixels: the NTIRE challenges' input
 
 
 def measure(cfg: DictConfig) -> None:
     """Run a composed conf/measure.yaml: print a Markdown table, write models.md and models.csv."""
     job = Job.current()
-    names = job.words.names("model")
-    if not names:
-        raise UserError("nothing to measure: type model=[bsrn,rlfn] or model=all")
-    models: dict[str, SuperResolver] = {}
+    names, forms = job.words.names("model") or [], chosen(listed(cfg.forms))
+    if cfg.timing not in TIMINGS:
+        raise UserError(f"timing={cfg.timing}: there are {', '.join(TIMINGS)}")
+    trained = trained_networks(cfg, names)
+    if not names and not trained:
+        raise UserError("nothing to measure: type model=[bsrn,rlfn] or model=all, checkpoint=RUN or weights=rlfn_x4")
+    models: dict[str, SuperResolver] = {name: entry.model for name, entry in trained.items()}
     for name in names:
         try:
             models[name] = _build(name, cfg.scale, job.words)
         except UserError as error:
-            if len(names) == 1:
+            if len(names) == 1 and not trained:
                 raise
             log.info(f"{name} left out: {error}")
     if not models:
@@ -51,12 +61,17 @@ def measure(cfg: DictConfig) -> None:
         raise UserError(f"size={list(cfg.size)}: give height and width, LR pixels: size=[96,96]")
     merged = {name: model.merged() for name, model in models.items()}
     device = pick_device(cfg.device)
-    times: dict[str, Latency] = {}
-    if cfg.rounds:
-        timed = dict(merged)
-        if cfg.reference not in timed:
-            timed[cfg.reference] = _build(cfg.reference, cfg.scale, job.words).merged()
-        times = latencies(timed, cfg.reference, cfg.size, cfg.scale, cfg.rounds, device)
+    sets = measured_sets(cfg, bool(forms and trained))
+    compared = dict(merged)
+    if cfg.rounds and cfg.reference not in compared:
+        compared[cfg.reference] = _build(cfg.reference, cfg.scale, job.words).merged()
+    times = _timed(cfg, sets, device, compared, cfg.reference)
+    in_forms: list[FormCost] = []
+    for name, model in models.items() if forms else ():
+        entry = trained.get(name) or Entry(name, model)
+        timed = partial(_timed, cfg, sets, device)
+        in_forms += form_costs(entry, name in trained, forms, cfg.scale, cfg.size, sets, timed, device)
+        entry.model.cpu()
     rows = []
     for name, model in merged.items():
         log.info(f"counting {name}")
@@ -66,7 +81,29 @@ def measure(cfg: DictConfig) -> None:
     log.info("\n" + text + "\n")
     write_whole(job.folder / "models.md", text + "\n")
     write_csv(job.folder / "models.csv", [f.name for f in fields(ModelCost)], map(asdict, rows))
+    if in_forms:
+        told = deployed_forms.as_markdown(in_forms) + "\n\n" + deployed_forms.legend(cfg.size, device)
+        log.info(told + "\n")
+        write_whole(job.folder / "forms.md", told + "\n")
+        write_csv(job.folder / "forms.csv", [f.name for f in fields(FormCost)], map(asdict, in_forms))
+        log.info(f"{job.folder / 'forms.md'}\n{job.folder / 'forms.csv'}")
     log.info(f"{job.folder / 'models.md'}\n{job.folder / 'models.csv'}")
+
+
+def _timed(
+    cfg: DictConfig,
+    sets: Sequence[SRDataModule],
+    device: torch.device,
+    models: Mapping[str, SuperResolver],
+    reference: str,
+) -> dict[str, Latency]:
+    if not (models and cfg.rounds):
+        return {}
+    if cfg.timing == "rounds":
+        return latencies(models, reference, cfg.size, cfg.scale, cfg.rounds, device)
+    images = [data.to_float(data.whole("test")[n], device, measuring=True).lr for data in sets
+              for n in range(len(data.pairs("test")))]  # fmt: skip
+    return ntire22(models, reference, images, cfg.scale, device)
 
 
 def _row(
@@ -90,7 +127,7 @@ def _row(
         activations_720p=large.activations,
         activations_256=small.activations,
         convolutions=large.convolutions,
-        receptive_field=(receptive_field(model, cfg.scale) or "image") if cfg.receptive_field else None,
+        receptive_field=_seen(model, cfg.scale) if cfg.receptive_field else None,
         peak_mib_720p=large.peak_bytes / 2**20,
         latency_ms=time.median if time else None,
         latency_spread_ms=time.spread if time else None,
@@ -104,7 +141,12 @@ def _row(
         published_macs_g=float(known["macs_g"]) if known.get("macs_g") else None,
         published_macs_kind=known.get("macs_kind", ""),
         note=known.get("note", ""),
+        uncounted=", ".join(large.unknown),
     )
+
+
+def _seen(model: SuperResolver, scale: int) -> int | str | None:
+    return None if isinstance(model, OnnxResolver) else receptive_field(model, scale) or "image"
 
 
 def _legend(cfg: DictConfig, device: torch.device) -> str:
@@ -115,8 +157,14 @@ def _legend(cfg: DictConfig, device: torch.device) -> str:
         "counted). Receptive field: LR pixels a side of one output pixel, measured by gradient. Peak: tensors alive",
         "at once, without weights. PSNR in dB on Set5 / Set14 / B100 / Urban100.",
     ]
-    if cfg.rounds:
-        threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    if cfg.rounds and cfg.timing == "ntire22":
+        lines.append(
+            f"Latency: merged form, {device.type}{threads}, as in NTIRE 2022: each LR image of "
+            f"{', '.join(cfg.benchmarks)} once, in float32, mean ± half the distance of the quartiles; ratio: to "
+            f"{cfg.reference} on the same image."
+        )
+    elif cfg.rounds:
         lines.append(
             f"Latency: merged form, {device.type}{threads}, float32, LR {cfg.size[1]}x{cfg.size[0]}, median of "
             f"{cfg.rounds} rounds in which all models take turns ± half the distance of the quartiles; ratio: to "

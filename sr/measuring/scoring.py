@@ -17,6 +17,7 @@ from sr.data.batch import Batch
 from sr.data.clips import clip_of
 from sr.data.module import SRDataModule
 from sr.errors import UserError, printable, reason
+from sr.forms.running import AUTO, formed
 from sr.imaging.color import to_array
 from sr.imaging.files import write_image
 from sr.imaging.panel import disagreement, draw_panel, panel_cells, pick_crop
@@ -140,6 +141,7 @@ def score_all(
     at: str = "detail",
     images: int | None = None,
     middle: int | None = None,
+    form: str = AUTO,
 ) -> list[Score]:
     """Measure every model on every set, print the table, write the CSV files and the panels.
 
@@ -156,6 +158,7 @@ def score_all(
         at: where the crops lie: at the most "detail" of HR, or at the models' greatest "disagreement".
         images: see `score_set`.
         middle: see `score_set`.
+        form: in which the models run, see `sr.forms.running`.
 
     Returns:
         The averages.
@@ -163,7 +166,7 @@ def score_all(
     if at not in ("detail", "disagreement"):
         raise UserError(f"panel_at={at}: there are 'detail' and 'disagreement'")
     refuse_same_names(sets)
-    deployed = [replace(e, model=e.model.merged()) if e.merge else e for e in entries]
+    deployed = [_deployed(entry, form, sets[0].scale, device) for entry in entries]
     scores: list[Score] = []
     papers: dict[Key, Published] = {}
     drawn: list[Path] = []
@@ -186,6 +189,14 @@ def score_all(
     for path in (*drawn, *write(scores, folder, papers)):
         log.info(str(path))
     return means
+
+
+def _deployed(entry: Entry, form: str, scale: int, device: torch.device) -> Entry:
+    """An entry as it is measured."""
+    found = formed(entry.model, form, scale, device, entry.merge)
+    if found.form != "merged":
+        log.info(f"{entry.name} runs in the form {found}")
+    return replace(entry, model=found.model)
 
 
 def _draw(samples: dict[str, list[Sample]], data: SRDataModule, folder: Path, size: int, at: str) -> Path:

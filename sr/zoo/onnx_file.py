@@ -16,8 +16,12 @@ WIDEST = 256  # LR pixels: the smallest side that a network may need
 PROBE = 24  # LR pixels of the picture by which a stranger's factor is found
 
 
-def session(path: Path) -> Any:
-    """A file opened by ONNX Runtime (the extra `export`), with as many threads as torch has.
+def session(path: Path, threads: int | None = None) -> Any:
+    """A file opened by ONNX Runtime (the extra `export`).
+
+    Args:
+        path: of the file.
+        threads: of the processor; None for as many as torch has.
 
     Raises:
         UserError: ONNX Runtime is not installed, or cannot read the file.
@@ -27,7 +31,7 @@ def session(path: Path) -> Any:
     except ImportError as error:
         raise UserError(f"{path} needs ONNX Runtime: pip install -e '.[export]'") from error
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 4
+    options.intra_op_num_threads, options.log_severity_level = threads or torch.get_num_threads(), 4
     there = onnxruntime.get_available_providers()
     wanted = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in there]
     try:
@@ -73,7 +77,7 @@ class OnnxResolver(SuperResolver):
 
     def network(self, x: Tensor, scale: int) -> Tensor:
         """See `SuperResolver.network`."""
-        return _run(self._opened, x, self.path).to(x.device, x.dtype)
+        return run(self._opened, x, str(self.path)).to(x.device, x.dtype)
 
     def merged(self) -> Self:
         """Itself: nothing in it can be changed."""
@@ -91,7 +95,7 @@ def _smallest_side(told: str, path: Path) -> int:
 
 
 def _factor(opened: Any, path: Path) -> int:
-    found = _run(opened, torch.full((1, 3, PROBE, PROBE + 8), 0.5), path).shape
+    found = run(opened, torch.full((1, 3, PROBE, PROBE + 8), 0.5), str(path)).shape
     factor = found[-1] // (PROBE + 8)
     if factor < 1 or found != (1, 3, factor * PROBE, factor * (PROBE + 8)):
         raise UserError(
@@ -100,9 +104,10 @@ def _factor(opened: Any, path: Path) -> int:
     return int(factor)
 
 
-def _run(opened: Any, x: Tensor, path: Path) -> Tensor:
+def run(opened: Any, x: Tensor, name: str) -> Tensor:
+    """The one output of a `session` for one input, on the host in float32; it is told by `name` where it fails."""
     given = {opened.get_inputs()[0].name: x.detach().float().cpu().contiguous().numpy()}
     try:
         return torch.from_numpy(opened.run(None, given)[0])
     except Exception as error:  # see `session`
-        raise UserError(f"{path} does not run on LR of {tuple(x.shape)}: {reason(error)}") from error
+        raise UserError(f"{name} does not run on LR of {tuple(x.shape)}: {reason(error)}") from error

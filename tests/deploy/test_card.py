@@ -9,7 +9,7 @@ import torch
 
 import sr
 from sr.deploy.card import Known, known, text
-from sr.deploy.deployed import Exported
+from sr.forms.deployed import Exported
 from sr.runs import checkpoint
 from sr.scores.score import Score, write
 

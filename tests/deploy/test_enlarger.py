@@ -41,7 +41,7 @@ def test_other_weights_are_used_everywhere(model):
     after = model(pixels)
     right = to_array(model(torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255).detach())
     assert not np.array_equal(after, before) and np.abs(after.astype(int) - right).max() <= 1
-    assert model.deployed is model.deployed
+    assert model.deployed(2) is model.deployed(2)
 
 
 def test_every_kind_of_image_gives_its_own_kind(model, network, tmp_path):

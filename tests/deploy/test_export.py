@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 import sr
-from sr.deploy import formats
-from sr.deploy.deployed import Exported
+from sr.forms import formats
+from sr.forms.deployed import Exported
 from sr.models.basicvsr import BasicVSR
 from sr.models.ecbsr import ECBSR
 from sr.runs import checkpoint, safetensors

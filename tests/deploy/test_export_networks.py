@@ -6,10 +6,9 @@ import networks as nets
 import pytest
 import torch
 
-from sr.deploy import formats
-from sr.deploy.deployed import Exported, exportable
-from sr.deploy.export import apart
 from sr.errors import UserError
+from sr.forms import formats
+from sr.forms.deployed import Exported, exportable
 
 EXPORTED = [name for name in nets.architectures() if name not in ("bicubic", "basicvsr")]
 
@@ -27,7 +26,7 @@ def check(what: Exported, form: str, folder: Path) -> float:
     with torch.no_grad():
         network, given = Exported(what.model, what.name, what.scale).deployed(), what.compared()
         formats.FORMATS[form].write(file, what, 18)
-        return apart(formats.FORMATS[form].reader(file, what), given, [network(x) for x in given], what.half)
+        return formats.apart(formats.FORMATS[form].reader(file, what), given, [network(x) for x in given], what.half)
 
 
 @pytest.mark.skipif(torch.__version__ < "2.13", reason="torch 2.11 cannot prove what 2.13 can")

@@ -64,7 +64,7 @@ def in_parts(enlarger: Enlarger, film: Film, how: How, start: int, parts: "Parts
 
 
 def _streamed(enlarger: Enlarger, clip: Sequence[Tensor], how: How, wanted: range) -> Iterator[Frame]:
-    model, device = enlarger.deployed.to(enlarger.device), enlarger.device
+    model, device = enlarger.deployed(how.scale).model, enlarger.device
     placed = Made(clip, lambda frame: frame.to(device))
     with full_precision(device):
         made = outputs_of(model, placed, how.scale, how.ensemble, wanted=wanted)

@@ -87,7 +87,7 @@ class FilmWork(Work):
 
     def _frames(self, film: Film, start: int, pieces: Pieces) -> tuple[str, Iterator[Frame]]:
         """How the frames from one onward are made, and they."""
-        model = self.enlarger.deployed
+        model = self.enlarger.deployed(self.how.scale).model
         if not isinstance(model, ClipResolver):
             return "frame by frame", one_by_one(self.enlarger, film, self.how, start)
         if self.how.tile or self.how.scratch:

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sr.deploy.deployed import Exported
 from sr.errors import UserError
+from sr.forms.deployed import Exported
 from sr.runs import checkpoint
-from sr.zoo.onnx_file import FACTS, session
+from sr.zoo.onnx_file import FACTS, run, session
 
 log = logging.getLogger(__name__)
+TOLERANCE, HALF_TOLERANCE = 1e-5, 2e-3  # of the largest value, at least of 1
 MOST = 1 << 14  # pixels of a side that a program of torch.export takes
 Run = Callable[[Tensor], Tensor]
 
@@ -43,7 +44,8 @@ def installed(chosen: Sequence[str]) -> None:
         raise UserError(f"{', '.join(dict.fromkeys(missing))} is not installed: pip install -e '.[export]'")
 
 
-def _to_onnx(file: Path, what: Exported, opset: int) -> None:
+def to_onnx(file: Path, what: Exported, opset: int) -> None:
+    """Write an ONNX file with operators of a version."""
     import onnx
 
     with _quiet():
@@ -64,7 +66,7 @@ def _to_onnx(file: Path, what: Exported, opset: int) -> None:
 
 def _run_onnx(file: Path, what: Exported) -> Run:
     opened = session(file)
-    return lambda x: torch.from_numpy(opened.run(None, {"lr": x.numpy()})[0])
+    return lambda x: run(opened, x, file.name)
 
 
 def _to_program(file: Path, what: Exported, opset: int) -> None:
@@ -92,6 +94,27 @@ def _to_safetensors(file: Path, what: Exported, opset: int) -> None:
 
 def _run_safetensors(file: Path, what: Exported) -> Run:
     return Exported(checkpoint.load(file), what.name, what.scale).deployed()
+
+
+def apart(run: Run, given: Sequence[Tensor], wanted: Sequence[Tensor], half: bool = False) -> float:
+    """The largest difference between a file's results and the network's, in parts of the largest value, at least 1.
+
+    Raises:
+        UserError: it is too large.
+    """
+    largest, limit = 0.0, HALF_TOLERANCE if half else TOLERANCE
+    for x, y in zip(given, wanted, strict=True):
+        found = run(x)
+        if found.shape != y.shape:
+            raise UserError(f"for LR of {tuple(x.shape)} it gives {tuple(found.shape)}; it is not kept")
+        one = float((found - y).abs().max() / y.abs().max().clamp(min=1))
+        if not one <= limit:  # nor where it is no number
+            raise UserError(
+                f"for LR of {tuple(x.shape)} its result is {one:.1e} from the network's, more than {limit:g}; it is "
+                "not kept" + ("" if not half else ". Its values may be too large for float16: leave half=true out")
+            )
+        largest = max(largest, one)
+    return largest
 
 
 def _example(what: Exported) -> Tensor:
@@ -126,7 +149,7 @@ def _quiet() -> Iterator[None]:
 
 
 FORMATS = {
-    "onnx": Format(_to_onnx, _run_onnx, ("onnx", "onnxscript", "onnxruntime")),
+    "onnx": Format(to_onnx, _run_onnx, ("onnx", "onnxscript", "onnxruntime")),
     "pt2": Format(_to_program, _run_program),
     "safetensors": Format(_to_safetensors, _run_safetensors, ("safetensors",)),
     "hub": Format(_to_safetensors, _run_safetensors, ("safetensors",)),  # with what `sr.deploy.card` puts beside it

@@ -27,17 +27,23 @@ class Deployed(nn.Module):
         model: merged, in eval mode.
         scale: the factor.
         half: compute in float16.
+        inside: its `network` alone, for who pads and knows colours.
 
-    Shapes: (B, 3, h, w) -> (B, 3, s*h, s*w); of EDVR (B, T, 3, h, w) -> the frame in the middle.
+    Shapes: (B, 3, h, w) -> (B, 3, s*h, s*w), inside of its own colours; of EDVR (B, T, 3, h, w) -> the frame in the
+        middle.
     """
 
-    def __init__(self, model: SuperResolver, scale: int, half: bool) -> None:
+    def __init__(self, model: SuperResolver, scale: int, half: bool, inside: bool) -> None:
         super().__init__()
         self.model, self.scale, self.half_inside = model.half() if half else model, scale, half
+        self.inside = inside
 
     def forward(self, lr: Tensor) -> Tensor:
         x = lr.half() if self.half_inside else lr
-        sr = self.model.centre(x) if isinstance(self.model, EDVR) else self.model(x, self.scale)
+        if isinstance(self.model, EDVR):
+            sr = self.model.centre(x)
+        else:
+            sr = self.model.network(x, self.scale) if self.inside else self.model(x, self.scale)
         return sr.float() if self.half_inside else sr
 
 
@@ -50,16 +56,18 @@ class Exported:
         name: that it is told by.
         scale: the factor.
         half: whether its file computes in float16.
+        inside: see `Deployed`.
     """
 
     model: SuperResolver
     name: str
     scale: int
     half: bool = False
+    inside: bool = False
 
     def deployed(self) -> Deployed:
         """A new one of its own."""
-        return Deployed(self.model.merged(), self.scale, self.half).eval()
+        return Deployed(self.model.merged(), self.scale, self.half, self.inside).eval()
 
     @property
     def frames(self) -> int | None:
@@ -106,7 +114,8 @@ class Exported:
 
     def noise(self, height: int, width: int, batch: int = 1) -> Tensor:
         """Images of a size, or clips."""
-        lead = (batch, 3) if self.frames is None else (batch, self.frames, 3)
+        colors = self.model.colors if self.inside else 3
+        lead = (batch, colors) if self.frames is None else (batch, self.frames, 3)
         return torch.rand(*lead, height, width, generator=torch.Generator().manual_seed(height * width))
 
     def compared(self) -> list[Tensor]:

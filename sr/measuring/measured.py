@@ -1,0 +1,59 @@
+"""What `sr measure` is given beside names of architectures: trained networks, and images to measure them on."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import hydra
+from omegaconf import DictConfig, open_dict
+
+from sr.compose.image_sets import build_sets, found_benchmarks, refuse_missing
+from sr.compose.words import listed, quoted
+from sr.data.module import SRDataModule
+from sr.errors import UserError
+from sr.measuring.entries import paper_of, weights_entries
+from sr.measuring.papers import Entry
+from sr.runs import checkpoint
+
+
+def trained_networks(cfg: DictConfig, names: Sequence[str]) -> dict[str, Entry]:
+    """Those of `weights=` and `checkpoint=`, by a name that is none of `names`.
+
+    Raises:
+        UserError: a file that cannot be read, or of another scale.
+    """
+    found: dict[str, Entry] = {}
+
+    def add(entry: Entry) -> None:
+        label = entry.name if entry.name not in (*names, *found) else f"{entry.name} (trained)"
+        label = label if label not in found else f"{label}:{len(found) + 1}"
+        found[label] = replace(entry, name=label)
+
+    for entry in weights_entries(cfg, cfg.scale):
+        add(entry)
+    for path in listed(cfg.checkpoint):
+        content = checkpoint.read(path)
+        model, name = checkpoint.build(content, path), str(content["sr"]["name"])
+        if cfg.scale not in model.scales:
+            raise UserError(f"checkpoint={path} is of scale {', '.join(map(str, model.scales))}: type scale=")
+        add(Entry(name, model, paper_of(content["sr"])))
+    return found
+
+
+def measured_sets(cfg: DictConfig, figures: bool) -> list[SRDataModule]:
+    """Those of `benchmarks=`; where none is named and figures are wanted, Set5 if it is there.
+
+    Raises:
+        UserError: a set is not there; or NTIRE's images are wanted, and none are named.
+    """
+    if cfg.timing != "rounds" and not cfg.benchmarks:
+        raise UserError(f"timing={cfg.timing} times the images of a set: type benchmarks=[div2k] data_dir=PATH")
+    if not cfg.benchmarks and (cfg.benchmarks is not None or not figures):
+        return []
+    own = hydra.compose("evaluate", overrides=[f"data_dir={quoted(str(cfg.data_dir))}"])
+    if cfg.benchmarks is None:
+        return [data for data in found_benchmarks(cfg.scale, own) if data.test_name == "Set5"]
+    with open_dict(own):
+        own.benchmarks = cfg.benchmarks
+    sets = build_sets(cfg.scale, own)
+    refuse_missing(sets)
+    return sets
