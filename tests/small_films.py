@@ -29,7 +29,7 @@ def moving(frames: int, height: int = 48, width: int = 64) -> list[np.ndarray]:
 def write(
     path: Path, pictures: Sequence[np.ndarray], *, times: Sequence[int] | None = None, codec: str = "libx264",
     form: str = "yuv420p", tags: tuple[int, ...] = BT709, sound: int | None = 0, base: Fraction = BASE,
-    words: Sequence[str] = (), chapters: bool = False, aspect: Fraction | None = None, turned: int = 0, **options: str,
+    words: Sequence[str] = (), chapters: bool = False, aspect: Fraction | None = None, **options: str,
 ) -> Path:  # fmt: skip
     """A film of RGB pictures (uint8), or of frames of PyAV as they are.
 
@@ -45,7 +45,6 @@ def write(
         words: languages of subtitles.
         chapters: whether it has some, and an attachment.
         aspect: of a pixel.
-        turned: degrees that put it upright.
         options: of the codec.
     """
     import av
@@ -61,8 +60,6 @@ def write(
         _tag(stream.codec_context, tags)
         if aspect:
             stream.codec_context.sample_aspect_ratio = aspect
-        if turned:
-            stream.set_display_rotation(turned)
         voice = film.add_stream("aac", rate=48000) if sound is not None else None
         others = [film.add_mux_stream("subrip") for _ in words]
         for other, language in zip(others, words, strict=True):
@@ -87,6 +84,16 @@ def write(
             film.mux(packet)
         if voice:
             _speak(film, voice, sound * 48, int((times[-1] + step) * base * 48000))
+    return path
+
+
+def turned(path: Path, matrix: Sequence[int]) -> Path:
+    """An mp4 with another display matrix, [a, b, 0, c, d, 0], in its track header."""
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tkhd") + 4 + 40
+    whole = [*(n << 16 for n in matrix), 0, 0, 1 << 30]
+    content[at : at + 36] = b"".join(n.to_bytes(4, "big", signed=True) for n in whole)
+    path.write_bytes(bytes(content))
     return path
 
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from sr.data.pairs import pair_by_name
 from sr.deploy.enlarger import Enlarger
-from sr.deploy.inputs import find
+from sr.deploy.inputs import find, is_film
 from sr.deploy.work import Work
 from sr.errors import UserError
 from sr.imaging.files import read_image, read_size
@@ -51,7 +51,7 @@ class Comparison:
         folder = Path(cfg.hr).expanduser()
         if not folder.is_dir():
             raise UserError(f"hr={cfg.hr}: a folder of HR images is wanted, one for each image of input=")
-        hr = find([str(folder)]).files
+        hr = [file for file in find([str(folder)]).files if not is_film(file)]
         self.hr = {p.lr.absolute(): p.hr for p in pair_by_name(hr, files, self.scale) if p.lr is not None}
         for lr, own in self.hr.items():
             try:

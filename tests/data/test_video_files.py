@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from small_films import turned
 
 from sr.data.clip_folder import ClipFolder
 from sr.data.video_files import frames_of
@@ -101,15 +102,6 @@ def test_grey_is_grey(tmp_path: Path) -> None:
     assert np.array_equal(found, ramp)
 
 
-def turned(path: Path, matrix: list[int]) -> Path:
-    """The file with another display matrix in its track header."""
-    content = bytearray(path.read_bytes())
-    at = content.index(b"tkhd") + 4 + 40
-    content[at : at + 36] = b"".join(n.to_bytes(4, "big", signed=True) for n in matrix)
-    path.write_bytes(bytes(content))
-    return path
-
-
 @pytest.mark.parametrize(
     ("matrix", "quarters"),
     [([0, 1, 0, -1, 0, 0], 3), ([-1, 0, 0, 0, -1, 0], 2), ([0, -1, 0, 1, 0, 0], 1)],
@@ -117,7 +109,7 @@ def turned(path: Path, matrix: list[int]) -> Path:
 )
 def test_a_turned_video_is_read_upright(tmp_path: Path, matrix: list[int], quarters: int) -> None:
     path = written(tmp_path / "r.mp4", [noisy(0)], "libx264rgb", "rgb24", told=False, crf="0")
-    (found,) = read(turned(path, [n << 16 for n in matrix] + [0, 0, 1 << 30]), tmp_path / "cache")
+    (found,) = read(turned(path, matrix), tmp_path / "cache")
     assert np.array_equal(found, np.rot90(noisy(0), quarters))
 
 

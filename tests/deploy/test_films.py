@@ -157,7 +157,11 @@ def test_without_pyav_the_command_is_told(tmp_path, monkeypatch):
         enlarged(source)
 
 
-def test_what_is_done_of_a_film_is_not_done_again(tmp_path, monkeypatch):
+def stopped_now():
+    raise KeyboardInterrupt
+
+
+def test_what_is_done_of_a_film_is_not_done_again(tmp_path, monkeypatch, caplog):
     """The result is that of a run that nobody stopped; what was asked otherwise begins anew."""
     from sr.deploy.films import pieces, work
 
@@ -165,6 +169,7 @@ def test_what_is_done_of_a_film_is_not_done_again(tmp_path, monkeypatch):
     monkeypatch.setattr(work, "LENGTH", 4)
     source = write(tmp_path / "a.mp4", moving(15))
     whole = pixels(enlarged(source, "whole.mp4")[0])
+    caplog.set_level("INFO")
     made, one_by_one = [], work.one_by_one
 
     def stopped(*given):
@@ -181,10 +186,15 @@ def test_what_is_done_of_a_film_is_not_done_again(tmp_path, monkeypatch):
     (folder,) = (tmp_path / "out").glob(".large.mp4.*.pieces")
     assert sorted(p.name for p in folder.iterdir()) == ["000000_0.mkv", "000001_0.mkv"]
     (folder / "000001_0.mkv").write_bytes((folder / "000001_0.mkv").read_bytes()[:700])  # the power went
-    with monkeypatch.context() as patch:
-        patch.setattr(work, "one_by_one", stopped)
-        target, _ = enlarged(source)
+    monkeypatch.setattr(work, "one_by_one", stopped)
+    monkeypatch.setattr(work, "EVERY", 0)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(work, "join", lambda *given: stopped_now())
+        enlarged(source)
     assert made[10:] == [4] * 11
+    assert "a.mp4: 8 of 15 frames" in caplog.text and "a second, about" in caplog.text
+    target, _ = enlarged(source)  # only joined
+    assert len(made) == 21
     assert len(whole) == 15 and all(np.array_equal(a, b) for a, b in zip(pixels(target), whole, strict=True))
     assert not list((tmp_path / "out").glob(".*.pieces"))
 

@@ -121,7 +121,7 @@ def _words(stream: Any) -> str:
 
 def _told(own: Any, made: Any) -> None:
     made.metadata.update(_fresh(own.metadata))
-    made.disposition = own.disposition
+    made.disposition = own.disposition.value
 
 
 def _fresh(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -23,17 +23,18 @@ OVERLAP = 10  # frames that a part sees on either side of those that are taken o
 
 
 class Frame(NamedTuple):
-    """A frame and what it became."""
+    """A frame, what it became, and whether it was made tile by tile."""
 
     small: Photo
     large: Photo
+    tiled: bool = False
 
 
 def one_by_one(enlarger: Enlarger, film: Film, how: How, start: int) -> Iterator[Frame]:
     """Of a network on pictures: each frame as a picture of its own."""
     for pixels in film.pixels(start):
         small = Photo(pixels)
-        yield Frame(small, enlarger.photo(small, how).photo)
+        yield Frame(small, *enlarger.photo(small, how))
 
 
 @torch.inference_mode()

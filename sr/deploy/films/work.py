@@ -71,7 +71,7 @@ class FilmWork(Work):
             log.info(f"{job.source}: {min(start, len(film.times))} of {len(film.times)} frames are there already")
             seen(min(1.0, start / len(film.times)))
         how, frames = self._frames(film, start, pieces)
-        self._write(job, pieces, frames, seen)
+        tiled = self._write(job, pieces, frames, seen)
         seconds = time.perf_counter() - began
         for result, target in enumerate(job.targets):
             if target in self.missing(job):
@@ -82,7 +82,8 @@ class FilmWork(Work):
                     self._refuse(job, target, maker)  # again: the work may have taken hours
                     self.kept.note(target, part, maker, seconds)
         pieces.clear()
-        told = f"{film.size.width}x{film.size.height} -> {wide}x{high}, {len(film.times)} frames, {how}"
+        count = f"{len(film.times)} frame{'s' * (len(film.times) > 1)}"
+        told = f"{film.size.width}x{film.size.height} -> {wide}x{high}, {count}, {how}{', exact tiles' * tiled}"
         return f"{told}, {coding.codec} {coding.form}, {duration(seconds)}"
 
     def _frames(self, film: Film, start: int, pieces: Pieces) -> tuple[str, Iterator[Frame]]:
@@ -101,13 +102,16 @@ class FilmWork(Work):
         log.info(f"{film.source}: {self.enlarger.name} goes through {parts}")
         return str(parts).split(",")[0], in_parts(self.enlarger, film, self.how, start, parts)
 
-    def _write(self, job: Job, pieces: Pieces, frames: Iterator[Frame], seen: Callable[[float], object]) -> None:
+    def _write(self, job: Job, pieces: Pieces, frames: Iterator[Frame], seen: Callable[[float], object]) -> bool:
+        """The pieces that are not closed; whether some of it was made tile by tile."""
+        tiled = False
         total, done, told, began = len(pieces.film.times), 0, time.perf_counter(), time.perf_counter()
         first = pieces.closed()
         for number, span in enumerate(pieces.spans[first:], first):
             with pieces.writing(number) as opened:
                 for _ in span:
-                    small, large = next(frames, None) or _gone(job.source)
+                    small, large, in_tiles = next(frames, None) or _gone(job.source)
+                    tiled |= in_tiles
                     for target, piece in zip(job.targets, opened, strict=True):
                         piece.add((large if target == job.target else beside_bicubic(small, large)).colour)
                     done += 1
@@ -117,6 +121,7 @@ class FilmWork(Work):
                 told, rate = now, done / (now - began)
                 left = duration((total - span.stop) / rate)
                 log.info(f"{job.source.name}: {span.stop} of {total} frames, {rate:.2f} a second, about {left} left")
+        return tiled
 
 
 def _gone(source: Path) -> NoReturn:
