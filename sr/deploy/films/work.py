@@ -64,7 +64,8 @@ class FilmWork(Work):
         for target, coding in codings.items():
             if coding.note:
                 log.info(f"{target}: {coding.note}")
-        made_of = [maker.source, maker.state, maker.made_by, pyav(job.source).__version__]
+        by = [self.enlarger.form, str(self.enlarger.device), pyav(job.source).__version__]
+        made_of = [maker.source, maker.state, maker.made_by, *by]
         pieces = Pieces(job.target, list(codings.values()), made_of)
         start = pieces.closed() * LENGTH
         if start:
