@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sr.deploy.tiling.nodes import Node
 from sr.deploy.tiling.plan import Step, peak, planned
 from sr.deploy.tiling.recording import recorded
-from sr.deploy.tiling.walk import Walk, ran_out
+from sr.deploy.tiling.walk import Walk, pieces, ran_out
 from sr.errors import UserError, reason, told_once
 from sr.imaging import ensemble
 from sr.models.base import SuperResolver
@@ -82,7 +82,7 @@ def strips(
     self_ensemble: bool = False,
     walked: Callable[[bool], object] = bool,
 ) -> Iterator[tuple[int, Tensor]]:
-    """`enlarge`, a strip of rows after the other from the top, so that the result is never held as a whole.
+    """`enlarge`, a few rows after the other from the top, so that copies and other types of them take no memory.
 
     Yields:
         The number of its first row, and (3, h, s*W) on the host.
@@ -101,7 +101,7 @@ def strips(
         whole = _whole(model, lr.to(place), s, self_ensemble, found is None)
         if whole is not None:
             walked(False)
-            yield 0, whole[0].cpu()
+            yield from ((top, rows[0].cpu()) for top, rows in pieces(whole))
             return
         budget //= 2
     assert found is not None

@@ -86,6 +86,8 @@ def _to_safetensors(file: Path, what: Exported, opset: int) -> None:
     from safetensors.torch import save_file
 
     kept = {k: v.half() if what.half and v.is_floating_point() else v for k, v in what.model.state_dict().items()}
+    if what.half and not all(bool(torch.isfinite(v).all()) for v in kept.values()):
+        raise UserError("some of its weights are too large for float16: leave half=true out")
     plain = {k: v.clone(memory_format=torch.contiguous_format) for k, v in kept.items()}  # it takes no other layout
     told = {"format": "pt", "sr": json.dumps(what.description)}
     told |= {"precision": "weights in float16, computed in float32"} if what.half else {}

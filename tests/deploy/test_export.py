@@ -163,3 +163,33 @@ def test_a_network_on_whole_clips_says_why_not(command, tmp_path):
     torch.save({"state_dict": state, "sr": checkpoint.describe(node, "clips", {})}, tmp_path / "clips.ckpt")
     outcome = command("export.py", f"model={tmp_path / 'clips.ckpt'}")
     assert outcome.code == 1 and "all frames of a clip and back" in outcome.err, outcome
+
+
+def test_weights_in_another_layout_are_the_same_file(network, tmp_path):
+    """Which safetensors itself refuses."""
+    found = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        what = Exported(checkpoint.load(network).to(memory_format=layout), "small", 2)
+        formats.FORMATS["safetensors"].write(tmp_path / "a.safetensors", what, 18)
+        found.append(safetensors.read(tmp_path / "a.safetensors"))
+    assert found[0][1] == found[1][1] and list(found[0][0]) == list(found[1][0])
+    assert all(torch.equal(a, b) for a, b in zip(found[0][0].values(), found[1][0].values(), strict=True))
+
+
+def test_what_float16_cannot_hold_is_refused(command, network, tmp_path):
+    content = torch.load(network, weights_only=True)
+    weights = [value for key, value in content["state_dict"].items() if value.ndim == 4]
+    weights[0].mul_(1e7)
+    torch.save(content, network)
+    words = [f"model={network}", "half=true", "formats=safetensors", f"output={tmp_path / 'files'}"]
+    outcome = command("export.py", *words)
+    assert outcome.code == 1 and "too large for float16: leave half=true out" in outcome.err, outcome
+    assert not list((tmp_path / "files").glob("[!.]*"))
+
+
+@pytest.mark.slow
+def test_other_operators_are_written_or_told(command, network, tmp_path):
+    outcome = command("export.py", f"model={network}", "opset=20", f"output={tmp_path / 'files'}")
+    assert outcome.code == 0, outcome
+    found = next(o.version for o in onnx.load(tmp_path / "files/small_x2.onnx").opset_import if not o.domain)
+    assert (found == 20) != (f"it needs version {found} of ONNX's operators, not 20" in outcome.out)

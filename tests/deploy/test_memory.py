@@ -39,7 +39,9 @@ def whole(model, lr):
         return model(lr)
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory")])
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory"), MemoryError()]
+)
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_tiles_are_halved_where_memory_runs_out(lr, monkeypatch, error, blocks):
     """In the middle of a map that is written over the one that it is made of, too."""
@@ -101,11 +103,12 @@ def test_few_rows_are_given_away_at_a_time(lr, monkeypatch):
     torch.manual_seed(0)
     model = EDSR(4, num_blocks=1, channels=8).eval()
     monkeypatch.setattr(walk, "PIECE", 5 * 3 * 360 * 4)
-    found = list(strips(model, lr, tile=20))
-    assert max(rows.shape[1] for _, rows in found) == 5
-    assert all(rows.untyped_storage().nbytes() <= walk.PIECE for _, rows in found)
-    assert [top for top, _ in found] == [*range(0, 64, 5), *range(64, 132, 5), *range(132, 200, 5)]
-    torch.testing.assert_close(torch.cat([rows for _, rows in found], 1)[None], whole(model, lr), rtol=0, atol=1e-5)
+    for tile, tops in ((20, [*range(0, 64, 5), *range(64, 132, 5), *range(132, 200, 5)]), (None, [*range(0, 200, 5)])):
+        found = list(strips(model, lr, tile=tile))
+        assert max(rows.shape[1] for _, rows in found) == 5 and [top for top, _ in found] == tops
+        assert tile is None or all(rows.untyped_storage().nbytes() <= walk.PIECE for _, rows in found)
+        both = torch.cat([rows for _, rows in found], 1)[None]
+        torch.testing.assert_close(both, whole(model, lr), rtol=0, atol=1e-5)
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read as Linux tells it")

@@ -8,6 +8,7 @@ from conftest import photo
 from PIL import Image
 
 import sr
+from sr.deploy import work
 from sr.deploy.enlarger import Enlarger
 from sr.deploy.work import of_one_picture
 from sr.errors import UserError
@@ -68,3 +69,11 @@ def test_a_file_that_comes_while_one_picture_is_enlarged_is_left_alone(network, 
     with pytest.raises(UserError, match=r"p_x2\.png is there already"):
         model(tmp_path / "p.png")
     assert target.read_text() == "mine" and not list(tmp_path.glob(".p*"))
+
+
+def test_a_result_that_pillow_does_not_open_again_is_told_before_the_work(command, tmp_path, monkeypatch):
+    monkeypatch.setattr(work, "most_pixels", lambda: 8 * 8 * 4 - 1)
+    Image.fromarray(photo(8, 8)).save(tmp_path / "p.png")
+    outcome = command("upscale.py", "input=p.png", "model=bicubic", "scale=2", "output=out")
+    told = "p_x2.png will be 16x16 pixels, more than Pillow opens without a higher limit"
+    assert outcome.code == 0 and outcome.out.index(told) < outcome.out.index("1/1"), outcome

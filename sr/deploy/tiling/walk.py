@@ -14,7 +14,7 @@ from sr.deploy.tiling.nodes import Node, Reduce, Region, Span, Whole, cut
 from sr.deploy.tiling.plan import Step, ancestors, needed, peak
 
 log = logging.getLogger(__name__)
-PIECE = 2**24  # bytes of the result that are given away at a time: who takes them makes copies
+PIECE = 2**24  # bytes of the result that are given away at a time
 SMALLEST = 16  # LR pixels: below that nothing is gained by smaller tiles
 
 
@@ -32,6 +32,12 @@ def evenly(span: Span, side: int) -> list[Span]:
     parts = -(-(last - first) // max(1, side))
     edges = [first + (last - first) * n // parts for n in range(parts + 1)]
     return list(pairwise(edges))
+
+
+def pieces(x: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Its rows, a few at a time, and the number of the first: who takes them makes copies."""
+    few = max(1, PIECE // x[..., :1, :].nbytes)
+    yield from ((n, x[..., n : n + few, :]) for n in range(0, x.shape[-2], few))
 
 
 class Walk:
@@ -70,9 +76,7 @@ class Walk:
             strip = torch.empty((*node.shape[:-2], bottom - top, node.size[1]), dtype=node.dtype)
             for ((first, end), (left, right)), part in self._parts(node, ((top, bottom), (0, node.size[1])), side):
                 strip[..., first - top : end - top, left:right] = part
-            few = max(1, PIECE // strip[..., :1, :].nbytes)
-            for n in range(0, bottom - top, few):
-                yield top + n, strip[..., n : n + few, :].clone()
+            yield from ((top + n, few.clone()) for n, few in pieces(strip))
             del strip  # whose rows nobody else holds, while the next one is made
 
     def _keep(self, step: Step) -> None:
