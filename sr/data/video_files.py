@@ -6,7 +6,7 @@ import logging
 import os
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -130,15 +130,28 @@ def decoded(source: Path, told: list[str], bar: bool = False) -> Iterator[Any]:
             shown = {"desc": printable(f"decoding {source.name}"), "unit": "frame", "total": stream.frames or None}
             shown |= {"leave": False, "dynamic_ncols": True, "disable": None if bar else True}
             last = 0.0
-            for frame in tqdm(container.decode(stream), **shown):
+            ends = [0]  # of its packets, in bytes from its beginning
+            for frame in tqdm(_frames_of(container.demux(stream), ends), **shown):
                 if frame.is_corrupt:
                     raise UserError(f"{source} is damaged: frame {len(times)} cannot be decoded. {_by_hand(source)}")
                 times.append(frame.time)
                 last = float((frame.duration or 0) * frame.time_base)
                 yield frame
+            if container.format.name == "yuv4mpegpipe" and ends[-1] < source.stat().st_size:  # which tells no length
+                raise UserError(
+                    f"{source} is cut short: {len(times)} frames are in it, and a part of the next one. Copy or download "
+                    f"it again. {_by_hand(source)}"
+                )
             _look_whole(source, stream, times, last, told)
     except av.FFmpegError as error:
         raise UserError(f"{source} cannot be read as a video: {reason(error)}") from error
+
+
+def _frames_of(packets: Iterable[Any], ends: list[int]) -> Iterator[Any]:
+    for packet in packets:
+        if packet.pos is not None:
+            ends.append(packet.pos + packet.size)
+        yield from packet.decode()
 
 
 def pyav(source: Path) -> Any:

@@ -189,6 +189,14 @@ def test_a_whole_video_of_another_length_than_its_frames_is_read(tmp_path: Path,
     assert len(frames_of(other, tmp_path / "cache")) == 12 - shift
 
 
+def test_a_file_of_bare_frames_is_held_against_its_size(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.y4m", [noisy(n) for n in range(3)], "wrapped_avframe", "yuv420p", told=False)
+    assert len(frames_of(path, tmp_path / "cache")) == 3
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(UserError, match="cut short: 2 frames are in it, and a part of the next one"):
+        frames_of(path, tmp_path / "cache")
+
+
 def test_a_damaged_frame_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "a b.mkv", [noisy(n) for n in range(12)], "mpeg4", "yuv420p", told=False)
     content = bytearray(path.read_bytes())
