@@ -139,8 +139,8 @@ def decoded(source: Path, told: list[str], bar: bool = False) -> Iterator[Any]:
                 yield frame
             if container.format.name == "yuv4mpegpipe" and ends[-1] < source.stat().st_size:  # which tells no length
                 raise UserError(
-                    f"{source} is cut short: {len(times)} frames are in it, and a part of the next one. Copy or download "
-                    f"it again. {_by_hand(source)}"
+                    f"{source} is cut short: {len(times)} frames are in it, and a part of the next one. Copy or "
+                    f"download it again. {_by_hand(source)}"
                 )
             _look_whole(source, stream, times, last, told)
     except av.FFmpegError as error:

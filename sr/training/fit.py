@@ -15,14 +15,13 @@ from sr.callbacks import Checkpoints
 from sr.compose.words import pasted, path_word
 from sr.errors import UserError, reason, user_error
 from sr.loggers import CsvLog
-from sr.models.hooks import one_at_a_time
 from sr.runs import checkpoint
 from sr.runs.config import plain
 from sr.runs.latest import LAST, resume_command
 from sr.training import compiling
 from sr.training.plan import Plan, Stage
 from sr.training.resumed import of_another_program
-from sr.training.speed import speed
+from sr.training.speed import speed, step_through
 from sr.training.stage_configs import never_validated
 from sr.whole import copy_whole
 from sr.zoo.load import beginning
@@ -187,16 +186,10 @@ def _enter(trainer: L.Trainer, stage: Stage, step: int | None) -> None:
     """Set the trainer to a stage, `step` optimizer steps into the whole run; None where a checkpoint will tell."""
     loop = trainer.fit_loop.epoch_loop
     loop.max_steps = stage.end
-    stage.model.graph = graph = speed(stage.cfg.trainer).graph
-    if reason := one_at_a_time(trainer, stage.model):
+    if reason := step_through(trainer, stage.model, stage.cfg):
+        graph = stage.model.graph
         expected = graph is True or (graph == "auto" and trainer.strategy.root_device.type == "cuda")
         log.info(f"one optimizer step at a time{' and no CUDA graph' if expected else ''}: {reason}")
-    else:
-        stage.model.automatic_optimization, stage.model.steps_at_once = False, stage.cfg.steps_at_once
-    manual = not stage.model.automatic_optimization
-    # Lightning refuses both beside manual optimization, where the model does them itself.
-    trainer.accumulate_grad_batches = 1 if manual else stage.setup.accumulate
-    trainer.gradient_clip_val = None if manual else stage.setup.clip
     if step is not None:
         # Lightning counts the steps of automatic and manual optimization apart; the run has one count.
         loop.automatic_optimization.optim_progress.optimizer.step.total.completed = step

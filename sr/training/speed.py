@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+import lightning.pytorch as L
 from omegaconf import DictConfig
 
 from sr.errors import UserError
+from sr.models.base import SuperResolver
+from sr.models.hooks import one_at_a_time
 from sr.runs.config import plain
 
 MODES = ("default", "max-autotune-no-cudagraphs")  # of torch.compile; the others make graphs of their own
@@ -53,6 +56,27 @@ def speed(trainer: DictConfig) -> Speed:
             known = [str(v).lower() for v in there if v is not None] + ["false"] * (None in there)
             raise UserError(f"trainer.{key}={value}: type {', '.join(known[:-1])} or {known[-1]}")
     return Speed(graph, compiled, last)
+
+
+def step_through(trainer: L.Trainer, model: SuperResolver, cfg: DictConfig) -> str:
+    """Let a model take its steps by itself, or a trainer for it.
+
+    Args:
+        trainer: that trains it.
+        model: with its setup attached.
+        cfg: of the stage.
+
+    Returns:
+        Why Lightning must see each step; empty where it need not.
+    """
+    model.graph = speed(cfg.trainer).graph
+    if not (reason := one_at_a_time(trainer, model)):
+        model.automatic_optimization, model.steps_at_once = False, cfg.steps_at_once
+    manual, setup = not model.automatic_optimization, model.training_setup
+    # Lightning refuses both beside manual optimization, where the model does them itself.
+    trainer.accumulate_grad_batches = 1 if manual else setup.accumulate
+    trainer.gradient_clip_val = None if manual else setup.clip
+    return reason
 
 
 def lightnings(trainer: DictConfig) -> dict[str, Any]:

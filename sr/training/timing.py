@@ -1,13 +1,16 @@
 """The factor of a budget in seconds: found by timing steps, once for all rows of a sweep that are to be compared."""
 
+import copy
 import json
 import logging
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+import torch
 from filelock import FileLock
 from omegaconf import DictConfig
 
@@ -17,14 +20,18 @@ from sr.compose.words import Job, Words
 from sr.data.loaders import Loaders
 from sr.errors import UserError
 from sr.models.base import SuperResolver
+from sr.models.hooks import EachBatch
 from sr.runs.config import plain
 from sr.training import budget, build
-from sr.training.speed import lightnings
+from sr.training.budget import TIMED, WARM_UP
+from sr.training.speed import lightnings, step_through
 from sr.training.stage_configs import StageConfig
 from sr.whole import write_whole
 
 log = logging.getLogger(__name__)
 FACTOR = "SR_BUDGET_FACTOR"  # in the environment: for the processes that this one starts
+GRAPHED = 20  # steps after which a CUDA graph has been made, where one is
+LEAST = 1.0  # seconds that are timed, at least
 SWEEP = "SR_SWEEP"  # in the environment of a row that runs as a command of its own: the sweep's folder
 
 
@@ -85,9 +92,66 @@ def _times(
     times = []
     for stage, model, module in zip(stages, models, data, strict=True):
         key = repr({k: v for k, v in plain(stage.cfg).items() if declared(k).timing})
-        if key not in known:
+        if key not in known and probe.world_size == 1:
+            known[key] = step_seconds(stage.cfg, model, module)
+        elif key not in known:
             batch = module.to_float(module.sample_batch(max(1, stage.cfg.batch_size // share)), device)
             with probe.precision_plugin.train_step_context():
                 known[key] = budget.step_seconds(model, batch, build.training(stage.cfg), device)
         times.append((stage.end - stage.begin, known[key]))
     return times
+
+
+def step_seconds(cfg: DictConfig, model: SuperResolver, data: Loaders) -> float:
+    """Mean time of an optimizer step of a stage, as it is trained: with its data, several at once, as a graph.
+
+    Args:
+        cfg: of the stage.
+        model: of which a copy is trained.
+        data: that it is trained on.
+    """
+    trial, pace = copy.deepcopy(model), Pace()
+    trial.attach(build.training(cfg))
+    off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    trainer: L.Trainer = built(
+        lightnings(cfg.trainer) | off,
+        "trainer",
+        callbacks=[pace],
+        max_epochs=-1,
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+    step_through(trainer, trial, cfg)
+    try:
+        trainer.fit(trial, datamodule=data)
+    finally:
+        data.trainer = None
+    return pace.seconds
+
+
+class Pace(EachBatch):
+    """Ends a training as soon as it is known how long a step takes.
+
+    Attributes:
+        seconds: of one, once the warm-up is over and enough were timed.
+    """
+
+    def __init__(self) -> None:
+        self.seconds, self._since, self._step = 0.0, 0.0, 0
+
+    def after_batch(self, trainer: L.Trainer, model: L.LightningModule, batch: Any) -> None:
+        step, device = trainer.global_step, trainer.strategy.root_device
+        if step == self._step or self.seconds:
+            return
+        self._step, first = step, GRAPHED if device.type == "cuda" else WARM_UP
+        timed = step - first
+        if timed and (timed < TIMED or time.perf_counter() - self._since < LEAST):
+            return
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        if timed == 0:
+            self._since = time.perf_counter()
+        else:
+            self.seconds = (time.perf_counter() - self._since) / timed
+            trainer.should_stop = True

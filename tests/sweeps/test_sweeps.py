@@ -233,11 +233,11 @@ def test_a_row_that_another_process_is_running_is_left_to_it(command, div2k):
 @pytest.fixture
 def timed(monkeypatch):
     """What each row's steps would be found to take, in seconds, one after the other."""
-    from sr.training import budget
+    from sr.training import budget, timing
 
     def steps_take(*seconds):
         times = iter(seconds)
-        monkeypatch.setattr(budget, "step_seconds", lambda *_: next(times))
+        monkeypatch.setattr(timing, "step_seconds", lambda *_: next(times))
         return [int(budget.SHARE * 300 / s) for s in seconds]
 
     return steps_take
