@@ -1,10 +1,12 @@
-# make demo: train, measure and show a small model on bundled photos. make test: the tests. Both set up .venv first.
+# make demo: train, measure and show a small model on bundled photos, and enlarge one by what travels with the project.
+# make test: the tests. Both set up .venv first.
 PYTHON ?= python3
 
 .PHONY: demo test test-all lint clean
 
 demo: .venv/installed
 	.venv/bin/python train.py experiment=demo
+	.venv/bin/python upscale.py "input=$$(.venv/bin/python -c 'import skimage; print(skimage.__path__[0])')/data/coffee.png"
 
 test: .venv/installed
 	.venv/bin/python -m pytest -n auto

@@ -22,7 +22,7 @@ train() { # scale, other arguments of train.py
 }
 
 train 2
-train 4 "init_from=$out/x2" steps=10000
+train 4 "init_from=$out/x2" steps=10000 patch_size=19 batch_size=24 # the smallest image is 19 LR pixels high
 train 3 "init_from=$out/x2" steps=8000
 for scale in 2 3 4; do
     $python export.py "model=$out/x$scale" formats=safetensors "output=$out/files" overwrite=true

@@ -25,7 +25,7 @@ _HOMES = {
 
 
 def load(
-    source: str | Path,
+    source: str | Path | None = None,
     scale: int | None = None,
     zoo_dir: str | Path | None = None,
     download: bool = True,
@@ -36,8 +36,9 @@ def load(
 
     Args:
         source: a run folder (its last checkpoint is meant), a checkpoint (.ckpt), a name of the zoo (`sr zoo list`),
-            the path of an author's file, or bicubic.
-        scale: needed for an author's file that fits every scale and that the zoo does not list.
+            the path of an author's file, or bicubic; None for the network of this scale that travels with the package.
+        scale: 2, 3, or unless told 4 of those that travel with the package; needed for an author's file that fits every
+            scale and that the zoo does not list.
         zoo_dir: the folder that is searched for the zoo's files; None: data/weights where you stand.
         download: fetch a file of the zoo that is not there, where its address is known.
         device: where it runs: cpu, cuda, or auto for a GPU if there is one.
@@ -76,8 +77,8 @@ def upscale(
 
     Args:
         image: a path, a Pillow image, an array (H, W, 3) of uint8, uint16 or floats in [0, 1], or a tensor.
-        scale: needed where the network serves several.
-        model: see `load`.
+        scale: needed where the network serves several; see `load`.
+        model: see `load`; None for what travels with the package, of the scale or the least that reaches `outscale`.
         outscale: another factor, up to the network's, to which its result is reduced.
         self_ensemble: average over the eight flips and quarter turns.
         device: see `load`.
@@ -90,12 +91,14 @@ def upscale(
 
     Example:
         >>> import numpy as np, sr
+        >>> sr.upscale(np.zeros((24, 32, 3), np.uint8)).shape
+        (96, 128, 3)
         >>> sr.upscale(np.zeros((24, 32, 3), np.uint8), model="outputs/ecbsr_m4c16_x2/demo").shape
         (48, 64, 3)
     """
     from sr.deploy.load import kept
 
-    enlarger = kept(model, scale, device)
+    enlarger = kept(model, scale, device, outscale)
     return enlarger(image, scale, outscale=outscale, self_ensemble=self_ensemble)
 
 

@@ -9,10 +9,13 @@ import tarfile
 import venv
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from sr.models.ecbsr import ECBSR
 from sr.runs.checkpoint import describe
@@ -102,6 +105,29 @@ def test_what_is_installed_trains_measures_and_loads_where_the_user_stands(insta
     assert Path(file).parent == installed.site / "sr" and scales == ["x2", "x2"]
     assert {p.name for p in installed.folder.iterdir()} == {"demo", "outputs", "data"}  # data/.cache: decoded pixels
     assert not {p.name for p in installed.site.iterdir()} & {"outputs", "data"}
+
+
+@pytest.mark.slow
+def test_a_photo_is_enlarged_by_what_is_installed_alone(installed):
+    """640x480, x4, in a process that counts whoever asks for the network."""
+    photo = Image.open(Path(find_spec("skimage").origin).parent / "data/coffee.png").resize((640, 480))
+    photo.save(installed.folder / "photo.jpg", quality=95)
+    script = (
+        "import socket, sys\n"
+        "asked = []\n"
+        "def refuse(*what, **how):\n"
+        "    asked.append(what)\n"
+        "    raise OSError('no network')\n"
+        "socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse\n"
+        "from sr.cli import entry; sys.argv = ['sr', 'upscale', 'input=photo.jpg']; entry()\n"
+        "print('asked:', *asked)"
+    )
+    told = installed("-c", script)
+    assert told.endswith("asked:\n") and "by plain_m10c32_x4 " in told, told
+    with Image.open(installed.folder / "outputs/upscaled/photo_x4.jpg") as large:
+        assert large.size == (2560, 1920)
+        apart = np.abs(np.subtract(large.resize((640, 480), Image.Resampling.BOX), photo, dtype=np.int16))
+    assert apart.mean() < 3, "another picture"
 
 
 def test_the_command_explains_itself(installed):

@@ -158,7 +158,8 @@ class UpscaleSchema:
     """Every plain key of conf/upscale.yaml."""
 
     input: Any = None  # files, folders and patterns, of pictures and films: one, or a list
-    # the network, also typed as model=: a run folder, a checkpoint, a name of the zoo, an author's file, or bicubic
+    # the network, also typed as model=: a run folder, a checkpoint, a name of the zoo, an author's file, or bicubic;
+    # null: one that travels with the project, of the scale, or the least that reaches outscale, else x4
     weights: Any = None
     zoo: Zoo = field(default_factory=Zoo)
     scale: int | None = key(least=1)  # needed where the network serves several

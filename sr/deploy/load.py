@@ -3,7 +3,7 @@
 from functools import lru_cache
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.schema import Zoo
 from sr.compose.words import listed
@@ -15,9 +15,10 @@ from sr.measuring.scoring import BASELINE, pick_device
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
 from sr.runs import checkpoint
-from sr.zoo.entries import ZOO
+from sr.zoo.entries import ZOO, shipped
 from sr.zoo.load import is_ours, load
 
+DEFAULT = 4  # the factor of what is enlarged where neither a network nor a factor is told
 KINDS = "a run folder, a checkpoint, an author's file, or a name of `sr zoo list`"
 
 
@@ -25,7 +26,7 @@ def named(source: str | Path | None, scale: int | None, zoo: Zoo) -> tuple[str, 
     """A trained network with the name that it is told by, in eval mode. Nothing in a file is executed.
 
     Args:
-        source: as typed; `bicubic` is MATLAB's.
+        source: as typed; `bicubic` is MATLAB's; None for one that travels with the package.
         scale: that is wanted; needed for an author's file that fits every scale and that the zoo does not list.
         zoo: where authors' files are, and whether they may be fetched.
 
@@ -33,7 +34,7 @@ def named(source: str | Path | None, scale: int | None, zoo: Zoo) -> tuple[str, 
         UserError: no such run, file or name, or a file that is refused; with what to do about it.
     """
     if source is None:
-        return shipped(scale)
+        source = _shipped(scale)
     if source == BASELINE:
         return BASELINE, Bicubic(scale or 4).eval()
     path = Path(source).expanduser()
@@ -51,7 +52,8 @@ def asked(cfg: DictConfig) -> tuple[str, SuperResolver]:
     """The one network of a command; see `named`."""
     if len(typed := listed(cfg.weights)) > 1:
         raise UserError(f"model={typed}: one network at a time; type the command once for each")
-    return named(next(iter(typed), None), cfg.scale, cfg.zoo)
+    source = next(iter(typed), None) or _shipped(cfg.scale, OmegaConf.select(cfg, "outscale"))
+    return named(source, cfg.scale, cfg.zoo)
 
 
 def folder_of(output: str) -> Path:
@@ -68,19 +70,28 @@ def loaded(source: str | Path | None, scale: int | None, zoo: Zoo, device: str, 
     return Enlarger(model, name, pick_device(device), form)
 
 
-def kept(source: str | Path | None, scale: int | None, device: str) -> Enlarger:
+def kept(source: str | Path | None, scale: int | None, device: str, outscale: float | None = None) -> Enlarger:
     """The network of `sr.upscale`, loaded once for many images, and again once its file is another one."""
     path = Path(source).expanduser() if source is not None else None
     file = checkpoint.locate(path) if path is not None and path.is_dir() else path
     state = state_of(file) if file is not None and file.is_file() else None
-    return _kept(None if source is None else str(source), scale, device, Path.cwd(), state)
+    if source is None:
+        source, scale = _shipped(scale, outscale), None
+    return _kept(str(source), scale, device, Path.cwd(), state)
 
 
 @lru_cache(maxsize=4)
-def _kept(source: str | None, scale: int | None, device: str, *_: object) -> Enlarger:
+def _kept(source: str, scale: int | None, device: str, *_: object) -> Enlarger:
     return loaded(source, scale, Zoo(), device)
 
 
-def shipped(scale: int | None) -> tuple[str, SuperResolver]:
-    """The network that is taken where none is named; none is shipped."""
-    raise UserError(f"which network? Type model=... with {KINDS}; model=bicubic needs none")
+def _shipped(scale: int | None, outscale: float | None = None) -> str:
+    """The name of the network that is taken where none is told: of the scale, or the least that reaches outscale."""
+    here = shipped()
+    wanted = scale or min((s for s in here if outscale is not None and s >= outscale), default=DEFAULT)
+    if wanted not in here:
+        raise UserError(
+            f"scale={wanted}: the networks that travel with the project enlarge by {', '.join(map(str, here))}. Type "
+            f"one of these, or model=... with {KINDS}"
+        )
+    return here[wanted].name

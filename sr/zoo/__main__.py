@@ -1,4 +1,4 @@
-"""Authors' weights: sr zoo list; sr zoo save rlfn_x4 rlfn_x4.ckpt (or python -m sr.zoo ...)."""
+"""Trained networks: sr zoo list; sr zoo save rlfn_x4 rlfn_x4.ckpt (or python -m sr.zoo ...)."""
 
 import argparse
 import logging
@@ -19,7 +19,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Parse and run; errors that the user can mend end with status 1 and no traceback."""
     parser = argparse.ArgumentParser(prog="sr zoo", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    lists = commands.add_parser("list", help="the authors' files, what they reach, and which are here")
+    lists = commands.add_parser(
+        "list", help="this project's and the authors' files, what they reach, and which are here"
+    )
     saves = commands.add_parser("save", help="an author's file as a checkpoint of this project")
     saves.add_argument("weights", help="a name of the zoo, or the path of a file")
     saves.add_argument("checkpoint", type=Path, help="the file to write")
@@ -48,7 +50,8 @@ def listing(folder: Path) -> str:
     here = {checksum(p): str(p) for p in files}
     lines = [["name", "model", "scale", "set", "dB", "protocol", "format", "sha256", "licence", "origin", "file"]]
     for e in ENTRIES:
-        file = here.get(e.sha256) or ("can be fetched" if e.url else "-")
+        place = "in the package" if e.origin.folder else "can be fetched" if e.url else "-"
+        file = here.get(e.sha256) or place
         row = [e.name, e.model, f"x{e.scale}", e.dataset, f"{e.psnr:.2f}", e.protocol, e.format, e.sha256[:12]]
         lines.append([*row, e.origin.licence, e.origin.name, file])
     return "\n".join(

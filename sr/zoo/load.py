@@ -80,6 +80,8 @@ def load(
         if strict and scale is not None and scale != entry.scale:
             raise UserError(f"scale={scale}: weights={spec} is of scale {entry.scale}; leave scale= out")
         path = find(entry, Path(folder).expanduser(), download)
+        if entry.origin.folder is not None:
+            return Loaded(entry.name, checkpoint.load(path), path, entry)
     else:
         if not path.is_file():
             raise UserError(f"weights={spec}: there is no such file. List the zoo's names: sr zoo list")

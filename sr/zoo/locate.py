@@ -23,11 +23,16 @@ def checksum(path: Path) -> str:
 
 
 def find(entry: ZooEntry, folder: Path, download: bool = True) -> Path:
-    """The file of an entry at any depth below `folder`, else fetched into it.
+    """The file of an entry at any depth below `folder`, else fetched into it; or the one that travels with the package.
 
     Raises:
         UserError: not there and not to be had, saying its origin and checksum; or there with other contents.
     """
+    if entry.origin.folder is not None:
+        own = entry.origin.folder / entry.path
+        if not own.is_file() or checksum(own) != entry.sha256:
+            raise UserError(f"{own}, which travels with this project, is missing or damaged: install the project again")
+        return own
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     files.sort(key=lambda p: p.name != entry.file)  # its usual name first: mostly one file is read
     others = []

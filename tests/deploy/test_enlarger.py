@@ -113,8 +113,3 @@ def test_tiles_and_other_depths_make_the_same_picture(model):
 def test_what_is_no_image_is_refused(model, image, hint):
     with pytest.raises(UserError, match=hint):
         model(image)
-
-
-def test_without_a_network_it_is_told_what_to_type():
-    with pytest.raises(UserError, match="which network"):
-        sr.upscale(np.zeros((8, 8, 3), np.uint8))

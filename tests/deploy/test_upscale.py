@@ -264,7 +264,7 @@ def test_a_challenge_entry(command, photos, tmp_path):
     ("typed", "hint"),
     [
         (["model=bicubic"], "which pictures? Type input=PATH"),
-        (["input=p"], "which network? Type model="),
+        (["input=p", "scale=8"], "scale=8: the networks that travel with the project enlarge by 2, 3, 4"),
         (["input=p/0001.pgn", "model=bicubic"], "no such file or folder. Did you mean 0001.png?"),
         (["input=p", "model=rlfn_x5"], "Did you mean rlfn_x4"),
         (["input=p", "model=bicubic", "format=gif"], "there are png, jpg"),
