@@ -13,11 +13,11 @@ from small_runs import ROOT, wait_for
 
 pytest.importorskip("av", reason="PyAV is not installed")
 RUN = """
-import resource, runpy, sys
+import runpy, sys
 sys.argv = sys.argv[1:]
 sys.path.insert(0, str(__import__("pathlib").Path(sys.argv[0]).parent))
 runpy.run_path(sys.argv[0], run_name="__main__")
-print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 
 
@@ -56,6 +56,7 @@ def test_killed_at_a_random_moment_and_typed_again_no_frame_differs(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read as Linux tells it")
 def test_memory_does_not_grow_with_the_length_of_a_film(tmp_path):
     """30 and 120 seconds."""
     peaks = []
@@ -64,5 +65,5 @@ def test_memory_does_not_grow_with_the_length_of_a_film(tmp_path):
         process = start(tmp_path, f"input={seconds}.mp4", f"output=out{seconds}", by=["-c", RUN])
         assert process.wait(300) == 0, (tmp_path / "log").read_text()
         assert len(times(tmp_path / f"out{seconds}/{seconds}_x2.mp4")) == 24 * seconds
-        peaks.append(int((tmp_path / "log").read_text().split()[-1]))
-    assert peaks[1] - peaks[0] < 40, peaks  # MiB, of about 600
+        peaks.append(int((tmp_path / "log").read_text().split()[-1]) / 1024)
+    assert peaks[0] > 200 and peaks[1] - peaks[0] < 25, peaks  # MiB; 4 as measured, of 470
