@@ -67,12 +67,13 @@ class FilmWork(Work):
         by = [self.enlarger.form, str(self.enlarger.device), pyav(job.source).__version__]
         made_of = [maker.source, maker.state, maker.made_by, *by]
         pieces = Pieces(job.target, list(codings.values()), made_of)
-        start = pieces.closed() * LENGTH
+        closed = pieces.closed()
+        start = closed * LENGTH
         if start:
             log.info(f"{job.source}: {min(start, len(film.times))} of {len(film.times)} frames are there already")
             seen(min(1.0, start / len(film.times)))
         how, frames = self._frames(film, start, pieces)
-        tiled = self._write(job, pieces, frames, seen)
+        tiled = self._write(job, pieces, closed, frames, seen)
         seconds = time.perf_counter() - began
         for result, target in enumerate(job.targets):
             if target in self.missing(job):
@@ -103,11 +104,12 @@ class FilmWork(Work):
         log.info(f"{film.source}: {self.enlarger.name} goes through {parts}")
         return str(parts).split(",")[0], in_parts(self.enlarger, film, self.how, start, parts)
 
-    def _write(self, job: Job, pieces: Pieces, frames: Iterator[Frame], seen: Callable[[float], object]) -> bool:
-        """The pieces that are not closed; whether some of it was made tile by tile."""
+    def _write(
+        self, job: Job, pieces: Pieces, first: int, frames: Iterator[Frame], seen: Callable[[float], object]
+    ) -> bool:
+        """The pieces from one onward; whether some of it was made tile by tile."""
         tiled = False
         total, done, told, began = len(pieces.film.times), 0, time.perf_counter(), time.perf_counter()
-        first = pieces.closed()
         for number, span in enumerate(pieces.spans[first:], first):
             with pieces.writing(number) as opened:
                 for _ in span:
