@@ -1,8 +1,7 @@
 """The form in which a network runs here: as fast as can be while its result stays the same.
 
 A form is the merged network with another layout of its weights, or with another `network`: padding, colours and what a
-file reads stay the architecture's own. Each is tried before it is used, on an image as smooth as photos are: of noise
-trained networks make values for which float32 itself is no better than 1e-4.
+file reads stay the architecture's own. Each is tried before it is used.
 """
 
 import copy
@@ -19,7 +18,6 @@ from torch import Tensor
 from sr.errors import UserError, nearest, reason, user_error
 from sr.forms import formats
 from sr.forms.deployed import Exported, exportable
-from sr.imaging.resize import imresize
 from sr.models.base import SuperResolver
 from sr.precision import full_precision
 from sr.zoo.onnx_file import OnnxResolver, run, session
@@ -106,19 +104,13 @@ def tried(model: SuperResolver, plain: SuperResolver, form: str, scale: int) -> 
     if isinstance(model, OnnxResolver) and form != "onnx":
         raise UserError("an ONNX file is run by ONNX Runtime alone, with as many threads as torch has")
     found = (plain if isinstance(model, OnnxResolver) else FORMS[form](model, plain, scale)).to(place)
-    lr = _smooth(3, *TRIED).to(place)
+    lr = Exported(plain, form, scale).picture(*TRIED).to(place)
     with torch.inference_mode(), full_precision(place):
         wanted, got = plain(lr, scale), found(lr, scale)
     if got.shape != wanted.shape:
         raise UserError(f"of an image of {tuple(lr.shape)} it makes {tuple(got.shape)}, not {tuple(wanted.shape)}")
     apart = float((got - wanted).abs().max() / wanted.abs().max().clamp(min=1))
     return Formed(found, form, apart if apart == apart else torch.inf)
-
-
-def _smooth(channels: int, height: int, width: int) -> Tensor:
-    """An image, (1, channels, height, width)."""
-    coarse = torch.rand(1, channels, 2 + height // 4, 2 + width // 4, generator=torch.Generator().manual_seed(height))
-    return imresize(coarse, size=(height, width)).clamp(0, 1)
 
 
 def _eager(model: SuperResolver, plain: SuperResolver, scale: int) -> SuperResolver:
@@ -174,7 +166,7 @@ class _ByOnnxRuntime:
             file = Path(folder) / "network.onnx"
             formats.to_onnx(file, what, OPSET)
             self.opened = session(file, threads)
-            network, given = what.deployed(), [_smooth(*x.shape[1:]) for x in what.compared()]
+            network, given = what.deployed(), what.compared()
             formats.apart(self._run, given, [network(x) for x in given])
             self.opened = session(file, threads)  # anew, as it keeps the memory of the largest image that it has seen
 

@@ -193,3 +193,11 @@ def test_other_operators_are_written_or_told(command, network, tmp_path):
     assert outcome.code == 0, outcome
     found = next(o.version for o in onnx.load(tmp_path / "files/small_x2.onnx").opset_import if not o.domain)
     assert (found == 20) != (f"it needs version {found} of ONNX's operators, not 20" in outcome.out)
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_a_network_that_float32_gives_badly_on_noise_is_exported(command, shared, tmp_path):
+    """BSRN's published weights: on noise PyTorch itself is 7e-5 from the result in float64."""
+    outcome = command("export.py", "model=bsrn_x4", f"zoo.dir={shared}/weights", f"output={tmp_path / 'files'}")
+    assert outcome.code == 0, outcome
