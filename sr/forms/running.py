@@ -24,7 +24,7 @@ from sr.zoo.onnx_file import OnnxResolver, run, session
 
 AUTO = "auto"
 EXACT = 1e-5  # of the largest value, at least of 1
-TRIED = (13, 18)  # LR pixels of the image that a form is tried on
+TRIED = (13, 18)  # LR pixels, at least, of the picture that a form is tried on
 OPSET = 20  # of the file that ONNX Runtime is given: GELU is one operator from here on
 
 
@@ -104,7 +104,8 @@ def tried(model: SuperResolver, plain: SuperResolver, form: str, scale: int) -> 
     if isinstance(model, OnnxResolver) and form != "onnx":
         raise UserError("an ONNX file is run by ONNX Runtime alone, with as many threads as torch has")
     found = (plain if isinstance(model, OnnxResolver) else FORMS[form](model, plain, scale)).to(place)
-    lr = Exported(plain, form, scale).picture(*TRIED).to(place)
+    like = Exported(plain, form, scale)
+    lr = like.picture(*(max(side, like.least) for side in TRIED)).to(place)
     with torch.inference_mode(), full_precision(place):
         wanted, got = plain(lr, scale), found(lr, scale)
     if got.shape != wanted.shape:
