@@ -1,5 +1,6 @@
 """Each benchmark runs, at toy sizes, and prints a whole table."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,12 @@ TOY = {
     "degradation": ["--rounds", "1"],
     "loader": ["--batches", "1", "--rounds", "1"],
     "loop": ["--steps", "60"],
+    "export": ["--small", "--only", "espcn", "rlfn", "--sizes", "3"],
+    "large": ["--only", "1", "2", "--part", "40"],
     "startup": ["--rounds", "2"],
     "evaluate": ["--size", "80", "90", "--images", "2"],
     "metrics": ["--size", "60", "72", "--rounds", "1"],
+    "tiles": ["--rounds", "1", "--side", "16"],
     "resize": ["--size", "24", "36", "--rounds", "1"],
 }
 
@@ -23,8 +27,13 @@ TOY = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TOY)
 def test_prints_a_table(root: Path, name: str) -> None:
-    script = root / "benchmarks" / f"{name}.py"
-    run = subprocess.run([sys.executable, script, *TOY[name]], capture_output=True, text=True, cwd=root)
+    if name == "export":
+        pytest.importorskip("onnxruntime")
+    script, paths = root / "benchmarks" / f"{name}.py", (str(root / "tests"), os.environ.get("PYTHONPATH", ""))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    run = subprocess.run(
+        [sys.executable, script, *TOY[name]], capture_output=True, text=True, cwd=root, env=environment
+    )
     assert run.returncode == 0, run.stderr
     rows = [line for line in run.stdout.splitlines() if line.startswith("|")]
     assert len(rows) > 3 and len({row.count("|") for row in rows}) == 1
