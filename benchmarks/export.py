@@ -20,10 +20,9 @@ import onnxruntime
 import torch
 from beside import processor, table
 
-from sr.deploy.export import apart
 from sr.errors import UserError, reason
 from sr.forms.deployed import CLIP_SIZES, Exported, exportable
-from sr.forms.formats import FORMATS
+from sr.forms.formats import FORMATS, apart
 
 SIZES = ((1, 1), (2, 7), (21, 24), (257, 131))  # LR pixels
 OPSET = 18
@@ -56,7 +55,7 @@ def row(name: str, sizes: tuple[tuple[int, int], ...], small: bool, folder: Path
     with torch.no_grad():
         network = what.deployed()
         wanted = [network(x) for x in given]
-        white = torch.ones_like(given[1])
+        white = torch.ones_like(given[len(given) // 2])
         board = ((torch.arange(white.shape[-2])[:, None] + torch.arange(white.shape[-1])) % 2).expand_as(white).float()
         for half, more in ((False, []), (True, [white, 0 * white, board])):
             one = drawn(name, half, small)
@@ -86,10 +85,11 @@ def main() -> None:
             rows.append(row(name, SIZES[: given.sizes], given.small, Path(folder)))
             print(rows[-1], f"{time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
     print("# How far ONNX files are from their networks\n")
+    versions = f"ONNX {onnx.__version__}, ONNX Runtime {onnxruntime.__version__}"
+    largest = "x".join(map(str, SIZES[given.sizes - 1]))
     print(
-        f"{processor()}, torch {torch.__version__}, ONNX {onnx.__version__}, ONNX Runtime {onnxruntime.__version__}; "
+        f"{processor()}, torch {torch.__version__}, {versions}; noise up to {largest}, operators of version {OPSET}.\n"
     )
-    print(f"LR pixels up to {SIZES[given.sizes - 1]}, noise in [0, 1].\n")
     print(table(["network", "scale", "from", "error", "error in float16", "note"], rows))
 
 
