@@ -24,7 +24,7 @@ from sr.models.hooks import EachBatch
 from sr.runs.config import plain
 from sr.training import budget, build
 from sr.training.budget import TIMED, WARM_UP
-from sr.training.speed import lightnings, step_through
+from sr.training.speed import lightnings, speed, step_through
 from sr.training.stage_configs import StageConfig
 from sr.whole import write_whole
 
@@ -112,6 +112,8 @@ def step_seconds(cfg: DictConfig, model: SuperResolver, data: Loaders) -> float:
     """
     trial, pace = copy.deepcopy(model), Pace()
     trial.attach(build.training(cfg))
+    if speed(cfg.trainer).channels_last:
+        trial.to(memory_format=torch.channels_last)
     off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
     trainer: L.Trainer = built(
         lightnings(cfg.trainer) | off,
