@@ -6,6 +6,7 @@ card, `README.md`. It tells what the run knows and nothing else, and no place on
 
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,5 +159,5 @@ def _table(rows: Mapping[str, Any]) -> str:
 
 
 def _cell(value: object) -> str:
-    """One line of a table, whatever is in it."""
-    return " ".join(str(value).replace("|", "\\|").replace("<", "&lt;").split())
+    """One line of a table, whatever is in it: a stranger's name makes no links, pictures or cells."""
+    return " ".join(re.sub(r"([\\`\[\]|])", r"\\\1", str(value)).replace("<", "&lt;").split())

@@ -120,7 +120,7 @@ NEEDED = ("name", "model", "config")
 
 
 def _refuse_other_kinds(content: dict[str, Any], file: Path) -> None:
-    metadata = content["sr"]
+    metadata = content["sr"] if isinstance(content["sr"], dict) else {}
     wrong = [key for key, kind in KINDS.items() if not isinstance(content.get(key, kind()), kind)] or [
         key for key, kind in TOLD.items() if not isinstance(metadata.get(key, None if key in NEEDED else kind()), kind)
     ]

@@ -20,6 +20,8 @@ from sr.scores.text import from_csv, write_csv
 
 log = logging.getLogger(__name__)
 RESAMPLES = 10_000
+FEWEST = 1_000  # of so many images that RESAMPLES would take minutes
+MOST_CELLS, CELLS = 20_000_000, 1_000_000  # images times resamples: in all, and in memory at once
 Place = tuple[str, int, str, str]  # set, scale, protocol, metric
 Values = Mapping[str, float]  # of one run, by the names of images or clips
 NO_METRICS = ("model", "dataset", "image", "clip", "scale", "protocol", "images")  # columns of these files
@@ -112,9 +114,7 @@ def differences(models: Mapping[str, Sequence[Values]]) -> dict[tuple[str, str],
         if len(finite) < 2 or len(rivals) < 2:
             continue
         tables = {m: np.array([[run[n] for n in finite] for run in runs]) for m, runs in rivals.items()}
-        generator = np.random.default_rng(0)
-        images = _drawn(generator, len(finite))  # the same for all: the models are compared image by image
-        means = {m: ((_drawn(generator, len(t)) @ t) * images).sum(1) for m, t in tables.items()}
+        means = _resampled(tables)
         for a, b in combinations(tables, 2):
             each = tables[a].mean(0) - tables[b].mean(0)
             low, high = np.percentile(means[a] - means[b], [2.5, 97.5]).tolist()
@@ -129,9 +129,27 @@ def _alike(runs: Sequence[Values]) -> list[Values]:
     return [run for run in runs if run.keys() == names]
 
 
-def _drawn(generator: np.random.Generator, number: int) -> np.ndarray:
-    """(RESAMPLES, number): the share of each where as many are drawn with replacement."""
-    return generator.multinomial(number, np.full(number, 1 / number), RESAMPLES) / number
+def _resampled(tables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Means over images and runs drawn anew, by model: of (runs, images) as many as RESAMPLES, or fewer of many images.
+
+    The images are the same for all, as models are compared image by image; they are drawn a few resamples at once, as
+    all of them would take gigabytes for the images of a large set.
+    """
+    generator = np.random.default_rng(0)
+    images = next(iter(tables.values())).shape[1]
+    number = min(RESAMPLES, max(FEWEST, MOST_CELLS // images))
+    at_once = max(1, CELLS // images)
+    over_images: dict[str, list[np.ndarray]] = {m: [] for m in tables}
+    for start in range(0, number, at_once):
+        drawn = _drawn(generator, images, min(at_once, number - start))
+        for m, table in tables.items():
+            over_images[m].append(drawn @ table.T)
+    return {m: (_drawn(generator, len(t), number) * np.concatenate(over_images[m])).sum(1) for m, t in tables.items()}
+
+
+def _drawn(generator: np.random.Generator, number: int, times: int) -> np.ndarray:
+    """(times, number): the share of each where as many are drawn with replacement."""
+    return generator.multinomial(number, np.full(number, 1 / number), times) / number
 
 
 def _wilcoxon(each: np.ndarray) -> float:

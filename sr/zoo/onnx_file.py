@@ -76,8 +76,15 @@ class OnnxResolver(SuperResolver):
         self._opened, self.path, self.facts = opened, path, facts
 
     def network(self, x: Tensor, scale: int) -> Tensor:
-        """See `SuperResolver.network`."""
-        return run(self._opened, x, str(self.path)).to(x.device, x.dtype)
+        """See `SuperResolver.network`.
+
+        Raises:
+            UserError: the file makes something else of this size; what it made of one size tells nothing of others.
+        """
+        found = run(self._opened, x, str(self.path)).to(x.device, x.dtype)
+        if found.shape != (wanted := (*x.shape[:2], scale * x.shape[2], scale * x.shape[3])):
+            raise UserError(f"{self.path} makes {tuple(found.shape)} of {tuple(x.shape)}, not {wanted}")
+        return found
 
     def merged(self) -> Self:
         """Itself: nothing in it can be changed."""

@@ -74,3 +74,11 @@ def test_a_card_tells_nothing_that_is_not_known(network, run, tmp_path):
     assert known(run, 2).scores == [] and known("rlfn_x4", 4).licence == "Apache-2.0"
     authors = text(tmp_path, Exported(model, "imdn_x4", 2), known("imdn_x4", 4))
     assert "None is stated by github Zheng222/IMDN." in authors and "license: unknown" in authors
+
+
+def test_a_strangers_words_are_text_in_the_card(network, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    about = Known(training={"data": "![t](http://x/t.png) `a` <b> \\| c"})
+    told = text(tmp_path, Exported(checkpoint.load(network), "[a](javascript:1)", 2), about)
+    assert "# \\[a\\](javascript:1) x2" in told
+    assert "| data | !\\[t\\](http://x/t.png) \\`a\\` &lt;b> \\\\\\| c |" in told

@@ -97,3 +97,19 @@ def test_a_file_is_given_pictures_whole_and_is_not_exported(command, tmp_path, c
     assert len(told) == 1 and "a.onnx is given each picture whole" in told[0]
     outcome = command("export.py", f"model={tmp_path / 'a.onnx'}", "formats=safetensors")
     assert outcome.code == 1 and "is an ONNX file already" in outcome.err, outcome
+
+
+def test_a_file_that_cuts_larger_pictures_is_refused_with_no_pixel_written(tmp_path):
+    """Rows that it does not make were whatever lay in memory."""
+    known = [
+        helper.make_node("Constant", [], [n], value_ints=v) for n, v in (("top", [0]), ("end", [300]), ("axis", [2]))
+    ]
+    cut = helper.make_node("Slice", ["large", "top", "end", "axis"], ["y"])
+    enlarger = sr.load(made(tmp_path / "cut.onnx", *known, resized("linear", "large"), cut))
+    Image.new("RGB", (20, 200)).save(tmp_path / "tall.png")
+    with pytest.raises(UserError, match=r"makes \(1, 3, 300, 40\) of \(1, 3, 200, 20\), not \(1, 3, 400, 40\)"):
+        enlarger(tmp_path / "tall.png")
+    assert not (tmp_path / "tall_x2.png").exists()
+    known[1] = helper.make_node("Constant", [], ["end"], value_ints=[66])  # less than the photo that it is tried on
+    with pytest.raises(UserError, match=r"cut\.onnx makes"):
+        sr.load(made(tmp_path / "cut.onnx", *known, resized("linear", "large"), cut))

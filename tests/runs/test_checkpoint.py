@@ -1,5 +1,6 @@
 """Checkpoints: damage is seen, weights are weights, and what may be started from is told."""
 
+import json
 import os
 from pathlib import Path
 
@@ -112,3 +113,11 @@ def test_a_checkpoint_is_a_runs_where_a_run_puts_it(tmp_path):
     assert checkpoint.run_of(tmp_path / "run/checkpoints/best.ckpt") == (tmp_path / "run").resolve()
     assert checkpoint.run_of(tmp_path / "kept/best.ckpt") is None
     assert checkpoint.run_of(Path("/best.ckpt")) is None
+
+
+@pytest.mark.parametrize("told", ["1", '"x"', "[]", "true", "NaN"])
+def test_safetensors_that_tell_of_themselves_no_object_are_refused(tmp_path, told):
+    table = json.dumps({"__metadata__": {"sr": told}}).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(table).to_bytes(8, "little") + table)
+    with pytest.raises(UserError, match="does not describe its model"):
+        checkpoint.read(tmp_path / "a.safetensors")

@@ -1,16 +1,20 @@
 """One process at a time in a run folder, and rows that run as commands of their own."""
 
 import os
+import re
 import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from sr.runs.lock import BusyError, claim, locked
+from sr.runs.lock import BusyError, claim, held, locked
 from sr.runs.record import record
 from sr.sweeps.row import _ended, surroundings
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_folder_is_one_processes_and_free_again_afterwards(tmp_path):
@@ -76,3 +80,16 @@ def test_the_curve_of_a_run_whose_checkpoints_were_moved_away_is_kept(tmp_path):
         claim(tmp_path)
         assert not (tmp_path / "metrics.csv").exists() and not (tmp_path / "run.json").exists()
     assert [file.read_text()[16:19] for file in sorted(tmp_path.glob("metrics_?.csv"))] == ["500", "700"]
+
+
+def test_a_lock_that_is_a_link_empties_no_file(tmp_path):
+    """Filelock opened what a link leads to, and emptied it, before 3.20.1."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "mine.txt").write_text("precious")
+    (tmp_path / "run/.lock").symlink_to(tmp_path / "mine.txt")
+    with pytest.raises(OSError), locked(tmp_path / "run"):
+        pass
+    held(tmp_path / "run")
+    assert (tmp_path / "mine.txt").read_text() == "precious"
+    wanted = next(line for line in (ROOT / "pyproject.toml").read_text().splitlines() if '"filelock' in line)
+    assert tuple(map(int, re.search(r">=([\d.]+)", wanted)[1].split("."))) >= (3, 20, 1)

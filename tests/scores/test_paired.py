@@ -1,6 +1,7 @@
 """Whether a difference is real, against counts and simulations that know."""
 
 import csv
+import tracemalloc
 from itertools import product
 from statistics import fmean
 
@@ -95,3 +96,21 @@ def test_files_of_a_run_are_read_where_its_means_are_theirs(tmp_path):
     assert [place[0] for _, place, _ in stored(tmp_path, means)] == ["clips"]
     (tmp_path / "results_per_clip.csv").write_bytes(b"model,dataset,clip,scale,protocol,psnr\n\xff,x,y,z,1,1")
     assert not list(stored(tmp_path, means))
+
+
+def test_many_images_take_little_memory_and_other_portions_give_the_same(monkeypatch):
+    rng = np.random.default_rng(0)
+    runs = {m: [dict(enumerate(rng.normal(30, 1, 90)))] * n for m, n in (("a", 1), ("b", 2))}
+    one = differences({m: [{str(k): v for k, v in run.items()} for run in all_] for m, all_ in runs.items()})
+    monkeypatch.setattr("sr.scores.paired.CELLS", 1000)
+    other = differences({m: [{str(k): v for k, v in run.items()} for run in all_] for m, all_ in runs.items()})
+    assert other["a", "b"] == pytest.approx(one["a", "b"], abs=1e-12)
+    monkeypatch.undo()
+    monkeypatch.setattr("sr.scores.paired.MOST_CELLS", 10_000_000)
+    many = {m: [{str(n): v for n, v in enumerate(rng.normal(mean, 1, 10_000))}] for m, mean in (("a", 30), ("b", 30.1))}
+    tracemalloc.start()
+    found = differences(many)["a", "b"]
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    half = 1.96 * (2 / 10_000) ** 0.5  # of the interval
+    assert most < 200e6 and (found.high - found.low) / 2 == pytest.approx(half, rel=0.15)
