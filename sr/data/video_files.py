@@ -18,11 +18,12 @@ from tqdm import tqdm
 from sr.data.images import states
 from sr.data.missing import images_in
 from sr.data.video_colour import bits_of, rgb_of
+from sr.data.video_container import film_in, opened, pyav, turn_of
 from sr.errors import UserError, printable, reason, told_once
 
 log = logging.getLogger(__name__)
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".y4m", ".mpg", ".mpeg", ".ts")
-DECODING = 2  # raise it when the same file gives other pixels: older frames are then decoded again
+DECODING = 3  # raise it when the same file gives other pixels: older frames are then decoded again
 KEPT = "decoded.json"  # in a folder of frames: how many and how long they are, and what there was to tell
 
 
@@ -105,7 +106,7 @@ def _write(source: Path, folder: Path) -> None:
 def _frames(source: Path, told: list[str]) -> Iterator[np.ndarray]:
     """(H, W, 3) uint8 RGB, upright; what there is to tell of them is added to `told`."""
     for frame in decoded(source, told, bar=True):
-        yield upright(rgb(source, frame), frame.rotation, source)
+        yield turn_of(source, frame).upright(rgb(source, frame))
 
 
 def decoded(source: Path, told: list[str], bar: bool = False) -> Iterator[Any]:
@@ -121,7 +122,7 @@ def decoded(source: Path, told: list[str], bar: bool = False) -> Iterator[Any]:
     """
     av = pyav(source)
     try:
-        with av.open(str(source)) as container:
+        with opened(source) as container:
             stream = film_in(source, container)
             stream.thread_type = "AUTO"
             if stream.sample_aspect_ratio not in (None, 0, 1):
@@ -152,31 +153,6 @@ def _frames_of(packets: Iterable[Any], ends: list[int]) -> Iterator[Any]:
         if packet.pos is not None:
             ends.append(packet.pos + packet.size)
         yield from packet.decode()
-
-
-def pyav(source: Path) -> Any:
-    """The package that reads videos.
-
-    Raises:
-        UserError: it is missing.
-    """
-    try:
-        import av
-    except ImportError as error:
-        raise UserError(f'{source} is a video file, which PyAV reads: pip install "sr-lab[video]"') from error
-    return av
-
-
-def film_in(source: Path, container: Any) -> Any:
-    """The stream of pictures in an open file.
-
-    Raises:
-        UserError: there is none.
-    """
-    stream = container.streams.best("video")
-    if stream is None:
-        raise UserError(f"{source} holds no video")
-    return stream
 
 
 def _look_whole(source: Path, stream: Any, times: list[float | None], last: float, told: list[str]) -> None:
@@ -236,10 +212,3 @@ def rgb(source: Path, frame: Any) -> np.ndarray:
     if frame.interlaced_frame:
         raise UserError(f"{source} is interlaced: two half pictures in each. Convert it with ffmpeg's -vf bwdif")
     return (rgb_of(source, frame) + 0.5).clip(0, 255).astype(np.uint8)
-
-
-def upright(pixels: np.ndarray, rotation: int, source: Path) -> np.ndarray:
-    """Turned counter-clockwise by what the file tells, degrees."""
-    if rotation % 90:
-        raise UserError(f"{source} is turned by {rotation} degrees; quarter turns are read")
-    return np.ascontiguousarray(np.rot90(pixels, rotation // 90))

@@ -103,14 +103,26 @@ def test_grey_is_grey(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("matrix", "quarters"),
-    [([0, 1, 0, -1, 0, 0], 3), ([-1, 0, 0, 0, -1, 0], 2), ([0, -1, 0, 1, 0, 0], 1)],
-    ids=["clockwise", "upside down", "counter-clockwise"],
-)
-def test_a_turned_video_is_read_upright(tmp_path: Path, matrix: list[int], quarters: int) -> None:
+    ("matrix", "quarters", "mirrored"),
+    [
+        ([0, 1, 0, -1, 0, 0], 3, False), ([-1, 0, 0, 0, -1, 0], 2, False), ([0, -1, 0, 1, 0, 0], 1, False),
+        ([-1, 0, 0, 0, 1, 0], 0, True), ([1, 0, 0, 0, -1, 0], 2, True), ([0, 1, 0, 1, 0, 0], 3, True),
+        ([0, -1, 0, -1, 0, 0], 1, True),
+    ],
+    ids=["clockwise", "upside down", "counter-clockwise", "mirror", "flip", "transpose", "other diagonal"],
+)  # fmt: skip
+def test_a_turned_video_is_read_upright(tmp_path: Path, matrix: list[int], quarters: int, mirrored: bool) -> None:
+    """As ffmpeg shows it (-display_rotation, -display_hflip); cameras that face their user write mirrors."""
     path = written(tmp_path / "r.mp4", [noisy(0)], "libx264rgb", "rgb24", told=False, crf="0")
     (found,) = read(turned(path, matrix), tmp_path / "cache")
-    assert np.array_equal(found, np.rot90(noisy(0), quarters))
+    upright = np.rot90(noisy(0), quarters)
+    assert np.array_equal(found, upright[:, ::-1] if mirrored else upright)
+
+
+def test_what_is_turned_otherwise_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "r.mp4", [noisy(0)], "libx264rgb", "rgb24", told=False, crf="0")
+    with pytest.raises(UserError, match="other than quarters"):
+        read(turned(path, [1, 1, 0, 0, 1, 0]), tmp_path / "cache")
 
 
 def test_a_file_is_decoded_once_and_again_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sr.data.video_colour import FULL, MATRICES
-from sr.data.video_files import pyav
+from sr.data.video_container import pyav
 from sr.deploy.films.film import Film, Size, Tags
 from sr.errors import UserError
 
@@ -122,7 +122,7 @@ class Coding:
 def _form(film: Film, size: Size, deep: bool) -> tuple[str, str]:
     assert film.halved is not None
     wide, high = film.halved
-    if film.quarters % 2 and wide != high:  # 4:2:2 that is turned would halve the other side
+    if film.turn.swapped and wide != high:  # 4:2:2 that is turned would halve the other side
         wide = high = False
     wanted = "420" if wide and high else "422" if wide else "444"
     odd = (wanted != "444" and size.width % 2) or (wanted == "420" and size.height % 2)

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sr.data.video_colour import FULL, HD, UNSPECIFIED, bits_of, is_full, matrix_of, rgb_of
-from sr.data.video_files import decoded, film_in, pyav, upright
+from sr.data.video_container import Turn, film_in, opened, pyav, turn_of
+from sr.data.video_files import decoded
 from sr.deploy.films.hdr import dynamic, static
 from sr.errors import UserError, reason
 
@@ -50,7 +51,7 @@ class Film:
         bits: of a channel, 8 or 10.
         halved: whether colour has half of luma's columns, and of its rows; None for RGB.
         aspect: of a pixel, width to height, upright; None where none is told.
-        quarters: turns counter-clockwise that put it upright.
+        turn: that puts it upright.
         hdr: of the screen that it was made on, see `static`.
     """
 
@@ -64,7 +65,7 @@ class Film:
     bits: int
     halved: tuple[bool, bool] | None
     aspect: Fraction | None
-    quarters: int
+    turn: Turn
     hdr: str
 
     @classmethod
@@ -79,9 +80,9 @@ class Film:
         if first is None:
             raise UserError(f"{source} holds no frame")
         refuse_kind(source, first.format)
-        kind, times, interlaced = _kind(first), [_time(first)], first.interlaced_frame
+        kind, times, interlaced = _kind(source, first), [_time(first)], first.interlaced_frame
         for frame in frames:
-            if (other := _kind(frame)) != kind:
+            if (other := _kind(source, frame)) != kind:
                 raise UserError(
                     f"{source} changes within: frame {len(times)} is {other[0]} {other[1]}x{other[2]}, those before "
                     f"are {kind[0]} {kind[1]}x{kind[2]}. Cut it there, for example with ffmpeg's -ss and -t"
@@ -96,17 +97,16 @@ class Film:
         if lost := dynamic(first):
             log.warning(f"{source}: {lost} tells the brightness of each frame by itself, and is not kept")
         rate, aspect = _header(source)
-        base, turned = first.time_base, first.rotation // 90 % 2
+        base, turn = first.time_base, turn_of(source, first)
         step = max(1, round(1 / (rate * base)))
-        if aspect and turned:
+        if aspect and turn.swapped:
             aspect = 1 / aspect
-        upright(np.empty((1, 1)), first.rotation, source)  # refuses what is no quarter turn
-        size = Size(first.width, first.height) if turned else Size(first.height, first.width)
+        size = Size(first.width, first.height) if turn.swapped else Size(first.height, first.width)
         tags = Tags(*map(int, (first.colorspace, first.color_range, first.color_primaries, first.color_trc)))
         full, bits = is_full(first), bits_of(first.format)
         found = cls(
             source, size, spaced(source, times, step), base, rate, tags, full, max(8, bits), _halved(first.format),
-            aspect, first.rotation // 90 % 4, static(first),
+            aspect, turn, static(first),
         )  # fmt: skip
         if found.halved is not None:
             found.matrix  # noqa: B018  (refuses one that is not read)
@@ -115,7 +115,7 @@ class Film:
     @property
     def coded_rows(self) -> int:
         """Of frames as they are in the file, by whose number a matrix that is not told is guessed."""
-        return self.size.width if self.quarters % 2 else self.size.height
+        return self.size.width if self.turn.swapped else self.size.height
 
     @property
     def matrix(self) -> int:
@@ -133,7 +133,7 @@ class Film:
         for number, frame in enumerate(decoded(self.source, [])):
             if number >= start:
                 rgb = (rgb_of(self.source, frame) * np.float32(1 / 255)).clip(0, 1)
-                yield upright(rgb, frame.rotation, self.source)
+                yield self.turn.upright(rgb)
 
 
 def refuse_kind(source: Path, form: Any) -> None:
@@ -156,8 +156,7 @@ class Header(NamedTuple):
 
 
 def _header(source: Path) -> Header:
-    av = pyav(source)
-    with av.open(str(source)) as container:
+    with opened(source) as container:
         stream = film_in(source, container)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         return Header(Fraction(rate), stream.sample_aspect_ratio or None)
@@ -171,7 +170,7 @@ def glance(source: Path) -> tuple[Size, int]:
     """
     av = pyav(source)
     try:
-        with av.open(str(source)) as container:
+        with opened(source) as container:
             stream = film_in(source, container)
             if stream.format is None:
                 raise UserError(f"{source} holds no video that can be decoded")
@@ -183,8 +182,8 @@ def glance(source: Path) -> tuple[Size, int]:
         raise UserError(f"{source} cannot be read as a video: {reason(error)}") from error
 
 
-def _kind(frame: Any) -> tuple[Any, ...]:
-    return frame.format.name, frame.width, frame.height, frame.rotation
+def _kind(source: Path, frame: Any) -> tuple[Any, ...]:
+    return frame.format.name, frame.width, frame.height, turn_of(source, frame)
 
 
 def _time(frame: Any) -> tuple[int | None, int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sr.data.video_files import film_in, pyav
+from sr.data.video_container import film_in, opened, pyav
 from sr.deploy.films.coding import Coding
 from sr.errors import UserError, reason
 
@@ -33,8 +33,8 @@ def join(pieces: Sequence[Path], coding: Coding, target: Path, ending: str) -> N
     av, film = pyav(target), coding.film
     try:
         with (
-            av.open(str(film.source)) as source,
-            av.open(str(pieces[0])) as first,
+            opened(film.source) as source,
+            opened(pieces[0]) as first,
             av.open(str(target), "w", format=FORMATS[ending]) as made,
         ):
             stream = made.add_stream_from_template(first.streams.video[0])
@@ -60,10 +60,9 @@ def join(pieces: Sequence[Path], coding: Coding, target: Path, ending: str) -> N
 
 
 def _pictures(pieces: Iterable[Path], coding: Coding, stream: Any) -> Iterator[tuple[float, Any]]:
-    av, film = pyav(coding.film.source), coding.film
-    times = iter(film.times)
+    film, times = coding.film, iter(coding.film.times)
     for piece in pieces:
-        with av.open(str(piece)) as container:
+        with opened(piece) as container:
             for packet in container.demux(video=0):
                 if not packet.size:
                     continue

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sr.data.video_files import pyav
+from sr.data.video_container import opened, pyav
 from sr.deploy.films.coding import Coding
 from sr.errors import UserError, reason
 from sr.whole import replacing, write_whole
@@ -106,7 +106,7 @@ def frames_in(path: Path) -> int:
     """Of a piece; 0 for what is none."""
     av = pyav(path)
     try:
-        with av.open(str(path)) as container:
+        with opened(path) as container:
             return sum(packet.size > 0 for packet in container.demux(video=0))
     except (av.FFmpegError, IndexError):
         return 0

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
-from sr.data.video_files import film_in, pyav
+from sr.data.video_container import film_in, opened, pyav
 from sr.deploy.done import Maker, identity
 from sr.deploy.films.coding import Coding
 from sr.deploy.films.film import Film, Size, glance
@@ -133,8 +133,7 @@ def _gone(source: Path) -> NoReturn:
 
 def _tell_lost(job: Job) -> None:
     """Before the work, what of a film its result has no place for."""
-    av = pyav(job.source)
-    with av.open(str(job.source)) as source:
+    with opened(job.source) as source:
         lost = carried(source, film_in(job.source, source), job.target.suffix.lower())[1]
     if lost:
         ending = job.target.suffix.lower()

@@ -1,0 +1,89 @@
+"""Video files opened as what they are: a file of that name, and a container of pictures and sound."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sr.errors import UserError
+
+# FFmpeg's names. It reads more by what is in a file, as lists of other files and addresses (concat, hls, sdp), by which
+# a stranger's film would show the user's own, or call somebody.
+CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,av1,obu,ivf,yuv4mpegpipe,flv,asf,ogg,nut,mxf,gxf,dv"
+MATRIX = "DISPLAYMATRIX"  # of FFmpeg's frames: how they are turned
+
+
+def pyav(source: Path) -> Any:
+    """The package that reads videos.
+
+    Raises:
+        UserError: it is missing.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise UserError(f'{source} is a video file, which PyAV reads: pip install "sr-lab[video]"') from error
+    return av
+
+
+def opened(source: Path) -> Any:
+    """A video file opened by PyAV, to be closed by `with`; its errors are PyAV's.
+
+    By its absolute path, as FFmpeg takes a name such as `cache:a.mp4` or `http:a.mp4` for an address. Titles in it need
+    not be UTF-8.
+
+    Raises:
+        UserError: PyAV is missing.
+    """
+    only = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+    return pyav(source).open(str(source.absolute()), container_options=only, metadata_errors="replace")
+
+
+def film_in(source: Path, container: Any) -> Any:
+    """The stream of pictures in an open file.
+
+    Raises:
+        UserError: there is none that can be decoded.
+    """
+    stream = container.streams.best("video")
+    if stream is None:
+        raise UserError(f"{source} holds no video")
+    if stream.codec_context is None:
+        raise UserError(f"{source} holds video of a kind that this PyAV cannot decode, or is damaged")
+    return stream
+
+
+class Turn(NamedTuple):
+    """How a frame is put upright.
+
+    Attributes:
+        swapped: its rows become columns.
+        bottom_up: then the last row is the first one.
+        mirrored: and the last column.
+    """
+
+    swapped: bool
+    bottom_up: bool
+    mirrored: bool
+
+    def upright(self, pixels: np.ndarray) -> np.ndarray:
+        """(H, W, ...) of a frame as players show it."""
+        pixels = pixels.swapaxes(0, 1) if self.swapped else pixels
+        return np.ascontiguousarray(pixels[:: -1 if self.bottom_up else 1, :: -1 if self.mirrored else 1])
+
+
+def turn_of(source: Path, frame: Any) -> Turn:
+    """What a file tells of a decoded frame: quarter turns, and mirrors, as cameras that face their user write.
+
+    Raises:
+        UserError: it is turned by something else.
+    """
+    told = frame.side_data.get(MATRIX)
+    if told is None:
+        return Turn(False, False, False)
+    a, b, _, c, d = np.frombuffer(bytes(told), np.int32)[:5].tolist()  # (x, y) is shown at (a x + c y, b x + d y)
+    if a and d and not (b or c):
+        return Turn(False, d < 0, a < 0)
+    if b and c and not (a or d):
+        return Turn(True, b < 0, c < 0)
+    raise UserError(f"{source} tells to turn its frames by other than quarters: quarter turns and mirrors are read")

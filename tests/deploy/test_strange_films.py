@@ -1,0 +1,53 @@
+"""Films that are other than they seem: addresses for names, lists of other files, any titles and codecs."""
+
+import pytest
+from small_films import moving, write
+
+from sr.data.video_files import frames_of
+from sr.deploy.films.film import Film, glance
+from sr.errors import UserError
+
+av = pytest.importorskip("av")
+
+
+def changed(path, before, after):
+    content = path.read_bytes()
+    assert before in content and len(before) == len(after)
+    path.write_bytes(content.replace(before, after))
+    return path
+
+
+@pytest.mark.parametrize("name", ["cache:a.mp4", "subfile,,start,0,end,0,,:a.mp4", "http:a.mp4", "fr%03d.mp4"])
+def test_a_name_is_a_name_and_no_address(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a.mp4", moving(5), sound=None)
+    write(tmp_path / "own.mp4", moving(2), sound=None).rename(tmp_path / name)
+    relative = tmp_path.joinpath(name).relative_to(tmp_path)
+    assert len(Film.of(relative).times) == 2 and glance(relative)[1] == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile private.mp4\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\nprivate.mp4\n#EXT-X-ENDLIST\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n",
+    ],
+    ids=["concat", "hls", "sdp"],
+)
+def test_a_list_of_other_files_is_no_film(tmp_path, text):
+    write(tmp_path / "private.mp4", moving(2), sound=None)
+    (tmp_path / "film.mp4").write_text(text)
+    for read in (Film.of, lambda path: frames_of(path, tmp_path / "cache")):
+        with pytest.raises(UserError, match="cannot be read as a video"):
+            read(tmp_path / "film.mp4")
+
+
+def test_titles_that_are_no_utf_8_and_unknown_codecs_stop_no_other_film(command, tmp_path):
+    changed(write(tmp_path / "in/latin.mp4", moving(2)), b"VideoHandler", b"Vid\xe9oHandler")
+    changed(write(tmp_path / "in/strange.mp4", moving(2), sound=None), b"avc1", b"zzzz")
+    write(tmp_path / "in/usual.mp4", moving(2), sound=None)
+    outcome = command("upscale.py", f"input={tmp_path / 'in'}", "model=bicubic", "scale=2", f"output={tmp_path}/out")
+    assert outcome.code == 1 and "1 of 3 are not enlarged" in outcome.err, outcome
+    assert "strange.mp4 holds video of a kind that this PyAV cannot decode" in outcome.err
+    assert {p.name for p in (tmp_path / "out").iterdir() if p.name[0] != "."} == {"latin_x2.mp4", "usual_x2.mp4"}
