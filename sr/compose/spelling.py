@@ -49,6 +49,8 @@ def _spelled(command: str, argument: str) -> str:
     value = re.sub(r"(^|[\[,] *)~(?=[/,\]]|$)", lambda home: home[1] + os.path.expanduser("~"), value)  # as shells do
     argument = key + sign + value
     former = FORMER.get(command, {})
+    if sign and not value.strip("'\" "):
+        return argument  # is refused under the name that was typed
     key = former.get(key, key)
     if command == "measure" and key == "model":
         return models_listed(value)

@@ -95,7 +95,13 @@ def write(folder: Path, what: Exported, about: Known) -> None:
     node = dict((what.model.metadata or {}).get("model") or {})
     write_whole(folder / CONFIG, node)
     if os.path.lexists(folder / CARD):
-        log.warning(f"{folder / CARD} is there and left as it is: remove it to have a new one written")
+        told = (folder / CARD).read_text(encoding="utf-8", errors="replace") if (folder / CARD).is_file() else ""
+        stale = checksum(folder / checkpoint.EXPORTED) not in told
+        log.warning(
+            f"{'warning: ' * stale}{folder / CARD} is there and left as it is"
+            f"{', but does not tell of these weights (another sha256, or none)' * stale}: remove it to have a new one "
+            "written"
+        )
         return
     write_whole(folder / CARD, text(folder, what, about))
     if not about.licence:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sr.compose.words import path_typed
+from sr.data.video_files import VIDEO_SUFFIXES
 from sr.deploy.photos import How, Made, enlarged
 from sr.deploy.tiles import weight_marks
 from sr.errors import UserError
@@ -24,6 +26,8 @@ from sr.imaging.photo_reading import read_photo
 from sr.imaging.photo_writing import WRITTEN, depth_in, write_photo
 from sr.models.base import SuperResolver
 from sr.whole import replacing
+
+BEYOND = 2.0  # of a tensor in [0, 1]: what rings and what is noisy stays below, what is in 0 to 255 does not
 
 
 class Enlarger:
@@ -90,8 +94,8 @@ class Enlarger:
             `photo_x4.png` of `photo.png`.
 
         Raises:
-            UserError: another shape or type, a scale that the network does not serve, a file that cannot be read, or
-                one that is there already.
+            UserError: another shape or type, a tensor's values far beyond [0, 1], a scale that the network does not
+                serve, a file that cannot be read, or one that is there already.
         """
         how = self.how(scale, outscale, self_ensemble)
         if isinstance(image, Tensor):
@@ -138,6 +142,9 @@ class Enlarger:
             raise UserError(
                 f"a tensor is (B, 3, H, W), floating in [0, 1] or uint8, not {tuple(image.shape)} {image.dtype}"
             )
+        _refuse_empty(image.shape, image.shape[-2:])
+        if not eight_bit and image.numel() and (most := float(image.detach().amax())) > BEYOND:
+            raise UserError(f"a floating tensor is in [0, 1], and this one reaches {most:g}: divide it, as by 255")
         lr = image.float() / 255 if eight_bit else image
         lr = (lr if image.ndim > 3 else lr[None]).to(self.device)
         network = partial(self.model if self.form == AUTO else self.deployed(how.scale).model, scale=how.scale)
@@ -154,10 +161,15 @@ class Enlarger:
                 f"an array is (H, W, 3), or (H, W) for grey, of uint8, uint16 or floats in [0, 1], not {image.shape} "
                 f"{dtype}"
             )
+        _refuse_empty(image.shape, image.shape[:2])
+        if not np.isfinite(planes).all():
+            raise UserError("an array's values are numbers, and some of this one's are NaN or infinite")
         found = self.photo(Photo.of(planes), how).photo.planes().astype(dtype, copy=False)
         return found[..., 0] if image.ndim == 2 else found
 
     def _file(self, path: Path, how: How) -> Path:
+        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
+            raise UserError(f"{path} is a film: to enlarge it, type  sr upscale {path_typed('input', path)}")
         suffix = path.suffix.lower() if path.suffix.lower() in WRITTEN else ".png"
         target = path.with_name(f"{path.stem}_x{how.factor:g}{suffix}")
         _refuse(target)
@@ -167,6 +179,11 @@ class Enlarger:
             write_photo(part, large)
             _refuse(target)  # that came meanwhile
         return target
+
+
+def _refuse_empty(shape: Sequence[int], sides: Sequence[int]) -> None:
+    if 0 in sides:
+        raise UserError(f"an image of {tuple(shape)} holds no pixels")
 
 
 def _refuse(target: Path) -> None:

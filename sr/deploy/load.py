@@ -35,6 +35,8 @@ def named(source: str | Path | None, scale: int | None, zoo: Zoo) -> tuple[str, 
     """
     if source is None:
         source = _shipped(scale)
+    if source == "":
+        raise UserError(f"the model's name is empty; is a variable empty? Give {KINDS}, or None")
     if source == BASELINE:
         return BASELINE, Bicubic(scale or 4).eval()
     path = Path(source).expanduser()
@@ -72,7 +74,7 @@ def loaded(source: str | Path | None, scale: int | None, zoo: Zoo, device: str, 
 
 def kept(source: str | Path | None, scale: int | None, device: str, outscale: float | None = None) -> Enlarger:
     """The network of `sr.upscale`, loaded once for many images, and again once its file is another one."""
-    path = Path(source).expanduser() if source is not None else None
+    path = Path(source).expanduser() if source else None
     file = checkpoint.locate(path) if path is not None and path.is_dir() else path
     state = state_of(file) if file is not None and file.is_file() else None
     if source is None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from sr.data.module import SRDataModule
-from sr.errors import UserError, reason, user_error
-from sr.forms.running import FORMS, Formed, known, tried
+from sr.errors import UserError, nearest, reason, user_error
+from sr.forms.running import FORMS, Formed, tried
 from sr.measuring.latency import Latency, peak_memory
 from sr.measuring.papers import papers_protocols
 from sr.measuring.scoring import Entry, score_set
@@ -48,9 +48,9 @@ def chosen(forms: Sequence[str]) -> list[str]:
     """
     wanted = [one for given in forms for one in (FORMS if given == "all" else [given])]
     for one in wanted:
-        if one == "auto":
-            raise UserError(f"forms={one}: name what is measured, of {', '.join(FORMS)}, or all")
-        known(one)
+        if one not in FORMS:
+            hint = nearest(one, FORMS)
+            raise UserError(f"forms={one}: name what is measured, of {', '.join(FORMS)}, or all.{hint}")
     return list(dict.fromkeys(wanted))
 
 

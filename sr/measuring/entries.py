@@ -22,11 +22,11 @@ from sr.zoo.load import load
 log = logging.getLogger(__name__)
 
 
-def weights_entries(cfg: DictConfig, scale: int | None) -> list[Entry]:
-    """The models of `weights=[...]`, names of the zoo and paths; at a scale where one is told."""
+def weights_entries(cfg: DictConfig, scale: int | None, strict: bool = True) -> list[Entry]:
+    """The models of `weights=[...]`, names of the zoo and paths; at a scale where one is told (see `load`)."""
     entries: list[Entry] = []
     for spec in listed(cfg.weights):
-        loaded = load(spec, cfg.zoo.dir, scale, cfg.zoo.download, cfg.zoo.range, cfg.zoo.order)
+        loaded = load(spec, cfg.zoo.dir, scale, cfg.zoo.download, cfg.zoo.range, cfg.zoo.order, strict)
         taken = [e.name for e in entries]
         name = loaded.name if loaded.name not in taken else f"{loaded.name}:{taken.count(loaded.name) + 1}"
         entries.append(Entry(name, loaded.model, paper_of(loaded.model.metadata)))

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, open_dict
 from sr.compose.image_sets import build_sets, found_benchmarks, refuse_missing
 from sr.compose.words import listed, quoted
 from sr.data.module import SRDataModule
-from sr.errors import UserError
+from sr.errors import UserError, some
 from sr.measuring.entries import paper_of, weights_entries
 from sr.measuring.papers import Entry
 from sr.runs import checkpoint
@@ -23,19 +23,23 @@ def trained_networks(cfg: DictConfig, names: Sequence[str]) -> dict[str, Entry]:
     """
     found: dict[str, Entry] = {}
 
-    def add(entry: Entry) -> None:
+    def add(entry: Entry, typed: str) -> None:
+        if cfg.scale not in entry.model.scales:
+            one = entry.model.scales[0]
+            raise UserError(
+                f"{typed} enlarges by {some(entry.model.scales)}, and what is measured is scale={cfg.scale}, one for "
+                f"all: type scale={one}"
+            )
         label = entry.name if entry.name not in (*names, *found) else f"{entry.name} (trained)"
         label = label if label not in found else f"{label}:{len(found) + 1}"
         found[label] = replace(entry, name=label)
 
-    for entry in weights_entries(cfg, cfg.scale):
-        add(entry)
+    for spec, entry in zip(listed(cfg.weights), weights_entries(cfg, cfg.scale, strict=False), strict=True):
+        add(entry, f"weights={spec}")
     for path in listed(cfg.checkpoint):
         content = checkpoint.read(path)
         model, name = checkpoint.build(content, path), str(content["sr"]["name"])
-        if cfg.scale not in model.scales:
-            raise UserError(f"checkpoint={path} is of scale {', '.join(map(str, model.scales))}: type scale=")
-        add(Entry(name, model, paper_of(content["sr"])))
+        add(Entry(name, model, paper_of(content["sr"])), f"checkpoint={path}")
     return found
 
 

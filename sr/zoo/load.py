@@ -84,7 +84,9 @@ def load(
             return Loaded(entry.name, checkpoint.load(path), path, entry)
     else:
         if not path.is_file():
-            raise UserError(f"weights={spec}: there is no such file. List the zoo's names: sr zoo list")
+            if path.is_dir():
+                raise UserError(f"{spec} is a folder; weights= are files. Type {path_typed('checkpoint', path)}")
+            raise UserError(f"{spec}: there is no such file. List the zoo's names: sr zoo list")
         if path.suffix.lower() == SUFFIX:
             return _onnx(path, scale if strict else None, range_, order)
         entry = by_checksum(checksum(path), scale)

@@ -46,6 +46,11 @@ def test_a_folder_for_a_hub(command, run, network, tmp_path):
                 "| began from | earlier.ckpt |", "| A\\|B | 5 | `y` | 33.66 | 36.50 |"):  # fmt: skip
         assert row in told, told
     assert "/home" not in told + (folder / "model.safetensors").read_bytes().decode("latin-1") and "first" not in told
+    (folder / "new").touch()
+    assert len({p.stat().st_mode for p in folder.iterdir()}) == 1, "others may read what is given to them"
+    (folder / "new").unlink()
+    same = command("export.py", *words, "overwrite=true")
+    assert same.code == 0 and "left as it is: remove it" in same.out and "warning" not in same.out + same.err, same
     lr = torch.rand(1, 3, 8, 9)
     with torch.inference_mode():
         torch.testing.assert_close(sr.load(folder)(lr), checkpoint.load(network)(lr), rtol=0, atol=1e-6)
@@ -58,7 +63,7 @@ def test_a_folder_for_a_hub(command, run, network, tmp_path):
     refused = command("export.py", *words)
     assert refused.code == 1 and "README.md is there already" in refused.err and len(list(folder.iterdir())) == 1
     again = command("export.py", *words, "overwrite=true")
-    assert again.code == 0 and "README.md is there and left as it is" in again.out, again
+    assert again.code == 0 and "left as it is, but does not tell of these weights" in again.out + again.err, again
     assert (folder / "README.md").read_text() == "mine" and (folder / "model.safetensors").is_file()
 
 

@@ -105,6 +105,10 @@ def test_tiles_and_other_depths_make_the_same_picture(model):
     [
         (np.zeros((8, 8, 3), np.int64), "an array is"),
         (np.zeros((8, 8, 5), np.uint8), "an array is"),
+        (np.zeros((0, 8, 3), np.uint8), "holds no pixels"),
+        (np.full((8, 8, 3), np.nan), "NaN or infinite"),
+        (torch.zeros(1, 3, 8, 0), "holds no pixels"),
+        (torch.full((1, 3, 8, 8), 255.0), "reaches 255: divide it, as by 255"),
         (torch.zeros(1, 1, 8, 8), "a tensor is"),
         (3, "an image is a path"),
         (Path("nowhere.png"), "does not exist"),
@@ -113,3 +117,13 @@ def test_tiles_and_other_depths_make_the_same_picture(model):
 def test_what_is_no_image_is_refused(model, image, hint):
     with pytest.raises(UserError, match=hint):
         model(image)
+
+
+def test_a_film_and_an_empty_name_are_answered(model, tmp_path):
+    film = tmp_path / "a film.mp4"
+    film.write_bytes(b"anything")
+    with pytest.raises(UserError, match=r"is a film: to enlarge it, type  sr upscale 'input=\S*/a film.mp4'"):
+        model(film)
+    for enlarge in (sr.load, lambda name: sr.upscale(photo(8, 8), model=name)):
+        with pytest.raises(UserError, match="name is empty"):
+            enlarge("")

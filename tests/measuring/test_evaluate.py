@@ -312,7 +312,9 @@ def test_what_is_named_twice_is_measured_once(command):
 
 
 def test_an_empty_variable_of_the_shell_names_no_checkpoint(command):
-    for script, word in (("evaluate.py", "checkpoint="), ("compare.py", "runs="), ("measure.py", "reference=")):
+    words = {"evaluate.py": ("checkpoint=", "data="), "compare.py": ("runs=",), "measure.py": ("reference=", "model=")}
+    words["upscale.py"] = ("model=",)
+    for script, word in ((script, word) for script, typed in words.items() for word in typed):
         refused = command(script, word, folder="refused")
         assert refused.code == 1 and f"{word}: nothing stands behind the =" in refused.err, refused
 

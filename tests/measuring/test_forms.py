@@ -52,6 +52,18 @@ def test_each_form_is_measured_and_what_cannot_be_had_says_why(command, trained,
     assert "| espcn | x2 |" in (done.folder / "models.md").read_text()
 
 
+def test_another_scale_and_a_wrong_form_are_answered(command, trained):
+    for typed in (f"checkpoint={trained}", "weights=plain_m10c32_x2"):
+        wrong = command("measure.py", typed, "rounds=0", folder="wrong")
+        assert wrong.code == 1 and f"{typed} enlarges by 2, and what is measured is scale=4" in wrong.err, wrong
+        assert wrong.err.endswith("type scale=2\n"), wrong
+    wrong = command("measure.py", f"checkpoint={trained}", "forms=chanels_last", *TYPED, folder="wrong")
+    assert wrong.code == 1 and "forms=chanels_last: name what is measured" in wrong.err, wrong
+    assert "Did you mean channels_last?" in wrong.err, wrong
+    wrong = command("evaluate.py", f"weights={trained.parent}", "benchmarks=bundled", folder="wrong")
+    assert wrong.code == 1 and f"weights= are files. Type checkpoint={trained.parent}" in wrong.err, wrong
+
+
 def test_ntire_s_protocol_is_the_mean_over_a_set(command):
     typed = ["model=espcn", "benchmarks=bundled", "timing=ntire22"]
     done = command("measure.py", *typed, *TYPED)
