@@ -42,8 +42,8 @@ tiny="model=rlfn model.num_blocks=2 model.channels=16 model.mid_channels=16 scal
 run warm_start $tiny recipe=rlfn budget.steps=1800
 run one_long_run $tiny recipe=rlfn_long budget.steps=1800
 
-# EDVR and BasicVSR x4, without alignment, and the same networks on single frames: eleven clips to learn from, Vid4's city
-# (for EDVR its first seven frames) to measure
+# EDVR (without alignment) and BasicVSR x4 (along the flow of its authors' SPyNet, which learns nothing here), and the same
+# networks on single frames: eleven clips to learn from, Vid4's city (for EDVR its first seven frames) to measure
 video=$SR_SHARED/data/video
 mkdir -p "$out"/clips/{train,city34,city7/city}
 for clip in "$video"/Vimeo90K_sample/sequences/*/*; do
@@ -53,12 +53,20 @@ for clip in calendar foliage walk; do ln -sfn "$video/Vid4/GT/$clip" "$out/clips
 ln -sfn "$video/Vid4/GT/city" "$out/clips/city34/city"
 for n in 1 2 3 4 5 6 7; do ln -sfn "$video/Vid4/GT/city/00$n.png" "$out/clips/city7/city/00$n.png"; done
 images="data=clips data.train=$out/clips/train data.val_frames=2 protocols=[video_y] logger=csv callbacks=[]"
-images="$images patch_size=16 optimizer.lr=2e-3 val_every_steps=100 trainer=cpu"
-small="model.num_blocks=1 loss.terms.charbonnier.loss.eps=1e-2 budget.steps=600 data.val=$out/clips/city34"
-basicvsr="model=basicvsr recipe=basicvsr_stage model.channels=24 model.align=false parameter_groups.flow=null $small"
-run basicvsr $basicvsr frames=5 batch_size=4
-run basicvsr_frames $basicvsr frames=1 batch_size=20 benchmarks=[]
-small="model.num_blocks=1 loss.terms.charbonnier.loss.loss.eps=1e-2 budget.steps=300 data.val=$out/clips/city7"
-edvr="model=edvr_m recipe=edvr_stage scheduler=cosine model.channels=16 model.pcd=false batch_size=8 $small"
+images="$images trainer=cpu"
+spynet=$out/spynet.pth
+$python - "$SR_SHARED/weights/basicvsr/BasicVSR_Vimeo90K_BIx4.pth" "$spynet" <<'END'
+import sys, torch
+flow = {k.removeprefix("spynet."): v for k, v in torch.load(sys.argv[1])["params"].items() if k.startswith("spynet.")}
+torch.save(flow, sys.argv[2])
+END
+basicvsr="model=basicvsr recipe=basicvsr_stage model.channels=24 model.num_blocks=1 init_from=$spynet"
+basicvsr="$basicvsr +stages={all:{frozen:[flow]}} optimizer=muon optimizer.lr=1e-3 patch_size=32 budget.steps=1600"
+basicvsr="$basicvsr loss.terms.charbonnier.loss.eps=1e-2 val_every_steps=400 data.val=$out/clips/city34"
+run basicvsr $basicvsr frames=7 batch_size=2
+run basicvsr_frames $basicvsr frames=1 batch_size=14 benchmarks=[]
+edvr="model=edvr_m recipe=edvr_stage scheduler=cosine model.channels=16 model.num_blocks=1 model.pcd=false batch_size=8"
+edvr="$edvr optimizer.lr=2e-3 patch_size=16 loss.terms.charbonnier.loss.loss.eps=1e-2 budget.steps=300"
+edvr="$edvr val_every_steps=100 data.val=$out/clips/city7"
 run edvr $edvr model.frames=3
 run edvr_frames $edvr model.frames=1
