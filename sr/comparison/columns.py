@@ -206,6 +206,6 @@ COSTS = (
     Column(("parameters_trained",), "while training", lambda n: f"{n:,}", -1),
     Column(("macs",), "multiply-adds, G", lambda n: f"{n / 1e9:.2f}", -1),
     Column(("activations",), "activations, M", lambda n: f"{n / 1e6:.1f}", -1),
-    Column(("steps_done",), "steps", lambda n: f"{n:,}"),
+    Column(("steps_done",), "steps done", lambda n: f"{n:,}"),
     Column(("seconds",), "training time", duration, -1),
 )

@@ -1,5 +1,6 @@
 """What to type instead of the words that composing refuses."""
 
+import os
 import re
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,6 +12,7 @@ from omegaconf import OmegaConf
 from sr.compose.conf import CONF
 from sr.compose.kinds import kind_wanted, one_value
 from sr.compose.known import valid_keys
+from sr.compose.words import path_typed
 from sr.errors import nearest, some
 
 ELSEWHERE = {  # keys of BasicSR, KAIR, mmagic and others -> how the same is typed here
@@ -95,7 +97,7 @@ def explained(error: Exception, command: str, arguments: Sequence[str]) -> str:
     if choice := re.match(r"You must specify '(\w+)'", str(error)):
         return f"type {choice.group(1)}=...: {one_of(choice.group(1), '')}"
     typed_words = [word for flag, word in pairwise(["", *arguments]) if flag not in TAKING]
-    if unreadable := list(filter(None, map(_unreadable, typed_words))):
+    if unreadable := list(filter(None, (_unreadable(word, command) for word in typed_words))):
         return unreadable[0]
     cause = re.sub(r"field '\w+' is not Optional", "cannot be null", str(error.__cause__ or ""))
     cause = re.sub(r"\s*(full_key|object_type|reference_type).*", "", cause)
@@ -106,7 +108,7 @@ def explained(error: Exception, command: str, arguments: Sequence[str]) -> str:
     return f"{kept.strip()}{f': {cause}' if cause else ''}"
 
 
-def _unreadable(argument: str) -> str:
+def _unreadable(argument: str, command: str) -> str:
     """What is wrong with a word that Hydra's grammar does not take."""
     if argument.startswith("-"):
         return ""  # a flag, or what stands behind one
@@ -116,6 +118,8 @@ def _unreadable(argument: str) -> str:
         if "=" not in argument:
             groups = [p.name for p in CONF.iterdir() if p.is_dir()]
             found = [f"{group}={argument}" for group in sorted(groups) if argument in options(group)]
+            if command == "upscale" and os.path.exists(argument):
+                found = [path_typed("input", argument)]
             return f"{argument}: what is typed is key=value.{f' Did you mean {found[0]}?' if found else ''}"
         return (
             f"{argument}: cannot be read. A value with spaces, commas, brackets, quotes, = or $ needs its own quotes "

@@ -163,11 +163,11 @@ def _turned(d: Difference | None) -> Difference | None:
 
 
 def _notes(found: Sequence[Difference], metric: str) -> list[str]:
-    fewest = min(d.images for d in found)
+    few = sorted({d.images for d in found if d.images < 7}, reverse=True)
     over = "images" + (" and seeds" if any(max(d.runs, d.other_runs) > 1 for d in found) else "")
     said = f"{declared(metric).title}, 95 % interval by bootstrap over {over}, p of Wilcoxon's signed-rank test"
-    least = f" over images (over {fewest}: never below {2 / 2**fewest:.2g})" if fewest < 7 else " over images"
-    return [f"{said}{least}. An interval that holds 0 tells no winner. All pairs: {NAME}"]
+    least = f" ({', '.join(f'over {n}: never below {2 / 2**n:.2g}' for n in few)})" if few else ""
+    return [f"{said} over images{least}. An interval that holds 0 tells no winner. All pairs: {NAME}"]
 
 
 def stored(folder: Path, means: Sequence[Score]) -> Iterator[tuple[str, Place, Values]]:

@@ -69,7 +69,7 @@ def test_rows_and_columns(made_up):
     found = table(made_up("a", loss="l1", psnr=30.0), made_up("b", loss="l2", psnr=31.0))
     assert titles(found) == [
         *("entry", "scale", "Set5, y", "Set5, rgb"),
-        *("parameters", "while training", "multiply-adds, G", "activations, M", "steps", "training time", "loss"),
+        *("parameters", "while training", "multiply-adds, G", "activations, M", "steps done", "training time", "loss"),
     ]
     cells = found.cells()
     assert cells[1][:3] == ["bicubic", "x2", "28.00 / 0.7000"]  # of both runs, once

@@ -263,7 +263,7 @@ def test_a_challenge_entry(command, photos, tmp_path):
 @pytest.mark.parametrize(
     ("typed", "hint"),
     [
-        (["model=bicubic"], "which pictures? Type input=PATH"),
+        (["model=bicubic"], "which pictures or films? Type input=PATH"),
         (["input=p", "scale=8"], "scale=8: the networks that travel with the project enlarge by 2, 3, 4"),
         (["input=p/0001.pgn", "model=bicubic"], "no such file or folder. Did you mean 0001.png?"),
         (["input=p", "model=rlfn_x5"], "Did you mean rlfn_x4"),
@@ -272,6 +272,7 @@ def test_a_challenge_entry(command, photos, tmp_path):
         (["input=p", "model=bicubic", "outscale=5"], "outscale=5: from 1 to 4"),
         (["input=p", "model=bicubic", "hr=nowhere"], "hr=nowhere: a folder of HR images is wanted"),
         (["input=p", "model=bicubic", "submission=true", "format=jpg"], "a challenge takes PNG"),
+        (["p/0001.png"], "what is typed is key=value. Did you mean input=p/0001.png?"),
         (["-i", "p"], "there is no flag -i: type input=p"),
         (["input=p", "-s", "4"], "there is no flag -s: type outscale=4"),
         (["input=p", "model=bicubic", "tiles=128"], "tiles: there is no such key. Did you mean tile?"),

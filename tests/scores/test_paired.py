@@ -66,12 +66,16 @@ def test_the_table_tells_each_from_the_best_and_the_file_holds_all_pairs(tmp_pat
     paired = Paired()
     for model, gain in {"a": 0.0, "b": 0.5, "c": 0.2}.items():
         paired.add(model, PLACE, values(*(30 + n + gain + 0.01 * n * (model == "b") for n in range(8))))
+        paired.add(model, ("Two", *PLACE[1:]), values(30 + gain, 32 + gain))
+        paired.add(model, ("Set5", 4, "rgb", "psnr"), values(*(30 + n + gain for n in range(5))))
     (head, *lines), notes = paired.write(tmp_path)
-    assert head == ["difference from the best", "Set5 x4 y"]
+    assert head == ["difference from the best", "Set5 x4 y", "Two x4 y", "Set5 x4 rgb"]
+    assert "over images (over 5: never below 0.062, over 2: never below 0.5)." in notes[0]
     assert [line[0] for line in lines] == ["a", "b", "c"] and lines[1][1] == "best"
     assert lines[0][1].startswith("-0.5") and lines[0][1].endswith("p 0.0078") and "differences.csv" in notes[0]
     with (tmp_path / "differences.csv").open(newline="") as f:
-        rows = {(row["model"], row["other"]): float(row["difference"]) for row in csv.DictReader(f)}
+        all_rows = [row for row in csv.DictReader(f) if (row["dataset"], row["protocol"]) == ("Set5", "y")]
+    rows = {(row["model"], row["other"]): float(row["difference"]) for row in all_rows}
     assert rows == {
         ("a", "b"): pytest.approx(-0.535),
         ("a", "c"): pytest.approx(-0.2),
