@@ -38,7 +38,7 @@ def upscale(cfg: DictConfig) -> None:
     """
     suffix = _suffix(cfg)
     if not listed(cfg.input):
-        raise UserError("which pictures or films? Type input=PATH: a picture or film, a folder, a pattern as 'photos/*.jpg', or a list")
+        raise UserError("which pictures or films? Type input=PATH: a file, a folder, a pattern as 'p/*.jpg', or a list")
     output = folder_of(cfg.output)
     found = find(listed(cfg.input), output)
     format_, film = _formats(cfg, found.files)
