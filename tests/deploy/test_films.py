@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_films import BASE, CLOCK, RATE, enlarged, frames, moving, packets, pixels, times, write
 
-from sr.deploy.films.film import spaced
+from sr.deploy.films.times import spaced
 from sr.errors import UserError
 
 av = pytest.importorskip("av", reason="PyAV is not installed")
@@ -95,9 +95,8 @@ def test_times_that_stand_still_or_are_not_told(tmp_path):
     source = write(tmp_path / "a.avi", moving(5), codec="mpeg4", sound=None, base=1 / RATE)
     target, _ = enlarged(source, "large.mkv")
     assert len(frames(target)) == 5 and np.diff(times(target)) == pytest.approx(float(CLOCK * BASE), abs=0.0011)
-    assert spaced(source, [(None, 0), (None, 0), (50, 10), (50, 0), (None, 7)], 20) == [
-        (0, 20), (20, 30), (50, 1), (51, 20), (71, 7),
-    ]  # fmt: skip
+    told = [(None, 0), (None, 0), (50, 10), (50, 0), (None, 7)]
+    assert spaced(source, told, 20, Fraction(1, 1000)) == ([(0, 20), (20, 30), (50, 1), (51, 20), (71, 7)], [])
 
 
 def test_what_else_a_film_holds_is_kept_in_mkv_and_named_for_mp4(tmp_path, caplog):

@@ -1,10 +1,14 @@
 """Films that are other than they seem: addresses for names, lists of other files, any titles and codecs."""
 
+from fractions import Fraction
+
+import numpy as np
 import pytest
-from small_films import moving, write
+from small_films import RATE, enlarged, moving, packets, times, write
 
 from sr.data.video_files import frames_of
 from sr.deploy.films.film import Film, glance
+from sr.deploy.films.times import Clock
 from sr.errors import UserError
 
 av = pytest.importorskip("av")
@@ -51,3 +55,39 @@ def test_titles_that_are_no_utf_8_and_unknown_codecs_stop_no_other_film(command,
     assert outcome.code == 1 and "1 of 3 are not enlarged" in outcome.err, outcome
     assert "strange.mp4 holds video of a kind that this PyAV cannot decode" in outcome.err
     assert {p.name for p in (tmp_path / "out").iterdir() if p.name[0] != "."} == {"latin_x2.mp4", "usual_x2.mp4"}
+
+
+@pytest.mark.parametrize("name", ["large.mkv", "large.mp4"])
+def test_joined_recordings_go_on_behind_each_other_with_their_sound(tmp_path, caplog, name):
+    """As `cat a.ts b.ts` makes them: the clock of the second one begins anew."""
+    first = write(tmp_path / "a.ts", moving(24))
+    (tmp_path / "both.ts").write_bytes(first.read_bytes() * 3)
+    target, _ = enlarged(tmp_path / "both.ts", name)
+    assert "its clock begins anew 2 times" in caplog.text
+    assert len(times(target)) == 72 and np.diff(times(target)) == pytest.approx(float(1 / RATE), abs=0.0011)
+    sound = packets(target)
+    assert [content for _, content in sound] == [content[7:] for _, content in packets(first)] * 3  # but ADTS's heads
+    starts = [time for time, _ in sound][:: len(sound) // 3]
+    assert np.diff(starts) == pytest.approx(float(24 / RATE), abs=0.003)
+
+
+def test_sound_whose_clock_stands_still_or_falls_back_is_written(tmp_path):
+    clock = Clock([], least=1)
+    given = []
+    for dts in (5, 5, 4, 900, 10, 901):
+        packet = av.Packet(b"x")
+        packet.pts = packet.dts = dts
+        packet.time_base = Fraction(1, 1000)
+        clock.set(packet)
+        given.append((packet.dts, packet.pts))
+    assert given == [(n, n) for n in (5, 6, 7, 900, 901, 902)]
+
+
+def test_a_damaged_moment_of_sound_stops_no_film_at_its_end(tmp_path, caplog):
+    source = write(tmp_path / "a.ts", moving(24))
+    content = bytearray(source.read_bytes())
+    head = packets(source)[-2][1][:7]  # of ADTS
+    content[content.index(head) + 5] ^= 0x20  # a bit of its length
+    source.write_bytes(content)
+    target, _ = enlarged(source, "large.mp4")
+    assert len(times(target)) == 24 and "packets of its sound or subtitles are damaged and left out" in caplog.text

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from sr.data.video_colour import FULL, HD, UNSPECIFIED, bits_of, is_full, matrix
 from sr.data.video_container import Turn, film_in, opened, pyav, turn_of
 from sr.data.video_files import decoded
 from sr.deploy.films.hdr import dynamic, static
+from sr.deploy.films.times import spaced
 from sr.errors import UserError, reason
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ class Film:
         source: its file.
         size: upright.
         times: when each frame is shown and for how long, in units of `base`; times grow.
+        later: by how much the frames of joined recordings are shown later than told, see `Spaced`, seconds.
         base: seconds.
         rate: frames a second in the mean.
         tags: as the file tells.
@@ -58,6 +59,7 @@ class Film:
     source: Path
     size: Size
     times: list[tuple[int, int]]
+    later: list[Fraction]
     base: Fraction
     rate: Fraction
     tags: Tags
@@ -80,14 +82,14 @@ class Film:
         if first is None:
             raise UserError(f"{source} holds no frame")
         refuse_kind(source, first.format)
-        kind, times, interlaced = _kind(source, first), [_time(first)], first.interlaced_frame
+        kind, told, interlaced = _kind(source, first), [_time(first)], first.interlaced_frame
         for frame in frames:
             if (other := _kind(source, frame)) != kind:
                 raise UserError(
-                    f"{source} changes within: frame {len(times)} is {other[0]} {other[1]}x{other[2]}, those before "
+                    f"{source} changes within: frame {len(told)} is {other[0]} {other[1]}x{other[2]}, those before "
                     f"are {kind[0]} {kind[1]}x{kind[2]}. Cut it there, for example with ffmpeg's -ss and -t"
                 )
-            times.append(_time(frame))
+            told.append(_time(frame))
             interlaced |= frame.interlaced_frame
         if interlaced:
             log.warning(
@@ -101,12 +103,13 @@ class Film:
         step = max(1, round(1 / (rate * base)))
         if aspect and turn.swapped:
             aspect = 1 / aspect
+        times, later = spaced(source, told, step, base)
         size = Size(first.width, first.height) if turn.swapped else Size(first.height, first.width)
         tags = Tags(*map(int, (first.colorspace, first.color_range, first.color_primaries, first.color_trc)))
         full, bits = is_full(first), bits_of(first.format)
         found = cls(
-            source, size, spaced(source, times, step), base, rate, tags, full, max(8, bits), _halved(first.format),
-            aspect, turn, static(first),
+            source, size, times, [base * by for by in later], base, rate, tags, full, max(8, bits),
+            _halved(first.format), aspect, turn, static(first),
         )  # fmt: skip
         if found.halved is not None:
             found.matrix  # noqa: B018  (refuses one that is not read)
@@ -196,20 +199,3 @@ def _halved(form: Any) -> tuple[bool, bool] | None:
     colour = form.components[1:2] or form.components
     return (len(form.components) == 1 or colour[0].width < form.width,
             len(form.components) == 1 or colour[0].height < form.height)  # fmt: skip
-
-
-def spaced(source: Path, times: list[tuple[int | None, int]], step: int) -> list[tuple[int, int]]:
-    """Times that grow, where some are not told or stand still."""
-    found: list[int] = []
-    moved = 0
-    for told, _ in times:
-        least = found[-1] + 1 if found else None
-        next_ = found[-1] + step if found else 0
-        time = next_ if told is None else told
-        if least is not None and time < least:
-            time, moved = least, moved + 1
-        found.append(time)
-    if moved:
-        log.warning(f"{source}: {moved} frames have times that do not grow; each is shown right behind its former")
-    lasting = [later - time for time, later in pairwise(found)]
-    return list(zip(found, [*lasting, times[-1][1] or step], strict=True))

@@ -4,11 +4,13 @@ import heapq
 import io
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from sr.data.video_container import film_in, opened, pyav
 from sr.deploy.films.coding import Coding
+from sr.deploy.films.times import Clock
 from sr.errors import UserError, reason
 
 log = logging.getLogger(__name__)
@@ -50,9 +52,17 @@ def join(pieces: Sequence[Path], coding: Coding, target: Path, ending: str) -> N
             made.set_chapters(source.chapters())
             ways = [_pictures(pieces, coding, stream)]
             if kept:
-                ways.append(_others(source, kept))
+                ways.append(_others(source, kept, film.later))
+            damaged = 0
             for _, packet in heapq.merge(*ways, key=lambda timed: timed[0]):
-                made.mux(packet)
+                try:
+                    made.mux(packet)
+                except av.FFmpegError as error:
+                    if packet.stream is stream or isinstance(error, OSError):
+                        raise
+                    damaged += 1  # of hours of work not all is lost for a moment of sound
+            if damaged:
+                log.warning(f"{film.source}: {damaged} packets of its sound or subtitles are damaged and left out")
     except av.FFmpegError as error:
         if isinstance(error, OSError):
             raise
@@ -72,11 +82,13 @@ def _pictures(pieces: Iterable[Path], coding: Coding, stream: Any) -> Iterator[t
                 yield float(time * film.base), packet
 
 
-def _others(source: Any, kept: Mapping[int, Any]) -> Iterator[tuple[float, Any]]:
+def _others(source: Any, kept: Mapping[int, Any], later: Sequence[Fraction]) -> Iterator[tuple[float, Any]]:
     last = 0.0
+    clocks = {index: Clock(later, least=int(source.streams[index].type == "audio")) for index in kept}
     for packet in source.demux([source.streams[index] for index in kept]):
         if packet.dts is None:  # what ends a stream
             continue
+        clocks[packet.stream.index].set(packet)
         last = max(last, float(packet.dts * packet.time_base))
         packet.stream = kept[packet.stream.index]
         yield last, packet

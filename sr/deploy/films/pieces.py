@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -97,8 +98,9 @@ class Pieces:
 
     def clear(self) -> None:
         """Remove the folder, and those of former commands for the same result."""
+        own = re.compile(re.escape(f".{self.target.name}.") + "[0-9a-f]{12}" + re.escape(ENDING))
         for folder in self.target.parent.glob(".*" + ENDING):
-            if folder.name.startswith(f".{self.target.name}.") and folder.is_dir():
+            if own.fullmatch(folder.name) and folder.is_dir():
                 shutil.rmtree(folder, ignore_errors=True)
 
 
