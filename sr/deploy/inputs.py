@@ -33,10 +33,11 @@ class Found:
     others: list[Path]
 
 
-def find(typed: Sequence[str], output: Path | None = None) -> Found:
-    """The files of `input=`: each word is a file, a folder with all below it, or a pattern with * ? [] **.
+def find(typed: Sequence[str], output: Path | None = None, key: str = "input") -> Found:
+    """The files of `input=`, or of another key.
 
-    What is hidden in folders is left out, and so is the folder of the output.
+    Each word is a file, a folder with all below it, or a pattern with * ? [] **. What is hidden in folders is left out,
+    and so is the folder of the output.
 
     Raises:
         UserError: a word that names nothing.
@@ -59,10 +60,10 @@ def find(typed: Sequence[str], output: Path | None = None) -> Found:
             matches = sorted(map(Path, glob.glob(str(path), recursive=True)))
             inside = [p for p in matches if p.is_file() and left_out not in p.resolve().parents]
         else:
-            raise UserError(_nothing(path))
+            raise UserError(_nothing(key, path))
         own = [p for p in inside if p.suffix.lower() in KNOWN and (p.is_file() or not p.exists())]
         if not own:
-            raise UserError(f"input={word}: no image or film in it ({' '.join(KNOWN)})")
+            raise UserError(f"{key}={word}: no image or film in it ({' '.join(KNOWN)})")
         others += [p for p in inside if p not in own]
         files |= dict.fromkeys(own)
     unique = {place_of(p): p for p in reversed(files)}
@@ -91,10 +92,10 @@ def _fixed(path: Path) -> Path:
     return Path(*parts[: next(n for n, part in enumerate(parts) if set(part) & set(WILD))])
 
 
-def _nothing(path: Path) -> str:
+def _nothing(key: str, path: Path) -> str:
     beside = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
     there = nearest(path.name, beside) if path.parent.is_dir() else f" The folder {path.parent} does not exist."
-    return f"input={path}: there is no such file or folder.{there}"
+    return f"{key}={path}: there is no such file or folder.{there}"
 
 
 def results(

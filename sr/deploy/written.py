@@ -51,7 +51,7 @@ class Comparison:
         folder = Path(cfg.hr).expanduser()
         if not folder.is_dir():
             raise UserError(f"hr={cfg.hr}: a folder of HR images is wanted, one for each image of input=")
-        hr = [file for file in find([str(folder)]).files if not is_film(file)]
+        hr = [file for file in find([str(folder)], key="hr").files if not is_film(file)]
         self.hr = {p.lr.absolute(): p.hr for p in pair_by_name(hr, files, self.scale) if p.lr is not None}
         for lr, own in self.hr.items():
             try:

@@ -271,6 +271,7 @@ def test_a_challenge_entry(command, photos, tmp_path):
         (["input=p", "model=bicubic", "format=png", "quality=90"], "loses nothing"),
         (["input=p", "model=bicubic", "outscale=5"], "outscale=5: from 1 to 4"),
         (["input=p", "model=bicubic", "hr=nowhere"], "hr=nowhere: a folder of HR images is wanted"),
+        (["input=p", "model=bicubic", "scale=2", "hr=empty"], "hr=empty: no image or film in it"),
         (["input=p", "model=bicubic", "submission=true", "format=jpg"], "a challenge takes PNG"),
         (["p/0001.png"], "what is typed is key=value. Did you mean input=p/0001.png?"),
         (["-i", "p"], "there is no flag -i: type input=p"),
@@ -280,6 +281,7 @@ def test_a_challenge_entry(command, photos, tmp_path):
 )
 def test_what_makes_no_sense_is_told_before_the_work(command, photos, tmp_path, typed, hint):
     photos(tmp_path / "p", 1, 8, 8)
+    (tmp_path / "empty").mkdir()
     outcome = command("upscale.py", *typed)
     assert outcome.code == 1 and hint in outcome.err and "Traceback" not in outcome.err, outcome
     assert not (tmp_path / "outputs/upscaled").exists()
