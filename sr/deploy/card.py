@@ -15,7 +15,7 @@ from typing import Any
 from sr.forms.deployed import Exported
 from sr.metrics.protocols import get_protocol
 from sr.runs import checkpoint
-from sr.scores.score import RESULTS, Score, metrics_of, pivot, read
+from sr.scores.score import RESULTS, Score, metrics_of, pivot, read, what_means_are_over
 from sr.scores.text import legend, shown
 from sr.whole import write_whole
 from sr.zoo.entries import UNSTATED, ZOO, by_checksum
@@ -157,7 +157,7 @@ def _figures(scores: Sequence[Score], name: str, scale: int) -> str:
         both = (shown(cells.get((*at, one), {}), metrics) for one in ("bicubic", name))
         lines.append(f"| {_cell(dataset)} | {images} | `{protocol}` | {' | '.join(both)} |")
     notes = [f"- `{p}`: {get_protocol(p).description}" for p in dict.fromkeys(s.protocol for s in own)]
-    return "\n".join([*lines, "", f"{legend(metrics)}, means over images.", "", *notes, ""])
+    return "\n".join([*lines, "", f"{legend(metrics)}, {what_means_are_over(own)}.", "", *notes, ""])
 
 
 def _table(rows: Mapping[str, Any]) -> str:

@@ -186,10 +186,11 @@ def write(scores: Sequence[Score], folder: Path, papers: Mapping[Key, Published]
     averaged = averages(scores)
     if means.is_file() and not _covered(means, averaged):
         set_aside(folder)
-    left_out = {(s.model, s.dataset, s.scale, s.protocol, f"{s.metric}_left_out"): s.left_out for s in averaged}
+    extra = {(s.model, s.dataset, s.scale, s.protocol, f"{s.metric}_left_out"): s.left_out for s in averaged}
+    extra |= {(s.model, s.dataset, s.scale, s.protocol, "clips"): s.clips for s in averaged}
     for (*key, images), values in pivot(averaged, *KEY, "images").items():
         row: dict[str, Any] = dict(zip(KEY, key, strict=True)) | values | {"images": images}
-        row |= {at[-1]: number for at, number in left_out.items() if at[:-1] == tuple(key) and number}
+        row |= {at[-1]: number for at, number in extra.items() if at[:-1] == tuple(key) and number}
         if paper := (papers or {}).get(tuple(key)):
             row |= {f"paper_{metric}": value for metric, value in paper.values.items()}
             gaps = _gaps(values, paper).items()
@@ -197,7 +198,7 @@ def write(scores: Sequence[Score], folder: Path, papers: Mapping[Key, Published]
             row |= {"paper_source": paper.source, "paper_source_kind": paper.source_kind}
         rows.append(row)
     of_papers = [name.format(metric) for name in ("paper_{}", "{}_difference") for metric in METRICS]
-    some = list(dict.fromkeys(at[-1] for at, number in left_out.items() if number))
+    some = list(dict.fromkeys(at[-1] for at, number in extra.items() if number))
     write_csv(means, [*KEY, *metrics, "images", *some, *of_papers, "paper_source", "paper_source_kind"], rows)
     names = ("model", "dataset", "image", "scale", "protocol")
     images = [dict(zip(names, key, strict=True)) | values for key, values in pivot(scores, *names).items()]
@@ -252,5 +253,5 @@ def read(file: Path) -> list[Score]:
             get_protocol(row["protocol"])  # who reads this describes it
             for s in scores_of(*key, values, int(row["images"])):
                 left_out = int(row.get(f"{s.metric}_left_out") or 0)
-                found += [replace(s, left_out=left_out)] if isfinite(s.value) else []
+                found += [replace(s, left_out=left_out, clips=int(row.get("clips") or 0))] if isfinite(s.value) else []
         return found

@@ -75,6 +75,10 @@ def test_a_card_tells_nothing_that_is_not_known(network, run, tmp_path):
     shutil.copy(run / "checkpoints/last.ckpt", run / "checkpoints/best.ckpt")
     assert not known(run / "checkpoints/best.ckpt", 2).scores  # the figures are of the last one
     assert len(known(run, 2).scores) == 3 and known(None, 2) == Known()
+    assert "dB, mean over images.\n" in text(tmp_path, Exported(model, "small", 2), known(run, 2))
+    write([Score("small", "C", 2, "y", "psnr", 36.0, 1, f"c/{n}", clip="c") for n in range(2)], run)
+    of_clips = text(tmp_path, Exported(model, "small", 2), known(run, 2))
+    assert "mean over images, of clips over frames, then over clips." in of_clips
     (run / "results.csv").write_text("model,dataset\n1,2,3")
     assert known(run, 2).scores == [] and known("rlfn_x4", 4).licence == "Apache-2.0"
     authors = text(tmp_path, Exported(model, "imdn_x4", 2), known("imdn_x4", 4))

@@ -71,7 +71,7 @@ def test_clips_count_alike_whatever_their_length(tmp_path):
         ("a", 22.0, pytest.approx(0.6), "3"), ("b", 30.0, 0.9, "1"),
     ]  # fmt: skip
     assert [r["image"] for r in csv.DictReader(files[1].open())] == ["a/0", "a/1", "a/2", "b/0"]
-    assert [(s.value, s.images) for s in read(files[0])] == [(26.0, 4), (0.75, 4)]
+    assert [(s.value, s.images, s.clips) for s in read(files[0])] == [(26.0, 4, 2), (0.75, 4, 2)]
     write(clips("bicubic", a=[1.0]) + clips("bicubic", "ssim", a=[0.5]), tmp_path)
     assert not (tmp_path / "results_2.csv").exists(), "the same rows of the table were measured anew"
     assert len(list(csv.DictReader(files[2].open()))) == 1
