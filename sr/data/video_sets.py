@@ -1,5 +1,6 @@
 """The clips that the papers on video train and measure on."""
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
@@ -8,8 +9,9 @@ from sr.data.missing import images_in, missing
 from sr.data.settings import flags
 from sr.data.video_files import frames_of, sources
 from sr.degradation import matlab_bicubic
-from sr.errors import UserError
+from sr.errors import UserError, some
 
+TRUTH, GIVEN = "truth", ("input{}", "blur{}")  # of SPMCS and, with its authors' code, of UDM10
 REDS4 = ("000", "011", "015", "020")  # of the training clips: what EDVR and its successors are measured on
 
 
@@ -18,9 +20,12 @@ def clips_in(
 ) -> list[Clip]:
     """The clips whose folders of frames lie in a folder, LR in folders of the same names.
 
+    As SPMCS is distributed (Tao et al., ICCV 2017), a clip's folder may hold its frames in `truth`, and in `input4` or
+    `blur4` those of LR x4.
+
     Args:
         hr: the folder.
-        lr: that of LR; None makes LR from HR.
+        lr: that of LR, perhaps the same; None makes LR from HR.
         scale: enlargement factor.
         setting: what to type to make LR from HR.
         decoded: where frames of video files are kept, which are clips, too; None passes over video files.
@@ -31,13 +36,26 @@ def clips_in(
     small = {} if lr is None else sources(lr, decoded is not None)
     found = []
     for name, source in sources(hr, decoded is not None).items():
-        if not (frames := frames_of(source, decoded)):
+        if not (frames := frames_of(_within(source, [TRUTH]), decoded)):
             continue
-        below = None if lr is None else frames_of(small[name], decoded) if name in small else []
+        own = _within(small[name], [word.format(scale) for word in GIVEN]) if name in small else None
+        below = None if lr is None else frames_of(own, decoded) if own and own != source else []
         if lr is not None and not below:
             raise missing(f"LR frames of clip {name}", [lr / name], setting=f"{setting} to make LR from HR")
         found.append(paired(name, frames, below, scale))
     return found
+
+
+def _within(clip: Path, names: Sequence[str]) -> Path:
+    """The clip's folder, or that of the names in it which holds the frames.
+
+    Raises:
+        UserError: several do.
+    """
+    found = [clip / name for name in names if images_in(clip / name)] if not images_in(clip) else []
+    if len(found) > 1:
+        raise UserError(f"{some(found)}: which of them LR is nobody tells. Give the one in a folder of its own")
+    return found[0] if found else clip
 
 
 TRAIN, TEST = "sep_trainlist.txt", "sep_testlist.txt"

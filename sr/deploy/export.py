@@ -51,7 +51,8 @@ def export(cfg: DictConfig) -> None:
             try:
                 with replacing(file) as part:
                     formats.FORMATS[one].write(part, what, cfg.opset)
-                    found = formats.apart(formats.FORMATS[one].reader(part, what), given, wanted, what.half)
+                    reader = formats.FORMATS[one].reader(part, what)
+                    found = formats.apart(reader, given, wanted, what.half, what.strained())
                     _refuse(one, file, cfg.overwrite)  # what came meanwhile
             except Exception as error:  # torch's exporters have many for what they cannot follow
                 log.debug("%s", file.name, exc_info=True)

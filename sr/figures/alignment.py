@@ -50,8 +50,8 @@ def alignment(
 
     Of BasicVSR the flow to the next frame and to the one before, as SPyNet finds it, and what is left of the difference
     once the neighbour is warped; of EDVR the offsets of the last deformable convolution, mean over groups and taps, and
-    TSA's likeness of each frame to the centre one (Wang et al., EDVR, CVPRW 2019, section 3.3). Colours tell the
-    direction.
+    TSA's likeness of each frame to the centre one and its spatial mask, mean over channels (Wang et al., EDVR, CVPRW
+    2019, section 3.3). Colours tell the direction.
 
     Args:
         models: of these kinds.
@@ -115,15 +115,19 @@ def _of_offsets(model: EDVR, clip: Sequence[Tensor], at: int, name: str, numbers
     h, w = clip[at].shape[-2:]
     means = [moves[0, : len(moves[0]) * 2 // 3, :h, :w].unflatten(0, (-1, 2)).mean(0).flip(0) for moves in seen]
     most = max(float(mean.norm(dim=0).max()) for mean in means)
-    likeness = model.fusion.likeness(aligned)[0, :, 0, :h, :w] if isinstance(model.fusion, TSA) else None
     cells: Cells = []
+    likeness, level = None, {"cmap": "gray", "vmin": 0, "vmax": 1}
+    if isinstance(model.fusion, TSA):
+        alike = model.fusion.likeness(aligned)
+        likeness = alike[0, :, 0, :h, :w]
+        mask = model.fusion.spatial((aligned * alike).flatten(1, 2)).sigmoid().mean(1)[0, :h, :w]
+        cells.append((f"spatial mask, mean {float(mask.mean()):.2f}", mask.cpu().numpy(), level))
     for n, (frame, mean) in enumerate(zip(around, means, strict=True)):
         where = n - len(around) // 2
         row = {"model": name, "frame": where, "mean_length": float(mean.norm(dim=0).mean())}
         cells.append((f"offsets of frame {where:+d}, most {most:.1f} px", wheel(mean.cpu().numpy(), most), {}))
         if likeness is not None:
             row["likeness"] = float(likeness[n].mean())
-            level = {"cmap": "gray", "vmin": 0, "vmax": 1}
             cells.append((f"likeness, mean {row['likeness']:.2f}", likeness[n].cpu().numpy(), level))
         numbers.append({**row, "shown": frame})
     return cells

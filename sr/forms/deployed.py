@@ -129,15 +129,18 @@ class Exported:
         return smooth.unflatten(0, coarse.shape[:-3])
 
     def compared(self) -> list[Tensor]:
-        """What a file is compared on: pictures of four sizes, and of float16 noise, white, black and a checkerboard."""
+        """What a file is compared on: pictures of four sizes, and of float16 white and black."""
         sizes = SIZES if self.frames is None else CLIP_SIZES
         found = [self.picture(max(h, self.least), max(w, self.least)) for h, w in sizes]
-        if self.half:
-            like = self.noise(*found[1].shape[-2:])
-            found.append(like)
-            board = (torch.arange(like.shape[-2])[:, None] + torch.arange(like.shape[-1])) % 2
-            found += [torch.ones_like(like), torch.zeros_like(like), board.expand_as(like).to(like.dtype)]
-        return found
+        return [*found, torch.ones_like(found[1]), torch.zeros_like(found[1])] if self.half else found
+
+    def strained(self) -> list[Tensor]:
+        """Of float16 what drives values far up: noise and a checkerboard, of which trained networks make hundreds."""
+        if not self.half:
+            return []
+        noise = self.noise(*self.compared()[1].shape[-2:])
+        board = (torch.arange(noise.shape[-2])[:, None] + torch.arange(noise.shape[-1])) % 2
+        return [noise, board.expand_as(noise).to(noise.dtype)]
 
 
 def exportable(model: SuperResolver) -> None:

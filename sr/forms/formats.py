@@ -102,13 +102,23 @@ def _run_safetensors(file: Path, what: Exported) -> Run:
     return Exported(checkpoint.load(file), what.name, what.scale).deployed()
 
 
-def apart(run: Run, given: Sequence[Tensor], wanted: Sequence[Tensor], half: bool = False) -> float:
+def apart(
+    run: Run, given: Sequence[Tensor], wanted: Sequence[Tensor], half: bool = False, strained: Sequence[Tensor] = ()
+) -> float:
     """The largest difference between a file's results and the network's, in parts of the largest value, at least 1.
+
+    Args:
+        run: computes with the file.
+        given: what it is compared on.
+        wanted: what the network makes of it.
+        half: whether it computes in float16.
+        strained: for what its result need only be finite.
 
     Raises:
         UserError: it is too large.
     """
     largest, limit = 0.0, HALF_TOLERANCE if half else TOLERANCE
+    too_large = "Its values may be too large for float16: leave half=true out"
     for x, y in zip(given, wanted, strict=True):
         found = run(x)
         if found.shape != y.shape:
@@ -117,9 +127,11 @@ def apart(run: Run, given: Sequence[Tensor], wanted: Sequence[Tensor], half: boo
         if not one <= limit:  # nor where it is no number
             raise UserError(
                 f"for LR of {tuple(x.shape)} its result is {one:.1e} from the network's, more than {limit:g}; it is "
-                "not kept" + ("" if not half else ". Its values may be too large for float16: leave half=true out")
+                "not kept" + (f". {too_large}" if half else "")
             )
         largest = max(largest, one)
+    if not all(run(x).isfinite().all() for x in strained):
+        raise UserError(f"of noise, or of a checkerboard, it makes what is no number; it is not kept. {too_large}")
     return largest
 
 

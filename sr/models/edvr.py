@@ -99,8 +99,12 @@ class TSA(nn.Module):
 
     def forward(self, aligned: Tensor) -> Tensor:
         weighted = (aligned * self.likeness(aligned)).flatten(1, 2)
-        mask = self.mask(_double(self.join(self._coarse(self.squeeze(weighted)))))
+        mask = self.spatial(weighted)
         return self.fuse(weighted) * mask.sigmoid() * 2 + self.add(mask)
+
+    def spatial(self, weighted: Tensor) -> Tensor:
+        """(B, T * C, H, W) -> (B, C, H, W): the mask before its sigmoid."""
+        return self.mask(_double(self.join(self._coarse(self.squeeze(weighted)))))
 
     def likeness(self, aligned: Tensor) -> Tensor:
         """(B, T, 1, H, W) in 0 to 1: how like the centre frame each frame is at each place."""

@@ -146,6 +146,22 @@ def test_vid4_is_found_and_measured_only(build: Any, tmp_path: Path, home: str) 
         build(UDM10).test_pairs()
 
 
+def test_clips_with_hr_and_lr_inside_as_spmcs_has_them(build: Any, tmp_path: Path) -> None:
+    root = tmp_path / "SPMCS"
+    for n, name in enumerate(("car05_001", "hdclub_003")):
+        clip(root / name / "truth", 3, "{:04d}.png", seed=n)
+        shrunk(root / name / "truth", root / name / "input4")
+    made, read = (build(ClipFolder, root=root, test_lr=lr).test_clips() for lr in (None, root))
+    assert names(made) == names(read) == ["car05_001", "hdclub_003"]
+    assert [f.name for f in read[0].frames] == [f"car05_001/{n:04d}" for n in range(3)]
+    assert [f.lr for f in read[1].frames] == sorted((root / "hdclub_003/input4").iterdir()) and not made[0].frames[0].lr
+    shrunk(root / "car05_001/truth", root / "car05_001/blur4")
+    with pytest.raises(UserError, match=r"input4.*blur4: which of them LR is nobody tells"):
+        build(ClipFolder, root=root, test_lr=root).test_clips()
+    root.rename(tmp_path / "UDM10")
+    assert names(build(UDM10).test_clips()) == ["car05_001", "hdclub_003"]
+
+
 def test_vid4_reads_the_lr_that_lies_beside_it(build: Any, tmp_path: Path) -> None:
     hr = tmp_path / "Vid4/GT"
     clip(hr / "city", 3)

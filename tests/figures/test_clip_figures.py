@@ -51,8 +51,18 @@ def test_psnr_of_each_frame_is_the_protocols(clip, models):
     torch.testing.assert_close(torch.tensor([r["psnr"] for r in rows[5:]], dtype=torch.float64), found)
 
 
-def test_flow_and_offsets_are_those_of_the_networks(clip, models):
+def test_flow_offsets_and_masks_are_those_of_the_networks(clip, models):
+    seen = []
+    with torch.no_grad():
+        handle = models[1].model.fusion.mask.register_forward_hook(
+            lambda _, __, mask: seen.append(mask.sigmoid().mean(1))
+        )
+        models[1].model.eval()(torch.stack([f.lr(4)[0] for f in clip])[None])
+        handle.remove()
     drawing = alignment(models, clip)
+    (ax,) = (ax for ax in drawing.figure.axes if ax.get_title().startswith("spatial mask"))
+    shown = ax.images[0].get_array()
+    np.testing.assert_allclose(shown, seen[2][0, : shown.shape[0], : shown.shape[1]], atol=1e-5)
     flow, offsets = ([r for r in drawing.rows if r["model"] == name] for name in ("ours", "edvr"))
     assert [r["frame"] for r in flow] == [-1, 1] and [r["frame"] for r in offsets] == [-2, -1, 0, 1, 2]
     with torch.no_grad():
