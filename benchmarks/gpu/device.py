@@ -11,6 +11,7 @@ from typing import Any
 
 import beside
 import torch
+from lightning.pytorch.trainer.states import RunningStage
 
 from gpu.part import NO_DEVICE, Part
 from sr.data.bundled import Bundled
@@ -72,7 +73,8 @@ def _driver() -> str:
 def trained_by(device: torch.device) -> Any:
     """As much of a trainer as a data module asks for."""
     strategy = SimpleNamespace(root_device=device)
-    return SimpleNamespace(world_size=1, global_rank=0, strategy=strategy, lightning_module=None, training=True)
+    seen = {"strategy": strategy, "state": SimpleNamespace(stage=RunningStage.TRAINING), "training": True}
+    return SimpleNamespace(world_size=1, global_rank=0, lightning_module=None, **seen)
 
 
 def photos(part: Part, at: torch.device, scale: int, patch: int, batch: int, **settings: Any) -> Bundled:

@@ -131,7 +131,7 @@ def test_every_model_composes(command, model):
             "data.lr=null",
             "It is a key of data=b100, reds, set14, set5, udm10, urban100, vid4, vimeo90k: leave it out",
         ),
-        pytest.param("optimizer.momentum=0.5", "It is a key of optimizer=sgd: leave", marks=pytest.mark.slow),
+        pytest.param("optimizer.momentum=0.5", "It is a key of optimizer=muon, sgd: leave", marks=pytest.mark.slow),
         ("bsrn", "Did you mean model=bsrn?"),
         ("steps=1,2", "steps=1,2: one value is wanted here; with -m several are a sweep"),
         ("model=null", "model=null: choose one of the group by its name. There are basicvsr, bicubic, bsrn"),
