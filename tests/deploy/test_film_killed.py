@@ -30,32 +30,29 @@ def start(folder, *words, by=()):
 
 @pytest.mark.slow
 def test_killed_at_a_random_moment_and_typed_again_no_frame_differs(tmp_path):
-    """Without loss, as x264 codes the same frames otherwise now and then: 5 of 80 pieces, with one thread, too."""
     source = write(tmp_path / "film.mp4", moving(40, 90, 120) * 8)
-    words = ["input=film.mp4", "side_by_side=true", "lossless=true"]
+    words = ["input=film.mp4", "side_by_side=true"]
     assert start(tmp_path, *words, "output=whole").wait(120) == 0
     cut = tmp_path / "cut"
     process = start(tmp_path, *words, "output=cut")
     wait_for(lambda: list(cut.glob(".*.pieces/00000[1-3]_1.mkv")), process)
     time.sleep(random.Random(0).uniform(0, 0.2))
     process.kill()
-    assert process.wait() < 0 and not (cut / "film_x2.mkv").exists()
+    assert process.wait() < 0 and not (cut / "film_x2.mp4").exists()
     closed = len(list(cut.glob(".*.pieces/*_1.mkv")))
     assert start(tmp_path, *words, "output=cut").wait(120) == 0
     told = (tmp_path / "log").read_text()
     assert any(f"{48 * n} of 320 frames are there already" in told for n in (closed - 1, closed)), told
     assert {p.name for p in cut.rglob("*")} == {
-        ".lock", ".upscaled.jsonl", "film_x2.mkv", "side_by_side"
+        ".lock", ".upscaled.jsonl", "film_x2.mp4", "side_by_side"
     }  # fmt: skip
-    for name in ("film_x2.mkv", "side_by_side/film_x2.mkv"):
+    for name in ("film_x2.mp4", "side_by_side/film_x2.mp4"):
         made, right = frames(cut / name), frames(tmp_path / "whole" / name)
         assert len(made) == len(right) == 320
         for a, b in zip(made, right, strict=True):
             assert np.array_equal(a.to_ndarray(), b.to_ndarray())
-        assert times(cut / name) == times(tmp_path / "whole" / name)
-        assert times(cut / name) == pytest.approx([float(n / RATE) for n in range(320)], abs=0.03)
-        assert packets(cut / name) == packets(tmp_path / "whole" / name)
-        assert [data for _, data in packets(cut / name)] == [data for _, data in packets(source)]
+        assert times(cut / name) == [float(n / RATE) for n in range(320)]
+        assert packets(cut / name) == packets(source)
 
 
 @pytest.mark.slow
