@@ -1,5 +1,6 @@
 """Video files opened as what they are: a file of that name, and a container of pictures and sound."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,6 +52,26 @@ def film_in(source: Path, container: Any) -> Any:
     if stream.codec_context is None:
         raise UserError(f"{source} holds video of a kind that this PyAV cannot decode, or is damaged")
     return stream
+
+
+class Header(NamedTuple):
+    """What a file tells before it is decoded.
+
+    Attributes:
+        rate: frames a second in the mean.
+        aspect: of a pixel, width to height; None where none is told.
+    """
+
+    rate: Fraction
+    aspect: Fraction | None
+
+
+def header(source: Path) -> Header:
+    """Of a video file."""
+    with opened(source) as container:
+        stream = film_in(source, container)
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        return Header(Fraction(rate), stream.sample_aspect_ratio or None)
 
 
 class Turn(NamedTuple):

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from sr.data.images import states
 from sr.data.missing import images_in
 from sr.data.video_colour import bits_of, rgb_of
-from sr.data.video_container import film_in, opened, pyav, turn_of
+from sr.data.video_container import film_in, header, opened, pyav, turn_of
 from sr.errors import UserError, printable, reason, told_once
 
 log = logging.getLogger(__name__)
@@ -107,6 +107,8 @@ def _frames(source: Path, told: list[str]) -> Iterator[np.ndarray]:
     """(H, W, 3) uint8 RGB, upright; what there is to tell of them is added to `told`."""
     for frame in decoded(source, told, bar=True):
         yield turn_of(source, frame).upright(rgb(source, frame))
+    if (aspect := header(source).aspect) not in (None, 1):
+        told.append(f"pixels of {source} are not square ({aspect}); they are taken as such")
 
 
 def decoded(source: Path, told: list[str], bar: bool = False) -> Iterator[Any]:
@@ -125,8 +127,6 @@ def decoded(source: Path, told: list[str], bar: bool = False) -> Iterator[Any]:
         with opened(source) as container:
             stream = film_in(source, container)
             stream.thread_type = "AUTO"
-            if stream.sample_aspect_ratio not in (None, 0, 1):
-                told.append(f"pixels of {source} are not square ({stream.sample_aspect_ratio}); they are taken as such")
             times: list[float | None] = []
             shown = {"desc": printable(f"decoding {source.name}"), "unit": "frame", "total": stream.frames or None}
             shown |= {"leave": False, "dynamic_ncols": True, "disable": None if bar else True}

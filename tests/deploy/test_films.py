@@ -73,10 +73,12 @@ def test_what_makes_no_sense_for_films_is_refused(tmp_path, typed, why):
 
 
 @pytest.mark.parametrize(("name", "late"), [("large.mp4", 0), ("large.mp4", 500), ("large.mkv", 0), ("large.mov", 500)])
-def test_uneven_times_and_the_place_of_the_sound(tmp_path, name, late):
+def test_uneven_times_and_the_place_of_the_sound(tmp_path, name, late, caplog):
     shift = 0 if late else 12000  # which of the two begins first
     source = write(tmp_path / "a.mkv", moving(8), times=[t + shift for t in UNEVEN], sound=late)
+    caplog.set_level("WARNING")
     target, _ = enlarged(source, name)
+    assert "a.mkv are not evenly spaced in time" in caplog.text and "are some lost?" in caplog.text
     assert len(frames(target)) == 8
     assert np.abs(np.subtract(times(target), times(source))).max() <= 0.001
     assert start_of(target) == pytest.approx(start_of(source), abs=0.001)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sr.data.video_colour import FULL, HD, UNSPECIFIED, bits_of, is_full, matrix_of, rgb_of
-from sr.data.video_container import Turn, film_in, opened, pyav, turn_of
+from sr.data.video_container import Turn, film_in, header, opened, pyav, turn_of
 from sr.data.video_files import decoded
 from sr.deploy.films.hdr import dynamic, static
 from sr.deploy.films.times import spaced
@@ -77,7 +77,8 @@ class Film:
         Raises:
             UserError: PyAV is missing, the file is damaged or no film, or its frames are of a kind that is not kept.
         """
-        frames = decoded(source, [])
+        remarks: list[str] = []
+        frames = decoded(source, remarks)
         first = next(frames, None)
         if first is None:
             raise UserError(f"{source} holds no frame")
@@ -91,6 +92,8 @@ class Film:
                 )
             told.append(_time(frame))
             interlaced |= frame.interlaced_frame
+        for remark in remarks:
+            log.warning(remark)
         if interlaced:
             log.warning(
                 f"{source} says that frames of it are interlaced, two half pictures in each: they are enlarged as they "
@@ -98,7 +101,7 @@ class Film:
             )
         if lost := dynamic(first):
             log.warning(f"{source}: {lost} tells the brightness of each frame by itself, and is not kept")
-        rate, aspect = _header(source)
+        rate, aspect = header(source)
         base, turn = first.time_base, turn_of(source, first)
         step = max(1, round(1 / (rate * base)))
         if aspect and turn.swapped:
@@ -149,20 +152,6 @@ def refuse_kind(source: Path, form: Any) -> None:
         mend = "-c:v libx265 -crf 10 -pix_fmt yuv444p10le"
     if what is not None:
         raise UserError(f"{source} has {what}. Convert it first: ffmpeg -i IN {mend} -c:a copy OUT.mkv")
-
-
-class Header(NamedTuple):
-    """What a file tells before it is decoded."""
-
-    rate: Fraction
-    aspect: Fraction | None
-
-
-def _header(source: Path) -> Header:
-    with opened(source) as container:
-        stream = film_in(source, container)
-        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-        return Header(Fraction(rate), stream.sample_aspect_ratio or None)
 
 
 def glance(source: Path) -> tuple[Size, int]:
