@@ -8,6 +8,10 @@ from sr.scores.score import Score
 from sr.scores.text import markdown
 from sr.zoo.entries import ZOO
 
+COUNTED = (  # what is not known of a file whose operations are not ours to count
+    "parameters", "merged_parameters", "macs_720p", "macs_256", "activations_720p", "activations_256", "convolutions",
+    "peak_mib_720p",
+)  # fmt: skip
 SETS = ("Set5", "Set14", "B100", "Urban100")
 
 
@@ -17,15 +21,15 @@ class ModelCost:
 
     model: str
     scale: int
-    parameters: int  # while training
-    merged_parameters: int
-    macs_720p: int
-    macs_256: int
-    activations_720p: int
-    activations_256: int
-    convolutions: int
+    parameters: int | None  # while training
+    merged_parameters: int | None
+    macs_720p: int | None
+    macs_256: int | None
+    activations_720p: int | None
+    activations_256: int | None
+    convolutions: int | None
     receptive_field: int | str | None  # LR pixels a side, or "image"
-    peak_mib_720p: float
+    peak_mib_720p: float | None
     latency_ms: float | None
     latency_spread_ms: float | None
     latency_ratio: float | None
@@ -78,6 +82,11 @@ def _architecture(label: str) -> str:
     return label.split(":")[0]
 
 
+def _cell(value: float | None, form: str, unit: float | None = None) -> str:
+    """A number, or `?` where it cannot be counted."""
+    return "?" if value is None else form.format(value / unit if unit else value)
+
+
 def as_markdown(rows: Sequence[ModelCost]) -> str:
     """The table to read, with remarks below it."""
     head = ["model", "scale", "parameters (merged)", "MACs 720p, G", "MACs 256x256, G", "activations 720p, M"]
@@ -85,15 +94,17 @@ def as_markdown(rows: Sequence[ModelCost]) -> str:
     head += ["protocol", "published PSNR", "kind of source", "reproduced PSNR"]
     lines, remarks = [head], []
     for r in rows:
-        merged = f" ({r.merged_parameters:,})" if r.merged_parameters != r.parameters else ""
+        merged = f" ({r.merged_parameters:,})" if r.merged_parameters not in (r.parameters, None) else ""
         latency = "" if r.latency_ms is None else f"{r.latency_ms:.1f} ± {r.latency_spread_ms:.1f}"
         more = " + ?" if r.uncounted else ""
-        line = [r.model, f"x{r.scale}", f"{r.parameters:,}{merged}", f"{r.macs_720p / 1e9:.2f}{more}"]
-        line += [f"{r.macs_256 / 1e9:.2f}{more}", f"{r.activations_720p / 1e6:.1f}", str(r.convolutions)]
-        line += [str(r.receptive_field or ""), f"{r.peak_mib_720p:.0f}", latency]
+        line = [r.model, f"x{r.scale}", _cell(r.parameters, "{:,}") + merged]
+        line += [_cell(macs, "{:.2f}", 1e9) + (more if macs else "") for macs in (r.macs_720p, r.macs_256)]
+        line += [_cell(r.activations_720p, "{:.1f}", 1e6), _cell(r.convolutions, "{}")]
+        line += [str(r.receptive_field or ""), _cell(r.peak_mib_720p, "{:.0f}"), latency]
         line += ["" if r.latency_ratio is None else f"{r.latency_ratio:.2f}"]
         lines.append([*line, r.protocol, r.published_psnr, r.published_psnr_kind, r.reproduced_psnr])
-        differ = r.published_macs_g is not None and abs(r.macs_720p / 1e9 / r.published_macs_g - 1) > 0.005
+        known = r.published_macs_g is not None and r.macs_720p is not None
+        differ = known and abs((r.macs_720p or 0) / 1e9 / (r.published_macs_g or 1) - 1) > 0.005
         if r.note or differ or r.uncounted:
             published = f" {r.published_macs_g:g} G are known ({r.published_macs_kind});" if differ else ""
             without = f" not counted, as the counter does not know it: {r.uncounted};" if r.uncounted else ""

@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import hydra
 import torch
@@ -16,7 +17,7 @@ from sr.data.module import SRDataModule
 from sr.errors import UserError, reason
 from sr.measuring import deployed_forms
 from sr.measuring.cost import cost, lr_size
-from sr.measuring.cost_table import ModelCost, as_markdown, published_cells, reproduced_cells
+from sr.measuring.cost_table import COUNTED, ModelCost, as_markdown, published_cells, reproduced_cells
 from sr.measuring.deployed_forms import FormCost, chosen, form_costs
 from sr.measuring.latency import Latency, latencies, ntire22
 from sr.measuring.measured import measured_sets, trained_networks
@@ -117,7 +118,7 @@ def _row(
     large, small = cost(model, lr_size(cfg.scale), cfg.scale), cost(model, SMALL, cfg.scale)
     known = published_costs().get((name, cfg.scale), {})
     protocol, figures, kind = published_cells(name, cfg.scale, model.protocols)
-    return ModelCost(
+    row = ModelCost(
         model=name,
         scale=cfg.scale,
         parameters=parameters,
@@ -143,6 +144,8 @@ def _row(
         note=known.get("note", ""),
         uncounted=", ".join(large.unknown),
     )
+    unknown: dict[str, Any] = dict.fromkeys(COUNTED) if isinstance(model, OnnxResolver) else {}
+    return replace(row, **unknown)
 
 
 def _seen(model: SuperResolver, scale: int) -> int | str | None:

@@ -52,6 +52,19 @@ def test_each_form_is_measured_and_what_cannot_be_had_says_why(command, trained,
     assert "| espcn | x2 |" in (done.folder / "models.md").read_text()
 
 
+def test_what_cannot_be_counted_of_an_onnx_file_is_told_and_not_zero(command, trained, tmp_path):
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    assert command("export.py", f"model={trained}", f"output={tmp_path / 'files'}", folder="e").code == 0
+    done = command("measure.py", f"weights={tmp_path / 'files/small_x2.onnx'}", *TYPED, "rounds=1")
+    assert done.code == 0, done
+    assert "| x2 | ? | ? | ? | ? | ? |" in done.out and "not counted, as the counter does not know it" in done.out
+    with (done.folder / "models.csv").open(newline="") as f:
+        (row,) = csv.DictReader(f)
+    assert row["parameters"] == row["activations_720p"] == row["convolutions"] == row["macs_256"] == ""
+    assert float(row["latency_ms"]) > 0
+
+
 def test_another_scale_and_a_wrong_form_are_answered(command, trained):
     for typed in (f"checkpoint={trained}", "weights=plain_m10c32_x2"):
         wrong = command("measure.py", typed, "rounds=0", folder="wrong")
