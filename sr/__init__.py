@@ -54,7 +54,7 @@ def load(
 
     Example:
         >>> import sr, torch
-        >>> model = sr.load("outputs/ecbsr_m4c16_x2/demo")
+        >>> model = sr.load("outputs/ecbsr_m4c16_x2")
         >>> with torch.inference_mode():
         ...     model(torch.rand(1, 3, 24, 32)).shape
         torch.Size([1, 3, 48, 64])
@@ -93,7 +93,7 @@ def upscale(
         >>> import numpy as np, sr
         >>> sr.upscale(np.zeros((24, 32, 3), np.uint8)).shape
         (96, 128, 3)
-        >>> sr.upscale(np.zeros((24, 32, 3), np.uint8), model="outputs/ecbsr_m4c16_x2/demo").shape
+        >>> sr.upscale(np.zeros((24, 32, 3), np.uint8), model="outputs/ecbsr_m4c16_x2").shape
         (48, 64, 3)
     """
     from sr.deploy.load import kept

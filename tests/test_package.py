@@ -168,8 +168,8 @@ def test_the_examples_of_docstrings_run(file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     node = {"_target_": "sr.models.ecbsr.ECBSR", "scale": 2}
     content = {"state_dict": ECBSR(scale=2).state_dict(), "sr": describe(node, "ecbsr", {})}
-    Path("outputs/ecbsr_m4c16_x2/demo/checkpoints").mkdir(parents=True)
-    torch.save(content, "outputs/ecbsr_m4c16_x2/demo/checkpoints/last.ckpt")
+    Path("outputs/ecbsr_m4c16_x2/2026-01-31_12-00-00/checkpoints").mkdir(parents=True)
+    torch.save(content, "outputs/ecbsr_m4c16_x2/2026-01-31_12-00-00/checkpoints/last.ckpt")
     module = import_module(".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
     result = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     assert result.attempted and not result.failed

@@ -174,8 +174,8 @@ def test_the_python_of_the_pages_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     content = {"state_dict": ECBSR(scale=2).state_dict(),
                "sr": describe({"_target_": "sr.models.ecbsr.ECBSR", "scale": 2}, "ecbsr", {})}  # fmt: skip
-    Path("outputs/ecbsr_m4c16_x2/demo/checkpoints").mkdir(parents=True)
-    torch.save(content, "outputs/ecbsr_m4c16_x2/demo/checkpoints/last.ckpt")
+    Path("outputs/ecbsr_m4c16_x2/2026-01-31_12-00-00/checkpoints").mkdir(parents=True)
+    torch.save(content, "outputs/ecbsr_m4c16_x2/2026-01-31_12-00-00/checkpoints/last.ckpt")
     shown = [b.text for b in blocks(page) if b.language == "python"]
     assert shown
     for text in shown:

@@ -44,7 +44,7 @@ class Enlarger:
 
     Example:
         >>> import numpy as np, sr
-        >>> enlarger = sr.load("outputs/ecbsr_m4c16_x2/demo")
+        >>> enlarger = sr.load("outputs/ecbsr_m4c16_x2")
         >>> enlarger(np.zeros((24, 32, 3), np.uint8)).shape
         (48, 64, 3)
     """
