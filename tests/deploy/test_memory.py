@@ -214,11 +214,10 @@ def test_a_network_is_followed_once_for_pictures_of_one_size(rlfn, lr, monkeypat
     enlarge(rlfn, lr[..., :40])
     enlarge(rlfn, lr[..., :40], self_ensemble=True)
     assert len(followed) == 4
-    followed.clear()
-    before = len(tiles._last)
     enlarge(gone := copy.deepcopy(rlfn), lr)
-    assert len(tiles._last) == before + 1
+    assert gone in tiles._last
+    left = weakref.ref(gone)
     followed.clear()
     del gone
     gc.collect()
-    assert len(tiles._last) == before
+    assert left() is None
