@@ -24,6 +24,7 @@ MOS_NOTE = (
 METRICS = ("psnr", "ssim")  # that the table has columns of; dB, and at most 1
 IMAGES = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100, "DIV2K": 100}  # that the papers average over
 IMAGES |= {"Vid4": 171, "REDS4": 400, "Vimeo90K": 7824}  # frames
+IMAGES |= {"DIV2K_LSDIR_valid": 200, "DIV2K_LSDIR_test": 200}  # NTIRE's since 2023, half of each
 
 
 @dataclass(frozen=True)

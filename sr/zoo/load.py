@@ -19,13 +19,14 @@ from sr.zoo.files import SUFFIXES, read_tensors
 from sr.zoo.locate import checksum, find
 from sr.zoo.matlab_maps import MATLAB_FAMILIES
 from sr.zoo.onnx_file import SUFFIX, OnnxResolver
+from sr.zoo.span_maps import SPAN_FAMILIES
 from sr.zoo.torch_maps import TORCH_FAMILIES
 from sr.zoo.trial import HOPELESS, RANGES, Trial, try_out
 from sr.zoo.video_maps import VIDEO_FAMILIES, flow_network
 
 log = logging.getLogger(__name__)
 UNPROVED = " (unproved)"  # beside the figures of what does less than bicubic on the photo, or was trained as another
-FAMILIES = (*TORCH_FAMILIES, *VIDEO_FAMILIES, *MATLAB_FAMILIES)
+FAMILIES = (*TORCH_FAMILIES, *SPAN_FAMILIES, *VIDEO_FAMILIES, *MATLAB_FAMILIES)
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def _bsrn(t: Tensors) -> dict[str, Any]:
 
 TORCH_FAMILIES = (
     Family("IMDN", r"^IMDB\d+\.", _imdn, _names("IMDB", IMDB, IMDN), _reshaped),
-    Family("RLFN", r"^block_\d+\.c1_r\.", _rlfn, _names("block_", RLFB, RLFN), _reshaped, 255.0),
+    Family("RLFN", r"^block_\d+\.c1_r\.weight$", _rlfn, _names("block_", RLFB, RLFN), _reshaped, 255.0),
     Family("BSRN-S", r"^B\d+\.(cw$|conv_out\.)", _bsrn_s, _names("B", ESDB_S, BSRN), _reshaped),
     Family("BSRN", r"^B\d+\.(cca\.|c1_r\.pw\.)", _bsrn, _names("B", ESDB, BSRN), _reshaped),
     Family("RFDN", r"^B\d+\.c1_r\.weight$", _rfdn, _names("B", RFDB, IMDN), _reshaped, 255.0),

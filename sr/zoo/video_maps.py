@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sr.models.base import SuperResolver
 from sr.models.edvr import LEVELS
-from sr.zoo.families import Family, Tensors, count
+from sr.zoo.families import Family, Tensors, count, same_shape
 
 # Patterns of our names -> BasicSR's and mmagic's, whose convolutions with an activation are called `.conv`; the first
 # that fits is meant.
@@ -85,12 +85,6 @@ def _names(names: Names, which: int) -> Callable[[str, SuperResolver], str]:
     return theirs
 
 
-def _same(theirs: Tensor, ours: Tensor) -> Tensor:
-    if theirs.shape != ours.shape:
-        raise ValueError
-    return theirs
-
-
 def _basicvsr(branch: str) -> Callable[[Tensors], dict[str, Any]]:
     def describe(t: Tensors) -> dict[str, Any]:
         blocks = count(t, rf"{branch}\.main\.2\.(\d+)\.") + 1
@@ -115,13 +109,15 @@ def _edvr(t: Tensors) -> dict[str, Any]:
 EDVR = _edvr_names()
 BUFFERS = r"^spynet\.(mean|std)$"  # ImageNet's colours, which are no weights
 VIDEO_FAMILIES = (
-    Family("BasicVSR", r"^forward_trunk\.", _basicvsr("forward_trunk"), _names(BASICVSR, 0), _same, ignored=BUFFERS),
     Family(
-        "BasicVSR of mmagic", r"^forward_resblocks\.", _basicvsr("forward_resblocks"), _names(BASICVSR, 1), _same,
+        "BasicVSR", r"^forward_trunk\.", _basicvsr("forward_trunk"), _names(BASICVSR, 0), same_shape, ignored=BUFFERS
+    ),
+    Family(
+        "BasicVSR of mmagic", r"^forward_resblocks\.", _basicvsr("forward_resblocks"), _names(BASICVSR, 1), same_shape,
         ignored=BUFFERS,
     ),
-    Family("EDVR", r"^conv_l2_1\.", _edvr, _names(EDVR, 0), _same),
-    Family("EDVR of mmagic", r"^feat_l2_conv1\.", _edvr, _names(EDVR, 1), _same),
+    Family("EDVR", r"^conv_l2_1\.", _edvr, _names(EDVR, 0), same_shape),
+    Family("EDVR of mmagic", r"^feat_l2_conv1\.", _edvr, _names(EDVR, 1), same_shape),
 )  # fmt: skip
 
 

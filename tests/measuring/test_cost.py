@@ -76,6 +76,11 @@ def test_figures_of_ntire_2022(deployed, name, macs, activations, convolutions):
     assert counted.convolutions == convolutions
 
 
+@pytest.mark.parametrize(("name", "macs"), [("span_ntire", 9.83), ("disp", 10.69)])
+def test_figures_of_ntire_2026(deployed, name, macs):
+    assert cost(deployed(name, 4), (256, 256), 4).macs / 1e9 == pytest.approx(macs, abs=0.005)
+
+
 @pytest.mark.parametrize("name", ["imdn", "bsrn", "edsr_baseline"])
 def test_another_counter_agrees(deployed, name):
     model = deployed(name, 2)

@@ -119,6 +119,7 @@ PAPERS = [
     ("rlfn scale=2", "div2k", 3_000_000, {2: 128}, 64, 5e-4),
     ("rlfn_s scale=4", "div2k", 3_000_000, {4: 64}, 64, 5e-4),
     ("rlfn_ntire scale=4", "div2k", 3_000_000, {4: 64}, 64, 5e-4),
+    ("span scale=4", "df2k", 1_000_000, {4: 64}, 64, 5e-4),
     ("srcnn scale=3", "t91", None, None, None, None),
     ("srcnn recipe=srcnn_sgd scale=3", "t91", 15_000_000, {3: 11}, 128, 1e-4),
     ("srcnn_955 scale=4", "div2k", None, None, None, None),

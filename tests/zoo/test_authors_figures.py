@@ -11,6 +11,7 @@ from sr.zoo.entries import ZOO
 pytestmark = pytest.mark.shared
 
 RGB = ["bsrn_x4", "bsrn_s_x4", "imdn_x4", "rfdn_aim_x4", "rlfn_x4", "rlfn_s_x4", "rlfn_ntire_x4"]
+NTIRE26 = ["span_ntire_x4", "disp_x4"]
 LUMA = ["srcnn_915_91_x3", "srcnn_955_imagenet_x3", "fsrcnn_x2"]
 SLOW_LUMA = ["vdsr_x2", "vdsr_x3", "vdsr_x4", "lapsrn_x4"]
 
@@ -93,8 +94,8 @@ def test_b100_with_the_papers_lr(measured):
 
 
 def test_set5_with_our_lr(measured):
-    rows = measured(RGB, "set5", "protocol=y")
-    for name in RGB:
+    rows = measured(RGB + NTIRE26, "set5", "protocol=y")
+    for name in RGB + NTIRE26:
         assert float(rows[name, "y"]["psnr"]) == pytest.approx(ZOO[name].psnr, abs=0.01)
     assert float(rows["rlfn_x4", "y"]["paper_psnr"]) == 32.24
     assert abs(float(rows["rlfn_x4", "y"]["psnr_difference"])) < 0.01

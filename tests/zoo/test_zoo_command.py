@@ -59,7 +59,7 @@ def test_the_list_names_every_entry(tmp_path):
 
 
 def test_entries_are_consistent(root):
-    assert len({e.name for e in ENTRIES}) == len(ENTRIES) == 39
+    assert len({e.name for e in ENTRIES}) == len(ENTRIES) == 41
     for e in ENTRIES:
         assert len(e.sha256) == 64 and get_entry(e.name) is e
         assert e.name.endswith(f"_x{e.scale}") or e.model == "basicvsr", "which has files for data sets, all x4"
