@@ -1,29 +1,16 @@
 """What a folder of results holds and of what it was made, so that a command that is typed again goes on."""
 
-import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from sr.errors import UserError
 
 RECORD = ".upscaled.jsonl"  # a line for each result, written before the result takes its place
 PART = re.compile(r"\.(.+)\.\d+\.part(\.\w+)")  # see sr.whole
-
-
-def identity(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> str:
-    """Other weights or settings give another one."""
-    found = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
-    for name, value in state.items():
-        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return found.hexdigest()
 
 
 @dataclass(frozen=True)

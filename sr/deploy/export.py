@@ -10,9 +10,11 @@ from omegaconf import DictConfig
 from sr.compose.words import listed
 from sr.deploy import card
 from sr.deploy.load import asked, folder_of
+from sr.deploy.tiling.reach import reach
 from sr.errors import UserError, nearest, reason, user_error
 from sr.forms import formats
 from sr.forms.deployed import Exported, exportable
+from sr.models.base import SuperResolver
 from sr.precision import full_precision
 from sr.runs import checkpoint
 from sr.runs.lock import locked
@@ -36,7 +38,8 @@ def export(cfg: DictConfig) -> None:
     output = folder_of(cfg.output)
     name, model = asked(cfg)
     exportable(model)
-    what = Exported(model, name, model.scale_of(cfg.scale), cfg.half)
+    scale = model.scale_of(cfg.scale)
+    what = Exported(model, name, scale, cfg.half, reach=_reach(model, scale))
     places = {one: Path(what.stem, checkpoint.EXPORTED) if one == HUB else Path(f"{what.stem}.{one}") for one in chosen}
     files = {one: output / place for one, place in places.items()}
     about = card.known(next(iter(listed(cfg.weights)), None), what.scale) if HUB in chosen else card.Known()
@@ -64,6 +67,14 @@ def export(cfg: DictConfig) -> None:
             log.info(f"{file}: {size:.1f} MB, at most {found:.1e} from the network at {len(given)} sizes and patterns")
     if failed:
         raise UserError(f"{len(failed)} of {len(files)} are not written: {'; '.join(failed)}")
+
+
+def _reach(model: SuperResolver, scale: int) -> dict[str, str]:
+    try:
+        return reach(model.merged(), scale)
+    except Exception as error:  # a network of the user's that cannot be followed
+        log.debug("how far the network looks is not told: %s", reason(error))
+        return {}
 
 
 def _refuse(form: str, file: Path, overwrite: bool) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sr.deploy.tiling.nodes import Node
 from sr.deploy.tiling.plan import Step, peak, planned
+from sr.deploy.tiling.reach import as_told, followed
 from sr.deploy.tiling.recording import recorded
 from sr.deploy.tiling.walk import Walk, pieces, ran_out
 from sr.errors import UserError, reason, told_once
@@ -45,7 +46,8 @@ def enlarge(
         lr: (1, 3, H, W) RGB in [0, 1], on the host.
         scale: see `SuperResolver.forward`.
         tile: side of the tiles, LR pixels, also for a picture that would fit; None: from `memory`. What cannot be
-            followed (ONNX files, a network that decides by values) is made whole all the same.
+            followed (ONNX files that tell no receptive radius, a network that decides by values) is made whole all
+            the same.
         memory: bytes that the work may take, on the device and beside the result; None: from what is free.
         scratch: a folder for features of the whole picture where they do not fit in `memory`; nothing stays in it.
         device: where the network runs; None: where its parameters are.
@@ -93,10 +95,10 @@ def strips(
     model = model.to(place)
     lr, s = lr.cpu(), model.scale_of(scale)
     budget = memory or free(place)
-    if isinstance(model, OnnxResolver) and (tile or scratch):
-        told = f"{model.path} is given each picture whole: an ONNX file makes no tiles, whatever tile and scratch say"
-        told_once(log, logging.WARNING, told)
     found = _followed(model, lr, s, place, self_ensemble)
+    if found is None and isinstance(model, OnnxResolver) and (tile or scratch):
+        told = f"{model.path} is given each picture whole, whatever tile and scratch say: it tells no receptive radius"
+        told_once(log, logging.WARNING, told)
     if found is None or (tile is None and peak(found[0], found[0].all, [found[1]]) <= budget):
         whole = _whole(model, lr.to(place), s, self_ensemble, found is None)
         if whole is not None:
@@ -112,7 +114,7 @@ def strips(
     kept = kept_bytes(steps)
     on_host = place.type == "cpu"
     folder = None
-    if kept > (budget - LEAST if on_host else free_ram()):
+    if kept > (max(0, budget - LEAST) if on_host else free_ram()):
         folder = scratch
         if folder is None and (memory is not None or kept > free_ram()):
             raise UserError(
@@ -133,7 +135,7 @@ def _followed(
     The last one of each network is kept: the frames of a film have one size.
     """
     if isinstance(model, OnnxResolver):
-        return None
+        return followed(model, lr, scale, device, averaged) if as_told(model) else None
     asked = lr.shape, lr.dtype, scale, device, averaged, weight_marks(model)
     kept = _last.get(model)
     if kept is not None and kept[0] == asked:

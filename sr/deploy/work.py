@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sr.deploy.done import Maker, Results, identity
+from sr.deploy.done import Maker, Results
 from sr.deploy.enlarger import Enlarger
 from sr.deploy.photos import How, beside_bicubic
 from sr.deploy.tiling.walk import ran_out
@@ -18,6 +18,7 @@ from sr.imaging.files import most_pixels
 from sr.imaging.image_errors import ImageError
 from sr.imaging.photo_reading import read_photo, read_photo_size
 from sr.imaging.photo_writing import LIMITS, depth_in, too_large, write_photo
+from sr.runs.identity import identity
 from sr.whole import replacing
 
 log = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from sr.models.base import SuperResolver
 from sr.models.basicvsr import BasicVSR
 from sr.models.bicubic import Bicubic
 from sr.models.edvr import EDVR
+from sr.runs.identity import identity
 from sr.zoo.onnx_file import OnnxResolver
 
 SIZES = ((0, 0), (24, 31), (48, 57), (131, 65))  # LR pixels that are compared; 0: the smallest
@@ -58,6 +59,7 @@ class Exported:
         scale: the factor.
         half: whether its file computes in float16.
         inside: see `Deployed`.
+        reach: how far it looks and what memory it takes, see `sr.deploy.tiling.reach`.
     """
 
     model: SuperResolver
@@ -65,6 +67,7 @@ class Exported:
     scale: int
     half: bool = False
     inside: bool = False
+    reach: Mapping[str, str] = field(default_factory=dict)
 
     def deployed(self) -> Deployed:
         """A new one of its own."""
@@ -91,7 +94,7 @@ class Exported:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What a file tells about it."""
+        """What a file tells about it; `weights` is a checksum of those that it was made from, whatever is merged."""
         published = (self.model.metadata or {}).get("published")
         return {
             "name": self.name,
@@ -104,6 +107,8 @@ class Exported:
             "smallest_side": str(self.least),
             "protocols": ",".join(self.model.protocols),
             "published": str(published or ""),
+            "weights": identity(self.model.state_dict(), {}),
+            **self.reach,
         }
 
     @property

@@ -12,7 +12,10 @@ from sr.models.base import SuperResolver
 
 SUFFIX = ".onnx"
 FACTS = "sr."  # before the names of what an exported file tells about itself
+WHOLE = "whole"  # of a receptive field: the picture's
 WIDEST = 256  # LR pixels: the smallest side that a network may need
+FARTHEST = 1024  # LR pixels around one that a network may look
+MOST = 2**20  # bytes that it may take for each of a picture's pixels
 PROBE = 24  # LR pixels of the picture by which a stranger's factor is found
 
 
@@ -51,6 +54,11 @@ class OnnxResolver(SuperResolver):
     Args:
         path: one float32 input (B, 3, h, w) of RGB with free sides, and one output (B, 3, s*h, s*w).
 
+    Attributes:
+        receptive_radius: LR pixels around one that its enlargement depends on, as the file tells; None where it looks
+            at the whole picture or does not tell.
+        bytes_per_pixel: of LR, that the work takes, as the file tells.
+
     Raises:
         UserError: the file has other inputs or outputs, does not run, or tells of itself what cannot be.
     """
@@ -72,7 +80,10 @@ class OnnxResolver(SuperResolver):
         self._opened: Any = None
         factor = _factor(opened, path)
         super().__init__(factor)
-        self.min_size = _smallest_side(facts.get("smallest_side", "1"), path)  # type: ignore[misc]
+        least = _number(facts, "smallest_side", "1", 1, WIDEST, path)
+        self.min_size = least or 1  # type: ignore[misc]
+        self.receptive_radius = _number(facts, "receptive_radius", WHOLE, 0, FARTHEST, path)
+        self.bytes_per_pixel = _number(facts, "bytes_per_pixel", WHOLE, 1, MOST, path)
         self._opened, self.path, self.facts = opened, path, facts
 
     def network(self, x: Tensor, scale: int) -> Tensor:
@@ -94,10 +105,13 @@ class OnnxResolver(SuperResolver):
         return self
 
 
-def _smallest_side(told: str, path: Path) -> int:
-    """What a file tells, which anybody can write."""
-    if told not in map(str, range(1, WIDEST + 1)):
-        raise UserError(f"{path} tells sr.smallest_side={told:.20}: that is no number of pixels from 1 to {WIDEST}")
+def _number(facts: Mapping[str, str], key: str, default: str, least: int, most: int, path: Path) -> int | None:
+    """What a file tells, which anybody can write; None for `WHOLE`."""
+    told = facts.get(key, default)
+    if told == default == WHOLE:
+        return None
+    if not (len(told) < 8 and told.isascii() and told.isdecimal() and least <= int(told) <= most):
+        raise UserError(f"{path} tells {FACTS}{key}={told:.20}: that is no number from {least} to {most}")
     return int(told)
 
 

@@ -14,6 +14,7 @@ from sr.forms.deployed import Exported
 from sr.models.basicvsr import BasicVSR
 from sr.models.ecbsr import ECBSR
 from sr.runs import checkpoint, safetensors
+from sr.runs.identity import identity
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -41,17 +42,23 @@ def test_each_file_is_the_network(exported, network):
         torch.testing.assert_close(program(lr[:1, :, :1, :1].clone()), model(lr[:1, :, :1, :1]), rtol=0, atol=1e-5)
 
 
-def test_a_file_tells_what_it_is(exported):
+def test_a_file_tells_what_it_is(exported, network):
     model = onnx.load(exported / "small_x2.onnx")
     told = {p.key: p.value for p in model.metadata_props}
     assert told["sr.scale"] == "2" and told["sr.range"] == "0-1" and told["sr.architecture"] == "ECBSR"
+    assert told["sr.receptive_radius"] == "3" and int(told["sr.bytes_per_pixel"]) > 3 * 4
+    assert told["sr.weights"] == identity(checkpoint.load(network).state_dict(), {})
     (given,), (made,) = model.graph.input, model.graph.output
     sides = [[d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim] for v in (given, made)]
     assert sides == [["batch", 3, "height", "width"], ["batch", 3, "2*height", "2*width"]]
     assert next(o.version for o in model.opset_import if not o.domain) == 18
     start = (exported / "small_x2.safetensors").read_bytes()
     table = json.loads(start[8 : 8 + int.from_bytes(start[:8], "little")])["__metadata__"]
-    assert table["scale"] == "2" and json.loads(table["sr"])["model"]["_target_"] == "sr.models.ecbsr.ECBSR"
+    assert (
+        table["scale"] == "2"
+        and table["weights"] == told["sr.weights"]
+        and json.loads(table["sr"])["model"]["_target_"] == "sr.models.ecbsr.ECBSR"
+    )
 
 
 def test_files_are_measured_and_used_as_the_network_is(command, exported, network, photos, tmp_path):

@@ -51,7 +51,7 @@ def test_a_stranger_s_file_is_looked_at(tmp_path):
 
 def test_what_a_file_says_of_itself_is_not_believed(tmp_path):
     for told in ("\u00b2", "9" * 5000, "60000", "0", "-1", ""):
-        with pytest.raises(UserError, match="no number of pixels from 1 to 256"):
+        with pytest.raises(UserError, match="that is no number from 1 to 256"):
             sr.load(made(tmp_path / "a.onnx", resized("linear"), smallest_side=told))
     claiming = sr.load(made(tmp_path / "a.onnx", resized("nearest"), architecture="RLFN", smallest_side="30"))
     assert claiming.name == "a (unproved)" and claiming.model.min_size == 30

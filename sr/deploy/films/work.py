@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sr.data.video_container import film_in, opened, pyav
-from sr.deploy.done import Maker, identity
+from sr.deploy.done import Maker
 from sr.deploy.films.coding import Coding
 from sr.deploy.films.film import Film, Size, glance
 from sr.deploy.films.joining import carried, join
@@ -19,6 +19,7 @@ from sr.deploy.photos import beside_bicubic
 from sr.deploy.work import Job, Work
 from sr.errors import UserError, some
 from sr.models.clips import ClipResolver
+from sr.runs.identity import identity
 from sr.scores.text import duration
 from sr.whole import replacing
 

@@ -83,6 +83,8 @@ def cut(part: Tensor, have: Region, want: Region) -> Tensor:
 class Rule:
     """See the module; a rule for which both axes are alike has only `span` to define."""
 
+    inside: int = 0  # bytes that the work takes for each place of its input, beside that and the result
+
     def needs(self, node: Node, region: Region) -> list[Region | None]:
         """The part of each input that a part of the result needs."""
         sizes = node.inputs[0].size

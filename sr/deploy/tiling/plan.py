@@ -125,7 +125,9 @@ def peak(node: Node, region: Region, there: Iterable[Node]) -> int:
     most = now = sum(held[k] for k in parts if k in there)
     for one in order:
         now += held[one]
-        most = max(most, now + held[one] + max((held.get(i, 0) for i in one.inputs), default=0))
+        (top, bottom), (left, right) = parts.get(one.inputs[0], one.all) if one.inputs else one.all
+        work = one.rule.inside * (bottom - top) * (right - left)
+        most = max(most, now + work + held[one] + max((held.get(i, 0) for i in one.inputs), default=0))
         for origin in one.inputs:
             uses[origin] -= 1
             if not uses[origin]:

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -18,12 +19,28 @@ log = logging.getLogger(__name__)
 
 
 def recorded(
-    model: SuperResolver, lr: Tensor, scale: int, device: torch.device, self_ensemble: bool = False
+    model: SuperResolver,
+    lr: Tensor,
+    scale: int,
+    device: torch.device,
+    self_ensemble: bool = False,
+    network: Callable[[Picture, int], Picture] | None = None,
 ) -> tuple[Node, Node]:
-    """What the network does to a picture of this size: the node of the result, and the picture's."""
+    """What the network does to a picture of this size: the node of the result, and the picture's.
+
+    Args:
+        model: in eval mode.
+        lr: the picture; of its values nothing is read.
+        scale: the factor.
+        device: where it will run.
+        self_ensemble: the mean over eight flips and turns.
+        network: in place of the model's own.
+    """
     source = Node(lr.shape, lr.dtype, [], Rule(), device=device)
     eager = copy.copy(model)
     eager.__dict__.pop("network", None)  # a compiled one
+    if network is not None:
+        eager.network = network  # type: ignore[method-assign, assignment]
     picture = Picture.of(source)
     result = _ensemble(eager, picture, scale) if self_ensemble else eager(picture, scale)
     assert isinstance(result, Picture)
