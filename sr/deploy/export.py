@@ -40,7 +40,10 @@ def export(cfg: DictConfig) -> None:
     exportable(model)
     scale = model.scale_of(cfg.scale)
     what = Exported(model, name, scale, cfg.half, reach=_reach(model, scale))
-    places = {one: Path(what.stem, checkpoint.EXPORTED) if one == HUB else Path(f"{what.stem}.{one}") for one in chosen}
+    ends = {one: formats.FORMATS[one].ending or f".{one}" for one in chosen}
+    places = {
+        one: Path(what.stem, checkpoint.EXPORTED) if one == HUB else Path(what.stem + ends[one]) for one in chosen
+    }
     files = {one: output / place for one, place in places.items()}
     about = card.known(next(iter(listed(cfg.weights)), None), what.scale) if HUB in chosen else card.Known()
     for one, file in files.items():

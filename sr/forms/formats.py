@@ -4,7 +4,7 @@ import importlib.util
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sr.errors import UserError
+from sr.forms.compact import compact, run_compact
 from sr.forms.deployed import Exported
 from sr.runs import checkpoint
 from sr.zoo.onnx_file import FACTS, run, session
@@ -30,11 +31,13 @@ class Format(NamedTuple):
         write: makes the file; the last argument is the version of ONNX's operators.
         reader: what runs the file on a processor.
         needs: modules, of the extra `export`.
+        ending: of the file's name; None for the form's.
     """
 
     write: Callable[[Path, Exported, int], None]
     reader: Callable[[Path, Exported], Run]
     needs: Sequence[str] = ()
+    ending: str | None = None
 
 
 def installed(chosen: Sequence[str]) -> None:
@@ -83,13 +86,21 @@ def _run_program(file: Path, what: Exported) -> Run:
 
 
 def _to_safetensors(file: Path, what: Exported, opset: int) -> None:
+    told = {"format": "pt", "sr": json.dumps(what.description)}
+    _save(file, what, what.model.state_dict(), told)
+
+
+def _to_compact(file: Path, what: Exported, opset: int) -> None:
+    _save(file, what, compact(what.model), {"format": "pt"})
+
+
+def _save(file: Path, what: Exported, state: Mapping[str, Tensor], told: dict[str, str]) -> None:
     from safetensors.torch import save
 
-    kept = {k: v.half() if what.half and v.is_floating_point() else v for k, v in what.model.state_dict().items()}
+    kept = {k: v.half() if what.half and v.is_floating_point() else v for k, v in state.items()}
     if what.half and not all(bool(torch.isfinite(v).all()) for v in kept.values()):
         raise UserError("some of its weights are too large for float16: leave half=true out")
     plain = {k: v.clone(memory_format=torch.contiguous_format) for k, v in kept.items()}  # it takes no other layout
-    told = {"format": "pt", "sr": json.dumps(what.description)}
     told |= {"precision": "weights in float16, computed in float32"} if what.half else {}
     content = save(plain, what.facts | told)  # save_file makes files that their owner alone may read
     size = int.from_bytes(content[:8], "little")
@@ -170,5 +181,6 @@ FORMATS = {
     "onnx": Format(to_onnx, _run_onnx, ("onnx", "onnxscript", "onnxruntime")),
     "pt2": Format(_to_program, _run_program),
     "safetensors": Format(_to_safetensors, _run_safetensors, ("safetensors",)),
+    "compact": Format(_to_compact, run_compact, ("safetensors",), "_compact.safetensors"),
     "hub": Format(_to_safetensors, _run_safetensors, ("safetensors",)),  # with what `sr.deploy.card` puts beside it
 }
