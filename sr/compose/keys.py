@@ -35,7 +35,8 @@ WITHIN: dict[str, Key] = {
     "budget.factor": Key(result=False, resume=False, least=0),
     "budget.seconds": Key(least=0),
     **dict.fromkeys((f"budget.{name}" for name in (
-        "steps", "max_batch", "validations", "test_images", "test_middle",
+        "steps", "max_batch", "max_patch", "short.max_batch", "short.max_patch", "validations", "test_images",
+        "test_middle",
     )), Key(least=1)),
     **dict.fromkeys(("optimizer.lr", "*.optimizer.lr", "*.lr_factor"), Key(least=0)),
     **dict.fromkeys((f"data.*{name}" for name in (

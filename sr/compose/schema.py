@@ -50,7 +50,10 @@ class Budget:
     seconds: float | None = None  # wall-clock time that training should take
     steps: int | None = None  # optimizer steps in all
     max_batch: int | None = None
+    max_patch: int | None = None  # LR pixels
     smallest_patch: bool = False
+    # what a run from scratch of one stage takes in place of its recipe's, where `taken`
+    short: Any = None
     validations: int | None = None  # at most, in the whole run
     test_images: int | None = None  # of each test set that are measured at the end, the first ones
     test_middle: int | None = None  # HR pixels a side, at most, of what is measured of each of them

@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from sr.compose.keys import declared
 from sr.models.base import SuperResolver, Training
 from sr.runs.config import flat
-from sr.training.stage_configs import stage_configs
+from sr.training.short import shortened
+from sr.training.stage_configs import scales, stage_configs
 
 log = logging.getLogger(__name__)
 
@@ -23,23 +24,25 @@ SHARE = 0.85  # of the seconds go to training steps, the rest to validation and 
 
 
 def shrunk(cfg: DictConfig, model: type[SuperResolver], typed: Collection[str]) -> DictConfig:
-    """The config after what a budget says without measuring: a batch and a patch that are small, a number of steps.
+    """The config after what a budget says without measuring: a short schedule, small sizes, a number of steps.
 
     Keys that the user `typed` win over the budget. Whoever types `steps` has said how long.
     """
-    cfg = cfg.copy()
+    cfg = shortened(cfg, typed).copy()
     budget = cfg.budget
+    largest = model.min_patch if budget.smallest_patch else budget.get("max_patch")
     for path, node in [("", cfg), *((f"stages.{name}.", stage) for name, stage in cfg.stages.items() if stage)]:
         batch, patch, hr_patch = (node.get(key) for key in ("batch_size", "patch_size", "hr_patch_size"))
         if budget.max_batch is not None and batch and batch > budget.max_batch and "batch_size" not in typed:
             _change(cfg, f"{path}batch_size", budget.max_batch, "images")
-        if not budget.smallest_patch or "patch_size" in typed:
+        if largest is None or "patch_size" in typed:
             continue
-        if hr_patch and "hr_patch_size" not in typed:
+        fits = not budget.smallest_patch and hr_patch and hr_patch // min(scales(cfg)) <= largest
+        if hr_patch and "hr_patch_size" not in typed and not fits:
             log.info(f"budget={budget.name}: {path}hr_patch_size {hr_patch} -> null")
             node.hr_patch_size = None
-        if patch and patch > model.min_patch:
-            _change(cfg, f"{path}patch_size", model.min_patch, "LR pixels")
+        if patch and patch > largest:
+            _change(cfg, f"{path}patch_size", largest, "LR pixels")
     if "steps" in typed:
         budget.seconds = budget.steps = None
     elif budget.factor is None and budget.steps is not None:

@@ -29,7 +29,7 @@ from sr.models.base import SuperResolver, Training
 from sr.runs import checkpoint
 from sr.runs.config import plain
 from sr.scores.published import goals
-from sr.training import budget, build
+from sr.training import budget, build, short
 from sr.training.speed import lightnings, speed
 from sr.training.stage_configs import (
     StageConfig,
@@ -135,7 +135,7 @@ def planned(composed: DictConfig, job: Job, stranger: Path | None = None) -> Pla
         UserError: a file, an image, a name or a number is not what the run needs.
     """
     words, typed = job.words, job.words.keys
-    composed = composed.copy()
+    composed = short.decided(composed.copy(), typed)
     cfg = budget.shrunk(composed, build.architecture(composed), typed)
     configs = stage_configs(cfg, typed)
     for own in configs:
