@@ -8,6 +8,7 @@ import torch
 from hydra.utils import get_class
 
 from sr.deploy.tiles import enlarge, kept_bytes
+from sr.deploy.tiling.maps import Map
 from sr.deploy.tiling.plan import planned
 from sr.deploy.tiling.recording import recorded
 from sr.imaging.ensemble import self_ensemble
@@ -74,6 +75,17 @@ def test_how_many_maps_are_kept(name, maps):
     steps = planned(*recorded(model, lr, 4, lr.device))
     channels = nets.node(name)["channels"]
     assert kept_bytes(steps) <= 1.1 * maps * channels * 4 * 60 * 80
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_features_are_kept_as_they_lie_in_memory(layout, monkeypatch):
+    """Else each sum of what was kept and what is computed is of two layouts, which takes twice the time."""
+    model, s = network("bsrn")
+    kept, read = [], Map.read
+    monkeypatch.setattr(Map, "read", lambda self, *part: kept.append(self.whole) or read(self, *part))
+    assert_same(model.to(memory_format=layout), s, (29, 37), tile=19)
+    features = [whole for whole in kept if whole.shape[1] == 16]
+    assert len(features) > 8 and all(whole.is_contiguous(memory_format=layout) for whole in features)
 
 
 @pytest.mark.parametrize("name", ["fsrcnn_s", "rlfn"])

@@ -23,8 +23,10 @@ class Map:
     def __init__(self, node: Node, folder: Path | None = None) -> None:
         self._file: mmap.mmap | None = None
         if folder is None or node.small:
-            self.whole = torch.empty(node.shape, dtype=node.dtype)
+            self.whole = torch.empty(0, dtype=node.dtype)
+            self._shape: tuple[int, ...] | None = node.shape  # that its memory is not taken for yet
             return
+        self._shape = None
         folder.mkdir(parents=True, exist_ok=True)
         size = node.bytes(node.all)
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -45,7 +47,12 @@ class Map:
         return found.to(device)
 
     def write(self, region: Region, part: Tensor) -> None:
-        """Fill a part."""
+        """Fill a part; the first one tells how rows, columns and channels lie in memory, as mixed layouts are slow."""
+        if self._shape is not None:
+            mixed = part.ndim == 4 and not part.is_contiguous()
+            last = mixed and part.is_contiguous(memory_format=torch.channels_last)
+            layout = torch.channels_last if last else torch.contiguous_format
+            self.whole, self._shape = torch.empty(self._shape, dtype=self.whole.dtype, memory_format=layout), None
         if self._file is None:
             self._part(region).copy_(part)
         else:
