@@ -59,7 +59,7 @@ def load(
         ...     model(torch.rand(1, 3, 24, 32)).shape
         torch.Size([1, 3, 48, 64])
     """
-    from sr.compose.schema import Zoo
+    from sr.compose.common_schema import Zoo
     from sr.deploy.load import loaded
 
     return loaded(source, scale, Zoo(str(zoo_dir or Zoo.dir), download), device, form)

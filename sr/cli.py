@@ -57,6 +57,7 @@ TASKS = {  # what a command runs, imported when it runs: nobody waits for torch 
     "export": "sr.deploy.export.export",
     "compare": "sr.comparison.compare.compare",
     "figure": "sr.figures.figure.figure",
+    "study": "sr.study.study.study",
 }
 USAGE = "Usage: sr <command> ...   Each command explains itself: sr <command> --help\n"
 ZOO = "List the authors' weights; save one of them as a checkpoint."

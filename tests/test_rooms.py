@@ -13,7 +13,7 @@ SR = Path(__file__).resolve().parents[1] / "sr"
 ROOMS = (
     "errors", "memory", "precision", "whole", "philox", "imaging", "layers", "degradation", "metrics", "losses", "data",
     "models", "scores", "compose", "runs", "zoo", "forms", "measuring", "deploy", "callbacks", "loggers", "training",
-    "sweeps", "figures", "comparison", "cli",
+    "sweeps", "figures", "comparison", "study", "cli",
 )  # fmt: skip
 OPTIONAL = {"albumentations", "av", "mlflow", "tensorboard", "torchvision", "wandb"}
 

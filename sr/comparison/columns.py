@@ -10,8 +10,9 @@ from sr.measuring.scoring import BASELINE
 from sr.metrics.metric import Metric, declared
 from sr.metrics.protocols import get_protocol
 from sr.runs.differences import as_trained, choices
-from sr.scores import same_images
+from sr.scores import rated, same_images
 from sr.scores.published import METRICS, MOS_NOTE, opinions
+from sr.scores.rated import Rated
 from sr.scores.score import Score, identical_notes, metrics_of, pivot, remarks, what_means_are_over
 from sr.scores.text import duration, legend
 
@@ -95,18 +96,21 @@ def _left_out(line: Line, column: Column) -> str:
     return next((str(v) for key in column.keys if "_left_out_" in key and (v := line.values.get(key))), "")
 
 
-def tabulate(rows: Sequence[Row], notes: Sequence[str] = ()) -> Table:
+def tabulate(rows: Sequence[Row], notes: Sequence[str] = (), study: Sequence[Rated] = ()) -> Table:
     """All rows, in this order, with the columns that any of them has; the notes stand below those on the columns.
 
-    Figures come first, then costs, then the settings that tell these rows apart.
+    Figures come first, among them what people said of the rows in a study, then costs, then the settings that tell the
+    rows apart.
     """
     scores = [score for row in rows for score in row.scores]
     titles = _set_titles(scores)
-    lines = [Line(row, _values(row, titles)) for row in rows]
+    lines = [Line(row, _values(row, titles) | _asked(row, study)) for row in rows]
     columns = [Column(("entry",), "entry"), Column(("scale",), "scale", lambda scale: f"x{scale}")]
     columns += _score_columns(scores, titles)
-    rated = dict.fromkeys(key for line in lines for key in line.values if key.endswith("/mos"))
-    columns += [Column((key,), key.replace("/mos", ", MOS"), lambda v: f"{v:.2f}") for key in rated]
+    asked = [m for m in rated.TITLES if any(f"study/{m}" in line.values for line in lines)]
+    columns += [Column((f"study/{m}", f"study/{m}_95"), f"{rated.TITLES[m]}, study", _with_interval, 1) for m in asked]
+    published = dict.fromkeys(k for line in lines for k in line.values if k.endswith("/mos") and k != "study/mos")
+    columns += [Column((key,), key.replace("/mos", ", MOS"), lambda v: f"{v:.2f}") for key in published]
     columns += [column for column in COSTS if any(line.values.get(column.keys[0]) for line in lines)]
     columns += [Column((key,), key, _short) for key in _differing(rows)]
     if any(line.values.get("status") not in (None, "finished") for line in lines):
@@ -119,7 +123,8 @@ def tabulate(rows: Sequence[Row], notes: Sequence[str] = ()) -> Table:
     explained += identical_notes(scores)
     explained += same_images.notes(scores, BASELINE)
     timed = any(line.values.get("seconds") for line in lines)
-    explained += [COST_NOTE, *([TIME_NOTE] if timed else []), *([MOS_NOTE] if rated else [])]
+    explained += [COST_NOTE, *([TIME_NOTE] if timed else []), *([MOS_NOTE] if published else [])]
+    explained += rated.notes(asked)
     explained += [note for m in metrics if (note := declared(m).note)]
     return Table(columns, lines, [*explained, *notes])
 
@@ -164,8 +169,8 @@ def _values(row: Row, titles: Mapping[tuple[str, int], str]) -> dict[str, Any]:
         values |= {"model": row.source.name, "place": str(row.source.path)}
     values |= {f"{titles[s.dataset, s.images]}/{s.metric}_{s.protocol}": s.value for s in row.scores}
     if row.source and row.final and not row.ensemble:  # nobody rated self-ensembled pictures
-        rated = opinions().get((row.source.published, row.scale), {})
-        values |= {f"{name}/mos": value for name, value in rated.items()}
+        papers = opinions().get((row.source.published, row.scale), {})
+        values |= {f"{name}/mos": value for name, value in papers.items()}
     if price := row.price:
         counts = price.counts
         values |= {"parameters": price.parameters, "macs": counts.macs, "activations": counts.activations}
@@ -174,6 +179,19 @@ def _values(row: Row, titles: Mapping[tuple[str, int], str]) -> dict[str, Any]:
     if run and row.final:
         values |= {"steps_done": run.steps or None, "seconds": run.seconds, "status": run.status}
     return values
+
+
+def _asked(row: Row, study: Sequence[Rated]) -> dict[str, Any]:
+    """What people said of a row, by its name and place; nobody was shown self-ensembled pictures."""
+    if not row.final or row.ensemble:
+        return {}
+    name, path = (row.source.name, row.source.path) if row.source else (BASELINE, rated.ZOO)
+    mine = [r for r in study if (r.name, r.place, r.scale) == (name, rated.place_of(path), row.scale)]
+    return {f"study/{r.metric}": r.value for r in mine} | {f"study/{r.metric}_95": r.interval for r in mine}
+
+
+def _with_interval(value: float, interval: str) -> str:
+    return f"{value:.{rated.DIGITS}f} {interval}"
 
 
 def _set_titles(scores: Sequence[Score]) -> dict[tuple[str, int], str]:

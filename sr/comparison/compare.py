@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from sr.comparison.columns import tabulate
+from sr.comparison.columns import Table, tabulate
 from sr.comparison.fill import Filler
 from sr.comparison.formats import as_latex, as_markdown
 from sr.comparison.page import page
@@ -16,13 +16,15 @@ from sr.comparison.rows import Row, Source, labelled, rows
 from sr.comparison.select import conditions, order, select
 from sr.comparison.wandb_report import build, compared
 from sr.compose.words import Job, listed
-from sr.errors import UserError
+from sr.errors import UserError, some
 from sr.measuring.entries import paper_of, published_name, weights_entries
+from sr.measuring.scoring import BASELINE
 from sr.metrics.lpips import ADDRESS, FILE, find_alexnet, lpips_of
 from sr.metrics.metric import Metric, get_metrics
 from sr.runs import checkpoint
 from sr.runs.config import flat
 from sr.runs.folder import Run, find_runs, is_run, read_run
+from sr.scores import rated
 from sr.scores.paired import Paired, measured, stored
 from sr.scores.text import aligned, write_csv
 from sr.whole import write_whole
@@ -41,7 +43,9 @@ def compare(cfg: DictConfig) -> None:
     wanted, by = conditions([*at_scale, *listed(cfg.filter)]), listed(cfg.sort)
     metrics = _metrics(cfg)
     named, damaged = _readable(sources(cfg))
-    table = tabulate(rows(labelled(named)))
+    study = rated.read(listed(cfg.study))
+    tabulated = partial(tabulate, study=study)
+    table = tabulated(rows(labelled(named)))
 
     # What can be refused or left out before anything is measured.
     order(table, [name for name in by if not _measured_later(name, sets, metrics)])
@@ -49,17 +53,17 @@ def compare(cfg: DictConfig) -> None:
     found = [line.row for line in select(table, now)]
     filler = Filler(cfg, job.words, metrics)
     if sets:
-        known = tabulate(rows(labelled(named), filler.baselines(named)))
+        known = tabulated(rows(labelled(named), filler.baselines(named)))
         found = filler.missing([line.row for line in select(known, now)])
 
-    notes = [*damaged, *_leaky(named)]
+    notes = [*damaged, *_leaky(named), *_unseen(study, table)]
     if not any(s.metric == "lpips" for row in found for s in row.scores):
         notes.append(UNMEASURED if any(m.name == "lpips" for m in metrics) else NO_LPIPS)
     if sets and filler.lr:
         lr = f"LR of {', '.join(sets)} as typed ({', '.join(word.lstrip('+') for word in filler.lr)})"
         notes.append(f"{lr}: measured now, not taken from what is stored.")
-    chosen = [line.row for line in select(tabulate(found), wanted)]
-    table = tabulate(chosen, notes)  # again: columns that only a row left out had are gone
+    chosen = [line.row for line in select(tabulated(found), wanted)]
+    table = tabulated(chosen, notes)  # again: columns that only a row left out had are gone
     table = replace(table, lines=order(table, by))
     shown, folder = [line.row for line in table.lines], job.folder
     differences, sure = _paired(shown).write(folder)
@@ -119,13 +123,21 @@ def sources(cfg: DictConfig) -> list[Source]:
     found += [_of_checkpoint(Path(path)) for path in listed(cfg.checkpoint)]
     for entry in weights_entries(cfg, cfg.scale):
         node, load = entry.model.metadata["model"], partial(getattr, entry, "model")
-        found.append(Source(entry.name, Path("zoo"), node, load, None, entry.published))
+        found.append(Source(entry.name, rated.ZOO, node, load, None, entry.published))
     if not found:
         raise UserError(
             "nothing to compare: type runs=[<run folder or sweep>,...], checkpoint=[...], weights=[<name in the zoo>] "
             "or several of them. What is there: ls outputs outputs/sweeps; sr zoo list"
         )
     return found
+
+
+def _unseen(study: Sequence[rated.Rated], table: Table) -> list[str]:
+    """What to say of models that people saw and that are none of the rows."""
+    shown = {(metric, line.values.get(f"study/{metric}")) for metric in rated.TITLES for line in table.lines}
+    others = {r.entry for r in study if r.name not in (BASELINE, "HR") and (r.metric, r.value) not in shown}
+    told = "rated in the study and no row here, where models are known by name and place"
+    return [f"{told}: {some(sorted(others))}"] if others else []
 
 
 def _leaky(named: Sequence[Source]) -> list[str]:

@@ -1,13 +1,11 @@
 """A comparison as one web page that needs nothing else: no server, no network, no library."""
 
-import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from sr.comparison.columns import Table
 from sr.comparison.crops import Group
@@ -15,6 +13,7 @@ from sr.comparison.plots import cost_pictures, curves
 from sr.imaging.panel import ERROR_GAIN
 from sr.measuring.scoring import BASELINE
 from sr.runs.folder import Run
+from sr.scores.text import in_script
 
 WEB = Path(__file__).with_name("web")
 SCRIPTS = ("table.js", "chart.js", "curves.js", "cost.js", "crops.js")
@@ -37,7 +36,7 @@ def page(table: Table, runs: Sequence[tuple[str, Run]] = (), crops: Sequence[Gro
         "table": _table(table),
         "differences": _differences(table.differences),
         "notes": "\n".join(f"<li>{escape(note)}</li>" for note in table.notes),
-        "data": _json(data),
+        "data": in_script(data),
     }
     # In one pass, so that nothing that is put in is looked through again.
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], (WEB / "page.html").read_text())
@@ -46,12 +45,6 @@ def page(table: Table, runs: Sequence[tuple[str, Run]] = (), crops: Sequence[Gro
 def _model(labels: Iterable[str]) -> str:
     """The one that the viewer shows first."""
     return next((label for label in labels if label not in ("HR", "LR", BASELINE)), BASELINE)
-
-
-def _json(data: Mapping[str, Any]) -> str:
-    """For a script element: nothing in it can end the element, and it stays what JSON.parse reads."""
-    text = json.dumps(data, allow_nan=False, default=str)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _table(table: Table) -> str:

@@ -6,40 +6,9 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from sr.compose.common_schema import Common, Zoo
 from sr.compose.key import key
 from sr.compose.rules import paper_data, recipe_taken, scale_name, share
-
-
-@dataclass
-class Common:
-    """Keys that training and evaluation share."""
-
-    seed: int = key(0, least=0, most=2**32 - 1, sets=True, one_line=True, grows=True)
-    data_dir: str = key("data", sets=True, result=False)  # one setting from which every data root follows
-    # decoded pixels
-    cache_dir: str = key("${oc.env:SR_CACHE_DIR,data/.cache}", sets=True, result=False, named=False)
-    patch_size: int = key(48, least=1, unit="LR pixels", stage=True, budget="size")
-    # of a training sample, where the data are clips
-    frames: int = key(7, least=1, unit="frames", stage=True)
-    batch_size: int = key(
-        16, least=1, most=2**16, unit="images per optimizer step, over all processes", stage=True, budget="size"
-    )
-    degradation: Any = key(sets=True, makes_lr=True)
-    model: Any = key(own_column=True, stage=True, whole_run=True)
-    data: Any = key(sets=True)
-    # modules of others whose classes files may name: a list, or one; SR_TRUST is the same for every command
-    trust: Any = key(result=False, named=False)
-
-
-@dataclass
-class Zoo:
-    """Where authors' files are; see sr zoo list."""
-
-    dir: str = "data/weights"  # looked through at any depth, by file name and checksum
-    download: bool = True  # fetch what is not there, where its address is known
-    # of the values that an unknown file's network takes: 0-1, 0-255, -1..1, or own, as its paper's
-    range: str | None = None
-    order: str | None = None  # of its channels: rgb or bgr
 
 
 @dataclass
@@ -241,6 +210,32 @@ class CompareSchema(Common):
     crop_size: int = key(128, least=1)  # HR pixels
     wandb: str | None = None  # <entity>/<project>: also a W&B workspace and report of the same table
     lpips: str | None = None  # torchvision's AlexNet file; null: used where torchvision keeps it
+    study: Any = None  # what people said: folders that sr study answers=[...] wrote, or files of theirs
+    device: str = "auto"
+
+
+@dataclass
+class StudySchema(Common):
+    """Every plain key of conf/study.yaml."""
+
+    runs: Any = None  # whose pictures are shown: run folders, sweeps, or folders that hold them
+    checkpoint: Any = None  # a path, or a list of paths
+    weights: Any = None  # authors' files: a name of the zoo or a path, or a list of both
+    zoo: Zoo = field(default_factory=Zoo)
+    baseline: bool = False  # bicubic too
+    scale: int | None = key(least=1)  # needed where the models have several
+    data: dict[str, Any] = field(default_factory=dict)  # settings of the sets' own, for those that have them
+    benchmarks: list[str] = field(default_factory=lambda: ["bundled"])  # names of conf/data
+    mode: str = "pairs"  # which of two looks better; or mos, 1 to 5 for one
+    images: int = key(10, least=1)  # of each set, the first ones
+    crops: int = key(2, least=1)  # of each image, where it has most detail
+    crop_size: int = key(128, least=16, most=1024, unit="HR pixels")
+    pairs: int = key(30, least=1, most=1000)  # in which a rater sees each model
+    equal: bool = True  # whether "equal" is an answer
+    catch: int = key(6, least=0, most=100)  # trials, or crops of mode=mos, that show HR beside HR spoiled
+    answers: Any = None  # instead of models: the files that raters sent, or folders of them
+    key: str | None = None  # of the study: key.json; null: looked for beside the answers and in outputs/studies
+    out: str = "outputs/studies/${now:%Y-%m-%d_%H-%M-%S}"  # the folder that is written
     device: str = "auto"
 
 
@@ -252,6 +247,7 @@ SCHEMAS = {
     "export": ExportSchema,
     "figure": FigureSchema,
     "compare": CompareSchema,
+    "study": StudySchema,
 }
 
 

@@ -14,6 +14,7 @@ FORMER = {  # words that stand for others, as earlier versions had them
     },
     "evaluate": {"data": "benchmarks", "protocol": "protocols"},
     "compare": {"data": "benchmarks", "protocol": "protocols"},
+    "study": {"data": "benchmarks"},
     "upscale": {"model": "weights", "checkpoint": "weights", "protocol": "protocols"},
     "export": {"model": "weights", "checkpoint": "weights", "format": "formats"},
 }  # fmt: skip
@@ -21,7 +22,8 @@ NOTHING = ("experiment=null", "ablation=null")  # what is so anyway, and what Hy
 OPEN = ("parameter_groups", "stages", "losses")  # what stands in them has names of the user's own
 LISTS = ("benchmarks", "protocols")  # one name is a list too
 PLACES = ("input", "output", "hr")  # of upscale: as the file system has them, patterns too
-QUOTED = ("runs", "checkpoint", "weights", "filter", "sort")  # their words may hold what Hydra's grammar does not
+# Their words may hold what Hydra's grammar does not.
+QUOTED = ("runs", "checkpoint", "weights", "filter", "sort", "study", "answers")
 
 
 def spelled_out(command: str, arguments: Sequence[str]) -> list[str]:
@@ -66,7 +68,7 @@ def _spelled(command: str, argument: str) -> str:
         return f"{key}={quoted(value)}"  # a file or folder, whatever signs its name has
     if key in LISTS and re.fullmatch(r"[^\[\]{},'\"]+", value) and value != "null":
         return f"{key}=[{value}]"
-    if key == "metrics" or (command == "compare" and key in QUOTED):
+    if key == "metrics" or (command in ("compare", "study") and key in QUOTED):
         return f"{key}={quoted_words(value)}"
     return f"{key}{sign}{value}"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from sr.compose.schema import Zoo
+from sr.compose.common_schema import Zoo
 from sr.compose.words import listed
 from sr.deploy.done import state_of
 from sr.deploy.enlarger import Enlarger

@@ -42,7 +42,7 @@ def refuse_foreign(folder: Path, command: str, mode: str) -> None:
     of = f"sr {maker} made it" if maker and maker != command else f"sr {command} did not make it"
     raise UserError(
         f"{folder} holds {some(there)}, and {of}: nothing there is overwritten. Name a folder that is new or empty: "
-        f"{'out' if command == 'compare' else f'hydra.{mode}.dir'}=PATH. With none named the command makes one"
+        f"{'out' if command in ('compare', 'study') else f'hydra.{mode}.dir'}=PATH. With none named it makes one"
     )
 
 

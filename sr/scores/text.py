@@ -1,9 +1,11 @@
 """Scores as people read them, and rows laid out in columns: for terminals, as Markdown and as CSV."""
 
 import csv
+import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from sr.metrics.metric import declared
 from sr.whole import replacing
@@ -57,6 +59,12 @@ def in_markdown(text: str) -> str:
     """Text, names from files among it, that Markdown shows as it is, on one line."""
     text = re.sub(r"([\\|*`<>\[\]~#])", r"\\\1", " ".join(text.split()))
     return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)  # inside a word it is only an underscore
+
+
+def in_script(data: Mapping[str, Any]) -> str:
+    """JSON for a script element of a page: nothing in it can end the element, and JSON.parse reads it."""
+    text = json.dumps(data, allow_nan=False, default=str)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def write_csv(file: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:

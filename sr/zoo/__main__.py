@@ -5,7 +5,7 @@ import logging
 import sys
 from pathlib import Path
 
-from sr.compose.schema import Zoo
+from sr.compose.common_schema import Zoo
 from sr.compose.words import pasted, path_word
 from sr.errors import UserError, printable
 from sr.scores.text import aligned

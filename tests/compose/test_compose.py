@@ -251,7 +251,7 @@ def test_a_wrong_argument_of_a_target_is_refused_before_anything_is_built(comman
     assert outcome.code == 1 and hint in outcome.err and "Traceback" not in outcome.err, outcome
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "measure", "upscale", "export", "compare", "figure"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "measure", "upscale", "export", "compare", "figure", "study"])
 def test_help_names_the_groups_and_examples(command, name):
     outcome = command(f"{name}.py", "--help")
     assert outcome.code == 0 and "Often used" in outcome.out and f"\nsr {name} " in outcome.out

@@ -1,0 +1,108 @@
+"""What people said of models, as `sr study answers=...` writes it and `sr compare study=...` shows it."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from math import isfinite
+from pathlib import Path
+
+from sr.errors import UserError, reason
+from sr.scores.text import from_csv, write_csv
+
+FILES = ("bt.csv", "mos.csv")
+TITLES = {"bt": "Bradley-Terry", "mos": "MOS"}
+DIGITS = 2
+ZOO = Path("zoo")  # stands for the place of what a name of the zoo means
+EXPLAINED = {
+    "bt": "Bradley-Terry: log-odds, mean 0 over the models of the study; one model is preferred to another with "
+    "1 / (1 + exp(-difference)), a tie is half a win",
+    "mos": "MOS: mean over raters and pictures, 1 (bad) to 5 (excellent)",
+}
+
+
+@dataclass(frozen=True)
+class Rated:
+    """A model's figure of one study.
+
+    Attributes:
+        entry: the model's label in the study.
+        name: as typed for training, or the zoo's.
+        place: of its run or file.
+        scale: enlargement factor.
+        metric: "bt" (log-odds, mean 0 over the models of the study) or "mos" (1 to 5).
+        value: of it.
+        low: end of its 95 % interval.
+        high: the other one.
+        raters: who were counted.
+        answers: in which the model was seen.
+    """
+
+    entry: str
+    name: str
+    place: str
+    scale: int
+    metric: str
+    value: float
+    low: float
+    high: float
+    raters: int
+    answers: int
+
+    @property
+    def interval(self) -> str:
+        return f"[{self.low:.{DIGITS}f}, {self.high:.{DIGITS}f}]"
+
+
+def place_of(path: Path) -> str:
+    """Of a run or a file; "" for a name of the zoo, and for what needs no file."""
+    return "" if path == ZOO else str(path.resolve())
+
+
+def notes(metrics: Iterable[str]) -> list[str]:
+    """What to say below a table that has these."""
+    return [f"{EXPLAINED[metric]}; in brackets the 95 % interval" for metric in metrics]
+
+
+def write(file: Path, rated: Iterable[Rated]) -> None:
+    """One of FILES."""
+    write_csv(file, [f.name for f in fields(Rated)], map(asdict, rated))
+
+
+def read(places: Sequence[str]) -> list[Rated]:
+    """The figures of studies.
+
+    Args:
+        places: files of theirs, or folders that hold them.
+
+    Raises:
+        UserError: there is none, one cannot be read, or two rate one model by the same metric.
+    """
+    found: dict[tuple[object, ...], Rated] = {}
+    for place in map(Path, places):
+        files = [place / name for name in FILES if (place / name).is_file()] if place.is_dir() else [place]
+        if not files:
+            raise UserError(f"study={place}: {' and '.join(FILES)} are not there; sr study answers=[...] writes them")
+        for rated in (rated for file in files for rated in _read(file)):
+            key = rated.metric, rated.name, rated.place, rated.scale
+            if key in found:
+                raise UserError(f"study={place}: {rated.entry} has a {rated.metric} of another study too: name one")
+            found[key] = rated
+    return list(found.values())
+
+
+def _read(file: Path) -> list[Rated]:
+    try:
+        with file.open(newline="", encoding="utf-8") as f:
+            found = [_rated(row) for row in csv.DictReader(f)]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise UserError(f"study={file}: is no {' or '.join(FILES)} of sr study ({reason(error)})") from error
+    if wrong := [r for r in found if r.metric not in TITLES or not all(map(isfinite, (r.value, r.low, r.high)))]:
+        raise UserError(f"study={file}: {wrong[0].entry} has no {' or '.join(TITLES)} that is a finite number")
+    return found
+
+
+def _rated(row: dict[str, str]) -> Rated:
+    texts = {name: from_csv(row[name]) for name in ("entry", "name", "place", "metric")}
+    numbers = {name: float(row[name]) for name in ("value", "low", "high")}
+    counts = {name: int(row[name]) for name in ("scale", "raters", "answers")}
+    return Rated(**texts, **numbers, **counts)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Studies that people answer: the page that asks, and what its answers say."""

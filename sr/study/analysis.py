@@ -1,0 +1,131 @@
+"""What the answers of a study say: a figure with an interval for each model, and how they compare."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from sr.scores.rated import Rated
+from sr.study.agreement import alpha
+from sr.study.answers import Model, Rater, Study, table
+from sr.study.design import HR
+from sr.study.strength import FEWEST, answers_drawn, drawn, interval, strengths
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Of one study.
+
+    Attributes:
+        rated: a figure for each model, the best one first.
+        details: a line for each two models, or for each model and set: `pairs.csv` or `sets.csv`.
+        agreement: Krippendorff's alpha; None where it cannot be told.
+        notes: what the intervals are over.
+    """
+
+    rated: list[Rated]
+    details: list[dict[str, object]]
+    agreement: float | None
+    notes: list[str]
+
+
+def found(study: Study, raters: Sequence[Rater]) -> Findings:
+    """Of raters who are counted."""
+    return _compared(study, raters) if study.mode == "pairs" else _opinions(study, raters)
+
+
+def tally(study: Study, answers: np.ndarray) -> np.ndarray:
+    """(raters, trials) -> (raters, M, M): how often the model of the row was preferred to that of the column."""
+    models = len(study.models)
+    wins = np.zeros((len(answers), models, models))
+    for n, trial in enumerate(study.trials):
+        if not trial.catch:
+            first, second = (int(s) for s in trial.shown)
+            wins[:, first, second] += np.nan_to_num(answers[:, n])
+            wins[:, second, first] += np.nan_to_num(1 - answers[:, n])
+    return wins
+
+
+def _compared(study: Study, raters: Sequence[Rater]) -> Findings:
+    answers = table(raters, len(study.trials))
+    each = tally(study, answers)
+    wins, few = each.sum(0), len(raters) < FEWEST
+    scores = strengths(wins)
+    resampled = strengths(answers_drawn(wins) if few else np.einsum("br,rij->bij", drawn(len(raters)), each))
+    number = 0 if few else len(raters)
+    rated = _rated(study, "bt", scores, *interval(resampled, number), len(raters), (wins + wins.T).sum(1))
+    details = []
+    ties = np.nansum((answers == 0.5)[:, _plain(study)], axis=0)
+    for i, j in combinations(np.argsort(-scores).tolist(), 2):
+        low, high = interval((resampled[:, i] - resampled[:, j])[:, None], number)
+        meetings = [k for k, n in enumerate(_plain(study)) if set(study.trials[n].shown) == {i, j}]
+        equal = int(ties[meetings].sum())
+        details.append(
+            {"model": study.models[i].label, "other": study.models[j].label, "preferred": int(wins[i, j] - equal / 2)}
+            | {"equal": equal, "other_preferred": int(wins[j, i] - equal / 2), "difference": scores[i] - scores[j]}
+            | {"low": float(low[0]), "high": float(high[0])}
+        )
+    return Findings(rated, details, alpha(answers[:, _plain(study)], ordered=False), [_over(few, len(raters))])
+
+
+def _opinions(study: Study, raters: Sequence[Rater]) -> Findings:
+    """Means over raters and pictures; HR, which stands among the catch trials, is rated like a model."""
+    answers = table(raters, len(study.trials))
+    shown = [*study.models, Model(HR, HR, "")]
+    of = np.array([-2 if s not in (HR, *range(len(study.models))) else len(study.models) if s == HR else int(s)
+                   for (s,) in (trial.shown for trial in study.trials)])  # fmt: skip
+    datasets = [study.crops[trial.crop]["dataset"] for trial in study.trials]
+    few, number = len(raters) < FEWEST, 0 if len(raters) < FEWEST else len(raters)
+    weights = drawn(len(raters))
+    details: list[dict[str, object]] = []
+    figures: dict[int, tuple[float, float, float, int]] = {}
+    for m, model in enumerate(shown):
+        for place in [None, *dict.fromkeys(datasets)]:
+            mine = answers[:, (of == m) & np.array([place in (None, d) for d in datasets])]
+            given = mine[~np.isnan(mine)]
+            if not given.size:
+                continue
+            if few:
+                means = np.random.default_rng(0).choice(given, (len(weights), given.size)).mean(1)
+            else:
+                sums, counts = weights @ np.nansum(mine, 1), weights @ (~np.isnan(mine)).sum(1)
+                means = (sums / np.maximum(counts, 1))[counts > 0]
+            low, high = (float(end[0]) for end in interval(means[:, None], number))
+            figure = float(given.mean()), max(low, 1.0), min(high, 5.0), given.size
+            if place is None:
+                figures[m] = figure
+            else:
+                row = dict(zip(("mos", "low", "high", "answers"), figure, strict=True))
+                details.append({"model": model.label, "dataset": place, **row})
+    rated = [
+        Rated(model.label, model.name, model.place, study.scale, "mos", *figures[m][:3], len(raters), figures[m][3])
+        for m, model in enumerate(shown)
+        if m in figures
+    ]
+    rated.sort(key=lambda r: -r.value)
+    return Findings(rated, details, alpha(answers[:, of != -2], ordered=True), [_over(few, len(raters))])
+
+
+def _plain(study: Study) -> list[int]:
+    return [n for n, trial in enumerate(study.trials) if not trial.catch]
+
+
+def _rated(
+    study: Study, metric: str, values: np.ndarray, low: np.ndarray, high: np.ndarray, raters: int, seen: np.ndarray
+) -> list[Rated]:
+    return [
+        Rated(model.label, model.name, model.place, study.scale, metric,
+              float(values[m]), float(low[m]), float(high[m]), raters, int(seen[m]))
+        for m in np.argsort(-values).tolist()
+        for model in [study.models[m]]
+    ]  # fmt: skip
+
+
+def _over(few: bool, raters: int) -> str:
+    if few:
+        return (
+            f"95 % intervals by bootstrap over the answers of {raters} raters, as fewer than {FEWEST} cannot be drawn "
+            "anew: they say how sure these raters are, and nothing about others"
+        )
+    return f"95 % intervals by bootstrap over {raters} raters: of what others like them would answer, of these pictures"

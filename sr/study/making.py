@@ -1,0 +1,112 @@
+"""A study made: crops of every model, which of them are shown together, the page that asks, and its key."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from omegaconf import DictConfig
+
+from sr.comparison.compare import sources
+from sr.comparison.rows import Source, labelled
+from sr.compose.image_sets import build_sets, refuse_missing, refuse_same_names
+from sr.errors import UserError
+from sr.measuring.scoring import BASELINE, pick_device
+from sr.scores.rated import ZOO, place_of
+from sr.study.answers import KEY, MODES, Model, Study
+from sr.study.design import Trial, catches, paired, single
+from sr.study.page import page
+from sr.study.pictures import Pictures, of_models, spoilable
+from sr.whole import write_whole
+
+log = logging.getLogger(__name__)
+PAGE = "study.html"
+LARGEST = 24_000_000  # bytes of the page: what phones open
+LONG = 150  # trials, after which people no longer look
+
+
+def made(cfg: DictConfig, folder: Path) -> None:
+    """Write the page and its key.
+
+    Raises:
+        UserError: too few models, several scales, a set that is not there, a page that would be too large.
+    """
+    if cfg.mode not in MODES:
+        raise UserError(f"mode={cfg.mode}: there are {' and '.join(MODES)}")
+    named = labelled(_loadable(sources(cfg)))
+    scale = _scale(cfg, named)
+    if cfg.baseline:
+        named.append(Source(BASELINE, ZOO, label=BASELINE))
+    if len(named) < 2 and cfg.mode == "pairs":
+        raise UserError("one model has nothing to be compared with: name another, or type baseline=true for bicubic")
+    sets = build_sets(scale, cfg)
+    if not sets:
+        raise UserError("benchmarks=[]: name the sets whose images are shown")
+    refuse_missing(sets)
+    refuse_same_names(sets)
+    pictures = of_models(named, sets, int(cfg.images), int(cfg.crops), int(cfg.crop_size), pick_device(cfg.device))
+    trials = _trials(cfg, len(named), pictures)
+    models = tuple(Model(s.label, s.name, place_of(s.path)) for s in named)
+    found = Study("", str(cfg.mode), scale, models, tuple(pictures.crops), tuple(trials))
+    uris = [[pictures.uri(trial.crop, shown) for shown in trial.shown] for trial in trials]
+    told = json.dumps([asdict(found), uris], sort_keys=True)
+    found = Study(hashlib.sha256(told.encode()).hexdigest()[:16], *list(vars(found).values())[1:])
+    html = page(found, uris, bool(cfg.equal), int(cfg.seed))
+    if len(html) > LARGEST:
+        raise UserError(
+            f"the page would have {len(html) / 1e6:.0f} MB, {LARGEST / 1e6:.0f} at most: type images= below "
+            f"{cfg.images} (of each set), crops=1, a smaller crop_size, or fewer models"
+        )
+    if len(trials) > LONG:
+        log.warning(f"warning: {len(trials)} trials are more than people look at with care; {_fewer(found)}")
+    found.write(folder / KEY)
+    write_whole(folder / PAGE, html)
+    for name in (KEY, PAGE):
+        log.info(str(folder / name))
+    catch = sum(trial.catch for trial in trials)
+    log.info(
+        f"{len(trials)} trials, {catch} of them to catch who does not look, of {len(pictures.crops)} crops. "
+        f"Send {PAGE} to raters and keep {KEY} to yourself: it tells which model is which. Then: "
+        "sr study answers=[FILES]"
+    )
+
+
+def _fewer(study: Study) -> str:
+    return "type a smaller pairs=" if study.mode == "pairs" else "type fewer images="
+
+
+def _loadable(found: Sequence[Source]) -> list[Source]:
+    for source in found:
+        if source.run and source.run.status == "damaged":
+            raise UserError(f"{source.run.error}. Leave it out")
+        if source.load is None:
+            raise UserError(
+                f"{source.path}: has no weights (checkpoints/last.ckpt), so it has no pictures. Leave it out"
+            )
+    return list(found)
+
+
+def _scale(cfg: DictConfig, named: Sequence[Source]) -> int:
+    """The one that is typed, or that all models have."""
+    scales = {scale for source in named for scale in _scales(source)}
+    if cfg.scale is not None:
+        return int(cfg.scale)
+    if len(scales) != 1:
+        raise UserError(f"the models are of the scales {', '.join(map(str, sorted(scales)))}: type one, scale=...")
+    return scales.pop()
+
+
+def _scales(source: Source) -> list[int]:
+    scale = (source.node or {}).get("scale") or []
+    return list(scale) if isinstance(scale, list | tuple) else [int(scale)]
+
+
+def _trials(cfg: DictConfig, models: int, pictures: Pictures) -> list[Trial]:
+    crops, seed, in_pairs = len(pictures.crops), int(cfg.seed), cfg.mode == "pairs"
+    chosen = spoilable(pictures, int(cfg.catch))
+    plain = paired(models, crops, int(cfg.pairs), seed) if in_pairs else single(models, crops, seed)
+    trials = [*plain, *catches(chosen, in_pairs)]
+    return [trials[n] for n in np.random.default_rng(seed).permutation(len(trials))]  # its source shows none to be one

@@ -1,0 +1,31 @@
+"""The study command: it makes a page that asks people, or says what their answers tell."""
+
+import logging
+
+from omegaconf import DictConfig
+
+from sr.compose.words import Job, listed
+from sr.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def study(cfg: DictConfig) -> None:
+    """Run a composed conf/study.yaml.
+
+    Raises:
+        UserError: what makes a page and what reads its answers are both named.
+    """
+    models = [key for key in ("runs", "checkpoint", "weights") if cfg[key] is not None]
+    if cfg.answers is None:
+        if cfg.key is not None:
+            raise UserError("key= says which study answers are of: type answers=[...] too")
+        from sr.study.making import made
+
+        made(cfg, Job.current().folder)
+        return
+    if models:
+        raise UserError(f"answers= reads what was answered, {models[0]}= makes a page that asks: type one of them")
+    from sr.study.reading import told
+
+    told(listed(cfg.answers), cfg.key, Job.current().folder)

@@ -1,0 +1,3 @@
+"""A browser for the page."""
+
+from browser import browser as browser

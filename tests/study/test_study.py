@@ -1,0 +1,156 @@
+"""study.py as a user types it: a page is made, its answers are read, what comes of them stands in a comparison."""
+
+import csv
+import json
+import re
+from collections import Counter
+
+import pytest
+import torch
+from PIL import Image
+from raters import a_study, answered, saved
+
+from sr.models.ecbsr import ECBSR
+from sr.runs.checkpoint import describe
+from sr.study.answers import read_study
+
+EVIL = "</script><script>alert(1)</script>{{data}}$x$=A1"
+
+
+@pytest.fixture
+def nets(tmp_path, photos):
+    """Checkpoints of networks that nobody trained, x2, and photos; what is typed for both."""
+    photos(tmp_path / "photos", 3, 64, 96)
+    for seed, name in enumerate((EVIL, "net_two", "net_three")):
+        torch.manual_seed(seed)
+        node = {"_target_": "sr.models.ecbsr.ECBSR", "scale": 2, "num_blocks": 1, "channels": 4}
+        state = ECBSR(scale=2, num_blocks=1, channels=4).state_dict()
+        torch.save({"state_dict": state, "sr": describe(node, name, {})}, tmp_path / f"net{seed}.ckpt")
+    return ["checkpoint=[net0.ckpt,net1.ckpt,net2.ckpt]", "benchmarks=[folder]", "data.root=photos", "crop_size=32"]
+
+
+def page_data(folder):
+    html = (folder / "study.html").read_text()
+    return html, json.loads(re.search(r'id="data">(.*?)</script>', html, re.S)[1])
+
+
+def read(file):
+    with file.open(newline="") as f:
+        return list(csv.DictReader(f))
+
+
+def test_a_page_is_made_answered_read_and_compared(command, nets, tmp_path):
+    done = command("study.py", *nets, "catch=4", "pairs=20", "out=made", folder="")
+    assert done.code == 0 and "34 trials, 4 of them to catch" in done.out, done
+    html, data = page_data(tmp_path / "made")
+    study = read_study(tmp_path / "made/key.json")
+    assert [m.label for m in study.models] == [EVIL, "net_two", "net_three"] and study.scale == 2
+    hidden = ("net_", "alert(1)", "ecbsr", "net0", "0001", "spoiled", str(tmp_path))
+    assert not [text for text in hidden if text in html]
+    assert "default-src 'none'" in html and not re.findall(r'(?:src|href)="(?!data:,")[^"]', html)
+    assert len(study.crops) == 6 and len({json.dumps(c["window"]) for c in study.crops if c["image"] == "0001"}) == 2
+    assert len(data["trials"]) == 34 and data["study"] == study.id and len(data["pictures"]) == 3 * 6 + 2 * 4
+    by_picture = Counter(number for trial in data["trials"] for number in trial["shown"])
+    assert set(by_picture) == set(range(len(data["pictures"])))
+    # The same picture stands for the same model and crop, wherever it is shown.
+    pairs = [(t.crop, s, n) for t, of in zip(study.trials, data["trials"], strict=True)
+             for n, s in zip(of["shown"], t.shown, strict=True)]  # fmt: skip
+    assert len({(crop, shown) for crop, shown, _ in pairs}) == len(set(pairs)) == len(data["pictures"])
+
+    again = command("study.py", *nets, "catch=4", "pairs=20", "out=again", folder="")
+    assert again.code == 0 and (tmp_path / "again/study.html").read_text() == html, "the same words, the same page"
+
+    for n in range(6):
+        saved(tmp_path / f"a{n}.json", study, answered(study, n), f"rater{n}", name=f"=N{n}")
+    saved(tmp_path / "later.json", study, answered(study, 0)[:9], "rater0", name="=N0")
+    saved(tmp_path / "twin.json", study, answered(study, 9), "another", name="=n1")
+    saved(tmp_path / "bad.json", study, [{"trial": n, "choice": "equal"} for n in range(34)], "careless", name=EVIL)
+    files = ",".join(f"{name}.json" for name in ("a0", "a1", "a2", "a3", "a4", "a5", "later", "twin", "bad"))
+    told = command("study.py", f"answers=[{files}]", "key=made", "out=told", folder="")
+    assert told.code == 0, told
+    assert "a0.json and later.json are of one rater, =N0: the former is taken" in told.out
+    assert "2 raters are called =N1" in told.out and "a1.json, twin.json" in told.out
+    assert re.search(r"left out, .*bad\.json\): 0 of 4 catch trials right", told.out)
+    rows = read(tmp_path / "told/bt.csv")
+    assert [r["entry"] for r in rows] == ["net_three", "net_two", EVIL]
+    assert all(float(r["low"]) < float(r["value"]) < float(r["high"]) and r["raters"] == "7" for r in rows)
+    assert sum(float(r["value"]) for r in rows) == pytest.approx(0) and {r["answers"] for r in rows} == {"140"}
+    people = {r["file"]: r for r in read(tmp_path / "told/raters_bt.csv")}
+    assert people["bad.json"]["counted"] == "False" and people["a0.json"]["rater"] == "'=N0"
+    pairs = read(tmp_path / "told/pairs.csv")
+    assert [int(r["preferred"]) + int(r["equal"]) + int(r["other_preferred"]) for r in pairs] == [70, 70, 70]
+    assert float(pairs[0]["difference"]) == pytest.approx(float(rows[0]["value"]) - float(rows[1]["value"]))
+    assert r"\<script\>" in (tmp_path / "told/bt.md").read_text()
+    assert Image.open(tmp_path / "told/bt.png").width > 500
+
+    typed = ["checkpoint=[net1.ckpt,net2.ckpt]", "study=told", "sort=bt", "crops=0"]
+    compared = command("compare.py", *typed, folder="compared")
+    assert compared.code == 0, compared
+    shown = read(compared.folder / "table.csv")
+    assert [r["entry"] for r in shown] == ["net_three", "net_two"]
+    assert [r["study/bt"] for r in shown] == [r["value"] for r in rows[:2]]
+    page = (compared.folder / "index.html").read_text()
+    assert "Bradley-Terry, study" in page and "Bradley-Terry: log-odds" in page and "alert(1)</script>" not in page
+    assert "rated in the study and no row here" in compared.out
+    refused = command("compare.py", *typed, "study=[told,told]", folder="twice")
+    assert refused.code == 1 and "has a bt of another study too" in refused.err
+
+
+def test_opinions(command, nets, tmp_path):
+    done = command(
+        "study.py", *nets, "mode=mos", "images=2", "crops=1", "baseline=true", "catch=2", "out=made", folder=""
+    )
+    assert done.code == 0 and "12 trials, 4 of them" in done.out, done
+    study = read_study(tmp_path / "made/key.json")
+    for n in range(5):
+        saved(tmp_path / "made" / f"{n}.json", study, answered(study, n), f"rater{n}")
+    told = command("study.py", "answers=made", "out=told", folder="")
+    assert told.code == 0 and "Krippendorff's alpha" in told.out, told
+    rows = {r["entry"]: r for r in read(tmp_path / "told/mos.csv")}
+    assert list(rows) == ["HR", "bicubic", "net_three", "net_two", EVIL]
+    assert float(rows["HR"]["value"]) == 5 and 1 <= float(rows[EVIL]["low"]) <= float(rows[EVIL]["value"]) < 3
+    assert {(r["model"], r["dataset"]) for r in read(tmp_path / "told/sets.csv")} == {(m, "photos") for m in rows}
+    compared = command("compare.py", "checkpoint=[net2.ckpt]", "study=told/mos.csv", "sort=mos", "benchmarks=[folder]",
+                       "data.root=photos", "crops=0", folder="compared")  # fmt: skip
+    shown = {r["entry"]: r["study/mos"] for r in read(compared.folder / "table.csv")}
+    assert shown == {name: rows[name]["value"] for name in ("bicubic", "net_three")}
+
+
+def test_few_raters_are_told_to_be_few(command, tmp_path):
+    study = a_study()
+    study.write(tmp_path / "key.json")
+    saved(tmp_path / "a.json", study, answered(study, 0), "a")
+    told = command("study.py", "answers=[a.json]", "out=told", folder="")
+    assert told.code == 0 and "bootstrap over the answers of 1 raters, as fewer than 5" in told.out, told
+    assert all(float(r["low"]) < float(r["value"]) < float(r["high"]) for r in read(tmp_path / "told/bt.csv"))
+
+
+def test_what_cannot_be_is_refused_in_plain_words(command, nets, tmp_path):
+    study = a_study(catch=4)
+    saved(tmp_path / "a.json", study, answered(study, 0), "a")
+    saved(tmp_path / "careless.json", study, [{"trial": n, "choice": "equal"} for n in range(len(study.trials))], "b")
+    (tmp_path / "empty").mkdir()
+    wrong = {
+        ("answers=[a.json]",): "no key.json lies beside it",
+        ("answers=[a.json]", "key=nowhere.json"): "nowhere.json: there is no such file",
+        ("answers=[b.json]",): "b.json: there is no such file",
+        ("answers=empty",): "there is no .json in it",
+        ("answers=[a.json]", "checkpoint=net0.ckpt"): "type one of them",
+        ("key=key.json",): "type answers=[...] too",
+        ("checkpoint=net0.ckpt", *nets[1:]): "one model has nothing to be compared with",
+        (*nets, "mode=best"): "there are pairs and mos",
+        (*nets, "benchmarks=[]"): "name the sets",
+        (*nets, "crop_size=2"): "crop_size=2: must be 16 or more",
+        ("benchmarks=[folder]", "data.root=photos"): "nothing to",
+    }
+    for typed, said in wrong.items():
+        done = command("study.py", *typed, "out=wrong", folder="")
+        assert done.code == 1 and said in done.err and "Traceback" not in done.err, (typed, done)
+        assert not (tmp_path / "wrong").exists()
+    study.write(tmp_path / "key.json")
+    done = command("study.py", "answers=[careless.json]", "out=wrong", folder="")
+    assert done.code == 1 and "0 of 4 catch trials right" in done.err and "nobody is left" in done.err
+    a_study().write(tmp_path / "other.json")
+    saved(tmp_path / "a.json", study, answered(study, 0), "a", study="another")
+    done = command("study.py", "answers=[a.json]", "key=other.json", "out=wrong", folder="")
+    assert done.code == 1 and "other.json is of another one" in done.err
