@@ -14,6 +14,11 @@ def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, 3, padding=1)
 
 
+def zero_padded(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2d:
+    """Of odd size, with zeros outside the image."""
+    return nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+
+
 def edge_padded(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2d:
     """Of odd size, with the pixels of the border carried on outside the image."""
     return nn.Conv2d(

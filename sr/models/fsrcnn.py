@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sr.layers.convolution import edge_padded, initialised
+from sr.layers.convolution import edge_padded, initialised, zero_padded
 from sr.models.base import SuperResolver
 
 
@@ -30,6 +30,8 @@ class FSRCNN(SuperResolver):
         mid_channels: s of the paper, the width of the mapping.
         num_blocks: m, the number of mapping layers.
         channel_slopes: PReLU with a slope per channel instead of the authors' one per layer.
+        zero_padding: zeros around the image, and the deconvolution's kernel centred on the top left pixel at x3, too:
+            PyTorch's padding, as in yjn870's port.
     """
 
     supported_scales: ClassVar[tuple[int, ...]] = (2, 3, 4)
@@ -43,20 +45,24 @@ class FSRCNN(SuperResolver):
         mid_channels: int = 12,
         num_blocks: int = 4,
         channel_slopes: bool = False,
+        zero_padding: bool = False,
     ) -> None:
         super().__init__(scale, colors)
+        self.zero_padding = zero_padding
         sizes = [(colors, channels, 5), (channels, mid_channels, 1)]
         sizes += num_blocks * [(mid_channels, mid_channels, 3)] + [(mid_channels, channels, 1)]
         he = partial(nn.init.kaiming_normal_, mode="fan_out", nonlinearity="relu")
         self.features = nn.Sequential()
         for inputs, outputs, kernel in sizes:
-            conv = initialised(edge_padded(inputs, outputs, kernel), he)
+            made = zero_padded if zero_padding else edge_padded
+            conv = initialised(made(inputs, outputs, kernel), he)
             self.features.extend([conv, nn.PReLU(outputs if channel_slopes else 1)])
         deconv = nn.ConvTranspose2d(channels, colors, 9, stride=scale)
         self.deconv = initialised(deconv, partial(nn.init.normal_, std=1e-3))
 
     def network(self, x: Tensor, scale: int) -> Tensor:
         reach = 4 // scale + 1  # LR pixels beyond the border that the kernel can see
-        y = self.deconv(F.pad(self.features(x), 4 * (reach,), mode="replicate"))
-        first = reach * scale + (3 if scale == 3 else 4)
+        mode = "constant" if self.zero_padding else "replicate"
+        y = self.deconv(F.pad(self.features(x), 4 * (reach,), mode=mode))
+        first = reach * scale + (3 if scale == 3 and not self.zero_padding else 4)
         return y[..., first : first + x.shape[-2] * scale, first : first + x.shape[-1] * scale]

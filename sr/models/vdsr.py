@@ -28,6 +28,7 @@ class VDSR(SuperResolver):
         channels: C.
         bias: of the convolutions.
         residual: whether the enlarged luma is added; without it the network makes the whole image (section 4.2).
+        clipped: whether the enlarged luma is cut to its range; in twtygqyy's port it is not.
     """
 
     supported_scales: ClassVar[tuple[int, ...]] = tuple(range(2, 9))
@@ -40,9 +41,10 @@ class VDSR(SuperResolver):
         channels: int = 64,
         bias: bool = True,
         residual: bool = True,
+        clipped: bool = True,
     ) -> None:
         super().__init__(scale, colors=1)
-        self.adds_input = residual
+        self.adds_input, self.clipped = residual, clipped
         widths = [1] + (num_layers - 1) * [channels] + [1]
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(widths):
@@ -51,5 +53,6 @@ class VDSR(SuperResolver):
         self.residual = nn.Sequential(*layers[:-1])
 
     def network(self, x: Tensor, scale: int) -> Tensor:
-        x = imresize(x, scale).clamp(16 / 255, 235 / 255)
+        x = imresize(x, scale)
+        x = x.clamp(16 / 255, 235 / 255) if self.clipped else x
         return x + self.residual(x) if self.adds_input else self.residual(x)

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -16,28 +16,44 @@ from sr.runs.torch_file import refuse_unusable
 Tensors = Mapping[str, Tensor]
 
 
+class OtherError(Exception):
+    """The keys are of a family, the shapes of another network."""
+
+
 @dataclass(frozen=True)
 class Family:
     """The files of one architecture, of any size.
 
     Attributes:
         name: of the architecture, for messages.
-        mark: a pattern that a key of such a file, and of no other family's, matches.
+        mark: a pattern that a key of such a file, and of no other family's, matches; or several, each matched by a key.
         describe: the model node (`_target_` and hyper-parameters) that the shapes tell; `scale` is absent where
-            they do not, as in networks on enlarged images.
+            they do not, as in networks on enlarged images, and several for a network that serves them. An OtherError
+            where the shapes are of another network.
         theirs: our name of a tensor -> the authors'; one to one.
         convert: the authors' tensor and ours (for its shape) -> a tensor of our shape; a ValueError if it cannot be.
         white: in the values that the network computes with, 1 or 255.
         ignored: a pattern of keys that hold no weights of the network.
+        untold: settings that no file tells, with their other values; one of these is taken where an unknown file does
+            less than bicubic without.
+        rewrite: the file's tensors -> those of the same function as our network computes it: what a file spells out
+            that ours has built in, or the other way. A ValueError that says what is not ours.
     """
 
     name: str
-    mark: str
+    mark: str | tuple[str, ...]
     describe: Callable[[Tensors], dict[str, Any]]
     theirs: Callable[[str, SuperResolver], str]
     convert: Callable[[Tensor, Tensor], Tensor]
     white: float = 1.0
     ignored: str = "^$"
+    rewrite: Callable[[Tensors], Tensors] | None = None
+    untold: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+    def marks(self, tensors: Tensors) -> bool:
+        """Whether a file has this family's keys."""
+        patterns = (self.mark,) if isinstance(self.mark, str) else self.mark
+        return all(any(re.search(pattern, key) for key in tensors) for pattern in patterns)
 
 
 def recognise(tensors: Tensors, families: Sequence[Family], source: object) -> tuple[Family, dict[str, Any]]:
@@ -47,9 +63,11 @@ def recognise(tensors: Tensors, families: Sequence[Family], source: object) -> t
         UserError: of no known family, or without the tensors that tell its size.
     """
     for family in families:
-        if any(re.search(family.mark, key) for key in tensors):
+        if family.marks(tensors):
             try:
                 return family, family.describe(tensors)
+            except OtherError:
+                continue
             except KeyError as error:
                 raise UserError(
                     f"{source} looks like {family.name} but is not whole: it lacks {error.args[0]!r}, which tells its "
@@ -75,6 +93,12 @@ def build(family: Family, node: dict[str, Any], tensors: Tensors, source: object
     tensors = {key: value for key, value in tensors.items() if not re.search(family.ignored, key)}
     model = construct(node, source, tensors)
     ours = model.state_dict()
+    if family.rewrite is not None:
+        refuse_unusable(tensors, tensors, source)
+        try:
+            tensors = family.rewrite(tensors)
+        except ValueError as error:
+            raise UserError(f"{source} is refused: it looks like {family.name}, but {error}") from error
     names = {family.theirs(key, model): key for key in ours}
     missing = sorted(names.keys() - tensors.keys())
     unknown = sorted(tensors.keys() - names.keys())
@@ -96,6 +120,26 @@ def build(family: Family, node: dict[str, Any], tensors: Tensors, source: object
     return model.eval()
 
 
+def renamed(names: Mapping[str, str]) -> Callable[[str, SuperResolver], str]:
+    """Our name of a tensor -> theirs, by patterns of its beginning, the first that fits.
+
+    `2-2`, `4//2` and `2*2` in what that gives are counted.
+    """
+
+    def theirs(key: str, model: SuperResolver) -> str:
+        for pattern, form in names.items():
+            if found := re.match(pattern, key):
+                return re.sub(r"(\d+)(-|//|\*)(\d)(?=\.)", _counted, found.expand(form)) + key[found.end() :]
+        return f"(ours: {key})"
+
+    return theirs
+
+
+def _counted(sum_: re.Match[str]) -> str:
+    a, b = int(sum_[1]), int(sum_[3])
+    return str({"-": a - b, "//": a // b, "*": a * b}[sum_[2]])
+
+
 def same_shape(theirs: Tensor, ours: Tensor) -> Tensor:
     """The authors' tensor as it is; a ValueError where it is of another shape."""
     if theirs.shape != ours.shape:
@@ -103,9 +147,21 @@ def same_shape(theirs: Tensor, ours: Tensor) -> Tensor:
     return theirs
 
 
+def reshaped(theirs: Tensor, ours: Tensor) -> Tensor:
+    """As it is, or with axes of length one more or fewer: a linear layer's (C', C) as a 1x1 convolution's."""
+    if (theirs.ndim == ours.ndim and theirs.shape != ours.shape) or theirs.squeeze().shape != ours.squeeze().shape:
+        raise ValueError
+    return theirs.reshape(ours.shape)
+
+
 def count(tensors: Tensors, pattern: str) -> int:
     """The largest number that the pattern's group takes among the keys; 0 for none."""
     return max((int(m[1]) for k in tensors if (m := re.match(pattern, k))), default=0)
+
+
+def stages_scale(first: Tensor, channels: int, stages: int) -> int:
+    """The scale of a staged upsampler: 3 by its first convolution's width, else 2 for each stage."""
+    return 3 if len(first) == 9 * channels else 2**stages
 
 
 def square_side(values: int, planes: int = 1) -> int:

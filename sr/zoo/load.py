@@ -14,11 +14,13 @@ from sr.models.base import SuperResolver
 from sr.runs import checkpoint, safetensors, torch_file
 from sr.whole import replacing
 from sr.zoo.entries import ZOO, ZooEntry, by_checksum, get_entry
-from sr.zoo.families import Family, build, recognise
+from sr.zoo.families import Family, Tensors, build, recognise
 from sr.zoo.files import SUFFIXES, read_tensors
 from sr.zoo.locate import checksum, find
 from sr.zoo.matlab_maps import MATLAB_FAMILIES
 from sr.zoo.onnx_file import SUFFIX, OnnxResolver
+from sr.zoo.plain_maps import PLAIN_FAMILIES
+from sr.zoo.residual_maps import RESIDUAL_FAMILIES
 from sr.zoo.span_maps import SPAN_FAMILIES
 from sr.zoo.torch_maps import TORCH_FAMILIES
 from sr.zoo.trial import HOPELESS, RANGES, Trial, try_out
@@ -26,7 +28,9 @@ from sr.zoo.video_maps import VIDEO_FAMILIES, flow_network
 
 log = logging.getLogger(__name__)
 UNPROVED = " (unproved)"  # beside the figures of what does less than bicubic on the photo, or was trained as another
-FAMILIES = (*TORCH_FAMILIES, *SPAN_FAMILIES, *VIDEO_FAMILIES, *MATLAB_FAMILIES)
+FAMILIES = (
+    *TORCH_FAMILIES, *SPAN_FAMILIES, *RESIDUAL_FAMILIES, *PLAIN_FAMILIES, *VIDEO_FAMILIES, *MATLAB_FAMILIES
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -99,12 +103,13 @@ def load(
         )
     family, node = recognise(tensors, FAMILIES, path)
     node = {"_target_": node.pop("_target_"), "scale": node.pop("scale", None) or _scale(path, entry, scale), **node}
-    if strict and scale is not None and node["scale"] != scale:
-        raise UserError(f"scale={scale}: {path} is of scale {node['scale']}; leave scale= out")
+    served = node["scale"] if isinstance(node["scale"], list) else [node["scale"]]
+    if strict and scale is not None and scale not in served:
+        raise UserError(f"scale={scale}: {path} is of scale {', '.join(map(str, served))}; leave scale= out")
     model = build(family, node, tensors, path)
     name = entry.name if entry else _name(path)
     if entry is None or range_ or order:
-        trial = _tried(model, family, path, range_, order)
+        model, node, trial = _tried(model, node, family, tensors, path, range_, order)
         name += "" if trial.proved else UNPROVED
     # Only the paper's own file stands beside the paper's figures.
     paper = entry.published if entry and model.reads is None else ""
@@ -142,14 +147,24 @@ def _name(path: Path) -> str:
     raise UserError(f"{path}: a network of this name would be taken for another row of a table. Rename the file")
 
 
-def _tried(model: SuperResolver, family: Family, path: Path, range_: str | None, order: str | None) -> Trial:
+def _tried(
+    model: SuperResolver, node: dict[str, Any], family: Family, tensors: Tensors, path: Path, range_: str | None,
+    order: str | None,
+) -> tuple[SuperResolver, dict[str, Any], Trial]:  # fmt: skip
     try:
         trial = try_out(model, family.white, range_, order)
+        for key, value in [(k, v) for k, values in family.untold.items() for v in values if v != node.get(k)]:
+            if trial.proved:
+                break
+            other = build(family, node | {key: value}, tensors, path)
+            if (found := try_out(other, family.white, range_, order)).proved:
+                model, node, trial = other, node | {key: value}, found
+                log.info(f"note: {path} does better with {key}={value}, which no such file tells: so it is taken")
     except RuntimeError as error:
         raise UserError(f"{path} looks like {family.name}, but does not run as such: {reason(error)}") from error
     log.info(
-        f"note: {path} is unknown to the zoo, recognised by keys and shapes as {family.name} x{model.scale}; {trial}. "
-        f"Its figures are those of our {family.name} with its weights"
+        f"note: {path} is unknown to the zoo, recognised by keys and shapes as {family.name} "
+        f"x{', x'.join(map(str, model.scales))}; {trial}. Its figures are those of our {family.name} with its weights"
     )
     if range_ is None and trial.psnr < trial.bicubic - HOPELESS:
         raise UserError(
@@ -157,7 +172,7 @@ def _tried(model: SuperResolver, family: Family, path: Path, range_: str | None,
             f"images: in no range of values and order of channels it comes near to bicubic; the best is {trial}. If "
             f"you know its range, type zoo.range=0-1 ({', '.join(RANGES)}) and zoo.order=rgb or bgr"
         )
-    return trial
+    return model, node, trial
 
 
 def beginning(source: str, zoo: Any, scale: int | None) -> dict[str, Any]:

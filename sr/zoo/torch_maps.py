@@ -1,20 +1,21 @@
-"""Files of IMDN, RFDN, RLFN and BSRN as their authors' PyTorch code writes them."""
+"""Files of IMDN, RFDN, RLFN and BSRN as their authors' PyTorch code writes them, and as NTIRE 2022 did.
+
+The challenge's layouts as read in github ofsoundof/NTIRE2022_ESR, its baseline IMDN's blocks in cszn/KAIR.
+"""
 
 import re
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
-
 from sr.models.base import SuperResolver
-from sr.zoo.families import Family, Tensors, count, square_side
+from sr.zoo.families import Family, Tensors, count, renamed, reshaped, same_shape, square_side
 
 # Our name of a layer -> the authors'. First those of blocks, then those of the network around them.
 DISTILLATION = {f"distill.{n - 1}": f"c{n}_d" for n in (1, 2, 3)} | {f"refine.{n - 1}": f"c{n}_r" for n in (1, 2, 3)}
 DISTILLATION |= {"last": "c4", "fuse": "c5"}
 ESA = {"squeeze": "conv1", "skip": "conv_f", "down": "conv2", "expand": "conv4"}
-ESA_1 = ESA | {"groups.0": "conv3"}
-ESA_3 = ESA | {"groups.0": "conv_max", "groups.2": "conv3", "groups.4": "conv3_"}
+GROUPS = {1: ("conv3",), 2: ("conv_max", "conv3"), 3: ("conv_max", "conv3", "conv3_")}  # after ESA's pooling
+ESA_1, ESA_2, ESA_3 = (ESA | {f"groups.{2 * n}": name for n, name in enumerate(names)} for names in GROUPS.values())
 CCA = {"gate.0": "conv_du.0", "gate.2": "conv_du.2"}
 
 
@@ -23,12 +24,13 @@ def _under(ours: str, theirs: str, names: dict[str, str]) -> dict[str, str]:
 
 
 IMDB = {f"refine.{n - 1}": f"c{n}" for n in (1, 2, 3)} | {"last": "c4", "fuse": "c5"} | _under("cca", "cca", CCA)
-RFDB = DISTILLATION | _under("esa", "esa", ESA_3)
+RFDB = {n: DISTILLATION | _under("esa", "esa", esa) for n, esa in enumerate((ESA_1, ESA_2, ESA_3), 1)}
 RLFB = {"refine.0": "c1_r", "refine.2": "c2_r", "refine.4": "c3_r", "fuse": "c5"} | _under("esa", "esa", ESA_1)
 ESDB = DISTILLATION | _under("attention.0", "esa", ESA_3) | _under("attention.1", "cca", CCA)
 ESDB_S = DISTILLATION | _under("attention.0", "esa", ESA_3) | {"attention.1.weight": "cw", "attention.2": "conv_out"}
 
 IMDN = {"head": "fea_conv", "fuse.0": "c.0", "smooth": "LR_conv", "tail.0": "upsampler.0"}
+RLFN_NTIRE = {"head": "fea_conv", "smooth": "LR_conv", "tail.0": "upsampler.0"}
 RLFN = {"head": "conv_1", "smooth": "conv_2", "tail.0": "upsampler.0"}
 BSRN = {"head": "fea_conv", "fuse.0": "c1", "fuse.2": "c2", "tail.0": "upsampler.upsampleOneStep.0"}
 PARTS = {".pointwise": ".pw", ".depthwise": ".dw"}  # of a BSConv-U
@@ -49,13 +51,6 @@ def _names(block: str, inside: dict[str, str], around: dict[str, str]) -> Callab
     return theirs
 
 
-def _reshaped(theirs: Tensor, ours: Tensor) -> Tensor:
-    """As it is, or a linear layer's (C', C) as a 1x1 convolution, or a scale's (1, C) as (C, 1, 1)."""
-    if (theirs.ndim == ours.ndim and theirs.shape != ours.shape) or theirs.squeeze().shape != ours.squeeze().shape:
-        raise ValueError
-    return theirs.reshape(ours.shape)
-
-
 def _sizes(
     t: Tensors, target: str, block: str, head: str = "fea_conv.weight", tail: str = "upsampler.0.weight"
 ) -> dict[str, Any]:
@@ -70,14 +65,38 @@ def _imdn(t: Tensors) -> dict[str, Any]:
 
 
 def _rfdn(t: Tensors) -> dict[str, Any]:
+    """The winner of AIM 2020 has three convolutions in ESA, other forms fewer."""
     node = _sizes(t, "rfdn.RFDN", r"B(\d+)\.")
-    return node | {"esa_channels": len(t["B1.esa.conv1.weight"]), "esa_groups": 3}
+    groups = sum(f"B1.esa.{name}.weight" in t for name in GROUPS[3])
+    return node | {"esa_channels": len(t["B1.esa.conv1.weight"]), "esa_groups": groups}
 
 
-def _rlfn(t: Tensors) -> dict[str, Any]:
-    node = _sizes(t, "rlfn.RLFN", r"block_(\d+)\.", head="conv_1.weight")
-    node["mid_channels"] = len(t["block_1.c1_r.weight"])
-    return node | {"esa_channels": len(t["block_1.esa.conv1.weight"])}
+def _rfdn_name(key: str, model: SuperResolver) -> str:
+    groups = len(model.blocks[0].esa.groups) // 2 + 1  # type: ignore[index, union-attr, arg-type]
+    return _names("B", RFDB[groups], IMDN)(key, model)
+
+
+def _rlfn(block: str, head: str) -> Callable[[Tensors], dict[str, Any]]:
+    def describe(t: Tensors) -> dict[str, Any]:
+        node = _sizes(t, "rlfn.RLFN", rf"{block}(\d+)\.", head)
+        node["mid_channels"] = len(t[f"{block}1.c1_r.weight"])
+        return node | {"esa_channels": len(t[f"{block}1.esa.conv1.weight"])}
+
+    return describe
+
+
+def _imdn_reference(t: Tensors) -> dict[str, Any]:
+    """Its layers are numbered; `model.` before all of them is taken off as every such prefix is."""
+    return _sizes(t, "imdn.IMDNReference", r"1\.sub\.(\d+)\.", "0.weight", "2.weight")
+
+
+def _imdn_reference_name(key: str, model: SuperResolver) -> str:
+    return renamed({
+        r"head\.": "0.", r"tail\.0\.": "2.", r"smooth\.": f"1.sub.{len(model.blocks)}.",  # type: ignore[arg-type]
+        r"blocks\.(\d+)\.refine\.0\.": r"1.sub.\1.conv1.0.", r"blocks\.(\d+)\.refine\.1\.": r"1.sub.\1.conv2.0.",
+        r"blocks\.(\d+)\.refine\.2\.": r"1.sub.\1.conv3.0.", r"blocks\.(\d+)\.last\.": r"1.sub.\1.conv4.",
+        r"blocks\.(\d+)\.fuse\.": r"1.sub.\1.conv1x1.",
+    })(key, model)  # fmt: skip
 
 
 def _bsrn_s(t: Tensors) -> dict[str, Any]:
@@ -93,9 +112,19 @@ def _bsrn(t: Tensors) -> dict[str, Any]:
 
 
 TORCH_FAMILIES = (
-    Family("IMDN", r"^IMDB\d+\.", _imdn, _names("IMDB", IMDB, IMDN), _reshaped),
-    Family("RLFN", r"^block_\d+\.c1_r\.weight$", _rlfn, _names("block_", RLFB, RLFN), _reshaped, 255.0),
-    Family("BSRN-S", r"^B\d+\.(cw$|conv_out\.)", _bsrn_s, _names("B", ESDB_S, BSRN), _reshaped),
-    Family("BSRN", r"^B\d+\.(cca\.|c1_r\.pw\.)", _bsrn, _names("B", ESDB, BSRN), _reshaped),
-    Family("RFDN", r"^B\d+\.c1_r\.weight$", _rfdn, _names("B", RFDB, IMDN), _reshaped, 255.0),
-)
+    Family("IMDN", r"^IMDB\d+\.", _imdn, _names("IMDB", IMDB, IMDN), reshaped),
+    Family(
+        "IMDN of NTIRE 2022", r"^1\.sub\.\d+\.conv1x1\.weight$", _imdn_reference, _imdn_reference_name, same_shape
+    ),
+    Family(
+        "RLFN", r"^block_\d+\.c1_r\.weight$", _rlfn("block_", "conv_1.weight"), _names("block_", RLFB, RLFN), reshaped,
+        255.0,
+    ),
+    Family("BSRN-S", r"^B\d+\.(cw$|conv_out\.)", _bsrn_s, _names("B", ESDB_S, BSRN), reshaped),
+    Family("BSRN", r"^B\d+\.(cca\.|c1_r\.pw\.)", _bsrn, _names("B", ESDB, BSRN), reshaped),
+    Family("RFDN", r"^B\d+\.c1_d\.weight$", _rfdn, _rfdn_name, reshaped, 255.0),
+    Family(
+        "RLFN of NTIRE 2022", r"^B\d+\.c1_r\.weight$", _rlfn("B", "fea_conv.weight"), _names("B", RLFB, RLFN_NTIRE),
+        reshaped, 255.0,
+    ),
+)  # fmt: skip

@@ -80,10 +80,11 @@ def try_out(model: SuperResolver, own: float, range_: str | None = None, order: 
     for key, typed, known in (("range", range_, RANGES), ("order", order, ORDERS)):
         if typed is not None and typed not in known:
             raise UserError(f"zoo.{key}={typed}: there are {', '.join(known)}{', own' * (key == 'range')}")
-    whole = SIDE // model.scale * model.scale
+    scale = max(model.scales)
+    whole = SIDE // scale * scale
     hr = _photo()[..., :whole, :whole]
-    lr = imresize(hr, 1 / model.scale).clamp(0, 1)
-    bicubic = _psnr(Bicubic(model.scale)(lr), hr, model.scale)
+    lr = imresize(hr, 1 / scale).clamp(0, 1)
+    bicubic = _psnr(Bicubic(scale)(lr), hr, scale)
     ranges = [range_] if range_ else [mine, *(name for name in RANGES if name != mine)]
     orders = [order] if order else list(ORDERS)[: 1 if model.colors == 1 else 2]
     best: Trial | None = None
@@ -94,13 +95,13 @@ def try_out(model: SuperResolver, own: float, range_: str | None = None, order: 
                 reads = Reads(gain / own, shift / own, ORDERS[channels])
                 model.reads = None if reads == Reads() else reads
                 name = f"{values} {'luma' if model.colors == 1 else channels.upper()}"
-                trial = Trial(name, model.reads, _psnr(model(lr), hr, model.scale), bicubic)
+                trial = Trial(name, model.reads, _psnr(model(lr, scale), hr, scale), bicubic)
                 best = trial if best is None or trial.psnr > best.psnr + CLEAR else best
         assert best is not None
         model.reads = best.reads
         if not best.proved:
             return best
-        return replace(best, other=_other(model, best.psnr + OTHER, lambda: _psnr(model(lr), hr, model.scale)))
+        return replace(best, other=_other(model, best.psnr + OTHER, lambda: _psnr(model(lr, scale), hr, scale)))
 
 
 def _other(model: nn.Module, bar: float, measured: Callable[[], float]) -> str:

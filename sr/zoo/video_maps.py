@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sr.models.base import SuperResolver
 from sr.models.edvr import LEVELS
-from sr.zoo.families import Family, Tensors, count, same_shape
+from sr.zoo.families import Family, Tensors, count, renamed, same_shape
 
 # Patterns of our names -> BasicSR's and mmagic's, whose convolutions with an activation are called `.conv`; the first
 # that fits is meant.
@@ -70,19 +70,7 @@ def _moved(ours: str, *theirs: str) -> dict[str, tuple[str, str]]:
 
 
 def _names(names: Names, which: int) -> Callable[[str, SuperResolver], str]:
-    """Our name of a tensor -> theirs; `2-2` and `4//2` in it are counted."""
-
-    def theirs(key: str, model: SuperResolver) -> str:
-        for pattern, forms in names.items():
-            if found := re.match(pattern, key):
-                start = found.expand(forms[which])
-                start = re.sub(
-                    r"(\d+)(-|//)2\.", lambda m: f"{int(m[1]) - 2 if m[2] == '-' else int(m[1]) // 2}.", start
-                )
-                return start + key[found.end() :]
-        return f"(ours: {key})"
-
-    return theirs
+    return renamed({pattern: forms[which] for pattern, forms in names.items()})
 
 
 def _basicvsr(branch: str) -> Callable[[Tensors], dict[str, Any]]:

@@ -35,6 +35,7 @@ COUNTS: dict[str, dict[int, int]] = {
     "bsrn": {2: 331628, 3: 340283, 4: 352400},
     "bsrn_s": {4: 156288},
     "imdn": {2: 694404, 3: 703059, 4: 715176},
+    "imdn_ntire": {4: 893936},
     "rfdn": {2: 534756, 3: 541251, 4: 550344},
     "rfdn_aim": {2: 417212, 3: 423977, 4: 433448},
     "rlfn_rfdb": {2: 536796, 4: 552384},  # inferred: R48 and the distillation
@@ -62,6 +63,8 @@ COUNTS: dict[str, dict[int, int]] = {
     "plain colors=1 channels=32": {2: 38628, 3: 40073, 4: 42096},
     "plain num_blocks=6 channels=40": {2: 92372, 3: 97787, 4: 105368},
     "plain num_blocks=6 channels=40 colors=1": {2: 88764, 3: 90569, 4: 93096},
+    "srvgg_compact": {2: 600652, 3: 609307, 4: 621424},  # ECBSR-M16C64's on RGB
+    "srvgg_compact_32": {4: 1213296},
     "plain_repvgg": {2: 11548, 3: 13723, 4: 16768},
     "plain_acnet": {2: 11548, 3: 13723, 4: 16768},
     "plain_dbb": {2: 11548, 3: 13723, 4: 16768},
