@@ -94,10 +94,12 @@ class IMDNReference(IMDN):
     def __init__(self, scale: int, num_blocks: int = 8, channels: int = 64) -> None:
         SuperResolver.__init__(self, scale)
         self.head = nn.Conv2d(3, channels, 3, padding=1)
-        self.blocks = nn.Sequential(*(IMDB(channels, None) for _ in range(num_blocks)))
+        self.blocks = nn.ModuleList(IMDB(channels, None) for _ in range(num_blocks))
         self.smooth = nn.Conv2d(channels, channels, 3, padding=1)
         self.tail = PixelShuffleTail(channels, 3, scale)
 
     def network(self, x: Tensor, scale: int) -> Tensor:
-        head = self.head(x)
-        return self.tail(self.smooth(self.blocks(head)) + head)
+        y = head = self.head(x)
+        for block in self.blocks:
+            y = block(y)
+        return self.tail(self.smooth(y) + head)

@@ -25,8 +25,7 @@ def _plain(t: Tensors, target: str, first: str, last: str, blocks: int) -> dict[
 def _ecbsr(target: str) -> Any:
     def describe(t: Tensors) -> dict[str, Any]:
         last = count(t, r"backbone\.(\d+)\.")
-        ends = (f"backbone.{n}.conv3x3.weight" for n in (0, last))
-        return _plain(t, target, *ends, last - 1)
+        return _plain(t, target, "backbone.0.conv3x3.weight", f"backbone.{last}.conv3x3.weight", last - 1)
 
     return describe
 

@@ -72,7 +72,7 @@ def _rfdn(t: Tensors) -> dict[str, Any]:
 
 
 def _rfdn_name(key: str, model: SuperResolver) -> str:
-    groups = len(model.blocks[0].esa.groups) // 2 + 1  # type: ignore[index, union-attr, arg-type]
+    groups = len(model.blocks[0].esa.groups) // 2 + 1  # type: ignore[index, union-attr]
     return _names("B", RFDB[groups], IMDN)(key, model)
 
 
