@@ -17,9 +17,10 @@ from sr.comparison.select import conditions, order, select
 from sr.comparison.wandb_report import build, compared
 from sr.compose.words import Job, listed
 from sr.errors import UserError, some
+from sr.layers.pretrained import ALEXNET
 from sr.measuring.entries import paper_of, published_name, weights_entries
 from sr.measuring.scoring import BASELINE
-from sr.metrics.lpips import ADDRESS, FILE, find_alexnet, lpips_of
+from sr.metrics.lpips import find_weights, lpips_of
 from sr.metrics.metric import Metric, get_metrics
 from sr.runs import checkpoint
 from sr.runs.config import flat
@@ -31,7 +32,10 @@ from sr.whole import write_whole
 
 log = logging.getLogger(__name__)
 UNMEASURED = "No LPIPS: it is measured on the sets of benchmarks=[...], and none was named."
-NO_LPIPS = f"No LPIPS: it needs {FILE} ({ADDRESS}), as lpips=PATH or where torchvision keeps it, and benchmarks=[...]."
+NO_LPIPS = (
+    f"No LPIPS: it needs {ALEXNET.file} ({ALEXNET.address}), as lpips=PATH or where torchvision keeps it, and "
+    "benchmarks=[...]."
+)
 
 
 def compare(cfg: DictConfig) -> None:
@@ -101,7 +105,7 @@ def _place(wandb: str) -> tuple[str, str]:
 
 def _metrics(cfg: DictConfig) -> tuple[Metric, ...]:
     """Those that were named, and LPIPS where its weights are."""
-    if (alexnet := find_alexnet(cfg.lpips)) is None:
+    if (alexnet := find_weights(ALEXNET, "lpips", cfg.lpips)) is None:
         return get_metrics(cfg.metrics)
     others = [word for word in cfg.metrics if word != "lpips"]
     return (*(get_metrics(others) if others else ()), lpips_of(alexnet))

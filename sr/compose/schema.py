@@ -84,6 +84,7 @@ class EvaluateSchema(Common):
 
     checkpoint: Any = None  # a path, or a list of paths
     weights: Any = None  # authors' files: a name of the zoo or a path, or a list of both
+    pictures: Any = None  # folders of outputs that were made elsewhere, each named as its HR: a path, or a list
     zoo: Zoo = field(default_factory=Zoo)
     scale: int | None = key(least=1)  # null: every one that the models serve; for model=bicubic 4
     data: dict[str, Any] = field(default_factory=dict)  # settings of the sets' own, for those that have them

@@ -17,6 +17,7 @@ from sr.deploy.work import Work
 from sr.errors import UserError
 from sr.imaging.files import read_image, read_size
 from sr.imaging.image_errors import ImageError
+from sr.imaging.photo import Photo
 from sr.imaging.photo_reading import read_photo, read_photo_size
 from sr.metrics.metric import get_metrics
 from sr.metrics.protocols import get_protocol
@@ -70,18 +71,23 @@ class Comparison:
         """Print the table and write results.csv, of files and their results."""
         scores: list[Score] = []
         for source, target in made.items():
-            hr, photo = read_image(self.hr[source.absolute()]), read_photo(target)
-            unit = photo.colour.astype(np.float32) / np.float32(photo.white)
-            sr = torch.from_numpy(np.ascontiguousarray(unit.transpose(2, 0, 1)))[None].expand(-1, 3, -1, -1)
+            hr, sr = read_image(self.hr[source.absolute()]), _unit(read_photo(target))
             h, w = sr.shape[-2:]
             reference = torch.from_numpy(hr.pixels[:h, :w]).permute(2, 0, 1)[None]
+            lr = _unit(read_photo(source)) if any(m.of_lr for m in self.metrics) else None
             for protocol in self.protocols:
-                values = protocol.compare(sr, reference, self.scale, hr.grey, self.metrics)
+                values = protocol.compare(sr, reference, self.scale, hr.grey, self.metrics, lr)
                 scores += scores_of(self.name, self.dataset, self.scale, protocol.name, values, 1, source.name)
         if scores:
             log.info(f"\n{table(averages(scores))}\n")
             for path in write(scores, Path(HydraConfig.get().runtime.output_dir)):
                 log.info(str(path))
+
+
+def _unit(photo: Photo) -> torch.Tensor:
+    """(1, 3, H, W) in [0, 1]."""
+    unit = photo.colour.astype(np.float32) / np.float32(photo.white)
+    return torch.from_numpy(np.ascontiguousarray(unit.transpose(2, 0, 1)))[None].expand(-1, 3, -1, -1)
 
 
 def submit(work: Work, targets: Sequence[Path]) -> None:

@@ -12,8 +12,8 @@ from sr.degradation.step import Step
 from sr.errors import UserError
 from sr.figures.drawing import Drawing, Figure, page, show, styled
 from sr.figures.inputs import Photo
+from sr.layers.pretrained import VGG19
 from sr.losses import RandomFeatures, VGG19Features, find_vgg19
-from sr.losses.vgg import ADDRESS, FILE
 
 
 @torch.inference_mode()
@@ -82,8 +82,8 @@ def feature_differences(
     except UserError:
         if vgg_weights is not None:
             raise
-        get = f"get it from {ADDRESS} (575 MB) and type vgg_weights=PATH"
-        notes.append(f"VGG-19's layers are left out, as there is no {FILE} where torchvision keeps it: {get}")
+        get = f"get it from {VGG19.address} ({VGG19.megabytes} MB) and type vgg_weights=PATH"
+        notes.append(f"VGG-19's layers are left out, as there is no {VGG19.file} where torchvision keeps it: {get}")
     extractors.append(("random ", RandomFeatures(random_layers, width, seed)))
 
     rows, pictures = [], []

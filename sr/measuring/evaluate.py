@@ -34,7 +34,7 @@ def evaluate(cfg: DictConfig) -> None:
     known(cfg.form)
     by_scale: dict[int, list[Entry]] = {}
     for entry in with_statistics(_entries(cfg), listed(cfg.statistics)):
-        entry = replace(entry, ensemble=cfg.self_ensemble)
+        entry = replace(entry, ensemble=cfg.self_ensemble and entry.pictures is None)
         for scale in [cfg.scale] if cfg.scale else entry.model.scales:
             by_scale.setdefault(scale, []).append(entry)
     folder = Path(HydraConfig.get().runtime.output_dir)
@@ -54,12 +54,14 @@ def evaluate(cfg: DictConfig) -> None:
 
 
 def _entries(cfg: DictConfig) -> list[Entry]:
-    paths, weights = listed(cfg.checkpoint), listed(cfg.weights)
-    if not paths and not weights:
+    paths, weights, pictures = listed(cfg.checkpoint), listed(cfg.weights), listed(cfg.pictures)
+    if pictures and cfg.scale is None:
+        raise UserError(f"pictures={pictures[0]}: type the scale at which they were made, too: scale=4")
+    if not paths and not weights and not pictures:
         if cfg.model is None:
             raise UserError(
                 "nothing to measure: type checkpoint=<file or run folder>, weights=<name in the zoo or file> (or lists "
-                "of them), or model=bicubic. The zoo: sr zoo list"
+                "of them), pictures=<folder of outputs>, or model=bicubic. The zoo: sr zoo list"
             )
         own = OmegaConf.merge(cfg, {"scale": cfg.scale or UNTRAINED_SCALE})
         check_targets({"model": OmegaConf.to_container(own.model, resolve=True)})
@@ -87,6 +89,9 @@ def _entries(cfg: DictConfig) -> list[Entry]:
         name = _unique(content["sr"]["name"], path, [e.name for e in entries], len(alike) > 1)
         run = checkpoint.run_of(checkpoint.locate(path))
         entries.append(Entry(name, model, paper_of(content["sr"]), run=run))
+    for folder in map(Path, pictures):
+        name = _unique(folder.resolve().name, str(folder), [e.name for e in entries], False)
+        entries.append(Entry(name, Bicubic(cfg.scale), pictures=folder))
     return entries
 
 

@@ -24,6 +24,7 @@ class Entry:
     published: str = ""  # the name of the paper's figures (sr.scores.published) that it is to be held against
     merge: bool = True  # measured in its merged form; false where that would be another function
     run: Path | None = None  # folder of the run that trained it
+    pictures: Path | None = None  # folder of outputs that were made elsewhere; the model only stands in for their maker
     ensemble: bool = False  # averaged over the eight flips and rotations of LR (Lim et al., EDSR, section 3.4)
 
     @property
@@ -56,10 +57,12 @@ def chosen_protocols(
     like = others if entry.name == BASELINE and others else [entry]
     names = asked or [n for e in like for n in papers_protocols(e, data)]
     found = [get_protocol(name) for name in dict.fromkeys(names)]
-    own = [] if comparable(data) else [p for p in found if p.defines_lr]
+    own = [p for p in found if p.defines_lr and (entry.pictures or not comparable(data))]
     if own and asked:
+        told = f"protocol={own[0].name} makes bicubic LR from HR itself, but"
+        if entry.pictures:
+            raise UserError(f"{told} the pictures in {entry.pictures} were not made of that: leave it out")
         raise UserError(
-            f"protocol={own[0].name} makes bicubic LR from HR itself, but the LR of {data.name} is given or made in "
-            "another way: leave it out, or type degradation=bicubic"
+            f"{told} the LR of {data.name} is given or made in another way: leave it out, or type degradation=bicubic"
         )
     return [p for p in found if p not in own] or [get_protocol("y")]

@@ -69,7 +69,8 @@ def try_metrics(protocols: Iterable[Protocol], scale: int, metrics: Sequence[Met
             hr = torch.rand(1, 3, side, side, generator=generator)
             lossy = (hr + 0.1 * torch.randn(hr.shape, generator=generator)).clamp(0, 1)
             try:
-                (value,) = protocol.compare(lossy, hr, scale, metrics=[metric]).values()
+                lr = hr[..., ::scale, ::scale]
+                (value,) = protocol.compare(lossy, hr, scale, metrics=[metric], lr=lr).values()
                 float(value)
             except UserError:
                 raise

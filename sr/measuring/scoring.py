@@ -23,6 +23,7 @@ from sr.imaging.files import write_image
 from sr.imaging.panel import disagreement, draw_panel, panel_cells, pick_crop
 from sr.measuring.frames import measured_runs, middle_of, outputs_of
 from sr.measuring.papers import BASELINE, Entry, chosen_protocols, papers_figures, papers_protocols
+from sr.measuring.pictures import Pictures
 from sr.metrics.metric import Metric
 from sr.metrics.protocol import DEFAULT, Protocol
 from sr.models.clips import Made
@@ -88,6 +89,7 @@ def score_set(
     samples: list[Sample] = []
     frames, name = data.whole("test"), data.test_name
     runs = measured_runs(data, images) if played is None else list(played)
+    made_elsewhere = None if entry.pictures is None else Pictures(entry.pictures, data)
     if middle is not None and any(max(grid) * data.scale > middle for grid in data.pairs("test").grids[:images]):
         name += f" middle {middle}"
 
@@ -105,7 +107,10 @@ def score_set(
         for run, (source, group) in ((run, each) for run in runs for each in groups.items()):
             lr = Made(run, partial(given, own=group[0] if source != DATA else None))
             wanted = sorted({n for protocol in group for n in protocol.scored(len(run))})
-            outputs = outputs_of(model, lr, data.scale, ensemble, data.mirror, wanted)
+            if made_elsewhere is None:
+                outputs = outputs_of(model, lr, data.scale, ensemble, data.mirror, wanted)
+            else:
+                outputs = (made_elsewhere.output(run[n], loaded(run[n]).hr) for n in wanted)
             for n in wanted:
                 with full_precision(device):
                     output = next(outputs)
@@ -113,7 +118,7 @@ def score_set(
                 for protocol in group:
                     if n not in protocol.scored(len(run)):
                         continue
-                    values = protocol.compare(output, batch.hr, batch.scale, batch.grey, metrics)
+                    values = protocol.compare(output, batch.hr, batch.scale, batch.grey, metrics, batch.lr)
                     clip = clip_of(batch.name[0]) if data.of_clips else ""
                     found = scores_of(label, name, batch.scale, protocol.name, values, 1, batch.name[0], clip)
                     scores += found

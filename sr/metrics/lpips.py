@@ -1,93 +1,100 @@
-"""LPIPS, the learned perceptual distance, for users who have its weights; nothing is downloaded."""
+"""LPIPS, the learned perceptual distance, for users who have its network's weights; nothing is downloaded."""
 
-import pickle
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from sr.errors import UserError, reason
+from sr.errors import UserError
+from sr.layers.pretrained import ALEXNET, VGG16, Pretrained
 from sr.metrics.metric import Metric
 
-FILE = "alexnet-owt-7be5be79.pth"
-ADDRESS = f"https://download.pytorch.org/models/{FILE}"
-# Of AlexNet's convolutions in torchvision's numbering: number, width, kernel, stride, padding; pooled before it or not.
-LAYERS = ((0, 64, 11, 4, 2, False), (3, 192, 5, 1, 2, True), (6, 384, 3, 1, 1, True), (8, 256, 3, 1, 1, False),
-          (10, 256, 3, 1, 1, False))  # fmt: skip
-SMALLEST = 31  # pixels a side: below it the pooling has nothing left
+HEADS = {ALEXNET: "alex", VGG16: "vgg"}  # torchmetrics' names of LPIPS's own weights
+SMALLEST = 31  # pixels a side: below it AlexNet's pooling has nothing left
 
 
-def find_alexnet(weights: str | Path | None = None) -> Path | None:
-    """Where AlexNet's weights are: the given path, else torchvision's place; None where no path is given and none is.
+def find_weights(network: Pretrained, key: str, weights: str | Path | None = None) -> Path | None:
+    """Where a network's weights are: the given path, else torchvision's place; None where no path is given and none is.
+
+    Args:
+        network: whose weights.
+        key: the word that names a path, for the error.
+        weights: the given path.
 
     Raises:
         UserError: the given path is no file.
     """
-    path = Path(torch.hub.get_dir()) / "checkpoints" / FILE if weights is None else Path(weights).expanduser()
+    path = network.place if weights is None else Path(weights).expanduser()
     if weights is not None and not path.is_file():
-        raise UserError(f"lpips={weights}: there is no such file. It is torchvision's {FILE}, from {ADDRESS} (233 MB)")
+        raise UserError(
+            f"{key}={weights}: there is no such file. It is torchvision's {network.file}, from {network.address} "
+            f"({network.megabytes} MB)"
+        )
     return path if path.is_file() else None
 
 
-def _read(file: Path) -> dict[str, Tensor]:
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise UserError(f"{file} is no weight file ({reason(error)}); LPIPS needs {FILE} from {ADDRESS}") from error
-    before = 3
-    for number, width, kernel, *_ in LAYERS:
-        value = state.get(f"features.{number}.weight") if isinstance(state, dict) else None
-        if not isinstance(value, Tensor) or value.shape != (width, before, kernel, kernel):
-            raise UserError(f"{file} does not hold AlexNet's weights (features.{number}): wanted {FILE} from {ADDRESS}")
-        before = width
-    return state
-
-
-def _read_heads() -> list[Tensor]:
-    """The (1, C, 1, 1) weights of LPIPS 0.1 for AlexNet's five layers; torchmetrics carries its authors' file."""
+def carried(file: str) -> Any:
+    """A distance's own weights, which torchmetrics carries: of a file below its functional/image."""
     spec = find_spec("torchmetrics")
-    file = Path(str(spec.origin)).parent / "functional/image/lpips_models/alex.pth" if spec else Path("torchmetrics")
-    if not file.is_file():
-        raise UserError(f"LPIPS's own weights are missing ({file}): pip install --force-reinstall torchmetrics")
-    state = torch.load(file, map_location="cpu", weights_only=True)
-    return [state[f"lin{n}.model.1.weight"].float() for n in range(len(LAYERS))]
+    path = Path(str(spec.origin)).parent / "functional/image" / file if spec else Path("torchmetrics")
+    if not path.is_file():
+        raise UserError(f"a metric's own weights are missing ({path}): pip install --force-reinstall torchmetrics")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+class Convolutions(nn.Module):
+    """Activations of a network that torchvision trained.
+
+    Args:
+        network: which.
+        weights: torchvision's file of it.
+    """
+
+    def __init__(self, network: Pretrained, weights: Path) -> None:
+        super().__init__()
+        self.network = network
+        for n, (weight, bias) in enumerate(network.read(weights)):
+            self.register_buffer(f"weight{n}", weight)
+            self.register_buffer(f"bias{n}", bias)
+
+    def forward(self, x: Tensor, pool: Callable[[Tensor], Tensor] | None = None) -> list[Tensor]:
+        """See `Pretrained.seen`."""
+        convs = range(len(self.network.convs))
+        return self.network.seen(x, [(self.get_buffer(f"weight{n}"), self.get_buffer(f"bias{n}")) for n in convs], pool)
 
 
 class LPIPS(nn.Module):
-    """Distance of pictures in the features of AlexNet, version 0.1.
+    """Distance of pictures in the features of a classifier, version 0.1.
 
     Zhang et al., The unreasonable effectiveness of deep features as a perceptual metric, CVPR 2018
     (https://arxiv.org/abs/1801.03924), equation 1.
 
     Args:
-        weights: torchvision's file of AlexNet trained on ImageNet.
+        weights: torchvision's file of the classifier, trained on ImageNet.
+        network: AlexNet, or VGG-16.
     """
 
     shift: Tensor
     spread: Tensor
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, weights: Path, network: Pretrained = ALEXNET) -> None:
         super().__init__()
-        state = _read(weights)
-        for n, ((number, *_), head) in enumerate(zip(LAYERS, _read_heads(), strict=True)):
-            self.register_buffer(f"weight{n}", state[f"features.{number}.weight"].float())
-            self.register_buffer(f"bias{n}", state[f"features.{number}.bias"].float())
-            self.register_buffer(f"head{n}", head)
+        self.convs = Convolutions(network, weights)
+        own = carried(f"lpips_models/{HEADS[network]}.pth")
+        for n in range(sum(conv.seen for conv in network.convs)):
+            self.register_buffer(f"head{n}", own[f"lin{n}.model.1.weight"].float())
         # The authors' normalisation of RGB in [-1, 1]
         self.register_buffer("shift", torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1))
         self.register_buffer("spread", torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1))
 
     def _features(self, image: Tensor) -> list[Tensor]:
-        x, found = (image * 2 - 1 - self.shift) / self.spread, []
-        for n, (_, _, _, stride, padding, pooled) in enumerate(LAYERS):
-            x = F.max_pool2d(x, 3, 2) if pooled else x
-            x = F.relu(F.conv2d(x, self.get_buffer(f"weight{n}"), self.get_buffer(f"bias{n}"), stride, padding))
-            found.append(x / (x.square().sum(1, keepdim=True) + 1e-8).sqrt())
-        return found
+        found = self.convs((image * 2 - 1 - self.shift) / self.spread)
+        return [x / (x.square().sum(1, keepdim=True) + 1e-8).sqrt() for x in found]
 
     @torch.inference_mode()
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
@@ -111,11 +118,23 @@ class LPIPS(nn.Module):
 _network = cache(LPIPS)  # of one file, read once
 
 
+def needed(name: str, network: Pretrained) -> Path:
+    """Where torchvision keeps the weights that a metric needs.
+
+    Raises:
+        UserError: they are not there.
+    """
+    if (file := find_weights(network, name)) is None:
+        raise UserError(
+            f"metrics=[{name}] needs {network.title}'s weights: put torchvision's {network.file} from "
+            f"{network.address} ({network.megabytes} MB) at {network.place}"
+        )
+    return file
+
+
 def lpips(sr: Tensor, hr: Tensor) -> Tensor:
     """`LPIPS` with the weights that stand where torchvision keeps them."""
-    if (file := find_alexnet()) is None:
-        raise UserError(f"metrics=[lpips] needs {FILE} in {Path(torch.hub.get_dir()) / 'checkpoints'}, from {ADDRESS}")
-    return _network(file)(sr, hr)
+    return _network(needed("lpips", ALEXNET))(sr, hr)
 
 
 def lpips_of(weights: Path) -> Metric:

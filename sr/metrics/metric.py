@@ -29,6 +29,7 @@ class Metric:
         better: 1 where more is better, -1 where less is; 0 where that is not known.
         rgb: the function sees colour pictures instead, (B, 3, H, W) uint8 RGB, shaved; such a metric has no value
             under a protocol whose LR has no colour.
+        of_lr: the function sees the output shrunk again by MATLAB's bicubic, and LR: whole, (B, 3, h, w) uint8 RGB.
         smallest: pixels a side that it needs after the shave.
         note: what a reader must know of its values.
         perfect: what stands for a mean where every image came out identical to HR and its value is infinite; None for
@@ -48,6 +49,7 @@ class Metric:
     digits: int = 4
     better: int = 1
     rgb: bool = False
+    of_lr: bool = False
     smallest: int = 1
     note: str = ""
     perfect: float | None = None

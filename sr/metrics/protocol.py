@@ -133,7 +133,7 @@ class Protocol:
 
     def gives(self, metric: Metric) -> bool:
         """Whether a metric has a value under this protocol: one that looks at colours has none where LR has none."""
-        return not (metric.rgb and self.defines_lr)
+        return not ((metric.rgb or metric.of_lr) and self.defines_lr)
 
     def refuse_small(self, height: int, width: int, scale: int, metrics: Sequence[Metric] = DEFAULT) -> None:
         """Raises a UserError where an image of HR's size has too little left for the metrics."""
@@ -152,6 +152,7 @@ class Protocol:
         scale: int,
         grey: bool | Sequence[bool] = False,
         metrics: Sequence[Metric] = DEFAULT,
+        lr: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """The values of every metric, for each image.
 
@@ -161,6 +162,8 @@ class Protocol:
             scale: the factor, which sets the shave.
             grey: whether the images were stored with one channel; one flag, or one per image.
             metrics: PSNR and SSIM unless others are given; those that the protocol does not give are left out.
+            lr: what the model was given (B, 3, h, w), uint8 or floating in [0, 1]; without it metrics `of_lr` are left
+                out.
 
         Returns:
             {name of the metric: (B,)}, PSNR and SSIM in float64; PSNR is inf for identical images.
@@ -173,11 +176,12 @@ class Protocol:
                 f"SR {tuple(sr.shape)} and HR {tuple(hr.shape)} must have one shape (B, 3, H, W); crop HR "
                 f"to a multiple of the scale before LR is made from it"
             )
-        metrics = [m for m in metrics if self.gives(m)]
+        metrics = [m for m in metrics if self.gives(m) and not (m.of_lr and lr is None)]
         border, (height, width) = self.shave(scale), sr.shape[-2:]
         self.refuse_small(height, width, scale, metrics)
         if sr.device.type == "mps":  # has no float64
             sr, hr = sr.cpu(), hr.cpu()
+        small = imresize(to_uint8(sr), 1 / scale) if any(m.of_lr for m in metrics) else None
         flags = [grey] * len(sr) if isinstance(grey, bool) else list(grey)
         inner = (..., slice(border, height - border), slice(border, width - border))
         sr, hr = sr[inner], hr[inner]
@@ -191,7 +195,9 @@ class Protocol:
             compared = self.measured(one_sr, one_grey), self.reference(one_hr, one_grey)
             for m in metrics:
                 function = self.ssim if m is SSIM else m.function
-                if function in OURS:
+                if m.of_lr and small is not None and lr is not None:
+                    found = function(small[rows], to_uint8(lr[rows].to(small.device)))
+                elif function in OURS:
                     found = function(*compared)
                 else:  # image by image: others may need much memory, and their authors may have thought of one
                     seen = (to_uint8(one_sr), one_hr) if m.rgb else tuple(t.double() for t in compared)

@@ -51,16 +51,19 @@ class ProtocolMetric(torchmetrics.Metric):
             self.add_state(name, torch.zeros(len(self.metrics), dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
-    def update(self, sr: Tensor, hr: Tensor, scale: int, grey: bool | Sequence[bool] = False) -> None:
+    def update(
+        self, sr: Tensor, hr: Tensor, scale: int, grey: bool | Sequence[bool] = False, lr: Tensor | None = None
+    ) -> None:
         """Add a batch; arguments as `Protocol.compare`, or clips (B, T, 3, H, W), of which each counts as one."""
         if sr.ndim == 5:
             scored = self.protocol.scored(sr.shape[1])
             sr, hr = (clips[:, scored.start : scored.stop] for clips in (sr, hr))
+            lr = None if lr is None else lr[:, scored.start : scored.stop].flatten(0, 1)
         shape = sr.shape[:-3]
         if sr.ndim == 5:
             flags = [grey] * len(sr) if isinstance(grey, bool) else grey
             sr, hr, grey = sr.flatten(0, 1), hr.flatten(0, 1), [flag for flag in flags for _ in range(shape[1])]
-        found = self.protocol.compare(sr, hr, scale, grey, self.metrics)
+        found = self.protocol.compare(sr, hr, scale, grey, self.metrics, lr)
         values = torch.stack(list(found.values())).to(self.sums)  # (metrics, B)
         if len(shape) == 2:
             values = _of_clips(values.unflatten(1, shape))

@@ -182,7 +182,7 @@ class TrainingLoops(L.LightningModule):
             lr = protocol.lr(batch.hr, scale, grey=batch.grey[0]).to(lr)
         with full_precision(lr.device):  # a clip's features never lie in memory all at once
             output = torch.stack([*self.stream(lr.unbind(1), scale)], 1) if lr.ndim == 5 else self(lr, scale)
-        self._metric(scale).update(output, batch.hr, scale=scale, grey=batch.grey)
+        self._metric(scale).update(output, batch.hr, scale=scale, grey=batch.grey, lr=lr)
         return output
 
     def _metric(self, scale: int) -> ProtocolMetric:

@@ -1,12 +1,18 @@
-"""LPIPS against torchmetrics, on weights that nobody trained."""
+"""LPIPS and DISTS against torchmetrics, on weights that nobody trained."""
+
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
+from torchmetrics.functional.image import dists as theirs_dists
 from torchmetrics.functional.image import lpips as theirs
 
 from sr.errors import UserError
-from sr.metrics.lpips import FILE, LPIPS, find_alexnet, lpips_of
+from sr.layers.pretrained import ALEXNET, VGG16
+from sr.metrics.dists import DISTS
+from sr.metrics.lpips import LPIPS, find_weights, lpips_of
+from sr.metrics.metric import get_metrics
 from sr.metrics.protocols import get_protocol
 
 
@@ -30,7 +36,7 @@ def alexnet():
 
 @pytest.fixture
 def file(alexnet, tmp_path):
-    path = tmp_path / FILE
+    path = tmp_path / ALEXNET.file
     torch.save({f"features.{key}": value for key, value in alexnet.state_dict().items()}, path)
     return path
 
@@ -48,14 +54,51 @@ def test_as_torchmetrics(alexnet, file, monkeypatch):
     assert get_protocol("y_classic").compare(a / 255, b, 4, metrics=[lpips_of(file)]) == {}  # its LR has no colour
 
 
+@pytest.fixture(scope="module")
+def vgg16():
+    """torchvision's `vgg16().features`, of random weights that keep features near 1."""
+    random, layers, before = torch.Generator().manual_seed(0), list[nn.Module](), 3
+    for block in ([64] * 2, [128] * 2, [256] * 3, [512] * 3, [512] * 3):
+        for width in block:
+            layer = nn.Conv2d(before, width, 3, padding=1)
+            layer.weight.data = torch.randn(layer.weight.shape, generator=random) * (2 / (before * 9)) ** 0.5
+            layers += [layer, nn.ReLU(inplace=False)]
+            before = width
+        layers.append(nn.MaxPool2d(2, 2))
+    return nn.Sequential(*layers)
+
+
+@pytest.mark.skipif(not hasattr(theirs, "_get_tv_model_features"), reason="torchmetrics before 1.8 takes no network")
+def test_on_vgg16_as_torchmetrics(vgg16, tmp_path, monkeypatch):
+    """The two distances on VGG-16, found where torchvision keeps its file."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    metrics = get_metrics(["lpips_vgg", "dists"])
+    a, b = torch.randint(0, 256, (2, 2, 3, 40, 50), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    with pytest.raises(UserError, match=r"metrics=\[lpips_vgg\] needs VGG-16's weights: put .*vgg16-397923af.pth "):
+        get_protocol("y").compare(a / 255, b, 4, metrics=metrics)
+    VGG16.place.parent.mkdir()
+    torch.save({f"features.{key}": value for key, value in vgg16.state_dict().items()}, VGG16.place)
+    monkeypatch.setattr(theirs, "_get_tv_model_features", lambda *_: vgg16)
+    monkeypatch.setattr(theirs_dists, "_TORCHVISION_AVAILABLE", True)
+    monkeypatch.setattr(theirs_dists, "VGG16_Weights", SimpleNamespace(DEFAULT=None), raising=False)
+    monkeypatch.setattr(theirs_dists, "vgg16", lambda **_: SimpleNamespace(features=vgg16), raising=False)
+    x, y = (t[..., 4:-4, 4:-4] / 255 for t in (a, b))
+    found = get_protocol("y").compare(a / 255, b, 4, metrics=metrics)
+    expected = theirs._LPIPS(net="vgg", pnet_rand=True)(x, y, normalize=True).flatten()
+    assert torch.allclose(found["lpips_vgg"], expected, rtol=1e-5) and (expected > 0.01).all()
+    expected = theirs_dists.DISTSNetwork()(x, y)
+    assert torch.allclose(found["dists"], expected, atol=1e-5) and (expected > 0.01).all()
+    assert torch.allclose(DISTS(VGG16.place)(a, a), torch.zeros(2), atol=1e-6)
+
+
 def test_where_the_weights_are(file, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    assert find_alexnet() is None and find_alexnet(file) == file
+    assert find_weights(ALEXNET, "lpips") is None and find_weights(ALEXNET, "lpips", file) == file
     with pytest.raises(UserError, match="there is no such file"):
-        find_alexnet(tmp_path / "none.pth")
+        find_weights(ALEXNET, "lpips", tmp_path / "none.pth")
     (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
-    file.rename(tmp_path / "hub" / "checkpoints" / FILE)
-    assert find_alexnet() is not None
+    file.rename(tmp_path / "hub" / "checkpoints" / ALEXNET.file)
+    assert find_weights(ALEXNET, "lpips") is not None
 
 
 def test_what_is_no_alexnet(tmp_path):

@@ -1,0 +1,58 @@
+"""Outputs that lie in a folder, made by whatever program, in the place of a model."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sr.data.module import SRDataModule
+from sr.errors import UserError, some
+from sr.imaging.files import list_images, read_image
+
+
+class Pictures:
+    """SR images of a folder, each named as its HR image, with or without something behind: baby.png, baby_x4_edsr.png.
+
+    Args:
+        folder: or, where it has one of the set's name, that sub-folder.
+        data: the set, checked.
+
+    Raises:
+        UserError: there is no such folder, or an image has no picture, or two.
+    """
+
+    def __init__(self, folder: Path, data: SRDataModule) -> None:
+        dataset, hr = data.test_name, data.pairs("test").paths
+        if data.of_clips:
+            raise UserError(f"pictures={folder}: {dataset} has clips; outputs of images alone are measured so")
+        if not folder.is_dir():
+            raise UserError(f"pictures={folder}: there is no such folder")
+        own = next((p for p in sorted(folder.iterdir()) if p.is_dir() and p.name.lower() == dataset.lower()), folder)
+        files = list_images(own)
+        found = [self._of(path.stem, files) for path in hr]
+        if missing := [path for path, each in zip(hr, found, strict=True) if not each]:
+            raise UserError(f"pictures={own}: there is none for {len(missing)} images of {dataset} ({some(missing)})")
+        if double := next((each for each in found if len(each) > 1), None):
+            raise UserError(f"pictures={own}: {double[0].name} and {double[1].name} are of one image: keep one of them")
+        self.files = [each[0] for each in found]
+
+    @staticmethod
+    def _of(stem: str, files: Sequence[Path]) -> list[Path]:
+        exact = [p for p in files if p.stem == stem]
+        return exact or [p for p in files if re.match(rf"{re.escape(stem)}([^0-9A-Za-z]|x\d)", p.stem)]
+
+    def output(self, number: int, hr: Tensor) -> Tensor:
+        """The picture of an image, (1, 3, H, W) in [0, 1]; what the set's grid leaves out of HR is left out of it.
+
+        Raises:
+            UserError: it has another size than HR (1, 3, H, W).
+        """
+        pixels = torch.from_numpy(read_image(self.files[number]).pixels).permute(2, 0, 1)[None]
+        (height, width), (h, w) = hr.shape[-2:], pixels.shape[-2:]
+        if not (0 <= h - height < 16 and 0 <= w - width < 16):
+            raise UserError(
+                f"{self.files[number]} has {w} x {h} pixels (width x height), where its HR has {width} x {height}"
+            )
+        return (pixels[..., :height, :width].float() / 255).to(hr.device)
