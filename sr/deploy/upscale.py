@@ -28,6 +28,8 @@ from sr.runs.lock import locked
 from sr.scores.text import duration
 
 log = logging.getLogger(__name__)
+TELLING = 0.05  # of all pixels: what is done tells how long the rest takes
+SETTLED = 20.0  # seconds: or so does this
 
 
 def upscale(cfg: DictConfig) -> None:
@@ -139,11 +141,18 @@ def _enlarged(jobs: Mapping[Job, Work]) -> dict[Path, str]:
                 failed[job.source] = reason_of(job, error)
                 log.warning(f"not enlarged: {failed[job.source]}")
             else:
-                seconds = (time.perf_counter() - began) * (total / done - 1)
-                left = f"; about {duration(seconds)} left" if done < total else ""
-                log.info(f"{number}/{len(sizes)} {job.target}: {told}{left}")
+                log.info(
+                    f"{number}/{len(sizes)} {job.target}: {told}{_left(time.perf_counter() - began, done / total)}"
+                )
             progress.update(done - progress.n)  # of one that failed
     return failed
+
+
+def _left(seconds: float, share: float) -> str:
+    """How long the rest takes, once what is done tells: of a tiny picture the time is that of beginning and ending."""
+    if share >= 1 or (share < TELLING and seconds < SETTLED):
+        return ""
+    return f"; about {duration(seconds * (1 / share - 1))} left"
 
 
 def _seen(progress: Any, pixels: int, share: float) -> None:

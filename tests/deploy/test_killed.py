@@ -7,7 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from conftest import photo
+from folder_of_everything import fill, spoil
+from PIL import Image
 from small_runs import ROOT, wait_for
 
 NUMBER = 24
@@ -21,6 +25,33 @@ def start(folder: Path, *words: str) -> subprocess.Popen:
 
 def seen(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.png") if p.name[0] != "."}
+
+
+@pytest.mark.slow
+def test_a_folder_of_everything_ends_the_same_after_kills(network, tmp_path):
+    """With what can be read of a picture of 20000x100, and what is bad named each time."""
+    fill(tmp_path / "in")
+    spoil(tmp_path / "in")
+    Image.fromarray(np.tile(photo(100, 100), (1, 200, 1))).save(tmp_path / "in/panorama.png")
+    words = [f"model={network}", "format=png"]
+    assert start(tmp_path, *words, "output=whole").wait(300) == 1
+    bad = {line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("  ")}
+    whole, cut = seen(tmp_path / "whole"), tmp_path / "cut"
+    assert len(whole) == 2 * 15 and len(bad) == 4, bad  # the long ones fit into PNG
+    with Image.open(tmp_path / "whole/panorama_x2.png") as image:
+        assert image.size == (40_000, 200)
+    draw = random.Random(1)
+    for stop in (3, 17):
+        process = start(tmp_path, *words, "output=cut")
+        wait_for(lambda stop=stop: len(list(cut.rglob("[!.]*.png"))) >= stop, process)
+        time.sleep(draw.uniform(0, 0.3))
+        process.kill()
+        process.wait()
+        assert seen(cut).items() <= whole.items()
+    assert start(tmp_path, *words, "output=cut").wait(300) == 1
+    text = (tmp_path / "log").read_text()
+    assert seen(cut) == whole and "are there already" in text
+    assert {line for line in text.splitlines() if line.startswith("  ")} == bad
 
 
 @pytest.mark.slow

@@ -11,17 +11,17 @@ import pytest
 import tifffile
 import torch
 from conftest import photo
+from folder_of_everything import ODD, PROFILE, fill, spoil
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
-from PIL import Image, ImageCms
+from PIL import Image
+from print_profile import CYAN
 
 import sr
 from sr.compose.spelling import spelled_out
 from sr.compose.words import quoted
 from sr.imaging.color import to_array
 from sr.runs import checkpoint
-
-ODD = 'it\'s [100%] "ü" $a=b, ${c}.png'
 
 
 def enlarged(network: Path, pixels: np.ndarray) -> np.ndarray:
@@ -36,51 +36,6 @@ def close(a: np.ndarray, b: np.ndarray, most: int = 1) -> bool:
     return a.shape == b.shape and int(np.abs(a.astype(int) - b.astype(int)).max()) <= most
 
 
-PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-
-
-def turned_exif() -> Image.Exif:
-    exif = Image.Exif()
-    exif[0x0112], exif[0x010F] = 6, "a camera"
-    exif.get_ifd(0x8769).update({0xA002: 40, 0xA003: 30, 0x9003: "2026:01:01 00:00:00"})
-    return exif
-
-
-def fill(folder: Path) -> dict[str, np.ndarray]:
-    """Write the good ones; their pixels by name."""
-    (folder / "sub").mkdir(parents=True)
-    rgb = photo(30, 40)
-    grey16 = (np.arange(30 * 40, dtype=np.uint16) * 50).reshape(30, 40)
-    alpha = np.full((30, 40), 255, np.uint8)
-    alpha[:, 20:] = 0
-    hidden = np.where(alpha[..., None] > 0, (200, 40, 90), (0, 255, 0)).astype(np.uint8)
-    Image.fromarray(rgb).save(folder / "a.png", icc_profile=PROFILE)
-    Image.fromarray(rgb).save(folder / "a.jpg", quality=90)
-    Image.fromarray(rgb).save(folder / "sub" / ODD)
-    Image.fromarray(rgb[:1, :1]).save(folder / "one.png")
-    tifffile.imwrite(folder / "grey16.tif", grey16)
-    Image.fromarray(np.dstack([hidden, alpha])).save(folder / "alpha.png")
-    palette = Image.fromarray(rgb).quantize(16)
-    palette.save(folder / "palette.png", transparency=3)
-    Image.fromarray(np.full((30, 40, 4), (255, 0, 0, 0), np.uint8), "CMYK").save(folder / "print.jpg")
-    Image.fromarray(rgb).save(folder / "turned.jpg", exif=turned_exif(), quality=95)
-    wide = np.tile(rgb, (1, 500, 1))[:10]
-    Image.fromarray(wide).save(folder / "wide.png")
-    cv2.imwrite(str(folder / "rgb16.png"), rgb.astype(np.uint16)[..., ::-1] * 257)
-    return {"rgb": rgb, "grey16": grey16, "alpha": alpha, "wide": wide}
-
-
-def spoil(folder: Path) -> None:
-    Image.fromarray(photo(30, 40)).save(folder / "whole.jpg")
-    (folder / "cut.jpg").write_bytes((folder / "whole.jpg").read_bytes()[:900])
-    (folder / "whole.jpg").unlink()
-    (folder / "text.png").write_text("this is no picture\n")
-    (folder / "empty.png").write_bytes(b"")
-    frames = [Image.fromarray(photo(30, 40, seed)) for seed in (1, 2)]
-    frames[0].save(folder / "moving.webp", save_all=True, append_images=frames[1:], duration=100)
-    Image.fromarray(np.zeros((2, 40_000), np.uint8)).save(folder / "long.jpg")
-
-
 def test_a_folder_of_everything(command, network, tmp_path):
     """Everything good is done rightly, everything bad is named, nothing is lost."""
     known = fill(tmp_path / "in")
@@ -88,16 +43,18 @@ def test_a_folder_of_everything(command, network, tmp_path):
     before = {p: p.read_bytes() for p in (tmp_path / "in").rglob("*") if p.is_file()}
     outcome = command("upscale.py", "input=in", f"model={network}", "output=out")
     assert outcome.code == 1 and "Traceback" not in outcome.err, outcome
-    assert "error: 5 of 16 are not enlarged:" in outcome.err
+    assert "error: 6 of 18 are not enlarged:" in outcome.err
     for name, why in {"cut.jpg": "damaged", "text.png": "not an image", "empty.png": "not an image",
-                      "moving.webp": "2 pictures", "long.jpg": "jpg ends at 65,500"}.items():  # fmt: skip
+                      "moving.webp": "2 pictures", "long.jpg": "jpg ends at 65,500",
+                      "long.webp": "webp ends at 16,383"}.items():  # fmt: skip
         assert any(name in line and why in line for line in outcome.err.splitlines()), (name, outcome.err)
-    assert outcome.out.index("long_x2.jpg would be 80000x4") < outcome.out.index("1/12")  # before the work
+    for told in ("long_x2.jpg would be 80000x4", "long_x2.webp would be 18000x4"):
+        assert outcome.out.index(told) < outcome.out.index("1/13")  # before the work
     assert before == {p: p.read_bytes() for p in before}
     out = tmp_path / "out"
     assert {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file() and p.name[0] != "."} == {
         "a_x2.png", "a_x2.jpg", "one_x2.png", "grey16_x2.tif", "alpha_x2.png", "palette_x2.png", "print_x2.jpg",
-        "turned_x2.jpg", "wide_x2.png", "rgb16_x2.png", f"sub/{ODD[:-4]}_x2.png",
+        "inks_x2.jpg", "turned_x2.jpg", "wide_x2.png", "rgb16_x2.png", f"sub/{ODD[:-4]}_x2.png",
     }  # fmt: skip
 
     right = enlarged(network, known["rgb"])
@@ -127,8 +84,11 @@ def test_a_folder_of_everything(command, network, tmp_path):
 
     with Image.open(out / "palette_x2.png") as image:
         assert image.mode == "RGBA" and image.size == (80, 60) and image.getchannel("A").getextrema() == (0, 255)
-    with Image.open(out / "print_x2.jpg") as image:
-        assert image.mode == "RGB" and np.asarray(image)[30, 40, 0] < 60
+    for name, colour in (("print", CYAN), ("inks", (0, 255, 255))):  # by the file's own profile, where it has one
+        with Image.open(out / f"{name}_x2.jpg") as image:
+            flat = enlarged(network, np.full((30, 40, 3), colour, np.uint8))[30, 40]
+            assert image.mode == "RGB" and np.abs(np.asarray(image)[30, 40].astype(int) - flat).max() <= 6
+            assert "icc_profile" not in image.info
     with Image.open(out / "turned_x2.jpg") as image, Image.open(tmp_path / "in/turned.jpg") as lr:
         upright = np.rot90(np.asarray(lr), 3)
         assert close(np.asarray(image), enlarged(network, np.ascontiguousarray(upright)), 30)
