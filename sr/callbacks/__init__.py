@@ -7,5 +7,8 @@ from sr.callbacks.nan_guard import NanGuard
 from sr.callbacks.panels import Panels
 from sr.callbacks.population_statistics import PopulationStatistics
 from sr.callbacks.progress import Progress
+from sr.callbacks.stopwatch import Stopwatch
 
-__all__ = ["EMA", "AdjustableClipping", "Checkpoints", "NanGuard", "Panels", "PopulationStatistics", "Progress"]
+__all__ = [
+    "EMA", "AdjustableClipping", "Checkpoints", "NanGuard", "Panels", "PopulationStatistics", "Progress", "Stopwatch",
+]  # fmt: skip

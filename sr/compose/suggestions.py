@@ -136,7 +136,8 @@ def one_of(group: str, name: str) -> str:
 
 def options(group: str) -> list[str]:
     """The names in a config group, in order."""
-    return sorted(p.stem for p in (CONF / group).glob("*.yaml"))
+    files = (CONF / group).rglob("*.yaml")
+    return sorted(p.relative_to(CONF / group).with_suffix("").as_posix() for p in files)
 
 
 def _has(group: str, option: str, key: str) -> bool:

@@ -1,11 +1,12 @@
 """Plain convolutions that keep the size of an image, how they start where a paper says so, and a frame for others."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+Padding = Literal["zeros", "replicate"]
 Conv = TypeVar("Conv", nn.Conv2d, nn.ConvTranspose2d)
 
 
@@ -25,6 +26,45 @@ def edge_padded(in_channels: int, out_channels: int, kernel_size: int) -> nn.Con
         in_channels, out_channels, kernel_size, padding=kernel_size // 2,
         padding_mode="replicate" if kernel_size > 1 else "zeros",  # spares a 1x1 a copy of its input
     )  # fmt: skip
+
+
+class Standardised(nn.Conv2d):
+    """An `edge_padded` convolution of gain * (x - 0.45), for luma in [0, 1] or RGB: it learns in far fewer steps.
+
+    It makes the same functions of x as a plain one, which `merge` returns: W' = gain W, b' = b - 0.45 gain sum(W). That
+    is exact at the borders, too, as they are carried on; with zeros around the image it would not be.
+
+    Args:
+        in_channels: C.
+        out_channels: C'.
+        kernel_size: odd.
+        gain: about one over the deviation that values have in a picture, 10 say.
+    """
+
+    centre = 0.45
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, gain: float) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2, padding_mode="replicate")
+        self.gain = gain
+
+    def forward(self, input: Tensor) -> Tensor:  # as torch calls it
+        return super().forward((input - self.centre) * self.gain)
+
+    @torch.no_grad()
+    def merge(self) -> nn.Conv2d:
+        """The plain convolution of x that this one equals, on the same device and in the same dtype."""
+        assert self.bias is not None
+        (kernel_size, _), weight = self.kernel_size, self.gain * self.weight
+        conv = edge_padded(self.in_channels, self.out_channels, kernel_size).to(weight)
+        conv.load_state_dict({"weight": weight, "bias": self.bias - self.centre * weight.sum(dim=(1, 2, 3))})
+        return conv
+
+
+def first(in_channels: int, out_channels: int, kernel_size: int, gain: float | None) -> nn.Conv2d:
+    """The first convolution of a network with carried-on borders: `Standardised`, or of x itself where gain is None."""
+    if gain is None:
+        return edge_padded(in_channels, out_channels, kernel_size)
+    return Standardised(in_channels, out_channels, kernel_size, gain)
 
 
 def initialised(conv: Conv, fill: Callable[[Tensor], Any]) -> Conv:

@@ -9,16 +9,24 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from sr.errors import UserError
+from sr.layers.convolution import Padding
 
 
 class PixelShuffleTail(nn.Sequential):
     """One 3x3 convolution to out*s*s channels, then pixel shuffle: the tail of the lightweight networks.
 
+    Args:
+        in_channels: C.
+        out_channels: of the enlarged result.
+        scale: s.
+        padding_mode: torch's, of the convolution.
+
     Shapes: (B, C, H, W) -> (B, out, s*H, s*W).
     """
 
-    def __init__(self, in_channels: int, out_channels: int, scale: int) -> None:
-        super().__init__(nn.Conv2d(in_channels, out_channels * scale**2, 3, padding=1), nn.PixelShuffle(scale))
+    def __init__(self, in_channels: int, out_channels: int, scale: int, padding_mode: Padding = "zeros") -> None:
+        conv = nn.Conv2d(in_channels, out_channels * scale**2, 3, padding=1, padding_mode=padding_mode)
+        super().__init__(conv, nn.PixelShuffle(scale))
 
 
 class StagedUpsampler(nn.Sequential):

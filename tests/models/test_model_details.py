@@ -9,6 +9,7 @@ from sr.data.batch import Batch
 from sr.errors import UserError
 from sr.imaging.color import rgb_to_y
 from sr.imaging.resize import imresize
+from sr.layers.convolution import Standardised
 from sr.models.bicubic import Bicubic
 from sr.models.bsrn import BSRN, BSRNS
 from sr.models.drcn import DRCN
@@ -46,6 +47,48 @@ def test_srcnn_repeats_the_border():
             p.normal_(std=0.1)
         y = model.network(torch.full((1, 1, 6, 7), 0.5), 3)
     torch.testing.assert_close(y, y[..., 9:10, 9:10].expand_as(y))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        SRCNN(3, init_std=None, gain=10.0),
+        ESPCN(3, padding_mode="replicate", gain=10.0),
+        ESPCN(2, colors=3, padding_mode="replicate", gain=4.0),
+        FSRCNN(3, gain=10.0),
+        FSRCNN(2, colors=3, gain=10.0),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_a_standardised_input_is_the_papers_network_once_merged(model):
+    """Whose weights load into a network that was built without it, borders included."""
+    torch.manual_seed(0)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    model, merged = model.double(), model.double().merged()
+    x = torch.rand(2, model.colors, 7, 9, dtype=torch.double)
+    scale = model.scale
+    settings = {"colors": model.colors} if model.colors == 3 else {}
+    settings |= {"padding_mode": "replicate"} if isinstance(model, ESPCN) else {}
+    plain = type(model)(scale, **settings).double()
+    plain.load_state_dict(merged.state_dict())
+    wanted = model.network(x, scale)
+    assert wanted.std() > 1e-3 and torch.allclose(plain.network(x, scale), wanted, rtol=0, atol=1e-12)
+    head = next(m for m in model.modules() if isinstance(m, Standardised))
+    of_it = F.conv2d(F.pad((x - 0.45) * head.gain, 4 * (head.padding[0],), mode="replicate"), head.weight, head.bias)
+    assert torch.allclose(head(x), of_it)
+
+
+def test_espcn_takes_a_gain_only_where_it_folds():
+    with pytest.raises(UserError, match="padding_mode=replicate"):
+        ESPCN(3, gain=10.0)
+
+
+def test_srcnn_starts_as_in_he_et_al_where_no_deviation_is_given():
+    torch.manual_seed(0)
+    model = SRCNN(3, init_std=None)
+    deviations = [conv.weight.std().item() for conv in (model.extract, model.map, model.reconstruct)]
+    assert deviations == pytest.approx([(2 / 81) ** 0.5, (2 / 64) ** 0.5, 1e-3], rel=0.1)
 
 
 def test_srcnn_starts_as_in_the_paper():
@@ -106,6 +149,18 @@ def test_fsrcnn_centres_its_deconvolution(scale, centre):
     y = model.network(x, scale)
     torch.testing.assert_close(y[..., centre::scale, centre::scale], x)
     assert y.count_nonzero() == x.numel()
+
+
+def test_fsrcnns_convolution_at_x3_is_its_deconvolution():
+    """Of each of the nine pixels; borders carried on."""
+    torch.manual_seed(0)
+    model = FSRCNN(3, colors=3, channels=5, mid_channels=3, num_blocks=1).double()
+    nn.init.normal_(model.deconv.weight)
+    nn.init.normal_(model.deconv.bias)
+    x = torch.rand(2, 3, 5, 7, dtype=torch.double)
+    framed = F.pad(model.features(x), 4 * (2,), mode="replicate")
+    whole = F.conv_transpose2d(framed, model.deconv.weight, model.deconv.bias, stride=3)[..., 9:24, 9:30]
+    assert torch.allclose(model.network(x, 3), whole, rtol=0, atol=1e-12)
 
 
 def test_vdsr_adds_its_residual_to_the_bicubic_luma_in_range():

@@ -44,6 +44,21 @@ def test_every_model_takes_real_steps_under_its_recipe(command, div2k, model, re
     assert content["sr"]["name"] == model
 
 
+LARGE = [pytest.param(name, marks=pytest.mark.slow) for name in ("lapsrn_x4", "vdsr")]
+
+
+@pytest.mark.parametrize("name", ["espcn_x3", "fsrcnn_x3", "srcnn_x3", *LARGE])
+def test_what_reproduces_a_paper_takes_real_steps_and_tells_their_time(command, div2k, name):
+    assert (ROOT / f"conf/experiment/reproduce/{name}.yaml").is_file()
+    small = ["data=div2k", f"data.root={div2k}", "budget=smoke", "benchmarks=[]"]
+    outcome = command("train.py", f"experiment=reproduce/{name}", *small)
+    assert outcome.code == 0, outcome
+    protocol = "y_float" if name == "lapsrn_x4" else "y_classic"
+    validated = [r for r in rows(outcome.folder) if r[f"val/psnr_{protocol}"]]
+    assert len(validated) == 2 and all(float(r["time/cpu_seconds"]) > float(r["time/seconds"]) > 0 for r in validated)
+    assert saved(outcome.folder)["sr"]["config"]["optimizer"]["_target_"] == "sr.training.muon.Muon"
+
+
 def test_training_raises_the_validation_figure(command, div2k):
     outcome = command("train.py", *SMALL, "data=div2k", f"data.root={div2k}", "steps=60", "val_every_steps=20",
                       "optimizer.lr=3e-3")  # fmt: skip

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from sr.compose.checks import check_targets
 from sr.compose.rules import recipe_of
 from sr.compose.schema import register
+from sr.compose.suggestions import options
 from sr.compose.words import as_typed, spelled
 from sr.runs.config import plain
 from sr.training.speed import lightnings
@@ -25,6 +26,7 @@ from sr.training.stage_configs import at_scale, patches, scales, stage_configs
 CONF = Path(__file__).resolve().parents[2] / "conf"
 MODELS = sorted(p.stem for p in (CONF / "model").glob("*.yaml"))
 RECIPES = sorted(p.stem for p in (CONF / "recipe").glob("*.yaml"))
+EXPERIMENTS = options("experiment")
 
 
 @contextmanager
@@ -200,8 +202,9 @@ def test_a_size_without_a_recipe_takes_its_familys_and_a_new_model_the_base_one(
         assert [recipe_of(m) for m in ("rlfn_s", "srcnn_935", "tiny_x", "tiny")] == ["rlfn", "srcnn", "base", "base"]
 
 
-def test_the_demo_composes():
-    check(composed("experiment=demo")[0])
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_composes(name):
+    check(composed(f"experiment={name}")[0])
 
 
 @pytest.mark.parametrize(

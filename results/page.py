@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""Real runs as rows of results.csv, and the pages whose tables are made of them.
+
+python results/page.py                                      write the tables of the pages in results/ anew
+python results/page.py --add TABLE --label NAME FOLDER...   first add the finished runs in these folders as rows
+
+A table of a page stands between two comments. The first names the `table` of its rows and its columns,
+
+    <!-- table classics: run=label; training=minutes; Set5=Set5/psnr_y; city=city/psnr_y & city/ssim_y; paper -->
+    <!-- end of table -->
+
+each as heading=column of results.csv (heading alone: the column of that name). `minutes` are its seconds, `cpu_minutes`
+its cpu_seconds, `runs` the number of rows. Columns joined by & stand in one cell. Rows of one label are runs that
+differ in their seed: a cell is their mean and, of a figure of several, ± their sample standard deviation.
+"""
+
+import argparse
+import csv
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+from statistics import mean, stdev
+
+from sr.compose.keys import declared as key
+from sr.errors import UserError
+from sr.loggers.run_facts import code_version
+from sr.metrics.metric import declared
+from sr.runs.folder import Run, find_runs
+from sr.runs.record import recorded
+from sr.scores.text import markdown
+from sr.whole import replacing
+
+RESULTS = Path(__file__).resolve().parent
+TABLE = RESULTS / "results.csv"
+MARKED = re.compile(r"(<!-- table (\w+): ([^>]*?) -->\n).*?(<!-- end of table -->)", re.S)
+PLAIN = re.compile(r"[\w$+~.,:=/\[\]-]+")  # words that bash takes as they are
+ABOUT = ("table", "label", "model", "command", "data", "device", "steps", "seconds", "cpu_seconds", "seed", "commit")
+Row = dict[str, str]
+
+
+def rows_of(file: Path = TABLE) -> list[Row]:
+    """The rows of results.csv, without the cells that are empty."""
+    with file.open(newline="", encoding="utf-8") as f:
+        return [{k: v for k, v in row.items() if v} for row in csv.DictReader(f)]
+
+
+def keep(rows: list[Row], file: Path = TABLE) -> None:
+    """Write results.csv: what a run is, its figures, then whatever else."""
+    known = dict.fromkeys(k for row in rows for k in row)
+    columns = [*ABOUT, *(k for k in known if "/" in k), *(k for k in known if "/" not in k and k not in ABOUT)]
+    with replacing(file) as part, part.open("w", newline="", encoding="utf-8") as f:
+        writer = csv.DictWriter(f, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def row_of(run: Run, table: str, label: str) -> Row:
+    """A finished run as a row.
+
+    Raises:
+        UserError: it is not finished.
+    """
+    if run.status != "finished":
+        raise UserError(f"{run.folder} is {run.status}, no finished run")
+    code, spent = code_version(), [r["time/cpu_seconds"] for r in run.curve if "time/cpu_seconds" in r]
+    about = {
+        "table": table,
+        "label": label,
+        "model": run.name,
+        "command": command(run),
+        "data": (run.config.get("choices") or {}).get("data"),
+        "device": recorded(run.folder).get("device"),
+        "steps": run.steps,
+        "seconds": run.seconds and round(run.seconds, 1),
+        "cpu_seconds": round(max(spent), 1) if spent else None,
+        "seed": run.seed,
+        "commit": f"{code['commit'] or 'unknown':.8}{'+' * bool(code['dirty'])}",
+    }
+    figures = {f"{s.dataset}/{s.metric}_{s.protocol}": round(s.value, 4) for s in run.scores if s.model == run.name}
+    return {k: str(v) for k, v in (about | figures).items() if v is not None}
+
+
+def command(run: Run) -> str:
+    """What was typed, without what the result does not depend on; the folder of the images as $SR_SHARED."""
+    shared, words = os.environ.get("SR_SHARED", ""), []
+    for word in run.overrides:
+        name = word.partition("=")[0].lstrip("+~")
+        if not name.startswith("hydra") and name != "seed" and key(name).result:
+            words.append(word.replace(shared, "$SR_SHARED") if shared else word)
+    return " ".join(["train.py", *(w if PLAIN.fullmatch(w) else shlex.quote(w) for w in words)])
+
+
+def table(rows: list[Row], columns: str) -> str:
+    """A Markdown table of rows, one line for each label, as the columns of a page's comment say."""
+    wanted = [(c.partition("=")[0].strip(), c.rpartition("=")[2].split("&")) for c in columns.split(";")]
+    labels: dict[str, list[Row]] = {}
+    for row in rows:
+        labels.setdefault(row["label"], []).append(row)
+    lines = [
+        [" / ".join(filter(None, (cell(alike, name.strip()) for name in names))) for _, names in wanted]
+        for alike in labels.values()
+    ]
+    return markdown([[head for head, _ in wanted], *lines])
+
+
+def cell(alike: list[Row], name: str) -> str:
+    """What the rows of one label have in a column; empty where they have nothing."""
+    if name == "runs":
+        return str(len(alike))
+    held = name.replace("minutes", "seconds")
+    texts = [row[held] for row in alike if held in row]
+    if not texts or not (name == "steps" or name != held or name.endswith("seconds") or "/" in name):
+        return ", ".join(dict.fromkeys(texts))
+    middle = mean(map(float, texts))
+    if "/" not in name:
+        return f"{middle / 60:.1f} min" if name != held else f"{middle:,.0f}" + " s" * name.endswith("seconds")
+    metric = declared(name.rpartition("/")[2].partition("_")[0])
+    return metric.text(middle) + (f" ± {metric.text(stdev(map(float, texts)))}" if len(texts) > 1 else "")
+
+
+def page(text: str, rows: list[Row]) -> str:
+    """A page with its tables made anew.
+
+    Raises:
+        UserError: a table has no rows.
+    """
+
+    def made(found: re.Match[str]) -> str:
+        begin, name, columns, end = found.groups()
+        if not (own := [row for row in rows if row["table"] == name]):
+            raise UserError(f"results.csv has no row of table {name!r}")
+        return f"{begin}\n{table(own, columns)}\n\n{end}"
+
+    return MARKED.sub(made, text)
+
+
+def main(words: list[str]) -> None:
+    """Add rows, if folders are given, and write the pages."""
+    parser = argparse.ArgumentParser(usage=__doc__, add_help=True)
+    parser.add_argument("--add", metavar="TABLE")
+    parser.add_argument("--label")
+    parser.add_argument("folders", nargs="*", type=Path)
+    typed = parser.parse_args(words)
+    if bool(typed.folders) != bool(typed.add and typed.label):
+        parser.error("--add TABLE, --label NAME and FOLDER... are typed together")
+    rows = rows_of()
+    new = [row_of(run, typed.add, typed.label) for folder in typed.folders for run in find_runs(folder)]
+    if new:
+        keep([*rows, *new])
+    for file in sorted(RESULTS.glob("*.md")):
+        with replacing(file) as part:
+            part.write_text(page(file.read_text(encoding="utf-8"), rows + new), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        sys.exit(str(error))

@@ -1,0 +1,75 @@
+"""The pages of results/ are what results/page.py makes of results.csv, into which it brings run folders."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sr.errors import UserError
+from sr.runs.folder import read_run
+from sr.runs.record import record
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def made():
+    spec = importlib.util.spec_from_file_location("results_page", ROOT / "results/page.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def folder(place: Path, status: str = "finished", psnr: float = 32.5) -> Path:
+    (place / ".hydra").mkdir(parents=True)
+    config = {"seed": 3, "model": {"scale": 3}, "scale": 3, "choices": {"model": "espcn", "data": "t91"}}
+    typed = ["model=espcn", "seed=3", "data_dir=/shared/d", "data.val=/shared/d/v", "logger=csv", "+stages={a: 1}"]
+    (place / ".hydra/config.yaml").write_text(yaml.safe_dump(config))
+    (place / ".hydra/overrides.yaml").write_text(yaml.safe_dump([*typed, "hydra.run.dir=/tmp/x"]))
+    record(place, status, seconds=90.04, steps=8, device="cpu")
+    (place / "metrics.csv").write_text("step,time/cpu_seconds,train/loss\n4,10.5,0.5\n8,20.25,0.25\n")
+    figures = f"bicubic,Set5,3,y_classic,30.39,0.9,5\nespcn,Set5,3,y_classic,{psnr},0.9,5\n"
+    (place / "results.csv").write_text("model,dataset,scale,protocol,psnr,ssim,images\n" + figures)
+    return place
+
+
+def test_the_pages_are_what_the_command_makes_of_the_table(made):
+    pages = sorted((ROOT / "results").glob("*.md"))
+    assert sum(page.read_text().count("<!-- table ") for page in pages) >= 5
+    for page in pages:
+        assert made.page(page.read_text(), made.rows_of()) == page.read_text(), f"type python results/page.py ({page})"
+
+
+def test_every_row_says_what_it_is_and_stands_in_a_page(made):
+    pages = "".join(page.read_text() for page in (ROOT / "results").glob("*.md"))
+    for row in made.rows_of():
+        assert row["label"] and row["commit"] and f"<!-- table {row['table']}: " in pages
+        assert row["model"] == "bicubic" or row["command"].startswith("train.py "), row
+        assert "/work/" not in row.get("command", "") and "/tmp/" not in row.get("command", "")
+
+
+def test_a_run_becomes_a_row_of_what_its_result_depends_on(made, tmp_path, monkeypatch):
+    monkeypatch.setenv("SR_SHARED", "/shared")
+    row = made.row_of(read_run(folder(tmp_path / "a")), "short", "ESPCN")
+    assert row.pop("commit") and row == {
+        "table": "short", "label": "ESPCN", "model": "espcn", "data": "t91", "device": "cpu", "steps": "8",
+        "command": "train.py model=espcn data.val=$SR_SHARED/d/v '+stages={a: 1}'",
+        "seconds": "90.0", "cpu_seconds": "20.2", "seed": "3",
+        "Set5/psnr_y_classic": "32.5", "Set5/ssim_y_classic": "0.9",
+    }  # fmt: skip
+    with pytest.raises(UserError, match="no finished run"):
+        made.row_of(read_run(folder(tmp_path / "b", status="failed")), "short", "ESPCN")
+
+
+def test_seeds_stand_in_one_line_and_come_through_the_file(made, tmp_path):
+    runs = [read_run(folder(tmp_path / str(n), psnr=32.5 + n / 10)) for n in range(3)]
+    rows = [{"table": "short", "label": "bicubic", "model": "bicubic", "commit": "x", "Set5/psnr_y_classic": "30.39"}]
+    made.keep([*rows, *(made.row_of(run, "short", "ESPCN") for run in runs)], tmp_path / "results.csv")
+    rows = made.rows_of(tmp_path / "results.csv")
+    columns = "run=label; runs; CPU=cpu_minutes; Set5=Set5/psnr_y_classic & Set5/ssim_y_classic"
+    page = made.page(f"a\n<!-- table short: {columns} -->\nold\n<!-- end of table -->\nb", rows)
+    assert "| bicubic | 1 |  | 30.39 |" in page and "| ESPCN | 3 | 0.3 min | 32.60 ± 0.10 / 0.9000 ± 0.0000 |" in page
+    assert "old" not in page and made.page(page, rows) == page
+    with pytest.raises(UserError, match="no row of table 'gone'"):
+        made.page("<!-- table gone: label -->\n<!-- end of table -->", rows)
