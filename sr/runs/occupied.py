@@ -49,7 +49,7 @@ def refuse_foreign(folder: Path, command: str, mode: str) -> None:
 def keep_former(folder: Path, hydra: Any, mode: str) -> None:
     """Move what the same command with other words left in a folder that was typed into `former`, `former_2`, ... there.
 
-    A run is gone on with or refused, and a comparison's page is made anew on purpose.
+    A run is gone on with or refused, a comparison's page is made anew on purpose, and a study's keys are kept.
 
     Args:
         folder: that was typed.
@@ -60,7 +60,7 @@ def keep_former(folder: Path, hydra: Any, mode: str) -> None:
         BusyError: another process is writing there.
     """
     command = str(hydra.job.config_name)
-    if command in ("train", "compare") or not folder.is_dir():
+    if command in ("train", "compare", "study") or not folder.is_dir():
         return
     refuse_busy(folder)
     there, found = _visible(folder, command), _made_by(folder, mode)

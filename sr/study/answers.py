@@ -14,7 +14,7 @@ from sr.study.design import HR, SPOILED, Trial
 from sr.whole import write_whole
 
 FORMAT = 1
-KEY = "key.json"
+KEY, KEYS = "key.json", "key*.json"
 PAGES = Path("outputs/studies")  # where studies are made, unless told otherwise
 MOST_BYTES = 2_000_000  # of answers: ten thousand trials
 MOST_KEY_BYTES = 20_000_000
@@ -56,6 +56,9 @@ class Study:
     trials: tuple[Trial, ...]
 
     def write(self, file: Path) -> None:
+        """Another study's key that is there is kept beside it: without that its answers would say nothing."""
+        if file.is_file() and (former := read_study(file)).id != self.id:
+            file.rename(file.with_name(f"key_{former.id}.json"))
         write_whole(file, {"format": FORMAT, **asdict(self)})
 
 
@@ -192,7 +195,8 @@ def keys_for(raters: Iterable[Rater], key: str | None) -> dict[str, Path]:
         file = Path(key) / KEY if Path(key).is_dir() else Path(key)
         return {read_study(file).id: file}
     found: dict[str, Path] = {}
-    for file in dict.fromkeys([*(r.file.with_name(KEY) for r in raters), *sorted(PAGES.glob(f"*/{KEY}"))]):
+    beside = (file for folder in dict.fromkeys(r.file.parent for r in raters) for file in sorted(folder.glob(KEYS)))
+    for file in (*beside, *sorted(PAGES.glob(f"*/{KEYS}"))):
         with suppress(UserError):  # some other file of that name
             found.setdefault(read_study(file).id, file)
     return found

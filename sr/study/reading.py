@@ -9,7 +9,7 @@ from sr.scores import rated
 from sr.scores.text import aligned, in_markdown, markdown, write_csv
 from sr.study import agreement
 from sr.study.analysis import Findings, found
-from sr.study.answers import Rater, Study, fitting, keys_for, read_rater, read_study
+from sr.study.answers import KEYS, Rater, Study, fitting, keys_for, read_rater, read_study
 from sr.whole import write_whole
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def told(places: Sequence[str], key: str | None, folder: Path) -> None:
 def _files(places: Sequence[str]) -> list[Path]:
     files: list[Path] = []
     for place in map(Path, places):
-        files += sorted(p for p in place.glob("*.json") if p.name != "key.json") if place.is_dir() else [place]
+        files += sorted(p for p in place.glob("*.json") if not p.match(KEYS)) if place.is_dir() else [place]
     if not files:
         raise UserError(f"answers={','.join(places)}: there is no .json in it. Name the files that raters sent")
     if len(files) > MOST_FILES:

@@ -1,6 +1,7 @@
 """Answers are strangers' files: what is wrong with one is said, and nothing else happens."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from raters import a_study, answered, saved
 
 from sr.errors import UserError
 from sr.study.agreement import alike, alpha, care
-from sr.study.answers import Study, fitting, read_rater, read_study, table
+from sr.study.answers import Study, fitting, keys_for, read_rater, read_study, table
 
 FINE = {"format": 1, "study": "s", "mode": "pairs", "rater": "r", "answers": [{"trial": 0, "choice": "first"}]}
 
@@ -68,6 +69,17 @@ def test_a_key_is_read_as_it_was_written_and_one_that_is_none_is_refused(tmp_pat
         file.write_text(json.dumps(content | change))
         with pytest.raises(UserError, match="is no key of a study"):
             read_study(file)
+
+
+def test_a_key_of_another_study_is_kept(tmp_path):
+    first, second = a_study(), replace(a_study("mos"), id="another")
+    for study in (first, second, second):
+        study.write(tmp_path / "key.json")
+    raters = [read_rater(saved(tmp_path / f"{n}.json", s, [], "r")) for n, s in enumerate((first, second))]
+    assert {id: read_study(file) for id, file in keys_for(raters, None).items()} == {s.id: s for s in (first, second)}
+    (tmp_path / "key.json").write_text("mine")
+    with pytest.raises(UserError, match="is no key of a study"):
+        first.write(tmp_path / "key.json")
 
 
 def test_answers_to_trials_that_there_are_not_are_refused(tmp_path):

@@ -85,12 +85,12 @@ def downloaded(browser, folder: Path) -> Path:
 def test_forty_answers_by_keyboard_with_a_reload_in_the_middle(browser, opened, tmp_path):
     """The brighter picture is preferred, on whichever side it stands; now and then they are equal."""
     study = opened("pairs", models=4, pairs=18, catch=4)
-    total, sides, seen = len(study.trials), [], []
+    total, sides = len(study.trials), []
     assert total == 40
     for number in range(1, total + 1):
         left, right = browser.run(LEVELS)
-        seen.append((left, right))
-        sides.append("ArrowDown" if number % 13 == 0 else "ArrowLeft" if left > right else "ArrowRight")
+        equal = number % 13 == 0 and min(left, right) > 0  # but not HR and what is black
+        sides.append("ArrowDown" if equal else "ArrowLeft" if left > right else "ArrowRight")
         answer(browser, sides[-1], number, total)
         if number == 17:  # a wrong key, taken back
             answer(browser, "ArrowDown", 18, total)
@@ -103,7 +103,7 @@ def test_forty_answers_by_keyboard_with_a_reload_in_the_middle(browser, opened, 
             assert browser.run(LEVELS) == before, "the same question as before the reload"
         if number == 25:
             assert len(json.loads(downloaded(browser, tmp_path).read_text())["answers"]) == 25
-    assert 8 <= sides.count("ArrowLeft") <= 29 and browser.complaints == []
+    assert 17 <= sides.count("ArrowLeft") <= 20 and browser.complaints == []
     file = downloaded(browser, tmp_path)
     content = json.loads(file.read_text())
     assert content["name"] == "Ann <b>" and file.name.startswith("answers_012345_Ann_b_")
@@ -116,7 +116,7 @@ def test_forty_answers_by_keyboard_with_a_reload_in_the_middle(browser, opened, 
     }
     assert list(rater.answers.values()) == [expected[side] for side in sides]
     crops = [study.trials[n].crop for n in rater.answers]
-    assert sum(a == b for a, b in pairwise(crops)) <= 1
+    assert not [a for a, b in pairwise(crops) if a == b]
 
     told([str(file)], None, tmp_path / "told")
     lines = (tmp_path / "told/bt.csv").read_text().splitlines()

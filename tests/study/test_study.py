@@ -97,20 +97,20 @@ def test_a_page_is_made_answered_read_and_compared(command, nets, tmp_path):
 
 
 def test_opinions(command, nets, tmp_path):
-    done = command(
-        "study.py", *nets, "mode=mos", "images=2", "crops=1", "baseline=true", "catch=2", "out=made", folder=""
-    )
+    typed = ["mode=mos", "images=2", "crops=1", "baseline=true", "catch=2", "out=made"]
+    done = command("study.py", *nets, *typed, folder="")
     assert done.code == 0 and "12 trials, 4 of them" in done.out, done
     study = read_study(tmp_path / "made/key.json")
     for n in range(5):
         saved(tmp_path / "made" / f"{n}.json", study, answered(study, n), f"rater{n}")
-    told = command("study.py", "answers=made", "out=told", folder="")
+    told = command("study.py", "answers=made", "out=made", folder="")
     assert told.code == 0 and "Krippendorff's alpha" in told.out, told
-    rows = {r["entry"]: r for r in read(tmp_path / "told/mos.csv")}
+    assert read_study(tmp_path / "made/key.json") == study
+    rows = {r["entry"]: r for r in read(tmp_path / "made/mos.csv")}
     assert list(rows) == ["HR", "bicubic", "net_three", "net_two", EVIL]
     assert float(rows["HR"]["value"]) == 5 and 1 <= float(rows[EVIL]["low"]) <= float(rows[EVIL]["value"]) < 3
-    assert {(r["model"], r["dataset"]) for r in read(tmp_path / "told/sets.csv")} == {(m, "photos") for m in rows}
-    compared = command("compare.py", "checkpoint=[net2.ckpt]", "study=told/mos.csv", "sort=mos", "benchmarks=[folder]",
+    assert {(r["model"], r["dataset"]) for r in read(tmp_path / "made/sets.csv")} == {(m, "photos") for m in rows}
+    compared = command("compare.py", "checkpoint=[net2.ckpt]", "study=made/mos.csv", "sort=mos", "benchmarks=[folder]",
                        "data.root=photos", "crops=0", folder="compared")  # fmt: skip
     shown = {r["entry"]: r["study/mos"] for r in read(compared.folder / "table.csv")}
     assert shown == {name: rows[name]["value"] for name in ("bicubic", "net_three")}

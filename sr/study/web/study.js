@@ -36,15 +36,20 @@
     };
   }
 
-  // The same crop does not come twice in a row, as far as others are left.
+  // The same crop does not come twice in a row, wherever that can be: one that more than half of those left are of is
+  // taken at once.
   function arrange(rater) {
     const random = generator(DATA.study + rater);
     mirrored = random() < 0.5;
+    const crop = (n) => DATA.trials[n].crop;
     const left = DATA.trials.map((_, n) => n);
     order = [];
     while (left.length) {
-      const last = order.length ? DATA.trials[order.at(-1)].crop : -1;
-      const others = left.filter((n) => DATA.trials[n].crop !== last);
+      const last = order.length ? crop(order.at(-1)) : -1;
+      const counts = new Map();
+      for (const n of left) counts.set(crop(n), (counts.get(crop(n)) || 0) + 1);
+      const many = [...counts].find(([which, count]) => which !== last && 2 * count > left.length);
+      const others = left.filter((n) => (many ? crop(n) === many[0] : crop(n) !== last));
       const from = others.length ? others : left;
       const next = from[Math.floor(random() * from.length)];
       left.splice(left.indexOf(next), 1);
@@ -144,13 +149,15 @@
   function allow() {
     const able = ready && (!PAIRS || seen.size === 2);
     at("answers").querySelectorAll("button").forEach((button) => { button.disabled = !able; });
-    at("hint").textContent = flipped < 0 ? "" : `This is ${"AB"[flipped]}: press f, or tap the picture, to see the other one`;
+    const how = matchMedia("(pointer: coarse)").matches ? "tap the picture" : "press f, or click the picture,";
+    at("hint").textContent = flipped < 0 ? "" : `This is ${"AB"[flipped]}: ${how} to see the other one`;
     return able;
   }
 
   // ---- the questions ------------------------------------------------------------------------------------------
   function only(view) {
     for (const name of ["start", "rate", "end"]) at(name).hidden = name !== view;
+    document.body.classList.toggle("rating", view === "rate");
   }
 
   async function show() {
@@ -335,8 +342,8 @@
     panes[0].querySelector("figcaption").hidden = true;
   }
   at("told").textContent = PAIRS
-    ? "You see two pictures of the same thing, A and B, and say which one looks better to you."
-    : "You see one picture after the other and say how good it looks: 1 is bad, 5 is excellent.";
+    ? "You see two pictures of the same thing, A and B, and say which one looks better to you. Flip shows one over the other, + enlarges both."
+    : "You see one picture after the other and say how good it looks: 1 is bad, 5 is excellent. + enlarges it.";
   at("number").textContent = `there are ${DATA.trials.length} questions`;
   at("minutes").textContent = Math.max(1, Math.round((DATA.trials.length * SECONDS) / 60));
   state = kept();
