@@ -1,17 +1,20 @@
 """Models to measure, under which protocols, and the papers' figures that they are held against."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sr.data.module import SRDataModule
-from sr.errors import UserError
+from sr.errors import UserError, told_once
 from sr.metrics.protocol import Protocol
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver
 from sr.scores.published import Published, comparable, published, published_protocols
 from sr.scores.score import Key, Score
+from sr.scores.text import shown
 
+log = logging.getLogger(__name__)
 BASELINE = "bicubic"  # the first row of every table
 
 
@@ -34,11 +37,17 @@ class Entry:
 
 
 def papers_figures(entry: Entry, means: Sequence[Score], data: SRDataModule) -> dict[Key, Published]:
-    """The papers' figures for one model's averages on one set, where LR is what the papers measure on."""
+    """The papers' figures for one model's averages on one set, where LR and clips are what the papers measure on."""
     name, found = entry.paper, dict[Key, Published]()
     for s in means if name and comparable(data) else ():
         plus = "+" if name != BASELINE and s.model.endswith("+") else ""
-        if paper := published(name + plus, s.scale, s.dataset, s.protocol, s.images):
+        paper = published(name + plus, s.scale, s.dataset, s.protocol, s.images)
+        if paper and entry.model.clips and paper.mirrored != data.mirror:
+            figures = shown(paper.values, list(paper.values))
+            which = "each clip followed by itself, run backward" if paper.mirrored else "clips as they are"
+            told = f"note: the published {figures} of {s.model} on {s.dataset} is of {which}: type data.mirror="
+            told_once(log, logging.WARNING, told + str(paper.mirrored).lower())
+        elif paper:
             found[s.model, s.dataset, s.scale, s.protocol] = paper
     return found
 

@@ -38,6 +38,7 @@ class Published:
     values: Values  # some papers print no SSIM
     source: str
     source_kind: str
+    mirrored: bool = False  # of clips that are each followed by themselves, run backward
 
     @property
     def citation(self) -> str:
@@ -58,7 +59,8 @@ def _table() -> dict[tuple[str, int, str, str], Published]:
         if r["protocol"]:
             key = r["model"], int(r["scale"]), r["dataset"], get_protocol(r["protocol"]).name
             values = {metric: float(r[metric]) for metric in METRICS if r[metric]}
-            found[key] = Published(*key, values, r["source"], r["source_kind"])
+            mirrored = "mirrored" in r["stated_protocol"]
+            found[key] = Published(*key, values, r["source"], r["source_kind"], mirrored)
     return found
 
 
