@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from importlib import import_module, metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +23,34 @@ _HOMES = {
     "psnr": "sr.metrics.psnr",
     "ssim": "sr.metrics.ssim",
 }
+
+
+def _without_another_build_of_torchvision() -> None:
+    """Have torchmetrics, and with it Lightning, do without a torchvision that does not import beside this torch.
+
+    It is imported wherever it is installed, and one from the package index beside a torch for processors ends every
+    program. Nothing here needs it; the extra `spandrel` brings it.
+    """
+    if find_spec("torchvision") is None:
+        return
+    try:
+        builds = {metadata.version(name).partition("+")[2] for name in ("torch", "torchvision")}  # cpu, cu130, ""
+    except metadata.PackageNotFoundError:
+        return
+    if len(builds) > 1:
+        from lightning_utilities.core.imports import RequirementCache
+
+        asked = RequirementCache._check_available
+
+        def check(self: RequirementCache) -> None:
+            if str(self.requirement).startswith("torchvision"):
+                self.available, self.message = False, "torchvision is of another build than torch"
+            asked(self)
+
+        RequirementCache._check_available = check  # type: ignore[method-assign]
+
+
+_without_another_build_of_torchvision()
 
 
 def load(

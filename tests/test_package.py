@@ -23,7 +23,7 @@ from sr.runs.checkpoint import describe
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("sr", "conf", "tests", "docs", "notebooks", "results", ".ci")
 SHOWN = [p for p in sorted((ROOT / "sr").rglob("*.py")) if ">>>" in p.read_text()]
-UNUSED = {"albumentations", "kornia", "lpips", "mlflow", "scipy.io", "tensorboard", "torchvision", "wandb"}
+UNUSED = {"albumentations", "kornia", "lpips", "mlflow", "scipy.io", "spandrel", "tensorboard", "torchvision", "wandb"}
 BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, f'build_{sys.argv[1]}')(sys.argv[2])"
 
 

@@ -15,7 +15,7 @@ ROOMS = (
     "models", "scores", "compose", "runs", "zoo", "forms", "measuring", "deploy", "callbacks", "loggers", "training",
     "sweeps", "figures", "comparison", "study", "cli",
 )  # fmt: skip
-OPTIONAL = {"albumentations", "av", "mlflow", "tensorboard", "torchvision", "wandb"}
+OPTIONAL = {"albumentations", "av", "mlflow", "spandrel", "tensorboard", "torchvision", "wandb"}
 
 
 def room(name: str) -> str:

@@ -16,6 +16,7 @@ from sr.models.bicubic import Bicubic
 from sr.models.edvr import EDVR
 from sr.runs.identity import identity
 from sr.zoo.onnx_file import OnnxResolver
+from sr.zoo.spandrel_file import SpandrelResolver
 
 SIZES = ((0, 0), (24, 31), (48, 57), (131, 65))  # LR pixels that are compared; 0: the smallest
 CLIP_SIZES = ((16, 16), (20, 32), (32, 24), (48, 36))  # of EDVR's file, whose sides 4 divides
@@ -159,3 +160,5 @@ def exportable(model: SuperResolver) -> None:
         raise UserError("bicubic has no weights, and every program has its own")
     if isinstance(model, OnnxResolver):
         raise UserError(f"{model.path} is an ONNX file already, from which no weights are taken")
+    if isinstance(model, SpandrelResolver):
+        raise UserError(f"{model.path} is a network of spandrel's, which is measured and used, but not exported")

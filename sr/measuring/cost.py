@@ -94,7 +94,7 @@ def cost(model: SuperResolver, size: Sequence[int], scale: int) -> Cost:
     handles = [layer.register_forward_pre_hook(enter) for layer in layers]
     handles += [layer.register_forward_hook(count) for layer in layers]
     try:
-        with torch.no_grad(), memory:
+        with torch.no_grad(), torch.device("meta"), memory:
             shadow(torch.empty(1, 3, *size, device="meta"), scale)
     finally:
         for handle in handles:

@@ -16,6 +16,10 @@ from sr.runs.torch_file import refuse_unusable
 Tensors = Mapping[str, Tensor]
 
 
+class UnknownError(UserError):
+    """A file of no family."""
+
+
 class OtherError(Exception):
     """The keys are of a family, the shapes of another network."""
 
@@ -60,7 +64,8 @@ def recognise(tensors: Tensors, families: Sequence[Family], source: object) -> t
     """The family that a file is of, and the model node that its shapes tell.
 
     Raises:
-        UserError: of no known family, or without the tensors that tell its size.
+        UnknownError: of no known family.
+        UserError: without the tensors that tell its size.
     """
     for family in families:
         if family.marks(tensors):
@@ -78,7 +83,7 @@ def recognise(tensors: Tensors, families: Sequence[Family], source: object) -> t
                     f"{source} looks like {family.name}, but its tensors have other shapes: "
                     f"{some([f'{k} {tuple(v.shape)}' for k, v in tensors.items()])}"
                 ) from error
-    raise UserError(
+    raise UnknownError(
         f"{source}: its {len(tensors)} tensors are of no architecture that the zoo knows "
         f"({', '.join(f.name for f in families)}). It holds {some(tensors)}"
     )

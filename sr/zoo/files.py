@@ -38,6 +38,24 @@ def read_tensors(path: Path, known_intact: bool = False) -> dict[str, Tensor]:
     Raises:
         UserError: for a missing, damaged or foreign file, and for one that holds code.
     """
+    content = _contents(path, known_intact)
+    if content is None:
+        return _matlab(path)
+    state = _unwrapped(content)
+    if not state:
+        kind = f"a {type(content).__name__}{f' of {some(content)}' if isinstance(content, Mapping) else ''}"
+        raise UserError(f"{path} holds no tensors by name: {kind} is not a state dict")
+    return state
+
+
+def raw_tensors(path: Path) -> Mapping[str, Any]:
+    """What a PyTorch file holds, with all that a trainer put around its tensors; nothing of a MATLAB file."""
+    content = _contents(path, known_intact=True)
+    return content if isinstance(content, Mapping) else {}
+
+
+def _contents(path: Path, known_intact: bool) -> Any:
+    """See `read_tensors`; None for a MATLAB file."""
     try:
         with path.open("rb") as file:
             start = file.read(128)
@@ -47,7 +65,7 @@ def read_tensors(path: Path, known_intact: bool = False) -> dict[str, Tensor]:
     if start.startswith(b"MATLAB 7.3"):
         raise UserError(f"{path} is a MATLAB 7.3 file. Save it once more in MATLAB with save(..., '-v7')")
     if start.startswith(b"MATLAB 5.0"):
-        return _matlab(path)
+        return None
     if safetensors.looks_like(start, size):
         content, told = safetensors.read(path)
     else:
@@ -55,11 +73,7 @@ def read_tensors(path: Path, known_intact: bool = False) -> dict[str, Tensor]:
     if "sr" in told or (isinstance(content, Mapping) and "sr" in content):
         again = path_typed("checkpoint", path)
         raise UserError(f"{path} is a checkpoint of this project, not an author's file: type {again}")
-    state = _unwrapped(content)
-    if not state:
-        kind = f"a {type(content).__name__}{f' of {some(content)}' if isinstance(content, Mapping) else ''}"
-        raise UserError(f"{path} holds no tensors by name: {kind} is not a state dict")
-    return state
+    return content
 
 
 def _unwrapped(content: Any) -> dict[str, Tensor]:

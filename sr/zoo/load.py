@@ -14,20 +14,21 @@ from sr.models.base import SuperResolver
 from sr.runs import checkpoint, safetensors, torch_file
 from sr.whole import replacing
 from sr.zoo.entries import ZOO, ZooEntry, by_checksum, get_entry
-from sr.zoo.families import Family, Tensors, build, recognise
+from sr.zoo.families import Family, Tensors, UnknownError, build, recognise
 from sr.zoo.files import SUFFIXES, read_tensors
 from sr.zoo.locate import checksum, find
 from sr.zoo.matlab_maps import MATLAB_FAMILIES
-from sr.zoo.onnx_file import SUFFIX, OnnxResolver
+from sr.zoo.onnx_file import SUFFIX
 from sr.zoo.plain_maps import PLAIN_FAMILIES
 from sr.zoo.residual_maps import RESIDUAL_FAMILIES
 from sr.zoo.span_maps import SPAN_FAMILIES
+from sr.zoo.spandrel_file import HINT, library
+from sr.zoo.strangers import STRANGERS, by_onnx, by_spandrel
 from sr.zoo.torch_maps import TORCH_FAMILIES
-from sr.zoo.trial import HOPELESS, RANGES, Trial, try_out
+from sr.zoo.trial import HOPELESS, RANGES, UNPROVED, Trial, try_out
 from sr.zoo.video_maps import VIDEO_FAMILIES, flow_network
 
 log = logging.getLogger(__name__)
-UNPROVED = " (unproved)"  # beside the figures of what does less than bicubic on the photo, or was trained as another
 FAMILIES = (
     *TORCH_FAMILIES, *SPAN_FAMILIES, *RESIDUAL_FAMILIES, *PLAIN_FAMILIES, *VIDEO_FAMILIES, *MATLAB_FAMILIES
 )  # fmt: skip
@@ -93,7 +94,7 @@ def load(
                 raise UserError(f"{spec} is a folder; weights= are files. Type {path_typed('checkpoint', path)}")
             raise UserError(f"{spec}: there is no such file. List the zoo's names: sr zoo list")
         if path.suffix.lower() == SUFFIX:
-            return _onnx(path, scale if strict else None, range_, order)
+            return Loaded(*by_onnx(path, _name(path), scale if strict else None, range_, order), path, None)
         entry = by_checksum(checksum(path), scale)
     tensors = read_tensors(path, known_intact=entry is not None)
     if flow_network(tensors):
@@ -101,12 +102,16 @@ def load(
             f"{path} is SPyNet alone, the flow network of BasicVSR, which enlarges nothing: type "
             f"model=basicvsr {path_typed('init_from', path)} to train with it"
         )
-    family, node = recognise(tensors, FAMILIES, path)
-    node = {"_target_": node.pop("_target_"), "scale": node.pop("scale", None) or _scale(path, entry, scale), **node}
-    served = node["scale"] if isinstance(node["scale"], list) else [node["scale"]]
-    if strict and scale is not None and scale not in served:
-        raise UserError(f"scale={scale}: {path} is of scale {', '.join(map(str, served))}; leave scale= out")
-    model = build(family, node, tensors, path)
+    try:
+        family, node, model = _recognised(tensors, path, entry, scale, strict)
+    except UserError as error:
+        if entry is not None:
+            raise
+        found = by_spandrel(path, _name(path), tensors, scale if strict else None, range_, order)
+        if found is not None:
+            return Loaded(*found, path, None)
+        hint = f" {HINT}" if isinstance(error, UnknownError) and library() is None else ""
+        raise UserError(f"{error}{hint}") from error
     name = entry.name if entry else _name(path)
     if entry is None or range_ or order:
         model, node, trial = _tried(model, node, family, tensors, path, range_, order)
@@ -118,21 +123,16 @@ def load(
     return Loaded(name, model, path, entry)
 
 
-def _onnx(path: Path, scale: int | None, range_: str | None, order: str | None) -> Loaded:
-    name, model = _name(path), OnnxResolver(path)
-    if scale is not None and scale != model.scale:
-        raise UserError(f"scale={scale}: {path} is of scale {model.scale}; leave scale= out")
-    exported = "architecture" in model.facts  # of `sr export`, always in [0, 1] and RGB; or so anybody's file says
-    own = ("0-1", "rgb") if exported else (None, None)
-    trial = try_out(model, 1.0, range_ or own[0], order or own[1])
-    log.info(f"note: {path} {'tells' if exported else 'does not tell'} that sr export wrote it: {trial}")
-    if not exported and range_ is None and trial.psnr < trial.bicubic - HOPELESS:
-        raise UserError(f"{path} is refused: {trial}, the best of all ranges and orders. Type zoo.range=0-1 to take it")
-    name += "" if trial.proved else UNPROVED
-    node = {"_target_": f"{OnnxResolver.__module__}.{OnnxResolver.__name__}", "sha256": checksum(path)}
-    model.metadata = {"format": 1, "name": name, "model": node, "config": {}, "published": ""}
-    model.metadata |= {"reads": asdict(model.reads) if model.reads else {}}
-    return Loaded(name, model.eval(), path, None)
+def _recognised(
+    tensors: Tensors, path: Path, entry: ZooEntry | None, scale: int | None, strict: bool
+) -> tuple[Family, dict[str, Any], SuperResolver]:
+    """The network of ours whose weights a file holds, with its family and its node."""
+    family, node = recognise(tensors, FAMILIES, path)
+    node = {"_target_": node.pop("_target_"), "scale": node.pop("scale", None) or _scale(path, entry, scale), **node}
+    served = node["scale"] if isinstance(node["scale"], list) else [node["scale"]]
+    if strict and scale is not None and scale not in served:
+        raise UserError(f"scale={scale}: {path} is of scale {', '.join(map(str, served))}; leave scale= out")
+    return family, node, build(family, node, tensors, path)
 
 
 def _name(path: Path) -> str:
@@ -219,8 +219,8 @@ def save(loaded: Loaded, path: Path) -> None:
     Raises:
         UserError: the file is there already; nothing is overwritten.
     """
-    if isinstance(loaded.model, OnnxResolver):
-        raise UserError(f"{loaded.path} holds operations, not the weights of a network of ours: it is used as it is")
+    if isinstance(loaded.model, STRANGERS):
+        raise UserError(f"{loaded.path} does not hold the weights of a network of ours: it is used as it is")
     if path.exists():
         raise UserError(f"{path} is there already; remove it or give another name")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,7 @@ from sr.metrics.psnr import psnr
 from sr.models.base import Reads, SuperResolver
 from sr.models.bicubic import Bicubic
 
+UNPROVED = " (unproved)"  # beside the figures of what does less than bicubic on the photo, or was trained as another
 PHOTO, SIDE = "astronaut", 240  # pixels of HR; of a scale that does not divide them a few less
 RANGES = {"0-1": (1.0, 0.0), "0-255": (255.0, 0.0), "-1..1": (2.0, -1.0)}  # what black and white become: gain, shift
 ORDERS = {"rgb": False, "bgr": True}
