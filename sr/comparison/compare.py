@@ -117,8 +117,12 @@ def _measured_later(name: str, data: Sequence[str], metrics: Sequence[Metric]) -
     return bool(data) and (first in data or "/" in name or any(f"{first}_".startswith(f"{m.name}_") for m in metrics))
 
 
-def sources(cfg: DictConfig) -> list[Source]:
+def sources(cfg: DictConfig, purpose: str = "compare") -> list[Source]:
     """Everything that was named: runs, then checkpoints, then authors' files.
+
+    Args:
+        cfg: with `runs`, `checkpoint`, `weights`, `zoo` and `scale`.
+        purpose: what the command does with them, for the message.
 
     Raises:
         UserError: nothing was named, or something that is not there.
@@ -130,7 +134,7 @@ def sources(cfg: DictConfig) -> list[Source]:
         found.append(Source(entry.name, rated.ZOO, node, load, None, entry.published))
     if not found:
         raise UserError(
-            "nothing to compare: type runs=[<run folder or sweep>,...], checkpoint=[...], weights=[<name in the zoo>] "
+            f"nothing to {purpose}: type runs=[<run folder or sweep>,...], checkpoint=[...], weights=[<in the zoo>], "
             "or several of them. What is there: ls outputs outputs/sweeps; sr zoo list"
         )
     return found

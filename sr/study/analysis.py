@@ -125,7 +125,7 @@ def _rated(
 def _over(few: bool, raters: int) -> str:
     if few:
         return (
-            f"95 % intervals by bootstrap over the answers of {raters} raters, as fewer than {FEWEST} cannot be drawn "
-            "anew: they say how sure these raters are, and nothing about others"
+            f"95 % intervals by bootstrap over the answers of {raters} rater{'s' if raters > 1 else ''}, as fewer than "
+            f"{FEWEST} cannot be drawn anew: they say how sure these raters are, and nothing about others"
         )
     return f"95 % intervals by bootstrap over {raters} raters: of what others like them would answer, of these pictures"

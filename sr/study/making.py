@@ -36,7 +36,7 @@ def made(cfg: DictConfig, folder: Path) -> None:
     """
     if cfg.mode not in MODES:
         raise UserError(f"mode={cfg.mode}: there are {' and '.join(MODES)}")
-    named = labelled(_loadable(sources(cfg)))
+    named = labelled(_loadable(sources(cfg, "show")))
     scale = _scale(cfg, named)
     if cfg.baseline:
         named.append(Source(BASELINE, ZOO, label=BASELINE))

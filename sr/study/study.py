@@ -16,16 +16,17 @@ def study(cfg: DictConfig) -> None:
     Raises:
         UserError: what makes a page and what reads its answers are both named.
     """
-    models = [key for key in ("runs", "checkpoint", "weights") if cfg[key] is not None]
+    job = Job.current()
     if cfg.answers is None:
         if cfg.key is not None:
             raise UserError("key= says which study answers are of: type answers=[...] too")
         from sr.study.making import made
 
-        made(cfg, Job.current().folder)
+        made(cfg, job.folder)
         return
-    if models:
-        raise UserError(f"answers= reads what was answered, {models[0]}= makes a page that asks: type one of them")
+    others = job.words.without("answers", "key", "out").only(lambda key: not key.startswith("hydra")).texts
+    if others:
+        raise UserError(f"answers= reads what was answered, {others[0]} is of a page that asks: type one of them")
     from sr.study.reading import told
 
-    told(listed(cfg.answers), cfg.key, Job.current().folder)
+    told(listed(cfg.answers), cfg.key, job.folder)

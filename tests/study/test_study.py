@@ -10,9 +10,11 @@ import torch
 from PIL import Image
 from raters import a_study, answered, saved
 
+from sr.errors import UserError
 from sr.models.ecbsr import ECBSR
 from sr.runs.checkpoint import describe
 from sr.study.answers import read_study
+from sr.study.reading import told
 
 EVIL = "</script><script>alert(1)</script>{{data}}$x$=A1"
 
@@ -66,11 +68,11 @@ def test_a_page_is_made_answered_read_and_compared(command, nets, tmp_path):
     saved(tmp_path / "twin.json", study, answered(study, 9), "another", name="=n1")
     saved(tmp_path / "bad.json", study, [{"trial": n, "choice": "equal"} for n in range(34)], "careless", name=EVIL)
     files = ",".join(f"{name}.json" for name in ("a0", "a1", "a2", "a3", "a4", "a5", "later", "twin", "bad"))
-    told = command("study.py", f"answers=[{files}]", "key=made", "out=told", folder="")
-    assert told.code == 0, told
-    assert "a0.json and later.json are of one rater, =N0: the former is taken" in told.out
-    assert "2 raters are called =N1" in told.out and "a1.json, twin.json" in told.out
-    assert re.search(r"left out, .*bad\.json\): 0 of 4 catch trials right", told.out)
+    done = command("study.py", f"answers=[{files}]", "key=made", "out=told", folder="")
+    assert done.code == 0, done
+    assert "a0.json and later.json are of one rater, =N0: the former is taken" in done.out
+    assert "2 raters are called =N1" in done.out and "a1.json, twin.json" in done.out
+    assert re.search(r"left out, .*bad\.json\): 0 of 4 catch trials right", done.out)
     rows = read(tmp_path / "told/bt.csv")
     assert [r["entry"] for r in rows] == ["net_three", "net_two", EVIL]
     assert all(float(r["low"]) < float(r["value"]) < float(r["high"]) and r["raters"] == "7" for r in rows)
@@ -103,8 +105,8 @@ def test_opinions(command, nets, tmp_path):
     study = read_study(tmp_path / "made/key.json")
     for n in range(5):
         saved(tmp_path / "made" / f"{n}.json", study, answered(study, n), f"rater{n}")
-    told = command("study.py", "answers=made", "out=made", folder="")
-    assert told.code == 0 and "Krippendorff's alpha" in told.out, told
+    done = command("study.py", "answers=made", "out=made", folder="")
+    assert done.code == 0 and "Krippendorff's alpha" in done.out, done
     assert read_study(tmp_path / "made/key.json") == study
     rows = {r["entry"]: r for r in read(tmp_path / "made/mos.csv")}
     assert list(rows) == ["HR", "bicubic", "net_three", "net_two", EVIL]
@@ -120,8 +122,8 @@ def test_few_raters_are_told_to_be_few(command, tmp_path):
     study = a_study()
     study.write(tmp_path / "key.json")
     saved(tmp_path / "a.json", study, answered(study, 0), "a")
-    told = command("study.py", "answers=[a.json]", "out=told", folder="")
-    assert told.code == 0 and "bootstrap over the answers of 1 raters, as fewer than 5" in told.out, told
+    done = command("study.py", "answers=[a.json]", "out=told", folder="")
+    assert done.code == 0 and "bootstrap over the answers of 1 rater, as fewer than 5" in done.out, done
     assert all(float(r["low"]) < float(r["value"]) < float(r["high"]) for r in read(tmp_path / "told/bt.csv"))
 
 
@@ -131,26 +133,30 @@ def test_what_cannot_be_is_refused_in_plain_words(command, nets, tmp_path):
     saved(tmp_path / "careless.json", study, [{"trial": n, "choice": "equal"} for n in range(len(study.trials))], "b")
     (tmp_path / "empty").mkdir()
     wrong = {
-        ("answers=[a.json]",): "no key.json lies beside it",
-        ("answers=[a.json]", "key=nowhere.json"): "nowhere.json: there is no such file",
-        ("answers=[b.json]",): "b.json: there is no such file",
-        ("answers=empty",): "there is no .json in it",
-        ("answers=[a.json]", "checkpoint=net0.ckpt"): "type one of them",
+        ("answers=[a.json]", "checkpoint=net0.ckpt"): "answers= reads what was answered, checkpoint=",
+        ("answers=[a.json]", "mode=mos"): "mode=mos is of a page that asks",
         ("key=key.json",): "type answers=[...] too",
         ("checkpoint=net0.ckpt", *nets[1:]): "one model has nothing to be compared with",
         (*nets, "mode=best"): "there are pairs and mos",
-        (*nets, "benchmarks=[]"): "name the sets",
         (*nets, "crop_size=2"): "crop_size=2: must be 16 or more",
-        ("benchmarks=[folder]", "data.root=photos"): "nothing to",
+        ("benchmarks=[bundled]",): "nothing to show: type runs=",
     }
     for typed, said in wrong.items():
         done = command("study.py", *typed, "out=wrong", folder="")
         assert done.code == 1 and said in done.err and "Traceback" not in done.err, (typed, done)
         assert not (tmp_path / "wrong").exists()
-    study.write(tmp_path / "key.json")
-    done = command("study.py", "answers=[careless.json]", "out=wrong", folder="")
-    assert done.code == 1 and "0 of 4 catch trials right" in done.err and "nobody is left" in done.err
     a_study().write(tmp_path / "other.json")
-    saved(tmp_path / "a.json", study, answered(study, 0), "a", study="another")
-    done = command("study.py", "answers=[a.json]", "key=other.json", "out=wrong", folder="")
-    assert done.code == 1 and "other.json is of another one" in done.err
+    saved(tmp_path / "strange.json", study, answered(study, 0), "a", study="another")
+    wrong = {
+        ("a.json", None): "no key.json lies beside it",
+        ("a.json", "nowhere.json"): "nowhere.json: there is no such file",
+        ("b.json", None): "b.json: there is no such file",
+        ("empty", None): "there is no .json in it",
+        ("strange.json", "other.json"): "other.json is of another one",
+    }
+    for (answers, key), said in wrong.items():
+        with pytest.raises(UserError, match=re.escape(said)):
+            told([answers], key, tmp_path / "wrong")
+    study.write(tmp_path / "key.json")
+    with pytest.raises(UserError, match=r"(?s)0 of 4 catch trials right.*nobody is left"):
+        told(["careless.json"], None, tmp_path / "wrong")
