@@ -27,8 +27,9 @@ def matrix_of(source: Path, told: int, rows: int) -> int:
 
 
 def is_full(frame: Any) -> bool:
-    """Whether luma goes from 0 to 255, or else from 16 to 235."""
-    return frame.color_range == FULL or frame.format.name.startswith("yuvj")
+    """Whether luma goes from 0 to 255, or else from 16 to 235; of grey that tells nothing it does, as in FFmpeg."""
+    untold_grey = int(frame.color_range) == 0 and len(frame.format.components) == 1
+    return frame.color_range == FULL or frame.format.name.startswith("yuvj") or untold_grey
 
 
 def bits_of(form: Any) -> int:
@@ -40,7 +41,7 @@ def rgb_of(source: Path, frame: Any) -> np.ndarray:
     """(H, W, 3) float32 RGB, unrounded, of which 255 is white whatever the frame's depth; values may leave 0 to 255.
 
     Colour of half the resolution is enlarged by the library; the sum of Y and colour is exact. Where no matrix is told
-    it is BT.601's, from 720 rows upward BT.709's; where no range is, it is 16 to 235.
+    it is BT.601's, from 720 rows upward BT.709's; where no range is, it is 16 to 235, of grey frames 0 to 255.
 
     Args:
         source: the file.

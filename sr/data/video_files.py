@@ -23,7 +23,7 @@ from sr.errors import UserError, printable, reason, told_once
 
 log = logging.getLogger(__name__)
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".y4m", ".mpg", ".mpeg", ".ts")
-DECODING = 3  # raise it when the same file gives other pixels: older frames are then decoded again
+DECODING = 4  # raise it when the same file gives other pixels: older frames are then decoded again
 KEPT = "decoded.json"  # in a folder of frames: how many and how long they are, and what there was to tell
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sr.errors import UserError, reason
 from sr.models.base import SuperResolver
+from sr.zoo.onnx_graph import refuse_endless
 
 SUFFIX = ".onnx"
 FACTS = "sr."  # before the names of what an exported file tells about itself
@@ -27,7 +28,8 @@ def session(path: Path, threads: int | None = None) -> Any:
         threads: of the processor; None for as many as torch has.
 
     Raises:
-        UserError: ONNX Runtime is not installed, or cannot read the file.
+        UserError: ONNX Runtime is not installed, or cannot read the file; or it might run for ever, see
+            `sr.zoo.onnx_graph`.
     """
     try:
         import onnxruntime
@@ -39,7 +41,11 @@ def session(path: Path, threads: int | None = None) -> Any:
     wanted = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in there]
     try:
         # By its bytes: a file that is read by name could name others, from which its values come.
-        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=wanted)
+        content = path.read_bytes()
+        refuse_endless(content, path)
+        return onnxruntime.InferenceSession(content, options, providers=wanted)
+    except UserError:
+        raise
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     except Exception as error:  # ONNX Runtime has a class for each of its reasons

@@ -113,3 +113,30 @@ def test_a_file_that_cuts_larger_pictures_is_refused_with_no_pixel_written(tmp_p
     known[1] = helper.make_node("Constant", [], ["end"], value_ints=[66])  # less than the photo that it is tried on
     with pytest.raises(UserError, match=r"cut\.onnx makes"):
         sr.load(made(tmp_path / "cut.onnx", *known, resized("linear", "large"), cut))
+
+
+def test_what_may_run_for_ever_or_draws_numbers_is_refused_before_it_runs(tmp_path):
+    """A file of a few hundred bytes with a loop of 10^17 turns once kept sr.load busy for ever."""
+    keep = [helper.make_node("Identity", ["more"], ["on"]), helper.make_node("Identity", ["kept"], ["next"])]
+    flag = [helper.make_tensor_value_info(n, onnx.TensorProto.BOOL, []) for n in ("more", "on")]
+    kept = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, ["n", 3, "h", "w"]) for n in ("kept", "next")]
+    turn = helper.make_tensor_value_info("turn", onnx.TensorProto.INT64, [])
+    body = helper.make_graph(keep, "body", [turn, flag[0], kept[0]], [flag[1], kept[1]])
+    turns = helper.make_node("Constant", [], ["turns"], value_int=10**17)
+    loop = helper.make_node("Loop", ["turns", "", "x"], ["y"], body=body)
+    with pytest.raises(UserError, match=r"loop\.onnx holds a Loop, which may run for ever"):
+        sr.load(made(tmp_path / "loop.onnx", turns, loop))
+    hidden = helper.make_graph([turns, helper.make_node("Loop", ["turns", "", "x"], ["z"], body=body)], "then", [],
+                               [helper.make_tensor_value_info("z", onnx.TensorProto.FLOAT, None)])  # fmt: skip
+    yes = helper.make_node("Constant", [], ["yes"], value=helper.make_tensor("v", onnx.TensorProto.BOOL, [], [True]))
+    branch = helper.make_node("If", ["yes"], ["y"], then_branch=hidden, else_branch=hidden)
+    with pytest.raises(UserError, match="holds a Loop"):
+        sr.load(made(tmp_path / "hidden.onnx", yes, branch))
+    noise = helper.make_node("RandomUniformLike", ["x"], ["r"])
+    with pytest.raises(UserError, match=r"draws random numbers \(RandomUniformLike\)"):
+        sr.load(made(tmp_path / "noise.onnx", noise, helper.make_node("Add", ["x", "r"], ["y"])))
+    whole = made(tmp_path / "same.onnx", SAME).read_bytes()
+    for n in range(0, len(whole), 7):  # cut anywhere
+        (tmp_path / "cut.onnx").write_bytes(whole[:n])
+        with pytest.raises(UserError):
+            sr.load(tmp_path / "cut.onnx")

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from small_films import RATE, enlarged, moving, packets, times, write
+from small_films import RATE, enlarged, frames, moving, packets, times, write
 
 from sr.data.video_files import frames_of
 from sr.deploy.films.film import Film, glance
@@ -91,3 +91,28 @@ def test_a_damaged_moment_of_sound_stops_no_film_at_its_end(tmp_path, caplog):
     source.write_bytes(content)
     target, _ = enlarged(source, "large.mp4")
     assert len(times(target)) == 24 and "packets of its sound or subtitles are damaged and left out" in caplog.text
+
+
+def test_sound_with_a_damaged_header_is_told_before_the_work(tmp_path, caplog):
+    """Matroska looks at it with the first packet, which was after hours of work."""
+    source = write(tmp_path / "a.mp4", moving(4))
+    content = bytearray(source.read_bytes())
+    content[content.index(b"esds") + 10] ^= 0x80
+    source.write_bytes(content)
+    target, _ = enlarged(source, "large.mkv")
+    assert "large.mkv: mkv has no place for sound" in caplog.text and len(times(target)) == 4
+    whole, _ = enlarged(write(tmp_path / "b.mp4", moving(4)), "whole.mkv")
+    assert len(packets(whole)) == len(packets(tmp_path / "b.mp4")) > 0
+
+
+def test_grey_films_that_tell_no_range_keep_black_and_white(tmp_path):
+    """As FFmpeg reads them; 16 to 235 would cut what is beyond."""
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None], 16, 0)
+    source = write(tmp_path / "a.mkv", [np.stack([ramp] * 3, -1)] * 2, codec="ffv1", form="gray", sound=None,
+                   tags=(2, 0, 2, 2))  # fmt: skip
+    assert np.abs(frames(source)[0].to_ndarray().astype(int) - ramp).max() <= 1
+    first = next(Film.of(source).pixels())[..., 0] * 255
+    assert np.abs(first - frames(source)[0].to_ndarray()).max() < 0.01
+    target, _ = enlarged(source, "large.mkv", lossless=True)
+    large = frames(target)[0].to_ndarray(format="rgb24")[16, ::2, 0].astype(int)
+    assert large[0] <= 2 and large[-1] >= 253 and (np.diff(large) >= 0).all() and np.abs(large - ramp[0]).max() <= 2

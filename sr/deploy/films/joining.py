@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}  # of results
 STALE = ("encoder", "duration", "number_of_", "_statistics", "bps", "rotate", "major_brand", "minor_version", "compat")
 PLAYED = ("audio", "subtitle")
+FEW, FAR = 8, 1000  # packets of each sound that its container is tried on, and of all sounds that are read for them
 
 
 def join(pieces: Sequence[Path], coding: Coding, target: Path, ending: str) -> None:
@@ -97,26 +98,56 @@ def _others(source: Any, kept: Mapping[int, Any], later: Sequence[Fraction]) -> 
 def carried(source: Any, own: Any, ending: str) -> tuple[list[Any], list[str]]:
     """The streams besides the pictures that a container takes, and what it does not take, in words."""
     kept, lost = [], []
+    sounds = _beginnings(source)
     for stream in source.streams:
         if stream.index == own.index or (stream.type == "data" and source.chapters()):  # titles of chapters
             continue
         if stream.type == "video":
             lost.append("a second stream of pictures, such as a cover")
-        elif (stream.type in PLAYED or (stream.type == "attachment" and ending == ".mkv")) and _fits(stream, ending):
+        elif (stream.type in PLAYED or (stream.type == "attachment" and ending == ".mkv")) and _fits(
+            stream, ending, sounds.get(stream.index, [])
+        ):
             kept.append(stream)
         else:
             lost.append(_words(stream))
     return kept, lost
 
 
-def _fits(stream: Any, ending: str) -> bool:
-    """Tried, as a container's table of what it takes does not tell all."""
+def _beginnings(source: Any) -> dict[int, list[Any]]:
+    """The first packets of each sound, by its stream's index; the file is opened again, as what is read is gone."""
+    with opened(Path(source.name)) as again:
+        found: dict[int, list[Any]] = {stream.index: [] for stream in again.streams.audio}
+        for number, packet in enumerate(again.demux(list(again.streams.audio)) if found else ()):
+            if packet.size:
+                found[packet.stream.index].append(packet)
+            if number >= FAR or all(len(packets) >= FEW for packets in found.values()):
+                break
+    return found
+
+
+def _fits(stream: Any, ending: str, packets: Sequence[Any]) -> bool:
+    """Tried, as a container's table of what it takes does not tell all, and looks at a damaged header late.
+
+    Args:
+        stream: of the film.
+        ending: see `FORMATS`.
+        packets: its first ones, of which one at least must be taken; none where they are far.
+    """
     av = pyav(Path())
     try:
         with av.open(io.BytesIO(), "w", format=FORMATS[ending]) as trial:
-            trial.add_stream_from_template(stream, opaque=True)
+            made = trial.add_stream_from_template(stream, opaque=True)
             trial.start_encoding()
+            return not packets or any(_taken(trial, made, packet) for packet in packets)
     except (ValueError, av.FFmpegError):
+        return False
+
+
+def _taken(trial: Any, made: Any, packet: Any) -> bool:
+    packet.stream = made
+    try:
+        trial.mux(packet)
+    except pyav(Path()).FFmpegError:
         return False
     return True
 
