@@ -12,10 +12,10 @@ from torch import nn
 from sr.models.base import SuperResolver
 
 CONF = Path(__file__).resolve().parents[1] / "conf" / "model"
-NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
+NAMES = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "module")  # whose network is the user's
 
 # The parameter that sets a network's size, and what it is in the fast tier.
-SMALL = {"num_blocks": 2, "num_layers": 3, "num_recursions": 2, "depth": 2, "channels": 16}
+SMALL = {"num_blocks": 2, "num_layers": 3, "num_recursions": 2, "depth": 2, "channels": 16, "heads": 2}
 
 
 def node(name: str, small: bool = False, **changes: Any) -> dict[str, Any]:

@@ -189,7 +189,7 @@ SHOWS = {  # what the commands of a section of docs/adding.md must leave or prin
     "A loss": ["train/edges"],
     "An optimizer, a schedule": ["torch.optim.AdamW", "torch.optim.lr_scheduler.PolynomialLR"],
     "A degradation": ["dead_pixels.DeadPixels", "Bundled"],
-    "A benchmark": ["Manga109"],
+    "A benchmark": ["SunHays80"],
     "A metric": ["RMSE in grey levels", "val/rmse_y"],
     "An ablation": ["ECBSR by its width", "32 channels"],
     "A callback": ["train/gradient_norm"],
@@ -204,7 +204,7 @@ def test_every_section_has_an_example():
 @pytest.mark.parametrize("section", SHOWS)
 def test_the_examples_of_adding_are_carried_out(section, command, photos, tmp_path, monkeypatch):
     """Word for word, in an empty folder outside the project: files are written and commands typed in order."""
-    photos(tmp_path / "data" / "Manga109", 1)
+    photos(tmp_path / "data" / "SunHays80", 1)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     begun = [command("train.py", *SMALL, "model=ecbsr_m4c8", "benchmarks=[]")] if section == "A figure" else []

@@ -58,6 +58,8 @@ class TrainSchema(Common):
     optimizer_state: str = key("fresh", stage=True, whole_run=True, timing=False)  # of a stage: fresh, or kept
     # torchvision's vgg19-dcbb9e9d.pth; null: looked for where torchvision keeps it
     vgg_weights: str | None = key(result=False)
+    # of loss=distillation: a run, a checkpoint, an author's file, a name of the zoo; null: what travels with us
+    teacher: str | None = key(stage=True)
     protocol: str = key("y")  # of validation; see sr/metrics/protocols.py
     callbacks: Any = key(dict)
     trainer: Any = key(resume=True)  # the group; its keys are declared each for itself
@@ -118,6 +120,7 @@ class MeasureSchema:
     # compiled, bf16, onnx, onnx_1_thread
     forms: Any = None
     timing: str = "rounds"  # or ntire22: each LR of benchmarks once, the mean
+    challenge: str | None = None  # ntire26 or ntire24: also ranked by its score, beside its baseline
     checkpoint: Any = None  # trained networks beside those of model=: run folders or checkpoints
     weights: Any = None  # and authors' files: names of the zoo, or paths
     zoo: Zoo = field(default_factory=Zoo)

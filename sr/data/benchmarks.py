@@ -1,6 +1,7 @@
 """The test sets of the papers.
 
-Set5 (Bevilacqua et al., 2012), Set14 (Zeyde et al., 2010), B100 (Martin et al., 2001), Urban100 (Huang et al., 2015).
+Set5 (Bevilacqua et al., 2012), Set14 (Zeyde et al., 2010), B100 (Martin et al., 2001), Urban100 (Huang et al., 2015),
+Manga109 (Matsui et al., 2017), DIV2K100, the validation part of DIV2K (Agustsson and Timofte, 2017).
 """
 
 import logging
@@ -8,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sr.data.archives import BENCHMARKS, Archive
+from sr.data.archives import BENCHMARKS, Archive, div2k
 from sr.data.missing import images_in, missing
 from sr.data.module import SRDataModule
 from sr.data.pairs import ImagePair, pair_by_name
@@ -38,6 +39,8 @@ class Benchmark(SRDataModule):
     names: ClassVar[tuple[str, ...]] = ()  # of the set's folder
     count: ClassVar[int]  # of its images
     sizes: ClassVar[Sequence[tuple[int, int]]] = ()  # (H, W) of each, as far as they are known
+    archive: ClassVar[Archive | None] = BENCHMARKS
+    where: ClassVar[str | None] = None  # how it is had where no archive is public
 
     def __init__(self, *, data_dir: str | Path, lr: str | None = None, **settings: Any) -> None:
         super().__init__(**settings)
@@ -67,7 +70,8 @@ class Benchmark(SRDataModule):
         if not hr:
             looked = [f for f in self.folders() if f.exists()] or self.folders()[::3]
             setting = "data_dir=<the folder that holds benchmarks/>"
-            raise missing(f"{self.name}'s images", looked, setting=setting, source=self.archives())
+            source = self.archives()
+            raise missing(f"{self.name}'s images", looked, setting=setting, source=source, where=self.where)
         told, why = self._is_other, self._unlike(hr)
         self._is_other = bool(why)
         if why and not told:
@@ -106,7 +110,7 @@ class Benchmark(SRDataModule):
         return found
 
     def archives(self) -> tuple[list[Archive], Path]:
-        return ([] if self._hr() else [BENCHMARKS]), self.data_dir
+        return ([] if self._hr() or self.archive is None else [self.archive]), self.data_dir
 
 
 class Set5(Benchmark):
@@ -153,3 +157,32 @@ class Urban100(Benchmark):
                 "SelfExSR's Urban100 for x2 is made from half-size images: type data.lr=null to make LR from HR"
             )
         return super()._lr(hr)
+
+
+class Manga109(Benchmark):
+    """109 pages, one of each volume; their sizes are not known here."""
+
+    names = ("Manga109",)
+    count = 109
+    archive = None
+    where = (
+        "Manga109 is given for research to who asks at http://www.manga109.org; the benchmark is one page of each of "
+        "its 109 volumes as PNG, as collections of super-resolution test sets have it"
+    )
+
+
+class DIV2K100(Benchmark):
+    """0801-0900 of DIV2K: as DIV2K100/HR among the benchmarks, or where DIV2K itself is."""
+
+    names = ("DIV2K100", "DIV2K/DIV2K_valid_HR", "DIV2K_valid_HR")
+    count = 100
+    archive = div2k("valid_HR")
+
+    @property
+    def test_name(self) -> str:
+        """The papers' tables call it DIV2K."""
+        return super().test_name.replace("DIV2K100", "DIV2K")
+
+    def archives(self) -> tuple[list[Archive], Path]:
+        found, folder = super().archives()
+        return found, folder / "DIV2K"

@@ -15,7 +15,7 @@ from sr.errors import UserError, some
 
 log = logging.getLogger(__name__)
 # Names of images that everybody means by them.
-SETS = ("Set5", "Set14", "B100", "Urban100", "DIV2K", "Bundled", "Vid4", "UDM10", "REDS4", "Vimeo90K")
+SETS = ("Set5", "Set14", "B100", "Urban100", "DIV2K", "Bundled", "Vid4", "UDM10", "REDS4", "Vimeo90K", "Manga109")
 Folders = str | Path | Sequence[str | Path]
 
 
@@ -40,6 +40,7 @@ class Folder(SplitModule):
         lr_name: the same of LR files, as `*_small`.
         name: of the set in tables; None is the folders' names. A run that trains names the images that it measures by
             their own folders. A papers' set has its name to itself: a folder Set5 is called "own Set5".
+        where: how a set with a name is had: told where its images are not there.
         settings: see `SRDataModule`.
     """
 
@@ -57,6 +58,7 @@ class Folder(SplitModule):
         hr_name: str | None = None,
         lr_name: str | None = None,
         name: str | None = None,
+        where: str | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(val_share=val_share, **settings)
@@ -66,7 +68,7 @@ class Folder(SplitModule):
         named = self.hr["train"] or self.root or self.hr["test"] or self.hr["val"]
         self.name = name or _joined(named) or "folder"
         self.hr_name, self.lr_name = hr_name, lr_name
-        self._given_name = name
+        self._given_name, self._where = name, where
         self._told: set[str] = set()
 
     @property
@@ -109,7 +111,8 @@ class Folder(SplitModule):
         pairs = []
         for i, folder in enumerate(folders):
             if not (groups := images_below(folder)):
-                raise missing(f"Images for data.{part if self.hr[part] else 'root'}", [folder], setting=setting)
+                what = f"Images for data.{part if self.hr[part] else 'root'}"
+                raise missing(what, [folder], setting=setting, where=self._where)
             small = self._lr_below(part, lr[i], set(groups)) if lr else None
             if Path() in groups and (others := left_out(folder)):
                 self._tell(f"{folder}: {len(groups[Path()])} images; left out: {others}", logging.INFO)

@@ -43,7 +43,12 @@ def left_out(folder: Path) -> str:
 
 
 def missing(
-    what: str, looked: Sequence[Path], *, setting: str, source: tuple[Sequence[Archive], Path] | None = None
+    what: str,
+    looked: Sequence[Path],
+    *,
+    setting: str,
+    source: tuple[Sequence[Archive], Path] | None = None,
+    where: str | None = None,
 ) -> UserError:
     """Build the error.
 
@@ -52,6 +57,7 @@ def missing(
         looked: folders that were tried.
         setting: what to type to point elsewhere, as in "data.root=<folder>".
         source: the archives in which it is distributed, and the folder where they or their contents belong.
+        where: how it is had otherwise, a sentence.
     """
     archives, folder = source or ((), Path())
     lines = [f"{what} not found."]
@@ -65,6 +71,7 @@ def missing(
         lines.append("  or type data.download=true to download, check and unpack them,")
         lines.append(f"  or type {setting} if you have them elsewhere")
     else:
+        lines += [f"  {where}"] if where else []
         lines.append(f"  Place the images there, or type {setting}")
     return UserError("\n".join(lines))
 

@@ -1,4 +1,4 @@
-"""Attention blocks of the lightweight networks: ESA over space, CCA over channels."""
+"""Attention by gates: ESA over space, CCA and RCAN's over channels."""
 
 from collections.abc import Callable
 
@@ -89,3 +89,26 @@ class CCA(nn.Module):
         # the floor turns a NaN gradient into 0 and moves the value by at most 1e-6.
         contrast = variance.clamp_min(1e-12).sqrt()
         return x * self.gate(contrast + mean)
+
+
+class ChannelAttention(nn.Module):
+    """A gate per channel from its mean: ``y = x * sigmoid(1x1(relu(1x1(mean(x)))))``.
+
+    Zhang et al., RCAN, ECCV 2018 (https://arxiv.org/abs/1807.02758), section 3.3.
+
+    Args:
+        channels: C.
+        reduction: the hidden layer has C // reduction channels, and 1 at least.
+
+    Shapes: (B, C, H, W) -> (B, C, H, W).
+    """
+
+    def __init__(self, channels: int, reduction: int = 16) -> None:
+        super().__init__()
+        hidden = max(1, channels // reduction)
+        self.gate = nn.Sequential(
+            nn.Conv2d(channels, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, channels, 1), nn.Sigmoid()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gate(x.mean(dim=(2, 3), keepdim=True))

@@ -15,7 +15,8 @@ from sr.compose.checks import built, check_targets
 from sr.compose.words import Job, Words, listed
 from sr.data.module import SRDataModule
 from sr.errors import UserError, reason
-from sr.measuring import deployed_forms
+from sr.measuring import challenge, deployed_forms
+from sr.measuring.challenge import get_challenge
 from sr.measuring.cost import cost, lr_size
 from sr.measuring.cost_table import COUNTED, ModelCost, as_markdown, published_cells, reproduced_cells
 from sr.measuring.deployed_forms import FormCost, chosen, form_costs
@@ -43,8 +44,14 @@ def measure(cfg: DictConfig) -> None:
     names, forms = job.words.names("model") or [], chosen(listed(cfg.forms))
     if cfg.timing not in TIMINGS:
         raise UserError(f"timing={cfg.timing}: there are {', '.join(TIMINGS)}")
+    contest = get_challenge(cfg.challenge, cfg.scale, cfg.rounds) if cfg.challenge else None
+    typed, names = bool(names), list(names)
+    if contest is not None:
+        cfg = cfg.copy()
+        cfg.reference = contest.baseline
+        names += [contest.baseline] if contest.baseline not in names else []
     trained = trained_networks(cfg, names)
-    if not names and not trained:
+    if not typed and not trained:
         raise UserError("nothing to measure: type model=[bsrn,rlfn] or model=all, checkpoint=RUN or weights=rlfn_x4")
     models: dict[str, SuperResolver] = {name: entry.model for name, entry in trained.items()}
     for name in names:
@@ -82,6 +89,14 @@ def measure(cfg: DictConfig) -> None:
     log.info("\n" + text + "\n")
     write_whole(job.folder / "models.md", text + "\n")
     write_csv(job.folder / "models.csv", [f.name for f in fields(ModelCost)], map(asdict, rows))
+    if contest is not None:
+        counted = [row for row in rows if row.merged_parameters is not None]
+        ranked = challenge.ranking(contest, counted, {name: time.median for name, time in times.items()})
+        told = challenge.as_markdown(contest, ranked)
+        log.info(told + "\n")
+        write_whole(job.folder / "challenge.md", told + "\n")
+        write_csv(job.folder / "challenge.csv", [f.name for f in fields(challenge.Ranked)], map(asdict, ranked))
+        log.info(f"{job.folder / 'challenge.md'}\n{job.folder / 'challenge.csv'}")
     if in_forms:
         told = deployed_forms.as_markdown(in_forms) + "\n\n" + deployed_forms.legend(cfg.size, device)
         log.info(told + "\n")

@@ -33,6 +33,13 @@ _ALL = (
     Protocol("ntire17", "RGB in 8 bit, shave = 6 + scale, SSIM valid window, mean of channels", rgb, 6),
     Protocol("ntire22", "RGB in 8 bit, shave = 4, SSIM valid window (the challenge ranks by PSNR alone)", rgb, 4, 0),
     Protocol(
+        "ntire26",
+        "RGB in 8 bit, shave = 4, SSIM valid window (NTIRE's efficient tracks, which rank by cost above a PSNR)",
+        rgb,
+        4,
+        0,
+    ),
+    Protocol(
         "srgan", "Y unrounded, shave = 4; PSNR comparable, SSIM about 0.011 below the paper's daala tool", luma, 4, 0
     ),
     Protocol("video_y", "Y unrounded, no shave (Vid4, UDM10)", luma, 0, 0),

@@ -107,13 +107,13 @@ class SuperResolver(TrainingLoops):
         if lr.ndim == 4 and self.clips:
             return self(lr[:, None], s)[:, 0]
         if self.colors == 3:
-            return self._padded(lr, s)
+            return self.in_own_colors(lr, s)
         ycbcr = rgb_to_ycbcr(lr)
-        luma = self._padded(ycbcr[:, :1], s)
+        luma = self.in_own_colors(ycbcr[:, :1], s)
         chroma = imresize(ycbcr[:, 1:], s)
         return ycbcr_to_rgb(torch.cat([luma, chroma.to(luma.dtype)], dim=1))
 
-    def _padded(self, x: Tensor, scale: int) -> Tensor:
+    def in_own_colors(self, x: Tensor, scale: int) -> Tensor:
         """`network`, with inputs below `min_size` padded by repeating the edge and the result cropped."""
         h, w = x.shape[-2:]
         pad_h, pad_w = max(0, self.min_size - h), max(0, self.min_size - w)
@@ -152,7 +152,7 @@ class SuperResolver(TrainingLoops):
     def training_images(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
         lr, hr = (image.flatten(0, -4) for image in (batch.lr, batch.hr))  # of clips each frame by itself
         lr = self.own_colors(lr)
-        return self._padded(lr, batch.scale), self.own_colors(hr), lr
+        return self.in_own_colors(lr, batch.scale), self.own_colors(hr), lr
 
     def merged(self) -> Self:
         """The form to deploy: a copy in eval mode in which every block with a `merge()` is replaced by it."""

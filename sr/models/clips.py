@@ -103,7 +103,7 @@ class ClipResolver(SuperResolver):
     def training_images(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Of all frames of all clips, (B * T, 3, H, W) each."""
         lr, hr = as_clips(batch.lr), as_clips(batch.hr)
-        return self._padded(lr, batch.scale).flatten(0, 1), hr.flatten(0, 1), lr.flatten(0, 1)
+        return self.in_own_colors(lr, batch.scale).flatten(0, 1), hr.flatten(0, 1), lr.flatten(0, 1)
 
     def stream(self, clip: Frames, scale: int | None = None, wanted: Sequence[int] | None = None) -> Iterator[Tensor]:
         """See `SuperResolver.stream`."""

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from hydra.utils import get_object
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
 from sr.errors import UserError, reason
@@ -28,9 +29,12 @@ def construct(node: Mapping[str, Any], source: object, state: Mapping[str, Tenso
         UserError: of code that is not trusted, not a SuperResolver, or not to be built with these settings.
     """
     architecture = _architecture(str(node.get("_target_")), source)
-    settings = {k: v for k, v in node.items() if k != "_target_"}
+    settings: dict[str, Any] = {
+        k: _made_by(v, source) if _is_node(v) else v for k, v in node.items() if k != "_target_"
+    }
     # Called directly: Hydra's instantiate would build, so call, whatever a nested value names.
-    if not all(_plain_value(v) for v in settings.values()) or any(str(k).startswith("_") for k in settings):
+    values = [v for v in settings.values() if not isinstance(v, partial)]
+    if not all(_plain_value(v) for v in values) or any(str(k).startswith("_") for k in settings):
         raise UserError(f"checkpoint {source} is refused: its settings are not plain numbers, words and lists")
     try:
         with limited(source, state):
@@ -57,6 +61,30 @@ def _architecture(target: str, source: object) -> type[SuperResolver]:
     if not (isinstance(found, type) and issubclass(found, SuperResolver)) or found is SuperResolver:
         raise UserError(f"checkpoint {source} is refused: {target} is not a super-resolution model")
     return found
+
+
+def _is_node(value: Any) -> bool:
+    return isinstance(value, Mapping) and "_target_" in value
+
+
+def _made_by(node: Mapping[str, Any], source: object) -> partial[nn.Module]:
+    """What makes a network within the network: a class of trusted code, given plain values.
+
+    Raises:
+        UserError: of code that is not trusted, no `nn.Module`, or with other settings.
+    """
+    target = str(node["_target_"])
+    if not trusts(target):
+        raise UserError(f"checkpoint {source} is refused: its network is {target}. {how_to_trust([target])}")
+    try:
+        found = get_object(target)
+    except Exception as error:
+        raise UserError(f"checkpoint {source} is of {target}, which is not installed here: {reason(error)}") from error
+    settings = {k: v for k, v in node.items() if k not in ("_target_", "_partial_")}
+    plain = all(_plain_value(v) and not str(k).startswith("_") for k, v in settings.items())
+    if not (isinstance(found, type) and issubclass(found, nn.Module)) or not plain:
+        raise UserError(f"checkpoint {source} is refused: {target} is not a network with plain settings")
+    return partial(found, **settings)
 
 
 def _plain_value(value: Any) -> bool:

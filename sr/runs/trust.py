@@ -38,7 +38,7 @@ def trust(names: Sequence[str]) -> None:
 
 def trust_what_was_typed(cfg: DictConfig) -> None:
     """Trust what a command's config says, all of which is the user's own: `trust` and each class that it names."""
-    targets = [str(node["_target_"]) for node in _nodes(OmegaConf.to_container(cfg, resolve=False))]
+    targets = [str(t) for node in _nodes(OmegaConf.to_container(cfg, resolve=False)) if (t := node["_target_"])]
     trust([*listed(OmegaConf.select(cfg, "trust")), *(t for t in targets if not t.startswith(("sr.", "${")))])
 
 

@@ -135,7 +135,8 @@ def _try(setup: Training, model: SuperResolver) -> None:
     """Build once what is built again when its stage begins, perhaps after hours.
 
     Raises:
-        UserError: an optimizer or a schedule refuses its settings, or the discriminator the network's images.
+        UserError: an optimizer or a schedule refuses its settings, the discriminator the network's images, or a teacher
+            the network.
     """
     if (adversary := setup.adversary) is not None:
         seen = next(m.in_channels for m in adversary.discriminator.modules() if isinstance(m, torch.nn.Conv2d))
@@ -145,6 +146,9 @@ def _try(setup: Training, model: SuperResolver) -> None:
                 f"the discriminator of the loss sees images of {seen} colours, {type(model).__name__} works on "
                 f"{model.colors}{' (Y)' if model.colors == 1 else ''}: type +{node}={model.colors}, or another model"
             )
+    for module in setup.loss.modules():
+        if (refuse := getattr(module, "refuse_for", None)) is not None:
+            refuse(model)
     try:
         optimizers = setup.build_optimizers(model.learnable())
     except Exception as error:

@@ -13,6 +13,7 @@ from sr.errors import UserError, nearest, reason
 from sr.models.base import SuperResolver
 from sr.runs import checkpoint, safetensors, torch_file
 from sr.whole import replacing
+from sr.zoo.baseline_maps import BASELINE_FAMILIES
 from sr.zoo.entries import ZOO, ZooEntry, by_checksum, get_entry
 from sr.zoo.families import Family, Tensors, UnknownError, build, recognise
 from sr.zoo.files import SUFFIXES, read_tensors
@@ -30,7 +31,8 @@ from sr.zoo.video_maps import VIDEO_FAMILIES, flow_network
 
 log = logging.getLogger(__name__)
 FAMILIES = (
-    *TORCH_FAMILIES, *SPAN_FAMILIES, *RESIDUAL_FAMILIES, *PLAIN_FAMILIES, *VIDEO_FAMILIES, *MATLAB_FAMILIES
+    *TORCH_FAMILIES, *SPAN_FAMILIES, *BASELINE_FAMILIES, *RESIDUAL_FAMILIES, *PLAIN_FAMILIES, *VIDEO_FAMILIES,
+    *MATLAB_FAMILIES,
 )  # fmt: skip
 
 
@@ -175,13 +177,14 @@ def _tried(
     return model, node, trial
 
 
-def beginning(source: str, zoo: Any, scale: int | None) -> dict[str, Any]:
+def beginning(source: str, zoo: Any, scale: int | None, key: str = "init_from") -> dict[str, Any]:
     """The contents of a checkpoint that training begins from: `init_from=` names a run, a file or an entry of the zoo.
 
     Args:
         source: as typed.
         zoo: its settings, sr.compose.schema.Zoo.
         scale: of the run, for authors' files that fit every scale.
+        key: under which it was typed.
 
     Raises:
         UserError: see `checkpoint.read` and `load`.
@@ -191,7 +194,7 @@ def beginning(source: str, zoo: Any, scale: int | None) -> dict[str, Any]:
         if not path.exists() and len(path.parts) == 1 and not path.suffix:
             hint = nearest(source, ZOO)
             raise UserError(
-                f"init_from={source}: neither a run, nor a file, nor an entry of the zoo.{hint} See sr zoo list"
+                f"{key}={source}: neither a run, nor a file, nor an entry of the zoo.{hint} See sr zoo list"
             )
         return checkpoint.read(source)
     if source not in ZOO and (flow := flow_network(read_tensors(path))):

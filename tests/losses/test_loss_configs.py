@@ -20,7 +20,9 @@ LOSSES = sorted(p.stem for p in (CONF / "loss").glob("*.yaml"))
 def composed(vgg_file):
     """composed("loss=srgan", ...) -> the config of a run with one loss, and one for a stage to choose."""
     groups = [{"loss": "l1"}, {"loss@losses.later": "l1"}, {"optimizer": "adam"}, {"scheduler": "halve"}, "_self_"]
-    ConfigStore.instance().store("loss_test", {"defaults": groups, "vgg_weights": str(vgg_file)})
+    keys = {"vgg_weights": str(vgg_file), "teacher": None, "scale": 4, "zoo": {"dir": "nowhere"}}
+    keys["zoo"] |= {"download": False, "range": None, "order": None}
+    ConfigStore.instance().store("loss_test", {"defaults": groups, **keys})
 
     def compose(*overrides):
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):

@@ -36,7 +36,7 @@ from sr.models.srresnet import SRResNet
 from sr.models.watch import Watch
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-MODELS = sorted(p.stem for p in (CONF / "model").glob("*.yaml") if p.stem != "bicubic")
+MODELS = sorted(p.stem for p in (CONF / "model").glob("*.yaml") if p.stem not in ("bicubic", "module"))
 QUICK = ("edsr_baseline", "espcn", "lapsrn", "srcnn", "vdsr")
 
 

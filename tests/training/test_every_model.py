@@ -12,7 +12,7 @@ from small_runs import SMALL, rows, saved
 ROOT = Path(__file__).resolve().parents[2]
 
 CONF = ROOT / "conf/model"
-MODELS = sorted(p.stem for p in CONF.glob("*.yaml") if p.stem != "bicubic")
+MODELS = sorted(p.stem for p in CONF.glob("*.yaml") if p.stem not in ("bicubic", "module"))
 
 
 def of_each_class() -> set[str]:
@@ -22,7 +22,7 @@ def of_each_class() -> set[str]:
 
 def tier(model: str):
     """One network of each class; the other sizes, and those that are large, are in the slow tier."""
-    quick = model in of_each_class() - {"drcn"}
+    quick = model in of_each_class() - {"drcn", "rcan", "rrdbnet"}
     return pytest.param(model, marks=() if quick else pytest.mark.slow)
 
 

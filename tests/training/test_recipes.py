@@ -114,6 +114,7 @@ PAPERS = [
     ("mdsr_baseline", "div2k", 300_000, {2: 48, 3: 48, 4: 48}, 16, 1e-4),
     ("msrresnet scale=4", "div2k", 1_000_000, {4: 32}, 16, 2e-4),
     ("msrresnet recipe=msrgan scale=4", "div2k", 1_400_000, {4: 32}, 16, 2e-4),
+    ("rcan scale=4", "div2k", 1_000_000, {4: 48}, 16, 1e-4),
     ("repsr_m4c16 scale=2", "div2k", None, {2: 64}, 32, 4e-4),
     ("repsr_m16c64 scale=4", "div2k", None, {4: 48}, 32, 2e-4),
     ("rfdn scale=3", "div2k", 1_000_000, {3: 64}, 64, 5e-4),
@@ -121,12 +122,15 @@ PAPERS = [
     ("rlfn scale=2", "div2k", 3_000_000, {2: 128}, 64, 5e-4),
     ("rlfn_s scale=4", "div2k", 3_000_000, {4: 64}, 64, 5e-4),
     ("rlfn_ntire scale=4", "div2k", 3_000_000, {4: 64}, 64, 5e-4),
+    ("rrdbnet scale=4", "df2k", 1_000_000, {4: 32}, 16, 2e-4),
+    ("rrdbnet recipe=esrgan scale=4", "df2k", 1_400_000, {4: 32}, 16, 2e-4),
     ("span scale=4", "df2k", 1_000_000, {4: 64}, 64, 5e-4),
     ("srcnn scale=3", "t91", None, None, None, None),
     ("srcnn recipe=srcnn_sgd scale=3", "t91", 15_000_000, {3: 11}, 128, 1e-4),
     ("srcnn_955 scale=4", "div2k", None, None, None, None),
     ("srgan scale=4", "df2k", 1_200_000, {4: 24}, 16, 1e-4),
     ("srresnet scale=4", "df2k", 1_000_000, {4: 24}, 16, 1e-4),
+    ("swinir_light scale=4", "div2k", 500_000, {4: 64}, 64, 2e-4),
     ("vdsr", "t91_bsd200", 9_960, {2: 20, 3: 13, 4: 10}, 64, 0.1),
 ]
 

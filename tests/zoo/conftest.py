@@ -14,6 +14,8 @@ from sr.runs.construct import construct
 from sr.zoo.families import Family
 from sr.zoo.load import FAMILIES
 
+RCAN = {"_target_": "sr.models.rcan.RCAN", "num_blocks": 2, "depth": 2, "channels": 6, "reduction": 3}
+RRDBNET = {"_target_": "sr.models.rrdbnet.RRDBNet", "scale": 4, "num_blocks": 2, "channels": 6, "growth": 3}
 SMALL: dict[str, dict[str, Any]] = {
     "IMDN": {"_target_": "sr.models.imdn.IMDN", "scale": 3, "num_blocks": 2, "channels": 8, "reduction": 4},
     "RLFN": {
@@ -57,6 +59,20 @@ SMALL: dict[str, dict[str, Any]] = {
     "DISP": {"_target_": "sr.models.span.DISP", "scale": 2, "num_blocks": 3, "channels": 5, "reparam": False},
     "SPAN as trained": {"_target_": "sr.models.span.SPAN", "scale": 2, "num_blocks": 3, "channels": 5},
     "DISP as trained": {"_target_": "sr.models.span.DISP", "scale": 4, "num_blocks": 2, "channels": 4},
+    "RCAN of BasicSR": RCAN | {"scale": 4},
+    "RCAN": RCAN | {"scale": 3, "depth": 3},
+    "RRDBNet": RRDBNET | {"scale": 2},
+    "RRDBNet of ESRGAN": RRDBNET,
+    "RRDBNet of ESRGAN's first names": RRDBNET | {"num_blocks": 1},
+    "SwinIR-light": {
+        "_target_": "sr.models.swinir.SwinIR",
+        "scale": 3,
+        "num_blocks": 2,
+        "depth": 2,
+        "channels": 6,
+        "heads": 3,
+        "window": 4,
+    },
     "BasicVSR": {"_target_": "sr.models.basicvsr.BasicVSR", "scale": 4, "num_blocks": 2, "channels": 5},
     "BasicVSR of mmagic": {"_target_": "sr.models.basicvsr.BasicVSR", "scale": 4, "num_blocks": 3, "channels": 4},
     "EDVR": {"_target_": "sr.models.edvr.EDVR", "scale": 4, "num_blocks": 2, "channels": 8, "groups": 4},

@@ -127,7 +127,7 @@ def _pixel_unshuffle(x: Any, downscale_factor: int) -> Picture:
 
 @kind
 def _pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Picture | None:
-    if mode not in ("constant", "replicate") or len(pad) > 4 or len(pad) % 2:
+    if mode not in ("constant", "replicate", "reflect") or len(pad) > 4 or len(pad) % 2:
         return None
     left, right, top, bottom = (*pad, 0, 0, 0, 0)[:4]
     shape = (*x.shape[:-2], x.shape[-2] + top + bottom, x.shape[-1] + left + right)

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sr.deploy.tiling import operations, sums
+from sr.deploy.tiling import operations, sums, windows
 from sr.deploy.tiling.nodes import Node, Rule, Whole
 from sr.deploy.tiling.picture import Picture
 from sr.deploy.tiling.plan import ancestors
 from sr.imaging.ensemble import VIEWS, totals
 from sr.models.base import SuperResolver
 
-__all__ = ["operations", "recorded", "sums"]  # the first and last fill the table of known operations
+__all__ = ["operations", "recorded", "sums", "windows"]  # all but the second fill the table of known operations
 log = logging.getLogger(__name__)
 
 

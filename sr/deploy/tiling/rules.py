@@ -115,14 +115,18 @@ class Slice(Rule):
 
 @dataclass
 class Pad(Rule):
-    """A frame of a value, or of the border's own values; negative sizes are no frame's."""
+    """A frame of a value, of the border's own values, or mirrored at them; negative sizes are no frame's."""
 
     before: Pair
     mode: str
     value: float
 
     def span(self, axis: int, span: Span, n: int) -> Span:
-        return inside((span[0] - self.before[axis], span[1] - self.before[axis]), n)
+        first, last = span[0] - self.before[axis], span[1] - self.before[axis]
+        if self.mode == "reflect":  # place -k is place k, and n - 1 + k is n - 1 - k
+            mirrored = [first, last, *([1 - first] if first < 0 else []), *([2 * n - 1 - last] if last > n else [])]
+            first, last = min(mirrored), max(mirrored)
+        return inside((first, last), n)
 
     def make(self, node: Node, region: Region, parts: Parts) -> Tensor:
         frame: list[int] = []
