@@ -81,7 +81,9 @@ class SwinIR(SuperResolver):
     def network(self, x: Tensor, scale: int) -> Tensor:
         h, w = x.shape[-2:]
         rows, columns = ((n + self.window - 1) // self.window * self.window for n in (h, w))
-        x = F.pad(x, (0, columns - w, 0, rows - h), mode="reflect")
+        frame = (0, columns - w, 0, rows - h)
+        x = F.pad(x, frame, mode="reflect")
         head = self.head(x - self.mean)
         y = self.smooth(self.norm2(self.blocks(self.norm1(head)))) + head
-        return (self.tail(y) + self.mean)[..., : scale * h, : scale * w]
+        # Cut by padding: of a slice that happens to cut nothing torch.export takes for granted that it never does.
+        return F.pad(self.tail(y) + self.mean, [-scale * n for n in frame])
