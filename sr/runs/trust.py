@@ -110,7 +110,7 @@ def refuse_foreign(config: Mapping[str, Any], source: object) -> None:
     control = {key for node in _nodes(config) for key in node if str(key).startswith("_")} - {"_target_", "_partial_"}
     if control:  # values without a name, `_args_`, could be such a folder
         raise UserError(f"{source} {FOREIGN} it uses {some(sorted(control))}. Give each value by its name")
-    named = [node["_target_"] for node in _nodes(config)]
+    named = [node["_target_"] for node in _nodes(config) if node["_target_"] is not None]
     named = [t for t in named if not (isinstance(t, str) and (BUILDS.fullmatch(t) or t in _of_conf()))]
     metrics = config.get("metrics")
     named += [m for m in (metrics if isinstance(metrics, list) else [metrics]) if str(m).endswith(".py")]

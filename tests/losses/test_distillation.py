@@ -54,7 +54,7 @@ def test_a_network_is_trained_with_a_teacher_that_no_checkpoint_holds(command, d
     typed = [a for a in SMALL if a != "loss=l1"] + ["data=div2k", f"data.root={div2k}", "loss=distillation"]
     typed += ["model=bsrn", "model.channels=8", "model.num_blocks=1", f"teacher={write(tmp_path / 'teacher.ckpt')}"]
     typed += ["model.reduction=2", "model.esa_channels=2", "val_every_steps=1", "loss.value_range=255"]
-    typed += ["trainer.log_every_n_steps=1"]
+    typed += ["trainer.log_every_n_steps=1", "scheduler=halve"]
     done = command("train.py", *typed, "steps=2")
     assert done.code == 0, done
     content = saved(done.folder)
