@@ -59,7 +59,7 @@ class TrainSchema(Common):
     # torchvision's vgg19-dcbb9e9d.pth; null: looked for where torchvision keeps it
     vgg_weights: str | None = key(result=False)
     # of loss=distillation: a run, a checkpoint, an author's file, a name of the zoo; null: what travels with us
-    teacher: str | None = key(stage=True)
+    teacher: str | None = key()
     protocol: str = key("y")  # of validation; see sr/metrics/protocols.py
     callbacks: Any = key(dict)
     trainer: Any = key(resume=True)  # the group; its keys are declared each for itself
