@@ -9,6 +9,7 @@ from sr.degradation.filters import Filter
 from sr.degradation.randomness import Randomness
 from sr.degradation.step import Range, Step, as_float, fixed_or_range
 from sr.errors import UserError
+from sr.imaging.sharpen import RADIUS, unsharp
 
 
 class GaussianBlur(Filter):
@@ -65,3 +66,12 @@ class MotionBlur(Step):
         low, high = self.angle
         angle = low if self.deterministic else low + (high - low) * float(torch.rand((), generator=generator))
         return motion_blur(as_float(x)[None], self.size, angle, 0.0, border_type="replicate")[0]
+
+
+class UnsharpMask(Step):
+    """Sharpening before all else, as Real-ESRGAN's HR has it (`sr.imaging.sharpen`)."""
+
+    reach = 2 * RADIUS  # the soft mask is a blur of a blur
+
+    def __call__(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        return unsharp(as_float(x)[None])[0]

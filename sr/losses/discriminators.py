@@ -1,8 +1,11 @@
-"""Discriminators: images in [0, 1] -> one logit each."""
+"""Discriminators: images in [0, 1] -> one logit each, or one for each pixel."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
 
 from sr.errors import UserError
 
@@ -87,6 +90,56 @@ class VGGStyleDiscriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.classify(self.features(images))
+
+
+class UNetDiscriminator(nn.Module):
+    """A U-Net with skips that are added, whose logits judge every pixel.
+
+    Wang et al., Real-ESRGAN (ICCV workshops 2021, https://arxiv.org/abs/2107.10833), section 3.4 and figure 6: three
+    strided 4x4 convolutions down, three 3x3 ones after bilinear enlargement up, spectral norm (Miyato et al., ICLR
+    2018) on all but the first and the last, LeakyReLU 0.2.
+
+    Parameters: 4,376,897.
+
+    Args:
+        colors: of the images.
+        channels: of the first convolution; each level down doubles them.
+
+    Shapes: (B, colors, H, W) in [0, 1] -> (B, 1, H, W), H and W multiples of 8.
+    """
+
+    def __init__(self, colors: int = 3, channels: int = 64) -> None:
+        super().__init__()
+        widths = [channels * 2**level for level in range(4)]
+        self.first = nn.Conv2d(colors, channels, 3, padding=1)
+        self.down = nn.ModuleList(
+            spectral_norm(nn.Conv2d(a, b, 4, 2, padding=1, bias=False)) for a, b in pairwise(widths)
+        )
+        self.up = nn.ModuleList(
+            spectral_norm(nn.Conv2d(b, a, 3, padding=1, bias=False)) for a, b in reversed(list(pairwise(widths)))
+        )
+        self.end = nn.ModuleList(spectral_norm(nn.Conv2d(channels, channels, 3, padding=1, bias=False)) for _ in "ab")
+        self.last = nn.Conv2d(channels, 1, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.shape[-2] % 8 or images.shape[-1] % 8:
+            raise UserError(
+                f"UNetDiscriminator takes images whose sides are multiples of 8 pixels, got {tuple(images.shape)}: "
+                "type a patch_size whose product with the scale is one"
+            )
+        maps = [_leaky(self.first(images))]
+        for conv in self.down:
+            maps.append(_leaky(conv(maps[-1])))
+        x = maps.pop()
+        for conv in self.up:
+            x = _leaky(conv(F.interpolate(x, scale_factor=2, mode="bilinear"))) + maps.pop()
+        for conv in self.end:
+            x = _leaky(conv(x))
+        return self.last(x)
+
+
+def _leaky(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, 0.2)
 
 
 def _classifier(channels: int, side: int, width: int) -> nn.Sequential:

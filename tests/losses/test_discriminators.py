@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sr.errors import UserError
-from sr.losses import SRGANDiscriminator, VGGStyleDiscriminator
+from sr.losses import SRGANDiscriminator, UNetDiscriminator, VGGStyleDiscriminator
 
 NOTE = {"strides": [1] * 8, "pooled": 1, "signed": False}
 
@@ -19,6 +19,7 @@ def test_parameter_counts():
     assert count(SRGANDiscriminator) == 23_565_505
     assert count(SRGANDiscriminator, **NOTE) == 5_215_425
     assert count(VGGStyleDiscriminator) == 14_499_401
+    assert count(UNetDiscriminator) == 4_376_897
 
 
 @pytest.mark.parametrize("options", [{"pooled": 2}, {**NOTE, "pooled": 1}])
@@ -80,3 +81,36 @@ def test_luma_and_a_wrong_number_of_strides():
     assert SRGANDiscriminator(colors=1, channels=2, dense=4)(torch.zeros(2, 1, 32, 32)).shape == (2, 1)
     with pytest.raises(UserError, match="8 convolutions"):
         SRGANDiscriminator(strides=[1, 2])
+
+
+def test_unet_of_its_equations(images):
+    """Every pixel is judged; each inner kernel is divided by its largest singular value."""
+    torch.manual_seed(0)
+    net = UNetDiscriminator(channels=4)
+    x = images(2, 3, 16, 24).float()
+    for _ in range(50):  # each look makes the estimate of the singular values better
+        net(x)
+    net.eval()
+
+    def inner(conv):
+        kernel = conv.parametrizations.weight.original
+        return kernel / torch.linalg.svdvals(kernel.flatten(1))[0]
+
+    def leaky(y):
+        return torch.nn.functional.leaky_relu(y, 0.2)
+
+    f = torch.nn.functional
+    a = leaky(f.conv2d(x, net.first.weight, net.first.bias, padding=1))
+    b = leaky(f.conv2d(a, inner(net.down[0]), stride=2, padding=1))
+    c = leaky(f.conv2d(b, inner(net.down[1]), stride=2, padding=1))
+    y = leaky(f.conv2d(c, inner(net.down[2]), stride=2, padding=1))
+    for conv, skip in zip(net.up, (c, b, a), strict=True):
+        y = f.interpolate(y, scale_factor=2, mode="bilinear", align_corners=False)
+        y = leaky(f.conv2d(y, inner(conv), padding=1)) + skip
+    for conv in net.end:
+        y = leaky(f.conv2d(y, inner(conv), padding=1))
+    y = f.conv2d(y, net.last.weight, net.last.bias, padding=1)
+    assert net(x).shape == (2, 1, 16, 24)
+    torch.testing.assert_close(net(x), y, atol=1e-4, rtol=1e-3)
+    with pytest.raises(UserError, match="multiples of 8"):
+        net(x[..., :20])

@@ -1,0 +1,243 @@
+"""Degradations of photos in the wild: blur, resize, noise and JPEG, twice over, in Real-ESRGAN's ranges."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sr.degradation.jpeg import Jpeg
+from sr.degradation.kernels import KINDS, SIZES, Kernel
+from sr.degradation.step import Step, as_float, fixed_or_range
+from sr.errors import UserError
+
+MODES = ("area", "bilinear", "bicubic")  # of resizing, each as often; torch's, without antialiasing
+
+
+def _range(value: Sequence[float], name: str) -> tuple[float, float]:
+    low, high = fixed_or_range(value, name)
+    if low <= 0:
+        raise UserError(f"{name}=[{low:g},{high:g}]: both must be above 0")
+    return low, high
+
+
+def _shares(value: Sequence[float], count: int, name: str) -> list[float]:
+    found = [float(share) for share in value]
+    if len(found) != count or min(found) < 0 or sum(found) <= 0:
+        raise UserError(f"{name}={found}: {count} shares are wanted, none below 0, some above")
+    return found
+
+
+class Dice:
+    """Numbers from a generator, one after the other."""
+
+    def __init__(self, generator: torch.Generator | None) -> None:
+        self.generator = generator
+
+    def uniform(self, low: float, high: float) -> float:
+        return low + (high - low) * float(torch.rand((), generator=self.generator))
+
+    def chance(self, probability: float) -> bool:
+        return self.uniform(0, 1) < probability
+
+    def one_of(self, shares: Sequence[float]) -> int:
+        """A number below len(shares), as often as its share."""
+        left = self.uniform(0, sum(shares))
+        for number, share in enumerate(shares):
+            left -= share
+            if left < 0:
+                return number
+        return len(shares) - 1
+
+
+class Drawn(NamedTuple):
+    """What one round does to one picture.
+
+    Attributes:
+        kernel: None where it is not blurred.
+        factor: of the sides.
+        mode: how it is resized.
+        noise: "gaussian" or "poisson".
+        strength: Gaussian noise's deviation in 8-bit levels, or what Poisson noise is multiplied with.
+        grey: the same noise in all channels.
+        quality: of its JPEG.
+    """
+
+    kernel: Kernel | None
+    factor: float
+    mode: str
+    noise: str
+    strength: float
+    grey: bool
+    quality: float
+
+
+class Round:
+    """What one round draws from. The defaults are Real-ESRGAN's first round, as its public options have it (recalled).
+
+    Args:
+        blur: how often it is blurred at all.
+        sigma: of a blur, along each axis, in pixels.
+        sinc: how often the blur is a sinc.
+        kinds: how often it is each of KINDS otherwise.
+        generalized: the shapes of generalized Gaussians: half of them below 1.
+        plateau: the shapes of plateaus, likewise.
+        resize: how often up, down, and not at all.
+        factor: of the sides: the least down, the most up.
+        gaussian: how often noise is Gaussian; else it is Poisson.
+        noise: deviation of Gaussian noise in 8-bit levels.
+        poisson: what Poisson noise is multiplied with.
+        grey: how often noise is the same in all channels.
+        quality: of JPEG.
+
+    Raises:
+        UserError: a range that is none.
+    """
+
+    def __init__(
+        self,
+        blur: float = 1.0,
+        sigma: Sequence[float] = (0.2, 3.0),
+        sinc: float = 0.1,
+        kinds: Sequence[float] = (0.45, 0.25, 0.12, 0.03, 0.12, 0.03),
+        generalized: Sequence[float] = (0.5, 4.0),
+        plateau: Sequence[float] = (1.0, 2.0),
+        resize: Sequence[float] = (0.2, 0.7, 0.1),
+        factor: Sequence[float] = (0.15, 1.5),
+        gaussian: float = 0.5,
+        noise: Sequence[float] = (1.0, 30.0),
+        poisson: Sequence[float] = (0.05, 3.0),
+        grey: float = 0.4,
+        quality: Sequence[float] = (30.0, 95.0),
+    ) -> None:
+        self.blur, self.sinc, self.gaussian, self.grey = blur, sinc, gaussian, grey
+        self.kinds, self.resize = _shares(kinds, len(KINDS), "kinds"), _shares(resize, 3, "resize")
+        self.sigma, self.noise, self.poisson = (
+            _range(sigma, "sigma"),
+            _range(noise, "noise"),
+            _range(poisson, "poisson"),
+        )
+        self.generalized, self.plateau = _range(generalized, "generalized"), _range(plateau, "plateau")
+        self.factor, self.quality = _range(factor, "factor"), _range(quality, "quality")
+        if not self.factor[0] <= 1 <= self.factor[1]:
+            raise UserError(f"factor={list(self.factor)}: a round shrinks or enlarges, so 1 must lie between")
+        Jpeg(self.quality)  # refuses what no quality is
+
+    def drawn(self, dice: Dice) -> Drawn:
+        """What the next picture gets."""
+        kernel = self._kernel(dice) if dice.chance(self.blur) else None
+        ranges = ((1.0, self.factor[1]), (self.factor[0], 1.0), (1.0, 1.0))
+        factor = dice.uniform(*ranges[dice.one_of(self.resize)])
+        mode = MODES[dice.one_of((1, 1, 1))]
+        noise = "gaussian" if dice.chance(self.gaussian) else "poisson"
+        strength = dice.uniform(*(self.noise if noise == "gaussian" else self.poisson))
+        return Drawn(kernel, factor, mode, noise, strength, dice.chance(self.grey), dice.uniform(*self.quality))
+
+    def _kernel(self, dice: Dice) -> Kernel:
+        size = SIZES[dice.one_of([1] * len(SIZES))]
+        if dice.chance(self.sinc):
+            return sinc(size, dice, math.pi / 3 if size < 13 else math.pi / 5)
+        kind = KINDS[dice.one_of(self.kinds)]
+        sigma, other = (dice.uniform(*self.sigma) for _ in range(2))
+        angle, beta = dice.uniform(-math.pi, math.pi), 1.0
+        if kind in KINDS[2:]:
+            low, high = self.generalized if kind.startswith("generalized") else self.plateau
+            beta = dice.uniform(min(low, 1), 1) if dice.chance(0.5) else dice.uniform(1, max(1, high))
+        return Kernel(kind, size, (sigma, sigma if kind.endswith("_iso") or kind == "iso" else other), angle, beta)
+
+
+def sinc(size: int, dice: Dice, least: float) -> Kernel:
+    """A sinc whose cutoff lies between `least` and pi."""
+    return Kernel("sinc", size, cutoff=dice.uniform(least, math.pi))
+
+
+FIRST = Round()
+# Real-ESRGAN's second round (as recalled): weaker, and not always blurred.
+SECOND = Round(
+    blur=0.8, sigma=(0.2, 1.5), resize=(0.3, 0.4, 0.3), factor=(0.3, 1.2), noise=(1.0, 25.0), poisson=(0.05, 2.5)
+)
+
+
+class SecondOrder(Step):
+    """Two rounds of blur, resize, noise and JPEG, the second JPEG before or after the last resize and a sinc.
+
+    Wang et al., Real-ESRGAN (ICCV workshops 2021, https://arxiv.org/abs/2107.10833), figure 2. Sizes in between are
+    not LR's times a whole number, so that what becomes of a crop depends on where it is cut: a crop is degraded as a
+    picture of its own with `margin` around it, as the authors degrade crops of 400 pixels for training on 256.
+
+    Args:
+        scale: by how much LR is smaller.
+        first: the first round.
+        second: the second.
+        final_sinc: how often a sinc ends it.
+        margin: LR pixels around a crop that are degraded with it.
+    """
+
+    def __init__(
+        self, scale: int, first: Round = FIRST, second: Round = SECOND, final_sinc: float = 0.8, margin: int = 16
+    ) -> None:
+        self.scale, self.first, self.second, self.final_sinc = scale, first, second, final_sinc
+        self.shrink, self.reach = scale, margin * scale
+
+    @property
+    def deterministic(self) -> bool:
+        return False
+
+    def __call__(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        dice, wanted = Dice(generator), [side // self.scale for side in x.shape[-2:]]
+        y = as_float(x)[None]
+        drawn = self.first.drawn(dice)
+        y = _rounded(y, drawn, [max(1, int(side * drawn.factor)) for side in y.shape[-2:]], dice)
+        y = _jpeg(y, drawn.quality, dice)
+        drawn = self.second.drawn(dice)
+        y = _rounded(y, drawn, [max(1, int(side * drawn.factor)) for side in wanted], dice)
+        jpeg_first = dice.chance(0.5)
+        if jpeg_first:
+            y = _jpeg(y, drawn.quality, dice)
+        y = _resized(y, wanted, MODES[dice.one_of((1, 1, 1))])
+        if dice.chance(self.final_sinc):
+            y = _filtered(y, sinc(SIZES[dice.one_of([1] * len(SIZES))], dice, math.pi / 3))
+        if not jpeg_first:
+            y = _jpeg(y, drawn.quality, dice)
+        return y[0].clamp(0, 1)
+
+
+def _rounded(x: Tensor, drawn: Drawn, size: Sequence[int], dice: Dice) -> Tensor:
+    if drawn.kernel is not None:
+        x = _filtered(x, drawn.kernel)
+    x = _resized(x, size, drawn.mode)
+    return (x + _noise(x, drawn, dice)).clamp(0, 1)
+
+
+def _resized(x: Tensor, size: Sequence[int], mode: str) -> Tensor:
+    if tuple(x.shape[-2:]) == tuple(size):
+        return x
+    smooth = {} if mode == "area" else {"align_corners": False}
+    return F.interpolate(x, tuple(size), mode=mode, **smooth)
+
+
+def _filtered(x: Tensor, kernel: Kernel) -> Tensor:
+    """(1, 3, H, W), edges reflected as far as there is something to reflect."""
+    weights, pad = kernel.weights().to(x.device), kernel.size // 2
+    how = "reflect" if min(x.shape[-2:]) > pad else "replicate"
+    return F.conv2d(F.pad(x, (pad,) * 4, mode=how), weights.expand(3, 1, -1, -1), groups=3)
+
+
+def _noise(x: Tensor, drawn: Drawn, dice: Dice) -> Tensor:
+    if drawn.noise == "gaussian":
+        shape = (1, 1 if drawn.grey else 3, *x.shape[-2:])
+        return torch.randn(shape, generator=dice.generator).to(x.device) * (drawn.strength / 255)
+    seen = x.clamp(0, 1)
+    if drawn.grey:
+        seen = (seen * torch.tensor([0.299, 0.587, 0.114], device=x.device).view(3, 1, 1)).sum(1, keepdim=True)
+    levels = (seen * 255).round()
+    there = torch.bincount(levels.to(torch.uint8).flatten(), minlength=256).count_nonzero()
+    counts = 2.0 ** math.ceil(math.log2(int(there)))  # photons at white: as many as levels that there are
+    photons = torch.poisson((levels / 255 * counts).cpu(), generator=dice.generator).to(x.device)
+    return (photons / counts - levels / 255) * drawn.strength
+
+
+def _jpeg(x: Tensor, quality: float, dice: Dice) -> Tensor:
+    return Jpeg((quality, quality))(x[0], dice.generator)[None]
