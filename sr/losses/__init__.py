@@ -7,7 +7,6 @@ from sr.losses.distillation import Distillation
 from sr.losses.perceptual import Perceptual
 from sr.losses.pixel import Charbonnier, PerImage, TotalVariation
 from sr.losses.sharpened import Sharpened
-from sr.losses.sharpened import Sharpened
 from sr.losses.vgg import VGG19Features, find_vgg19
 from sr.losses.weighted import WeightedSum
 
