@@ -48,8 +48,9 @@ def _model(labels: Iterable[str]) -> str:
 
 
 def _table(table: Table) -> str:
+    marks = ["number" if table.numeric(n) else "" for n in range(len(table.columns))]
     head = "".join(
-        f'<th scope="col" class="{_mark(table, n)}" aria-sort="none" data-better="{column.better}">'
+        f'<th scope="col" class="{marks[n]}" aria-sort="none" data-better="{column.better}">'
         f'<button type="button">{escape(column.title)}<span aria-hidden="true"></span></button></th>'
         for n, column in enumerate(table.columns)
     )
@@ -59,11 +60,11 @@ def _table(table: Table) -> str:
         for n, column in enumerate(table.columns):
             value = line.values.get(column.keys[0])
             kind = "th scope=row" if n == 0 else "td"
-            marks = f"{_mark(table, n)}{' best' if (i, n) in best else ''}"
+            mark = f"{marks[n]}{' best' if (i, n) in best else ''}"
             # What is not finite is no number to the script, which would sort the whole column as text.
             known = value is not None and not (isinstance(value, float) and not math.isfinite(value))
             sort = escape(str(value)) if known else ""
-            cells.append(f'<{kind} class="{marks}" data-value="{sort}">{escape(line.cell(column))}</{kind.split()[0]}>')
+            cells.append(f'<{kind} class="{mark}" data-value="{sort}">{escape(line.cell(column))}</{kind.split()[0]}>')
         body.append(f"<tr{' class=baseline' if line.row.baseline else ''}>{''.join(cells)}</tr>")
     return f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(body) + "\n</tbody>"
 
@@ -78,7 +79,3 @@ def _differences(lines: Sequence[Sequence[str]]) -> str:
     titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
     table = f'<table id="differences"><thead><tr>{titles}</tr></thead><tbody>{"".join(body)}</tbody></table>'
     return f'<div class="wide" role="region" aria-label="Differences" tabindex="0">{table}</div>'
-
-
-def _mark(table: Table, column: int) -> str:
-    return "number" if table.numeric(column) else ""

@@ -13,6 +13,8 @@ from sr.scores.published import Published, published, published_costs
 from sr.scores.score import Score
 
 POINTS = 400  # of a curve, at most
+ALL_POINTS = 60_000  # of all curves of a page, but for the few that the coarsest one has
+FEWEST = 30
 NOT_DRAWN = ("step", "epoch", "stage")
 PLAIN = ("bicubic", "LR_bicubic", "null")  # values of a run's settings of LR with which it is the papers'
 
@@ -98,11 +100,12 @@ def curves(runs: Sequence[tuple[str, Run]]) -> dict[str, dict[str, list[tuple[fl
     for name in sorted(found, key=lambda n: (not n.startswith("val/psnr"), not n.startswith("val"), n)):
         long = {label: points for label, points in found[name].items() if len(points) > 1}
         if long and not name.startswith("test"):
-            drawn[name] = {label: _thin(points) for label, points in long.items()}
-    return drawn
+            drawn[name] = long
+    most = max(FEWEST, min(POINTS, ALL_POINTS // max(1, sum(map(len, drawn.values())))))
+    return {name: {label: _thin(points, most) for label, points in long.items()} for name, long in drawn.items()}
 
 
-def _thin(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    if len(points) <= POINTS:
-        return points
-    return [points[round(i * (len(points) - 1) / (POINTS - 1))] for i in range(POINTS)]
+def _thin(points: list[tuple[float, float]], most: int) -> list[tuple[float, float]]:
+    """So many of them, evenly, the first and the last among them; values to six digits, as far as a chart shows."""
+    kept = points if len(points) <= most else [points[round(i * (len(points) - 1) / (most - 1))] for i in range(most)]
+    return [(round(step), float(f"{value:.6g}")) for step, value in kept]

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -66,6 +67,7 @@ GROUPS = {
 }
 
 
+@cache
 def declared(path: str, of: type | None = None) -> Key:
     """What is known about a key, or about the config group that it chooses from.
 
@@ -87,6 +89,7 @@ def declared(path: str, of: type | None = None) -> Key:
     return known.of_contents if rest else known
 
 
+@cache
 def root(of: type | None = None) -> dict[str, Key]:
     """The keys at the root of a command's config, by default of training's, and the config groups."""
     return {f.name: f.metadata.get("key", Key()) for f in fields(of or schema.TrainSchema)} | GROUPS

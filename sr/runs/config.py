@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from sr.compose.keys import recorded_choices
 from sr.compose.words import Words
 from sr.errors import UserError
-from sr.runs.yaml_file import read, resolved
+from sr.runs.yaml_file import quickly, read, resolved
 
 RECORD = "composed.yaml"  # which only the run itself writes, see sr.runs.composed
 
@@ -47,7 +47,7 @@ def _checked(config: Any, file: Path) -> dict[str, Any]:
 def typed_words(folder: Path) -> Words:
     """What was typed for a run, as its own record has it; of format 1 as Hydra kept it."""
     record, saved = folder / RECORD, folder / ".hydra" / "overrides.yaml"
-    content = read(record) if record.is_file() else None
+    content = quickly(record) if record.is_file() else None
     found = content.get("words") if isinstance(content, dict) else read(saved) if saved.is_file() else []
     return Words(str(word) for word in found) if isinstance(found, list) else Words()
 

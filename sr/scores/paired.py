@@ -17,6 +17,7 @@ from sr.errors import reason
 from sr.metrics.metric import declared
 from sr.scores.score import RESULTS, Score, of_clips
 from sr.scores.text import from_csv, write_csv
+from sr.scores.wilcoxon import p_values
 
 log = logging.getLogger(__name__)
 RESAMPLES = 10_000
@@ -26,6 +27,7 @@ Place = tuple[str, int, str, str]  # set, scale, protocol, metric
 Values = Mapping[str, float]  # of one run, by the names of images or clips
 NO_METRICS = ("model", "dataset", "image", "clip", "scale", "protocol", "images")  # columns of these files
 NAME = "differences.csv"
+MOST_MODELS = 40  # of which every two are compared; of more each is with the best one: pairs grow with the square
 
 
 class Difference(NamedTuple):
@@ -63,11 +65,13 @@ class Paired:
     def write(self, folder: Path) -> tuple[list[list[str]], list[str]]:
         """Every two models on every set and metric into `differences.csv`; nothing where no two have the same images.
 
+        Of more than `MOST_MODELS` each stands beside the best one alone.
+
         Returns:
             A table of the differences from the best one, by the leading metric of each set and protocol; and what to
             say below it.
         """
-        pairs = {place: differences(models) for place, models in self.found.items()}
+        pairs = {place: differences(models, declared(place[3]).better or 1) for place, models in self.found.items()}
         rows = [
             dict(zip(("dataset", "scale", "protocol", "metric", "model", "other"), (*place, *two), strict=True))
             | {"difference": d.mean, "low": d.low, "high": d.high, "p": d.p}
@@ -82,15 +86,23 @@ class Paired:
         for place in filter(pairs.__getitem__, pairs):
             leading.setdefault(place[:3], place)
         columns = list(leading.values())
-        models = dict.fromkeys(model for place in columns for two in pairs[place] for model in two)
+        rivals = {place: {model for two in pairs[place] for model in two} for place in columns}
+        models = dict.fromkeys(model for place in columns for model in self.found[place] if model in rivals[place])
         head = ["difference from the best", *(f"{p[0]} x{p[1]} {p[2]}" for p in columns)]
-        lines = [[model, *(self._cell(model, place, pairs[place]) for place in columns)] for model in models]
-        return [head, *lines], _notes([d for place in columns for d in pairs[place].values()], columns[0][3])
+        best = {
+            place: _best(
+                {m: runs for m, runs in self.found[place].items() if m in rivals[place]}, declared(place[3]).better or 1
+            )
+            for place in columns
+        }
+        lines = [
+            [model, *(self._cell(model, best[place], place, pairs[place]) for place in columns)] for model in models
+        ]
+        shown = [d for place in columns for d in pairs[place].values()]
+        return [head, *lines], _notes(shown, columns[0][3], max(len(of_place) for of_place in self.found.values()))
 
-    def _cell(self, model: str, place: Place, pairs: Mapping[tuple[str, str], Difference]) -> str:
+    def _cell(self, model: str, best: str, place: Place, pairs: Mapping[tuple[str, str], Difference]) -> str:
         metric = declared(place[3])
-        rivals = {m: fmean(fmean(v.values()) for v in _alike(runs)) for m, runs in self.found[place].items()}
-        best = max((m for two in pairs for m in two), key=lambda m: rivals[m] * (metric.better or 1))
         if model == best:
             return "best"
         if (d := pairs.get((model, best)) or _turned(pairs.get((best, model)))) is None:
@@ -99,13 +111,15 @@ class Paired:
         return f"{metric.text(d.mean, '+')} [{low}, {high}] p {d.p:.2g}"
 
 
-def differences(models: Mapping[str, Sequence[Values]]) -> dict[tuple[str, str], Difference]:
+def differences(models: Mapping[str, Sequence[Values]], better: int = 1) -> dict[tuple[str, str], Difference]:
     """Every two models that were measured on the same images, at least two; the first one less the second one.
 
-    Images on which one of all has no finite value (PSNR of what is HR itself) count for none.
+    Of more than `MOST_MODELS` each is held against the best one alone. Images on which one of all has no finite value
+    (PSNR of what is HR itself) count for none.
 
     Args:
         models: the values of each model's runs, which differ in nothing but their seeds.
+        better: 1 where more is better, -1 where less is.
     """
     found = {}
     for names in dict.fromkeys(frozenset(_alike(runs)[0]) for runs in models.values()):
@@ -115,12 +129,22 @@ def differences(models: Mapping[str, Sequence[Values]]) -> dict[tuple[str, str],
             continue
         tables = {m: np.array([[run[n] for n in finite] for run in runs]) for m, runs in rivals.items()}
         means = _resampled(tables)
-        for a, b in combinations(tables, 2):
-            each = tables[a].mean(0) - tables[b].mean(0)
+        pairs = list(combinations(tables, 2))
+        if len(tables) > MOST_MODELS:
+            best = _best({m: models[m] for m in tables}, better)
+            pairs = [(m, best) for m in tables if m != best]
+        over_runs = {m: table.mean(0) for m, table in tables.items()}
+        each = np.stack([over_runs[a] - over_runs[b] for a, b in pairs])
+        for (a, b), of_images, p in zip(pairs, each, p_values(each), strict=True):
             low, high = np.percentile(means[a] - means[b], [2.5, 97.5]).tolist()
             runs = len(tables[a]), len(tables[b])
-            found[a, b] = Difference(float(each.mean()), low, high, _wilcoxon(each), len(finite), *runs)
+            found[a, b] = Difference(float(of_images.mean()), low, high, float(p), len(finite), *runs)
     return found
+
+
+def _best(models: Mapping[str, Sequence[Values]], better: int) -> str:
+    """The one whose mean over runs and images is the best."""
+    return max(models, key=lambda m: better * fmean(fmean(run.values()) for run in _alike(models[m])))
 
 
 def _alike(runs: Sequence[Values]) -> list[Values]:
@@ -144,7 +168,11 @@ def _resampled(tables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         drawn = _drawn(generator, images, min(at_once, number - start))
         for m, table in tables.items():
             over_images[m].append(drawn @ table.T)
-    return {m: (_drawn(generator, len(t), number) * np.concatenate(over_images[m])).sum(1) for m, t in tables.items()}
+    found = {}
+    for m, table in tables.items():
+        drawn = _drawn(generator, len(table), number) if len(table) > 1 else 1.0  # of one run nothing can be drawn
+        found[m] = (drawn * np.concatenate(over_images[m])).sum(1)
+    return found
 
 
 def _drawn(generator: np.random.Generator, number: int, times: int) -> np.ndarray:
@@ -152,22 +180,17 @@ def _drawn(generator: np.random.Generator, number: int, times: int) -> np.ndarra
     return generator.multinomial(number, np.full(number, 1 / number), times) / number
 
 
-def _wilcoxon(each: np.ndarray) -> float:
-    from scipy.stats import wilcoxon  # half a second, which no training waits for
-
-    return float(wilcoxon(each).pvalue) if each.any() else 1.0
-
-
 def _turned(d: Difference | None) -> Difference | None:
     return d and Difference(-d.mean, -d.high, -d.low, d.p, d.images, d.other_runs, d.runs)
 
 
-def _notes(found: Sequence[Difference], metric: str) -> list[str]:
+def _notes(found: Sequence[Difference], metric: str, models: int) -> list[str]:
     few = sorted({d.images for d in found if d.images < 7}, reverse=True)
     over = "images" + (" and seeds" if any(max(d.runs, d.other_runs) > 1 for d in found) else "")
     said = f"{declared(metric).title}, 95 % interval by bootstrap over {over}, p of Wilcoxon's signed-rank test"
     least = f" ({', '.join(f'over {n}: never below {2 / 2**n:.2g}' for n in few)})" if few else ""
-    return [f"{said} over images{least}. An interval that holds 0 tells no winner. All pairs: {NAME}"]
+    kept = "All pairs" if models <= MOST_MODELS else f"More than {MOST_MODELS} models: each beside the best one"
+    return [f"{said} over images{least}. An interval that holds 0 tells no winner. {kept}: {NAME}"]
 
 
 def stored(folder: Path, means: Sequence[Score]) -> Iterator[tuple[str, Place, Values]]:

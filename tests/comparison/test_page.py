@@ -74,6 +74,19 @@ def test_long_curves_are_thinned_out(made_up):
     assert len(found["train/loss"]["a"]) <= 400 and found["train/loss"]["a"][-1] == (5000.0, 1 / 5000)
 
 
+def test_a_page_of_200_runs_is_small(made_up):
+    runs = []
+    for n in range(200):
+        source = made_up(str(n), seed=n)
+        source.run.curve[:] = [{"step": 10.0 * k, "val/psnr_y": 30 + 1 / k, "train/loss": 1 / k} for k in range(1, 401)]
+        runs.append(source)
+    sources = labelled(runs)
+    html = page(tabulate(rows(sources)), [(s.label, s.run) for s in sources])
+    found = json.loads(re.search(r'id="data">(.*?)</script>', html, re.S)[1])["curves"]["train/loss"]
+    assert len(html) < 3e6 and len(found) == 200
+    assert all(len(line) >= 30 and line[0][0] == 10 and line[-1] == [4000, 0.0025] for line in found.values())
+
+
 def test_what_is_not_finite_is_left_out(made_up):
     source = made_up("a")
     source.run.curve.extend([{"step": 40.0, "val/psnr_y": math.nan}, {"step": 50.0, "train/loss": math.inf}])

@@ -10,6 +10,7 @@ import pytest
 
 from sr.scores.paired import Paired, differences, measured, stored
 from sr.scores.score import averages, of_clips, scores_of, write
+from sr.scores.wilcoxon import p_values
 
 PLACE = ("Set5", 4, "y", "psnr")
 
@@ -118,3 +119,26 @@ def test_many_images_take_little_memory_and_other_portions_give_the_same(monkeyp
     tracemalloc.stop()
     half = 1.96 * (2 / 10_000) ** 0.5  # of the interval
     assert most < 200e6 and (found.high - found.low) / 2 == pytest.approx(half, rel=0.15)
+
+
+def test_p_of_many_samples_at_once_is_scipys():
+    from scipy.stats import wilcoxon
+
+    rng = np.random.default_rng(0)
+    for n in (2, 5, 14, 50, 51):
+        table = rng.normal(0.1, 1, (6, n))
+        table[0], table[1, 0], table[2, 1] = 0, 0, -table[2, 0]  # nothing, a zero, a tie
+        wanted = [wilcoxon(row).pvalue if row.any() else 1 for row in table]
+        assert p_values(table) == pytest.approx(wanted, rel=1e-9)
+
+
+def test_of_very_many_models_each_stands_beside_the_best_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("sr.scores.paired.MOST_MODELS", 5)
+    paired = Paired()
+    for n in range(8):
+        paired.add(f"m{n}", PLACE, values(*(30 + i + n / 10 + 0.01 * i * (n % 2) for i in range(6))))
+    (_, *lines), notes = paired.write(tmp_path)
+    assert [line[1] == "best" for line in lines] == [n == 7 for n in range(8)] and all(line[1] for line in lines)
+    with (tmp_path / "differences.csv").open(newline="") as f:
+        assert [(row["model"], row["other"]) for row in csv.DictReader(f)] == [(f"m{n}", "m7") for n in range(7)]
+    assert "each beside the best one: differences.csv" in notes[0]
