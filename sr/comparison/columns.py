@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from statistics import fmean
 from typing import Any
 
 from sr.comparison.rows import Row
 from sr.measuring.scoring import BASELINE
 from sr.metrics.metric import Metric, declared
 from sr.metrics.protocols import get_protocol
-from sr.runs.differences import as_trained, choices
+from sr.runs.differences import as_trained, choices, titled, told
 from sr.scores import rated, same_images
 from sr.scores.published import METRICS, MOS_NOTE, opinions
 from sr.scores.rated import Rated
@@ -32,12 +33,14 @@ class Column:
         title: its head.
         show: the values -> text; called only where there is a first value.
         better: 1 where more is better, -1 where less is, 0 where neither.
+        setting: shown only where the rows differ in it.
     """
 
     keys: tuple[str, ...]
     title: str
     show: Callable[..., str] = str
     better: int = 0
+    setting: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ class Table:
     @property
     def keys(self) -> list[str]:
         """Of every value that a column shows, and of where the rows come from."""
-        return [key for column in self.columns for key in column.keys] + ["place"]
+        shown = dict.fromkeys(key for column in self.columns for key in column.keys)
+        return list(dict.fromkeys(["entry", "scale", *shown, "place"]))
 
     def numeric(self, column: int) -> bool:
         """Whether a column holds nothing but numbers."""
@@ -105,14 +109,22 @@ def tabulate(rows: Sequence[Row], notes: Sequence[str] = (), study: Sequence[Rat
     scores = [score for row in rows for score in row.scores]
     titles = _set_titles(scores)
     lines = [Line(row, _values(row, titles) | _asked(row, study)) for row in rows]
-    columns = [Column(("entry",), "entry"), Column(("scale",), "scale", lambda scale: f"x{scale}")]
+    scales = list(dict.fromkeys(row.scale for row in rows))
+    columns = [Column(("entry",), f"entry, x{scales[0]}" if len(scales) == 1 else "entry")]
+    columns += [Column(("scale",), "scale", lambda scale: f"x{scale}", setting=True)] if len(scales) > 1 else []
     columns += _score_columns(scores, titles)
     asked = [m for m in rated.TITLES if any(f"study/{m}" in line.values for line in lines)]
     columns += [Column((f"study/{m}", f"study/{m}_95"), f"{rated.TITLES[m]}, study", _with_interval, 1) for m in asked]
     published = dict.fromkeys(k for line in lines for k in line.values if k.endswith("/mos") and k != "study/mos")
     columns += [Column((key,), key.replace("/mos", ", MOS"), lambda v: f"{v:.2f}") for key in published]
     columns += [column for column in COSTS if any(line.values.get(column.keys[0]) for line in lines)]
-    columns += [Column((key,), key, _short) for key in _differing(rows)]
+    columns += [Column((key,), titled(key), told, setting=True) for key in _differing(rows)]
+    if any(line.row.members for line in lines):
+        columns.append(Column(("runs",), "runs"))
+        several = (
+            " PSNR's ± is the sample standard deviation." if any(len(line.row.members) > 1 for line in lines) else ""
+        )
+        notes = [*notes, f"Rows of an ablation: means over their runs, which differ in the seed.{several}"]
     if any(line.values.get("status") not in (None, "finished") for line in lines):
         columns.append(Column(("status",), "status"))
     metrics = metrics_of(scores)
@@ -130,8 +142,9 @@ def tabulate(rows: Sequence[Row], notes: Sequence[str] = (), study: Sequence[Rat
 
 
 def _score_columns(scores: Sequence[Score], titles: Mapping[tuple[str, int], str]) -> list[Column]:
-    """PSNR and SSIM in one column, as papers print them, and one for each other metric."""
-    columns = []
+    """PSNR and SSIM of all sets, in one column a set as papers print them, then one for each other metric and set."""
+    columns: list[Column] = []
+    others: list[Column] = []
     for (dataset, images, protocol), measured in pivot(scores, "dataset", "images", "protocol").items():
         papers = [m for m in METRICS if m in measured]
         for names in ([papers] if papers else []) + [[m] for m in measured if m not in METRICS]:
@@ -141,8 +154,9 @@ def _score_columns(scores: Sequence[Score], titles: Mapping[tuple[str, int], str
             keys = tuple(f"{titles[dataset, images]}/{m}_{protocol}" for m in names)
             if any(s.remark for s in scores if _place(s) == (dataset, images, protocol) and s.metric in names):
                 keys += (f"{titles[dataset, images]}/{names[0]}_left_out_{protocol}",)
-            columns.append(Column(keys, title, partial(_texts, metrics), metrics[0].better))
-    return columns
+            column = Column(keys, title, partial(_texts, metrics), metrics[0].better)
+            (columns if names == papers else others).append(column)
+    return columns + others
 
 
 def _place(score: Score) -> tuple[str, int, str]:
@@ -151,7 +165,10 @@ def _place(score: Score) -> tuple[str, int, str]:
 
 def _texts(metrics: Sequence[Metric], *values: Any) -> str:
     """The values, and behind them what their means leave out where a column has that."""
-    text = " / ".join("-" if v is None else m.text(v) for m, v in zip(metrics, values, strict=False))
+    cells = ["-" if v is None else m.text(v) for m, v in zip(metrics, values, strict=False)]
+    if spread := getattr(values[0], "spread", 0.0):
+        cells[0] += f" ± {metrics[0].text(spread)}"
+    text = " / ".join(cells)
     return f"{text} ({remark})" if len(values) > len(metrics) and (remark := values[-1]) else text
 
 
@@ -177,7 +194,10 @@ def _values(row: Row, titles: Mapping[tuple[str, int], str]) -> dict[str, Any]:
         if price.training_parameters != price.parameters:
             values["parameters_trained"] = price.training_parameters
     if run and row.final:
-        values |= {"steps_done": run.steps or None, "seconds": run.seconds, "status": run.status}
+        every, seconds = row.runs, [other.seconds for other in row.runs if other.seconds is not None]
+        states = [other.status for other in every if other.status != "finished"]
+        values |= {"steps_done": run.steps or None, "status": ", ".join(dict.fromkeys(states)) or run.status}
+        values |= {"seconds": fmean(seconds) if seconds else None, "runs": len(every)}
     return values
 
 
@@ -208,15 +228,6 @@ def _differing(rows: Sequence[Row]) -> list[str]:
         for key, value in row.settings.items():
             found.setdefault(key, set()).add(repr(value))
     return [key for key, values in found.items() if len(values) > 1]
-
-
-def _short(value: Any) -> str:
-    """A setting as people write it: `0.9, 0.99`."""
-    if isinstance(value, list):
-        return ", ".join(map(_short, value))
-    if isinstance(value, float):
-        return f"{value:g}"
-    return str(value)
 
 
 COSTS = (

@@ -1,7 +1,7 @@
 """The comparing run: rows from everything that was named, measured where something is missing, and written down."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from sr.comparison.fill import Filler
 from sr.comparison.formats import as_latex, as_markdown
 from sr.comparison.page import page
 from sr.comparison.rows import Row, Source, labelled, rows
+from sr.comparison.seeds import averaged
 from sr.comparison.select import conditions, order, select
 from sr.comparison.wandb_report import build, compared
 from sr.compose.words import Job, listed
@@ -49,16 +50,16 @@ def compare(cfg: DictConfig) -> None:
     named, damaged = _readable(sources(cfg))
     study = rated.read(listed(cfg.study))
     tabulated = partial(tabulate, study=study)
-    table = tabulated(rows(labelled(named)))
+    table = tabulated(averaged(rows(labelled(named))))
 
     # What can be refused or left out before anything is measured.
     order(table, [name for name in by if not _measured_later(name, sets, metrics)])
     now = [c for c in wanted if not _measured_later(c.key, sets, metrics)]
-    found = [line.row for line in select(table, now)]
+    found = _single(line.row for line in select(table, now))
     filler = Filler(cfg, job.words, metrics)
     if sets:
-        known = tabulated(rows(labelled(named), filler.baselines(named)))
-        found = filler.missing([line.row for line in select(known, now)])
+        known = tabulated(averaged(rows(labelled(named), filler.baselines(named))))
+        found = filler.missing(_single(line.row for line in select(known, now)))
 
     notes = [*damaged, *_leaky(named), *_unseen(study, table)]
     if not any(s.metric == "lpips" for row in found for s in row.scores):
@@ -66,7 +67,7 @@ def compare(cfg: DictConfig) -> None:
     if sets and filler.lr:
         lr = f"LR of {', '.join(sets)} as typed ({', '.join(word.lstrip('+') for word in filler.lr)})"
         notes.append(f"{lr}: measured now, not taken from what is stored.")
-    chosen = [line.row for line in select(tabulated(found), wanted)]
+    chosen = [line.row for line in select(tabulated(averaged(found)), wanted)]
     table = tabulated(chosen, notes)  # again: columns that only a row left out had are gone
     table = replace(table, lines=order(table, by))
     shown, folder = [line.row for line in table.lines], job.folder
@@ -79,8 +80,8 @@ def compare(cfg: DictConfig) -> None:
     write_csv(folder / "table.csv", table.keys, (line.values for line in table.lines))
     _write(folder / "table.tex", as_latex(table))
     crops = filler.crops(shown) if cfg.crops else []
-    runs = {row.source.label: row.source.run for row in shown if row.source and row.source.run}
-    _write(folder / "index.html", page(table, list(runs.items()), crops))
+    runs = {id(run): (row.source.label, run) for row in shown if row.source for run in row.runs}
+    _write(folder / "index.html", page(table, list(runs.values()), crops))
     if cfg.wandb:
         log.info(str(build(compared(table), *_place(cfg.wandb), folder, as_markdown(table))))
 
@@ -89,11 +90,16 @@ def _paired(shown: Sequence[Row]) -> Paired:
     """The rows, image by image: as measured now, else as their runs have stored it."""
     paired = Paired()
     for row in shown:
-        if row.source is not None:
-            old = stored(row.source.run.folder, row.scores) if row.source.run else ()
-            for place, values in {place: values for _, place, values in (*old, *measured(row.each))}.items():
+        for one in (row.members or (row,)) if row.source is not None else ():
+            old = stored(one.source.run.folder, one.scores) if one.source and one.source.run else ()
+            for place, values in {place: values for _, place, values in (*old, *measured(one.each))}.items():
                 paired.add(row.label, place, values)
     return paired
+
+
+def _single(rows: Iterable[Row]) -> list[Row]:
+    """The rows of single runs that some were averaged from."""
+    return [one for row in rows for one in row.members or (row,)]
 
 
 def _place(wandb: str) -> tuple[str, str]:

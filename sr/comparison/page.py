@@ -50,7 +50,8 @@ def _model(labels: Iterable[str]) -> str:
 def _table(table: Table) -> str:
     marks = ["number" if table.numeric(n) else "" for n in range(len(table.columns))]
     head = "".join(
-        f'<th scope="col" class="{marks[n]}" aria-sort="none" data-better="{column.better}">'
+        f'<th scope="col" class="{marks[n]}" aria-sort="none" data-better="{column.better}"'
+        f"{' data-setting' if column.setting else ''}>"
         f'<button type="button">{escape(column.title)}<span aria-hidden="true"></span></button></th>'
         for n, column in enumerate(table.columns)
     )

@@ -7,7 +7,7 @@ from typing import Any
 from sr.comparison.columns import Table
 from sr.comparison.rows import Row, lr_settings
 from sr.metrics.protocols import get_protocol
-from sr.runs.curves import by_scale, scale_title
+from sr.runs.curves import by_scale, mean_curve, scale_title
 from sr.runs.folder import Run
 from sr.scores.published import Published, published, published_costs
 from sr.scores.score import Score
@@ -86,16 +86,22 @@ def curves(runs: Sequence[tuple[str, Run]]) -> dict[str, dict[str, list[tuple[fl
     """(step, value) by logged name and label, thinned out evenly; validation first.
 
     Of a run whose stages train different scales, each curve stands for itself: `val/psnr_y, x2`. What is not finite
-    is left out.
+    is left out. Runs of one label are one curve: the mean at the steps that all of them have.
     """
-    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    single: dict[str, dict[str, list[dict[float, float]]]] = {}
     for label, run in runs:
+        begun = set()
         whole = run.config.get("scale")
         for row, scale in by_scale(run):
             end = "" if scale == whole else f", {scale_title(scale)}"
             for name in row.keys() - set(NOT_DRAWN):
                 if math.isfinite(row[name]):
-                    found.setdefault(name + end, {}).setdefault(label, []).append((row["step"], row[name]))
+                    of_label = single.setdefault(name + end, {}).setdefault(label, [])
+                    if name + end not in begun:
+                        begun.add(name + end)
+                        of_label.append({})
+                    of_label[-1][row["step"]] = row[name]
+    found = {name: {label: mean_curve(of) for label, of in labels.items()} for name, labels in single.items()}
     drawn = {}
     for name in sorted(found, key=lambda n: (not n.startswith("val/psnr"), not n.startswith("val"), n)):
         long = {label: points for label, points in found[name].items() if len(points) > 1}

@@ -14,7 +14,7 @@ from sr.measuring.cost import Price, price
 from sr.measuring.scoring import BASELINE
 from sr.models.base import SuperResolver
 from sr.runs.checkpoint import run_of
-from sr.runs.differences import settings
+from sr.runs.differences import settings, word
 from sr.runs.folder import Run
 from sr.scores.same_images import told_apart
 from sr.scores.score import Score
@@ -62,6 +62,7 @@ class Row:
         settings: in which the sources differ.
         other_lr: names of the sets that were measured now on LR that is not the papers' plain bicubic.
         each: what was measured now, image by image.
+        members: the rows of single runs that this one is the mean of (see `sr.comparison.seeds`).
     """
 
     label: str
@@ -72,10 +73,16 @@ class Row:
     settings: Mapping[str, Any] = field(default_factory=dict)
     other_lr: frozenset[str] = frozenset()
     each: tuple[Score, ...] = ()
+    members: tuple["Row", ...] = ()
 
     @property
     def baseline(self) -> bool:
         return self.source is None
+
+    @property
+    def runs(self) -> list[Run]:
+        """Those that it is of."""
+        return [row.source.run for row in self.members or (self,) if row.source and row.source.run]
 
     @property
     def loadable(self) -> bool:
@@ -118,7 +125,7 @@ def _labels(sources: Sequence[Source]) -> list[str]:
         alike = [i for i, source in enumerate(sources) if source.name == name]
         runs = [run for i in alike if (run := sources[i].run)]
         for i, own in zip(alike, settings(runs) if len(runs) == len(alike) else [{} for _ in alike], strict=True):
-            words = [f"{key.rpartition('.')[2]}={value}" for key, value in own.items()]
+            words = [word(key, value) for key, value in own.items()]
             labels[i] = " ".join([name, *words]) if 0 < len(words) <= 3 else name + ends[i]
     # The same run given twice, or repeated with nothing changed: by its path, and by number where that is alike too.
     twice = [labels.count(label) > 1 and not label.endswith(end) for label, end in zip(labels, ends, strict=True)]

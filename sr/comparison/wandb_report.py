@@ -54,9 +54,10 @@ def compared(table: Table) -> Compared:
     runs: dict[str, None] = {}
     keys: dict[str, dict[str, None]] = {}
     for row in (line.row for line in table.lines):
+        for one in row.runs:
+            if (known := one.folder / "wandb_id.txt").is_file():
+                runs[known.read_text().strip()] = None
         run = row.source.run if row.source else None
-        if run and (known := run.folder / "wandb_id.txt").is_file():
-            runs[known.read_text().strip()] = None
         several = run is not None and len({s.scale for s in run.scores}) > 1  # as final_scores names them
         place = (f"_x{row.scale}" if several else "") + ("_ensemble" if row.ensemble else "")
         for s in row.scores if row.final else ():

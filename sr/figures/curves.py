@@ -7,7 +7,7 @@ import numpy as np
 
 from sr.errors import UserError
 from sr.runs.curves import by_scale, scale_title
-from sr.runs.differences import choices, settings
+from sr.runs.differences import choices, settings, word
 from sr.runs.folder import Run
 
 MOST = 3  # differing keys in a label; where more differ, classes alone are named
@@ -62,7 +62,7 @@ def labels(runs: Sequence[Run], given: Sequence[str] | None = None) -> list[str]
         keys = list(differing[0])
         if len(keys) > MOST:
             keys = [key for key in keys if key.endswith("._target_")][:MOST]
-        words = [[_word(key, own[key]) for key in keys] for own in differing]
+        words = [[word(key, own[key]) for key in keys] for own in differing]
         ablated = [str(choices(runs[i]).get("ablation") or "").rpartition("/")[2] for i in indices]
         if all(ablated) and len(set(ablated)) == len({str(own) for own in differing}) > 1:
             words = [[row] for row in ablated]  # a row's name tells all that its settings are
@@ -82,13 +82,6 @@ def _differing(runs: Sequence[Run]) -> list[dict[str, Any]]:
         ({"scale": scale} if several else {}) | {key: value for key, value in own.items() if key != "seed"}
         for scale, own in zip(scales, settings(runs), strict=True)
     ]
-
-
-def _word(key: str, value: Any) -> str:
-    """A setting as a word of a label: optimizer._target_: torch.optim.Adam -> Adam, optimizer.lr: 0.1 -> lr=0.1."""
-    if key.endswith("._target_"):
-        return str(value).rpartition(".")[2]
-    return f"{key.rpartition('.')[2]}={value}"
 
 
 def groups(runs: Sequence[Run], given: Sequence[str] | None = None) -> dict[str, list[Run]]:

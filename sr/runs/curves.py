@@ -76,6 +76,13 @@ def by_scale(run: Run) -> Iterator[tuple[dict[str, float], Any]]:
         yield row, stages[min(number, len(stages) - 1)].get("scale", whole) if stages else whole
 
 
+def mean_curve(curves: Sequence[Mapping[float, float]]) -> list[tuple[float, float]]:
+    """(step, mean) over the curves (values by step), at the steps that all of them have."""
+    first, *others = curves
+    shared = sorted(step for step in first if all(step in other for other in others))
+    return [(step, first[step] if not others else mean(curve[step] for curve in curves)) for step in shared]
+
+
 def scale_title(scale: Any) -> str:
     """4 -> "x4", [2, 3] -> "x2, x3"."""
     return ", ".join(f"x{s}" for s in (scale if isinstance(scale, list) else [scale]))

@@ -1,5 +1,6 @@
 """Only the configuration that differs: what tells runs apart, in as few columns as say it all."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,11 @@ def settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
     for group in dict.fromkeys(group for run in runs for group in choices(run)):
         own = [key for key in keys if key.split(".")[0] == group]
         chosen = [choices(run).get(group) for run in runs]
+        if own and _varies(chosen) and not declared(group).own_column:
+            # Where the option's name alone does not tell them apart, what was typed about it may.
+            with_typed = [_with_typed(run, group) for run in runs]
+            if not all(_follows_from(chosen, values[key]) for key in own):
+                chosen = with_typed
         if own and all(_follows_from(chosen, values[key]) for key in own):
             keys = [key for key in keys if key not in own]
             named[group] = chosen
@@ -55,6 +61,40 @@ def as_trained(run: Run) -> dict[str, Any]:
 def choices(run: Run) -> Mapping[str, Any]:
     """The options chosen from the config groups, by group."""
     return run.config.get("choices") or {}
+
+
+def _with_typed(run: Run, group: str) -> str | None:
+    """An option with what was typed about it: `bicubic_noise(sigma=25)`."""
+    if (option := choices(run).get(group)) is None:
+        return None
+    typed = [word for word in Words(run.overrides) if word.key.startswith(f"{group}.")]
+    words = ", ".join(f"{word.key.rpartition('.')[2]}={word.value}" for word in typed)
+    return f"{option}({words})" if words else str(option)
+
+
+def word(key: str, value: Any) -> str:
+    """A setting in a label: optimizer._target_: torch.optim.Adam -> Adam, optimizer.lr: 0.1 -> lr=0.1."""
+    return told(value) if key.endswith("._target_") else f"{key.rpartition('.')[2]}={value}"
+
+
+def titled(key: str) -> str:
+    """A setting's name as people read it: what chooses a class is named by what the class is for."""
+    return key.removesuffix("._target_")
+
+
+def told(value: Any) -> str:
+    """A setting as people write it: `0.9, 0.99`; a node by its class: `Adam(lr=0.1)`."""
+    if isinstance(value, Mapping):
+        inner = ", ".join(f"{key}={told(v)}" for key, v in value.items() if key != "_target_")
+        name = told(value.get("_target_", ""))
+        return f"{name}({inner})" if name and inner else name or inner or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(f"({told(v)})" if isinstance(v, list | tuple) else told(v) for v in value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, str) and re.fullmatch(r"[a-z_]\w*(\.\w+)+", value):
+        return value.rpartition(".")[2]  # a class or function by its own name
+    return str(value)
 
 
 def _follows_from(chosen: Sequence[Any], values: Sequence[Any]) -> bool:

@@ -170,8 +170,9 @@ def _resampled(tables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             over_images[m].append(drawn @ table.T)
     found = {}
     for m, table in tables.items():
-        drawn = _drawn(generator, len(table), number) if len(table) > 1 else 1.0  # of one run nothing can be drawn
-        found[m] = (drawn * np.concatenate(over_images[m])).sum(1)
+        means = np.concatenate(over_images[m])
+        # Of one run nothing can be drawn.
+        found[m] = (means * _drawn(generator, len(table), number)).sum(1) if len(table) > 1 else means[:, 0]
     return found
 
 

@@ -78,8 +78,8 @@ def test_runs(command, runs, tmp_path):
     order = list(rows["bicubic"])
     assert order.index("scale") < order.index("Bundled/psnr_y") < order.index("parameters") < order.index("loss")
     assert rows["ecbsr_m4c8 loss=l1"]["parameters"] == "2748"
-    assert re.search(r"\| ecbsr_m4c8 loss=l1 \| x2 \| .* l1 \|$", (done.folder / "table.md").read_text(), re.M)
-    assert re.search(r"^ecbsr\\_m4c8 loss=l1 & x2 & .* & l1 ", (done.folder / "table.tex").read_text(), re.M)
+    assert re.search(r"\| ecbsr_m4c8 loss=l1 \| .* l1 \|$", (done.folder / "table.md").read_text(), re.M)
+    assert re.search(r"^ecbsr\\_m4c8 loss=l1 & .* & l1 ", (done.folder / "table.tex").read_text(), re.M)
     assert "No LPIPS: it needs alexnet" in done.out + done.err
     assert re.findall(r"sweep/(\w+): trained with check_leaks=false", done.out) == ["l2"]
     (pair,) = (row for row in differences(done) if (row["metric"], row["protocol"]) == ("psnr", "y"))

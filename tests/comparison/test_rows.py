@@ -10,7 +10,7 @@ import torch
 from sr.comparison.columns import tabulate
 from sr.comparison.rows import labelled, price, rows
 from sr.models.base import SuperResolver
-from sr.runs.differences import settings
+from sr.runs.differences import settings, told
 from sr.scores.score import scores_of
 from sr.scores.text import duration
 
@@ -46,6 +46,21 @@ def test_an_option_stands_for_its_keys(made_up):
     assert [s["loss.terms.only"] for s in settings([*runs, changed.run])] == ["l1", "l2", "l3"]
 
 
+def test_an_option_with_what_was_typed_about_it_stands_for_its_keys(made_up):
+    def blurred(place, option, sigma=0):
+        source = made_up(place, degradation={"steps": [{"_target_": f"x.{option}", "sigma": sigma, "edge": None}]})
+        source.run.config["choices"] |= {"degradation": option}
+        source.run.overrides.extend([f"degradation={option}", *([f"degradation.sigma={sigma}"] if sigma else [])])
+        return source.run
+
+    runs = [blurred("a", "bicubic"), blurred("b", "noise", 10), blurred("c", "noise", 25)]
+    assert [s["degradation"] for s in settings(runs)] == ["bicubic", "noise(sigma=10)", "noise(sigma=25)"]
+    assert settings(runs[1:]) == [{"degradation.steps.0.sigma": 10}, {"degradation.steps.0.sigma": 25}]
+    node = {"_target_": "torch.optim.Adam", "lr": 0.001, "betas": [0.9, 0.99]}
+    assert told(node) == "Adam(lr=0.001, betas=0.9, 0.99)" and told([[1, 2], [3]]) == "(1, 2), (3)"
+    assert told("sr.losses.L1") == "L1" and told("data/a.b") == "data/a.b" and told({}) == "none"
+
+
 def test_a_recipe_stands_for_what_follows_from_it_and_was_not_typed(made_up):
     told = {"edsr": {"batch_size": 16, "clip": 0, "period": 5}, "rlfn": {"batch_size": 64, "clip": 1, "period": 6}}
     sources = [made_up(name, choices={"recipe": name}, **config) for name, config in told.items()]
@@ -68,14 +83,14 @@ def test_a_recipe_stands_for_what_follows_from_it_and_was_not_typed(made_up):
 def test_rows_and_columns(made_up):
     found = table(made_up("a", loss="l1", psnr=30.0), made_up("b", loss="l2", psnr=31.0))
     assert titles(found) == [
-        *("entry", "scale", "Set5, y", "Set5, rgb"),
+        *("entry, x2", "Set5, y", "Set5, rgb"),
         *("parameters", "while training", "multiply-adds, G", "activations, M", "steps done", "training time", "loss"),
     ]
     cells = found.cells()
-    assert cells[1][:3] == ["bicubic", "x2", "28.00 / 0.7000"]  # of both runs, once
-    assert cells[2][:3] == ["ecbsr_m4c8 loss=l1", "x2", "30.00 / 0.7500"] and cells[2][-1] == "l1"
+    assert cells[1][:2] == ["bicubic", "28.00 / 0.7000"]  # of both runs, once
+    assert cells[2][:2] == ["ecbsr_m4c8 loss=l1", "30.00 / 0.7500"] and cells[2][-1] == "l1"
     assert cells[3][0] == "ecbsr_m4c8 loss=l2" and cells[3][-3:] == ["100", "1 min 01 s", "l2"]
-    assert found.best() == {(2, 2), (2, 3)}
+    assert found.best() == {(2, 1), (2, 2)}
     assert any("y: Y unrounded" in note for note in found.notes)
     alone = tabulate([line.row for line in found.lines if line.row.label != "ecbsr_m4c8 loss=l2"])
     assert "loss" not in titles(alone), "nothing to tell apart"
@@ -108,8 +123,8 @@ def test_means_of_clips_are_told_from_those_of_images(made_up):
     of_images, of_clips = made_up("a"), made_up("b")
     scores = [dataclasses.replace(s, clips=2) for s in of_clips.run.scores]
     of_clips = dataclasses.replace(of_clips, run=dataclasses.replace(of_clips.run, scores=scores))
-    for made, told in ((of_images, "mean over images."), (of_clips, "of clips over frames, then over clips.")):
-        assert any(note.endswith(told) for note in table(made).notes)
+    for made, ending in ((of_images, "mean over images."), (of_clips, "of clips over frames, then over clips.")):
+        assert any(note.endswith(ending) for note in table(made).notes)
 
 
 def test_a_set_of_other_images_or_lr_has_columns_of_its_own(made_up):
@@ -119,11 +134,11 @@ def test_a_set_of_other_images_or_lr_has_columns_of_its_own(made_up):
     assert [t for t in titles(found) if t.startswith("Set5")] == [
         *("Set5, y", "Set5, rgb", "Set5 (2), y", "Set5 (2), rgb"),
     ]
-    rows = {cells[0]: cells[2:] for cells in found.cells()}
-    first = titles(found).index("Set5, y") - 2
+    rows = {cells[0]: cells[1:] for cells in found.cells()}
+    first = titles(found).index("Set5, y") - 1
     assert [cell[:5] for cell in rows["bicubic"][first : first + 4]] == ["28.00", "26.50", "25.00", "26.50"]
     assert [cell[:5] for cell in rows["blurred"][first : first + 4]] == ["", "", "35.00", "33.50"]
-    assert found.best() == {(3, first + 2), (3, first + 3)}, "one model alone on its images is not the best of any"
+    assert found.best() == {(3, first + 1), (3, first + 2)}, "one model alone on its images is not the best of any"
     assert any(note.startswith("Set5 (2): not the images, or not the LR, of Set5") for note in found.notes)
 
 

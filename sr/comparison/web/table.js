@@ -26,6 +26,16 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
   }
   heads.forEach((head, i) => head.querySelector("button").addEventListener("click", () => sort(i)));
 
+  // A setting is shown where the rows that are shown differ in it.
+  function differ() {
+    const rows = [...body.rows].filter((row) => !row.hidden);
+    heads.forEach((head, i) => {
+      if (head.dataset.setting === undefined) return;
+      const known = new Set(rows.map((row) => row.cells[i].textContent).filter(Boolean));
+      [head, ...[...body.rows].map((row) => row.cells[i])].forEach((cell) => { cell.hidden = known.size < 2; });
+    });
+  }
+
   const wanted = document.getElementById("wanted");
   const shown = document.getElementById("shown");
   wanted.addEventListener("input", () => {
@@ -35,6 +45,7 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
       const text = row.textContent.toLowerCase();
       row.hidden = !words.every((word) => text.includes(word));
     });
+    differ();
     shown.textContent = words.length ? `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows` : "";
   });
 

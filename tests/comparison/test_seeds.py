@@ -1,0 +1,50 @@
+"""The runs of an ablation in a comparison: under their labels, averaged over seeds."""
+
+import pytest
+
+from sr.comparison.columns import tabulate
+from sr.comparison.plots import curves
+from sr.comparison.rows import labelled, rows
+from sr.comparison.seeds import averaged
+from sr.sweeps.ablation_rows import find
+
+
+@pytest.fixture
+def sources(made_up):
+    """Two rows of two seeds each, and a run that is of no ablation."""
+    found = [made_up("alone", name="other", psnr=33.0)]
+    for row, psnr in (("l1", 30.0), ("l2", 31.0)):
+        for seed in (0, 1):
+            made = made_up(f"{row}{seed}", loss=row, seed=seed, psnr=psnr + seed)
+            made.run.config["choices"]["ablation"] = f"l1_l2/{row}"
+            made.run.overrides.extend([f"ablation=l1_l2/{row}", f"seed={seed}"])
+            made.run.curve[-1]["val/psnr_y"] += seed
+            found.append(made)
+    return labelled(found)
+
+
+def test_rows_carry_their_labels_and_average_their_seeds(sources):
+    names = [find("l1_l2").rows[row].label for row in ("l1", "l2")]
+    found = averaged(rows(sources))
+    assert [row.label for row in found] == ["bicubic", "other", *names]
+    table = tabulate(found)
+    psnr, runs = (next(n for n, c in enumerate(table.columns) if key in c.keys) for key in ("Set5/psnr_y", "runs"))
+    assert [cells[psnr] for cells in table.cells()[2:]] == [
+        *("33.00 / 0.8250", "30.50 ± 0.71 / 0.7625", "31.50 ± 0.71 / 0.7875")
+    ]
+    assert [cells[runs] for cells in table.cells()[2:]] == ["1", "2", "2"]
+    assert not {"seed", "ablation"} & {key for column in table.columns for key in column.keys}
+    assert any("sample standard deviation" in note for note in table.notes)
+    assert found[2].members[1].label == sources[2].label and len(found[2].runs) == 2
+
+
+def test_curves_of_seeds_are_their_mean(sources):
+    found = averaged(rows(sources))[-1]
+    drawn = curves([(found.label, run) for run in found.runs])["val/psnr_y"]
+    assert list(drawn) == [found.label] and drawn[found.label][-1] == (30, 28.5)
+
+
+def test_an_ablation_that_is_not_known_here_is_left_as_it_is(sources):
+    for source in sources:
+        source.run.config["choices"]["ablation"] = "somebodys/row"
+    assert [row.label for row in averaged(rows(sources))] == [row.label for row in rows(sources)]
