@@ -82,6 +82,11 @@ def page(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def inches(width: float, height: float) -> Figure:
+    """A blank page of that many inches on which everything is placed by hand."""
+    return Figure(figsize=(width, height))
+
+
 def stacked(figure: Figure, parts: int) -> list[Any]:
     """Parts of a page one below the other, each with axes of its own."""
     return list(np.atleast_1d(figure.subfigures(parts, 1)))  # type: ignore[arg-type]

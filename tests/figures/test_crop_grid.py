@@ -1,5 +1,7 @@
 """The crops that papers print: figures as evaluate.py has them, the window where models differ."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -44,7 +46,32 @@ def test_any_number_of_models_and_lines(pictures, count):
     models = [Entry(f"m{i}", ESPCN(3)) for i in range(count)]
     for lines in (1, 2, 3):
         drawing = crop_grid(models, pictures[:1], lines=lines, size=15, at=[3, 6])
-        assert len(drawing.figure.axes) == 1 + 2 + count
+        whole, *crops = (ax.get_position() for ax in drawing.figure.axes)
+        rows = sorted({round(box.y0, 6) for box in crops})
+        columns = len({round(box.x0, 6) for box in crops})
+        assert len(crops) in (2 + count, 3 + count) and len(rows) <= lines and columns * len(rows) - len(crops) <= 1
+        # They fill the height of the image and the width of the page, and none lies on another.
+        assert max(box.y1 for box in crops) == pytest.approx(whole.y1)
+        assert min(box.y0 for box in crops) == pytest.approx(whole.y0) or whole.width * 10 < 5.6
+        assert max(box.x1 for box in crops) == pytest.approx(0.99)
+        assert not any(a.overlaps(b) for a, b in itertools.combinations([whole, *crops], 2))
+
+
+def test_the_best_figures_are_bold_and_images_are_capped(pictures, plain):
+    torch.manual_seed(0)
+    drawing = crop_grid([plain, Entry("worse", ESPCN(2))], pictures, size=16, most=1)
+    bold = [ax.get_xlabel().split("\n")[0] for ax in drawing.figure.axes if ax.xaxis.label.get_fontweight() == "bold"]
+    best = max(drawing.rows, key=lambda row: row["psnr"])
+    assert bold == [best["model"]] and {row["image"] for row in drawing.rows} == {pictures[0].name}
+    assert drawing.notes == [f"the first 1 of {len(pictures)} images are drawn: figure.most={len(pictures)} draws all"]
+
+
+def test_each_image_has_the_box_that_was_chosen(pictures):
+    drawing = crop_grid([Entry("bicubic", Bicubic(2))], pictures[:2], size=8, at=[[4, 6], None])
+    corner = drawing.figure.axes[0].patches[0].get_xy()
+    assert corner == (5.5, 3.5) and len(drawing.figure.axes[3].patches) == 1
+    with pytest.raises(UserError, match="2 corners for 1 images"):
+        crop_grid([Entry("bicubic", Bicubic(2))], pictures[:1], at=[[4, 6], None])
 
 
 def test_a_bicubic_that_is_given_is_not_drawn_twice(pictures):
