@@ -34,6 +34,7 @@ def page(table: Table, runs: Sequence[tuple[str, Run]] = (), crops: Sequence[Gro
         "style": (WEB / "page.css").read_text(),
         "script": "\n".join((WEB / name).read_text() for name in SCRIPTS),
         "table": _table(table),
+        "longest": str(max((len(line.row.label) for line in table.lines), default=0) + 3),  # with the cell's padding
         "differences": _differences(table.differences),
         "notes": "\n".join(f"<li>{escape(note)}</li>" for note in table.notes),
         "data": in_script(data),

@@ -9,7 +9,7 @@ from sr.comparison.rows import Row, lr_settings
 from sr.metrics.protocols import get_protocol
 from sr.runs.curves import by_scale, mean_curve, scale_title
 from sr.runs.folder import Run
-from sr.scores.published import Published, published, published_costs
+from sr.scores.cost_points import axes, published_points
 from sr.scores.score import Score
 
 POINTS = 400  # of a curve, at most
@@ -23,8 +23,9 @@ def cost_pictures(table: Table) -> list[dict[str, Any]]:
     """PSNR against cost for each set, scale and protocol on which something was measured; those with most models first.
 
     Returns:
-        Each {"title": ..., "points": [...]}; a point has `label`, `psnr` in dB, `macs` of 1280x720 and `parameters`
-        (None for the baseline), and `paper`: published, not measured here.
+        Each {"title": ..., "points": [...], "x": range, "y": range}; a point has
+        `label`, `psnr` in dB, `macs` of 1280x720 and `parameters`
+        (None for the baseline), `name` of the network, and `paper`: published, not measured here.
     """
     found: dict[tuple[str, int, str, int], list[dict[str, Any]]] = {}
     other_lr = set()
@@ -33,44 +34,42 @@ def cost_pictures(table: Table) -> list[dict[str, Any]]:
         if (price is None and not row.baseline) or not row.final:
             continue
         cost = (price.counts.macs, price.parameters) if price else (None, None)
+        name = row.source.name if row.source else row.label
         for s in row.scores:
             kind = s.dataset, s.scale, s.protocol, s.images
             if s.metric == "psnr" and math.isfinite(s.value):
-                found.setdefault(kind, []).append(_point(row.label, s.value, *cost))
+                found.setdefault(kind, []).append(_point(row.label, s.value, *cost, name=name))
             if _of_other_lr(row, s) or s.left_out:
                 other_lr.add(kind)
     pictures = [
-        {"title": f"{kind[0]} x{kind[1]}, {kind[2]}", "points": ours + ([] if kind in other_lr else _papers(*kind))}
+        _picture(*kind[:3], ours + ([] if kind in other_lr else _papers(*kind)))
         for kind, ours in found.items()
         if any(point["macs"] for point in ours)
     ]
     return sorted(pictures, key=lambda picture: -sum(not point["paper"] for point in picture["points"]))
 
 
-def _point(label: str, psnr: float, macs: int | None, parameters: int | None, paper: bool = False) -> dict[str, Any]:
-    return {"label": label, "psnr": psnr, "macs": macs, "parameters": parameters, "paper": paper}
+def _point(label: str, psnr: float, macs: int | None, parameters: int | None, **more: Any) -> dict[str, Any]:
+    return {"label": label, "psnr": psnr, "macs": macs, "parameters": parameters, "paper": False, **more}
 
 
 def _papers(dataset: str, scale: int, protocol: str, images: int) -> list[dict[str, Any]]:
-    """The models of which both PSNR and cost are published."""
+    """The models of which both PSNR and cost are published; those with a figure that was not checked say so."""
     return [
         _point(
-            _label(model, paper, row),
-            paper.values["psnr"],
-            round(float(row["macs_g"]) * 1e9),
-            int(row["parameters"]),
-            paper=True,
+            p["model"] + (" (recalled)" if p["kind"] == "recalled" else ""),
+            p["psnr"], round(p["macs_g"] * 1e9), p["parameters"], paper=True,
         )
-        for (model, at), row in published_costs().items()
-        if at == scale and row["macs_g"] and row["parameters"]
-        if (paper := published(model, scale, dataset, protocol, images))
-    ]
+        for p in published_points(scale, dataset, [protocol], images)
+    ]  # fmt: skip
 
 
-def _label(model: str, paper: Published, cost: Mapping[str, str]) -> str:
-    """A model's name, with a word where one of its figures was recalled and not checked."""
-    kinds = paper.source_kind, cost["parameters_kind"], cost["macs_kind"]
-    return f"{model} (recalled)" if "memory" in kinds else model
+def _picture(dataset: str, scale: int, protocol: str, points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """With the range of its axes: x in G multiply-adds, y in dB."""
+    bicubic = next((p["psnr"] for p in points if p["macs"] is None), None)
+    at = {id(p): (p["macs"] / 1e9, p["psnr"]) for p in points if p["macs"]}
+    x, y = axes(list(at.values()), scale, bicubic, [at[id(p)] for p in points if p["paper"]])
+    return {"title": f"{dataset} x{scale}, {protocol}", "points": points, "x": x, "y": y}
 
 
 def _of_other_lr(row: Row, s: Score) -> bool:

@@ -148,7 +148,7 @@ def _panels(about: Compared) -> dict[str, list[Any]]:
             )
             for key in about.keys.get("psnr", ())
         ],
-        "Pictures": [wr.MediaBrowser(title="The same crops", media_keys=["val/panels"], num_columns=1)],
+        "Pictures": [wr.MediaBrowser(title="The same crops", media_keys=["val/panels", "test/panels"], num_columns=1)],
         "Settings": [wr.RunComparer(diff_only="split")],
     }  # fmt: skip
     return {section: found for section, found in panels.items() if found}

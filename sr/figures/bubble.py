@@ -12,25 +12,12 @@ from sr.measuring.cost import cost, lr_size
 from sr.metrics.protocols import get_protocol
 from sr.runs.construct import construct
 from sr.runs.folder import Run
-from sr.scores.published import IMAGES, published, published_costs
+from sr.scores.cost_points import arrow, axes, inside, published_points, told
+from sr.scores.published import IMAGES
 
 PER_MILLION = 420.0  # points squared of a bubble, for each million of parameters
+ARROWS = {"←": "<", "→": ">", "↑": "^", "↓": "v"}  # matplotlib's marks
 CENTRE = 4.0  # points squared of the dot within it, which is seen where the bubble is too small
-
-
-def published_points(scale: int, dataset: str, protocols: Sequence[str]) -> list[dict[str, Any]]:
-    """The models whose cost and PSNR are published, each under the first protocol that has a figure."""
-    points = []
-    for row in (r for (_, at), r in published_costs().items() if at == scale and r["macs_g"] and r["parameters"]):
-        papers = (published(row["model"], scale, dataset, protocol) for protocol in protocols)
-        if found := next(filter(None, papers), None):
-            kinds = {f"{cell}_kind": row[f"{cell}_kind"] for cell in ("parameters", "macs")}
-            kinds["psnr_kind"] = found.source_kind
-            kind = "recalled" if "memory" in kinds.values() else "published"
-            point = {"model": row["model"], "parameters": int(row["parameters"]), "macs_g": float(row["macs_g"])}
-            point |= {"psnr": found.values["psnr"], "protocol": found.protocol, "kind": kind, **kinds}
-            points.append(point | {"source": found.source, "cost_source": row["source"]})
-    return points
 
 
 def run_points(runs: Sequence[Run], scale: int, dataset: str, protocols: Sequence[str]) -> list[dict[str, Any]]:
@@ -115,12 +102,20 @@ def _draw(points: Sequence[Mapping[str, Any]], scale: int, dataset: str, protoco
     ax = figure.subplots()
     # The largest first, so that none hides a smaller one.
     ordered = sorted(points, key=lambda p: -p["parameters"])
+    places = {id(p): (p["macs_g"], p["psnr"]) for p in points}
+    papers = [places[id(p)] for p in points if p["kind"] != "ours"]
+    within = axes(list(places.values()), scale, None, papers)
+    away = {at: arrow(place, within) for at, place in places.items()}
+    places = {at: inside(place, within) for at, place in places.items()}
     most = max(p["parameters"] for p in ordered)
     shrink = min(1.0, 6e6 / most)  # a bubble of 6 million parameters is as large as one may be
     tints = {name: color(i) for i, name in enumerate(protocols)}
     for p in ordered:
         tint = tints[p["protocol"]]
         hollow, own = p["kind"] == "recalled", p["kind"] == "ours"
+        if away[id(p)]:
+            ax.plot(*places[id(p)], ARROWS[away[id(p)][0]], color=tint, markersize=8)
+            continue
         ax.scatter(
             p["macs_g"], p["psnr"], s=area(p["parameters"] * shrink), facecolor="none" if hollow else tint,
             edgecolor="black" if own else tint, linewidth=1.6 if own else 1.0, alpha=1.0 if hollow or own else 0.75,
@@ -142,6 +137,8 @@ def _draw(points: Sequence[Mapping[str, Any]], scale: int, dataset: str, protoco
         mark = {"marker": "o", "linestyle": "", "markersize": diameter, "color": "#cccccc"}
         handles.append(Line2D([], [], label=f"{size / 1e6:g} M parameters", **mark))
     figure.legend(handles=handles, loc="outside right upper", labelspacing=1.6, handlelength=2.5, borderpad=1)
-    names = [(p["macs_g"], p["psnr"], area(p["parameters"] * shrink) ** 0.5 / 2, named(p, ordered)) for p in ordered]
-    place_labels(ax, [label for label in names if label[3]])
+    # A point at the edge says what it is: its place does not.
+    titles = {id(p): " ".join(filter(None, (named(p, ordered), told(p, away[id(p)])))) for p in ordered}
+    radii = {id(p): 4.0 if away[id(p)] else area(p["parameters"] * shrink) ** 0.5 / 2 for p in ordered}
+    place_labels(ax, [(*places[id(p)], radii[id(p)], titles[id(p)]) for p in ordered if named(p, ordered)])
     return figure

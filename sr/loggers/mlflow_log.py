@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import logging
 import re
 import time
@@ -129,6 +131,13 @@ class MlflowRun(Logger):
     def log_pictures(self, key: str, pictures: Sequence[np.ndarray], captions: Sequence[str], step: int) -> None:
         for picture, caption in zip(pictures, captions, strict=True):
             self.experiment.log_image(self._id, picture, f"{key}/{caption}_{step:07d}.png")
+
+    @rank_zero_only
+    def log_table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
+        """As a CSV file, which MLflow shows as a table; its own kind of table grows with every resume."""
+        text = io.StringIO()
+        csv.writer(text).writerows([columns, *rows])
+        self.experiment.log_text(self._id, text.getvalue(), f"{key}.csv")
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

@@ -2,12 +2,13 @@
 
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
 import sr
+from sr.metrics.metric import declared
 from sr.runs.record import SWEEP
 
 SWEEP_FILES = (SWEEP, "multirun.yaml")  # either stands in a sweep's folder
@@ -59,6 +60,15 @@ def completed(facts: Mapping[str, Any] | None) -> RunFacts:
 def at_step(metrics: Mapping[str, float], step: int | None) -> tuple[int, dict[str, float]]:
     """Optimizer steps done (Lightning numbers steps from 0), and the values without `epoch`, which no data here has."""
     return int(step or 0) + 1, {key: value for key, value in metrics.items() if key != "epoch"}
+
+
+def as_text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[list[str]]:
+    """The rows of a table of scores with as many digits as its metrics are printed with."""
+
+    def cell(column: str, value: Any) -> str:
+        return "" if value is None else declared(column).text(value) if isinstance(value, float) else str(value)
+
+    return [[cell(column, value) for column, value in zip(columns, row, strict=True)] for row in rows]
 
 
 @cache

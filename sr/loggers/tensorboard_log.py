@@ -12,7 +12,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from sr.errors import UserError
-from sr.loggers.run_facts import RunFacts, at_step, code_version, completed
+from sr.loggers.run_facts import RunFacts, as_text, at_step, code_version, completed
+from sr.scores.text import markdown
 
 
 def tensorboard_logger(facts: dict[str, Any] | None = None) -> TensorBoardRun:
@@ -54,6 +55,10 @@ class TensorBoardRun(TensorBoardLogger):
     def log_pictures(self, key: str, pictures: Sequence[np.ndarray], captions: Sequence[str], step: int) -> None:
         for picture, caption in zip(pictures, captions, strict=True):
             self.experiment.add_image(f"{key}/{caption}", picture, step, dataformats="HWC")
+
+    @rank_zero_only
+    def log_table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
+        self.experiment.add_text(key, markdown([list(columns), *as_text(columns, rows)]), step)
 
     @rank_zero_only
     def save(self) -> None:

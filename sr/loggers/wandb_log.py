@@ -135,6 +135,12 @@ class WandbRun(WandbLogger):
         self._log({key: shown}, step)
 
     @rank_zero_only
+    def log_table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:  # type: ignore[override]
+        import wandb
+
+        self._log({key: wandb.Table(columns=list(columns), data=[list(row) for row in rows])}, step)
+
+    @rank_zero_only
     def finalize(self, status: str) -> None:
         if status != "success" and self._experiment is not None:
             self._experiment.finish(exit_code=1)  # a finished run would hide that it failed

@@ -186,7 +186,7 @@ def score_all(
             papers |= papers_figures(entry, averages(found), data)
             samples[found[0].model] = outputs
         if panels:
-            drawn.append(_draw(samples, data, folder / "panels", size, at))
+            drawn.append(_draw(samples, data, folder, size, at))
     means = averages(scores)
     log.info("\n" + table(means) + "\n")
     if gaps := beside(means, papers):
@@ -204,6 +204,12 @@ def _deployed(entry: Entry, form: str, scale: int, device: torch.device) -> Entr
     return replace(entry, model=found.model)
 
 
+def panel_file(data: SRDataModule, folder: Path) -> Path:
+    """Where the picture of a set lies in a folder of results."""
+    name = re.sub(r"[/\\\0]", "_", data.test_name)  # data.name= of a run that somebody else began leads nowhere else
+    return folder / "panels" / f"{name}_x{data.scale}.png"
+
+
 def _draw(samples: dict[str, list[Sample]], data: SRDataModule, folder: Path, size: int, at: str) -> Path:
     """One picture of a set: a row per image with LR, every model and HR at the same crop."""
     rows = []
@@ -212,8 +218,7 @@ def _draw(samples: dict[str, list[Sample]], data: SRDataModule, folder: Path, si
         models = [s.sr for label, s in zip(samples, shown, strict=True) if label != BASELINE]
         window = pick_crop(disagreement(models), size, data.scale) if at == "disagreement" and models[1:] else None
         rows.append((shown[0].name, panel_cells(shown[0].lr, outputs, shown[0].hr, data.scale, size, window)))
-    name = re.sub(r"[/\\\0]", "_", data.test_name)  # data.name= of a run that somebody else began leads nowhere else
-    path = folder / f"{name}_x{data.scale}.png"
+    path = panel_file(data, folder)
     write_image(path, draw_panel(rows))
     return path
 

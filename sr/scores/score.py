@@ -119,6 +119,13 @@ def pivot(scores: Iterable[Score], *fields: str) -> dict[tuple[Any, ...], dict[s
     return found
 
 
+def as_table(means: Sequence[Score]) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows of averages: a row for each model, set and protocol, a column for each metric."""
+    places, metrics = (*KEY, "images"), metrics_of(means)
+    rows = [[*place, *(of.get(metric) for metric in metrics)] for place, of in pivot(means, *places).items()]
+    return [*places, *metrics], rows
+
+
 def metrics_of(scores: Iterable[Score]) -> list[str]:
     """The names of the metrics, in order of appearance."""
     return list(dict.fromkeys(s.metric for s in scores))

@@ -9,11 +9,13 @@ from typing import Any
 import lightning.pytorch as L
 
 from sr.callbacks import Checkpoints
+from sr.imaging.files import read_image
 from sr.measuring.entries import published_name, tell_trained_on
-from sr.measuring.scoring import BASELINE, Entry, score_all
+from sr.measuring.scoring import BASELINE, Entry, panel_file, score_all
 from sr.metrics.metric import get_metrics
 from sr.models.bicubic import Bicubic
 from sr.runs import checkpoint
+from sr.scores.score import Score, as_table
 from sr.training.plan import Plan
 from sr.training.stage_configs import StageConfig
 
@@ -61,10 +63,22 @@ def score_run(plan: Plan, trainer: L.Trainer, folder: Path) -> float | None:
                 scores[f"{prefix}/{s.dataset}{at}{averaged}/{s.metric}_{s.protocol}"] = s.value
         for logger in trainer.loggers:
             logger.log_metrics(scores, step=stages[-1].end - 1)
+        _show(trainer, at, means, [panel_file(data, subfolder) for data in measured], stages[-1].end)
     for logger in trainer.loggers:
         logger.save()
         logger.finalize("success")
     return objective
+
+
+def _show(trainer: L.Trainer, at: str, means: Sequence[Score], panels: Sequence[Path], step: int) -> None:
+    """Put the table of all models and metrics, bicubic among them, and the sets' panels before who looks at loggers."""
+    columns, rows = as_table(means)
+    pictures = {file.stem: read_image(file)[0] for file in panels if file.is_file()}
+    for logger in trainer.loggers:
+        if hasattr(logger, "log_table"):  # (key, columns, rows, optimizer steps done)
+            logger.log_table(f"test/scores{at}", columns, rows, step)
+        if hasattr(logger, "log_pictures") and pictures:
+            logger.log_pictures(f"test/panels{at}", list(pictures.values()), list(pictures), step)
 
 
 def validated(trainer: L.Trainer, resumed: Mapping[str, Any] | None) -> float | None:

@@ -201,7 +201,56 @@ def test_curves_are_read_with_the_keyboard(browser, written):
     assert browser.run("document.querySelectorAll('#cost circle.ours').length") == 3
     names = browser.run("[...document.querySelectorAll('#cost text')].map((t) => t.textContent)")
     assert sum("ecbsr_m4c8" in name for name in names) == 1  # three runs of one network, named once
-    assert any(name.startswith("ecbsr_m4c8") and name.endswith(" and 2 more") for name in names)
+    assert any(name.startswith("ecbsr_m4c8") and name.endswith(", 3 rows") for name in names)
+
+
+def test_names_in_the_cost_picture_never_overlap_and_outliers_are_at_the_edge(browser, made_up, tmp_path):
+    sources = [made_up(str(n), name=f"network_{n}", scale=4, psnr=31.0 + 0.02 * n) for n in range(9)]
+    sources = [*sources, made_up("x", name="untrained", scale=4, psnr=9.0)]
+    for n, source in enumerate(sources):
+        source.node["channels"] = 8 + n % 3
+    file = tmp_path / "cost.html"
+    file.write_text(page(tabulate(rows(labelled(sources)))))
+    for width in (360, 700, 1400):
+        browser.open(file, width=width)
+        boxes = browser.run(NAMES)
+        pairs = [(a, b) for n, a in enumerate(boxes) for b in boxes[n + 1 :]]
+        assert not [p for p in pairs if apart(*p) < 0] and all(box[0] >= 0 and box[2] <= width for box in boxes)
+        told = browser.run("document.querySelector('#cost').textContent")
+        assert all(f"network_{n}" in told for n in range(9)) and "untrained 9.00 dB" in told
+        assert browser.run("document.querySelectorAll('#cost path.ours').length") == 1
+    assert browser.complaints == []
+
+
+def test_settings_that_the_shown_rows_share_are_hidden(browser, written):
+    browser.open(written)
+    heads = "[...document.querySelectorAll('thead th')].filter(h => !h.hidden).map(h => h.textContent)"
+    assert browser.run(heads)[-2:] == ["loss", "seed"] or set(browser.run(heads)[-2:]) == {"loss", "seed"}
+    browser.run("wanted.value = 'loss=l2'; wanted.dispatchEvent(new Event('input'))")
+    assert browser.run(heads)[-1] == "seed" and "loss" not in browser.run(heads)
+    browser.run("wanted.value = ''; wanted.dispatchEvent(new Event('input'))")
+    assert "loss" in browser.run(heads)
+
+
+def test_four_benchmarks_are_seen_at_1400_pixels_and_one_at_400(browser, made_up, tmp_path):
+    source = made_up("a", name="a_network_with_a_long_name", loss="l1")
+    other = made_up("b", name="a_network_with_a_long_name", loss="l2")
+    for s in (source, other):
+        s.run.scores[:] = [
+            dataclasses.replace(score, dataset=name)
+            for name in ("Set5", "Set14", "B100", "Urban100") for score in s.run.scores
+        ]  # fmt: skip
+    file = tmp_path / "sets.html"
+    file.write_text(page(tabulate(rows(labelled([source, other])))))
+    for width, seen in ((1400, 8), (400, 1)):
+        browser.open(file, width=width)
+        ends = browser.run("[...document.querySelectorAll('thead th')].map(h => h.getBoundingClientRect().right)")
+        assert ends[seen] <= width, f"{seen} figures at {width} pixels"
+
+
+def apart(a, b):
+    """How far two boxes (left, top, right, bottom) are from each other; negative where they overlap."""
+    return max(a[0] - b[2], b[0] - a[2], a[1] - b[3], b[1] - a[3])
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -226,6 +275,10 @@ def test_colours_can_be_chosen(browser, written):
         assert name in browser.run("document.getElementById('theme').textContent")
         assert (browser.run(paper) == light) == (name != "dark")
 
+
+# Boxes of the names in the cost picture; those of the axes' own words are not among them.
+NAMES = """[...document.querySelectorAll('#cost .chart text')].filter((t) => t.textContent.match(/network|untrained/))
+  .map((t) => t.getBoundingClientRect()).map((b) => [b.left, b.top + 2, b.right, b.bottom - 2])"""
 
 # The part of the upper picture's red values that are 4.
 OFF_BY_ONE = """(async () => {

@@ -33,6 +33,11 @@ def test_tensorboard_has_curves_pictures_and_config_over_a_resume(command, typed
     assert events.Scalars("test/DIV2K/psnr_y")[-1].step == 6
     pictures = events.Images("val/panels/0801")
     assert [p.step for p in pictures] == [2, 4, 6] and pictures[0].encoded_image_string.startswith(b"\x89PNG")
+    assert [p.step for p in events.Images("test/panels/DIV2K_x2")] == [4, 6]
+    table = events.Tensors("test/scores/text_summary")[-1].tensor_proto.string_val[0].decode()
+    assert (
+        "| model | dataset | scale | protocol | images | psnr | ssim |" in table and "| bicubic | DIV2K | 2 |" in table
+    )
     assert b'"steps": 4' in events.Tensors("config/text_summary")[0].tensor_proto.string_val[0]
 
 
@@ -53,6 +58,9 @@ def test_mlflow_has_curves_pictures_and_parameters_in_one_run_over_a_resume(comm
     assert 5 < run.data.metrics["test/DIV2K/psnr_y"] < 60
     assert run.data.params["steps"] == "4" and run.data.params["model.channels"] == "8"
     assert run.data.tags["resumed.steps"] == "6" and run.data.tags["model"] == "ecbsr_m4c8"
+    table = client.download_artifacts(run.info.run_id, "test/scores.csv", str(tmp_path))
+    with open(table, newline="") as f:
+        assert {row["model"] for row in csv.DictReader(f)} == {"bicubic", "ecbsr_m4c8"}
     kept = [f.path for f in client.list_artifacts(run.info.run_id, "val/panels")]
     assert "val/panels/0801_0000002.png" in kept and Path(run.info.artifact_uri).is_relative_to(tmp_path / "outputs")
 

@@ -16,10 +16,10 @@ const number = (label) => Math.max(0, DATA.labels.indexOf(label));
 const colour = (label) => `var(--c${number(label) % COLOURS})`;
 const dashes = (label) => DASHES[Math.floor(number(label) / COLOURS) % DASHES.length];
 
-function range(values, logarithmic, share = 0.06) {
+function range(values, logarithmic, share = 0.06, factor = 1.5) {
   let low = Math.min(...values);
   let high = Math.max(...values);
-  if (logarithmic) return low === high ? [low / 2, high * 2] : [low / 1.5, high * 1.5];
+  if (logarithmic) return low === high ? [low / 2, high * 2] : [low / factor, high * factor];
   const room = (high - low) * share || Math.abs(high) * 0.05 || 1;
   return [low - room, high + room];
 }
@@ -48,13 +48,13 @@ const short = (v) => {
 };
 
 // An empty chart: {svg, x, y, box}, where x and y turn values into pixels.
-function chart(place, { xs, ys, xTitle, yTitle, logX = false, roomY = 0.06, least = 260, label }) {
+function chart(place, { xs, ys, xTitle, yTitle, logX = false, roomX = 1.5, roomY = 0.06, least = 260, label }) {
   place.replaceChildren();
   const width = Math.max(280, place.clientWidth);
   const height = Math.round(Math.min(460, Math.max(least, width * 0.5)));
   const box = { left: 58, right: width - 14, top: 30, bottom: height - 44 };
   const svg = draw(place, "svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": label });
-  const [x0, x1] = range(xs, logX);
+  const [x0, x1] = range(xs, logX, 0.06, roomX);
   const [y0, y1] = range(ys, false, roomY);
   const part = (v, a, b, logarithmic) => (logarithmic ? Math.log(v / a) / Math.log(b / a) : (v - a) / (b - a));
   const x = (v) => box.left + part(v, x0, x1, logX) * (box.right - box.left);
