@@ -1,6 +1,7 @@
 """The commands: `sr train ...`, or python train.py ..., runs one through Hydra, with errors that say what to type."""
 
 import gc
+import logging
 import os
 import sys
 import traceback
@@ -20,6 +21,9 @@ if sys.excepthook is sys.__excepthook__:  # before the imports below, which take
             sys.__excepthook__(kind, error, where)
 
     sys.excepthook = _told
+    logging.getLogger("torch").setLevel(
+        logging.WARNING
+    )  # as torch does when its import ends; else it talks at the exit
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray, where it is the launcher, reports home otherwise
 

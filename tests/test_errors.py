@@ -81,6 +81,29 @@ def test_ctrl_c_while_a_command_starts_shows_no_traceback(tmp_path, seconds):
     assert process.returncode != 0 and "Traceback" not in printed and "stopped" in printed, printed
 
 
+CUT = """
+import logging, sys
+import sr.cli
+
+class Cut:
+    def find_spec(self, name, path=None, target=None):
+        if hasattr(sys.modules.get("torch._subclasses.fake_tensor"), "dump_cache_stats"):
+            sys.meta_path.remove(self)
+            raise KeyboardInterrupt
+
+logging.basicConfig(level=logging.INFO)  # as a command does before its imports
+sys.meta_path.insert(0, Cut())
+import torch
+"""
+
+
+def test_ctrl_c_within_torchs_import_is_one_word(tmp_path):
+    """Before it has set its own logs up, torch tells of its caches when Python ends."""
+    done = subprocess.run([sys.executable, "-c", CUT], cwd=tmp_path, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)  # fmt: skip
+    assert done.returncode != 0 and done.stderr == "\nstopped\n" and not done.stdout, done
+
+
 def test_messages_hold_no_control_characters(command, tmp_path):
     name = "x\x1b]0;owned\x07\x1b[2J\u202e\x7f"
     assert printable(f"{name}\n\té ± ü") == "x\\x1b]0;owned\\x07\\x1b[2J\\u202e\\x7f\n\té ± ü"

@@ -70,13 +70,21 @@ def select(table: Table, wanted: Sequence[Condition]) -> list[Line]:
     kept = [line for line in table.lines if all(_holds(c, line, key) for key, c in keys)]
     scales = {line.row.scale for line in kept if not line.row.baseline}
     if wanted and not scales:
-        told = f"filter={', '.join(map(str, wanted))}: none of the {len(table.lines)} rows is like that"
+        baselines = sum(line.row.baseline for line in table.lines)
+        rows = f"{len(table.lines) - baselines} rows" + " but the baseline's" * bool(baselines)
+        told = f"filter={', '.join(map(str, wanted))}: none of the {rows} is like that"
         raise UserError(f"{told}. {'; '.join(_there_is(table, key) for key, _ in keys)}")
     return [line for line in kept if line.row.scale in scales]
 
 
 def _there_is(table: Table, key: str) -> str:
-    values = list(dict.fromkeys(str(v) for line in table.lines if (v := line.values.get(key)) is not None))
+    values = list(
+        dict.fromkeys(
+            f"{v:.6g}" if isinstance(v, float) else str(v)
+            for line in table.lines
+            if (v := line.values.get(key)) is not None
+        )
+    )
     return f"{key} is {', '.join(values[:8])}{', ...' if len(values) > 8 else ''}"
 
 

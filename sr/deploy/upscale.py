@@ -25,7 +25,7 @@ from sr.errors import LINES, UserError, printable, some
 from sr.imaging.photo_writing import LOSSY, WRITTEN
 from sr.measuring.scoring import pick_device
 from sr.runs.lock import locked
-from sr.scores.text import duration
+from sr.scores.text import counted, duration
 
 log = logging.getLogger(__name__)
 TELLING = 0.05  # of all pixels: what is done tells how long the rest takes
@@ -99,8 +99,8 @@ def _suffix(cfg: DictConfig) -> str:
 
 def _told(found: Found, jobs: Sequence[Job], enlarger: Enlarger, how: How, output: Path) -> None:
     films = sum(is_film(job.source) for job in jobs)
-    counted = {"picture": len(jobs) - films, "film": films}
-    number = " and ".join(f"{count} {what}{'s' * (count > 1)}" for what, count in counted.items() if count)
+    kinds = {"picture": len(jobs) - films, "film": films}
+    number = " and ".join(counted(count, what) for what, count in kinds.items() if count)
     reduced = "" if how.factor == how.scale else f", reduced to x{how.factor:g}"
     log.info(
         f"{number}, x{how.scale}{reduced} by {enlarger.name} in the form {enlarger.deployed(how.scale)} on "

@@ -44,7 +44,7 @@ def installed(chosen: Sequence[str]) -> None:
     """Raises a UserError where what writes one of the forms is not installed."""
     missing = [m for one in chosen for m in FORMATS[one].needs if importlib.util.find_spec(m) is None]
     if missing:
-        raise UserError(f"{', '.join(dict.fromkeys(missing))} is not installed: pip install -e '.[export]'")
+        raise UserError(f'{", ".join(dict.fromkeys(missing))} is not installed: pip install "sr-lab[export]"')
 
 
 def to_onnx(file: Path, what: Exported, opset: int) -> None:

@@ -16,7 +16,7 @@ from sr.metrics.metric import get_metrics
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver
 from sr.scores.score import averages
-from sr.scores.text import markdown
+from sr.scores.text import counted, markdown
 
 log = logging.getLogger(__name__)
 Timed = Callable[[Mapping[str, SuperResolver], str], Mapping[str, Latency]]  # models by name, and the reference
@@ -149,7 +149,7 @@ def as_markdown(rows: Sequence[FormCost]) -> str:
 def legend(size: Sequence[int], device: torch.device) -> str:
     """What the table's columns and forms are."""
     processor = device.type == "cpu"
-    threads = f", {torch.get_num_threads()} threads" if processor else ""
+    threads = f", {counted(torch.get_num_threads(), 'thread')}" if processor else ""
     peak = "by how much the process grows" if processor else "what torch has allocated, weights included"
     lines = [
         f"{device.type}{threads}, LR {size[1]}x{size[0]}. Ratio: to the first form in the same round, where",

@@ -27,7 +27,7 @@ from sr.measuring.scoring import BASELINE, Entry, pick_device
 from sr.models.base import SuperResolver
 from sr.scores.published import published, published_costs
 from sr.scores.score import Score, read
-from sr.scores.text import write_csv
+from sr.scores.text import counted, write_csv
 from sr.whole import write_whole
 from sr.zoo.onnx_file import OnnxResolver
 
@@ -175,7 +175,7 @@ def _legend(cfg: DictConfig, device: torch.device) -> str:
         "counted). Receptive field: LR pixels a side of one output pixel, measured by gradient. Peak: tensors alive",
         "at once, without weights. PSNR in dB on Set5 / Set14 / B100 / Urban100.",
     ]
-    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    threads = f", {counted(torch.get_num_threads(), 'thread')}" if device.type == "cpu" else ""
     if cfg.rounds and cfg.timing == "ntire22":
         lines.append(
             f"Latency: merged form, {device.type}{threads}, as in NTIRE 2022: each LR image of "
@@ -185,8 +185,8 @@ def _legend(cfg: DictConfig, device: torch.device) -> str:
     elif cfg.rounds:
         lines.append(
             f"Latency: merged form, {device.type}{threads}, float32, LR {cfg.size[1]}x{cfg.size[0]}, median of "
-            f"{cfg.rounds} rounds in which all models take turns ± half the distance of the quartiles; ratio: to "
-            f"{cfg.reference} in the same round."
+            f"{counted(cfg.rounds, 'round')} in which all models take turns ± half the distance of the quartiles; "
+            f"ratio: to {cfg.reference} in the same round."
         )
     return "\n".join(lines)
 

@@ -64,9 +64,10 @@ class Metric:
 
         Args:
             value: to be rounded to `digits`.
-            sign: "+" for a difference, so that its sign is always shown.
+            sign: "+" for a difference, so that its sign is always shown, but where nothing of it is left.
         """
-        return f"{round(value, self.digits) + 0.0:{sign}.{self.digits}f}"  # adding 0.0 makes -0.0 a 0.0
+        rounded = round(value, self.digits) + 0.0  # adding 0.0 makes -0.0 a 0.0
+        return f"{rounded:{sign if rounded else ''}.{self.digits}f}"
 
     def mean(self, total: float, finite: int, infinite: int, images: int) -> float | None:
         """The mean over the images that have a finite value; one infinite value would hide all the others.

@@ -24,6 +24,11 @@ def legend(metrics: Iterable[str]) -> str:
     return " / ".join(f"{m.title} in {m.unit}" if m.unit else m.title for m in map(declared, metrics))
 
 
+def counted(number: int, what: str) -> str:
+    """(1, "frame") -> "1 frame"; (2, "frame") -> "2 frames"."""
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 def duration(seconds: float) -> str:
     """3725 -> "1 h 02 min"."""
     minutes, rest = divmod(round(seconds), 60)

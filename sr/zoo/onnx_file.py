@@ -34,7 +34,7 @@ def session(path: Path, threads: int | None = None) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise UserError(f"{path} needs ONNX Runtime: pip install -e '.[export]'") from error
+        raise UserError(f'{path} needs ONNX Runtime: pip install "sr-lab[export]"') from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads or torch.get_num_threads(), 4
     there = onnxruntime.get_available_providers()

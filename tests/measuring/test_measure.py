@@ -30,7 +30,7 @@ def test_two_models(command, tmp_path):
     assert rows["espcn"]["reproduced_psnr"].startswith("36.50 /")
     assert rows["espcn"]["published_psnr"].startswith("36.83 /")
     text = (done.folder / "models.md").read_text()
-    assert "| espcn | x2 |" in text and "to bicubic in the same round" in text and "threads" in text
+    assert "| espcn | x2 |" in text and "to bicubic in the same round" in text and " thread" in text
 
 
 def test_figures_of_other_lr_are_not_reproduced_ones(command, tmp_path):

@@ -12,6 +12,7 @@ import torch
 from sr.errors import UserError
 from sr.metrics.metric import declared, get_metrics
 from sr.metrics.protocols import get_protocol
+from sr.metrics.psnr import METRIC
 from sr.scores.score import read
 
 RMSE = '''
@@ -76,6 +77,7 @@ def test_what_is_no_metric(rmse, tmp_path):
     with pytest.raises(UserError, match="name one at least"):
         get_metrics([])
     assert declared("unheard_of").text(0.25) == "0.2500"
+    assert [METRIC.text(v, "+") for v in (-0.001, 0.0, 0.006, -0.006)] == ["0.00", "0.00", "+0.01", "-0.01"]
 
 
 def test_it_appears_wherever_psnr_does(command, div2k, rmse):

@@ -7,6 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sr.scores.text import counted
+
 log = logging.getLogger(__name__)
 ANEW = Fraction(1, 2)  # seconds: where times fall back by more another recording begins
 
@@ -45,8 +47,8 @@ def spaced(source: Path, told: Sequence[tuple[int | None, int]], step: int, base
             time, moved = found[-1] + 1, moved + 1
         found.append(time)
     if later:
-        count = f"{len(later)} time{'s' * (len(later) > 1)}"
-        log.warning(f"{source}: its clock begins anew {count}, as of joined recordings: each goes on behind the former")
+        anew = f"{source}: its clock begins anew {counted(len(later), 'time')}"
+        log.warning(f"{anew}, as of joined recordings: each goes on behind the former")
     if moved:
         log.warning(f"{source}: {moved} frames have times that do not grow; each is shown right behind its former")
     lasting = [after - time for time, after in pairwise(found)]

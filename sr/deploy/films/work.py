@@ -20,7 +20,7 @@ from sr.deploy.work import Job, Work
 from sr.errors import UserError, some
 from sr.models.clips import ClipResolver
 from sr.runs.identity import identity
-from sr.scores.text import duration
+from sr.scores.text import counted, duration
 from sr.whole import replacing
 
 log = logging.getLogger(__name__)
@@ -85,8 +85,8 @@ class FilmWork(Work):
                     self._refuse(job, target, maker)  # again: the work may have taken hours
                     self.kept.note(target, part, maker, seconds)
         pieces.clear()
-        count = f"{len(film.times)} frame{'s' * (len(film.times) > 1)}"
-        told = f"{film.size.width}x{film.size.height} -> {wide}x{high}, {count}, {how}{', exact tiles' * tiled}"
+        size = f"{film.size.width}x{film.size.height} -> {wide}x{high}"
+        told = f"{size}, {counted(len(film.times), 'frame')}, {how}{', exact tiles' * tiled}"
         return f"{told}, {coding.codec} {coding.form}, {duration(seconds)}"
 
     def _frames(self, film: Film, start: int, pieces: Pieces) -> tuple[str, Iterator[Frame]]:
