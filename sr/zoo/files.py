@@ -22,7 +22,16 @@ WRAPPERS = (
 GENERATORS = ("generator.", "net_g.", "netG.", "net_G.", "G.")
 PREFIXES = ("module.", "_orig_mod.", *GENERATORS, "model.", "net.", "network.")
 COUNTERS = ("total_ops", "total_params")  # that thop leaves in a state
-SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors", ".mat", ".onnx")  # of files worth a look in a folder
+SUFFIXES = (
+    ".pth",
+    ".pt",
+    ".ckpt",
+    ".bin",
+    ".safetensors",
+    ".mat",
+    ".onnx",
+    ".tar",
+)  # of files worth a look in a folder
 
 
 def read_tensors(path: Path, known_intact: bool = False) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,10 @@ def load(
         path = find(entry, Path(folder).expanduser(), download)
         if entry.origin.folder is not None:
             return Loaded(entry.name, checkpoint.load(path), path, entry)
+        if not entry.sha256:
+            log.info(f"note: no checksum of {entry.name} is known: {path} is taken for it by its name")
+            taken = load(str(path.absolute()), folder, entry.scale, False, range_, order, strict)
+            return replace(taken, name=entry.name + UNPROVED * taken.name.endswith(UNPROVED))
     else:
         if not path.is_file():
             if path.is_dir():
@@ -98,7 +102,7 @@ def load(
         if path.suffix.lower() == SUFFIX:
             return Loaded(*by_onnx(path, _name(path), scale if strict else None, range_, order), path, None)
         entry = by_checksum(checksum(path), scale)
-    tensors = read_tensors(path, known_intact=entry is not None)
+    tensors = read_tensors(path, known_intact=entry is not None and len(entry.sha256) == 64)
     if flow_network(tensors):
         raise UserError(
             f"{path} is SPyNet alone, the flow network of BasicVSR, which enlarges nothing: type "

@@ -37,7 +37,7 @@ def find(entry: ZooEntry, folder: Path, download: bool = True) -> Path:
     files.sort(key=lambda p: p.name != entry.file)  # its usual name first: mostly one file is read
     others = []
     for path in files:
-        if path.stat().st_size <= LARGEST and checksum(path) == entry.sha256:
+        if path.stat().st_size <= LARGEST and (entry.has(checksum(path)) if entry.sha256 else path.name == entry.file):
             return path
         if path.name == entry.file:
             others.append(path)
@@ -48,11 +48,13 @@ def find(entry: ZooEntry, folder: Path, download: bool = True) -> Path:
             f"{path_typed('weights', others[0])}"
         )
     looked = f"{folder.resolve()} ({len(files)} weights files, none with its checksum)" if files else folder.resolve()
-    if not entry.url or not download:
+    if not entry.url or not download or not entry.sha256:
+        known = f"; sha256 {entry.sha256}. Place it there under any name" if entry.sha256 else ""
         raise UserError(
             f"weights={entry.name}: not found below {looked}. It comes from {entry.origin.name}"
-            f"{f', {entry.path}' if entry.path else ''}; sha256 {entry.sha256}. Place it there under any name, or type "
-            "zoo.dir=<folder>" + (" or zoo.download=true" if entry.url else "")
+            f"{f', {entry.path}' if entry.path else ''}{f' ({at})' if (at := entry.url or entry.origin.page) else ''}"
+            f"{known or f'; no checksum of it is known. Place it there as {entry.file}'}, or type zoo.dir=<folder>"
+            + (" or zoo.download=true" if entry.url and entry.sha256 else "")
         )
     log.info(f"{entry.name}: not below {folder}, fetching {entry.url} (licence: {entry.origin.licence})")
     try:

@@ -15,6 +15,7 @@ from other_projects import (
 )  # fmt: skip
 
 from sr.errors import UserError
+from sr.forms.compact import compact as compact_state
 from sr.imaging.color import rgb_to_y
 from sr.imaging.resize import imresize
 from sr.zoo.families import recognise
@@ -142,3 +143,28 @@ def test_what_no_file_tells_is_taken_as_the_photo_tells(monkeypatch, tmp_path, c
         loaded = load(path, tmp_path)
         assert loaded.model.body[0].res_scale == best == loaded.model.metadata["model"]["res_scale"]
         assert ("does better with res_scale=0.1" in caplog.text) == (best == 0.1) and loaded.name == "scaled"
+
+
+@torch.no_grad()
+def test_trained_weights_in_another_projects_layout_are_the_same_network(tmp_path, monkeypatch):
+    """What travels with the package is a compact network; it is proved on the photo under that project's names."""
+    monkeypatch.setattr("sr.zoo.trial.SIDE", 240)
+    ours = load("plain_m10c32_x4", tmp_path).model
+    loaded = load(written({"params_ema": compact_state(ours)}, tmp_path / "small.pth"), tmp_path)
+    x = picture()
+    assert loaded.name == "small" and loaded.model.reads is None
+    torch.testing.assert_close(loaded.model(x), ours.merged()(x))
+
+
+@pytest.mark.shared
+@torch.no_grad()
+def test_the_authors_rlfn_in_the_challenges_layout(shared, tmp_path, monkeypatch):
+    monkeypatch.setattr("sr.zoo.trial.SIDE", 240)
+    state = torch.load(shared / "weights/rlfn/rlfn_ntire_x4.pth", weights_only=True)
+    names = {"conv_1.": "fea_conv.", "conv_2.": "LR_conv.", "block_": "B"}
+    for a, b in names.items():
+        state = {b + key.removeprefix(a) if key.startswith(a) else key: value for key, value in state.items()}
+    loaded = load(written(state, tmp_path / "team04_rlfn.pth"), tmp_path)
+    x = picture()
+    assert loaded.name == "team04_rlfn" and "B4.c3_r.weight" in state
+    torch.testing.assert_close(loaded.model(x), load("rlfn_ntire_x4", shared / "weights").model(x))

@@ -54,14 +54,21 @@ def test_only_the_papers_file_stands_beside_the_paper(tmp_path):
 
 
 def test_the_list_names_every_entry(tmp_path):
+    (tmp_path / "mine.pth").write_bytes(b"")
     text = zoo.listing(tmp_path)
     assert all(entry.name in text for entry in ENTRIES)
+    lines = {line.split()[0]: line for line in text.splitlines()[2:]}
+    assert "published" in lines["edsr_x4"] and lines["edsr_x4"].endswith("EDSR/models/edsr_x4-4f62e9ef.pt")
+    assert " -  " in lines["realesr_general_v3_x4"] and "measured" in lines["rlfn_x4"]
 
 
 def test_entries_are_consistent(root):
-    assert len({e.name for e in ENTRIES}) == len(ENTRIES) == 41
+    assert len({e.name for e in ENTRIES}) == len(ENTRIES) == 88
     for e in ENTRIES:
-        assert len(e.sha256) == 64 and get_entry(e.name) is e
+        assert len(e.sha256) in (64, 8, 0) and get_entry(e.name) is e
+        assert (e.psnr is None) == (e.figure == "") and e.figure in ("measured", "published", "")
+        assert e.figure != "measured" or len(e.sha256) == 64, "who has measured a file knows its checksum"
+        assert e.sha256 or (e.path and (e.url or e.origin.page)), "it is found by its name, and its place is told"
         assert e.name.endswith(f"_x{e.scale}") or e.model == "basicvsr", "which has files for data sets, all x4"
         assert (root / f"conf/model/{e.model}.yaml").is_file()
 
