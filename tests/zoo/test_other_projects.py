@@ -160,7 +160,7 @@ def test_trained_weights_in_another_projects_layout_are_the_same_network(tmp_pat
 @torch.no_grad()
 def test_the_authors_rlfn_in_the_challenges_layout(shared, tmp_path, monkeypatch):
     monkeypatch.setattr("sr.zoo.trial.SIDE", 240)
-    state = torch.load(shared / "weights/rlfn/rlfn_ntire_x4.pth", weights_only=True)
+    state = torch.load(shared / "weights/rlfn/rlfn_ntire_x4.pth", "cpu", weights_only=True)
     names = {"conv_1.": "fea_conv.", "conv_2.": "LR_conv.", "block_": "B"}
     for a, b in names.items():
         state = {b + key.removeprefix(a) if key.startswith(a) else key: value for key, value in state.items()}
