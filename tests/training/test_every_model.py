@@ -22,7 +22,7 @@ def of_each_class() -> set[str]:
 
 def tier(model: str):
     """One network of each class; the other sizes, and those that are large, are in the slow tier."""
-    quick = model in of_each_class() - {"drcn", "rcan", "rrdbnet"}
+    quick = model in of_each_class() - {"drcn", "rcan", "rrdbnet", "swinir_light"}
     return pytest.param(model, marks=() if quick else pytest.mark.slow)
 
 
