@@ -38,6 +38,11 @@ def scales(name: str) -> list[int]:
     return given if isinstance(given, list) else [s for s in (2, 3, 4) if s in supported] or list(supported)
 
 
+def clips(name: str) -> bool:
+    """Whether it makes each frame of several."""
+    return get_class(node(name)["_target_"]).clips
+
+
 def distinct() -> list[str]:
     """One file of those that the fast tier would build alike."""
     return list({str(node(name, small=True)): name for name in reversed(NAMES)}.values())[::-1]

@@ -6,19 +6,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import networks as nets
+import numpy as np
 import pytest
 import torch
 from clip_networks import both, clip
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from sr.errors import UserError
-from sr.models.base import SuperResolver
+from sr.imaging.resize import imresize
 from sr.models.basicvsr import BasicVSR
-from sr.models.bicubic import Bicubic
 from sr.models.clips import ClipResolver, FeatureFile, window
 from sr.models.edvr import EDVR
-from sr.models.espcn import ESPCN
+from sr.zoo.load import load
 
 
 @torch.no_grad()
@@ -57,12 +59,28 @@ def test_an_image_is_a_clip_of_one_frame(make):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("net", [ESPCN(4), Bicubic(4), ESPCN(4, colors=3)], ids=["espcn", "bicubic", "espcn_rgb"])
-def test_a_network_on_images_takes_a_clip_frame_by_frame(net: SuperResolver):
-    x = clip(3, 6, 5, batch=2)
-    sr = net(x)
-    assert sr.shape == (2, 3, 3, 24, 20)
-    torch.testing.assert_close(sr, torch.stack([net(frame) for frame in x.unbind(1)], 1), rtol=0, atol=1e-6)
+@pytest.mark.parametrize("name", [name for name in nets.architectures() if not nets.clips(name)])
+def test_a_network_on_images_takes_a_clip_frame_by_frame(name: str):
+    scale = nets.scales(name)[-1]
+    net = nets.build(name, scale, small=True).eval()
+    x = clip(3, 17, 16, batch=2)
+    sr = net(x, scale)
+    assert sr.shape == (2, 3, 3, scale * 17, scale * 16)
+    frames = torch.stack([net(frame, scale) for frame in x.unbind(1)], 1)
+    torch.testing.assert_close(sr, frames, rtol=0, atol=1e-5 * max(1.0, float(frames.abs().max())))
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+@torch.no_grad()
+def test_the_authors_basicvsr_streamed_is_the_whole(shared):
+    """On real frames, whose flows lead somewhere; of the 34 of city six, 32x40 LR pixels of each."""
+    net = load("basicvsr_vimeo_bi", shared / "weights").model
+    frames = sorted((shared / "data/video/Vid4/GT/city").iterdir())[:6]
+    hr = [torch.from_numpy(np.array(Image.open(f))[100:228, 100:260]).permute(2, 0, 1)[None] for f in frames]
+    x = torch.stack([imresize(one, 1 / 4).float() / 255 for one in hr], 1)
+    streamed = torch.stack(list(net.stream(x.unbind(1))), 1)
+    torch.testing.assert_close(streamed, net(x), rtol=0, atol=1e-5)
 
 
 def gradients(net: ClipResolver, x: Tensor) -> dict[str, Tensor]:
