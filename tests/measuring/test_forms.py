@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from sr.forms.running import FORMS
 from sr.measuring.cost import cost
 from sr.measuring.latency import ntire22, peak_memory
 from sr.models.base import SuperResolver
@@ -50,6 +51,24 @@ def test_each_form_is_measured_and_what_cannot_be_had_says_why(command, trained,
     assert "not installed: pip install" in note and f"- small x2 onnx: {note}" in done.out
     assert "| small | x2 | channels_last |" in (done.folder / "forms.md").read_text()
     assert "| espcn | x2 |" in (done.folder / "models.md").read_text()
+
+
+@pytest.mark.slow
+def test_every_form_has_its_row_and_all_but_bf16_are_the_network(command, trained):
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    words = [f"checkpoint={trained}", "forms=all", "benchmarks=bundled", *TYPED, "rounds=1"]
+    done = command("measure.py", *words)
+    assert done.code == 0, done
+    rows = {form: row for (_, form), row in forms(done.folder).items()}
+    assert list(rows) == list(FORMS) and {"merged", "compiled", "onnx", "onnx_1_thread"} < set(rows)
+    made = {form: row for form, row in rows.items() if not row["note"]}
+    assert set(rows) - set(made) <= {"compiled"}  # which needs a compiler
+    for form, row in made.items():
+        assert float(row["latency_ms"]) > 0 and row["protocol"] == "y", (form, row)
+        if form != "bf16":
+            assert float(row["apart"]) < 1e-5
+            assert float(row["psnr"]) == pytest.approx(float(rows["eager"]["psnr"]), abs=1.1e-3)
 
 
 def test_what_cannot_be_counted_of_an_onnx_file_is_told_and_not_zero(command, trained, tmp_path):
