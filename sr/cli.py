@@ -24,6 +24,14 @@ if sys.excepthook is sys.__excepthook__:  # before the imports below, which take
     logging.getLogger("torch").setLevel(
         logging.WARNING
     )  # as torch does when its import ends; else it talks at the exit
+if "SLURM_JOB_ID" in os.environ:  # before those imports, too: a job may be taken away at any time
+    from sr.runs.preempted import take_requests
+
+    take_requests()
+if "hydra/launcher=submitit_slurm" in sys.argv:  # what is typed is submitted, though its terminal is closed meanwhile
+    from sr.runs.terminal import outlive
+
+    outlive()
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray, where it is the launcher, reports home otherwise
 
@@ -50,6 +58,7 @@ from sr.errors import UserError, interrupted, nearest, printable, user_error
 from sr.memory import keep_freed_memory
 from sr.runs.lock import locked
 from sr.runs.place import emptied
+from sr.runs.preempted import requests_passed_on
 from sr.runs.trust import trust_what_was_typed
 from sr.sweeps.command import Sweep, prepared, row_folder
 
@@ -136,7 +145,7 @@ class Guarded:
 
     def __call__(self, cfg: DictConfig) -> Any:
         try:
-            with emptied():
+            with requests_passed_on(), emptied():
                 task = _task(self.command)
                 trust_what_was_typed(cfg)
                 refuse_unread(cfg)
@@ -185,6 +194,7 @@ def _set_up() -> None:
     keep_freed_memory()
     # Lightning's own use of a torch function that is on its way out; nothing a user can act on.
     warnings.filterwarnings("ignore", module=r"lightning\.pytorch\.utilities\._pytree")
+    warnings.filterwarnings("ignore", message=r"The `srun` command is available")  # nor that: a run is no job's task
     # Loss networks and batch norms that stay as they are, on purpose.
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
 

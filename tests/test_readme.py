@@ -26,7 +26,18 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 RESULTS = sorted((ROOT / "results").glob("*.md"))
 SMALL = ["trainer=cpu", "trainer.enable_progress_bar=false", "trainer.log_every_n_steps=1", "budget=smoke"]
-FOR_THE_SHELL = ("make ", "python3 -m venv", "pip ", "wandb sync", "source ", "git ", "ls ", "results/", ".ci/")
+FOR_THE_SHELL = (
+    "make ",
+    "python3 -m venv",
+    "pip ",
+    "wandb sync",
+    "source ",
+    "git ",
+    "ls ",
+    "torchrun ",
+    "results/",
+    ".ci/",
+)
 
 
 @dataclass(frozen=True)

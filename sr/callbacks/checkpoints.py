@@ -4,7 +4,6 @@ import logging
 import math
 import os
 import signal
-import stat
 import threading
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from sr.losses.distributed import largest
 from sr.models.hooks import EachBatch
 from sr.runs.latest import BEFORE, LAST
+from sr.runs.terminal import write_nowhere
 from sr.whole import copy_whole
 
 log = logging.getLogger(__name__)
@@ -210,11 +210,7 @@ def _stop(trainer: L.Trainer, told: int) -> None:
 
 def _hang_up(*_: Any) -> None:
     """The terminal was closed: as SIGTERM, with nothing printed any more into what is gone."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        if stat.S_ISCHR(os.fstat(stream).st_mode):
-            os.dup2(nowhere, stream)
-    os.close(nowhere)
+    write_nowhere()
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -18,6 +18,7 @@ from sr.errors import UserError, printable
 from sr.runs.config import RECORD
 from sr.runs.lock import LOCK, BusyError, first_process, held
 from sr.runs.occupied import OF_A_SWEEP, keep_former, refuse_foreign, reserved
+from sr.runs.started import can_tell, hear, remembered, started, tell
 
 NAMES = ("hydra.run.dir", "hydra.sweep.dir", "out")  # a folder that is typed by one of these stays as it is
 RECORDS = {"config.yaml", "hydra.yaml", "overrides.yaml"}  # Hydra's, of a run or row
@@ -26,8 +27,8 @@ RECORDS = {"config.yaml", "hydra.yaml", "overrides.yaml"}  # Hydra's, of a run o
 class NewFolder(Callback):
     """Gives each command a folder that no other one has, though all of them name theirs by the second.
 
-    Hydra calls it when it has composed and before it writes; composing alone makes no folder. Lightning's other
-    processes of a run are told the folder by the first one.
+    Hydra calls it when it has composed and before it writes; composing alone makes no folder. A run's other processes
+    are told the folder by the first one, and so is the next attempt of a job that Slurm put back.
 
     Args:
         made: filled in: the outermost folder that was not there before the command.
@@ -48,7 +49,14 @@ class NewFolder(Callback):
 
 
 def _place(config: DictConfig, mode: str) -> None:
+    words = [str(word) for word in config.hydra.overrides.task]
+    alike = mode == "run" and config.hydra.job.config_name == "train" and not typed(config.hydra)
     if not first_process():
+        if alike and started():
+            try:
+                _write_into(config, hear(words))
+            except UserError as error:
+                _refused(error)
         return
     former = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(config)  # by which a folder's name finds the model's
@@ -65,15 +73,24 @@ def _place(config: DictConfig, mode: str) -> None:
             _refused(error)
     with read_write(config.hydra), open_dict(config.hydra):
         if not typed(config.hydra):
-            folder = reserved(wanted)
+            before = remembered(words) if alike else None
+            folder = before or reserved(wanted)
+            made = None if before else made or folder.absolute()
             config.hydra[mode].dir = str(folder)
-            made = made or folder.absolute()
+        if alike:
+            tell(words, folder)
         config.hydra.callbacks.folder.made = str(made) if made else None
         if (folder / RECORD).is_file():  # of another run, which keeps its records if this one is refused
             config.hydra.output_subdir = None
         if mode == "sweep":  # whose rows are composed anew, from what was typed
             told = {"hydra.sweep.dir": folder, "++hydra.callbacks.folder.made": made}
             config.hydra.overrides.hydra.extend([f"{key}={quoted(path)}" for key, path in told.items() if path])
+
+
+def _write_into(config: DictConfig, folder: Path | None) -> None:
+    if folder is not None:
+        with read_write(config.hydra), open_dict(config.hydra):
+            config.hydra.run.dir = str(folder)
 
 
 def _refused(error: UserError) -> NoReturn:
@@ -95,13 +112,13 @@ def _goes_on(config: DictConfig, folder: Path) -> bool:
 
 
 def refuse_apart() -> None:
-    """Several processes of a run that something else than the run has started need a folder that is typed.
+    """Several processes of a run that cannot tell each other its folder need one that is typed.
 
     Raises:
         UserError: it is not; each would name one by its own clock.
     """
-    size = os.environ.get("WORLD_SIZE", os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
-    if (int(size) > 1 or not first_process()) and not typed(HydraConfig.get()):
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1 or started() or not first_process()
+    if several and not can_tell() and not typed(HydraConfig.get()):
         raise UserError(
             "this is one of several processes of a run, which would each name the run's folder by their own clock. "
             "Name one for all of them: hydra.run.dir=PATH"

@@ -8,7 +8,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +26,7 @@ from sr.runs.place import forget, missing
 from sr.runs.record import SWEEP, record_sweep
 from sr.sweeps.ablation import Ablation
 from sr.sweeps.ablation_rows import with_rows
+from sr.sweeps.slurm import LAUNCHER, left_with_slurm, queued
 
 log = logging.getLogger(__name__)
 EXTRAS = {  # what a launcher's or sweeper's name begins with -> its package, and the extra that brings it
@@ -48,6 +49,7 @@ class Sweep:
         folder: of the sweep; None for a single run.
         ablation: that was typed, if any.
         left_out: rows that cannot run here, and why.
+        submitted: its rows are jobs of Slurm's, for which nobody waits.
     """
 
     typed: list[str]
@@ -55,6 +57,7 @@ class Sweep:
     folder: Path | None = None
     ablation: Ablation | None = None
     left_out: dict[str, str] = field(default_factory=dict)
+    submitted: bool = False
 
     @contextmanager
     def concluding(self) -> Iterator[None]:
@@ -72,7 +75,8 @@ class Sweep:
         if new := not (self.folder / SWEEP).exists():  # by it a row knows its sweep, wherever it runs
             record_sweep(self.folder, self._again, self.ablation.name if self.ablation else None, [], self.left_out)
         try:
-            yield
+            with left_with_slurm(self.folder) if self.submitted else nullcontext():
+                yield
         except BaseException:
             self._conclude(new, made, whole=False)
             raise
@@ -95,22 +99,29 @@ class Sweep:
         from sr.sweeps.table import write
 
         assert self.folder is not None
-        rows, told = [], True
+        rows, told, waiting = [], True, queued(self.folder)
         try:
             rows = find_runs(self.folder)
             print(printable(f"\n{write(rows, self.folder, self.ablation, self.left_out, self._again)}"))
         except Exception as error:  # which must not hide what ended the sweep, nor how it goes on
-            if not rows and isinstance(error, UserError):
+            if not rows and isinstance(error, UserError) and not waiting:
                 self._forget(new, made)  # nothing was begun, of which Hydra has told the reason
                 return False
-            log.error(f"{self.folder}: the sweep's table could not be written", exc_info=error)
-            told = False
-        failed = [row for row in rows if row.status in ("failed", "damaged")]
-        begun = [row for row in rows if row.status in ("running", "interrupted")]
+            if rows or not waiting:
+                log.error(f"{self.folder}: the sweep's table could not be written", exc_info=error)
+                told = False
+        others = [row for row in rows if row.folder.name not in waiting]
+        failed = [row for row in others if row.status in ("failed", "damaged")]
+        begun = [row for row in others if row.status in ("running", "interrupted")]
         for row in failed:
             print(f"{row.status}: {row.folder.name}: {row.error}\n  {row.folder}", file=sys.stderr)
         for row in begun:
             print(f"not finished: {row.folder.name}, {row.steps:,} steps done\n  {row.folder}", file=sys.stderr)
+        for name, job in waiting.items():
+            print(f"job {job}: {name}")
+        if waiting:
+            count = f"{len(waiting)} row{'s are' if len(waiting) > 1 else ' is'}"
+            print(f"{count} with Slurm, and need no shell. How far they are: {self._again}")
         if failed or begun or not whole or not told:
             print(f"Finished rows are kept; go on with: {self._again}", file=sys.stderr)
         return told and not failed and not begun
@@ -155,7 +166,8 @@ def prepared(arguments: Sequence[str]) -> Sweep:
     texts.append(f"hydra.sweep.dir={quoted(folder.resolve())}")
     if "hydra.sweep.subdir" not in words:
         texts.append(f"hydra.sweep.subdir=${{row_folder:{','.join(quoted(key) for key in swept)}}}")
-    return Sweep(list(arguments), [*flags, *map(spelled, texts)], folder.resolve(), ablation, left_out)
+    submitted = words.value("hydra/launcher") == LAUNCHER and "hydra/sweeper" not in words  # which waits for figures
+    return Sweep(list(arguments), [*flags, *map(spelled, texts)], folder.resolve(), ablation, left_out, submitted)
 
 
 def row_folder(*swept: str) -> str:

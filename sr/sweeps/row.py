@@ -19,14 +19,18 @@ from sr.runs.config import RECORD
 from sr.runs.latest import left, saved
 from sr.runs.lock import BusyError, locked
 from sr.runs.place import refuse_apart
+from sr.runs.preempted import SWEEP
 from sr.runs.record import record, recorded
-from sr.training.timing import FACTOR, SWEEP
+from sr.runs.started import TASKS, restarted, started
+from sr.training.timing import FACTOR
 
 log = logging.getLogger(__name__)
 
 
 def run_row(cfg: DictConfig, task: Callable[[DictConfig, Job, Path | None], Any]) -> Any:
     """Run the task; of a sweep's rows only those that are not finished, and those with a checkpoint from there.
+
+    So is a command of a job that Slurm put back, or of torchrun's second attempt.
 
     Args:
         cfg: of the row.
@@ -37,19 +41,19 @@ def run_row(cfg: DictConfig, task: Callable[[DictConfig, Job, Path | None], Any]
     """
     job = Job.current()
     folder = job.folder
+    before = recorded(folder)
+    if before.get("status") == "finished" and (job.sweep is not None or (restarted() and not cfg.resume)):
+        log.info(f"{folder.name} is finished and is skipped")
+        return before.get("objective")
     if job.sweep is None:
         refuse_apart()
         with locked(folder):
-            return task(cfg, job, Path(cfg.resume) if cfg.resume else None)
-    before = recorded(folder)
-    if before.get("status") == "finished":
-        log.info(f"{folder.name} is finished and is skipped")
-        return before.get("objective")
+            resume = _begun(folder) if restarted() and not cfg.resume else cfg.resume
+            return task(cfg, job, Path(resume) if resume else None)
     try:
         with locked(folder):
-            anew = left(folder) and (folder / RECORD).is_file()  # by its record
-            resume = folder if saved(folder) or anew else None
-            if cfg.trainer.strategy == "auto" and cfg.trainer.devices == 1:
+            resume = _begun(folder)
+            if (cfg.trainer.strategy == "auto" and cfg.trainer.devices == 1) or started():
                 return task(cfg, job, resume)
         return run_as_command(cfg, job, resume)
     except BusyError:
@@ -61,11 +65,9 @@ def run_row(cfg: DictConfig, task: Callable[[DictConfig, Job, Path | None], Any]
         raise
 
 
-# With these Lightning takes the process for one of those that Slurm started for the run; it is Slurm's for the row,
-# and starts the run's processes itself.
-TASKS = (
-    "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID",
-)  # fmt: skip
+def _begun(folder: Path) -> Path | None:
+    """The folder, where its run has come to a checkpoint or begins anew by its record."""
+    return folder if saved(folder) or (left(folder) and (folder / RECORD).is_file()) else None
 
 
 def run_as_command(cfg: DictConfig, job: Job, resume: Path | None) -> Any:
@@ -89,8 +91,7 @@ def run_as_command(cfg: DictConfig, job: Job, resume: Path | None) -> Any:
     if resume is not None:
         typed.append(path_word("resume", folder))
     log.info(f"{folder.name} needs several processes and runs as: {pasted('train', typed)}")
-    environment = surroundings(job.sweep, int(cfg.trainer.get("num_nodes") or 1))
-    code = _ended([sys.executable, "-m", "sr", "train", *typed], environment)
+    code = _ended([sys.executable, "-m", "sr", "train", *typed], surroundings(job.sweep))
     after = recorded(folder)
     if code != 0 or after.get("status") != "finished":
         with locked(folder):  # else it was refused, and what stands there is another process's
@@ -98,15 +99,13 @@ def run_as_command(cfg: DictConfig, job: Job, resume: Path | None) -> Any:
     return after.get("objective")
 
 
-def surroundings(sweep: Path, nodes: int) -> dict[str, str]:
-    """The environment of a row's own command.
+def surroundings(sweep: Path) -> dict[str, str]:
+    """The environment of a row's own command, whose processes it starts itself.
 
     Args:
         sweep: the sweep's folder.
-        nodes: on which the row runs; on several of them Slurm starts its processes.
     """
-    dropped = {FACTOR, *(TASKS if nodes == 1 else ())}
-    return {k: v for k, v in os.environ.items() if k not in dropped} | {SWEEP: str(sweep)}
+    return {k: v for k, v in os.environ.items() if k not in (FACTOR, *TASKS)} | {SWEEP: str(sweep)}
 
 
 def _ended(command: Sequence[str], environment: dict[str, str]) -> int:

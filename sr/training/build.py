@@ -9,6 +9,7 @@ import hydra
 import lightning.pytorch as L
 import torch
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 from omegaconf import DictConfig, OmegaConf
 
 from sr.callbacks import Checkpoints, NanGuard, Progress
@@ -26,6 +27,7 @@ from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver, Training
 from sr.runs.config import plain
 from sr.runs.construct import limited
+from sr.runs.started import started
 from sr.training.speed import lightnings
 from sr.training.stage_configs import StageConfig, at_scale, scales
 
@@ -225,10 +227,14 @@ def trainer(
     strategy: dict[str, Any] = (
         {"strategy": "ddp_find_unused_parameters_true"} if partial_updates and cfg.trainer.strategy == "ddp" else {}
     )
+    here, plugins = started(), list(cfg.trainer.get("plugins") or [])
+    if here is not None and here.by == "srun":  # Lightning would save, and put the job back, in the middle of a step
+        plugins.append(SLURMEnvironment(auto_requeue=False))
     return checks.built(
         lightnings(cfg.trainer),
         "trainer (trainer=auto takes what this machine has)",
         **strategy,
+        plugins=plugins or None,
         max_steps=steps[0],
         max_epochs=-1,
         callbacks=callbacks,

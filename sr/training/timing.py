@@ -22,6 +22,8 @@ from sr.errors import UserError
 from sr.models.base import SuperResolver
 from sr.models.hooks import EachBatch
 from sr.runs.config import plain
+from sr.runs.preempted import SWEEP
+from sr.runs.started import started
 from sr.training import budget, build
 from sr.training.budget import TIMED, WARM_UP
 from sr.training.speed import lightnings, speed, step_through
@@ -32,7 +34,6 @@ log = logging.getLogger(__name__)
 FACTOR = "SR_BUDGET_FACTOR"  # in the environment: for the processes that this one starts
 GRAPHED = 20  # steps after which a CUDA graph has been made, where one is
 LEAST = 1.0  # seconds that are timed, at least
-SWEEP = "SR_SWEEP"  # in the environment of a row that runs as a command of its own: the sweep's folder
 
 
 def budget_factor(
@@ -45,7 +46,7 @@ def budget_factor(
     """
     if int(os.environ.get("LOCAL_RANK", 0)) > 0 and (found := os.environ.get(FACTOR)):
         return float(found)  # found by the process that started this one
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1 or int(os.environ.get("SLURM_NTASKS", 1)) > 1:
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1 or started():
         raise UserError(
             f"budget={cfg.budget.name} times the first steps, which several processes that were started apart "
             "would each do differently. Type the factor of the step counts instead: budget.factor=0.01"

@@ -1,7 +1,6 @@
 """The training run: check everything, plan it, train its stages, and score the result."""
 
 import logging
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from sr.scores.score import set_aside as set_aside_results
 from sr.training import build, final_scores
 from sr.training.fit import first_stage, fit, ready
 from sr.training.plan import Plan, checked, introduction, planned
+from sr.training.processes import shared_out, with_processes
 from sr.training.resumed import refuse_other_settings, refuse_other_stream, refuse_torn
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
         Mean PSNR on the first measured set under the first protocol, or where nothing is measured the best of the
         validations (what a hyper-parameter search maximises).
     """
-    if int(os.environ.get("LOCAL_RANK", 0)) > 0:
+    if not first_process():
         logging.getLogger().setLevel(logging.WARNING)
     stranger = None
     if resume is not None:
@@ -49,7 +49,7 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
         refuse_torn(resumed, job.folder, job.words)
         refuse_other_stream(resumed, cfg, job.folder, job.words)
 
-    plan = planned(checked(cfg, job), job, stranger)
+    plan = planned(checked(with_processes(cfg, job.words.keys), job), job, stranger)
     images = same_data.contents(plan.data)
     if resumed is not None:
         same_data.refuse_others(job.folder, images, plan.words)
@@ -70,6 +70,8 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
             for folder in (job.folder, *job.folder.glob("x*/")):
                 set_aside_results(folder)  # of the weights that it goes on from
     log.info(introduction(plan, job.folder))
+    if shares := shared_out(plan, trainer):
+        log.info(shares)
     if resume is not None and resumed is None:
         log.info("this run was stopped before its first checkpoint: it begins anew")
     if aside is not None:

@@ -1,0 +1,140 @@
+"""Processes of one run that something else has started, torchrun or Slurm's srun: how many, and in which folder."""
+
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sr.errors import UserError
+from sr.runs.preempted import JOB
+from sr.whole import write_whole
+
+JOBS = Path("outputs/.slurm")  # the folder of each run of a job
+WAIT = 120.0  # seconds that the processes of a run may begin apart
+KEY = "sr_run_folder"
+# With these Lightning takes a process for one of those that srun started for the run.
+TASKS = (
+    "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Started:
+    """Several processes of a run.
+
+    Attributes:
+        by: who started them: torchrun or srun.
+        processes: on all nodes.
+        nodes: that they run on.
+    """
+
+    by: str
+    processes: int
+    nodes: int
+
+
+def started() -> Started | None:
+    """The processes of which this is one; None where it is the only one, or Lightning starts the others."""
+    by, names = "srun", ("SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_NODES")
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # which srun may have started on each node
+        by, names = "torchrun", ("WORLD_SIZE", "GROUP_WORLD_SIZE")
+    processes, nodes = (int(os.environ.get(name, 1)) for name in names)
+    return Started(by, processes, nodes) if processes > 1 else None
+
+
+def restarted() -> bool:
+    """Whether this is a later attempt at the same command: of a job that Slurm put back, or of torchrun."""
+    return any(os.environ.get(n, "0") not in ("", "0") for n in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT"))
+
+
+def can_tell() -> bool:
+    """Whether there is something by which a run's first process tells the others its folder."""
+    return JOB in os.environ or _agents_share()
+
+
+def remembered(words: Sequence[str]) -> Path | None:
+    """The folder of the run that a former attempt at the command has begun."""
+    if not restarted():
+        return None
+    found = None
+    if JOB in os.environ:
+        found = _read(words)[0]
+    elif (store := _store()) is not None and store.check([KEY]):
+        found = store.get(KEY).decode()
+    return Path(found) if found and Path(found).is_dir() else None
+
+
+def tell(words: Sequence[str], folder: Path) -> None:
+    """Tell the run's other processes its folder, and the job's next attempt."""
+    if JOB in os.environ:
+        write_whole(_file(words), f"{_attempt()}\n{folder.absolute()}\n")
+    if (store := _store()) is not None:
+        store.set(KEY, str(folder.absolute()))
+        store.set(f"{KEY}_{_attempt()}", str(folder.absolute()))
+
+
+def hear(words: Sequence[str]) -> Path | None:
+    """The folder that the first process has told; None where nothing can tell.
+
+    Raises:
+        UserError: it has told none for two minutes.
+    """
+    if (store := _store()) is not None:
+        try:
+            return Path(store.get(f"{KEY}_{_attempt()}").decode())
+        except RuntimeError as error:
+            raise _nothing_told() from error
+    if JOB not in os.environ:
+        return None
+    end = time.monotonic() + WAIT
+    while time.monotonic() < end:
+        folder, attempt = _read(words)
+        if folder and attempt == _attempt():
+            return Path(folder)
+        time.sleep(0.2)
+    raise _nothing_told()
+
+
+def _nothing_told() -> UserError:
+    return UserError(
+        f"the first of the run's processes has named no folder for {WAIT:.0f} seconds: it has ended, was started with "
+        f"other words, or sees another {JOBS.parent}. Name a folder for all of them: hydra.run.dir=PATH"
+    )
+
+
+def _attempt() -> str:
+    """Of one launch of a run's processes, which all of them know."""
+    names = ("SLURM_STEP_ID", "SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
+    return "_".join(os.environ.get(name, "0") for name in names)
+
+
+def _file(words: Sequence[str]) -> Path:
+    command = hashlib.sha256("\n".join(words).encode()).hexdigest()[:8]
+    return Path.cwd() / JOBS / f"{os.environ[JOB]}_{command}"
+
+
+def _read(words: Sequence[str]) -> tuple[str, str]:
+    try:
+        attempt, folder = _file(words).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return "", ""
+    return folder, attempt
+
+
+def _agents_share() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+
+
+def _store() -> Any:
+    """What the agents of torchrun share with their processes; None where there is nothing such."""
+    if not _agents_share():
+        return None
+    from datetime import timedelta
+
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    return TCPStore(*place, is_master=False, wait_for_workers=False, timeout=timedelta(seconds=WAIT))

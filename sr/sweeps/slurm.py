@@ -1,0 +1,114 @@
+"""A sweep whose rows are Slurm's jobs: all are submitted at once and left alone, so that no shell has to stay open.
+
+Hydra's launcher for submitit watches its jobs to the end, and typed again would submit all of them again. Here what a
+sweep has submitted stands in its folder, and only rows are submitted that are neither finished nor in Slurm's queue.
+"""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+
+from sr.errors import UserError
+from sr.runs.lock import held
+from sr.runs.record import recorded
+from sr.whole import write_whole
+
+LAUNCHER = "submitit_slurm"
+SUBMITTED = "slurm.json"  # in the sweep's folder: the row's name -> its last job
+
+
+def queued(folder: Path) -> dict[str, str]:
+    """The rows of a sweep that wait in Slurm's queue or run there: their names, and their jobs.
+
+    Raises:
+        UserError: Slurm does not answer.
+    """
+    file = folder / SUBMITTED
+    if not file.is_file():
+        return {}
+    known: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+    command = ["squeue", "--me", "-h", "-r", "-o", "%i"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise UserError(f"{folder} was submitted to Slurm, but squeue cannot be run here: {error.strerror}") from error
+    if done.returncode:
+        raise UserError(f"{folder} was submitted to Slurm, which does not answer: {done.stderr.strip()}")
+    there = set(done.stdout.split())
+    found = {row: job for row, job in known.items() if job in there}
+    return {row: job for row, job in found.items() if recorded(folder / row).get("status") != "finished"}
+
+
+@contextmanager
+def left_with_slurm(folder: Path) -> Iterator[None]:
+    """Within it Hydra's launcher for Slurm submits what is left to do of a sweep, and returns at once."""
+
+    def launch(self: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        there, wanted = queued(folder), {}
+        for overrides in job_overrides:
+            name = _name(self, overrides)
+            if name not in there and recorded(folder / name).get("status") != "finished" and not held(folder / name):
+                wanted[name] = list(overrides)
+        if wanted:
+            with _unwatched(folder, list(wanted)):
+                former(self, list(wanted.values()), initial_job_idx)
+        return [JobReturn(_return_value=None, status=JobStatus.COMPLETED) for _ in job_overrides]
+
+    # Hydra loads plugins by itself, so that an import here would give another class.
+    launcher = next(found for found in Plugins.instance().discover(Launcher) if found.__name__ == "SlurmLauncher")
+    with _instead(launcher, "launch", launch) as former:
+        yield
+
+
+@contextmanager
+def _instead(of: type, name: str, method: Callable[..., Any]) -> Iterator[Any]:
+    """Put a method in another one's place, which is yielded."""
+    former = getattr(of, name)
+    setattr(of, name, method)
+    try:
+        yield former
+    finally:
+        setattr(of, name, former)
+
+
+def _name(launcher: Any, overrides: Sequence[str]) -> str:
+    """Of a row's folder, as Hydra will name it in the row's own process."""
+    current = HydraConfig.instance()
+    former = current.cfg
+    row = launcher.hydra_context.config_loader.load_sweep_config(launcher.config, list(overrides))
+    current.set_config(row)
+    try:
+        return str(row.hydra.sweep.subdir)
+    finally:
+        current.cfg = former
+
+
+class _Left:
+    """In the place of a job of submitit's, which the launcher would wait for."""
+
+    def results(self) -> list[None]:
+        return [None]
+
+
+@contextmanager
+def _unwatched(folder: Path, names: Sequence[str]) -> Iterator[None]:
+    """Within it submitit submits the named rows in one array, notes their jobs and waits for none."""
+    from submitit import AutoExecutor
+
+    def submit(self: Any, *what: Any) -> list[_Left]:
+        jobs = former(self, *what)
+        file = folder / SUBMITTED
+        known: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        write_whole(file, {**known, **{name: job.job_id for name, job in zip(names, jobs, strict=True)}})
+        return [_Left() for _ in jobs]
+
+    with _instead(AutoExecutor, "map_array", submit) as former:
+        yield

@@ -1,0 +1,116 @@
+"""Processes that Slurm or torchrun start and take away: one folder for all, the job put back when the run has ended."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from omegaconf import OmegaConf
+from small_runs import ROOT
+
+from sr.errors import UserError
+from sr.runs import started
+from sr.runs.preempted import requests_passed_on
+from sr.training.processes import with_processes
+
+WORDS = ["model=srcnn"]
+usr1 = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="there is no such signal here")
+
+
+@pytest.fixture
+def job(monkeypatch, tmp_path):
+    """job(NTASKS=2) sets Slurm's variables."""
+    for name in list(os.environ):
+        if name.startswith(("SLURM_", "TORCHELASTIC_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+
+    def set_variables(**values):
+        for name, value in values.items():
+            monkeypatch.setenv(f"SLURM_{name}", str(value))
+
+    return set_variables
+
+
+def test_processes_of_a_job_hear_its_folder_and_so_does_its_next_attempt(job, monkeypatch, tmp_path):
+    job(JOB_ID=7, STEP_ID=0)
+    assert started.remembered(WORDS) is None
+    started.tell(WORDS, tmp_path / "run")
+    assert started.hear(WORDS) == tmp_path / "run"
+    monkeypatch.setattr(started, "WAIT", 0.1)
+    with pytest.raises(UserError, match=r"hydra\.run\.dir=PATH"):
+        started.hear(["model=fsrcnn"])
+    job(RESTART_COUNT=1)
+    assert started.remembered(WORDS) == tmp_path / "run" and started.remembered(["model=fsrcnn"]) is None
+    with pytest.raises(UserError, match="has named no folder"):
+        started.hear(WORDS)  # of this attempt nothing was told yet
+    (tmp_path / "run").rmdir()  # nothing had begun
+    assert started.remembered(WORDS) is None
+
+
+def test_tasks_are_the_runs_devices(job):
+    cfg = OmegaConf.create({"trainer": {"devices": 1, "num_nodes": 1, "strategy": "auto"}})
+    job(JOB_ID=7, NTASKS=4, PROCID=0)
+    assert with_processes(cfg, set()) is cfg and "SLURM_NTASKS" not in os.environ  # no srun: it starts its own
+    job(NTASKS=4, STEP_NUM_TASKS=4, STEP_NUM_NODES=2)
+    trainer = with_processes(cfg, set()).trainer
+    assert (trainer.devices, trainer.num_nodes, trainer.strategy) == (2, 2, "ddp")
+    assert os.environ["SLURM_NTASKS_PER_NODE"] == "2"
+    cfg.trainer.devices = 4
+    with pytest.raises(UserError, match=r"srun has started 4 processes on 2 nodes: leave trainer\.devices out, or"):
+        with_processes(cfg, {"trainer.devices"})
+    job(STEP_NUM_TASKS=3)
+    with pytest.raises(UserError, match="as many as the others"):
+        with_processes(cfg, set())
+
+
+ASKED = """
+import os, signal
+from sr.runs.preempted import take_requests
+take_requests()
+if not os.fork():
+    os.kill(os.getpid(), signal.SIGUSR1)  # a loader's worker
+    os._exit(0)
+assert os.wait()[1] == 0
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+@usr1
+@pytest.mark.parametrize(
+    ("variables", "put_back"),
+    [
+        ({}, "requeue 7\n"),
+        ({"SLURM_ARRAY_JOB_ID": "5", "SLURM_ARRAY_TASK_ID": "2", "SLURM_PROCID": "0"}, "requeue 5_2\n"),
+        ({"SLURM_PROCID": "1"}, ""),
+    ],
+    ids=["a job", "one of an array", "its second process"],
+)
+def test_a_run_that_is_asked_ends_and_puts_its_job_back(job, tmp_path, variables, put_back):
+    (tmp_path / "scontrol").write_text(f"#!/bin/sh\necho $* >> {tmp_path}/told\n")
+    (tmp_path / "scontrol").chmod(0o755)
+    (tmp_path / "told").touch()
+    environment = {**os.environ, "SLURM_JOB_ID": "7", "PATH": f"{tmp_path}:{os.environ['PATH']}", **variables}
+    done = subprocess.run([sys.executable, "-c", ASKED], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
+    assert (tmp_path / "told").read_text() == put_back
+
+
+@usr1
+def test_who_has_started_a_row_puts_its_job_back_when_the_row_has_ended(job, monkeypatch):
+    """As submitit does, which would end the process in the middle of a step."""
+    job(JOB_ID=7)
+    order, former = [], signal.signal(signal.SIGUSR2, lambda *_: order.append("put back"))
+    try:
+        with pytest.raises(SystemExit), requests_passed_on():
+            try:
+                os.kill(os.getpid(), signal.SIGUSR2)
+            finally:
+                order.append("saved")
+        assert order == ["saved", "put back"]
+        os.kill(os.getpid(), signal.SIGUSR2)
+        assert order[2:] == ["put back"]
+    finally:
+        signal.signal(signal.SIGUSR2, former)

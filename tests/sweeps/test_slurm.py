@@ -1,0 +1,52 @@
+"""Sweeps that are left with Slurm; a real one is asked in tests/faults/test_preempted.py."""
+
+import os
+from importlib.util import find_spec
+
+import pytest
+from small_runs import SMALL
+
+from sr.runs.record import record
+from sr.sweeps.slurm import SUBMITTED, queued
+from sr.whole import write_whole
+
+
+@pytest.fixture
+def slurm(monkeypatch, tmp_path):
+    """A Slurm that takes jobs and runs none; what is written into the file queue is in its queue."""
+    place = tmp_path / "bin"
+    place.mkdir()
+    for name, does in {
+        "sbatch": "echo $* >> sbatched; echo Submitted batch job 9",
+        "srun": "",
+        "squeue": "cat queue",
+    }.items():
+        (place / name).write_text(f"#!/bin/sh\ncd {place}\n{does}\n")
+        (place / name).chmod(0o755)
+    for file in ("queue", "sbatched"):
+        (place / file).touch()
+    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+    return place
+
+
+def test_rows_in_the_queue_are_those_that_slurm_has_and_that_are_not_finished(slurm, tmp_path):
+    assert queued(tmp_path) == {}
+    write_whole(tmp_path / SUBMITTED, {"a": "9_0", "b": "9_1", "c": "9_2"})
+    (slurm / "queue").write_text("9_1\n9_2\n12\n")
+    (tmp_path / "c").mkdir()
+    record(tmp_path / "c", "finished")  # its job has not ended yet
+    assert queued(tmp_path) == {"b": "9_1"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("submitit") is None, reason="submitit is not installed")
+def test_rows_are_submitted_once_and_those_that_left_the_queue_again(command, div2k, slurm):
+    typed = ["-m", *SMALL, "data=div2k", f"data.root={div2k}", "seed=0,1", "hydra/launcher=submitit_slurm"]
+    (slurm / "queue").write_text("9_0\n9_1\n")
+    first = command("train.py", *typed, folder="sweep")
+    assert first.code == 0 and "2 rows are with Slurm" in first.out, first
+    second = command("train.py", *typed, folder="sweep")
+    assert second.code == 0 and len((slurm / "sbatched").read_text().splitlines()) == 1, second
+    (slurm / "queue").write_text("9_0\n")
+    command("train.py", *typed, folder="sweep")
+    assert len((slurm / "sbatched").read_text().splitlines()) == 2
