@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from sr.data.colours import difference
-from sr.data.images import Fingerprint, Images, each, fingerprint, states
+from sr.data.compact import Fingerprint
+from sr.data.images import Images, each, fingerprint, states
 from sr.data.shift import Fit, fit
 from sr.errors import LINES, UserError, some
 from sr.whole import write_whole

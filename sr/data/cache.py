@@ -23,7 +23,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from sr.data.images import Fingerprint, Images, attempt, digest, each, fingerprint, packed, states, unpacked, workers
+from sr.data.compact import Fingerprint, Fingerprints, Sizes
+from sr.data.images import Images, attempt, digest, each, fingerprint, packed, states, unpacked, workers
 from sr.errors import UserError
 from sr.imaging.files import Picture
 from sr.imaging.image_errors import together
@@ -64,13 +65,13 @@ class ImageStore(Images):
     def _take(self, index: dict[str, Any]) -> None:
         self._file = self.cache_dir / index["pixels"]
         images = index["images"]
-        self._shapes = [(int(i["shape"][0]), int(i["shape"][1])) for i in images]
-        self._offsets = [int(i["offset"]) for i in images]
-        self._grey = [bool(i["grey"]) for i in images]
-        self._fingerprints = [
+        self._shapes = Sizes((int(i["shape"][0]), int(i["shape"][1])) for i in images)
+        self._offsets = np.array([int(i["offset"]) for i in images], np.int64)
+        self._grey = np.array([bool(i["grey"]) for i in images])
+        self._fingerprints = Fingerprints(
             Fingerprint(i["digest"], np.frombuffer(bytes.fromhex(i["thumbnail"]), np.uint8).reshape(16, 16))
             for i in images
-        ]
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_pixels": None}  # a loader's worker maps the file again by itself
@@ -79,19 +80,19 @@ class ImageStore(Images):
         return self._shapes[index]
 
     def picture(self, index: int) -> Picture:
-        return Picture(self[index], self._grey[index])
+        return Picture(self[index], bool(self._grey[index]))
 
     def __getitem__(self, index: int) -> np.ndarray:
         """A read-only (H, W, 3) view into the map: nothing is copied."""
         return unpacked(self.packed(index)[0])
 
     def packed(self, index: int) -> tuple[np.ndarray, bool]:
-        (h, w), start = self._shapes[index], self._offsets[index]
-        return self.pixels[start : start + h * w].reshape(h, w), self._grey[index]
+        (h, w), start = self._shapes[index], int(self._offsets[index])
+        return self.pixels[start : start + h * w].reshape(h, w), bool(self._grey[index])
 
     def begin(self, index: int) -> int:
         """Where an image begins in `pixels`."""
-        return self._offsets[index]
+        return int(self._offsets[index])
 
     @property
     def pixels_path(self) -> Path:

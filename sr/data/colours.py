@@ -5,7 +5,7 @@ from itertools import permutations
 import numpy as np
 from PIL import Image
 
-from sr.data.images import THUMBNAIL
+from sr.data.compact import THUMBNAIL
 
 # 8-bit levels. Official and realistic LR, noise included, stay below them.
 CLOSE = 3.0  # root mean square between thumbnails: nothing is said of less

@@ -9,24 +9,17 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
 
+from sr.data.compact import THUMBNAIL, Fingerprint, Fingerprints, Paths
 from sr.errors import UserError
 from sr.imaging.files import Picture, read_image, read_size
 from sr.imaging.image_errors import together
 
 T = TypeVar("T")
-THUMBNAIL = 16  # pixels a side
-
-
-class Fingerprint(NamedTuple):
-    """What tells images apart without their pixels: an exact digest, and a (16, 16) grey uint8 thumbnail."""
-
-    digest: str
-    thumbnail: np.ndarray
 
 
 def digest(pixels: np.ndarray) -> str:
@@ -88,9 +81,9 @@ class Images:
         key: identifies what is done to the files' pixels; empty for the pixels themselves.
     """
 
-    paths: list[Path]
+    paths: Sequence[Path]
     key: str = ""
-    _fingerprints: list[Fingerprint] | None = None
+    _fingerprints: Sequence[Fingerprint] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -111,7 +104,7 @@ class Images:
         """(H, W) without decoding."""
         raise NotImplementedError
 
-    def decode(self) -> list[Fingerprint]:
+    def decode(self) -> Sequence[Fingerprint]:
         """Decode every image once, in a few threads.
 
         Returns:
@@ -121,17 +114,17 @@ class Images:
             UserError: names all that cannot be decoded.
         """
         if self._fingerprints is None:
-            self._fingerprints = each(lambda i: fingerprint(self[i]), len(self))
+            self._fingerprints = Fingerprints(each(lambda i: fingerprint(self[i]), len(self)))
         return self._fingerprints
 
     @property
-    def fingerprints(self) -> list[Fingerprint]:
+    def fingerprints(self) -> Sequence[Fingerprint]:
         """One per image; see `decode`."""
         return self.decode()
 
     @fingerprints.setter
-    def fingerprints(self, known: list[Fingerprint]) -> None:
-        self._fingerprints = known
+    def fingerprints(self, known: Sequence[Fingerprint]) -> None:
+        self._fingerprints = Fingerprints(known)
 
     @property
     def everything(self) -> "Images":
@@ -143,7 +136,7 @@ class LazyImages(Images):
     """Image files decoded each time they are asked for; nothing is written to disk."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = [Path(p) for p in paths]
+        self.paths = Paths(map(Path, paths))
 
     def picture(self, index: int) -> Picture:
         return read_image(self.paths[index])
@@ -191,7 +184,7 @@ class SomeImages(Images):
     def size(self, index: int) -> tuple[int, int]:
         return self.source.size(self.numbers[index])
 
-    def decode(self) -> list[Fingerprint]:
+    def decode(self) -> Sequence[Fingerprint]:
         known = self.source.fingerprints
         return [known[n] for n in self.numbers]
 

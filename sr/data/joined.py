@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
+from sr.data.compact import Paths, Sizes, Texts
 from sr.data.pairset import Pairs, Pixels, Place, Stored
 
 
@@ -12,9 +13,9 @@ class JoinedPairs(Pairs):
 
     def __init__(self, parts: Sequence[Pairs]) -> None:
         self.parts = list(parts)
-        self.names = [n for p in self.parts for n in p.names]
-        self.grids = [g for p in self.parts for g in p.grids]
-        self.paths = [f for p in self.parts for f in p.paths]
+        self.names = Texts(n for p in self.parts for n in p.names)
+        self.grids = Sizes(g for p in self.parts for g in p.grids)
+        self.paths = Paths(f for p in self.parts for f in p.paths)
         self._ends = list(accumulate(len(p) for p in self.parts))
 
     def _find(self, index: int) -> tuple[Pairs, int]:

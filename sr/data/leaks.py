@@ -14,7 +14,8 @@ log = logging.getLogger(__name__)
 # Between 16x16 grey thumbnails. Measured on 390 training and 219 test photos: the closest two different photos are
 # 12.5 levels apart; re-encoding a photo as JPEG of quality 30 moves it by 1.5 at most, of quality 10 by 3.9.
 NEAR = 3.0  # RMS difference, 8-bit levels
-AT_ONCE = 2**24  # pairs that are compared at once: data sets of clips have a thousand million
+AT_ONCE = 2**22  # pairs that are compared at once
+ROWS = 256  # of neighbours by their mean: 100,000 images against 10,000 are a thousand million pairs, most far apart
 FLAT = 4.0  # standard deviation of a thumbnail, 8-bit levels: below it all skies look alike
 
 
@@ -22,19 +23,41 @@ def find_leaks(train: Images, held_out: Images) -> list[tuple[Path, Path]]:
     """Pairs of (training file, held-out file) that show the same image."""
     if not len(train) or not len(held_out):
         return []
-    a, b = (np.array([f.thumbnail.ravel() for f in v.fingerprints], np.float64) for v in (train, held_out))
-    found: set[tuple[int, int]] = set()
-    power, detailed, step = (b**2).mean(1), b.std(1) >= FLAT, max(1, AT_ONCE // len(b))
-    for first in range(0, len(a), step):
-        some_a = a[first : first + step]
-        squares = (some_a**2).mean(1)[:, None] + power - 2 * (some_a @ b.T) / a.shape[1]
-        same = (squares < NEAR**2) & (some_a.std(1)[:, None] >= FLAT) & detailed
-        found |= {(first + i, j) for i, j in np.argwhere(same).tolist()}
-    near = [(train.paths[i], held_out.paths[j]) for i, j in sorted(found)]
+    a, b = (np.array([f.thumbnail.ravel() for f in v.fingerprints], np.uint8) for v in (train, held_out))
+    near = [(train.paths[i], held_out.paths[j]) for i, j in sorted(_near(a, b))]
     every = train.everything
     known = {f.digest: path for path, f in zip(every.paths[::-1], every.fingerprints[::-1], strict=True)}
     same = [(known[digest], copy) for copy, digest in _copies(known, held_out)]
     return list(dict.fromkeys(near + same))
+
+
+def _near(a: np.ndarray, b: np.ndarray) -> list[tuple[int, int]]:
+    """The pairs of detailed thumbnails that are less than NEAR apart; only those of about the same mean are compared.
+
+    Args:
+        a: (n, values) uint8.
+        b: (m, values) uint8.
+    """
+    (rows, means), (others, of_others) = _by_mean(a), _by_mean(b)
+    found: list[tuple[int, int]] = []
+    for first in range(0, len(rows), ROWS):
+        some, levels = rows[first : first + ROWS], means[first : first + ROWS]
+        begin, end = np.searchsorted(of_others, [levels[0] - NEAR, levels[-1] + NEAR])
+        x, step = a[some].astype(np.float64), AT_ONCE // ROWS
+        for start in range(begin, end, step):
+            near = others[start : min(end, start + step)]
+            y = b[near].astype(np.float64)
+            squares = (x**2).mean(1)[:, None] + (y**2).mean(1) - 2 * (x @ y.T) / a.shape[1]
+            found += [(int(some[i]), int(near[j])) for i, j in np.argwhere(squares < NEAR**2)]
+    return found
+
+
+def _by_mean(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of those that are not flat, and their means, from the darkest to the brightest."""
+    means, detailed = thumbnails.mean(1), thumbnails.std(1) >= FLAT
+    order = np.argsort(means, kind="stable")
+    order = order[detailed[order]]
+    return order, means[order]
 
 
 def find_copies(digests: Collection[str], held_out: Images) -> list[Path]:

@@ -61,7 +61,7 @@ def by_template(template: str) -> Callable[[Path, int], str | None]:
 
 def of_scale(hr: Sequence[Path], scale: int) -> list[Path]:
     """HR files without those that their names declare to be for another scale, where some are for this one."""
-    own = [p for p in hr if re.search(rf"_HR[_-]?[xX]{scale}$", p.stem)]
+    own = {p for p in hr if re.search(rf"_HR[_-]?[xX]{scale}$", p.stem)}
     return [p for p in hr if p in own or not re.search(r"_HR[_-]?[xX]\d$", p.stem)] if own else list(hr)
 
 
@@ -84,7 +84,8 @@ def pair_by_name(
     """
     marked = [p for p in hr if hr_stem(p, scale) != p.stem]
     if lr is not None and marked and not hr_name and set(hr) == set(lr):  # one folder holds both, as RealSR's do
-        hr, lr = marked, [p for p in lr if p not in marked]
+        of_hr = set(marked)
+        hr, lr = marked, [p for p in lr if p not in of_hr]
     name = by_template(hr_name) if hr_name else hr_stem
     by_stem: dict[str, Path] = {}
     for path in of_scale(hr, scale):

@@ -12,6 +12,7 @@ import torch
 
 from sr.data.belonging import decoded, looked_at, report
 from sr.data.cache import ImageStore
+from sr.data.compact import Paths, Sizes, Texts
 from sr.data.images import DerivedImages, Images, LazyImages, packed
 from sr.data.pairs import ImagePair, check_sizes
 from sr.degradation import Degradation
@@ -47,9 +48,9 @@ class Pairs:
         paths: the HR file of each pair.
     """
 
-    names: list[str]
-    grids: list[tuple[int, int]]
-    paths: list[Path]
+    names: Sequence[str]
+    grids: Sequence[tuple[int, int]]
+    paths: Sequence[Path]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -113,16 +114,16 @@ class PairSet(Pairs):
         self.scale, self.degradation, self.label = scale, degradation, label
         self._fixed, self._to_check = fixed or degradation.deterministic, check_pairs
         self._keep_in = Path(cache_dir) if cache_dir is not None and later else None
-        self.names = [os.fsencode(p.name).decode(errors="replace") for p in pairs]
-        self.paths = [p.hr for p in pairs]
-        unique = {path: i for i, path in enumerate(dict.fromkeys(self.paths))}
-        self._hr_of = [unique[p] for p in self.paths]  # several LR may share one HR
-        self._files = list(unique), [p.lr for p in pairs if p.lr is not None]
-        self._lr_of = list(range(len(self._files[1]))) or list(self._hr_of)
+        self.names = Texts(os.fsencode(p.name).decode(errors="replace") for p in pairs)
+        self.paths = Paths(p.hr for p in pairs)
+        unique = {path: i for i, path in enumerate(dict.fromkeys(p.hr for p in pairs))}
+        self._hr_of = np.array([unique[p.hr] for p in pairs])  # several LR may share one HR
+        self._files = Paths(unique), Paths(p.lr for p in pairs if p.lr is not None)
+        self._lr_of = np.arange(len(self._files[1])) if self._files[1] else self._hr_of
         self.hr, self.lr = self._open(None if later else cache_dir)
         if isinstance(self.hr, ImageStore):  # what is decoded on demand is looked at by `verify`
             self._look()
-        self.grids = [self._grid(i) for i in range(len(self))]
+        self.grids = Sizes(self._grid(i) for i in range(len(self)))
 
     def _open(self, cache_dir: str | Path | None, room: float = 1.0) -> tuple[Images, Images | None]:
         """HR and LR, decoded into the cache or on demand."""
@@ -144,9 +145,9 @@ class PairSet(Pairs):
         if self._to_check and self._files[1]:
             assert self.lr is not None
             if isinstance(self.hr, ImageStore):
-                found = looked_at(self.hr, self.lr, self._hr_of, self.scale, self.hr.cache_dir)
+                found = looked_at(self.hr, self.lr, self._hr_of.tolist(), self.scale, self.hr.cache_dir)
             else:
-                found = decoded(self.hr, self.lr, self._hr_of, self.scale)
+                found = decoded(self.hr, self.lr, self._hr_of.tolist(), self.scale)
             report(found, self.label)
         self._to_check = False
 
@@ -201,9 +202,9 @@ class PairSet(Pairs):
     def digests(self) -> dict[str, str]:
         if not isinstance(self.hr, ImageStore):
             return {}
-        files = [[self.hr.fingerprints[i].digest for i in self._hr_of]]
+        files = [[self.hr.fingerprints[i].digest for i in self._hr_of.tolist()]]
         if self.lr is not None and not self.lr.key:  # of files, not made here: another processor rounds otherwise
-            files.append([self.lr.fingerprints[i].digest for i in self._lr_of])
+            files.append([self.lr.fingerprints[i].digest for i in self._lr_of.tolist()])
         elif self.lr is not None and not self.degradation.deterministic:
             files.append([os.fsencode(path.name).decode(errors="replace") for path in self.paths])
         of_pairs = zip(*files, strict=True)
@@ -211,7 +212,7 @@ class PairSet(Pairs):
 
     def stored(self) -> list[Stored] | None:
         if isinstance(self.hr, ImageStore) and isinstance(self.lr, ImageStore | None):
-            return [Stored(self.hr, self._hr_of, self.lr, self._lr_of, self.degradation)]
+            return [Stored(self.hr, self._hr_of.tolist(), self.lr, self._lr_of.tolist(), self.degradation)]
         return None
 
     def whole(self, index: int) -> Pixels:

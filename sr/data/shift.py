@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sr.data.images import THUMBNAIL
+from sr.data.compact import THUMBNAIL
 
 CROP, SEARCH = 64, 8  # LR pixels: side of the crop, and how far it is moved to each side
 

@@ -1,0 +1,56 @@
+"""What stands for many images takes no object for each, and is not compared each with each."""
+
+import os
+import pickle
+import pickletools
+
+import numpy as np
+from PIL import Image
+
+from sr.data.compact import Fingerprint, Paths, Sizes, Texts
+from sr.data.folder import Folder
+from sr.data.images import Images, LazyImages
+from sr.data.leaks import FLAT, NEAR, find_leaks
+
+
+def test_packed_sequences_are_the_lists_that_they_stand_for(tmp_path):
+    names = ["a", "", "ä/ö", "0801"]
+    texts, paths = Texts(names), Paths([tmp_path / "a", tmp_path / os.fsdecode(b"\xff.png")])
+    assert texts == names and list(texts) == names and texts[-1] == "0801" and texts[::-1] == names[::-1]
+    assert texts[1:3] == names[1:3] and texts != names[:3] and not Texts([]) and "ä/ö" in texts
+    assert paths == [tmp_path / "a", tmp_path / os.fsdecode(b"\xff.png")] and paths[np.int64(0)] == tmp_path / "a"
+    sizes = Sizes([(4, 5), (6, 7)])
+    assert sizes == [(4, 5), (6, 7)] and sizes[-1] == (6, 7) and sizes[:1] == [(4, 5)] and len(Sizes([])) == 0
+    assert np.array(sizes)[1].tolist() == [6, 7] and type(sizes[0][0]) is int
+
+
+def test_a_loaders_worker_is_given_as_many_objects_for_many_images_as_for_few(tmp_path):
+    def objects(count: int) -> int:
+        folder = tmp_path / f"{count}"
+        folder.mkdir()
+        for n in range(count):
+            pixels = np.random.default_rng(n).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+            Image.fromarray(pixels).resize((16, 16), Image.Resampling.BICUBIC).save(folder / f"{n:03d}.png")
+        data = Folder(root=folder, scale=2, patch_size=4, batch_size=2, cache_dir=tmp_path / "cache")
+        data.check("fit")
+        return sum(1 for _ in pickletools.genops(pickle.dumps(data.patches().pairs)))
+
+    assert abs(objects(60) - objects(12)) < 12  # numbers that take another code
+
+
+class Known(Images):
+    def __init__(self, thumbnails: np.ndarray) -> None:
+        self.paths = LazyImages([f"{n}.png" for n in range(len(thumbnails))]).paths
+        self.fingerprints = [Fingerprint(f"{id(self)} {n}", t.reshape(16, 16)) for n, t in enumerate(thumbnails)]
+
+
+def test_only_neighbours_are_compared_and_nothing_is_missed():
+    draw = np.random.default_rng(0)
+    train = (draw.integers(0, 256, (700, 1)) + draw.normal(0, 6, (700, 256))).clip(0, 255).astype(np.uint8)
+    noise = draw.normal(0, draw.choice([1, 2.9, 3.1, 5], (90, 1)), (90, 256))
+    held_out = (train[draw.integers(0, 700, 90)] + noise).clip(0, 255).astype(np.uint8)
+    a, b = train.astype(np.float64), held_out.astype(np.float64)
+    near = ((a[:, None] - b) ** 2).mean(-1) < NEAR**2
+    wanted = np.argwhere(near & (a.std(1) >= FLAT)[:, None] & (b.std(1) >= FLAT)).tolist()
+    found = find_leaks(Known(train), Known(held_out))
+    assert [[int(p.stem) for p in pair] for pair in found] == wanted and 30 < len(wanted) < 90
