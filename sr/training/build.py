@@ -164,8 +164,7 @@ def _try(setup: Training, model: SuperResolver) -> None:
             raise user_error(error) or UserError(f"scheduler: {reason(error)}") from error
 
 
-# Settings of Lightning that would end a run before its steps, train and validate on less than the config says, or have
-# no effect.
+# Settings of Lightning that would end a run before its steps, look at less than the config says, or have no effect.
 INSTEAD = {
     **dict.fromkeys(("max_epochs", "min_epochs", "max_steps", "min_steps"), "steps=1000 (of the optimizer)"),
     "max_time": "budget.seconds=3600: the schedule then fits the time",
