@@ -3,6 +3,7 @@
 
 python results/page.py                                      write the tables of the pages in results/ anew
 python results/page.py --add TABLE --label NAME FOLDER...   first add the finished runs in these folders as rows
+     ... --figure 32.55   of runs by callbacks=[stopwatch]: keep their curve in curves.csv, and the time to it
 
 A table of a page stands between two comments. The first names the `table` of its rows and its columns,
 
@@ -34,9 +35,11 @@ from sr.whole import replacing
 
 RESULTS = Path(__file__).resolve().parent
 TABLE = RESULTS / "results.csv"
+KEPT = RESULTS / "curves.csv"
 MARKED = re.compile(r"(<!-- table (\w+): ([^>]*?) -->\n).*?(<!-- end of table -->)", re.S)
 PLAIN = re.compile(r"[\w$+~.,:=/\[\]-]+")  # words that bash takes as they are
 ABOUT = ("table", "label", "model", "command", "data", "device", "steps", "seconds", "cpu_seconds", "seed", "commit")
+CURVES = ("table", "label", "seed", "step", "seconds", "cpu_seconds", "psnr", "figure")
 Row = dict[str, str]
 
 
@@ -46,10 +49,10 @@ def rows_of(file: Path = TABLE) -> list[Row]:
         return [{k: v for k, v in row.items() if v} for row in csv.DictReader(f)]
 
 
-def keep(rows: list[Row], file: Path = TABLE) -> None:
+def keep(rows: list[Row], file: Path = TABLE, first: tuple[str, ...] = ABOUT) -> None:
     """Write results.csv: what a run is, its figures, then whatever else."""
     known = dict.fromkeys(k for row in rows for k in row)
-    columns = [*ABOUT, *(k for k in known if "/" in k), *(k for k in known if "/" not in k and k not in ABOUT)]
+    columns = [*first, *(k for k in known if "/" in k), *(k for k in known if "/" not in k and k not in first)]
     with replacing(file) as part, part.open("w", newline="", encoding="utf-8") as f:
         writer = csv.DictWriter(f, columns, restval="", lineterminator="\n")
         writer.writeheader()
@@ -82,6 +85,29 @@ def row_of(run: Run, table: str, label: str) -> Row:
     return {k: str(v) for k, v in (about | figures).items() if v is not None}
 
 
+def curve_of(run: Run, row: Row, figure: float) -> list[Row]:
+    """The validations of a run, beside the seconds up to each; its row learns when the first was at the figure.
+
+    Raises:
+        UserError: it has none, or no seconds beside them.
+    """
+    name = f"val/psnr_{run.config.get('protocol')}"
+    found = [r for r in run.curve if name in r and "time/cpu_seconds" in r]
+    if not found:
+        raise UserError(
+            f"{run.folder}: no {name} and time/cpu_seconds in its metrics.csv: train with callbacks=[stopwatch]"
+        )
+    row["paper"] = f"{figure:g}"
+    if reached := [r for r in found if r[name] >= figure]:
+        row["seconds_to_figure"] = f"{reached[0]['time/seconds']:.1f}"
+        row["cpu_seconds_to_figure"] = f"{reached[0]['time/cpu_seconds']:.1f}"
+    same = {k: row[k] for k in CURVES[:3]} | {"figure": f"{figure:g}"}
+    times = [{k: f"{r[f'time/{k}']:.1f}" for k in ("seconds", "cpu_seconds")} for r in found]
+    return [
+        same | at | {"step": f"{r['step']:.0f}", "psnr": f"{r[name]:.4f}"} for r, at in zip(found, times, strict=True)
+    ]
+
+
 def command(run: Run) -> str:
     """What was typed, without what the result does not depend on; the folder of the images as $SR_SHARED."""
     shared, words = os.environ.get("SR_SHARED", ""), []
@@ -111,13 +137,13 @@ def cell(alike: list[Row], name: str) -> str:
         return str(len(alike))
     held = name.replace("minutes", "seconds")
     texts = [row[held] for row in alike if held in row]
-    if not texts or not (name == "steps" or name != held or name.endswith("seconds") or "/" in name):
+    if not texts or not (name == "steps" or "seconds" in held or "/" in name):
         return ", ".join(dict.fromkeys(texts))
-    middle = mean(map(float, texts))
+    middle, some = mean(map(float, texts)), f" ({len(texts)} of {len(alike)})" * (len(texts) < len(alike))
     if "/" not in name:
-        return f"{middle / 60:.1f} min" if name != held else f"{middle:,.0f}" + " s" * name.endswith("seconds")
+        return (f"{middle / 60:.1f} min" if name != held else f"{middle:,.0f}" + " s" * ("seconds" in name)) + some
     metric = declared(name.rpartition("/")[2].partition("_")[0])
-    return metric.text(middle) + (f" ± {metric.text(stdev(map(float, texts)))}" if len(texts) > 1 else "")
+    return metric.text(middle) + (f" ± {metric.text(stdev(map(float, texts)))}" if len(texts) > 1 else "") + some
 
 
 def page(text: str, rows: list[Row]) -> str:
@@ -136,19 +162,50 @@ def page(text: str, rows: list[Row]) -> str:
     return MARKED.sub(made, text)
 
 
+def draw(curves: list[Row]) -> None:
+    """PSNR over CPU seconds, a line for each run, and the figures that are aimed at; nothing without matplotlib."""
+    try:
+        from sr.figures.drawing import COLORS, STYLE, matplotlib
+        from sr.figures.drawing import page as sheet
+    except UserError:
+        return
+    labels = list(dict.fromkeys((row["label"], row["figure"]) for row in curves))
+    with matplotlib.rc_context(STYLE):
+        figure = sheet(6, 3.8)
+        axes = figure.subplots()
+        for (label, aim), shade in zip(labels, COLORS, strict=False):
+            own = [row for row in curves if row["label"] == label]
+            for n, seed in enumerate(dict.fromkeys(row["seed"] for row in own)):
+                line = [r for r in own if r["seed"] == seed]
+                at, psnr = ([float(r[k]) for r in line] for k in ("cpu_seconds", "psnr"))
+                axes.plot(at, psnr, color=shade, marker="o", label="" if n else label)
+            axes.axhline(float(aim), color=shade, linestyle="--", linewidth=0.8)
+        axes.set(xlabel="CPU seconds", ylabel="PSNR on Set5, dB", ylim=(30.4, None))
+        axes.legend(title="dashed: the papers' figures", loc="lower right")
+        with replacing(RESULTS / "learning.png") as part:
+            figure.savefig(part, dpi=100, metadata={"Software": None})
+
+
 def main(words: list[str]) -> None:
     """Add rows, if folders are given, and write the pages."""
     parser = argparse.ArgumentParser(usage=__doc__, add_help=True)
     parser.add_argument("--add", metavar="TABLE")
     parser.add_argument("--label")
+    parser.add_argument("--figure", type=float)
     parser.add_argument("folders", nargs="*", type=Path)
     typed = parser.parse_args(words)
     if bool(typed.folders) != bool(typed.add and typed.label):
         parser.error("--add TABLE, --label NAME and FOLDER... are typed together")
-    rows = rows_of()
-    new = [row_of(run, typed.add, typed.label) for folder in typed.folders for run in find_runs(folder)]
+    rows, curves, new = rows_of(), rows_of(KEPT) if KEPT.is_file() else [], []
+    for run in (run for folder in typed.folders for run in find_runs(folder)):
+        new.append(row_of(run, typed.add, typed.label))
+        if typed.figure is not None:
+            curves += curve_of(run, new[-1], typed.figure)
     if new:
         keep([*rows, *new])
+        keep(curves, KEPT, CURVES)
+    if curves:
+        draw(curves)
     for file in sorted(RESULTS.glob("*.md")):
         with replacing(file) as part:
             part.write_text(page(file.read_text(encoding="utf-8"), rows + new), encoding="utf-8")

@@ -23,12 +23,19 @@ def made():
 
 def folder(place: Path, status: str = "finished", psnr: float = 32.5) -> Path:
     (place / ".hydra").mkdir(parents=True)
-    config = {"seed": 3, "model": {"scale": 3}, "scale": 3, "choices": {"model": "espcn", "data": "t91"}}
+    config = {
+        "seed": 3,
+        "model": {"scale": 3},
+        "scale": 3,
+        "protocol": "y_classic",
+        "choices": {"model": "espcn", "data": "t91"},
+    }
     typed = ["model=espcn", "seed=3", "data_dir=/shared/d", "data.val=/shared/d/v", "logger=csv", "+stages={a: 1}"]
     (place / ".hydra/config.yaml").write_text(yaml.safe_dump(config))
     (place / ".hydra/overrides.yaml").write_text(yaml.safe_dump([*typed, "hydra.run.dir=/tmp/x"]))
     record(place, status, seconds=90.04, steps=8, device="cpu")
-    (place / "metrics.csv").write_text("step,time/cpu_seconds,train/loss\n4,10.5,0.5\n8,20.25,0.25\n")
+    head = "step,time/seconds,time/cpu_seconds,train/loss,val/psnr_y_classic\n"
+    (place / "metrics.csv").write_text(f"{head}4,50,10.5,0.5,31\n8,90,20.25,0.25,{psnr}\n")
     figures = f"bicubic,Set5,3,y_classic,30.39,0.9,5\nespcn,Set5,3,y_classic,{psnr},0.9,5\n"
     (place / "results.csv").write_text("model,dataset,scale,protocol,psnr,ssim,images\n" + figures)
     return place
@@ -60,6 +67,19 @@ def test_a_run_becomes_a_row_of_what_its_result_depends_on(made, tmp_path, monke
     }  # fmt: skip
     with pytest.raises(UserError, match="no finished run"):
         made.row_of(read_run(folder(tmp_path / "b", status="failed")), "short", "ESPCN")
+
+
+def test_a_row_tells_when_the_validations_reached_a_figure(made, tmp_path):
+    run, short = read_run(folder(tmp_path / "a")), {"table": "t", "label": "ESPCN", "seed": "3"}
+    row = dict(short)
+    curve = made.curve_of(run, row, 32.0)
+    assert row == short | {"paper": "32", "seconds_to_figure": "90.0", "cpu_seconds_to_figure": "20.2"}
+    assert [(r["step"], r["cpu_seconds"], r["psnr"], r["figure"]) for r in curve] == [
+        ("4", "10.5", "31.0000", "32"), ("8", "20.2", "32.5000", "32"),
+    ]  # fmt: skip
+    made.curve_of(run, row := dict(short), 33.0)
+    assert row == short | {"paper": "33"}
+    assert made.cell([row, {"cpu_seconds_to_figure": "20.2"}], "cpu_seconds_to_figure") == "20 s (1 of 2)"
 
 
 def test_seeds_stand_in_one_line_and_come_through_the_file(made, tmp_path):
