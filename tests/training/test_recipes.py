@@ -26,7 +26,7 @@ from sr.training.stage_configs import at_scale, patches, scales, stage_configs
 CONF = Path(__file__).resolve().parents[2] / "conf"
 MODELS = sorted(p.stem for p in (CONF / "model").glob("*.yaml"))
 RECIPES = sorted(p.stem for p in (CONF / "recipe").glob("*.yaml"))
-EXPERIMENTS = options("experiment")
+EXPERIMENTS = ["demo", *(name for name in options("experiment") if name.startswith("reproduce/"))]
 
 
 @contextmanager
