@@ -15,6 +15,7 @@ TOY = {
     "loader": ["--batches", "1", "--rounds", "1"],
     "loop": ["--steps", "60"],
     "export": ["--small", "--only", "espcn", "rlfn", "--sizes", "3"],
+    "many": ["--images", "20", "30", "--samples", "320"],
     "large": ["--only", "1", "2", "--part", "40"],
     "startup": ["--rounds", "2"],
     "evaluate": ["--size", "80", "90", "--images", "2"],
