@@ -15,7 +15,7 @@ from sr.forms.deployed import Exported
 from sr.measuring.receptive_field import receptive_field
 from sr.models.ecbsr import ECBSR
 
-IMAGES = [name for name in nets.architectures() if name not in ("bicubic", "edvr_m", "basicvsr")]
+IMAGES = [name for name in nets.architectures() if name != "bicubic" and not nets.clips(name)]
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in ("rlfn", "vdsr", "ecbsr") else pytest.mark.slow)
