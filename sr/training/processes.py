@@ -76,8 +76,8 @@ def shared_out(plan: Plan, trainer: L.Trainer) -> str | None:
     for stage, parts in stages:
         size, rate = stage.cfg.batch_size, stage.cfg.optimizer.get("lr")
         text = f"{stage.name}: " if len(stages) > 1 and stage.name else ""
-        text += f"a batch of {size} over all, {trainer.world_size} processes x {size // parts}"
-        if stage.cfg.accumulate > 1:
-            text += f" x {stage.cfg.accumulate} accumulated"
+        shares = [f"{trainer.world_size} processes"] if trainer.world_size > 1 else []
+        shares += [f"{stage.cfg.accumulate} accumulated"] if stage.cfg.accumulate > 1 else []
+        text += f"a batch of {size} over all, {' x '.join(shares)} x {size // parts}"
         lines.append(text + (f"; learning rate {rate:g}, however many processes there are" if rate else ""))
     return "\n".join(dict.fromkeys(lines))
