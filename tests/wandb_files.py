@@ -16,7 +16,7 @@ class Kept:
         run: the record that names the run.
         config, summary: as they ended.
         history: rows in order.
-        artifacts: records in order.
+        artifacts: records in order, of tables in `tables`.
         kinds: which records there are.
         exit: exit code, or None for a run that did not end.
     """
@@ -29,6 +29,7 @@ class Kept:
         self.summary: dict[str, Any] = {}
         self.history: list[dict[str, Any]] = []
         self.artifacts: list[Any] = []
+        self.tables: list[Any] = []
         self.kinds: set[str] = set()
         self.exit: int | None = None
         for content in fragments(file.read_bytes()):
@@ -45,7 +46,7 @@ class Kept:
             elif kind == "history":
                 self.history.append(read(record.history.item, {}))
             elif kind == "artifact":
-                self.artifacts.append(record.artifact)
+                (self.tables if record.artifact.type == "run_table" else self.artifacts).append(record.artifact)
             elif kind == "exit":
                 self.exit = record.exit.exit_code
 

@@ -73,6 +73,7 @@ class WandbRun(WandbLogger):
         asked_mode()  # refused now, not when the run begins
         super().__init__(save_dir=folder, log_model=False, **settings)
         self.folder, self.settings, self.upload_seconds = folder, settings, upload_seconds
+        self.tables = artifact_mb is not None  # W&B keeps a table as an artifact
         self.callbacks: list[L.Callback] = [WandbStages(self, folder, artifact_mb)]
 
     @property
@@ -136,6 +137,8 @@ class WandbRun(WandbLogger):
 
     @rank_zero_only
     def log_table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:  # type: ignore[override]
+        if not self.tables:
+            return
         import wandb
 
         self._log({key: wandb.Table(columns=list(columns), data=[list(row) for row in rows])}, step)

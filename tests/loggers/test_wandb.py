@@ -68,7 +68,7 @@ def test_checkpoints_are_artifacts_with_their_origin(command, typed, kept):
     (file,) = kept(first.folder)
     own = f"model-{file.run.run_id}"
     assert versions(file) == [(own, {"last"}, False), (own, {"best"}, False)]
-    assert {a.type for a in file.artifacts} == {"model"}
+    assert {a.type for a in file.artifacts} == {"model"} and "testscores" in file.tables[0].name
     facts = json.loads(file.artifacts[1].metadata)
     assert facts["monitor"] == "val/psnr_y" and facts["figure"] > 5 and facts["step"] == 4
     for artifact in file.artifacts:
@@ -103,7 +103,7 @@ def test_checkpoints_are_artifacts_with_their_origin(command, typed, kept):
 @pytest.mark.slow
 def test_artifacts_can_be_left_out_or_referred_to(command, typed, kept):
     outcome = command("train.py", *typed, "logger.wandb.artifacts=false", folder="none")
-    assert outcome.code == 0 and not kept(outcome.folder)[0].artifacts
+    assert outcome.code == 0 and not [*kept(outcome.folder)[0].artifacts, *kept(outcome.folder)[0].tables]
     outcome = command("train.py", *typed, "logger.wandb.artifact_mb=0.001", folder="referred")
     assert outcome.code == 0, outcome
     (entry,) = kept(outcome.folder)[0].artifacts[0].manifest.contents
