@@ -1,5 +1,6 @@
 """How the NTIRE challenges on efficient super-resolution rank: one score from runtime, multiply-adds and parameters."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
@@ -7,6 +8,8 @@ from math import exp
 from sr.errors import UserError
 from sr.measuring.cost_table import ModelCost
 from sr.scores.text import markdown
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -80,13 +83,18 @@ def ranking(challenge: Challenge, rows: Sequence[ModelCost], times: Mapping[str,
 
     Args:
         challenge: whose baseline is among the rows.
-        rows: of merged forms, whose operations are counted.
+        rows: of merged forms; those whose multiply-adds are not all counted are left out, which is told.
         times: milliseconds of an image by model.
     """
-    counted = {row.model: (times[row.model], row.macs_256 or 0, row.merged_parameters or 0) for row in rows}
-    base = counted[challenge.baseline]
+    every: dict[str, tuple[float, int, int]] = {}
+    for row in rows:
+        if row.macs_256 is None or row.merged_parameters is None or row.uncounted:
+            log.warning(f"note: {row.model} is not ranked: not all of its multiply-adds are counted")
+        else:
+            every[row.model] = times[row.model], row.macs_256, row.merged_parameters
+    base = every[challenge.baseline]
     found = []
-    for model, costs in counted.items():
+    for model, costs in every.items():
         ratios = tuple(own / other for own, other in zip(costs, base, strict=True))
         weights = (challenge.runtime, challenge.macs, challenge.parameters)
         score = sum(w * exp(SHARPNESS * ratio) for w, ratio in zip(weights, ratios, strict=True))

@@ -90,8 +90,7 @@ def measure(cfg: DictConfig) -> None:
     write_whole(job.folder / "models.md", text + "\n")
     write_csv(job.folder / "models.csv", [f.name for f in fields(ModelCost)], map(asdict, rows))
     if contest is not None:
-        counted = [row for row in rows if row.merged_parameters is not None]
-        ranked = challenge.ranking(contest, counted, {name: time.median for name, time in times.items()})
+        ranked = challenge.ranking(contest, rows, {name: time.median for name, time in times.items()})
         told = challenge.as_markdown(contest, ranked)
         log.info(told + "\n")
         write_whole(job.folder / "challenge.md", told + "\n")

@@ -47,7 +47,7 @@ def niqe(sr: Tensor, hr: Tensor | None = None) -> Tensor:
         hr: not looked at.
 
     Returns:
-        (B,) float64; NaN where the picture holds fewer than two blocks of 96 x 96 pixels, or where a block is flat.
+        (B,) float64; NaN where the picture holds fewer than two blocks of 96 x 96 pixels that are not flat.
     """
     return torch.tensor([_of_one(y) for y in luma8(sr, False)[:, 0]], dtype=torch.float64)
 

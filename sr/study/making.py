@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +53,7 @@ def made(cfg: DictConfig, folder: Path) -> None:
     found = Study("", str(cfg.mode), scale, models, tuple(pictures.crops), tuple(trials))
     uris = [[pictures.uri(trial.crop, shown) for shown in trial.shown] for trial in trials]
     told = json.dumps([asdict(found), uris], sort_keys=True)
-    found = Study(hashlib.sha256(told.encode()).hexdigest()[:16], *list(vars(found).values())[1:])
+    found = replace(found, id=hashlib.sha256(told.encode()).hexdigest()[:16])
     html = page(found, uris, bool(cfg.equal), int(cfg.seed))
     if len(html) > LARGEST:
         raise UserError(
