@@ -48,16 +48,19 @@ def listing(folder: Path) -> str:
     """The zoo as a text table: one row per entry, with the file where it is below `folder`."""
     files = (p for p in sorted(folder.rglob("*")) if p.suffix.lower() in SUFFIXES and p.is_file())
     here = {checksum(p): str(p) for p in files}
-    lines = [["name", "model", "scale", "set", "dB", "", "protocol", "format", "sha256", "licence", "origin", "file"]]
+    lines = [
+        ["name", "model", "scale", "set", "dB", "SSIM", "", "protocol", "format", "sha256", "licence", "origin", "file"]
+    ]
     for e in ENTRIES:
         place = "in the package" if e.origin.folder else e.url or e.origin.page or "-"
         file = next((name for digest, name in here.items() if e.has(digest)), place)
-        figure = [e.dataset, f"{e.psnr:.2f}", e.figure, e.protocol] if e.psnr is not None else ["-"] * 4
+        ssim = "-" if e.ssim is None else f"{e.ssim:.4f}"
+        figure = [e.dataset, f"{e.psnr:.2f}", ssim, e.figure, e.protocol] if e.psnr is not None else ["-"] * 5
         row = [e.name, e.model, f"x{e.scale}", *figure, e.format, e.sha256[:12] or "-"]
         lines.append([*row, e.origin.licence, e.origin.name, file])
     told = (
-        "dB: to be reached with LR made here; measured here with the file, or published by those who made it. file: "
-        f"where it is below {folder} (--dir), else where it is to be had."
+        "dB, SSIM: to be reached with LR made here; measured here with the file, or published by those who made it. "
+        f"file: where it is below {folder} (--dir), else where it is to be had."
     )
     return "\n".join([aligned(lines), told])
 

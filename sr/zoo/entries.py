@@ -47,6 +47,7 @@ class ZooEntry:
             known: the file is found by its checksum.
         trained_on: where several files differ in nothing else.
         figure: "measured" here with the file, or "published" by those who made it, as it could not be had here.
+        ssim: on the same set, beside `psnr`; None where only that is known.
     """
 
     name: str
@@ -61,6 +62,7 @@ class ZooEntry:
     trained_on: str
     sha256: str
     figure: str
+    ssim: float | None
 
     @property
     def file(self) -> str:
@@ -136,6 +138,7 @@ def _entries() -> tuple[ZooEntry, ...]:
                 scale=int(row["scale"]),
                 psnr=float(row["psnr"]) if row["psnr"] else None,
                 figure=row["figure"] or ("measured" if row["psnr"] else ""),
+                ssim=float(row["ssim"]) if row["ssim"] else None,
                 origin=ORIGINS[row["origin"]],
             )
             for row in csv.DictReader(file)

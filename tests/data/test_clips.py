@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 from skimage import data as photos
 from torch.utils.data import DataLoader
 
@@ -36,13 +37,24 @@ def clip(
     return folder
 
 
-def shrunk(hr: Path, lr: Path, scale: int = 4) -> None:
-    """LR of every frame below a folder, by MATLAB's bicubic, in the same sub-folders."""
+def read(file: Path) -> torch.Tensor:
+    """(3, H, W) uint8."""
+    return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)
+
+
+def shrunk(hr: Path, lr: Path, scale: int = 4, way: Callable[..., torch.Tensor] = imresize) -> None:
+    """LR of every frame below a folder, by MATLAB's bicubic or another way, in the same sub-folders."""
     for path in hr.rglob("*.png"):
-        pixels = torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1)
         target = lr / path.relative_to(hr)
         target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(imresize(pixels, 1 / scale).permute(1, 2, 0).numpy()).save(target)
+        Image.fromarray(way(read(path), 1 / scale).permute(1, 2, 0).numpy()).save(target)
+
+
+def blurred(pixels: torch.Tensor, factor: float) -> torch.Tensor:
+    """As papers write BD: a Gaussian of 1.6 pixels, then the pixel in the middle of each square, or nearly."""
+    step = round(1 / factor)
+    soft = gaussian_filter(pixels.numpy().astype(float), (0, 1.6, 1.6), mode="nearest").round().clip(0, 255)
+    return torch.from_numpy(soft[:, step // 2 :: step, step // 2 :: step].astype(np.uint8))
 
 
 @pytest.fixture
@@ -163,15 +175,45 @@ def test_clips_with_hr_and_lr_inside_as_spmcs_has_them(build: Any, tmp_path: Pat
 
 
 def test_vid4_reads_the_lr_that_lies_beside_it(build: Any, tmp_path: Path) -> None:
-    hr = tmp_path / "Vid4/GT"
-    clip(hr / "city", 3)
-    shrunk(hr, tmp_path / "Vid4/BIx4")
-    data = build(Vid4, lr="BIx4")
-    data.check("test")
-    assert {f.lr.parent.parent.name for f in data.test_pairs() if f.lr} == {"BIx4"}
-    (tmp_path / "Vid4/BIx4/city/00000001.png").unlink()
+    """Of both degradations beside one GT, that which is named."""
+    hr, ways = tmp_path / "Vid4/GT", {"BIx4": imresize, "BDx4": blurred}
+    clip(hr / "city", 3, "{:03d}.png", 1)
+    for name, way in ways.items():
+        shrunk(hr, tmp_path / "Vid4" / name, way=way)
+    given = {}
+    for name in ways:
+        data = build(Vid4, lr=name)
+        data.check("test")
+        given[name] = [f.lr for f in data.test_pairs()]
+        assert given[name] == [tmp_path / "Vid4" / name / f"city/{n:03d}.png" for n in (1, 2, 3)]
+        last = data.whole("test")[2]
+        assert torch.equal(last.lr[0], read(given[name][2])) and torch.equal(last.hr[0], read(hr / "city/003.png"))
+    assert not torch.equal(*(read(files[0]) for files in given.values()))
+    (tmp_path / "Vid4/BDx4/city/002.png").unlink()
     with pytest.raises(UserError, match=r"HR without LR"):
-        build(Vid4, lr="BIx4").test_pairs()
+        build(Vid4, lr="BDx4").test_pairs()
+
+
+@pytest.mark.parametrize(
+    ("hr", "lr", "typed"),
+    [("GT/{}", "BDx4/{}", "BDx4"), ("{}/truth", "{}/blur4", "."), ("{}", None, None)],
+)
+def test_udm10_is_found_as_it_is_handed_on(
+    build: Any, tmp_path: Path, hr: str, lr: str | None, typed: str | None
+) -> None:
+    """Its authors' folders truth and blur4 in each clip, BasicSR's GT and BDx4 around all, or frames alone."""
+    root, clips = tmp_path / "video/UDM10", ["000", "001", "009"]
+    for n, name in enumerate(clips):
+        clip(root / hr.format(name), 2, "{:04d}.png", seed=n)
+        if lr:
+            shrunk(root / hr.format(name), root / lr.format(name), way=blurred)
+    data = build(UDM10, lr=typed, clips=["000", "009"])
+    assert names(data.test_clips()) == clips and not data.has("train") and data.name == "UDM10"
+    data.check("test")
+    pairs = data.test_pairs()
+    assert [f.name for f in pairs] == ["000/0000", "000/0001", "009/0000", "009/0001"]
+    assert [f.hr for f in pairs[2:]] == [root / hr.format("009") / f"{n:04d}.png" for n in (0, 1)]
+    assert [f.lr for f in pairs[2:]] == [lr and root / lr.format("009") / f"{n:04d}.png" for n in (0, 1)]
 
 
 def test_frames_are_in_the_order_of_their_numbers(build: Any, tmp_path: Path) -> None:

