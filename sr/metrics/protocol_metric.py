@@ -54,7 +54,13 @@ class ProtocolMetric(torchmetrics.Metric):
     def update(
         self, sr: Tensor, hr: Tensor, scale: int, grey: bool | Sequence[bool] = False, lr: Tensor | None = None
     ) -> None:
-        """Add a batch; arguments as `Protocol.compare`, or clips (B, T, 3, H, W), of which each counts as one."""
+        """Add a batch; arguments as `Protocol.compare`, or clips (B, T, 3, H, W), of which each counts as one.
+
+        Raises:
+            UserError: a metric needs `lr`, and there is none.
+        """
+        if lr is None and (without := [m.name for m in self.metrics if m.of_lr]):
+            raise UserError(f"{', '.join(without)} compares with LR, which was not given: update(..., lr=...)")
         if sr.ndim == 5:
             scored = self.protocol.scored(sr.shape[1])
             sr, hr = (clips[:, scored.start : scored.stop] for clips in (sr, hr))

@@ -34,17 +34,25 @@ def queued(folder: Path) -> dict[str, str]:
     file = folder / SUBMITTED
     if not file.is_file():
         return {}
-    known: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+    known = _open(folder, json.loads(file.read_text(encoding="utf-8")))
+    if not known:
+        return {}
     command = ["squeue", "--me", "-h", "-r", "-o", "%i"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
-        raise UserError(f"{folder} was submitted to Slurm, but squeue cannot be run here: {error.strerror}") from error
+        raise UserError(
+            f"{folder} was submitted to Slurm, but squeue cannot be run here: {error.strerror}. Where none of its jobs "
+            f"is left, remove {file}"
+        ) from error
     if done.returncode:
         raise UserError(f"{folder} was submitted to Slurm, which does not answer: {done.stderr.strip()}")
     there = set(done.stdout.split())
-    found = {row: job for row, job in known.items() if job in there}
-    return {row: job for row, job in found.items() if recorded(folder / row).get("status") != "finished"}
+    return _open(folder, {row: job for row, job in known.items() if job in there})  # some may have ended meanwhile
+
+
+def _open(folder: Path, jobs: dict[str, str]) -> dict[str, str]:
+    return {row: job for row, job in jobs.items() if recorded(folder / row).get("status") != "finished"}
 
 
 @contextmanager

@@ -1,52 +1,24 @@
 """Files of RCAN, RRDBNet (ESRGAN, Real-ESRGAN) and the lightweight SwinIR, of BasicSR and of the authors' own code."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from sr.models.base import SuperResolver
-from sr.zoo.families import Family, Tensors, count, same_shape, square_side
-
-# Patterns of our layers -> theirs, or what makes them of the match and the number of groups or blocks; the first that
-# fits is meant.
-Names = Mapping[str, str | Callable[[re.Match[str], int], str]]
-
-
-def _named(names: Names) -> Callable[[str, SuperResolver], str]:
-    """Our name of a tensor -> the authors'."""
-
-    def theirs(key: str, model: SuperResolver) -> str:
-        layer, _, kind = key.rpartition(".")
-        blocks = len(getattr(model, "body", ()))
-        for pattern, found in names.items():
-            if match := re.fullmatch(pattern, layer):
-                name = match.expand(found) if isinstance(found, str) else found(match, blocks)
-                return f"{name}.{TABLE}" if kind == "positions" else f"{name}.{kind}"
-        return f"(ours: {key})"
-
-    return theirs
-
+from sr.zoo.families import Family, Tensors, count, renamed, same_shape, square_side
 
 # RCAN: the last of `body`, and of each group's, is a 3x3.
-GATE = {"0": "1", "2": "3"}
-RCAN: Names = {
-    r"head": "conv_first",
-    r"body\.(\d+)\.body\.(\d+)\.body\.([02])": r"body.\1.residual_group.\2.rcab.\3",
-    r"body\.(\d+)\.body\.(\d+)\.body\.3\.gate\.([02])": lambda m, n: (
-        f"body.{m[1]}.residual_group.{m[2]}.rcab.3.attention.{GATE[m[3]]}"
-    ),
-    r"body\.(\d+)\.body\.\d+": r"body.\1.conv",
-    r"body\.\d+": "conv_after_body",
-    r"upsampler\.(\d)\.0": lambda m, n: f"upsample.{2 * int(m[1])}",
-    r"tail": "conv_last",
-}
-RCAN_AUTHORS: Names = {
-    r"head": "head.0",
-    r"body\.(\d+)\.body\.(\d+)\.body\.3\.gate\.([02])": r"body.\1.body.\2.body.3.conv_du.\3",
-    r"(body\..*)": r"\1",
-    r"upsampler\.(\d)\.0": lambda m, n: f"tail.0.{2 * int(m[1])}",
-    r"tail": "tail.1",
-}
+RCAN = renamed({
+    r"head\.": "conv_first.",
+    r"body\.(\d+)\.body\.(\d+)\.body\.([02])\.": r"body.\1.residual_group.\2.rcab.\3.",
+    r"body\.(\d+)\.body\.(\d+)\.body\.3\.gate\.([02])\.": r"body.\1.residual_group.\2.rcab.3.attention.\3+1.",
+    r"body\.(\d+)\.body\.\d+\.": r"body.\1.conv.", r"body\.\d+\.": "conv_after_body.",
+    r"upsampler\.(\d+)\.0\.": r"upsample.\1*2.", r"tail\.": "conv_last.",
+})  # fmt: skip
+RCAN_AUTHORS = renamed({
+    r"head\.": "head.0.", r"(body\.\d+\.body\.\d+\.body\.3\.)gate\.": r"\1conv_du.", r"body\.": "body.",
+    r"upsampler\.(\d+)\.0\.": r"tail.0.\1*2.", r"tail\.": "tail.1.",
+})  # fmt: skip
 
 
 def _rcan(conv: str, group: str, blocks: str, gate: str, tail: str) -> Callable[[Tensors], dict[str, Any]]:
@@ -75,21 +47,25 @@ def _rcan(conv: str, group: str, blocks: str, gate: str, tail: str) -> Callable[
 
 
 # RRDBNet in three generations of names: BasicSR's, the authors' later and their first ones.
-def _rrdb(body: str, dense: str, trunk: str | Callable[[re.Match[str], int], str], *around: str) -> Names:
+def _rrdb(dense: str, trunk: str, *around: str) -> dict[str, str]:
     """The names: of a dense block's convolution, of the body's last one, and of head, enlargements and tail."""
-    numbered: Names = {
-        r"body\.(\d+)\.blocks\.(\d)\.convs\.(\d)": lambda m, n: (
-            f"{body}.{m[1]}.{dense}{int(m[2]) + 1}.conv{int(m[3]) + 1}{'.0' if body.endswith('sub') else ''}"
-        ),
-        r"body\.\d+": trunk,
-    }
-    ours = ("head", r"enlarge\.0", r"enlarge\.1", r"tail\.0", r"tail\.2")
-    return {**numbered, **dict(zip(ours, around, strict=True))}
+    ours = (r"head\.", r"enlarge\.0\.", r"enlarge\.1\.", r"tail\.0\.", r"tail\.2\.")
+    inside = {r"body\.(\d+)\.blocks\.(\d)\.convs\.(\d)\.": f"{dense}.", r"body\.\d+\.": f"{trunk}."}
+    return inside | {own: f"{theirs}." for own, theirs in zip(ours, around, strict=True)}
 
 
-RRDB = _rrdb("body", "rdb", "conv_body", "conv_first", "conv_up1", "conv_up2", "conv_hr", "conv_last")
-RRDB_LATER = _rrdb("RRDB_trunk", "RDB", "trunk_conv", "conv_first", "upconv1", "upconv2", "HRconv", "conv_last")
-RRDB_FIRST = _rrdb("1.sub", "RDB", lambda m, n: f"1.sub.{n - 1}", "0", "3", "6", "8", "10")
+RRDB = renamed(_rrdb(
+    r"body.\1.rdb\2+1.conv\3+1", "conv_body", "conv_first", "conv_up1", "conv_up2", "conv_hr", "conv_last"
+))  # fmt: skip
+RRDB_LATER = renamed(_rrdb(
+    r"RRDB_trunk.\1.RDB\2+1.conv\3+1", "trunk_conv", "conv_first", "upconv1", "upconv2", "HRconv", "conv_last"
+))  # fmt: skip
+
+
+def _rrdb_first(key: str, model: SuperResolver) -> str:
+    """Its layers are numbered; `model.` before all of them is taken off as every such prefix is."""
+    blocks = len(model.body) - 1  # type: ignore[arg-type]
+    return renamed(_rrdb(r"1.sub.\1.RDB\2+1.conv\3+1.0", f"1.sub.{blocks}", "0", "3", "6", "8", "10"))(key, model)
 
 
 def _rrdbnet(head: str, block: str, grown: str) -> Callable[[Tensors], dict[str, Any]]:
@@ -105,24 +81,15 @@ def _rrdbnet(head: str, block: str, grown: str) -> Callable[[Tensors], dict[str,
 
 TABLE = "attn.relative_position_bias_table"  # our `positions`
 LAYER = r"layers.\1.residual_group.blocks.\2"
-SWINIR: Names = {
-    r"head": "conv_first",
-    r"norm1": "patch_embed.norm",
-    r"norm2": "norm",
-    r"smooth": "conv_after_body",
-    r"tail\.0": "upsample.0",
-    r"blocks\.(\d+)\.body\.(\d+)\.(norm[12])": rf"{LAYER}.\3",
-    r"blocks\.(\d+)\.body\.(\d+)\.qkv": rf"{LAYER}.attn.qkv",
-    r"blocks\.(\d+)\.body\.(\d+)\.project": rf"{LAYER}.attn.proj",
-    r"blocks\.(\d+)\.body\.(\d+)\.mlp\.0": rf"{LAYER}.mlp.fc1",
-    r"blocks\.(\d+)\.body\.(\d+)\.mlp\.2": rf"{LAYER}.mlp.fc2",
-}
-GROUP: Names = {r"blocks\.(\d+)\.body\.\d+": r"layers.\1.conv"}  # the 3x3 after its layers
-POSITIONS: Names = {r"blocks\.(\d+)\.body\.(\d+)": LAYER}
-
-
-def _swinir_name(key: str, model: SuperResolver) -> str:
-    return _named(POSITIONS if key.endswith(".positions") else {**SWINIR, **GROUP})(key, model)
+OURS = r"blocks\.(\d+)\.body\.(\d+)\."
+SWINIR = renamed({
+    r"head\.": "conv_first.", r"norm1\.": "patch_embed.norm.", r"norm2\.": "norm.", r"smooth\.": "conv_after_body.",
+    r"tail\.0\.": "upsample.0.",
+    OURS + "positions": f"{LAYER}.{TABLE}", OURS + r"(norm[12])\.": rf"{LAYER}.\3.",
+    OURS + r"qkv\.": f"{LAYER}.attn.qkv.", OURS + r"project\.": f"{LAYER}.attn.proj.",
+    OURS + r"mlp\.0\.": f"{LAYER}.mlp.fc1.", OURS + r"mlp\.2\.": f"{LAYER}.mlp.fc2.",
+    OURS: r"layers.\1.conv.",  # the 3x3 after a group's layers
+})  # fmt: skip
 
 
 def _swinir(t: Tensors) -> dict[str, Any]:
@@ -144,7 +111,7 @@ BASELINE_FAMILIES = (
             "conv_first.weight", r"body\.(\d+)\.", r"body\.0\.residual_group\.(\d+)\.",
             "body.0.residual_group.0.rcab.3.attention.1.weight", r"upsample\.\d+\.weight",
         ),
-        _named(RCAN), same_shape, 255.0,
+        RCAN, same_shape, 255.0,
     ),
     Family(
         "RCAN", r"^body\.\d+\.body\.\d+\.body\.3\.conv_du\.",
@@ -152,22 +119,22 @@ BASELINE_FAMILIES = (
             "head.0.weight", r"body\.(\d+)\.body\.0\.body\.", r"body\.0\.body\.(\d+)\.body\.",
             "body.0.body.0.body.3.conv_du.0.weight", r"tail\.0\.\d+\.weight",
         ),
-        _named(RCAN_AUTHORS), same_shape, 255.0, ignored=r"^(sub|add)_mean\.",
+        RCAN_AUTHORS, same_shape, 255.0, ignored=r"^(sub|add)_mean\.",
     ),
     Family(
-        "RRDBNet", r"^body\.\d+\.rdb\d\.", _rrdbnet("conv_first.weight", r"body\.(\d+)\.", DENSE[0]), _named(RRDB),
+        "RRDBNet", r"^body\.\d+\.rdb\d\.", _rrdbnet("conv_first.weight", r"body\.(\d+)\.", DENSE[0]), RRDB,
         same_shape,
     ),
     Family(
         "RRDBNet of ESRGAN", r"^RRDB_trunk\.", _rrdbnet("conv_first.weight", r"RRDB_trunk\.(\d+)\.", DENSE[1]),
-        _named(RRDB_LATER), same_shape,
+        RRDB_LATER, same_shape,
     ),
     Family(
         "RRDBNet of ESRGAN's first names", r"^1\.sub\.\d+\.RDB\d\.",
-        _rrdbnet("0.weight", r"1\.sub\.(\d+)\.RDB", DENSE[2]), _named(RRDB_FIRST), same_shape,
+        _rrdbnet("0.weight", r"1\.sub\.(\d+)\.RDB", DENSE[2]), _rrdb_first, same_shape,
     ),
     Family(
-        "SwinIR-light", r"^layers\.\d+\.residual_group\.blocks\.", _swinir, _swinir_name, same_shape,
+        "SwinIR-light", r"^layers\.\d+\.residual_group\.blocks\.", _swinir, SWINIR, same_shape,
         ignored=r"\.(relative_position_index|attn_mask)$",
     ),
 )  # fmt: skip

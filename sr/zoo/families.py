@@ -128,13 +128,13 @@ def build(family: Family, node: dict[str, Any], tensors: Tensors, source: object
 def renamed(names: Mapping[str, str]) -> Callable[[str, SuperResolver], str]:
     """Our name of a tensor -> theirs, by patterns of its beginning, the first that fits.
 
-    `2-2`, `4//2` and `2*2` in what that gives are counted.
+    `2-2`, `0+1`, `4//2` and `2*2` in what that gives are counted.
     """
 
     def theirs(key: str, model: SuperResolver) -> str:
         for pattern, form in names.items():
             if found := re.match(pattern, key):
-                return re.sub(r"(\d+)(-|//|\*)(\d)(?=\.)", _counted, found.expand(form)) + key[found.end() :]
+                return re.sub(r"(\d+)(-|\+|//|\*)(\d)(?=\.)", _counted, found.expand(form)) + key[found.end() :]
         return f"(ours: {key})"
 
     return theirs
@@ -142,7 +142,7 @@ def renamed(names: Mapping[str, str]) -> Callable[[str, SuperResolver], str]:
 
 def _counted(sum_: re.Match[str]) -> str:
     a, b = int(sum_[1]), int(sum_[3])
-    return str({"-": a - b, "//": a // b, "*": a * b}[sum_[2]])
+    return str({"-": a - b, "+": a + b, "//": a // b, "*": a * b}[sum_[2]])
 
 
 def same_shape(theirs: Tensor, ours: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from sr.runs.torch_file import refuse_unusable
 
 log = logging.getLogger(__name__)
 LIBRARY = "spandrel"
-HINT = "More architectures are read with pip install -e '.[spandrel]'"
+HINT = 'More architectures are read with spandrel: pip install "sr-lab[spandrel]"'
 _declared: dict[str, torch.library.Library] = {}  # by name of the operator
 
 

@@ -1,7 +1,9 @@
 """LR consistency: the output shrunk again beside the LR that the network was given."""
 
+import pytest
 import torch
 
+from sr.errors import UserError
 from sr.imaging.resize import imresize
 from sr.metrics.metric import get_metrics
 from sr.metrics.protocol_metric import ProtocolMetric
@@ -22,5 +24,7 @@ def test_beside_lr_itself():
     assert list(y.compare(wrong / 255, hr, 4, metrics=metrics)) == ["psnr"]  # without LR
     assert list(get_protocol("y_classic").compare(wrong / 255, hr, 4, metrics=metrics, lr=lr)) == ["psnr"]
     averaged = ProtocolMetric(y, metrics)
+    with pytest.raises(UserError, match="lr_psnr compares with LR"):
+        averaged.update(wrong / 255, hr, 4)
     averaged.update(wrong / 255, hr, 4, lr=lr / 255)
     assert abs(averaged.compute()["lr_psnr"] - float(found["lr_psnr"].mean())) < 1e-4

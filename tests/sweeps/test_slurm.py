@@ -6,6 +6,7 @@ from importlib.util import find_spec
 import pytest
 from small_runs import SMALL
 
+from sr.errors import UserError
 from sr.runs.record import record
 from sr.sweeps.slurm import SUBMITTED, queued
 from sr.whole import write_whole
@@ -29,13 +30,20 @@ def slurm(monkeypatch, tmp_path):
     return place
 
 
-def test_rows_in_the_queue_are_those_that_slurm_has_and_that_are_not_finished(slurm, tmp_path):
+def test_rows_in_the_queue_are_those_that_slurm_has_and_that_are_not_finished(slurm, tmp_path, monkeypatch):
     assert queued(tmp_path) == {}
     write_whole(tmp_path / SUBMITTED, {"a": "9_0", "b": "9_1", "c": "9_2"})
     (slurm / "queue").write_text("9_1\n9_2\n12\n")
     (tmp_path / "c").mkdir()
     record(tmp_path / "c", "finished")  # its job has not ended yet
     assert queued(tmp_path) == {"b": "9_1"}
+    monkeypatch.setenv("PATH", "")  # the sweep was brought to another machine
+    with pytest.raises(UserError, match=rf"none of its jobs is left, remove .*{SUBMITTED}"):
+        queued(tmp_path)
+    for row in "ab":
+        (tmp_path / row).mkdir()
+        record(tmp_path / row, "finished")
+    assert queued(tmp_path) == {}
 
 
 @pytest.mark.slow
