@@ -71,8 +71,11 @@ def _entries(cfg: DictConfig) -> list[Entry]:
                 f"model={_chosen()} has weights that nobody trained: type checkpoint=<file or run folder> instead"
             )
         return [Entry(_chosen(), model)]
-    if weights and cfg.model is not None:
-        raise UserError(f"model={_chosen()}: leave model= out beside weights=, the files tell their architecture")
+    if (weights or pictures) and cfg.model is not None:
+        beside = "weights=, the files tell their architecture" if weights else "pictures=, of which nothing is computed"
+        raise UserError(f"model={_chosen()}: leave model= out beside {beside}")
+    if pictures and cfg.self_ensemble:
+        log.warning("warning: self_ensemble says nothing of pictures=, which are measured as they are")
     entries = weights_entries(cfg, cfg.scale)
     contents = [checkpoint.read(path) for path in paths]
     for path, content in zip(paths, contents, strict=True):
@@ -90,7 +93,8 @@ def _entries(cfg: DictConfig) -> list[Entry]:
         run = checkpoint.run_of(checkpoint.locate(path))
         entries.append(Entry(name, model, paper_of(content["sr"]), run=run))
     for folder in map(Path, pictures):
-        name = _unique(folder.resolve().name, str(folder), [e.name for e in entries], False)
+        taken = [BASELINE, *(e.name for e in entries)]
+        name = _unique(folder.resolve().name, str(folder), taken, False)
         entries.append(Entry(name, Bicubic(cfg.scale), pictures=folder))
     return entries
 

@@ -30,18 +30,13 @@ class Pictures:
         if not folder.is_dir():
             raise UserError(f"pictures={folder}: there is no such folder")
         own = next((p for p in sorted(folder.iterdir()) if p.is_dir() and p.name.lower() == dataset.lower()), folder)
-        files = list_images(own)
-        found = [self._of(path.stem, files) for path in hr]
+        of = _by_stem([path.stem for path in hr], list_images(own))
+        found = [of[path.stem] for path in hr]
         if missing := [path for path, each in zip(hr, found, strict=True) if not each]:
             raise UserError(f"pictures={own}: there is none for {len(missing)} images of {dataset} ({some(missing)})")
         if double := next((each for each in found if len(each) > 1), None):
             raise UserError(f"pictures={own}: {double[0].name} and {double[1].name} are of one image: keep one of them")
         self.files = [each[0] for each in found]
-
-    @staticmethod
-    def _of(stem: str, files: Sequence[Path]) -> list[Path]:
-        exact = [p for p in files if p.stem == stem]
-        return exact or [p for p in files if re.match(rf"{re.escape(stem)}([^0-9A-Za-z]|x\d)", p.stem)]
 
     def output(self, number: int, hr: Tensor) -> Tensor:
         """The picture of an image, (1, 3, H, W) in [0, 1]; what the set's grid leaves out of HR is left out of it.
@@ -56,3 +51,13 @@ class Pictures:
                 f"{self.files[number]} has {w} x {h} pixels (width x height), where its HR has {width} x {height}"
             )
         return (pixels[..., :height, :width].float() / 255).to(hr.device)
+
+
+def _by_stem(stems: Sequence[str], files: Sequence[Path]) -> dict[str, list[Path]]:
+    """The files of each stem; a file is that one's whose stem it has, or the longest one that it begins with."""
+    found: dict[str, list[Path]] = {stem: [] for stem in stems}
+    for file in files:
+        begun = [s for s in found if file.stem == s or re.match(rf"{re.escape(s)}([^0-9A-Za-z]|x\d)", file.stem)]
+        if begun:
+            found[max(begun, key=len)].append(file)
+    return {stem: [p for p in each if p.stem == stem] or each for stem, each in found.items()}

@@ -16,6 +16,7 @@ from sr.imaging.resize import imresize
 from sr.layers.pretrained import ALEXNET
 from sr.layers.statistics import batch_norms
 from sr.measuring.evaluate import with_statistics
+from sr.measuring.pictures import _by_stem
 from sr.measuring.scoring import Entry
 from sr.metrics.protocols import get_protocol
 from sr.models.repsr import RepSR
@@ -358,23 +359,34 @@ def test_pictures_that_were_made_elsewhere_are_measured(command, tmp_path):
         hr = hr[:, : hr.shape[1] // 4 * 4, : hr.shape[2] // 4 * 4]
         write_image(mine / f"{name}{behind}.png", to_array(imresize(imresize(hr[None], 1 / 4).float() / 255, 4)))
     words = ["benchmarks=[folder]", f"data.test={data}", f"data.train={data}", "panels=0", "metrics=[psnr,lr_psnr]"]
-    outcome = command("evaluate.py", f"pictures={mine}", "scale=4", *words)
+    outcome = command("evaluate.py", f"pictures={mine}", "scale=4", "self_ensemble=true", *words)
     assert outcome.code == 0, outcome
-    found = {(r["model"], r["protocol"]): (r["psnr"], r["lr_psnr"]) for r in results(outcome.folder)}
+    found = {(r["model"].removesuffix("+"), r["protocol"]): (r["psnr"], r["lr_psnr"]) for r in results(outcome.folder)}
     assert {protocol for _, protocol in found} == {"y", "rgb"}
     for protocol in ("y", "rgb"):
         assert found["mine", protocol] == found["bicubic", protocol] and float(found["mine", protocol][1]) > 30
+    assert "self_ensemble says nothing of pictures=" in outcome.out
     write_image(mine / "two.png", np.zeros((40, 64, 3), np.uint8))
     (tmp_path / "empty").mkdir()
     for said, others in {
         "type the scale": [],
         "makes bicubic LR from HR itself": ["scale=4", "protocols=[y_classic]"],
         "has 64 x 40 pixels": ["scale=4"],
+        "leave model= out": ["scale=4", "model=bicubic"],
         "there is none for 2 images": ["scale=4", f"pictures={tmp_path / 'empty'}"],
     }.items():
         named = [] if any("pictures=" in word for word in others) else [f"pictures={mine}"]
         outcome = command("evaluate.py", *named, *words, *others)
         assert outcome.code == 1 and said in outcome.out + outcome.err, outcome
+
+
+def test_a_picture_is_one_images_own(tmp_path):
+    """The longest name that it begins with; none is taken for two."""
+    files = [tmp_path / name for name in ("a_x2.png", "a_b_x2.png", "a_b2.png", "c.png", "c_x2.png", "d1.png")]
+    found = _by_stem(["a", "a_b", "c", "d"], files)
+    assert {stem: [p.name for p in each] for stem, each in found.items()} == {
+        "a": ["a_x2.png", "a_b2.png"], "a_b": ["a_b_x2.png"], "c": ["c.png"], "d": []
+    }  # fmt: skip
 
 
 @pytest.mark.shared
