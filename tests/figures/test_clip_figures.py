@@ -1,9 +1,14 @@
 """Pictures of clips: what they show is counted again here, by hand."""
 
+import csv
+
 import numpy as np
 import pytest
 import skimage
 import torch
+from hydra.utils import instantiate
+from PIL import Image
+from small_runs import write
 
 from sr.errors import UserError
 from sr.figures.alignment import alignment, wheel
@@ -85,3 +90,19 @@ def test_frames_of_a_folder_are_in_the_order_of_time(clip, tmp_path):
 def test_colours_tell_the_direction():
     right, down, rest = wheel(np.array([[[2.0, 0, 0]], [[0, 2.0, 0]]]), 2.0)[0]
     assert np.allclose(right, (1, 0, 0)) and np.allclose(rest, (1, 1, 1)) and down[1] > down[0] > down[2]
+
+
+@pytest.mark.slow
+def test_figure_draws_them_of_a_folder_of_frames(command, clips, tmp_path):
+    frames, sizes = clips(count=1, frames=4) / "000", {"scale": 4, "num_blocks": 1, "channels": 8}
+    nodes = {"vsr": {"_target_": "sr.models.basicvsr.BasicVSR", **sizes}}
+    nodes["edvr"] = {"_target_": "sr.models.edvr.EDVR", **sizes, "groups": 2}
+    files = [write(tmp_path / f"{name}.ckpt", node, instantiate(node).state_dict()) for name, node in nodes.items()]
+    typed = [f"checkpoint=[{files[0]},{files[1]}]", f"images={frames}"]
+    for name, count in (("temporal_profile", 4), ("frame_psnr", 3 * 4), ("alignment", 2 + 5)):
+        done = command("figure.py", f"figure={name}", *typed, folder=name)
+        assert done.code == 0, (name, done)
+        with Image.open(done.folder / f"{name}.png") as picture:
+            assert min(picture.size) > 100 and np.asarray(picture).std() > 10
+        with (done.folder / f"{name}.csv").open(newline="") as file:
+            assert len(list(csv.DictReader(file))) == count
