@@ -6,11 +6,12 @@ from itertools import combinations
 
 import numpy as np
 
+from sr.errors import UserError
 from sr.scores.rated import Rated
 from sr.study.agreement import alpha
 from sr.study.answers import Model, Rater, Study, table
 from sr.study.design import HR
-from sr.study.strength import FEWEST, answers_drawn, drawn, interval, strengths
+from sr.study.strength import FEWEST, answers_drawn, apart, drawn, interval, raters_drawn, strengths
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,26 @@ def _compared(study: Study, raters: Sequence[Rater]) -> Findings:
     answers = table(raters, len(study.trials))
     each = tally(study, answers)
     wins, few = each.sum(0), len(raters) < FEWEST
+    met = wins + wins.T
+    seen = np.flatnonzero(met.sum(1))
+    if not seen.size:
+        raise UserError("none of the answers that count compares two models: there is nothing to say")
     scores = strengths(wins)
-    resampled = strengths(answers_drawn(wins) if few else np.einsum("br,rij->bij", drawn(len(raters)), each))
+    resampled = strengths(answers_drawn(wins) if few else raters_drawn(each))
     number = 0 if few else len(raters)
-    rated = _rated(study, "bt", scores, *interval(resampled, number), len(raters), (wins + wins.T).sum(1))
+    rated = _rated(study, "bt", scores, *interval(resampled, number), len(raters), met.sum(1))
+    rated = [r for r in rated if r.answers]
+    notes = [_over(few, len(raters))]
+    if unseen := [model.label for n, model in enumerate(study.models) if n not in seen]:
+        notes.append(f"Nobody who counts was shown {', '.join(unseen)}: left out")
+    if len(groups := [g for g in apart(met) if met[g].any()]) > 1:
+        told = "; ".join(", ".join(study.models[n].label for n in g) for g in groups)
+        notes.append(
+            f"Never compared, neither directly nor through others, are: {told}. Figures hold within each group"
+        )
     details = []
     ties = np.nansum((answers == 0.5)[:, _plain(study)], axis=0)
-    for i, j in combinations(np.argsort(-scores).tolist(), 2):
+    for i, j in combinations([n for n in np.argsort(-scores).tolist() if n in seen], 2):
         low, high = interval((resampled[:, i] - resampled[:, j])[:, None], number)
         meetings = [k for k, n in enumerate(_plain(study)) if set(study.trials[n].shown) == {i, j}]
         equal = int(ties[meetings].sum())
@@ -66,7 +80,7 @@ def _compared(study: Study, raters: Sequence[Rater]) -> Findings:
             | {"equal": equal, "other_preferred": int(wins[j, i] - equal / 2), "difference": scores[i] - scores[j]}
             | {"low": float(low[0]), "high": float(high[0])}
         )
-    return Findings(rated, details, alpha(answers[:, _plain(study)], ordered=False), [_over(few, len(raters))])
+    return Findings(rated, details, alpha(answers[:, _plain(study)], ordered=False), notes)
 
 
 def _opinions(study: Study, raters: Sequence[Rater]) -> Findings:

@@ -24,6 +24,7 @@ VALUES: dict[str, dict[Any, float]] = {  # by mode: the choices that a file may 
 }
 MODES = tuple(VALUES)
 LONGEST = 80  # letters of a rater's name
+MOST_MODELS = 100
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def read_study(file: Path) -> Study:
     """
     content = _read(file, MOST_KEY_BYTES, "key of a study")
     try:
-        models = tuple(Model(*(str(m[k]) for k in ("label", "name", "place"))) for m in content["models"])
+        models = tuple(Model(*(_whole(str(m[k]))[:200] for k in ("label", "name", "place"))) for m in content["models"])
         trials = tuple(Trial(int(t["crop"]), tuple(t["shown"])) for t in content["trials"])
         found = Study(
             str(content["id"]), content["mode"], int(content["scale"]), models, tuple(content["crops"]), trials
@@ -118,6 +119,8 @@ def read_study(file: Path) -> Study:
         raise UserError(f"{file}: is no key of a study ({type(error).__name__}: {reason(error)})") from error
     if not (known and datasets and lengths and found.mode in MODES):
         raise UserError(f"{file}: is no key of a study: its trials are not of its models and crops")
+    if not (2 if found.mode == "pairs" else 1) <= len(models) <= MOST_MODELS:
+        raise UserError(f"{file}: is no key of a study: it has {len(models)} models")
     return found
 
 
@@ -150,7 +153,7 @@ def read_rater(file: Path) -> Rater:
         if trial in answers:
             raise UserError(f"{file}: answer {n} is the second one to trial {trial}")
         answers[trial] = known[choice]
-    name = " ".join(texts["name"].split())
+    name = " ".join(_whole(texts["name"]).split())
     return Rater(texts["rater"], name, file, texts["study"], mode, content.get("mirrored") is True, answers)
 
 
@@ -160,7 +163,7 @@ def _read(file: Path, most: int, what: str) -> dict[str, Any]:
     if (size := file.stat().st_size) > most:
         raise UserError(f"{file}: {size:,} bytes are too many for a {what}, which has {most:,} at most")
     try:
-        content = json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number)
+        content = json.loads(file.read_text(encoding="utf-8-sig"), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{file}: is no {what}: it is not JSON ({reason(error)})") from error
     if not isinstance(content, dict):
@@ -170,6 +173,11 @@ def _read(file: Path, most: int, what: str) -> dict[str, Any]:
         told = "of a newer version: install that" if newer else f"a {what} names it"
         raise UserError(f"{file}: its 'format' is {str(number)[:20]}, known here is {FORMAT}; {told}")
     return content
+
+
+def _whole(text: str) -> str:
+    """Without halves of letters, which a page's field leaves where it cuts an emoji, and no file can hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _no_number(text: str) -> float:

@@ -63,12 +63,35 @@ def interval(resampled: np.ndarray, raters: int) -> tuple[np.ndarray, np.ndarray
 
 
 def answers_drawn(wins: np.ndarray, seed: int = 0, times: int = RESAMPLES) -> np.ndarray:
-    """(times, M, M): as many comparisons of every two models drawn anew; for raters who are too few to be drawn."""
+    """(times, M, M): shares of the comparisons of every two models that fit what was answered.
+
+    For raters who are too few to be drawn, and for two models of which all preferred the same one: drawn anew they
+    would all be alike. Each share is from the posterior of Jeffreys' prior, Beta(wins + 1/2, losses + 1/2).
+    """
     generator = np.random.default_rng(seed)
     i, j = np.triu_indices(len(wins), 1)
-    met = wins[i, j] + wins[j, i]
-    share = np.divide(wins[i, j], met, out=np.full(len(i), 0.5), where=met > 0)
+    share = generator.beta(wins[i, j] + 0.5, wins[j, i] + 0.5, (times, len(i)))
     found = np.zeros((times, *wins.shape))
-    found[:, i, j] = generator.binomial(np.rint(met).astype(int), share, (times, len(i)))
-    found[:, j, i] = np.rint(met) - found[:, i, j]
+    found[:, i, j] = share * (met := wins[i, j] + wins[j, i])
+    found[:, j, i] = (1 - share) * met
+    return found
+
+
+def raters_drawn(each: np.ndarray, times: int = RESAMPLES) -> np.ndarray:
+    """(raters, M, M) -> (times, M, M): comparisons of as many raters, drawn anew, but see `answers_drawn`."""
+    wins = each.sum(0)
+    found = np.einsum("br,rij->bij", drawn(len(each), times=times), each)
+    return np.where((wins == 0) | (wins.T == 0), answers_drawn(wins, times=times), found)
+
+
+def apart(met: np.ndarray) -> list[list[int]]:
+    """The groups of models (numbers) between which nothing was compared, neither directly nor through others."""
+    left, found = set(range(len(met))), []
+    while left:
+        group, new = set[int](), {min(left)}
+        while new:
+            group |= new
+            new = {int(n) for m in new for n in np.flatnonzero(met[m])} - group
+        found.append(sorted(group))
+        left -= group
     return found

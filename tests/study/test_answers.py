@@ -132,3 +132,19 @@ def test_agreement():
     assert alpha(np.array([[1, 1], [1, 1.0]]), ordered=False) is None and alpha(four[:1], ordered=True) is None
     assert alike(np.array([[1, 0, 1], [1, 1, nan], [nan, nan, nan]])) == pytest.approx([0.5, 0.5, nan], nan_ok=True)
     assert table([], 3).shape == (0, 3)
+
+
+def test_what_editors_and_fields_make_of_a_file_is_read(tmp_path):
+    """A mark of byte order, and half an emoji where the field's length cuts it."""
+    file = tmp_path / "a.json"
+    file.write_bytes(b"\xef\xbb\xbf" + json.dumps(FINE | {"name": "Ann \ud83d"}).encode())
+    assert read_rater(file).name == "Ann ?"
+
+
+def test_a_key_without_models_or_with_thousands_is_refused(tmp_path):
+    study = a_study(pairs=4, catch=2)
+    for models in ((), study.models[:1], study.models * 40):
+        trials = tuple(t for t in study.trials if t.catch)
+        replace(study, models=models, trials=trials).write(tmp_path / f"{len(models)}.json")
+        with pytest.raises(UserError, match=f"it has {len(models)} models"):
+            read_study(tmp_path / f"{len(models)}.json")

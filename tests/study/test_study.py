@@ -160,3 +160,20 @@ def test_what_cannot_be_is_refused_in_plain_words(command, nets, tmp_path):
     study.write(tmp_path / "key.json")
     with pytest.raises(UserError, match=r"(?s)0 of 4 catch trials right.*nobody is left"):
         told(["careless.json"], None, tmp_path / "wrong")
+
+
+def test_a_model_that_nobody_was_shown_has_no_figure(command, tmp_path):
+    """Answers that were saved early; and none that compares anything is no study."""
+    study = a_study(models=4, pairs=6, catch=2)
+    study.write(tmp_path / "key.json")
+    given = answered(study, 0)
+    caught = [a for a in given if study.trials[a["trial"]].catch]
+    few = caught + [a for a in given if set(study.trials[a["trial"]].shown) <= {0, 1}]
+    saved(tmp_path / "a.json", study, few, "one")
+    done = command("study.py", "answers=[a.json]", "out=told", folder="")
+    assert done.code == 0 and "was shown net2, net3: left out" in done.out, done
+    rows = read(next((tmp_path / "told").glob("**/bt.csv")))
+    assert {row["entry"] for row in rows} == {"net0", "net1"}
+    saved(tmp_path / "b.json", study, caught, "two")
+    done = command("study.py", "answers=[b.json]", "out=none", folder="")
+    assert done.code == 1 and "there is nothing to say" in done.err, done

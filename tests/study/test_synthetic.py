@@ -8,7 +8,7 @@ import pytest
 from raters import STEP, a_study
 
 from sr.study.analysis import tally
-from sr.study.strength import answers_drawn, drawn, interval, strengths
+from sr.study.strength import answers_drawn, apart, interval, raters_drawn, strengths
 
 DOCS = Path(__file__).resolve().parents[2] / "docs/study.md"
 TRUTH = STEP * (np.arange(5) - 2)  # five models, neighbours preferred 65 to 35
@@ -33,7 +33,7 @@ def studies(number: int, pairs: int, raters: int = 10, times: int = 2000) -> tup
     answers = (generator.random((number, raters, len(share))) < share).astype(float)
     wins = tally(study, answers.reshape(-1, len(share))).reshape(number, raters, 5, 5)
     recovered = (np.argsort(strengths(wins.sum(1)), axis=1) == np.arange(5)).all(1)
-    resampled = strengths(np.einsum("br,srij->sbij", drawn(raters, times=times), wins))
+    resampled = strengths(np.stack([raters_drawn(each, times) for each in wins]))
     held = [
         ((low <= TRUTH) & (high >= TRUTH)).mean()
         for low, high in (interval(resampled, raters), np.percentile(resampled, [2.5, 97.5], axis=1))
@@ -80,8 +80,19 @@ def test_intervals_are_wider_than_percentiles_by_student_and_by_n():
     assert interval(resampled, 0)[1][0] == pytest.approx(1.96, abs=0.03)
 
 
-def test_answers_drawn_anew_are_as_many_as_there_were():
-    wins = np.array([[0, 12.5, 3], [7.5, 0, 0], [0, 0, 0]])
+def test_answers_drawn_anew_are_as_many_and_never_certain():
+    wins = np.array([[0, 12.5, 4], [7.5, 0, 0], [0, 0, 0]])
     found = answers_drawn(wins, times=4000)
-    assert (found + found.transpose(0, 2, 1) == wins + wins.T).all()
-    assert found.mean(0) == pytest.approx(wins, abs=0.2) and (found[:, 0, 2] == 3).all()
+    assert found + found.transpose(0, 2, 1) == pytest.approx(np.broadcast_to(wins + wins.T, found.shape))
+    assert found.mean(0)[0] == pytest.approx([0, 20 * 13 / 21, 4 * 4.5 / 5], abs=0.1)
+    low, high = interval(strengths(answers_drawn(np.array([[0, 4.0], [0, 0]]))), 0)
+    assert low[0] < 0.3 < 1.6 < high[0]  # four of four: the share lies between a half and one
+    unanimous = np.broadcast_to(np.array([[0, 4.0], [0, 0]]), (6, 2, 2))
+    low, high = interval(strengths(raters_drawn(unanimous)), 6)
+    assert high[0] - low[0] > 1
+
+
+def test_groups_that_nobody_compared_are_told():
+    met = np.zeros((5, 5))
+    met[0, 3] = met[3, 0] = met[3, 4] = met[4, 3] = 1
+    assert apart(met) == [[0, 3, 4], [1], [2]]
