@@ -64,7 +64,7 @@ def measured(typed: list[str], folder: Path) -> tuple[int, str]:
         if line.startswith("1 picture"):  # the network is loaded, the picture is not
             before = resident(process.pid)
     _, status, used = os.wait4(process.pid, 0)
-    made = re.search(r"(whole|exact tiles), ", "".join(told))
+    made = re.search(r"(whole|exact tiles)(?: \(to \S+\))?, ", "".join(told))
     if status or made is None:
         raise SystemExit("".join(told))
     return used.ru_maxrss * 1024 - before, made[1]

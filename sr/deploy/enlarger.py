@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sr.compose.words import path_typed
 from sr.data.video_files import VIDEO_SUFFIXES
+from sr.deploy import exact
 from sr.deploy.photos import How, Made, enlarged
 from sr.deploy.tiles import weight_marks
 from sr.errors import UserError
@@ -117,6 +118,10 @@ class Enlarger:
     ) -> Made:
         """A picture enlarged by the network in its form; see `sr.deploy.photos.enlarged`."""
         return enlarged(self.deployed(how.scale).model, photo, how, self.device, depth, seen)
+
+    def in_tiles(self, how: How) -> str:
+        """What is told of a picture that was made in tiles: how exact they are."""
+        return exact.told(self.deployed(how.scale).model, how.scale, self.device)
 
     def how(self, scale: int | None = None, outscale: float | None = None, ensemble: bool = False, **rest: Any) -> How:
         """What is asked for, by the network's own factor."""

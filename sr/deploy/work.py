@@ -123,7 +123,8 @@ class Work:
                 self._refuse(job, target, maker)  # again: the work may have taken hours
                 self.kept.note(target, part, maker, seconds)
         (h, w), (high, wide) = photo.colour.shape[:2], large.colour.shape[:2]
-        return f"{w}x{h} -> {wide}x{high}, {'exact tiles' if tiled else 'whole'}, {seconds:.1f} s"
+        made = self.enlarger.in_tiles(self.how) if tiled else "whole"
+        return f"{w}x{h} -> {wide}x{high}, {made}, {seconds:.1f} s"
 
 
 def of_one_picture(error: BaseException) -> bool:

@@ -9,6 +9,8 @@ from conftest import photo
 from PIL import Image
 
 import sr
+from sr.deploy import exact
+from sr.deploy.tiles import enlarge
 from sr.deploy.upscale import _left
 from sr.imaging.color import to_array
 from sr.runs import checkpoint
@@ -34,9 +36,18 @@ def test_a_smaller_factor_is_matlab_s_resize_of_the_whole_result(command, networ
     lr = picture(tmp_path / "a.png")
     words = [f"input={tmp_path / 'a.png'}", f"model={network}", "outscale=1.5", f"output={tmp_path / 'out'}"]
     done = command("upscale.py", *words, *tiles)
-    assert done.code == 0 and ("exact tiles" in done.out) == bool(tiles), done
+    assert done.code == 0 and bool(re.search(r", exact tiles \(to \de-0[67]\), ", done.out)) == bool(tiles), done
     wanted = to_array(sr.imresize(network_s(network, lr), 0.75))
     assert wanted.shape == (30, 47, 3) and np.abs(read(tmp_path / "out/a_x1.5.png") - wanted).max() <= 1
+
+
+def test_tiles_that_are_not_the_whole_are_not_called_exact(network, monkeypatch):
+    model, here = checkpoint.load(network), torch.device("cpu")
+    assert re.fullmatch(r"exact tiles \(to \de-0[67]\)", exact.told(model, 2, here))
+    monkeypatch.setattr(exact, "enlarge", lambda *given, **how: enlarge(*given, **how) + 3e-4)
+    with torch.no_grad():
+        next(model.parameters()).mul_(0.99)  # other weights are tried anew
+    assert re.fullmatch(r"tiles \(3e-04 from the whole\)", exact.told(model, 2, here))
 
 
 def test_bicubic_is_to_the_left_and_the_network_to_the_right(command, network, tmp_path):

@@ -86,7 +86,8 @@ class FilmWork(Work):
                     self.kept.note(target, part, maker, seconds)
         pieces.clear()
         size = f"{film.size.width}x{film.size.height} -> {wide}x{high}"
-        told = f"{size}, {counted(len(film.times), 'frame')}, {how}{', exact tiles' * tiled}"
+        made = f", {self.enlarger.in_tiles(self.how)}" if tiled else ""
+        told = f"{size}, {counted(len(film.times), 'frame')}, {how}{made}"
         return f"{told}, {coding.codec} {coding.form}, {duration(seconds)}"
 
     def _frames(self, film: Film, start: int, pieces: Pieces) -> tuple[str, Iterator[Frame]]:
