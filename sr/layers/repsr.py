@@ -5,10 +5,12 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sr.errors import UserError
 from sr.layers.reparam import Kernel, Reparameterized, added, identity_kernel
 from sr.layers.reparam_norm import affine, fused
+from sr.layers.statistics import batch_norms
 
 
 class Branch(nn.Sequential):
@@ -21,9 +23,12 @@ class Branch(nn.Sequential):
         kernel_size: of the first convolution, 3 or 1.
         width: its output channels; None: C, and no 1x1 follows.
         norm: whether there is batch norm.
+        start: what the last layer's initial weights are multiplied by.
     """
 
-    def __init__(self, channels: int, kernel_size: int, width: int | None = None, norm: bool = True) -> None:
+    def __init__(
+        self, channels: int, kernel_size: int, width: int | None = None, norm: bool = True, start: float = 1.0
+    ) -> None:
         out = width or channels
         super().__init__(
             nn.Conv2d(channels, out, kernel_size, padding=kernel_size // 2),
@@ -31,6 +36,9 @@ class Branch(nn.Sequential):
         )
         if width:
             self.append(nn.Conv2d(width, channels, 1))
+        with torch.no_grad():
+            for parameter in [layer for layer in self if not isinstance(layer, nn.Identity)][-1].parameters():
+                parameter.mul_(start)
 
     def kernel(self) -> Kernel:
         conv, norm, *squeeze = self
@@ -56,18 +64,28 @@ class RepSRBlock(Reparameterized):
             norm).
         norm: whether the paths have batch norm.
         residual: how the input is added: "clean", through a batch norm of its own ("norm"), or not ("none").
+        start: what the initial weights of each path's last layer are multiplied by. Batch norm makes what a path adds
+            as large as 1, whatever comes in; with 0.1 a block begins near its input. Ours, not the paper's.
+
+    Without batch norm, and in training once all of its batch norms are in eval mode (`PopulationStatistics`), the block
+    is linear: it forms its kernel and applies it once, at about the cost of the merged form, as `ECB` does.
 
     Shapes: (B, C, H, W) -> (B, C, H, W).
     """
 
     def __init__(
-        self, channels: int, paths: Sequence[str] = ("c3c1", "c3c1"), norm: bool = True, residual: str = "clean"
+        self,
+        channels: int,
+        paths: Sequence[str] = ("c3c1", "c3c1"),
+        norm: bool = True,
+        residual: str = "clean",
+        start: float = 1.0,
     ) -> None:
         super().__init__()
         kinds: dict[str, Callable[[], nn.Module]] = {
-            "c3c1": partial(Branch, channels, 3, 2 * channels, norm=norm),
-            "c3": partial(Branch, channels, 3, norm=norm),
-            "c1": partial(Branch, channels, 1, norm=norm),
+            "c3c1": partial(Branch, channels, 3, 2 * channels, norm=norm, start=start),
+            "c3": partial(Branch, channels, 3, norm=norm, start=start),
+            "c1": partial(Branch, channels, 1, norm=norm, start=start),
         }
         if not paths or not set(paths) <= set(kinds) or residual not in RESIDUALS:
             raise UserError(
@@ -78,6 +96,9 @@ class RepSRBlock(Reparameterized):
         self.residual = RESIDUALS[residual](channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.training and not any(norm.training for norm in batch_norms(self).values()):
+            weight, bias = self.kernel()
+            return F.conv2d(x, weight, bias, padding=1)
         first, *others = self.paths
         y = first(x) if self.residual is None else self.residual(x) + first(x)
         for path in others:

@@ -29,6 +29,7 @@ class RepSR(PlainVGG):
         paths: of each block: "c3c1", "c3" or "c1", in any number.
         norm: whether the paths have batch norm.
         residual: how a block adds its input: "clean", "norm" or "none".
+        start: what the initial weights of each path's last layer are multiplied by (see `RepSRBlock`).
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class RepSR(PlainVGG):
         paths: Sequence[str] = ("c3c1", "c3c1"),
         norm: bool = True,
         residual: str = "clean",
+        start: float = 1.0,
     ) -> None:
-        self._parts: dict[str, Any] = {"paths": tuple(paths), "norm": norm, "residual": residual}  # of make_block
+        # Of make_block.
+        self._parts: dict[str, Any] = {"paths": tuple(paths), "norm": norm, "residual": residual, "start": start}
         super().__init__(scale, colors, num_blocks, channels)
 
     def make_block(self, channels: int) -> nn.Module:

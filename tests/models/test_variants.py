@@ -114,6 +114,45 @@ def test_repsr_merges_to_the_plain_network_whatever_its_blocks_are(parts):
     assert model(torch.rand(1, 3, 6, 5)).shape == (1, 3, 12, 10)
 
 
+@pytest.mark.parametrize("parts", PARTS, ids=str)
+def test_repsrs_block_trains_as_one_convolution_once_its_statistics_stand_still(parts):
+    """Its paths, one by one, give the same values and gradients; batch norm in training mode is left to them."""
+    torch.manual_seed(0)
+    block = RepSRBlock(5, **parts).double()
+    x = torch.randn(4, 5, 7, 6, dtype=torch.float64)
+    for _ in range(3):
+        block(x + 1)
+    norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        assert not torch.allclose(block(x), block.merge()(x), atol=1e-3)
+        norm.eval()
+    found = []
+    for calls_its_paths in (False, True):
+        block.training = not calls_its_paths
+        called: list[int] = []
+        hook = block.paths[0].register_forward_hook(lambda *_, called=called: called.append(1))
+        y = block(x)
+        hook.remove()
+        assert bool(called) == calls_its_paths
+        found.append((y, *torch.autograd.grad(y.square().sum(), list(block.parameters()))))
+    for ours, naive in zip(*found, strict=True):
+        assert torch.allclose(ours, naive, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("parts", PARTS, ids=str)
+def test_repsrs_block_starts_near_its_input_where_it_is_told_to(parts):
+    def added(start):
+        torch.manual_seed(0)
+        block = RepSRBlock(5, **parts, start=start)
+        x = torch.randn(4, 5, 7, 6)
+        unchanged = 0 if block.residual is None else block.residual(x)
+        return block(x) - unchanged
+
+    assert torch.allclose(0.1 * added(1.0), added(0.1), atol=1e-5) and not added(0.0).any()
+    assert added(1.0).abs().max() > 0.1
+    assert torch.equal(RepSR(2, 1, num_blocks=1, start=0.0).backbone[2].paths[0][2].weight, torch.zeros(16, 32, 1, 1))
+
+
 def test_repsrs_wrong_parts_are_refused():
     for wrong in ({"paths": ["c5"]}, {"paths": []}, {"residual": "dirty"}):
         with pytest.raises(UserError, match="c3c1, c3, c1"):
