@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 log = logging.getLogger(__name__)
 REPLACED = ("optimizer", "scheduler", "parameter_groups")  # the last are shares of the former's rate
+CLIPS = "sr.callbacks.AdjustableClipping"
 SIZES = ("max_batch", "max_patch")
 
 
@@ -33,7 +34,10 @@ def shortened(cfg: DictConfig, typed: Collection[str]) -> DictConfig:
     """The config with the optimizer, schedule and sizes that its budget has for short runs (`budget.short`).
 
     Only of a run from scratch that is about none of them: not of an ablation, an experiment, stages, a GAN or weights
-    that are there already, nor where something of `REPLACED` was typed. The log says which, and what is changed.
+    that are there already, nor where something of `REPLACED` was typed. Nor where a recipe clips its steps: what such a
+    network, deep without normalisation or recursive, does not bear is a large step, and clipping bounds none whose
+    size is not the gradient's (DRCN's loss grew a thousandfold in 20 steps of Muon, VDSR's a hundredfold in 10). The
+    log says which, and what is changed.
 
     Args:
         cfg: with `decided`; nothing else decides, so a run that was begun without goes on without.
@@ -69,6 +73,8 @@ def _subject(cfg: DictConfig, typed: Collection[str]) -> str:
         return "the recipe has stages"
     if found := [key for key in sorted(typed) if key.split(".")[0].split("@")[0] in REPLACED]:
         return f"{found[0]} was typed"
+    if found := [name for name, node in cfg.callbacks.items() if node and node.get("_target_") == CLIPS]:
+        return f"callbacks.{found[0]} bounds its steps, but not those of {_described(cfg.budget.short.optimizer)}"
     if cfg.init_from is not None:
         return "it begins from weights that are there"
     if _trains(OmegaConf.to_container(cfg.loss, resolve=False)):

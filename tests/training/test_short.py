@@ -69,6 +69,7 @@ KEPT = {
     "the recipe has stages": ["model=rlfn_s"],
     "it begins from weights that are there": ["model=edsr_baseline", "init_from=last.ckpt"],
     "its loss trains a network of its own": ["model=srresnet", "loss=adversarial"],
+    "callbacks.adjustable_clipping bounds its steps, but not those of Muon 0.001": ["model=drcn"],
     "": ["model=edsr_baseline", "recipe=edsr"],
     " ": ["model=edsr_baseline", "budget.short=null"],
     "  ": ["model=edsr_baseline", "trainer.accelerator=gpu"],
@@ -99,6 +100,13 @@ def test_the_recipes_own_schedule_is_kept_where_the_run_may_be_about_it(caplog, 
     with caplog.at_level(logging.INFO):
         assert short.shortened(cfg, typed) == cfg
     assert why.strip() in caplog.text and bool(caplog.text) == bool(why.strip())
+
+
+def test_a_recipe_without_its_clipping_takes_the_short_schedule():
+    register()
+    for words in (["model=drcn"], ["model=vdsr", "scale=2"]):
+        cfg, typed = composed([*words, "~callbacks.adjustable_clipping", "trainer.accelerator=cpu"])
+        assert short.shortened(cfg, typed).optimizer._target_ == MUON, words
 
 
 def test_what_was_typed_of_the_sizes_wins_and_shares_of_another_rate_go_with_it(caplog):
