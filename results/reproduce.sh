@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From nothing to the papers' figures, for the first table of learning.md: SR_SHARED=PATH results/reproduce.sh [FOLDER [NAME...]]
+# From nothing towards the papers' figures, for the first table of learning.md: SR_SHARED=PATH results/reproduce.sh [FOLDER [NAME...]]
 # Three seeds of each, or of those named; minutes each on one core. A run that is there is gone on with. Validated are Set5's
 # images, for the time to the figure alone: the last weights are measured, and settings were chosen by other images.
 set -euo pipefail

@@ -21,9 +21,8 @@ if sys.excepthook is sys.__excepthook__:  # before the imports below, which take
             sys.__excepthook__(kind, error, where)
 
     sys.excepthook = _told
-    logging.getLogger("torch").setLevel(
-        logging.WARNING
-    )  # as torch does when its import ends; else it talks at the exit
+    # As torch does when its import ends; where that is cut short it would talk at the exit.
+    logging.getLogger("torch").setLevel(logging.WARNING)
 if "SLURM_JOB_ID" in os.environ:  # before those imports, too: a job may be taken away at any time
     from sr.runs.preempted import take_requests
 
