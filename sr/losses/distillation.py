@@ -17,7 +17,8 @@ class Distillation(Frozen):
     reads it again.
 
     Args:
-        teacher: a `SuperResolver` in eval mode, of the student's scale. One on RGB needs a student on RGB.
+        teacher: a `SuperResolver` in eval mode, of the student's scale, whose parameters become buffers. One on RGB
+            needs a student on RGB.
         distance: torch.nn.L1Loss() or torch.nn.MSELoss().
         value_range: r, in which the distance is taken; 1 or 255.
 
