@@ -104,7 +104,9 @@ def _taken(target: str) -> list[str] | None:
 
 def _targets(node: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    if isinstance(node, dict) and node.get("_target_") is not None:
+    if isinstance(node, dict) and "_target_" in node:
+        if node["_target_"] is None:
+            raise UserError(f"{path}._target_ names no class: type {path}._target_=my_package.Net")
         yield path, node
     for key, value in items:
         yield from _targets(value, f"{path}.{key}" if path else str(key))

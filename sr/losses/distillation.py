@@ -1,5 +1,6 @@
 """Distance to what a trained network makes of the same LR."""
 
+import hashlib
 from typing import Any, ClassVar
 
 import torch
@@ -9,12 +10,21 @@ from sr.errors import UserError
 from sr.losses.frozen import Frozen
 
 
+def _mark(network: nn.Module) -> int:
+    """A checksum of the values that it computes with."""
+    found = hashlib.blake2b(digest_size=7)
+    for name, value in sorted(network.named_buffers()):
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return int.from_bytes(found.digest(), "little")
+
+
 class Distillation(Frozen):
     """distance(r * sr, r * teacher(lr)): the outputs of a trained network as targets.
 
     Hinton et al., 2015 (https://arxiv.org/abs/1503.02531) for classes; on images as the entries to NTIRE's efficient
     tracks use it. The teacher does not learn, is no part of what is deployed, and is not kept in checkpoints: a resume
-    reads it again.
+    reads it again, and refuses another one.
 
     Args:
         teacher: a `SuperResolver` in eval mode, of the student's scale, whose parameters become buffers. One on RGB
@@ -26,6 +36,7 @@ class Distillation(Frozen):
     """
 
     uses_lr: ClassVar[bool] = True
+    mark: Tensor
 
     def __init__(self, teacher: Any, distance: nn.Module, value_range: float = 1.0) -> None:
         super().__init__()
@@ -35,7 +46,17 @@ class Distillation(Frozen):
                 delattr(module, name)
                 module.register_buffer(name, parameter.detach(), persistent=False)
             module._non_persistent_buffers_set.update(module._buffers)
+        self.register_buffer("mark", torch.tensor(_mark(teacher)))
         self.eval()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        began = state_dict.get(f"{prefix}mark", self.mark)
+        if int(began) != int(self.mark):
+            raise UserError(
+                "the teacher has other weights than the one that this run began with: put that one back where teacher= "
+                "names it, or begin a run of its own from these weights with init_from="
+            )
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     def forward(self, sr: Tensor, hr: Tensor, lr: Tensor) -> Tensor:
         scale = hr.shape[-1] // lr.shape[-1]

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sr.errors import UserError
+from sr.errors import UserError, reason
 from sr.models.base import SuperResolver
 
 ORDERS = ("rgb", "bgr")
+TRIED = 48  # pixels a side of the image that a network is tried on
 
 
 class Module(SuperResolver):
@@ -46,11 +47,12 @@ class Module(SuperResolver):
         super().__init__(scale, colors)
         if not callable(network):
             raise UserError("model=module trains a class of yours: type model.network._target_=my_package.Net")
-        if order not in ORDERS or multiple < 1 or value_range <= 0 or len(mean or [0.0] * colors) != colors:
+        fits = mean is None or (len(mean) == colors and all(0 <= value <= 1 for value in mean))
+        if order not in ORDERS or multiple < 1 or value_range <= 0 or not fits:
             raise UserError(
                 f"a module has an order of {' or '.join(ORDERS)}, a value_range above 0, a multiple of 1 or more and a "
-                f"mean of {colors} values; asked was order={order} value_range={value_range} multiple={multiple} "
-                f"mean={mean}"
+                f"mean of {colors} values in 0-1; asked was order={order} value_range={value_range} "
+                f"multiple={multiple} mean={mean}"
             )
         self.value_range, self.order, self.multiple = value_range, order, multiple
         self.register_buffer("mean", None if mean is None else torch.tensor(mean)[:, None, None], persistent=False)
@@ -69,10 +71,32 @@ class Module(SuperResolver):
             what = tuple(made.shape) if isinstance(made, Tensor) else f"a {type(made).__name__}"
             raise UserError(
                 f"{type(self.inner).__name__} makes {what} of {tuple(given.shape)}, and scale={scale} wants an image "
-                f"{scale} times as large: give its constructor the factor, as +model.network.scale={scale}"
+                f"{scale} times as large: give its constructor the factor by the name that it has there, as "
+                f"+model.network.upscale={scale}, or type the scale= that it has"
             )
         sr = self._turned(made / self.value_range)
         return (sr if self.mean is None else sr + self.mean)[..., : scale * h, : scale * w]
+
+    @torch.no_grad()
+    def tried(self) -> None:
+        """Compute one small image.
+
+        Raises:
+            UserError: the network cannot, or makes something else.
+        """
+        side = max(TRIED, self.multiple)
+        weight = next(self.inner.parameters(), torch.zeros(()))
+        try:
+            self.eval()(torch.zeros(1, 3, side, side, device=weight.device))
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"{type(self.inner).__name__} cannot compute an image of {self.colors} channels and {side} x {side} "
+                f"pixels: {reason(error)}. See model.colors, model.multiple and the arguments of model.network"
+            ) from error
+        finally:
+            self.train()
 
     def _turned(self, x: Tensor) -> Tensor:
         return x.flip(-3) if self.order == "bgr" and self.colors == 3 else x

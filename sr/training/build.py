@@ -22,9 +22,11 @@ from sr.data.multiscale import MultiScale
 from sr.errors import UserError, reason, some, user_error
 from sr.loggers import CsvLog
 from sr.loggers.run_facts import run_facts
+from sr.losses import Distillation
 from sr.metrics.metric import get_metrics
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver, Training
+from sr.models.module import Module
 from sr.runs.config import plain
 from sr.runs.construct import limited
 from sr.runs.started import started
@@ -127,6 +129,8 @@ def setups(cfg: DictConfig, stages: Sequence[StageConfig], models: Sequence[Supe
     """What each stage trains with, all of it built now: a missing file of a late stage is told at once."""
     torch.manual_seed(cfg.seed)  # a discriminator starts the same whatever was timed before
     built = [training(stage.cfg) for stage in stages]
+    if cfg.teacher and not any(isinstance(m, Distillation) for b in built for m in b.loss.modules()):
+        raise UserError(f"teacher={cfg.teacher}: no loss of this run looks at it. Type loss=distillation too")
     for setup, model in zip(built, models, strict=True):
         setup.learning(model.learnable())
         _try(setup, model)
@@ -137,8 +141,7 @@ def _try(setup: Training, model: SuperResolver) -> None:
     """Build once what is built again when its stage begins, perhaps after hours.
 
     Raises:
-        UserError: an optimizer or a schedule refuses its settings, the discriminator the network's images, or a teacher
-            the network.
+        UserError: an optimizer or a schedule refuses its settings, or a discriminator or a teacher the network.
     """
     if (adversary := setup.adversary) is not None:
         seen = next(m.in_channels for m in adversary.discriminator.modules() if isinstance(m, torch.nn.Conv2d))
@@ -148,6 +151,8 @@ def _try(setup: Training, model: SuperResolver) -> None:
                 f"the discriminator of the loss sees images of {seen} colours, {type(model).__name__} works on "
                 f"{model.colors}{' (Y)' if model.colors == 1 else ''}: type +{node}={model.colors}, or another model"
             )
+    if isinstance(model, Module):  # which nobody here knows
+        model.tried()
     for module in setup.loss.modules():
         if (refuse := getattr(module, "refuse_for", None)) is not None:
             refuse(model)

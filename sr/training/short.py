@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from sr.errors import UserError
+
 log = logging.getLogger(__name__)
 REPLACED = ("optimizer", "scheduler", "parameter_groups")  # the last are shares of the former's rate
 CLIPS = "sr.callbacks.AdjustableClipping"
@@ -21,6 +23,8 @@ def decided(cfg: DictConfig, typed: Collection[str]) -> DictConfig:
     typed, whose schedule it would not be.
     """
     short = cfg.budget.get("short")
+    if short and short.taken not in (True, False, "auto"):
+        raise UserError(f"budget.short.taken={short.taken}: true, false or auto is wanted")
     if not short or short.taken != "auto":
         return cfg
     cfg = cfg.copy()

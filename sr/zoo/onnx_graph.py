@@ -1,51 +1,81 @@
 """Which operators an ONNX file holds, read before anything runs: protocol buffers need no package to be walked."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from sr.errors import UserError
 
 DEEPEST = 50  # graphs within graphs
-RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
+MOST = 1_000_000  # operators, functions written out
+RANDOM = {
+    "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial",
+    "Dropout in training",
+}  # fmt: skip
+REPEATING = {"Loop", "Scan", "SequenceMap"}  # what is in them, as often as they please
 # Of onnx.proto: where a message holds operators, or what holds them.
-GRAPH, FUNCTIONS, NODES, FUNCTION_NODES, OPERATOR, ATTRIBUTES, ATTRIBUTE_GRAPHS = 7, 25, 1, 7, 4, 5, (6, 11)
+GRAPH, FUNCTIONS, NODES, FUNCTION_NAME, FUNCTION_NODES = 7, 25, 1, 1, 7
+INPUTS, OPERATOR, ATTRIBUTES, ATTRIBUTE_GRAPHS = 1, 4, 5, (6, 11)
 
 
 def refuse_endless(content: bytes, path: Path) -> None:
     """Raises a UserError for a file that may run for ever or makes other pixels each time, or is no ONNX."""
     try:
-        found = _operators(memoryview(content))
+        found, size = _operators(memoryview(content))
     except (ValueError, IndexError) as error:
         raise UserError(f"{path} cannot be read as ONNX ({error}). Is it complete?") from error
-    if "Loop" in found:
-        raise UserError(f"{path} holds a Loop, which may run for ever: networks of fixed operations are run")
-    if random := sorted(found & RANDOM):
+    if repeating := sorted(found.keys() & REPEATING):
+        raise UserError(f"{path} holds a {repeating[0]}, which may run for ever: networks of fixed operations are run")
+    if size > MOST:
+        raise UserError(f"{path} has more than {MOST:,} operators once its functions are written out: none is run so")
+    if random := sorted(found.keys() & RANDOM):
         raise UserError(f"{path} draws random numbers ({', '.join(random)}), so that each run makes other pixels")
 
 
-def _operators(model: memoryview) -> set[str]:
-    found: set[str] = set()
+def _operators(model: memoryview) -> tuple[Counter[str], int]:
+    """How often each stands in the file, and how many there are once functions are written out."""
+    graph, functions = Counter[str](), dict[str, Counter[str]]()
     for number, value in _fields(model):
         if number == GRAPH:
-            _gather(value, NODES, found, 0)
+            _gather(value, NODES, graph, 0)
         elif number == FUNCTIONS:
-            _gather(value, FUNCTION_NODES, found, 0)
-    return found
+            name = next((_text(v) for n, v in _fields(value) if n == FUNCTION_NAME), "")
+            _gather(value, FUNCTION_NODES, functions.setdefault(name, Counter()), 0)
+    sizes = dict[str, int]()
+
+    def size(name: str, above: tuple[str, ...]) -> int:
+        if name not in functions:
+            return 1
+        if name in above:
+            raise ValueError("a function that calls itself")
+        if name not in sizes:
+            sizes[name] = sum(n * size(inner, (*above, name)) for inner, n in functions[name].items())
+        return sizes[name]
+
+    return sum(functions.values(), graph), sum(n * size(name, ()) for name, n in graph.items())
 
 
-def _gather(holder: memoryview, nodes: int, found: set[str], depth: int) -> None:
+def _gather(holder: memoryview, nodes: int, found: Counter[str], depth: int) -> None:
     if depth > DEEPEST:
         raise ValueError("graphs within graphs without end")
     for number, node in _fields(holder):
         if number != nodes:
             continue
-        for part, value in _fields(node):
-            if part == OPERATOR:
-                found.add(bytes(value).decode(errors="replace"))
-            elif part == ATTRIBUTES:
+        parts = list(_fields(node))
+        operator = next((_text(value) for part, value in parts if part == OPERATOR), "")
+        inputs = [value for part, value in parts if part == INPUTS]
+        if operator == "Dropout" and len(inputs) > 2 and len(inputs[2]):  # the third says that it is training
+            operator = "Dropout in training"
+        found[operator] += 1
+        for part, value in parts:
+            if part == ATTRIBUTES:
                 for kind, inner in _fields(value):
                     if kind in ATTRIBUTE_GRAPHS:
                         _gather(inner, NODES, found, depth + 1)
+
+
+def _text(value: memoryview) -> str:
+    return bytes(value).decode(errors="replace")
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:

@@ -135,8 +135,26 @@ def test_what_may_run_for_ever_or_draws_numbers_is_refused_before_it_runs(tmp_pa
     noise = helper.make_node("RandomUniformLike", ["x"], ["r"])
     with pytest.raises(UserError, match=r"draws random numbers \(RandomUniformLike\)"):
         sr.load(made(tmp_path / "noise.onnx", noise, helper.make_node("Add", ["x", "r"], ["y"])))
+    on = helper.make_node("Constant", [], ["on"], value=helper.make_tensor("v", onnx.TensorProto.BOOL, [], [True]))
+    share = helper.make_node("Constant", [], ["share"], value_float=0.02)
+    with pytest.raises(UserError, match="draws random numbers"):
+        sr.load(made(tmp_path / "drop.onnx", on, share, helper.make_node("Dropout", ["x", "share", "on"], ["y"])))
     whole = made(tmp_path / "same.onnx", SAME).read_bytes()
     for n in range(0, len(whole), 7):  # cut anywhere
         (tmp_path / "cut.onnx").write_bytes(whole[:n])
         with pytest.raises(UserError):
             sr.load(tmp_path / "cut.onnx")
+
+
+def test_functions_that_call_each_other_twice_are_counted_as_they_are_written_out(tmp_path):
+    """26 functions in 2 kB, and 2^25 operators once ONNX Runtime has put them in."""
+    imports = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
+    functions = [helper.make_function("own", "f0", ["x"], ["y"], [helper.make_node("Identity", ["x"], ["y"])], imports)]
+    for n in range(1, 26):
+        twice = [helper.make_node(f"f{n - 1}", [a], [b], domain="own") for a, b in (("x", "z"), ("z", "y"))]
+        functions.append(helper.make_function("own", f"f{n}", ["x"], ["y"], twice, imports))
+    model = onnx.load(made(tmp_path / "bomb.onnx", helper.make_node("f25", ["x"], ["y"], domain="own")))
+    model.functions.extend(functions)
+    onnx.save(model, tmp_path / "bomb.onnx")
+    with pytest.raises(UserError, match="more than 1,000,000 operators"):
+        sr.load(tmp_path / "bomb.onnx")

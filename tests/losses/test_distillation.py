@@ -1,5 +1,6 @@
 """A trained network as the teacher of another."""
 
+import copy
 import csv
 
 import pytest
@@ -28,13 +29,34 @@ def test_its_targets_are_what_the_teacher_makes():
     found = loss(sr, hr, lr)
     torch.testing.assert_close(found.detach(), wanted)
     found.backward()
-    assert sr.grad.any() and not list(loss.parameters()) and not loss.state_dict()
+    assert sr.grad.any() and not list(loss.parameters()) and list(loss.state_dict()) == ["mark"]
     assert not any(module.training for module in loss.modules()), "its batch norms keep their statistics"
     luma = ECBSR(2, num_blocks=1, channels=4).eval()
     y = torch.rand(1, 1, 6, 5)
     with torch.no_grad():
         made = luma.network(y, 2)
     torch.testing.assert_close(Distillation(luma, nn.MSELoss())(made, made, y), torch.tensor(0.0))
+
+
+def test_a_run_goes_on_with_the_teacher_that_it_began_with():
+    torch.manual_seed(0)
+    net = SRResNet(2, num_blocks=1, channels=4).eval()
+    state = Distillation(copy.deepcopy(net), nn.L1Loss()).state_dict()
+    Distillation(copy.deepcopy(net), nn.L1Loss()).load_state_dict(state)
+    with torch.no_grad():
+        next(net.parameters())[0] += 1e-3
+    with pytest.raises(UserError, match="other weights than the one that this run began with"):
+        Distillation(net, nn.L1Loss()).load_state_dict(state)
+
+
+def test_a_teacher_that_nothing_looks_at_and_a_module_without_a_class_are_refused(command):
+    for words, told in (
+        (["loss=l1", "teacher=plain_m10c32_x4"], "Type loss=distillation too"),
+        (["model=module"], "model.network._target_ names no class"),
+        (["budget=minutes", "budget.short.taken=maybe"], "true, false or auto is wanted"),
+    ):
+        outcome = command("train.py", *words, "trainer=cpu", "steps=4")
+        assert outcome.code == 1 and told in outcome.err, outcome
 
 
 def test_a_teacher_that_cannot_teach_is_refused():
@@ -58,7 +80,9 @@ def test_a_network_is_trained_with_a_teacher_that_no_checkpoint_holds(command, d
     done = command("train.py", *typed, "steps=2")
     assert done.code == 0, done
     content = saved(done.folder)
-    assert not content["loss_state_dict"] and content["sr"]["config"]["teacher"].endswith("teacher.ckpt")
+    assert [*content["loss_state_dict"]] == ["losses.distillation.mark"] and content["sr"]["config"][
+        "teacher"
+    ].endswith("teacher.ckpt")
     assert content["state_dict"].keys() == BSRN(2, 1, 8, 2, 2).state_dict().keys()
     with (done.folder / "metrics.csv").open(newline="") as file:
         assert {"train/l1", "train/distillation"} <= set(next(csv.reader(file)))

@@ -85,6 +85,11 @@ def test_what_does_not_fit_is_said(package):
         Module(2, lambda: 3)
     with pytest.raises(UserError, match=r"Net makes \(1, 3, 16, 16\) of \(1, 3, 8, 8\).*scale=4"):
         Module(4, lambda: make(2))(torch.rand(1, 3, 8, 8))
+    with pytest.raises(UserError, match=r"Net cannot compute an image of 1 channels and 48 x 48 pixels"):
+        Module(2, lambda: Net(2), colors=1, multiple=4).tried()
+    Module(2, lambda: Net(2), multiple=4).tried()
+    with pytest.raises(UserError, match="a mean of 3 values in 0-1"):
+        Module(2, lambda: Net(2), mean=[114, 111, 103])
     with pytest.raises(UserError, match="Pair makes a tuple"):
         Module(2, lambda: Pair(2))(torch.rand(1, 3, 8, 8))
 
