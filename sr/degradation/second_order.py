@@ -23,6 +23,12 @@ def _range(value: Sequence[float], name: str) -> tuple[float, float]:
     return low, high
 
 
+def _share(value: float, name: str) -> float:
+    if not 0 <= value <= 1:
+        raise UserError(f"{name}={value:g}: how often lies between 0 and 1")
+    return value
+
+
 def _shares(value: Sequence[float], count: int, name: str) -> list[float]:
     found = [float(share) for share in value]
     if len(found) != count or min(found) < 0 or sum(found) <= 0:
@@ -93,7 +99,7 @@ class Round:
         quality: of JPEG.
 
     Raises:
-        UserError: a range that is none.
+        UserError: a range that is none, or a share beyond 0 to 1.
     """
 
     def __init__(
@@ -112,15 +118,13 @@ class Round:
         grey: float = 0.4,
         quality: Sequence[float] = (30.0, 95.0),
     ) -> None:
-        self.blur, self.sinc, self.gaussian, self.grey = blur, sinc, gaussian, grey
+        self.blur, self.sinc = _share(blur, "blur"), _share(sinc, "sinc")
+        self.gaussian, self.grey = _share(gaussian, "gaussian"), _share(grey, "grey")
         self.kinds, self.resize = _shares(kinds, len(KINDS), "kinds"), _shares(resize, 3, "resize")
-        self.sigma, self.noise, self.poisson = (
-            _range(sigma, "sigma"),
-            _range(noise, "noise"),
-            _range(poisson, "poisson"),
-        )
+        self.sigma, self.noise = _range(sigma, "sigma"), _range(noise, "noise")
+        self.poisson, self.factor = _range(poisson, "poisson"), _range(factor, "factor")
         self.generalized, self.plateau = _range(generalized, "generalized"), _range(plateau, "plateau")
-        self.factor, self.quality = _range(factor, "factor"), _range(quality, "quality")
+        self.quality = _range(quality, "quality")
         if not self.factor[0] <= 1 <= self.factor[1]:
             raise UserError(f"factor={list(self.factor)}: a round shrinks or enlarges, so 1 must lie between")
         Jpeg(self.quality)  # refuses what no quality is
@@ -173,12 +177,16 @@ class SecondOrder(Step):
         second: the second.
         final_sinc: how often a sinc ends it.
         margin: LR pixels around a crop that are degraded with it.
+
+    Raises:
+        UserError: `final_sinc` is no share.
     """
 
     def __init__(
         self, scale: int, first: Round = FIRST, second: Round = SECOND, final_sinc: float = 0.8, margin: int = 16
     ) -> None:
-        self.scale, self.first, self.second, self.final_sinc = scale, first, second, final_sinc
+        self.scale, self.first, self.second = scale, first, second
+        self.final_sinc = _share(final_sinc, "final_sinc")
         self.shrink, self.reach = scale, margin * scale
 
     @property
@@ -193,8 +201,7 @@ class SecondOrder(Step):
         y = _jpeg(y, drawn.quality, dice)
         drawn = self.second.drawn(dice)
         y = _rounded(y, drawn, [max(1, int(side * drawn.factor)) for side in wanted], dice)
-        jpeg_first = dice.chance(0.5)
-        if jpeg_first:
+        if jpeg_first := dice.chance(0.5):
             y = _jpeg(y, drawn.quality, dice)
         y = _resized(y, wanted, MODES[dice.one_of((1, 1, 1))])
         if dice.chance(self.final_sinc):

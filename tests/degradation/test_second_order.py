@@ -133,6 +133,10 @@ def test_ranges_that_are_none_are_refused():
         Round(sigma=(0, 2))
     with pytest.raises(UserError, match=r"resize=\[0.5, 0.5\]: 3 shares"):
         Round(resize=(0.5, 0.5))
+    with pytest.raises(UserError, match="grey=40: how often lies between 0 and 1"):
+        Round(grey=40)
+    with pytest.raises(UserError, match="final_sinc=-1"):
+        SecondOrder(4, final_sinc=-1)
     with pytest.raises(UserError, match="1 must lie between"):
         Round(factor=(1.2, 1.5))
 
