@@ -65,7 +65,7 @@ class RepSRBlock(Reparameterized):
         norm: whether the paths have batch norm.
         residual: how the input is added: "clean", through a batch norm of its own ("norm"), or not ("none").
         start: what the initial weights of each path's last layer are multiplied by. Batch norm makes what a path adds
-            as large as 1, whatever comes in; with 0.1 a block begins near its input. Ours, not the paper's.
+            equally large, however small its input is; with 0.1 a block begins near that. Ours, not the paper's.
 
     Without batch norm, and in training once all of its batch norms are in eval mode (`PopulationStatistics`), the block
     is linear: it forms its kernel and applies it once, at about the cost of the merged form, as `ECB` does.
