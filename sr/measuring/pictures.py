@@ -36,7 +36,7 @@ class Pictures:
             raise UserError(f"pictures={own}: there is none for {len(missing)} images of {dataset} ({some(missing)})")
         if double := next((each for each in found if len(each) > 1), None):
             raise UserError(f"pictures={own}: {double[0].name} and {double[1].name} are of one image: keep one of them")
-        self.files = [each[0] for each in found]
+        self.files, self.scale = [each[0] for each in found], data.scale
 
     def output(self, number: int, hr: Tensor) -> Tensor:
         """The picture of an image, (1, 3, H, W) in [0, 1]; what the set's grid leaves out of HR is left out of it.
@@ -46,7 +46,7 @@ class Pictures:
         """
         pixels = torch.from_numpy(read_image(self.files[number]).pixels).permute(2, 0, 1)[None]
         (height, width), (h, w) = hr.shape[-2:], pixels.shape[-2:]
-        if not (0 <= h - height < 16 and 0 <= w - width < 16):
+        if not (0 <= h - height < self.scale and 0 <= w - width < self.scale):
             raise UserError(
                 f"{self.files[number]} has {w} x {h} pixels (width x height), where its HR has {width} x {height}"
             )

@@ -366,12 +366,12 @@ def test_pictures_that_were_made_elsewhere_are_measured(command, tmp_path):
     for protocol in ("y", "rgb"):
         assert found["mine", protocol] == found["bicubic", protocol] and float(found["mine", protocol][1]) > 30
     assert "self_ensemble says nothing of pictures=" in outcome.out
-    write_image(mine / "two.png", np.zeros((40, 64, 3), np.uint8))
+    write_image(mine / "two.png", np.zeros((64, 68, 3), np.uint8))
     (tmp_path / "empty").mkdir()
     for said, others in {
         "type the scale": [],
         "makes bicubic LR from HR itself": ["scale=4", "protocols=[y_classic]"],
-        "has 64 x 40 pixels": ["scale=4"],
+        "has 68 x 64 pixels": ["scale=4"],
         "leave model= out": ["scale=4", "model=bicubic"],
         "there is none for 2 images": ["scale=4", f"pictures={tmp_path / 'empty'}"],
     }.items():
