@@ -1,6 +1,5 @@
 """How long a run has trained, counted over all its resumes, and how it ended."""
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from typing import Any
 
 import lightning.pytorch as L
 
+from sr.runs.lock import rank_of
 from sr.runs.record import record
 
 
@@ -66,7 +66,7 @@ class Clock(L.Callback):
             self.load_state_dict(dict(known))
 
         def write(status: str, error: str | None = None) -> None:
-            if not trainer.is_global_zero or int(os.environ.get("LOCAL_RANK", 0)) > 0:
+            if not trainer.is_global_zero or rank_of() > 0:
                 return  # the rank is not known to the trainer before it trains
             if self.seconds:
                 # A run that is only measured again has a trainer that took no step.

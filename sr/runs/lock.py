@@ -21,7 +21,19 @@ class BusyError(UserError):
 
 def first_process() -> bool:
     """Whether this is the first of a run's several processes, or the only one."""
-    return not any(int(os.environ.get(rank, 0)) > 0 for rank in RANKS)
+    return not any(rank_of(name) > 0 for name in RANKS)
+
+
+def rank_of(name: str = "LOCAL_RANK") -> int:
+    """A process's number by a variable of the environment; 0 where that is empty or not set.
+
+    Raises:
+        UserError: it is no number.
+    """
+    told = os.environ.get(name) or "0"
+    if not told.isdecimal():
+        raise UserError(f"{name}={told} in the environment is no process's number. Type: unset {name}")
+    return int(told)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sr.errors import UserError, some
+from sr.errors import UserError, reason, some
 from sr.models.base import SuperResolver
 from sr.runs.construct import construct
 from sr.runs.torch_file import refuse_unusable
@@ -78,7 +78,7 @@ def recognise(tensors: Tensors, families: Sequence[Family], source: object) -> t
                     f"{source} looks like {family.name} but is not whole: it lacks {error.args[0]!r}, which tells its "
                     f"size. It holds {len(tensors)} tensors: {some(tensors)}"
                 ) from error
-            except (IndexError, ZeroDivisionError) as error:
+            except (IndexError, ZeroDivisionError, TypeError, ValueError, RuntimeError) as error:
                 raise UserError(
                     f"{source} looks like {family.name}, but its tensors have other shapes: "
                     f"{some([f'{k} {tuple(v.shape)}' for k, v in tensors.items()])}"
@@ -104,6 +104,9 @@ def build(family: Family, node: dict[str, Any], tensors: Tensors, source: object
             tensors = family.rewrite(tensors)
         except ValueError as error:
             raise UserError(f"{source} is refused: it looks like {family.name}, but {error}") from error
+        except (KeyError, IndexError, TypeError, RuntimeError) as error:
+            told = f"{source} is refused: it looks like {family.name}, but its tensors have other names or shapes"
+            raise UserError(f"{told} ({reason(error)})") from error
     names = {family.theirs(key, model): key for key in ours}
     missing = sorted(names.keys() - tensors.keys())
     unknown = sorted(tensors.keys() - names.keys())
@@ -112,7 +115,7 @@ def build(family: Family, node: dict[str, Any], tensors: Tensors, source: object
         wanted = ours[names[theirs]]
         try:
             state[names[theirs]] = family.convert(tensors[theirs], wanted).to(wanted.dtype)
-        except (RuntimeError, ValueError):
+        except (RuntimeError, ValueError, TypeError, IndexError):
             resized.append(f"{theirs} is {tuple(tensors[theirs].shape)}, wanted what {tuple(wanted.shape)} holds")
     if missing or unknown or resized:
         lists = {"Missing": missing, "Unknown": unknown, "Other shape": resized}

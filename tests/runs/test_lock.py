@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sr.runs.lock import BusyError, claim, held, locked
+from sr.errors import UserError
+from sr.runs.lock import BusyError, claim, first_process, held, locked
 from sr.runs.record import record
 from sr.sweeps.row import _ended, surroundings
 
@@ -33,6 +34,14 @@ def test_the_other_processes_of_a_run_go_with_the_first(tmp_path, monkeypatch, r
         monkeypatch.setenv(rank, "1")
         with locked(tmp_path):
             pass
+
+
+def test_an_empty_number_is_none_and_another_word_is_said(monkeypatch):
+    monkeypatch.setenv("RANK", "")
+    assert first_process()
+    monkeypatch.setenv("LOCAL_RANK", "x")
+    with pytest.raises(UserError, match="LOCAL_RANK=x in the environment is no process's number"):
+        first_process()
 
 
 def test_a_row_does_not_take_itself_for_one_of_slurms_tasks(tmp_path, monkeypatch):

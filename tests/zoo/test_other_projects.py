@@ -1,5 +1,7 @@
 """Every map of another project's file is held against a plain evaluation of that project's network."""
 
+from contextlib import suppress
+
 import pytest
 import torch
 from other_projects import (
@@ -18,7 +20,7 @@ from sr.errors import UserError
 from sr.forms.compact import compact as compact_state
 from sr.imaging.color import rgb_to_y
 from sr.imaging.resize import imresize
-from sr.zoo.families import recognise
+from sr.zoo.families import build, recognise
 from sr.zoo.load import FAMILIES, load
 from sr.zoo.trial import Trial
 
@@ -168,3 +170,16 @@ def test_the_authors_rlfn_in_the_challenges_layout(shared, tmp_path, monkeypatch
     x = picture()
     assert loaded.name == "team04_rlfn" and "B4.c3_r.weight" in state
     torch.testing.assert_close(loaded.model(x), load("rlfn_ntire_x4", shared / "weights").model(x))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", list(cases()))
+def test_tensors_of_another_rank_are_refused_in_words(case):
+    """Right keys with a tensor of no dimension, or flat, which a layer may take where it has as many values."""
+    state = case.state()
+    for key in dict.fromkeys([*list(state)[:3], *list(state)[-2:]]):
+        for wrong in (torch.tensor([]), torch.tensor(3.0), state[key].flatten(), state[key][None]):
+            changed = {**state, key: wrong}
+            with suppress(UserError) if wrong.numel() else pytest.raises(UserError):
+                family, node = recognise(changed, FAMILIES, "some.pth")
+                build(family, {**node, "scale": node.get("scale") or case.scale}, changed, "some.pth")
