@@ -16,8 +16,8 @@ from sr.errors import UserError, some
 log = logging.getLogger(__name__)
 # Names of images that everybody means by them.
 SETS = (
-    "Set5", "Set14", "B100", "Urban100", "DIV2K", "DIV2K_LSDIR_valid", "DIV2K_LSDIR_test", "Manga109", "Bundled", "Vid4",
-    "UDM10", "REDS4", "Vimeo90K",
+    "Set5", "Set14", "B100", "Urban100", "DIV2K", "DIV2K_LSDIR_valid", "DIV2K_LSDIR_test", "Manga109", "Bundled",
+    "Vid4", "UDM10", "REDS4", "Vimeo90K",
 )  # fmt: skip
 Folders = str | Path | Sequence[str | Path]
 
