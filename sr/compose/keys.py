@@ -67,7 +67,6 @@ GROUPS = {
 }
 
 
-@cache
 def declared(path: str, of: type | None = None) -> Key:
     """What is known about a key, or about the config group that it chooses from.
 
@@ -78,6 +77,11 @@ def declared(path: str, of: type | None = None) -> Key:
     Returns:
         The plain `Key()` for what nobody declared: a run keeps it, no stage changes it, no budget scales it.
     """
+    return _declared(path, of or schema.TrainSchema)
+
+
+@cache
+def _declared(path: str, of: type) -> Key:
     path = re.sub(r"^stages\.[^.]+\.", "", path)
     for pattern, known in WITHIN.items():
         if fnmatchcase(path, pattern):
@@ -89,10 +93,14 @@ def declared(path: str, of: type | None = None) -> Key:
     return known.of_contents if rest else known
 
 
-@cache
 def root(of: type | None = None) -> dict[str, Key]:
     """The keys at the root of a command's config, by default of training's, and the config groups."""
-    return {f.name: f.metadata.get("key", Key()) for f in fields(of or schema.TrainSchema)} | GROUPS
+    return _root(of or schema.TrainSchema)
+
+
+@cache
+def _root(of: type) -> dict[str, Key]:
+    return {f.name: f.metadata.get("key", Key()) for f in fields(of)} | GROUPS
 
 
 def refuse_out_of_range(cfg: DictConfig) -> None:
