@@ -1,6 +1,7 @@
 """The pages of results/ are what results/page.py makes of results.csv, into which it brings run folders."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_every_row_says_what_it_is_and_stands_in_a_page(made):
     for row in made.rows_of():
         assert row["label"] and row["commit"] and f"<!-- table {row['table']}: " in pages
         assert row["model"] == "bicubic" or row["command"].startswith("train.py "), row
-        assert "/work/" not in row.get("command", "") and "/tmp/" not in row.get("command", "")
+        assert not re.search(r"(^|[=\[, ])/", row.get("command", "")), "a path of the machine that it ran on"
 
 
 def test_a_run_becomes_a_row_of_what_its_result_depends_on(made, tmp_path, monkeypatch):

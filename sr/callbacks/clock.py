@@ -8,8 +8,8 @@ from typing import Any
 
 import lightning.pytorch as L
 
-from sr.runs.lock import rank_of
 from sr.runs.record import record
+from sr.runs.started import number_of
 
 
 class Clock(L.Callback):
@@ -66,7 +66,7 @@ class Clock(L.Callback):
             self.load_state_dict(dict(known))
 
         def write(status: str, error: str | None = None) -> None:
-            if not trainer.is_global_zero or rank_of() > 0:
+            if not trainer.is_global_zero or number_of("LOCAL_RANK", 0) > 0:
                 return  # the rank is not known to the trainer before it trains
             if self.seconds:
                 # A run that is only measured again has a trainer that took no step.

@@ -18,7 +18,7 @@ from sr.imaging.files import most_pixels
 from sr.imaging.image_errors import ImageError
 from sr.imaging.photo_reading import read_photo, read_photo_size
 from sr.imaging.photo_writing import LIMITS, depth_in, too_large, write_photo
-from sr.runs.identity import identity
+from sr.layers.identity import identity
 from sr.whole import replacing
 
 log = logging.getLogger(__name__)

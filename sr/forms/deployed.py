@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from sr.errors import UserError
 from sr.imaging.resize import imresize
+from sr.layers.identity import identity
 from sr.models.base import SuperResolver
 from sr.models.basicvsr import BasicVSR
 from sr.models.bicubic import Bicubic
 from sr.models.edvr import EDVR
-from sr.runs.identity import identity
 from sr.zoo.onnx_file import OnnxResolver
 from sr.zoo.spandrel_file import SpandrelResolver
 

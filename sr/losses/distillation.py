@@ -1,22 +1,13 @@
 """Distance to what a trained network makes of the same LR."""
 
-import hashlib
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from sr.errors import UserError
+from sr.layers.identity import identity
 from sr.losses.frozen import Frozen
-
-
-def _mark(network: nn.Module) -> int:
-    """A checksum of the values that it computes with."""
-    found = hashlib.blake2b(digest_size=7)
-    for name, value in sorted(network.named_buffers()):
-        found.update(name.encode())
-        found.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return int.from_bytes(found.digest(), "little")
 
 
 class Distillation(Frozen):
@@ -46,7 +37,7 @@ class Distillation(Frozen):
                 delattr(module, name)
                 module.register_buffer(name, parameter.detach(), persistent=False)
             module._non_persistent_buffers_set.update(module._buffers)
-        self.register_buffer("mark", torch.tensor(_mark(teacher)))
+        self.register_buffer("mark", torch.tensor(int(identity(dict(teacher.named_buffers()), {})[:14], 16)))
         self.eval()
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:

@@ -115,7 +115,7 @@ class LPIPS(nn.Module):
         return torch.stack(distances).sum(0)
 
 
-_network = cache(LPIPS)  # of one file, read once
+network = cache(LPIPS)  # of one file, read once
 
 
 def needed(name: str, network: Pretrained) -> Path:
@@ -134,12 +134,12 @@ def needed(name: str, network: Pretrained) -> Path:
 
 def lpips(sr: Tensor, hr: Tensor) -> Tensor:
     """`LPIPS` with the weights that stand where torchvision keeps them."""
-    return _network(needed("lpips", ALEXNET))(sr, hr)
+    return network(needed("lpips", ALEXNET))(sr, hr)
 
 
 def lpips_of(weights: Path) -> Metric:
     """The metric with AlexNet's weights from a file."""
-    return replace(METRIC, function=_network(weights))
+    return replace(METRIC, function=network(weights))
 
 
 NOTE = "LPIPS: version 0.1 on AlexNet, of 8-bit RGB; smaller is better."

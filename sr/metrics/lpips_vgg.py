@@ -3,13 +3,13 @@
 from torch import Tensor
 
 from sr.layers.pretrained import VGG16
-from sr.metrics.lpips import _network, needed
+from sr.metrics.lpips import needed, network
 from sr.metrics.metric import Metric
 
 
 def lpips_vgg(sr: Tensor, hr: Tensor) -> Tensor:
     """`LPIPS` with VGG-16's weights where torchvision keeps them."""
-    return _network(needed("lpips_vgg", VGG16), VGG16)(sr, hr)
+    return network(needed("lpips_vgg", VGG16), VGG16)(sr, hr)
 
 
 NOTE = "LPIPS_VGG: version 0.1 on VGG-16, of 8-bit RGB; smaller is better."

@@ -1,6 +1,5 @@
 """One process at a time in a run folder."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from filelock import FileLock, Timeout
 from sr.errors import UserError
 from sr.runs.latest import LAST, resume_command
 from sr.runs.record import recorded
+from sr.runs.started import number_of
 
 LOCK = ".lock"
 RANKS = ("LOCAL_RANK", "RANK", "SLURM_PROCID")  # how those who start processes number them
@@ -21,19 +21,7 @@ class BusyError(UserError):
 
 def first_process() -> bool:
     """Whether this is the first of a run's several processes, or the only one."""
-    return not any(rank_of(name) > 0 for name in RANKS)
-
-
-def rank_of(name: str = "LOCAL_RANK") -> int:
-    """A process's number by a variable of the environment; 0 where that is empty or not set.
-
-    Raises:
-        UserError: it is no number.
-    """
-    told = os.environ.get(name) or "0"
-    if not told.isdecimal():
-        raise UserError(f"{name}={told} in the environment is no process's number. Type: unset {name}")
-    return int(told)
+    return not any(number_of(name, 0) > 0 for name in RANKS)
 
 
 @contextmanager

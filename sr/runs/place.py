@@ -1,6 +1,5 @@
 """The folder of a command: one of its own, and none where nothing came of it."""
 
-import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from sr.errors import UserError, printable
 from sr.runs.config import RECORD
 from sr.runs.lock import LOCK, BusyError, first_process, held
 from sr.runs.occupied import OF_A_SWEEP, keep_former, refuse_foreign, reserved
-from sr.runs.started import can_tell, hear, remembered, started, tell
+from sr.runs.started import can_tell, hear, number_of, remembered, started, tell
 
 NAMES = ("hydra.run.dir", "hydra.sweep.dir", "out")  # a folder that is typed by one of these stays as it is
 RECORDS = {"config.yaml", "hydra.yaml", "overrides.yaml"}  # Hydra's, of a run or row
@@ -117,7 +116,7 @@ def refuse_apart() -> None:
     Raises:
         UserError: it is not; each would name one by its own clock.
     """
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1 or started() or not first_process()
+    several = number_of("WORLD_SIZE", 1) > 1 or started() or not first_process()
     if several and not can_tell() and not typed(HydraConfig.get()):
         raise UserError(
             "this is one of several processes of a run, which would each name the run's folder by their own clock. "

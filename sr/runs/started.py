@@ -41,8 +41,20 @@ def started() -> Started | None:
     by, names = "srun", ("SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_NODES")
     if "TORCHELASTIC_RUN_ID" in os.environ:  # which srun may have started on each node
         by, names = "torchrun", ("WORLD_SIZE", "GROUP_WORLD_SIZE")
-    processes, nodes = (int(os.environ.get(name, 1)) for name in names)
+    processes, nodes = (number_of(name, 1) for name in names)
     return Started(by, processes, nodes) if processes > 1 else None
+
+
+def number_of(name: str, otherwise: int) -> int:
+    """A number that whoever started the process put into its environment; `otherwise` where that is empty or not set.
+
+    Raises:
+        UserError: it is no number.
+    """
+    found = os.environ.get(name) or str(otherwise)
+    if not found.isdecimal():
+        raise UserError(f"{name}={found} in the environment is no number of processes. Type: unset {name}")
+    return int(found)
 
 
 def restarted() -> bool:

@@ -11,7 +11,7 @@ from sr.scores.rated import Rated
 from sr.study.agreement import alpha
 from sr.study.answers import Model, Rater, Study, table
 from sr.study.design import HR
-from sr.study.strength import FEWEST, answers_drawn, apart, drawn, interval, raters_drawn, strengths
+from sr.study.strength import FEWEST, answers_drawn, apart, drawn, interval, raters_drawn, strengths, unanimous
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _compared(study: Study, raters: Sequence[Rater]) -> Findings:
     scores = strengths(wins)
     resampled = strengths(answers_drawn(wins) if few else raters_drawn(each))
     number = 0 if few else len(raters)
-    rated = _rated(study, "bt", scores, *interval(resampled, number), len(raters), met.sum(1))
+    rated = _rated(study, "bt", scores, *interval(resampled, number, scores), len(raters), met.sum(1))
     rated = [r for r in rated if r.answers]
     notes = [_over(few, len(raters))]
     if unseen := [model.label for n, model in enumerate(study.models) if n not in seen]:
@@ -72,7 +72,7 @@ def _compared(study: Study, raters: Sequence[Rater]) -> Findings:
     details = []
     ties = np.nansum((answers == 0.5)[:, _plain(study)], axis=0)
     for i, j in combinations([n for n in np.argsort(-scores).tolist() if n in seen], 2):
-        low, high = interval((resampled[:, i] - resampled[:, j])[:, None], number)
+        low, high = interval((resampled[:, i] - resampled[:, j])[:, None], number, scores[i] - scores[j])
         meetings = [k for k, n in enumerate(_plain(study)) if set(study.trials[n].shown) == {i, j}]
         equal = int(ties[meetings].sum())
         details.append(
@@ -100,12 +100,14 @@ def _opinions(study: Study, raters: Sequence[Rater]) -> Findings:
             given = mine[~np.isnan(mine)]
             if not given.size:
                 continue
-            if few:
+            if (given == given[0]).all():
+                means = unanimous(given[0], given.size)
+            elif few:
                 means = np.random.default_rng(0).choice(given, (len(weights), given.size)).mean(1)
             else:
                 sums, counts = weights @ np.nansum(mine, 1), weights @ (~np.isnan(mine)).sum(1)
                 means = (sums / np.maximum(counts, 1))[counts > 0]
-            low, high = (float(end[0]) for end in interval(means[:, None], number))
+            low, high = (float(end[0]) for end in interval(means[:, None], number, given.mean()))
             figure = float(given.mean()), max(low, 1.0), min(high, 5.0), given.size
             if place is None:
                 figures[m] = figure

@@ -43,8 +43,8 @@ def drawn(raters: int, seed: int = 0, times: int = RESAMPLES) -> np.ndarray:
     return np.random.default_rng(seed).multinomial(raters, np.full(raters, 1 / raters), times)
 
 
-def interval(resampled: np.ndarray, raters: int) -> tuple[np.ndarray, np.ndarray]:
-    """The ends of the 95 % interval.
+def interval(resampled: np.ndarray, raters: int, figure: np.ndarray | float = np.nan) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of the 95 % interval, which holds the figure.
 
     Plain percentiles are too narrow for few raters (90 % instead of 95 % for ten): they know neither Student's t nor
     that resampled spreads are too small by (n - 1) / n. The percentiles are moved outward by both (the "expanded
@@ -53,13 +53,14 @@ def interval(resampled: np.ndarray, raters: int) -> tuple[np.ndarray, np.ndarray
     Args:
         resampled: (..., times, M), what was computed from each resample.
         raters: that were drawn from; 0 where something else was, of which there is much.
+        figure: what all answers say, (M,): where they are all alike it lies at the end of what can be drawn.
     """
     from scipy.stats import t  # half a second, which nobody waits for who makes a page
 
     wide = float(t.ppf(0.975, raters - 1)) * (raters / (raters - 1)) ** 0.5 if raters else 1.96
     tail = 100 * NormalDist().cdf(-wide)
     low, high = np.percentile(resampled, [tail, 100 - tail], axis=-2)
-    return low, high
+    return np.fmin(low, figure), np.fmax(high, figure)
 
 
 def answers_drawn(wins: np.ndarray, seed: int = 0, times: int = RESAMPLES) -> np.ndarray:
@@ -75,6 +76,16 @@ def answers_drawn(wins: np.ndarray, seed: int = 0, times: int = RESAMPLES) -> np
     found[:, i, j] = share * (met := wins[i, j] + wins[j, i])
     found[:, j, i] = (1 - share) * met
     return found
+
+
+def unanimous(opinion: float, answers: int, seed: int = 0, times: int = RESAMPLES) -> np.ndarray:
+    """(times,): means of opinions, 1 to 5, of which so many were alike: drawn anew they would have no spread.
+
+    Shares of the five are from the posterior of Perks' prior, Dirichlet(counts + 1/5).
+    """
+    values = np.arange(1, 6)
+    shares = np.random.default_rng(seed).dirichlet((values == opinion) * answers + 0.2, times)
+    return np.asarray(shares @ values)
 
 
 def raters_drawn(each: np.ndarray, times: int = RESAMPLES) -> np.ndarray:

@@ -22,9 +22,8 @@ from sr.errors import UserError
 from sr.models.base import SuperResolver
 from sr.models.hooks import EachBatch
 from sr.runs.config import plain
-from sr.runs.lock import rank_of
 from sr.runs.preempted import SWEEP
-from sr.runs.started import started
+from sr.runs.started import number_of, started
 from sr.training import budget, build
 from sr.training.budget import TIMED, WARM_UP
 from sr.training.speed import lightnings, speed, step_through
@@ -45,9 +44,9 @@ def budget_factor(
     Every process of a run, and comparable rows of a sweep, take the same: rows that differ only in the seed, and all
     rows of an ablation, that of the first of them that is timed; it stands in the sweep's `budget.json`.
     """
-    if rank_of() > 0 and (found := os.environ.get(FACTOR)):
+    if number_of("LOCAL_RANK", 0) > 0 and (found := os.environ.get(FACTOR)):
         return float(found)  # found by the process that started this one
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1 or started():
+    if number_of("WORLD_SIZE", 1) > 1 or started():
         raise UserError(
             f"budget={cfg.budget.name} times the first steps, which several processes that were started apart "
             "would each do differently. Type the factor of the step counts instead: budget.factor=0.01"

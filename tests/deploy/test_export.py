@@ -11,10 +11,10 @@ from PIL import Image
 import sr
 from sr.forms import formats
 from sr.forms.deployed import Exported
+from sr.layers.identity import identity
 from sr.models.basicvsr import BasicVSR
 from sr.models.ecbsr import ECBSR
 from sr.runs import checkpoint, safetensors
-from sr.runs.identity import identity
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

@@ -13,6 +13,7 @@ import pytest
 from sr.errors import UserError
 from sr.runs.lock import BusyError, claim, first_process, held, locked
 from sr.runs.record import record
+from sr.runs.started import started
 from sr.sweeps.row import _ended, surroundings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,8 +40,10 @@ def test_the_other_processes_of_a_run_go_with_the_first(tmp_path, monkeypatch, r
 def test_an_empty_number_is_none_and_another_word_is_said(monkeypatch):
     monkeypatch.setenv("RANK", "")
     assert first_process()
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "")
+    assert started() is None
     monkeypatch.setenv("LOCAL_RANK", "x")
-    with pytest.raises(UserError, match="LOCAL_RANK=x in the environment is no process's number"):
+    with pytest.raises(UserError, match="LOCAL_RANK=x in the environment is no number of processes"):
         first_process()
 
 

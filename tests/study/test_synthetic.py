@@ -8,7 +8,7 @@ import pytest
 from raters import STEP, a_study
 
 from sr.study.analysis import tally
-from sr.study.strength import answers_drawn, apart, interval, raters_drawn, strengths
+from sr.study.strength import answers_drawn, apart, interval, raters_drawn, strengths, unanimous
 
 DOCS = Path(__file__).resolve().parents[2] / "docs/study.md"
 TRUTH = STEP * (np.arange(5) - 2)  # five models, neighbours preferred 65 to 35
@@ -86,10 +86,17 @@ def test_answers_drawn_anew_are_as_many_and_never_certain():
     assert found + found.transpose(0, 2, 1) == pytest.approx(np.broadcast_to(wins + wins.T, found.shape))
     assert found.mean(0)[0] == pytest.approx([0, 20 * 13 / 21, 4 * 4.5 / 5], abs=0.1)
     low, high = interval(strengths(answers_drawn(np.array([[0, 4.0], [0, 0]]))), 0)
-    assert low[0] < 0.3 < 1.6 < high[0]  # four of four: the share lies between a half and one
-    unanimous = np.broadcast_to(np.array([[0, 4.0], [0, 0]]), (6, 2, 2))
-    low, high = interval(strengths(raters_drawn(unanimous)), 6)
+    assert low[0] < 0.3 < 1.6 < high[0] < 2  # four of four: the share lies between a half and one
+    wins = np.array([[0, 4.0], [0, 0]])
+    low, high = interval(strengths(answers_drawn(wins)), 0, strengths(wins))
+    assert (low <= strengths(wins)).all() and (strengths(wins) <= high).all()  # as a picture's bars need it
+    low, high = interval(strengths(raters_drawn(np.broadcast_to(wins, (6, 2, 2)))), 6)
     assert high[0] - low[0] > 1
+
+
+def test_opinions_that_are_all_alike_are_no_certainty_either():
+    few, many = (unanimous(5, n) for n in (4, 400))
+    assert interval(few[:, None], 0)[0][0] < 4.5 and 4.9 < interval(many[:, None], 0)[0][0] < few.max() <= 5
 
 
 def test_groups_that_nobody_compared_are_told():

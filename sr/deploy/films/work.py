@@ -18,8 +18,8 @@ from sr.deploy.films.pieces import LENGTH, Pieces, frames_in
 from sr.deploy.photos import beside_bicubic
 from sr.deploy.work import Job, Work
 from sr.errors import UserError, some
+from sr.layers.identity import identity
 from sr.models.clips import ClipResolver
-from sr.runs.identity import identity
 from sr.scores.text import counted, duration
 from sr.whole import replacing
 
