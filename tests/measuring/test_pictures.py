@@ -1,0 +1,80 @@
+"""evaluate.py pictures=: outputs that another program made, measured by the names of their HR images."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sr.imaging.color import to_array
+from sr.imaging.files import read_image, write_image
+from sr.imaging.resize import imresize
+from sr.layers.pretrained import ALEXNET
+from sr.measuring.pictures import _by_stem
+
+
+def results(folder):
+    with (folder / "results.csv").open(newline="") as f:
+        return list(csv.DictReader(f))
+
+
+def test_pictures_that_were_made_elsewhere_are_measured(command, tmp_path):
+    """Bicubic's own outputs in a folder have bicubic's figures, whatever stands behind their names."""
+    data = tmp_path / "set"
+    random = np.random.default_rng(0)
+    for name, size in (("one.png", (49, 66)), ("two.png", (64, 64))):
+        coarse = Image.fromarray(random.integers(0, 256, (9, 9, 3), dtype=np.uint8))
+        write_image(data / name, np.asarray(coarse.resize(size[::-1], Image.Resampling.BICUBIC)))
+    mine = tmp_path / "mine"
+    for name, behind in (("one", "_x4_edsr"), ("two", "")):
+        hr = torch.from_numpy(read_image(data / f"{name}.png").pixels).permute(2, 0, 1)
+        hr = hr[:, : hr.shape[1] // 4 * 4, : hr.shape[2] // 4 * 4]
+        write_image(mine / f"{name}{behind}.png", to_array(imresize(imresize(hr[None], 1 / 4).float() / 255, 4)))
+    words = ["benchmarks=[folder]", f"data.test={data}", f"data.train={data}", "panels=0", "metrics=[psnr,lr_psnr]"]
+    outcome = command("evaluate.py", f"pictures={mine}", "scale=4", "self_ensemble=true", *words)
+    assert outcome.code == 0, outcome
+    found = {(r["model"].removesuffix("+"), r["protocol"]): (r["psnr"], r["lr_psnr"]) for r in results(outcome.folder)}
+    assert {protocol for _, protocol in found} == {"y", "rgb"}
+    for protocol in ("y", "rgb"):
+        assert found["mine", protocol] == found["bicubic", protocol] and float(found["mine", protocol][1]) > 30
+    assert "self_ensemble says nothing of pictures=" in outcome.out
+    write_image(mine / "two.png", np.zeros((64, 68, 3), np.uint8))
+    (tmp_path / "empty").mkdir()
+    for said, others in {
+        "type the scale": [],
+        "makes bicubic LR from HR itself": ["scale=4", "protocols=[y_classic]"],
+        "has 68 x 64 pixels": ["scale=4"],
+        "leave model= out": ["scale=4", "model=bicubic"],
+        "there is none for 2 images": ["scale=4", f"pictures={tmp_path / 'empty'}"],
+    }.items():
+        named = [] if any("pictures=" in word for word in others) else [f"pictures={mine}"]
+        outcome = command("evaluate.py", *named, *words, *others)
+        assert outcome.code == 1 and said in outcome.out + outcome.err, outcome
+
+
+def test_a_picture_is_one_images_own(tmp_path):
+    """The longest name that it begins with; none is taken for two."""
+    files = [tmp_path / name for name in ("a_x2.png", "a_b_x2.png", "a_b2.png", "c.png", "c_x2.png", "d1.png")]
+    found = _by_stem(["a", "a_b", "c", "d"], files)
+    assert {stem: [p.name for p in each] for stem, each in found.items()} == {
+        "a": ["a_x2.png", "a_b2.png"], "a_b": ["a_b_x2.png"], "c": ["c.png"], "d": []
+    }  # fmt: skip
+
+
+@pytest.mark.shared
+def test_lpips_of_its_authors_examples(command, tmp_path, monkeypatch, shared):
+    """0.722 and 0.138 by the README of their repository; 0.7219 and 0.1376 with one more digit."""
+    files = shared / "weights/lpips"
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    ALEXNET.place.parent.mkdir(parents=True)
+    ALEXNET.place.symlink_to(files / "alexnet_features.pth")
+    for folder, name in (("hr", "ex_ref"), ("p0", "ex_p0"), ("p1", "ex_p1")):
+        write_image(tmp_path / folder / "ex.png", read_image(files / f"{name}.png").pixels)
+    outcome = command(
+        "evaluate.py", f"pictures=[{tmp_path}/p0,{tmp_path}/p1]", "scale=4", "benchmarks=[folder]", "panels=0",
+        f"data.test={tmp_path}/hr", f"data.train={tmp_path}/hr", "metrics=[lpips]", "baseline=false",
+        "protocols=[{channel: rgb, shave: 0}]",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome
+    assert [round(float(row["lpips"]), 4) for row in results(outcome.folder)] == [0.7219, 0.1376]
