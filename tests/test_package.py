@@ -24,7 +24,8 @@ from sr.runs.checkpoint import describe
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("sr", "conf", "tests", "docs", "notebooks", "results", ".ci")
 SHOWN = [p for p in sorted((ROOT / "sr").rglob("*.py")) if ">>>" in p.read_text()]
-UNUSED = {"albumentations", "kornia", "lpips", "mlflow", "scipy.io", "spandrel", "tensorboard", "torchvision", "wandb"}
+DRAWING, LOGGING = {"matplotlib", "scipy"}, {"mlflow", "tensorboard", "wandb"}
+UNUSED = {"albumentations", "kornia", "lpips", "spandrel", "torchvision"} | DRAWING | LOGGING
 BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, f'build_{sys.argv[1]}')(sys.argv[2])"
 
 
