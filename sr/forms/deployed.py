@@ -29,7 +29,8 @@ class Deployed(nn.Module):
     Args:
         model: merged, in eval mode.
         scale: the factor.
-        half: compute in float16.
+        half: compute its `network` in float16; what is around, colours and the chroma's bicubic, takes float32: RGB
+            made of YCbCr has twice the rounding of it.
         inside: its `network` alone, for who pads and knows colours.
 
     Shapes: (B, 3, h, w) -> (B, 3, s*h, s*w), inside of its own colours; of EDVR (B, T, 3, h, w) -> the frame in the
@@ -38,16 +39,15 @@ class Deployed(nn.Module):
 
     def __init__(self, model: SuperResolver, scale: int, half: bool, inside: bool) -> None:
         super().__init__()
-        self.model, self.scale, self.half_inside = model.half() if half else model, scale, half
-        self.inside = inside
+        self.model, self.scale, self.half_inside, self.inside = model.half() if half else model, scale, half, inside
+        if half:
+            network = model.network
+            model.network = lambda x, scale: network(x.half(), scale).float()  # type: ignore[method-assign]
 
     def forward(self, lr: Tensor) -> Tensor:
-        x = lr.half() if self.half_inside else lr
         if isinstance(self.model, EDVR):
-            sr = self.model.centre(x)
-        else:
-            sr = self.model.network(x, self.scale) if self.inside else self.model(x, self.scale)
-        return sr.float() if self.half_inside else sr
+            return self.model.centre(lr.half()).float() if self.half_inside else self.model.centre(lr)
+        return self.model.network(lr, self.scale) if self.inside else self.model(lr, self.scale)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,8 @@ def assert_same(model: SuperResolver, s: int, size: tuple[int, int], tile: int) 
     with torch.no_grad():
         whole = model(lr, s)
     assert whole.std() > 0.01
-    torch.testing.assert_close(enlarge(model, lr, s, tile=tile), whole, rtol=0, atol=1e-5)
+    largest = max(1, float(whole.abs().max()))  # SPAN's weights, as drawn, make 40: there float32 itself is 2e-5 off
+    torch.testing.assert_close(enlarge(model, lr, s, tile=tile), whole, rtol=0, atol=1e-5 * largest)
 
 
 IMAGES = [name for name in nets.architectures() if name not in CLIPS]
