@@ -168,7 +168,7 @@ class ExportSchema:
     weights: Any = None
     zoo: Zoo = field(default_factory=Zoo)
     scale: int | None = key(least=1)  # needed where the network serves several
-    formats: Any = "onnx"  # onnx, pt2, safetensors, compact, hub: one, or a list
+    formats: Any = "onnx"  # onnx, pt2, safetensors, spandrel, hub: one, or a list
     output: str = "outputs/exported"  # the folder of the files
     half: bool = False  # compute in float16
     opset: int = key(18, least=18, most=23)  # version of ONNX's operators

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from sr.errors import UserError
-from sr.forms.compact import compact, run_compact
 from sr.forms.deployed import Exported
+from sr.forms.for_spandrel import for_spandrel, run_for_spandrel
 from sr.runs import checkpoint
 from sr.zoo.onnx_file import FACTS, run, session
 
@@ -90,8 +90,8 @@ def _to_safetensors(file: Path, what: Exported, opset: int) -> None:
     _save(file, what, what.model.state_dict(), told)
 
 
-def _to_compact(file: Path, what: Exported, opset: int) -> None:
-    _save(file, what, compact(what.model), {"format": "pt"})
+def _to_spandrel(file: Path, what: Exported, opset: int) -> None:
+    _save(file, what, for_spandrel(what.model), {"format": "pt"})
 
 
 def _save(file: Path, what: Exported, state: Mapping[str, Tensor], told: dict[str, str]) -> None:
@@ -181,6 +181,6 @@ FORMATS = {
     "onnx": Format(to_onnx, _run_onnx, ("onnx", "onnxscript", "onnxruntime")),
     "pt2": Format(_to_program, _run_program),
     "safetensors": Format(_to_safetensors, _run_safetensors, ("safetensors",)),
-    "compact": Format(_to_compact, run_compact, ("safetensors",), "_compact.safetensors"),
+    "spandrel": Format(_to_spandrel, run_for_spandrel, ("safetensors",), "_spandrel.safetensors"),
     "hub": Format(_to_safetensors, _run_safetensors, ("safetensors",)),  # with what `sr.deploy.card` puts beside it
 }

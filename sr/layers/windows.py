@@ -114,12 +114,19 @@ class WindowLayer(nn.Module):
         logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
         logits = logits + self.positions[self.index].permute(2, 0, 1)
         if labels is not None:
-            own = self._windows(labels[None, :, :, None])[0, ..., 0]  # (rows, columns, n)
-            apart = (own[..., None] != own[..., None, :]).to(logits.dtype) * APART
-            logits = logits + apart[:, :, None]
+            logits = logits + self._apart(labels).to(logits.dtype)[:, :, None]
         y = (logits.softmax(-1) @ v).transpose(3, 4).reshape(batch, *across[1:], n, -1)
         y = self.project(y).unflatten(3, (self.window, self.window))
         return y.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+
+    def _apart(self, labels: Tensor) -> Tensor:
+        """(h, w) -> (rows, columns, n, n): what is added to the logits of two places of a window."""
+        own = self._windows(labels[None, :, :, None])[0, ..., 0]
+        return (own[..., None] != own[..., None, :]) * APART
+
+    def mask(self, side: int) -> Tensor:
+        """What a shifted layer adds to logits on a square picture: (number of windows, n, n)."""
+        return self._apart(self._ends(side, side, self.index.device)).flatten(0, 1)
 
     def _windows(self, x: Tensor) -> Tensor:
         """(B, h, w, C) -> (B, h / w, w / w, w * w, C)."""

@@ -152,7 +152,7 @@ def test_what_is_there_is_kept_and_what_is_wrong_is_not(command, network, tmp_pa
 @pytest.mark.parametrize(
     ("typed", "told"),
     [
-        (["formats=onxn"], "formats=onxn: there are onnx, pt2, safetensors, compact, hub. Did you mean onnx?"),
+        (["formats=onxn"], "formats=onxn: there are onnx, pt2, safetensors, spandrel, hub. Did you mean onnx?"),
         (["formats=[]"], "there are onnx, pt2, safetensors"),
         (["model=bicubic"], "bicubic has no weights"),
         (["model=nowhere.ckpt"], "nowhere.ckpt"),

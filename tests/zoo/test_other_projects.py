@@ -17,7 +17,7 @@ from other_projects import (
 )  # fmt: skip
 
 from sr.errors import UserError
-from sr.forms.compact import compact as compact_state
+from sr.forms.for_spandrel import for_spandrel
 from sr.imaging.color import rgb_to_y
 from sr.imaging.resize import imresize
 from sr.zoo.families import build, recognise
@@ -152,7 +152,7 @@ def test_trained_weights_in_another_projects_layout_are_the_same_network(tmp_pat
     """What travels with the package is a compact network; it is proved on the photo under that project's names."""
     monkeypatch.setattr("sr.zoo.trial.SIDE", 240)
     ours = load("plain_m10c32_x4", tmp_path).model
-    loaded = load(written({"params_ema": compact_state(ours)}, tmp_path / "small.pth"), tmp_path)
+    loaded = load(written({"params_ema": for_spandrel(ours)}, tmp_path / "small.pth"), tmp_path)
     x = picture()
     assert loaded.name == "small" and loaded.model.reads is None
     torch.testing.assert_close(loaded.model(x), ours.merged()(x))
