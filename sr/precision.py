@@ -13,6 +13,11 @@ def widened(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
+def with_doubles(x: Tensor) -> Tensor:
+    """The same values on a device that has float64: on the host those of Apple's, which has none."""
+    return x.cpu() if x.device.type == "mps" else x
+
+
 def no_autocast(device: torch.device) -> AbstractContextManager[None]:
     """Whatever autocast says around it; the device on which costs are counted knows none."""
     available = torch.amp.is_autocast_available(device.type)

@@ -19,6 +19,7 @@ from sr.metrics.metric import Metric
 from sr.metrics.psnr import METRIC as PSNR
 from sr.metrics.ssim import METRIC as SSIM
 from sr.metrics.ssim import ssim, ssim_replicate, ssim_volumetric
+from sr.precision import with_doubles
 
 DEFAULT = (PSNR, SSIM)  # what papers print
 OURS = (PSNR.function, ssim, ssim_replicate, ssim_volumetric)  # that take bytes, and many images at once
@@ -119,7 +120,8 @@ class Protocol:
             edge: the edge rule of `imresize`.
 
         Returns:
-            (..., 3, H / scale, W / scale) float32 in [0, 1].
+            (..., 3, H / scale, W / scale) float32 in [0, 1]; of a protocol that computes in float64 it lies on the
+            host where HR's device has none.
         """
         return imresize(to_uint8(hr), 1 / scale, edge=edge).float() / 255
 
@@ -179,8 +181,7 @@ class Protocol:
         metrics = [m for m in metrics if self.gives(m) and not (m.of_lr and lr is None)]
         border, (height, width) = self.shave(scale), sr.shape[-2:]
         self.refuse_small(height, width, scale, metrics)
-        if sr.device.type == "mps":  # has no float64
-            sr, hr = sr.cpu(), hr.cpu()
+        sr, hr = with_doubles(sr), with_doubles(hr)
         small = imresize(to_uint8(sr), 1 / scale) if any(m.of_lr for m in metrics) else None
         flags = [grey] * len(sr) if isinstance(grey, bool) else list(grey)
         inner = (..., slice(border, height - border), slice(border, width - border))
@@ -219,7 +220,7 @@ class ClassicProtocol(Protocol):
 
     def lr(self, hr: Tensor, scale: int, *, grey: bool = False, edge: str = "mirror") -> Tensor:
         """LR as `Protocol.lr`, but unrounded and without colour; a grey image may leave [0, 1] slightly."""
-        small = imresize(self.reference(to_uint8(hr), grey) / 255, 1 / scale, edge=edge)
+        small = imresize(self.reference(to_uint8(with_doubles(hr)), grey) / 255, 1 / scale, edge=edge)
         neutral = torch.full_like(small, 128 / 255)
         return ycbcr_to_rgb(torch.cat((small, neutral, neutral), -3)).float()
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from sr.imaging.banded import plain, strips
 from sr.metrics.metric import Metric
+from sr.precision import with_doubles
 
 
 def psnr(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
@@ -30,11 +31,11 @@ def psnr(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
     """
     if a.shape != b.shape:
         raise ValueError(f"psnr compares images of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
-    white = data_range * a[0].numel() ** 0.5
+    white = data_range * a.shape[1:].numel() ** 0.5
     if a.ndim == 4 and (x := plain(a)) is not None and (y := plain(b)) is not None:
         norms = torch.tensor([_squared(*pair) for pair in zip(x, y, strict=True)], dtype=torch.float64).sqrt()
     else:
-        norms = torch.linalg.vector_norm((a.double() - b.double()).flatten(1), dim=1)
+        norms = torch.linalg.vector_norm((with_doubles(a).double() - with_doubles(b).double()).flatten(1), dim=1)
     return 20 * torch.log10(white / norms)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sr.imaging.banded import plain, smoothed, steady
 from sr.metrics.metric import Metric
+from sr.precision import with_doubles
 
 WINDOW = 11
 SIGMA = 1.5
@@ -56,7 +57,7 @@ def _similarity(a: Tensor, b: Tensor, dims: tuple[int, ...], data_range: float) 
     mean_s, mean_d = (mean_s + data_range).square(), mean_d.square()
     light = 1 - mean_d / ((mean_s + mean_d) / 2 + c1)
     structure = 1 - variance_d / ((variance_s + variance_d) / 2 + c2)
-    return (light * structure).flatten(1).mean(1, dtype=torch.float32).double()
+    return with_doubles((light * structure).flatten(1).mean(1, dtype=torch.float32)).double()
 
 
 def _on_host(a: np.ndarray, b: np.ndarray, dims: tuple[int, ...], data_range: float) -> float:
@@ -131,7 +132,7 @@ def ssim_replicate(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
     Arguments and result are those of `ssim`; there is no smallest size.
     """
     _check(a, b)
-    a, b = (F.pad(x.double(), [_RADIUS] * 4, mode="replicate") for x in (a, b))
+    a, b = (F.pad(with_doubles(x).double(), [_RADIUS] * 4, mode="replicate") for x in (a, b))
     return _planes(a, b, data_range)
 
 
@@ -144,7 +145,7 @@ def ssim_volumetric(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
     Arguments and result are those of `ssim`; there is no smallest size.
     """
     _check(a, b)
-    a, b = (F.pad(x.double().unsqueeze(1), [_RADIUS] * 6, mode="replicate").squeeze(1) for x in (a, b))
+    a, b = (F.pad(with_doubles(x).double().unsqueeze(1), [_RADIUS] * 6, mode="replicate").squeeze(1) for x in (a, b))
     return _similarity(a, b, (-3, -2, -1), data_range)
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from torch._subclasses import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sr.errors import UserError
 from sr.imaging.color import rgb_to_y
@@ -16,7 +18,7 @@ from sr.imaging.resize import imresize
 from sr.metrics.protocol import Protocol, rgb
 from sr.metrics.protocols import PROTOCOLS, get_protocol
 from sr.metrics.psnr import psnr
-from sr.metrics.ssim import ssim
+from sr.metrics.ssim import ssim, ssim_replicate, ssim_volumetric
 
 SHAVES = {  # at x2 and x4
     "y": (2, 4),
@@ -252,3 +254,20 @@ def test_y_of_bytes_is_exact():
     y, y8 = (get_protocol(name).reference(colours, False)[0, 0].numpy() for name in ("y", "y_uint8"))
     np.testing.assert_allclose(y, thousandths / 255_000, rtol=0, atol=1e-12)
     assert (y8 == (thousandths * 2 + 255_000) // 510_000).all()
+
+
+def test_no_float64_is_asked_of_a_device_that_has_none():
+    class NoDoubles(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            made = func(*args, **(kwargs or {}))
+            doubles = isinstance(made, torch.Tensor) and made.dtype == torch.float64
+            assert not (doubles and made.device.type == "mps"), func
+            return made
+
+    with FakeTensorMode(), NoDoubles():  # tensors of that device without their values
+        hr = torch.empty(1, 3, 48, 32, dtype=torch.uint8, device="mps")
+        for name in ("y_classic", "y_float"):  # make LR themselves
+            lr = get_protocol(name).lr(hr, 2)
+            assert lr.shape == (1, 3, 24, 16) and lr.dtype == torch.float32
+        for metric in (psnr, ssim, ssim_replicate, ssim_volumetric):
+            assert metric(hr, hr).dtype == torch.float64

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from sr.deploy.tiling.nodes import Node, Pointwise, Reduce
 from sr.deploy.tiling.picture import Picture, kind, local, pair
+from sr.precision import with_doubles
 
 
 def _spatial(x: Picture, dim: Any) -> list[int] | None:
@@ -30,8 +31,7 @@ def _reduced(
 
 
 def _double_sum(t: Tensor, dims: list[int], keepdim: bool) -> Tensor:
-    t = t.cpu() if t.device.type == "mps" else t  # which has no float64
-    return t.sum(dims, keepdim, dtype=torch.float64)
+    return with_doubles(t).sum(dims, keepdim, dtype=torch.float64)
 
 
 @kind
