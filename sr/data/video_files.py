@@ -123,18 +123,19 @@ def decoded(source: Path, told: list[str], bar: bool = False) -> Iterator[Any]:
         UserError: PyAV is missing, the file cannot be read, or not to its end.
     """
     av = pyav(source)
+    times: list[float | None] | None = None  # of the frames so far, once it is open
     try:
         with opened(source) as container:
             stream = film_in(source, container)
             stream.thread_type = "AUTO"
-            times: list[float | None] = []
+            times = []
             shown = {"desc": printable(f"decoding {source.name}"), "unit": "frame", "total": stream.frames or None}
             shown |= {"leave": False, "dynamic_ncols": True, "disable": None if bar else True}
             last = 0.0
             ends = [0]  # of its packets, in bytes from its beginning
             for frame in tqdm(_frames_of(container.demux(stream), ends), **shown):
-                if frame.is_corrupt:
-                    raise UserError(f"{source} is damaged: frame {len(times)} cannot be decoded. {_by_hand(source)}")
+                if frame.is_corrupt:  # or an error, where the decoder runs in one thread, as on one core
+                    raise _damaged(source, len(times))
                 times.append(frame.time)
                 last = float((frame.duration or 0) * frame.time_base)
                 yield frame
@@ -145,7 +146,13 @@ def decoded(source: Path, told: list[str], bar: bool = False) -> Iterator[Any]:
                 )
             _look_whole(source, stream, times, last, told)
     except av.FFmpegError as error:
+        if times is not None and isinstance(error, av.InvalidDataError):
+            raise _damaged(source, len(times)) from error
         raise UserError(f"{source} cannot be read as a video: {reason(error)}") from error
+
+
+def _damaged(source: Path, frame: int) -> UserError:
+    return UserError(f"{source} is damaged: frame {frame} cannot be decoded. {_by_hand(source)}")
 
 
 def _frames_of(packets: Iterable[Any], ends: list[int]) -> Iterator[Any]:

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,21 @@ def test_frames_that_the_cache_has_lost_are_decoded_again(tmp_path: Path) -> Non
     assert len(read(path, tmp_path / "cache")) == 4
 
 
+@pytest.fixture(params=["as they are", "one"])
+def cores(request: pytest.FixtureRequest) -> Iterator[None]:
+    """On one core the decoder runs in this thread and raises errors where others mark their frames."""
+    if request.param == "as they are":
+        yield
+        return
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system does not tell processes their cores")
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(own)})
+    yield
+    os.sched_setaffinity(0, own)
+
+
+@pytest.mark.usefixtures("cores")
 @pytest.mark.parametrize("name", ["a.mkv", "a.webm", "a.mp4", "a.avi"])
 def test_a_video_that_is_cut_short_is_refused(tmp_path: Path, name: str) -> None:
     kinds = {".webm": ("libvpx", "yuv420p"), ".mp4": ("libx264", "yuv420p")}
@@ -209,6 +225,7 @@ def test_a_file_of_bare_frames_is_held_against_its_size(tmp_path: Path) -> None:
         frames_of(path, tmp_path / "cache")
 
 
+@pytest.mark.usefixtures("cores")
 def test_a_damaged_frame_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "a b.mkv", [noisy(n) for n in range(12)], "mpeg4", "yuv420p", told=False)
     content = bytearray(path.read_bytes())
