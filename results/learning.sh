@@ -61,7 +61,7 @@ flow = {k.removeprefix("spynet."): v for k, v in torch.load(sys.argv[1])["params
 torch.save(flow, sys.argv[2])
 END
 basicvsr="model=basicvsr recipe=basicvsr_stage model.channels=24 model.num_blocks=1 init_from=$spynet"
-basicvsr="$basicvsr +stages={all:{frozen:[flow]}} optimizer=muon optimizer.lr=1e-3 patch_size=32 budget.steps=1600"
+basicvsr="$basicvsr +stages={all:{frozen:[flow]}} optimizer=muon optimizer.lr=1e-3 patch_size=32 budget.steps=1500"
 basicvsr="$basicvsr loss.terms.charbonnier.loss.eps=1e-2 val_every_steps=400 data.val=$out/clips/city34"
 run basicvsr $basicvsr frames=7 batch_size=2
 run basicvsr_frames $basicvsr frames=1 batch_size=14 benchmarks=[]
