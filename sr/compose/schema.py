@@ -150,6 +150,7 @@ class UpscaleSchema:
     self_ensemble: bool = False
     tile: int | None = key(least=16, unit="LR pixels")  # side of the tiles; null: the whole picture where it fits
     scratch: str | None = None  # a folder on a disk for what does not fit in memory
+    half: bool = False  # features of the whole picture are kept in float16, where it is made in tiles
     side_by_side: bool = False  # also each result to the right of bicubic's, in <output>/side_by_side
     hr: str | None = None  # a folder of HR: figures are printed
     protocols: list[Any] | None = None  # of these; null: the network's

@@ -121,7 +121,7 @@ class Enlarger:
 
     def in_tiles(self, how: How) -> str:
         """What is told of a picture that was made in tiles: how exact they are."""
-        return exact.told(self.deployed(how.scale).model, how.scale, self.device)
+        return exact.told(self.deployed(how.scale).model, how.scale, self.device, how.half)
 
     def how(self, scale: int | None = None, outscale: float | None = None, ensemble: bool = False, **rest: Any) -> How:
         """What is asked for, by the network's own factor."""

@@ -14,27 +14,34 @@ SIZE, TILE = (61, 83), 27  # LR pixels, at least: sides that no tile divides
 _kept: WeakKeyDictionary[SuperResolver, tuple[object, float]] = WeakKeyDictionary()
 
 
-def apart(model: SuperResolver, scale: int, device: torch.device) -> float:
+def apart(model: SuperResolver, scale: int, device: torch.device, half: bool = False) -> float:
     """The largest difference between tiles and the whole, in parts of the largest value, at least 1; measured once.
 
     Args:
         model: in eval mode, one that can be followed (see `sr.deploy.tiles`).
         scale: the factor.
         device: where it runs.
+        half: whether features are kept in half precision.
     """
-    state, kept = (scale, device, weight_marks(model)), _kept.get(model)
+    state, kept = (scale, device, half, weight_marks(model)), _kept.get(model)
     if kept is not None and kept[0] == state:
         return kept[1]
     like = Exported(model, "", scale)
     lr = like.picture(*(max(side, 2 * like.least) for side in SIZE))
     with torch.inference_mode(), full_precision(device):
         whole = model(lr.to(device), scale).cpu()
-        found = float((enlarge(model, lr, scale, tile=TILE) - whole).abs().max() / whole.abs().max().clamp(min=1))
+        found = float(
+            (enlarge(model, lr, scale, tile=TILE, half=half) - whole).abs().max() / whole.abs().max().clamp(min=1)
+        )
     _kept[model] = state, found
     return found
 
 
-def told(model: SuperResolver, scale: int, device: torch.device) -> str:
+def told(model: SuperResolver, scale: int, device: torch.device, half: bool = False) -> str:
     """What a line says of a picture that was made in tiles."""
-    found = apart(model, scale, device)
-    return f"exact tiles (to {max(found, 1e-7):.0e})" if found <= EXACT else f"tiles ({found:.0e} from the whole)"
+    found = apart(model, scale, device, half)
+    return (
+        f"exact tiles (to {max(found, 1e-7):.0e})"
+        if found <= EXACT and not half
+        else f"tiles ({found:.0e} from the whole)"
+    )

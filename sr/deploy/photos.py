@@ -33,6 +33,7 @@ class How:
         ensemble: the mean over the eight flips and quarter turns.
         tile: side of the tiles in LR pixels; None for the whole picture where it fits in memory.
         scratch: a folder for the features of pictures whose features do not fit in memory.
+        half: keep these in half precision.
     """
 
     scale: int
@@ -40,6 +41,7 @@ class How:
     ensemble: bool = False
     tile: int | None = None
     scratch: Path | None = None
+    half: bool = False
 
     @property
     def factor(self) -> float:
@@ -110,7 +112,7 @@ def _rows(
 ) -> Iterator[tuple[int, Tensor, int]]:
     """Number of the first row, rows (3, h, W) and height of the whole, from the top."""
     given: dict[str, Any] = {"tile": how.tile, "scratch": how.scratch, "device": device, "self_ensemble": how.ensemble}
-    given["walked"] = walked
+    given |= {"half": how.half, "walked": walked}
     if how.factor == how.scale:
         for top, rows in strips(model, lr, how.scale, **given):
             yield top, rows, lr.shape[-2] * how.scale

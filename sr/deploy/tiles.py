@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from sr.deploy.tiling.maps import kept_size
 from sr.deploy.tiling.nodes import Node
 from sr.deploy.tiling.plan import Step, peak, planned
 from sr.deploy.tiling.reach import as_told, followed
@@ -35,6 +36,7 @@ def enlarge(
     tile: int | None = None,
     memory: int | None = None,
     scratch: Path | None = None,
+    half: bool = False,
     device: torch.device | str | None = None,
     self_ensemble: bool = False,
     walked: Callable[[bool], object] = bool,
@@ -50,6 +52,7 @@ def enlarge(
             the same.
         memory: bytes that the work may take, on the device and beside the result; None: from what is free.
         scratch: a folder for features of the whole picture where they do not fit in `memory`; nothing stays in it.
+        half: keep these in half precision, which takes half of it and is not exact.
         device: where the network runs; None: where its parameters are.
         self_ensemble: the mean over eight flips and turns, see `sr.imaging.ensemble`.
         walked: called with whether it is made tile by tile, before the first rows.
@@ -64,8 +67,8 @@ def enlarge(
     s = model.scale_of(scale)
     result = torch.empty(1, 3, s * lr.shape[-2], s * lr.shape[-1], dtype=lr.dtype)
     for top, rows in strips(
-        model, lr, s, tile=tile, memory=memory, scratch=scratch, device=device, self_ensemble=self_ensemble,
-        walked=walked,
+        model, lr, s, tile=tile, memory=memory, scratch=scratch, half=half, device=device,
+        self_ensemble=self_ensemble, walked=walked,
     ):  # fmt: skip
         result[0, :, top : top + rows.shape[1]] = rows
     return result
@@ -80,6 +83,7 @@ def strips(
     tile: int | None = None,
     memory: int | None = None,
     scratch: Path | None = None,
+    half: bool = False,
     device: torch.device | str | None = None,
     self_ensemble: bool = False,
     walked: Callable[[bool], object] = bool,
@@ -111,7 +115,7 @@ def strips(
     assert found is not None
     result, source = found
     steps = planned(result, source)
-    kept = kept_bytes(steps)
+    kept = kept_bytes(steps, half)
     on_host = place.type == "cpu"
     folder = None
     if kept > (max(0, budget - LEAST) if on_host else free_ram()):
@@ -124,7 +128,7 @@ def strips(
             )
     room = min(ROOM, max(LEAST, budget - (0 if folder else kept))) if on_host else budget
     walked(True)
-    yield from ((top, rows[0]) for top, rows in Walk(steps, source, lr, place, room, tile, folder).strips())
+    yield from ((top, rows[0]) for top, rows in Walk(steps, source, lr, place, room, tile, folder, half).strips())
 
 
 def _followed(
@@ -168,13 +172,13 @@ def _whole(model: SuperResolver, lr: Tensor, scale: int, averaged: bool, must: b
     return None
 
 
-def kept_bytes(steps: list[Step]) -> int:
+def kept_bytes(steps: list[Step], half: bool = False) -> int:
     """What the maps of a plan take at most at one time."""
     now = most = 0
     for step in steps[:-1]:
-        now += 0 if step.over else step.node.bytes(step.node.all)
+        now += 0 if step.over else kept_size(step.node, half)
         most = max(most, now)
-        now -= sum(old.bytes(old.all) for old in step.last if old is not step.over)
+        now -= sum(kept_size(old, half) for old in step.last if old is not step.over)
     return most
 
 

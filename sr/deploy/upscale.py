@@ -47,7 +47,7 @@ def upscale(cfg: DictConfig) -> None:
     name, model = asked(cfg)
     enlarger = Enlarger(model, name, pick_device(cfg.device), cfg.form)
     scratch = None if cfg.scratch is None else Path(cfg.scratch).expanduser()
-    how = enlarger.how(cfg.scale, cfg.outscale, cfg.self_ensemble, tile=cfg.tile, scratch=scratch)
+    how = enlarger.how(cfg.scale, cfg.outscale, cfg.self_ensemble, tile=cfg.tile, scratch=scratch, half=cfg.half)
     suffix = suffix.replace("{scale}", f"{how.factor:g}")
     jobs = [Job(p, *places) for p, places in results(found, output, suffix, format_, cfg.side_by_side, film).items()]
     comparison = Comparison(cfg, found.files, how.factor, enlarger) if cfg.hr else None

@@ -65,7 +65,7 @@ class Work:
         """What tells results apart that other weights or settings made; tiles make the same."""
         how, told = self.how, self.enlarger.metadata
         settings = {"scale": how.scale, "outscale": how.factor, "self_ensemble": how.ensemble, "quality": self.quality}
-        settings |= {"model": told.get("model"), "reads": told.get("reads")}
+        settings |= {"model": told.get("model"), "reads": told.get("reads")} | ({"half": True} if how.half else {})
         return identity(self.enlarger.model.state_dict(), settings)
 
     def refuse_in_the_way(self, job: Job) -> None:

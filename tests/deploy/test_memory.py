@@ -11,12 +11,13 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from sr.deploy import tiles
+from sr.deploy import exact, tiles
 from sr.deploy.tiles import enlarge, strips
 from sr.deploy.tiling import walk
 from sr.deploy.tiling.maps import Map
 from sr.deploy.tiling.nodes import Node, Rule
-from sr.deploy.tiling.plan import peak
+from sr.deploy.tiling.plan import peak, planned
+from sr.deploy.tiling.recording import recorded
 from sr.errors import UserError
 from sr.models.edsr import EDSR
 from sr.models.imdn import IMDN
@@ -79,13 +80,28 @@ def test_features_in_a_file(rlfn, lr, tmp_path, monkeypatch):
     places = []
 
     class Told(walk.Map):
-        def __init__(self, node, place=None):
+        def __init__(self, node, place=None, half=False):
             places.append(place)
-            super().__init__(node, place)
+            super().__init__(node, place, half)
 
     monkeypatch.setattr(walk, "Map", Told)
     torch.testing.assert_close(enlarge(rlfn, lr, memory=2**16, scratch=folder), whole(rlfn, lr), rtol=0, atol=1e-5)
     assert folder in places and not list(folder.iterdir())
+
+
+def test_features_in_half_precision_take_half_and_are_never_called_exact(rlfn, lr, tmp_path, monkeypatch):
+    monkeypatch.setattr(tiles, "LEAST", 2**12)
+    steps = planned(*recorded(rlfn, lr, 2, lr.device))
+    assert tiles.kept_bytes(steps, half=True) < 0.6 * tiles.kept_bytes(steps)
+    for given in ({"tile": 20}, {"memory": 2**16, "scratch": tmp_path}):
+        found = enlarge(rlfn, lr, half=True, **given)
+        assert 1e-5 < (found - whole(rlfn, lr)).abs().max() < 1e-2
+    assert re.fullmatch(r"tiles \(\de-0[2345] from the whole\)", exact.told(rlfn, 2, lr.device, half=True))
+    assert exact.told(rlfn, 2, lr.device).startswith("exact tiles")
+    with torch.no_grad():
+        rlfn.head.weight.mul_(1e6)
+    with pytest.raises(UserError, match="too large for float16: leave half=true out"):
+        enlarge(rlfn, lr, tile=20, half=True)
 
 
 def test_rows_come_in_strips(lr):

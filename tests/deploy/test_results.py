@@ -31,12 +31,19 @@ def network_s(network, lr):
         return checkpoint.load(network).merged()(lr.float() / 255)
 
 
-@pytest.mark.parametrize("tiles", [[], ["tile=16"]])
-def test_a_smaller_factor_is_matlab_s_resize_of_the_whole_result(command, network, tmp_path, tiles):
+@pytest.mark.parametrize(
+    ("tiles", "made"),
+    [
+        ([], "whole"),
+        (["tile=16"], r"exact tiles \(to \de-0[67]\)"),
+        (["tile=16", "half=true"], r"tiles \(\de-0[67] from"),
+    ],
+)
+def test_a_smaller_factor_is_matlab_s_resize_of_the_whole_result(command, network, tmp_path, tiles, made):
     lr = picture(tmp_path / "a.png")
     words = [f"input={tmp_path / 'a.png'}", f"model={network}", "outscale=1.5", f"output={tmp_path / 'out'}"]
     done = command("upscale.py", *words, *tiles)
-    assert done.code == 0 and bool(re.search(r", exact tiles \(to \de-0[67]\), ", done.out)) == bool(tiles), done
+    assert done.code == 0 and re.search(f"-> 47x30, {made}", done.out), done
     wanted = to_array(sr.imresize(network_s(network, lr), 0.75))
     assert wanted.shape == (30, 47, 3) and np.abs(read(tmp_path / "out/a_x1.5.png") - wanted).max() <= 1
 

@@ -51,13 +51,15 @@ class Walk:
         room: bytes that the work on a tile may take.
         tile: side of the tiles in LR pixels; None: as large as there is room for.
         folder: for features of the whole; None: in memory.
+        half: whether these are kept in half precision.
     """
 
     def __init__(
         self, steps: list[Step], source: Node, lr: Tensor, device: torch.device, room: int, tile: int | None,
-        folder: Path | None,
+        folder: Path | None, half: bool = False,
     ) -> None:  # fmt: skip
         self.steps, self.lr, self.device, self.room, self.tile, self.folder = steps, lr, device, room, tile, folder
+        self.half = half
         self.maps = {source: Map(source)}
         self.maps[source].whole = lr
         self.values: dict[Node, Tensor] = {}  # sums and extremes, on the device
@@ -70,7 +72,8 @@ class Walk:
             self._keep(step)
         node = last.node
         side, per = self._side(last), node.size[0] / self.lr.shape[-2]
-        log.info("in tiles of %d pixels; the result is that of the whole picture to within 1e-5", side)
+        kept = "features are kept in float16" if self.half else "the result is that of the whole picture to within 1e-5"
+        log.info("in tiles of %d pixels; %s", side, kept)
         for rows in evenly((0, self.lr.shape[-2]), side):
             top, bottom = (round(row * per) for row in rows)
             strip = torch.empty((*node.shape[:-2], bottom - top, node.size[1]), dtype=node.dtype)
@@ -92,7 +95,7 @@ class Walk:
             self.values[node] = rule.finish(total).to(self.device)
         else:
             side = max(node.size) if isinstance(rule, Whole) else self._side(step)
-            made = self.maps[step.over] if step.over else Map(node, self.folder)
+            made = self.maps[step.over] if step.over else Map(node, self.folder, self.half)
             for region, part in self._parts(node, node.all, side):
                 made.write(region, part)
             self.maps[node] = made
