@@ -150,7 +150,7 @@ class DerivedImages(Images):
 
     Args:
         source: the collection that they are made from.
-        make: (path, (H, W, 3) uint8) -> (H // shrink, W // shrink, 3) uint8; the same result for the same input.
+        make: (path, (H, W) int32, see `packed`) -> (H // shrink, W // shrink, 3) uint8; the same for the same input.
         key: names `make` and its settings: a cache of the result is reused only under the same key.
         shrink: by how much `make` reduces the sides.
     """
@@ -163,8 +163,8 @@ class DerivedImages(Images):
         self.key = f"{source.key}>{key}"
 
     def picture(self, index: int) -> Picture:
-        pixels, grey = self.source.picture(index)
-        return Picture(self.make(self.paths[index], pixels), grey)
+        words, grey = self.source.packed(index)
+        return Picture(self.make(self.paths[index], words), grey)
 
     def size(self, index: int) -> tuple[int, int]:
         h, w = self.source.size(index)

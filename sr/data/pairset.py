@@ -13,7 +13,7 @@ import torch
 from sr.data.belonging import decoded, looked_at, report
 from sr.data.cache import ImageStore
 from sr.data.compact import Paths, Sizes, Texts
-from sr.data.images import DerivedImages, Images, LazyImages, packed
+from sr.data.images import DerivedImages, Images, LazyImages, packed, unpacked
 from sr.data.pairs import ImagePair, check_sizes
 from sr.degradation import Degradation
 from sr.degradation.parts import cut_out
@@ -158,12 +158,12 @@ class PairSet(Pairs):
         lr_h, lr_w = self.lr.size(self._lr_of[index])
         return min(h, lr_h), min(w, lr_w)
 
-    def _degrade(self, path: Path, pixels: np.ndarray) -> np.ndarray:
-        """LR of a whole image; a random degradation is seeded by the file's name, so it is always the same."""
+    def _degrade(self, path: Path, words: np.ndarray) -> np.ndarray:
+        """LR of a whole image (packed); a random degradation is seeded by the file's name, so it is always the same."""
         s = self.scale
-        h, w = pixels.shape[0] // s * s, pixels.shape[1] // s * s
+        h, w = words.shape[0] // s * s, words.shape[1] // s * s
         seed = int.from_bytes(hashlib.blake2b(os.fsencode(path.name), digest_size=7).digest(), "big")
-        (lr,) = self._made([packed(pixels[:h, :w])], [(0, 0)], (h // s, w // s), [seed], False)
+        (lr,) = self._made([words[:h, :w]], [(0, 0)], (h // s, w // s), [seed], False)
         return np.stack(list(lr), -1)
 
     def _made(
@@ -217,10 +217,11 @@ class PairSet(Pairs):
 
     def whole(self, index: int) -> Pixels:
         (h, w), s = self.grids[index], self.scale
-        hr, grey = self.hr.picture(self._hr_of[index])
-        if isinstance(self.lr, DerivedImages):
-            lr = self.lr.make(self.paths[index], hr)  # HR is decoded already
+        if isinstance(self.lr, DerivedImages):  # HR is decoded once for both
+            words, grey = self.hr.packed(self._hr_of[index])
+            lr, hr = self.lr.make(self.paths[index], words), unpacked(words)
         else:
+            hr, grey = self.hr.picture(self._hr_of[index])
             assert self.lr is not None, "whole images need LR that is fixed for each image"
             lr = self.lr[self._lr_of[index]]
         return lr[:h, :w], hr[: h * s, : w * s], grey

@@ -95,8 +95,13 @@ def filtered(x: np.ndarray, axis: int, blocks: Sequence[Band], dtype: Any, edge:
     """
     axis %= x.ndim
     if axis == x.ndim - 2 > 0 and x.strides[-3] == x.itemsize < x.strides[-1]:
-        # Pixels lie R G B R G B, as files have them: their columns are filtered as they lie.
-        return np.moveaxis(filtered(np.moveaxis(x, -3, -1), axis - 1, blocks, dtype, edge), -1, -3)
+        # Pixels lie R G B R G B, as files have them, or with a fourth byte, as the cache has them: their columns are
+        # filtered as they lie, that byte with them. It is there where words of four bytes begin with R.
+        pixels, channels = np.moveaxis(x, -3, -1), x.shape[-3]
+        if x.itemsize == 1 and channels == 3 and x.strides[-1] == 4 and x.ctypes.data % 4 == 0:
+            pixels = as_strided(pixels, (*pixels.shape[:-1], 4), writeable=False)
+        y = np.moveaxis(filtered(pixels, axis - 1, blocks, dtype, edge), -1, -3)
+        return y[..., :channels, :, :]
     outputs = blocks[-1].first + len(blocks[-1].weights)
     y = np.empty((*x.shape[:axis], outputs, *x.shape[axis + 1 :]), dtype)
     if axis == x.ndim - 1:

@@ -141,6 +141,14 @@ def test_pixels_as_files_have_them_give_the_same():
         assert torch.equal(imresize(view, 1 / 2), imresize(view.contiguous(), 1 / 2))
 
 
+def test_pixels_of_four_bytes_give_the_same_wherever_they_begin():
+    words = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (2, 26, 33, 4), np.uint8))
+    for first in (0, 1):
+        x = words[..., first : first + 3].permute(0, 3, 1, 2)
+        for factor in (1 / 2, 1 / 3, 2):
+            assert torch.equal(imresize(x, factor), imresize(x.contiguous(), factor))
+
+
 def test_one_result_with_and_without_a_gradient():
     x = torch.rand(3, 40, 37)
     for scale in (2, 1 / 3, 0.37, 1.7):
