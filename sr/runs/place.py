@@ -53,7 +53,8 @@ def _place(config: DictConfig, mode: str) -> None:
     if not first_process():
         if alike and started():
             try:
-                _write_into(config, hear(words))
+                told = hear(words)
+                _write_into(config, Path(told) if told else None)
             except UserError as error:
                 _refused(error)
         return
@@ -77,7 +78,7 @@ def _place(config: DictConfig, mode: str) -> None:
             made = None if before else made or folder.absolute()
             config.hydra[mode].dir = str(folder)
         if alike:
-            tell(words, folder)
+            tell(words, str(folder.absolute()))
         config.hydra.callbacks.folder.made = str(made) if made else None
         if (folder / RECORD).is_file():  # of another run, which keeps its records if this one is refused
             config.hydra.output_subdir = None

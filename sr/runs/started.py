@@ -1,4 +1,4 @@
-"""Processes of one run that something else has started, torchrun or Slurm's srun: how many, and in which folder."""
+"""Processes of one run that torchrun or Slurm's srun has started: how many, and what the first one tells the others."""
 
 import hashlib
 import os
@@ -12,9 +12,8 @@ from sr.errors import UserError
 from sr.runs.preempted import JOB
 from sr.whole import write_whole
 
-JOBS = Path("outputs/.slurm")  # the folder of each run of a job
+JOBS = Path("outputs/.slurm")  # what the first process of each run of a job has told
 WAIT = 120.0  # seconds that the processes of a run may begin apart
-KEY = "sr_run_folder"
 # With these Lightning takes a process for one of those that srun started for the run.
 TASKS = (
     "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID",
@@ -63,7 +62,7 @@ def restarted() -> bool:
 
 
 def can_tell() -> bool:
-    """Whether there is something by which a run's first process tells the others its folder."""
+    """Whether there is something by which a run's first process tells the others anything."""
     return JOB in os.environ or _agents_share()
 
 
@@ -74,45 +73,51 @@ def remembered(words: Sequence[str]) -> Path | None:
     found = None
     if JOB in os.environ:
         found = _read(words)[0]
-    elif (store := _store()) is not None and store.check([KEY]):
-        found = store.get(KEY).decode()
+    elif (store := _store()) is not None and store.check([_key(words)]):
+        found = store.get(_key(words)).decode()
     return Path(found) if found and Path(found).is_dir() else None
 
 
-def tell(words: Sequence[str], folder: Path) -> None:
-    """Tell the run's other processes its folder, and the job's next attempt."""
+def tell(words: Sequence[str], told: str) -> None:
+    """Tell the run's other processes something, and the job's next attempt.
+
+    Args:
+        words: what it is about: for the run's folder, what was typed.
+        told: a line of text.
+    """
     if JOB in os.environ:
-        write_whole(_file(words), f"{_attempt()}\n{folder.absolute()}\n")
+        write_whole(_file(words), f"{_attempt()}\n{told}\n")
     if (store := _store()) is not None:
-        store.set(KEY, str(folder.absolute()))
-        store.set(f"{KEY}_{_attempt()}", str(folder.absolute()))
+        store.set(_key(words), told)
+        store.set(f"{_key(words)}_{_attempt()}", told)
 
 
-def hear(words: Sequence[str]) -> Path | None:
-    """The folder that the first process has told; None where nothing can tell.
+def hear(words: Sequence[str]) -> str | None:
+    """What the first process has told; None where nothing can tell.
 
     Raises:
         UserError: it has told none for two minutes.
     """
     if (store := _store()) is not None:
         try:
-            return Path(store.get(f"{KEY}_{_attempt()}").decode())
+            told: str = store.get(f"{_key(words)}_{_attempt()}").decode()
+            return told
         except RuntimeError as error:
             raise _nothing_told() from error
     if JOB not in os.environ:
         return None
     end = time.monotonic() + WAIT
     while time.monotonic() < end:
-        folder, attempt = _read(words)
-        if folder and attempt == _attempt():
-            return Path(folder)
+        told, attempt = _read(words)
+        if told and attempt == _attempt():
+            return told
         time.sleep(0.2)
     raise _nothing_told()
 
 
 def _nothing_told() -> UserError:
     return UserError(
-        f"the first of the run's processes has named no folder for {WAIT:.0f} seconds: it has ended, was started with "
+        f"the first of the run's processes has told nothing for {WAIT:.0f} seconds: it has ended, was started with "
         f"other words, or sees another {JOBS.parent}. Name a folder for all of them: hydra.run.dir=PATH"
     )
 
@@ -123,17 +128,20 @@ def _attempt() -> str:
     return "_".join(os.environ.get(name, "0") for name in names)
 
 
+def _key(words: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:8]
+
+
 def _file(words: Sequence[str]) -> Path:
-    command = hashlib.sha256("\n".join(words).encode()).hexdigest()[:8]
-    return Path.cwd() / JOBS / f"{os.environ[JOB]}_{command}"
+    return Path.cwd() / JOBS / f"{os.environ[JOB]}_{_key(words)}"
 
 
 def _read(words: Sequence[str]) -> tuple[str, str]:
     try:
-        attempt, folder = _file(words).read_text(encoding="utf-8").splitlines()
+        attempt, told = _file(words).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
         return "", ""
-    return folder, attempt
+    return told, attempt
 
 
 def _agents_share() -> bool:

@@ -99,7 +99,12 @@ class Sweep:
         from sr.sweeps.table import write
 
         assert self.folder is not None
-        rows, told, waiting = [], True, queued(self.folder)
+        rows, told, waiting = [], True, dict[str, str]()
+        try:
+            waiting = queued(self.folder)
+        except UserError as error:  # which must not hide what ended the sweep, nor its table
+            print(printable(f"error: {error}"), file=sys.stderr)
+            told = False
         try:
             rows = find_runs(self.folder)
             print(printable(f"\n{write(rows, self.folder, self.ablation, self.left_out, self._again)}"))

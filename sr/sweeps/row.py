@@ -17,11 +17,11 @@ from sr.compose.words import Job, pasted, path_word, spelled
 from sr.errors import UserError, user_error
 from sr.runs.config import RECORD
 from sr.runs.latest import left, saved
-from sr.runs.lock import BusyError, locked
+from sr.runs.lock import BusyError, first_process, locked
 from sr.runs.place import refuse_apart
 from sr.runs.preempted import SWEEP
 from sr.runs.record import record, recorded
-from sr.runs.started import TASKS, restarted, started
+from sr.runs.started import TASKS, can_tell, hear, restarted, started, tell
 from sr.training.timing import FACTOR
 
 log = logging.getLogger(__name__)
@@ -41,14 +41,14 @@ def run_row(cfg: DictConfig, task: Callable[[DictConfig, Job, Path | None], Any]
     """
     job = Job.current()
     folder = job.folder
-    before = recorded(folder)
-    if before.get("status") == "finished" and (job.sweep is not None or (restarted() and not cfg.resume)):
+    looks = job.sweep is not None or (restarted() and not cfg.resume)
+    if looks and _as_the_first("finished", folder, lambda: recorded(folder).get("status") == "finished"):
         log.info(f"{folder.name} is finished and is skipped")
-        return before.get("objective")
+        return recorded(folder).get("objective")
     if job.sweep is None:
         refuse_apart()
         with locked(folder):
-            resume = _begun(folder) if restarted() and not cfg.resume else cfg.resume
+            resume = _begun(folder) if looks else cfg.resume
             return task(cfg, job, Path(resume) if resume else None)
     try:
         with locked(folder):
@@ -67,7 +67,20 @@ def run_row(cfg: DictConfig, task: Callable[[DictConfig, Job, Path | None], Any]
 
 def _begun(folder: Path) -> Path | None:
     """The folder, where its run has come to a checkpoint or begins anew by its record."""
-    return folder if saved(folder) or (left(folder) and (folder / RECORD).is_file()) else None
+    begun = _as_the_first("begun", folder, lambda: saved(folder) or (left(folder) and (folder / RECORD).is_file()))
+    return folder if begun else None
+
+
+def _as_the_first(what: str, folder: Path, found: Callable[[], bool]) -> bool:
+    """What is so in a folder, as the first of the run's processes sees it before it changes anything there."""
+    if not (started() and can_tell()):
+        return found()
+    words = [what, str(folder.absolute())]
+    if not first_process():
+        return hear(words) == str(True)
+    so = found()
+    tell(words, str(so))
+    return so
 
 
 def run_as_command(cfg: DictConfig, job: Job, resume: Path | None) -> Any:

@@ -71,7 +71,7 @@ def left_with_slurm(folder: Path) -> Iterator[None]:
         return [JobReturn(_return_value=None, status=JobStatus.COMPLETED) for _ in job_overrides]
 
     # Hydra loads plugins by itself, so that an import here would give another class.
-    launcher = next(found for found in Plugins.instance().discover(Launcher) if found.__name__ == "SlurmLauncher")
+    (launcher,) = [found for found in Plugins.instance().discover(Launcher) if found.__name__ == "SlurmLauncher"]
     with _instead(launcher, "launch", launch) as former:
         yield
 

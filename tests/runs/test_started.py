@@ -37,14 +37,14 @@ def job(monkeypatch, tmp_path):
 def test_processes_of_a_job_hear_its_folder_and_so_does_its_next_attempt(job, monkeypatch, tmp_path):
     job(JOB_ID=7, STEP_ID=0)
     assert started.remembered(WORDS) is None
-    started.tell(WORDS, tmp_path / "run")
-    assert started.hear(WORDS) == tmp_path / "run"
+    started.tell(WORDS, f"{tmp_path}/run")
+    assert started.hear(WORDS) == f"{tmp_path}/run"
     monkeypatch.setattr(started, "WAIT", 0.1)
     with pytest.raises(UserError, match=r"hydra\.run\.dir=PATH"):
         started.hear(["model=fsrcnn"])
     job(RESTART_COUNT=1)
     assert started.remembered(WORDS) == tmp_path / "run" and started.remembered(["model=fsrcnn"]) is None
-    with pytest.raises(UserError, match="has named no folder"):
+    with pytest.raises(UserError, match="has told nothing"):
         started.hear(WORDS)  # of this attempt nothing was told yet
     (tmp_path / "run").rmdir()  # nothing had begun
     assert started.remembered(WORDS) is None

@@ -8,6 +8,7 @@ from small_runs import SMALL
 
 from sr.errors import UserError
 from sr.runs.record import record
+from sr.sweeps.command import Sweep
 from sr.sweeps.slurm import SUBMITTED, queued
 from sr.whole import write_whole
 
@@ -58,3 +59,14 @@ def test_rows_are_submitted_once_and_those_that_left_the_queue_again(command, di
     (slurm / "queue").write_text("9_0\n")
     command("train.py", *typed, folder="sweep")
     assert len((slurm / "sbatched").read_text().splitlines()) == 2
+
+
+def test_a_slurm_that_does_not_answer_hides_nothing_of_what_ended_the_sweep(tmp_path, monkeypatch, capsys):
+    write_whole(tmp_path / SUBMITTED, {"a": "9_0"})
+    monkeypatch.setenv("PATH", "")
+    sweep = Sweep(["-m"], [], tmp_path)
+    with pytest.raises(ZeroDivisionError), sweep.concluding():
+        raise ZeroDivisionError
+    with pytest.raises(SystemExit), sweep.concluding():
+        pass
+    assert capsys.readouterr().err.count("squeue cannot be run here") == 2

@@ -1,0 +1,40 @@
+"""What a row decides for itself, in whatever process it runs."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from sr.compose.words import Job, Words
+from sr.runs.config import RECORD
+from sr.runs.latest import set_aside
+from sr.runs.record import record
+from sr.sweeps.row import run_row
+
+
+@pytest.mark.parametrize("of_sweep", [True, False], ids=["a sweep's row", "a job that was put back"])
+def test_processes_of_a_row_decide_as_the_first_did_before_it_changed_the_folder(monkeypatch, tmp_path, of_sweep):
+    folder = tmp_path / "sweep" / "row"
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints" / "best.ckpt").touch()  # of a run that was killed before its first whole checkpoint
+    (folder / RECORD).touch()
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"JOB_ID": 7, "STEP_NUM_TASKS": 2, "STEP_NUM_NODES": 1, "RESTART_COUNT": 1}.items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    monkeypatch.setattr(Job, "current", lambda: Job(Words(), folder, {}, folder.parent if of_sweep else None, ()))
+    monkeypatch.setattr("sr.sweeps.row.refuse_apart", lambda: None)
+    cfg, resumed = OmegaConf.create({"resume": None, "trainer": {"strategy": "auto", "devices": 1}}), []
+
+    def task(_cfg, job, resume):
+        resumed.append(resume)
+        set_aside(folder)
+
+    for rank in (0, 1):
+        monkeypatch.setenv("SLURM_PROCID", str(rank))
+        run_row(cfg, task)
+        record(folder, "finished", objective=3.0)  # the first has ended before the other one looks
+    assert resumed == [folder, folder]
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
+    for rank in (0, 1):
+        monkeypatch.setenv("SLURM_PROCID", str(rank))
+        assert run_row(cfg, task) == 3.0
+        record(folder, "failed", objective=3.0)
+    assert len(resumed) == 2
