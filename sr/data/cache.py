@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -24,13 +24,14 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from sr.data.compact import Fingerprint, Fingerprints, Sizes
-from sr.data.images import Images, attempt, digest, each, fingerprint, packed, states, unpacked, workers
+from sr.data.images import AT_ONCE, Images, digest, each, fingerprint, packed, states, unpacked, workers
 from sr.errors import UserError
 from sr.imaging.files import Picture
 from sr.imaging.image_errors import together
 from sr.whole import write_whole
 
 log = logging.getLogger(__name__)
+PORTION = 2**16  # pixels of small images that are decoded at once
 LAYOUT = 3  # raise it when the files' layout changes: older ones are then made again
 
 
@@ -47,12 +48,20 @@ class ImageStore(Images):
         cache_dir: where it is kept.
         label: names it in the progress bar and in the file's name.
         room: part of what is free on the disk that it may take where it has to be made.
+        before: called where it has to be made, before anything is decoded.
 
     Raises:
         UserError: the disk is full or `cache_dir` is not writable, or a file cannot be decoded.
     """
 
-    def __init__(self, source: Images, cache_dir: str | Path, label: str = "images", room: float = 1.0) -> None:
+    def __init__(
+        self,
+        source: Images,
+        cache_dir: str | Path,
+        label: str = "images",
+        room: float = 1.0,
+        before: Callable[[], None] | None = None,
+    ) -> None:
         self.paths, self.key, self.label, self._room = source.paths, source.key, label, room
         self.cache_dir = Path(cache_dir).expanduser().absolute()
         files = "\n".join(str(p.absolute()) for p in source.paths)
@@ -60,7 +69,7 @@ class ImageStore(Images):
         slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
         self.index_path = self.cache_dir / f"{slug}-{name}.json"
         self._pixels: np.ndarray | None = None
-        self._take(self._load() or self._make(source))
+        self._take(self._load() or self._make(source, before))
 
     def _take(self, index: dict[str, Any]) -> None:
         self._file = self.cache_dir / index["pixels"]
@@ -135,7 +144,9 @@ class ImageStore(Images):
             write_whole(self.index_path, index | {"written": _written(pixels)})
         return index
 
-    def _make(self, source: Images) -> dict[str, Any]:
+    def _make(self, source: Images, before: Callable[[], None] | None) -> dict[str, Any]:
+        if before is not None:
+            before()
         try:
             self.cache_dir.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.index_path.with_suffix(".lock"))
@@ -153,7 +164,8 @@ class ImageStore(Images):
 
     def _build(self, source: Images) -> dict[str, Any]:
         state = states(self.paths)
-        need = sum(h * w * 4 for h, w in map(source.size, range(len(source))))
+        sizes = Sizes(map(source.size, range(len(source))))
+        need = 4 * int(np.array(sizes).prod(1).sum())
         if need > shutil.disk_usage(self.cache_dir).free * self._room:
             raise self._cannot_write(OSError(errno.ENOSPC, "not enough room"), need)
         stamp = hashlib.blake2b(json.dumps(state).encode(), digest_size=4).hexdigest()
@@ -162,7 +174,9 @@ class ImageStore(Images):
         try:
             images, offset = [], 0
             with unfinished[0].open("wb") as file:
-                bar = tqdm(_ordered(source), f"decoding {self.label}", len(source), unit="image", delay=1, disable=None)
+                bar = tqdm(
+                    _ordered(source, sizes), f"decoding {self.label}", len(source), unit="image", delay=1, disable=None
+                )
                 for picture, known in bar:
                     entry = {"shape": list(picture.pixels.shape[:2]), "offset": offset, "grey": picture.grey}
                     images.append({**entry, "digest": known.digest, "thumbnail": known.thumbnail.tobytes().hex()})
@@ -198,31 +212,44 @@ def _written(pixels: Path) -> list[int]:
     return [stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size]
 
 
-def _ordered(source: Images) -> Iterator[tuple[Picture, Fingerprint]]:
+def _portions(sizes: Sizes) -> Iterator[range]:
+    """What a thread decodes at once: one image, or some small ones."""
+    first, pixels = 0, 0
+    for number, (h, w) in enumerate(sizes):
+        pixels += h * w
+        if number > first and (pixels > PORTION or number - first == AT_ONCE):
+            yield range(first, number)
+            first, pixels = number, h * w
+    yield range(first, len(sizes))
+
+
+def _ordered(source: Images, sizes: Sizes) -> Iterator[tuple[Picture, Fingerprint]]:
     """Pictures in order, decoded a few ahead in threads, so that memory holds only those few.
 
     Raises:
         UserError: of all that cannot be decoded, together.
     """
 
-    def decode(index: int) -> tuple[Picture, Fingerprint]:
-        picture = source.picture(index)
-        return picture, fingerprint(picture.pixels)
+    def decode(numbers: Sequence[int]) -> list[tuple[Picture, Fingerprint] | UserError]:
+        try:
+            return [(picture, fingerprint(picture.pixels)) for picture in source.pictures(numbers)]
+        except UserError as error:
+            return [error] if len(numbers) == 1 else [d for n in numbers for d in decode([n])]
 
     threads, errors = workers(), list[UserError]()
-    ahead: deque[Future[tuple[Picture, Fingerprint] | UserError]] = deque()
+    ahead: deque[Future[list[tuple[Picture, Fingerprint] | UserError]]] = deque()
 
     def next_done() -> Iterator[tuple[Picture, Fingerprint]]:
-        done = ahead.popleft().result()
-        if isinstance(done, UserError):
-            errors.append(done)
-        elif not errors:
-            yield done
+        for done in ahead.popleft().result():
+            if isinstance(done, UserError):
+                errors.append(done)
+            elif not errors:
+                yield done
 
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for index in range(len(source)):
-                ahead.append(pool.submit(attempt, decode, index))
+            for numbers in _portions(sizes):
+                ahead.append(pool.submit(decode, numbers))
                 if len(ahead) > 2 * threads:
                     yield from next_done()
             while ahead:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sr.data.missing import images_below, left_out, missing
-from sr.data.pairs import ImagePair, hr_stem, lr_stems, pair_by_name
+from sr.data.pairs import ImagePair, ImagePairs, hr_stem, lr_stems, pair_by_name
 from sr.data.split import SplitModule, split_by_name
 from sr.errors import UserError, some
 
@@ -73,6 +73,7 @@ class Folder(SplitModule):
         self.hr_name, self.lr_name = hr_name, lr_name
         self._given_name, self._where = name, where
         self._told: set[str] = set()
+        self._lists: dict[str, ImagePairs] = {}
 
     @property
     def splits(self) -> bool:
@@ -105,6 +106,12 @@ class Folder(SplitModule):
             log.log(level, message)
 
     def _listed(self, part: str) -> list[ImagePair]:
+        """The pairs of a part; its folders are looked through once."""
+        if part not in self._lists:
+            self._lists[part] = ImagePairs(self._looked_up(part))
+        return list(self._lists[part])
+
+    def _looked_up(self, part: str) -> list[ImagePair]:
         folders, lr = self.hr[part] or self.root, self.lr[part]
         if not folders:
             raise UserError("data=folder does not know where its images are: type data.root=<a folder of images>")
@@ -133,7 +140,9 @@ class Folder(SplitModule):
 
     def _tell_of_lr(self, files: Sequence[Path]) -> None:
         """Warn where names say that LR lies among what is taken for HR."""
-        marked = {(p.parent, hr_stem(p, self.scale)) for p in files if hr_stem(p, self.scale) != p.stem}
+        stems = zip(files, [hr_stem(p, self.scale) for p in files], strict=True)
+        if not (marked := {(p.parent, stem) for p, stem in stems if stem != p.stem}):
+            return
         if found := [p for p in files if any((p.parent, stem) in marked for stem in lr_stems(p, self.scale)[1:])]:
             self._tell(
                 f"warning: {len(found)} files are taken for HR whose names are those of LR: {some(found)}. If they "

@@ -20,6 +20,7 @@ from sr.imaging.files import Picture, read_image, read_size
 from sr.imaging.image_errors import together
 
 T = TypeVar("T")
+AT_ONCE = 64  # images that a thread is given at once: to give it one takes as long as to shrink a small one
 
 
 def digest(pixels: np.ndarray) -> str:
@@ -95,6 +96,10 @@ class Images:
         """Pixels (H, W, 3) uint8, and whether the file stores one channel."""
         raise NotImplementedError
 
+    def pictures(self, numbers: Sequence[int]) -> list[Picture]:
+        """Several; of what is computed much is done once for all of one size."""
+        return [self.picture(n) for n in numbers]
+
     def packed(self, index: int) -> tuple[np.ndarray, bool]:
         """The same with pixels as (H, W) int32 (see `packed`)."""
         pixels, grey = self.picture(index)
@@ -137,12 +142,16 @@ class LazyImages(Images):
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = Paths(map(Path, paths))
+        self._sizes = np.zeros((len(self.paths), 2), np.int32)  # so that no header is read twice
 
     def picture(self, index: int) -> Picture:
         return read_image(self.paths[index])
 
     def size(self, index: int) -> tuple[int, int]:
-        return read_size(self.paths[index])
+        if not self._sizes[index, 0]:
+            self._sizes[index] = read_size(self.paths[index])
+        h, w = self._sizes[index].tolist()
+        return h, w
 
 
 class DerivedImages(Images):
@@ -150,21 +159,29 @@ class DerivedImages(Images):
 
     Args:
         source: the collection that they are made from.
-        make: (path, (H, W) int32, see `packed`) -> (H // shrink, W // shrink, 3) uint8; the same for the same input.
+        make: paths, and (H, W) int32 of each (see `packed`) -> (H // shrink, W // shrink, 3) uint8 of each; the same for
+            the same input, whatever else is asked for with it.
         key: names `make` and its settings: a cache of the result is reused only under the same key.
         shrink: by how much `make` reduces the sides.
     """
 
     def __init__(
-        self, source: Images, make: Callable[[Path, np.ndarray], np.ndarray], key: str, shrink: int = 1
+        self,
+        source: Images,
+        make: Callable[[Sequence[Path], Sequence[np.ndarray]], list[np.ndarray]],
+        key: str,
+        shrink: int = 1,
     ) -> None:
         self.source, self.make, self.shrink = source, make, shrink
         self.paths = source.paths
         self.key = f"{source.key}>{key}"
 
     def picture(self, index: int) -> Picture:
-        words, grey = self.source.packed(index)
-        return Picture(self.make(self.paths[index], words), grey)
+        return self.pictures([index])[0]
+
+    def pictures(self, numbers: Sequence[int]) -> list[Picture]:
+        words, grey = zip(*map(self.source.packed, numbers), strict=True)
+        return list(map(Picture, self.make([self.paths[n] for n in numbers], words), grey))
 
     def size(self, index: int) -> tuple[int, int]:
         h, w = self.source.size(index)
@@ -207,8 +224,12 @@ def each(make: Callable[[int], T], count: int) -> list[T]:
     Raises:
         UserError: of all that fail, together.
     """
+    some = max(1, min(AT_ONCE, count // (8 * workers())))
     with ThreadPoolExecutor(workers()) as pool:
-        made = list(pool.map(lambda i: attempt(make, i), range(count)))
+        parts = pool.map(
+            lambda first: [attempt(make, i) for i in range(first, min(count, first + some))], range(0, count, some)
+        )
+        made = [m for part in parts for m in part]
     if errors := [m for m in made if isinstance(m, UserError)]:
         raise together(errors, count)
     return [m for m in made if not isinstance(m, UserError)]

@@ -34,7 +34,8 @@ def images_below(folder: Path) -> dict[Path, list[Path]]:
 
 def left_out(folder: Path) -> str:
     """How many files and sub-folders of a folder of images are not read; empty if there are none."""
-    others = [p for p in folder.iterdir() if not p.name.startswith(".") and p.suffix.lower() not in IMAGE_SUFFIXES]
+    names = (name for name in os.listdir(folder) if not name.startswith("."))
+    others = [folder / name for name in names if not name.lower().endswith(IMAGE_SUFFIXES)]
     kinds = Counter(p.suffix.lower() or "without suffix" for p in others if p.is_file())
     parts = [f"{sum(kinds.values())} files ({', '.join(f'{n} {k}' for k, n in kinds.most_common(5))})"] if kinds else []
     if folders := sum(p.is_dir() for p in others):

@@ -1,15 +1,19 @@
 """Which LR file belongs to which HR file, checked before anything starts."""
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sr.data.compact import Packed
 from sr.data.images import each
 from sr.errors import LINES, UserError, some
 from sr.imaging.files import read_image, read_size
 from sr.imaging.image_errors import ImageError
+
+Sizes = tuple[tuple[int, int], tuple[int, int] | None]  # of HR and LR
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,17 @@ class ImagePair:
     name: str
     hr: Path
     lr: Path | None = None
+
+
+class ImagePairs(Packed[ImagePair]):
+    """Many of them, to be made again when they are asked for."""
+
+    def _said(self, value: ImagePair) -> bytes:
+        return b"\0".join(map(os.fsencode, (value.name, value.hr, value.lr or "")))
+
+    def _meant(self, said: bytes) -> ImagePair:
+        name, hr, lr = map(os.fsdecode, said.split(b"\0"))
+        return ImagePair(name, Path(hr), Path(lr) if lr else None)
 
 
 def hr_stem(path: Path, scale: int) -> str:
@@ -140,16 +155,22 @@ def _unpaired(no_lr: list[Path], no_hr: list[Path], hr: Sequence[Path], lr: Sequ
     return "\n  ".join(lines)
 
 
-def check_sizes(pairs: Sequence[ImagePair], scale: int) -> None:
-    """Every LR side is HR's side / scale, rounded down or up. Reads headers only.
+def check_sizes(pairs: Sequence[ImagePair], scale: int, sizes: Callable[[int], Sizes] | None = None) -> None:
+    """Every LR side is HR's side / scale, rounded down or up.
+
+    Args:
+        pairs: whose files are looked at.
+        scale: enlargement factor.
+        sizes: (H, W) of a pair's HR and LR by its number, LR's None where there is none; None reads the files' headers.
 
     Raises:
         UserError: names the files and their sizes.
     """
     wrong: list[str] = []
-    for pair in pairs:
+    sizes = sizes or (lambda i: (read_size(pairs[i].hr), None if (lr := pairs[i].lr) is None else read_size(lr)))
+    for number, pair in enumerate(pairs):
         try:
-            high, low = read_size(pair.hr), None if pair.lr is None else read_size(pair.lr)
+            high, low = sizes(number)
         except ImageError:
             _decode_all(pairs)  # headers do not tell all that is wrong
             raise

@@ -1,9 +1,10 @@
 """Pixels of LR-HR pairs: whole images and aligned crops, whatever LR is (files, cached, or made on the fly)."""
 
+import functools
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,7 +111,6 @@ class PairSet(Pairs):
         check_pairs: bool = True,
         later: bool = False,
     ) -> None:
-        check_sizes(pairs, scale)
         self.scale, self.degradation, self.label = scale, degradation, label
         self._fixed, self._to_check = fixed or degradation.deterministic, check_pairs
         self._keep_in = Path(cache_dir) if cache_dir is not None and later else None
@@ -120,21 +120,38 @@ class PairSet(Pairs):
         self._hr_of = np.array([unique[p.hr] for p in pairs])  # several LR may share one HR
         self._files = Paths(unique), Paths(p.lr for p in pairs if p.lr is not None)
         self._lr_of = np.arange(len(self._files[1])) if self._files[1] else self._hr_of
-        self.hr, self.lr = self._open(None if later else cache_dir)
+        checked: list[Images] = []
+
+        def check(hr: Images, lr: Images | None) -> None:  # before they are decoded
+            if not checked:
+                of_lr = lr.size if lr is not None and self._files[1] else None
+                check_sizes(pairs, scale, lambda i: (hr.size(self._hr_of[i]), of_lr and of_lr(self._lr_of[i])))
+                checked.append(hr)
+
+        self.hr, self.lr = self._open(None if later else cache_dir, check=check)
+        check(self.hr, self.lr)  # of decoded ones that are there: without a look into the files
         if isinstance(self.hr, ImageStore):  # what is decoded on demand is looked at by `verify`
             self._look()
         self.grids = Sizes(self._grid(i) for i in range(len(self)))
 
-    def _open(self, cache_dir: str | Path | None, room: float = 1.0) -> tuple[Images, Images | None]:
-        """HR and LR, decoded into the cache or on demand."""
+    def _open(
+        self,
+        cache_dir: str | Path | None,
+        room: float = 1.0,
+        check: Callable[[Images, Images | None], None] = lambda *_: None,
+    ) -> tuple[Images, Images | None]:
+        """HR and LR, decoded into the cache, after a check, or on demand."""
+        hr_files, lr_files, of_lr = *map(LazyImages, self._files), f"LR x{self.scale}"
 
         def cached(images: Images, name: str) -> Images:
-            return images if cache_dir is None else ImageStore(images, cache_dir, f"{self.label} {name}", room)
+            if cache_dir is None:
+                return images
+            before = functools.partial(check, hr_files, lr_files)
+            return ImageStore(images, cache_dir, f"{self.label} {name}", room, before)
 
-        (hr_files, lr_files), of_lr = self._files, f"LR x{self.scale}"
-        hr = cached(LazyImages(hr_files), "HR")
-        if lr_files:
-            return hr, cached(LazyImages(lr_files), of_lr)
+        hr = cached(hr_files, "HR")
+        if len(lr_files):
+            return hr, cached(lr_files, of_lr)
         if not self._fixed:
             return hr, None
         made = DerivedImages(hr, self._degrade, f"{self.degradation.key} x{self.scale}", self.scale)
@@ -158,13 +175,18 @@ class PairSet(Pairs):
         lr_h, lr_w = self.lr.size(self._lr_of[index])
         return min(h, lr_h), min(w, lr_w)
 
-    def _degrade(self, path: Path, words: np.ndarray) -> np.ndarray:
-        """LR of a whole image (packed); a random degradation is seeded by the file's name, so it is always the same."""
-        s = self.scale
-        h, w = words.shape[0] // s * s, words.shape[1] // s * s
-        seed = int.from_bytes(hashlib.blake2b(os.fsencode(path.name), digest_size=7).digest(), "big")
-        (lr,) = self._made([words[:h, :w]], [(0, 0)], (h // s, w // s), [seed], False)
-        return np.stack(list(lr), -1)
+    def _degrade(self, paths: Sequence[Path], images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """LR of whole images (packed); a random degradation is seeded by the file's name, so it is always the same."""
+        s, alike, made = self.scale, dict[tuple[int, int], list[int]](), dict[int, np.ndarray]()
+        for number, (height, width) in enumerate(image.shape for image in images):
+            alike.setdefault((height // s, width // s), []).append(number)
+        for (h, w), some in alike.items():
+            names = [hashlib.blake2b(os.fsencode(paths[n].name), digest_size=7).digest() for n in some]
+            seeds = [int.from_bytes(name, "big") for name in names]
+            hr, together = [images[n][: h * s, : w * s] for n in some], len(some) > 1 and not self.degradation.alone
+            lr = self._made(hr, [(0, 0)] * len(some), (h, w), seeds, together)
+            made |= zip(some, np.ascontiguousarray(lr.transpose(0, 2, 3, 1)), strict=True)
+        return [made[n] for n in range(len(images))]
 
     def _made(
         self,
@@ -219,7 +241,7 @@ class PairSet(Pairs):
         (h, w), s = self.grids[index], self.scale
         if isinstance(self.lr, DerivedImages):  # HR is decoded once for both
             words, grey = self.hr.packed(self._hr_of[index])
-            lr, hr = self.lr.make(self.paths[index], words), unpacked(words)
+            (lr,), hr = self.lr.make([self.paths[index]], [words]), unpacked(words)
         else:
             hr, grey = self.hr.picture(self._hr_of[index])
             assert self.lr is not None, "whole images need LR that is fixed for each image"

@@ -100,7 +100,8 @@ def held_out_names(paths: Iterable[str | Path], part: float, what: str = "image"
     Raises:
         UserError: there is one alone.
     """
-    names = sorted(paths, key=lambda p: (hashlib.blake2b(os.fsencode(Path(p).name)).digest(), str(p)))
+    by_name = sorted((hashlib.blake2b(os.fsencode(os.path.basename(p))).digest(), str(p), p) for p in paths)
+    names = [p for *_, p in by_name]
     if len(names) < 2:
         raise UserError(f"one {what} ({names[0]}) cannot serve for training and validation: add more {what}s")
     return set(names[: min(len(names) - 1, max(1, round(part * len(names))))])

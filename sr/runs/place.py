@@ -53,8 +53,7 @@ def _place(config: DictConfig, mode: str) -> None:
     if not first_process():
         if alike and started():
             try:
-                told = hear(words)
-                _write_into(config, Path(told) if told else None)
+                _write_into(config, hear(words))
             except UserError as error:
                 _refused(error)
         return
@@ -87,10 +86,10 @@ def _place(config: DictConfig, mode: str) -> None:
             config.hydra.overrides.hydra.extend([f"{key}={quoted(path)}" for key, path in told.items() if path])
 
 
-def _write_into(config: DictConfig, folder: Path | None) -> None:
+def _write_into(config: DictConfig, folder: str | None) -> None:
     if folder is not None:
         with read_write(config.hydra), open_dict(config.hydra):
-            config.hydra.run.dir = str(folder)
+            config.hydra.run.dir = folder
 
 
 def _refused(error: UserError) -> NoReturn:

@@ -3,7 +3,7 @@ import multiprocessing
 import os
 import pickle
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -140,13 +140,13 @@ def test_the_map_survives_pickling(photos: Path, tmp_path: Path) -> None:
 def test_derived_images_are_stored_under_their_own_key(photos: Path, tmp_path: Path) -> None:
     hr = ImageStore(LazyImages(files_of(photos)), tmp_path / "cache")
 
-    def half(path: Path, words: np.ndarray) -> np.ndarray:
-        return unpacked(words)[::2, ::2]
+    def half(paths: Sequence[Path], images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return [unpacked(words)[::2, ::2] for words in images]
 
     made = DerivedImages(hr, half, "half", shrink=2)
     store = ImageStore(made, tmp_path / "cache")
-    made_of_others = DerivedImages(hr, lambda _, words: unpacked(words)[1::2, 1::2], "other half", shrink=2)
-    other = ImageStore(made_of_others, tmp_path / "cache")
+    others = DerivedImages(hr, lambda _, images: [unpacked(w)[1::2, 1::2] for w in images], "other half", shrink=2)
+    other = ImageStore(others, tmp_path / "cache")
     assert np.array_equal(store[4], hr[4][::2, ::2]) and np.array_equal(other[4], hr[4][1::2, 1::2])
     assert store.size(4) == made.size(4) and store.picture(3).grey and not store.picture(4).grey
 

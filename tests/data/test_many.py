@@ -5,12 +5,17 @@ import pickle
 import pickletools
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from sr.data import folder
 from sr.data.compact import Fingerprint, Paths, Sizes, Texts
 from sr.data.folder import Folder
 from sr.data.images import Images, LazyImages
 from sr.data.leaks import FLAT, NEAR, find_leaks
+from sr.data.pairs import ImagePair
+from sr.data.pairset import PairSet
+from sr.degradation import Degradation, GaussianBlur, GaussianNoise, MatlabBicubic
 
 
 def test_packed_sequences_are_the_lists_that_they_stand_for(tmp_path):
@@ -26,16 +31,42 @@ def test_packed_sequences_are_the_lists_that_they_stand_for(tmp_path):
 
 def test_a_loaders_worker_is_given_as_many_objects_for_many_images_as_for_few(tmp_path):
     def objects(count: int) -> int:
-        folder = tmp_path / f"{count}"
-        folder.mkdir()
+        place = tmp_path / f"{count}"
+        place.mkdir()
         for n in range(count):
             pixels = np.random.default_rng(n).integers(0, 256, (4, 4, 3), dtype=np.uint8)
-            Image.fromarray(pixels).resize((16, 16), Image.Resampling.BICUBIC).save(folder / f"{n:03d}.png")
-        data = Folder(root=folder, scale=2, patch_size=4, batch_size=2, cache_dir=tmp_path / "cache")
+            Image.fromarray(pixels).resize((16, 16), Image.Resampling.BICUBIC).save(place / f"{n:03d}.png")
+        data = Folder(root=place, scale=2, patch_size=4, batch_size=2, cache_dir=tmp_path / "cache")
         data.check("fit")
         return sum(1 for _ in pickletools.genops(pickle.dumps(data.patches().pairs)))
 
     assert abs(objects(60) - objects(12)) < 12  # numbers that take another code
+
+
+def test_a_folder_is_looked_through_once(tmp_path, monkeypatch):
+    for n in range(12):
+        pixels = np.random.default_rng(n).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{n}.png")
+    looks, below = [], folder.images_below
+    monkeypatch.setattr(folder, "images_below", lambda path: looks.append(path) or below(path))
+    data = Folder(root=tmp_path, scale=2, patch_size=4, batch_size=2, cache_dir=tmp_path / "cache")
+    data.check("fit")
+    data.pairs("test").verify()
+    assert looks == [tmp_path] and len(data.pairs("train")) == 11
+
+
+@pytest.mark.parametrize("steps", [[], [GaussianBlur([0.5, 2.0]), GaussianNoise([1, 10])]], ids=["bicubic", "random"])
+def test_lr_of_many_images_at_once_is_that_of_each_alone(tmp_path, steps):
+    draw = np.random.default_rng(0)
+    images = [draw.integers(0, 256, (h, w, 3), dtype=np.uint8) for h, w in ((33, 40), (16, 16), (33, 40), (32, 41))]
+    paths = [tmp_path / f"{n}.png" for n in range(len(images))]
+    for path, pixels in zip(paths, images, strict=True):
+        Image.fromarray(pixels).save(path)
+    chain = Degradation(2, [*steps, MatlabBicubic(2)])
+    pairs = [ImagePair(p.stem, p) for p in paths]
+    made = PairSet(pairs, scale=2, degradation=chain, cache_dir=None, label="set", fixed=True).lr
+    alone = [made[n] for n in range(len(images))]
+    assert all(np.array_equal(a, b.pixels) for a, b in zip(alone, made.pictures(range(len(images))), strict=True))
 
 
 class Known(Images):

@@ -1,9 +1,13 @@
 """Two processes, and a batch in two parts, train and measure as one does."""
 
 import csv
+import os
+import socket
+import subprocess
+import sys
 
 import pytest
-from small_runs import PACKAGE, SMALL, rows, saved, start
+from small_runs import PACKAGE, ROOT, SMALL, rows, saved, start
 
 
 def test_two_processes_measure_as_one_does(command, div2k, tmp_path):
@@ -50,6 +54,37 @@ def test_processes_share_the_batch_of_one(command, div2k, tmp_path, extra):
     assert len(a) == len(b) and max(float((a[k] - b[k]).abs().max()) for k in a) < 1e-4
     ours, theirs = ([float(r["train/loss"]) for r in rows(f)] for f in (one.folder, tmp_path / "two"))
     assert ours == pytest.approx(theirs, rel=1e-3)  # what is written down is of all processes, not of the first
+
+
+@pytest.mark.slow
+def test_two_nodes_of_torchruns_train_as_one_process_does(command, div2k, tmp_path):
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "steps=5", "val_every_steps=5", "batch_size=4"]
+    typed += ["trainer.log_every_n_steps=1", "logger=csv"]
+    one = command("train.py", *typed, folder="one")
+    assert one.code == 0, one
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (tmp_path / "nodes").mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SR_CACHE_DIR": f"{tmp_path}/cache", "OMP_NUM_THREADS": "1"}
+    agents = []
+    for node in (0, 1):
+        agent = ["-m", "torch.distributed.run", "--nnodes=2", f"--node-rank={node}", "--nproc-per-node=1"]
+        agent += ["--master-addr=127.0.0.1", f"--master-port={port}", "-m", "sr", "train"]
+        words = [sys.executable, *agent, *typed, "trainer.accelerator=cpu", "trainer.num_nodes=2"]
+        with (tmp_path / f"{node}.out").open("w") as log:
+            agents.append(subprocess.Popen(words, cwd=tmp_path / "nodes", stdout=log, stderr=log, env=environment))
+    try:
+        codes = [agent.wait(240) for agent in agents]
+    finally:
+        for agent in agents:
+            agent.kill()
+    told = "\n".join(file.read_text() for file in tmp_path.glob("[01].out"))
+    assert codes == [0, 0] and "a batch of 4 over all, 2 processes x 2; learning rate" in told, told
+    (two,) = (tmp_path / "nodes/outputs").glob("*/*/")  # the second node was told the first one's folder
+    a, b = (saved(folder)["state_dict"] for folder in (one.folder, two))
+    assert max(float((a[k] - b[k]).abs().max()) for k in a) < 1e-4
+    ours, theirs = ([float(r["train/loss"]) for r in rows(f)] for f in (one.folder, two))
+    assert ours == pytest.approx(theirs, rel=1e-3)
 
 
 def test_accumulation_changes_memory_not_the_result(command, div2k):
