@@ -13,7 +13,7 @@ from sr.errors import LINES, UserError, some
 from sr.imaging.files import read_image, read_size
 from sr.imaging.image_errors import ImageError
 
-Sizes = tuple[tuple[int, int], tuple[int, int] | None]  # of HR and LR
+Sides = tuple[tuple[int, int], tuple[int, int] | None]  # (H, W) of HR and of LR
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _unpaired(no_lr: list[Path], no_hr: list[Path], hr: Sequence[Path], lr: Sequ
     return "\n  ".join(lines)
 
 
-def check_sizes(pairs: Sequence[ImagePair], scale: int, sizes: Callable[[int], Sizes] | None = None) -> None:
+def check_sizes(pairs: Sequence[ImagePair], scale: int, sizes: Callable[[int], Sides] | None = None) -> None:
     """Every LR side is HR's side / scale, rounded down or up.
 
     Args:

@@ -29,12 +29,9 @@ def queued(folder: Path) -> dict[str, str]:
     """The rows of a sweep that wait in Slurm's queue or run there: their names, and their jobs.
 
     Raises:
-        UserError: Slurm does not answer.
+        UserError: Slurm does not answer, or what was submitted cannot be read.
     """
-    file = folder / SUBMITTED
-    if not file.is_file():
-        return {}
-    known = _open(folder, json.loads(file.read_text(encoding="utf-8")))
+    file, known = folder / SUBMITTED, _open(folder, _submitted(folder))
     if not known:
         return {}
     command = ["squeue", "--me", "-h", "-r", "-o", "%i"]
@@ -49,6 +46,17 @@ def queued(folder: Path) -> dict[str, str]:
         raise UserError(f"{folder} was submitted to Slurm, which does not answer: {done.stderr.strip()}")
     there = set(done.stdout.split())
     return _open(folder, {row: job for row, job in known.items() if job in there})  # some may have ended meanwhile
+
+
+def _submitted(folder: Path) -> dict[str, str]:
+    file = folder / SUBMITTED
+    try:
+        known: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except ValueError as error:
+        raise UserError(
+            f"{file} is damaged: {error}. Where squeue --me shows none of the sweep's jobs any more, remove it"
+        ) from error
+    return known
 
 
 def _open(folder: Path, jobs: dict[str, str]) -> dict[str, str]:
@@ -113,9 +121,8 @@ def _unwatched(folder: Path, names: Sequence[str]) -> Iterator[None]:
 
     def submit(self: Any, *what: Any) -> list[_Left]:
         jobs = former(self, *what)
-        file = folder / SUBMITTED
-        known: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        write_whole(file, {**known, **{name: job.job_id for name, job in zip(names, jobs, strict=True)}})
+        now = {name: job.job_id for name, job in zip(names, jobs, strict=True)}
+        write_whole(folder / SUBMITTED, _submitted(folder) | now)
         return [_Left() for _ in jobs]
 
     with _instead(AutoExecutor, "map_array", submit) as former:

@@ -41,6 +41,10 @@ def test_rows_in_the_queue_are_those_that_slurm_has_and_that_are_not_finished(sl
     monkeypatch.setenv("PATH", "")  # the sweep was brought to another machine
     with pytest.raises(UserError, match=rf"none of its jobs is left, remove .*{SUBMITTED}"):
         queued(tmp_path)
+    (tmp_path / "slurm.json").write_text("{")
+    with pytest.raises(UserError, match="damaged"):
+        queued(tmp_path)
+    write_whole(tmp_path / SUBMITTED, {"a": "9_0", "b": "9_1", "c": "9_2"})
     for row in "ab":
         (tmp_path / row).mkdir()
         record(tmp_path / row, "finished")
