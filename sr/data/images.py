@@ -159,8 +159,8 @@ class DerivedImages(Images):
 
     Args:
         source: the collection that they are made from.
-        make: paths, and (H, W) int32 of each (see `packed`) -> (H // shrink, W // shrink, 3) uint8 of each; the same for
-            the same input, whatever else is asked for with it.
+        make: paths, and (H, W) int32 of each (see `packed`) -> (H // shrink, W // shrink, 3) uint8 of each; the same
+            for the same input, whatever else is asked for with it.
         key: names `make` and its settings: a cache of the result is reused only under the same key.
         shrink: by how much `make` reduces the sides.
     """
