@@ -7,6 +7,7 @@ from sr.degradation.jpeg import Jpeg
 from sr.degradation.noise import GaussianNoise, PoissonNoise
 from sr.degradation.resize import MatlabBicubic, matlab_bicubic
 from sr.degradation.second_order import Round, SecondOrder
+from sr.degradation.shuffled import Shuffled
 from sr.degradation.step import Step
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "PoissonNoise",
     "Round",
     "SecondOrder",
+    "Shuffled",
     "Step",
     "UnsharpMask",
     "matlab_bicubic",

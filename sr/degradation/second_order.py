@@ -6,56 +6,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from sr.degradation.jpeg import Jpeg
 from sr.degradation.kernels import KINDS, SIZES, Kernel
-from sr.degradation.step import Step, as_float, fixed_or_range
+from sr.degradation.step import Step, as_float
+from sr.degradation.wild import MODES, Dice, above_zero, compressed, filtered, resized, share, shares, white
 from sr.errors import UserError
-
-MODES = ("area", "bilinear", "bicubic")  # of resizing, each as often; torch's, without antialiasing
-
-
-def _range(value: Sequence[float], name: str) -> tuple[float, float]:
-    low, high = fixed_or_range(value, name)
-    if low <= 0:
-        raise UserError(f"{name}=[{low:g},{high:g}]: both must be above 0")
-    return low, high
-
-
-def _share(value: float, name: str) -> float:
-    if not 0 <= value <= 1:
-        raise UserError(f"{name}={value:g}: how often lies between 0 and 1")
-    return value
-
-
-def _shares(value: Sequence[float], count: int, name: str) -> list[float]:
-    found = [float(share) for share in value]
-    if len(found) != count or min(found) < 0 or sum(found) <= 0:
-        raise UserError(f"{name}={found}: {count} shares are wanted, none below 0, some above")
-    return found
-
-
-class Dice:
-    """Numbers from a generator, one after the other."""
-
-    def __init__(self, generator: torch.Generator | None) -> None:
-        self.generator = generator
-
-    def uniform(self, low: float, high: float) -> float:
-        return low + (high - low) * float(torch.rand((), generator=self.generator))
-
-    def chance(self, probability: float) -> bool:
-        return self.uniform(0, 1) < probability
-
-    def one_of(self, shares: Sequence[float]) -> int:
-        """A number below len(shares), as often as its share."""
-        left = self.uniform(0, sum(shares))
-        for number, share in enumerate(shares):
-            left -= share
-            if left < 0:
-                return number
-        return len(shares) - 1
 
 
 class Drawn(NamedTuple):
@@ -118,13 +74,13 @@ class Round:
         grey: float = 0.4,
         quality: Sequence[float] = (30.0, 95.0),
     ) -> None:
-        self.blur, self.sinc = _share(blur, "blur"), _share(sinc, "sinc")
-        self.gaussian, self.grey = _share(gaussian, "gaussian"), _share(grey, "grey")
-        self.kinds, self.resize = _shares(kinds, len(KINDS), "kinds"), _shares(resize, 3, "resize")
-        self.sigma, self.noise = _range(sigma, "sigma"), _range(noise, "noise")
-        self.poisson, self.factor = _range(poisson, "poisson"), _range(factor, "factor")
-        self.generalized, self.plateau = _range(generalized, "generalized"), _range(plateau, "plateau")
-        self.quality = _range(quality, "quality")
+        self.blur, self.sinc = share(blur, "blur"), share(sinc, "sinc")
+        self.gaussian, self.grey = share(gaussian, "gaussian"), share(grey, "grey")
+        self.kinds, self.resize = shares(kinds, len(KINDS), "kinds"), shares(resize, 3, "resize")
+        self.sigma, self.noise = above_zero(sigma, "sigma"), above_zero(noise, "noise")
+        self.poisson, self.factor = above_zero(poisson, "poisson"), above_zero(factor, "factor")
+        self.generalized, self.plateau = above_zero(generalized, "generalized"), above_zero(plateau, "plateau")
+        self.quality = above_zero(quality, "quality")
         if not self.factor[0] <= 1 <= self.factor[1]:
             raise UserError(f"factor={list(self.factor)}: a round shrinks or enlarges, so 1 must lie between")
         Jpeg(self.quality)  # refuses what no quality is
@@ -186,7 +142,7 @@ class SecondOrder(Step):
         self, scale: int, first: Round = FIRST, second: Round = SECOND, final_sinc: float = 0.8, margin: int = 16
     ) -> None:
         self.scale, self.first, self.second = scale, first, second
-        self.final_sinc = _share(final_sinc, "final_sinc")
+        self.final_sinc = share(final_sinc, "final_sinc")
         self.shrink, self.reach = scale, margin * scale
 
     @property
@@ -198,44 +154,29 @@ class SecondOrder(Step):
         y = as_float(x)[None]
         drawn = self.first.drawn(dice)
         y = _rounded(y, drawn, [max(1, int(side * drawn.factor)) for side in y.shape[-2:]], dice)
-        y = _jpeg(y, drawn.quality, dice)
+        y = compressed(y, drawn.quality, dice)
         drawn = self.second.drawn(dice)
         y = _rounded(y, drawn, [max(1, int(side * drawn.factor)) for side in wanted], dice)
         if jpeg_first := dice.chance(0.5):
-            y = _jpeg(y, drawn.quality, dice)
-        y = _resized(y, wanted, MODES[dice.one_of((1, 1, 1))])
+            y = compressed(y, drawn.quality, dice)
+        y = resized(y, wanted, MODES[dice.one_of((1, 1, 1))])
         if dice.chance(self.final_sinc):
-            y = _filtered(y, sinc(SIZES[dice.one_of([1] * len(SIZES))], dice, math.pi / 3))
+            y = filtered(y, sinc(SIZES[dice.one_of([1] * len(SIZES))], dice, math.pi / 3))
         if not jpeg_first:
-            y = _jpeg(y, drawn.quality, dice)
+            y = compressed(y, drawn.quality, dice)
         return y[0].clamp(0, 1)
 
 
 def _rounded(x: Tensor, drawn: Drawn, size: Sequence[int], dice: Dice) -> Tensor:
     if drawn.kernel is not None:
-        x = _filtered(x, drawn.kernel)
-    x = _resized(x, size, drawn.mode)
+        x = filtered(x, drawn.kernel)
+    x = resized(x, size, drawn.mode)
     return (x + _noise(x, drawn, dice)).clamp(0, 1)
-
-
-def _resized(x: Tensor, size: Sequence[int], mode: str) -> Tensor:
-    if tuple(x.shape[-2:]) == tuple(size):
-        return x
-    smooth = {} if mode == "area" else {"align_corners": False}
-    return F.interpolate(x, tuple(size), mode=mode, **smooth)
-
-
-def _filtered(x: Tensor, kernel: Kernel) -> Tensor:
-    """(1, 3, H, W), edges reflected as far as there is something to reflect."""
-    weights, pad = kernel.weights().to(x.device), kernel.size // 2
-    how = "reflect" if min(x.shape[-2:]) > pad else "replicate"
-    return F.conv2d(F.pad(x, (pad,) * 4, mode=how), weights.expand(3, 1, -1, -1), groups=3)
 
 
 def _noise(x: Tensor, drawn: Drawn, dice: Dice) -> Tensor:
     if drawn.noise == "gaussian":
-        shape = (1, 1 if drawn.grey else 3, *x.shape[-2:])
-        return torch.randn(shape, generator=dice.generator).to(x.device) * (drawn.strength / 255)
+        return white(x, drawn.strength, drawn.grey, dice)
     seen = x.clamp(0, 1)
     if drawn.grey:
         seen = (seen * torch.tensor([0.299, 0.587, 0.114], device=x.device).view(3, 1, 1)).sum(1, keepdim=True)
@@ -244,7 +185,3 @@ def _noise(x: Tensor, drawn: Drawn, dice: Dice) -> Tensor:
     counts = 2.0 ** math.ceil(math.log2(int(there)))  # photons at white: as many as levels that there are
     photons = torch.poisson((levels / 255 * counts).cpu(), generator=dice.generator).to(x.device)
     return (photons / counts - levels / 255) * drawn.strength
-
-
-def _jpeg(x: Tensor, quality: float, dice: Dice) -> Tensor:
-    return Jpeg((quality, quality))(x[0], dice.generator)[None]
