@@ -7,7 +7,7 @@ from typing import Any
 from sr.comparison.columns import Table
 from sr.comparison.rows import Row, lr_settings
 from sr.metrics.protocols import get_protocol
-from sr.runs.curves import by_scale, mean_curve, scale_title
+from sr.runs.curves import by_name, mean_line
 from sr.runs.folder import Run
 from sr.scores.cost_points import axes, published_points
 from sr.scores.score import Score
@@ -15,7 +15,6 @@ from sr.scores.score import Score
 POINTS = 400  # of a curve, at most
 ALL_POINTS = 60_000  # of all curves of a page, but for the few that the coarsest one has
 FEWEST = 30
-NOT_DRAWN = ("step", "epoch", "stage")
 PLAIN = ("bicubic", "LR_bicubic", "null")  # values of a run's settings of LR with which it is the papers'
 
 
@@ -84,23 +83,18 @@ def _of_other_lr(row: Row, s: Score) -> bool:
 def curves(runs: Sequence[tuple[str, Run]]) -> dict[str, dict[str, list[tuple[float, float]]]]:
     """(step, value) by logged name and label, thinned out evenly; validation first.
 
-    Of a run whose stages train different scales, each curve stands for itself: `val/psnr_y, x2`. What is not finite
-    is left out. Runs of one label are one curve: the mean at the steps that all of them have.
+    Of a run whose stages train different scales, each curve stands for itself: `val/psnr_y, x2`. Runs of one label are
+    one curve: the mean at the steps that all of them have.
     """
     single: dict[str, dict[str, list[dict[float, float]]]] = {}
     for label, run in runs:
-        begun = set()
-        whole = run.config.get("scale")
-        for row, scale in by_scale(run):
-            end = "" if scale == whole else f", {scale_title(scale)}"
-            for name in row.keys() - set(NOT_DRAWN):
-                if math.isfinite(row[name]):
-                    of_label = single.setdefault(name + end, {}).setdefault(label, [])
-                    if name + end not in begun:
-                        begun.add(name + end)
-                        of_label.append({})
-                    of_label[-1][row["step"]] = row[name]
-    found = {name: {label: mean_curve(of) for label, of in labels.items()} for name, labels in single.items()}
+        for name, curve in by_name(run).items():
+            single.setdefault(name, {}).setdefault(label, []).append(curve)
+    lines = {name: {label: mean_line(of) for label, of in labels.items()} for name, labels in single.items()}
+    found = {
+        name: {label: list(zip(line.steps, line.mean, strict=True)) for label, line in own.items()}
+        for name, own in lines.items()
+    }
     drawn = {}
     for name in sorted(found, key=lambda n: (not n.startswith("val/psnr"), not n.startswith("val"), n)):
         long = {label: points for label, points in found[name].items() if len(points) > 1}

@@ -1,27 +1,19 @@
 """Validation curves of runs in one picture: which optimizer, loss or network gets where, and when."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from sr.errors import UserError
 from sr.figures.curves import curve, groups
 from sr.figures.drawing import Drawing, color, marker, page, styled
+from sr.runs.curves import Line, mean_line, plot
 from sr.runs.folder import Run
 
 
-def first_reached(at: np.ndarray, values: np.ndarray, level: float) -> float:
+def first_reached(line: Line, level: float) -> float:
     """The first step at which a curve is at `level` or above; nan where it never is."""
-    return float(at[values >= level][0]) if (values >= level).any() else float("nan")
-
-
-def mean_curve(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Steps that all curves share, the mean of their values there, and the standard deviation (0 for one curve)."""
-    shared = sorted(set.intersection(*(set(steps) for steps, _ in curves)))
-    table = np.asarray([[dict(zip(*pair, strict=True))[step] for step in shared] for pair in curves])
-    spread = table.std(0, ddof=1) if len(curves) > 1 else np.zeros(len(shared))
-    return np.asarray(shared), table.mean(0), spread
+    return next((step for step, value in zip(line.steps, line.mean, strict=True) if value >= level), float("nan"))
 
 
 @styled
@@ -53,24 +45,23 @@ def convergence(
     lines = []
     for label, curves in found.items():
         factor = float(members[label][0].config.get("batch_size") or 1) if by_images else 1.0
-        steps, mean, spread = mean_curve([(steps, values) for _, steps, values in curves])
-        if not len(steps):
+        line = mean_line([dict(zip(steps.tolist(), values.tolist(), strict=True)) for _, steps, values in curves])
+        if not line.steps:
             raise UserError(
                 f"the runs of {label} were validated at no step that all of them have: name them apart with "
                 "figure.labels=[...], one for each run"
             )
-        lines.append((label, steps * factor, mean, spread))
-    level = min(float(mean.max()) for _, _, mean, _ in lines)
+        lines.append((label, replace(line, steps=[step * factor for step in line.steps])))
+    level = min(max(line.mean) for _, line in lines)
     rows: list[dict[str, Any]] = []
     figure = page(6, 3.8)
     ax = figure.subplots()
-    for number, (label, at, mean, spread) in enumerate(lines):
-        row = {"label": label, "runs": len(members[label]), "column": column, "last": float(mean[-1])}
-        row |= {"best": float(mean.max()), "deviation_at_the_end": float(spread[-1]), "level": level}
-        rows.append({**row, "level_reached_at": first_reached(at, mean, level)})
-        ax.plot(at, mean, color=color(number), marker=marker(number), label=label, markevery=max(1, len(at) // 12))
-        if spread.any():
-            ax.fill_between(at, mean - spread, mean + spread, color=color(number), alpha=0.2, linewidth=0)
+    for number, (label, line) in enumerate(lines):
+        row = {"label": label, "runs": len(members[label]), "column": column, "last": line.mean[-1]}
+        row |= {"best": max(line.mean), "deviation_at_the_end": line.deviation[-1], "level": level}
+        rows.append({**row, "level_reached_at": first_reached(line, level)})
+        every = max(1, len(line.steps) // 12)
+        plot(ax, line, label, color=color(number), marker=marker(number), markevery=every)
     if len(lines) > 1:
         ax.axhline(level, color="#555555", linewidth=0.8, linestyle="--")
         text = f"{level:.2f} dB, which all reach"

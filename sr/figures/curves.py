@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from sr.errors import UserError
-from sr.runs.curves import by_scale, scale_title
+from sr.runs.curves import by_name, scale_title
 from sr.runs.differences import choices, settings, word
 from sr.runs.folder import Run
 
@@ -31,12 +31,13 @@ def curve(run: Run, key: str | None = None) -> tuple[str, np.ndarray, np.ndarray
     if found not in logged:
         wanted = f"no {key}" if key else "no validation PSNR"
         raise UserError(f"{run.folder}/metrics.csv holds {wanted}, only {', '.join(sorted(logged)) or 'nothing'}")
-    last = run.config.get("scale")  # stages of another scale validate on other images
-    rows = [row for row, scale in by_scale(run) if scale == last or not found.startswith("val/")]
-    points = [(row["step"], row[found]) for row in rows if np.isfinite(row.get(found, np.nan))]
+    last, points = run.config.get("scale"), dict[float, float]()
+    for name, values in by_name(run).items():  # stages of another scale validate on other images
+        if name == found or (name.startswith(f"{found}, ") and not found.startswith("val/")):
+            points |= values
     if not points:
         raise UserError(f"{run.folder}/metrics.csv holds no {found} of the run's last scale, {scale_title(last)}")
-    steps, values = np.asarray(points, np.float64).T
+    steps, values = np.asarray(sorted(points.items()), np.float64).T
     return found, steps, values
 
 

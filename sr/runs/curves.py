@@ -1,33 +1,74 @@
-"""Validation curves of groups of runs."""
+"""Curves of runs from their metrics.csv, for the page of a comparison, figures and sweeps."""
 
 import logging
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from math import isfinite
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any
 
 from sr.runs.folder import Run
 from sr.whole import replacing
 
 log = logging.getLogger(__name__)
+ABOUT = ("step", "epoch", "stage")  # columns of metrics.csv that are no values
 
-Points = dict[float, list[float]]  # step -> PSNR of each run
+Curve = Mapping[float, float]  # value by optimizer step
+
+
+@dataclass(frozen=True)
+class Line:
+    """Several runs' curve: their mean at the steps that all of them have, and its standard deviation (0 of one run)."""
+
+    steps: list[float]
+    mean: list[float]
+    deviation: list[float]
+
+
+def mean_line(curves: Sequence[Curve]) -> Line:
+    """The line of one or more curves."""
+    first, *others = curves
+    steps = sorted(step for step in first if all(step in other for other in others))
+    values = [[curve[step] for curve in curves] for step in steps]
+    return Line(steps, [mean(own) for own in values], [stdev(own) if others else 0.0 for own in values])
+
+
+def by_name(run: Run) -> dict[str, dict[float, float]]:
+    """What a run logged, value by step, by name; what is not finite is left out.
+
+    Of stages that trained another scale the name tells it: "val/psnr_y, x2".
+    """
+    whole, found = run.config.get("scale"), dict[str, dict[float, float]]()
+    for row, scale in by_scale(run):
+        end = "" if scale == whole else f", {scale_title(scale)}"
+        for name in row:
+            if name not in ABOUT and isfinite(row[name]):
+                found.setdefault(name + end, {})[row["step"]] = row[name]
+    return found
+
+
+def plot(axes: Any, line: Line, label: str, **style: Any) -> None:
+    """A line with a band of one standard deviation."""
+    (drawn,) = axes.plot(line.steps, line.mean, label=label, **style)
+    if any(line.deviation):
+        low, high = ([m + sign * d for m, d in zip(line.mean, line.deviation, strict=True)] for sign in (-1, 1))
+        axes.fill_between(line.steps, low, high, color=drawn.get_color(), alpha=0.2, linewidth=0)
 
 
 def draw(groups: Mapping[str, Sequence[Run]], file: Path) -> bool:
-    """Validation PSNR in dB over optimizer steps, one picture per scale: mean over a group's runs, range as a band.
+    """Validation PSNR in dB over optimizer steps, one picture per scale: a line for each group of runs.
 
     Returns:
         Whether there was anything to draw.
     """
-    curves: dict[str, dict[str, Points]] = {}  # scale -> label -> points
+    curves: dict[str, dict[str, list[Curve]]] = {}  # scale -> label
     for label, runs in groups.items():
         for run in runs:
-            for scale, step, value in _validated(run):
-                curves.setdefault(scale, {}).setdefault(label, {}).setdefault(step, []).append(value)
+            for scale, own in psnr_by_scale(run).items():
+                curves.setdefault(scale, {}).setdefault(label, []).append(own)
     if not curves:
         return False
     try:
@@ -39,12 +80,8 @@ def draw(groups: Mapping[str, Sequence[Run]], file: Path) -> bool:
     picture = Figure(figsize=(6.4 * len(curves), 4.4), dpi=150, layout="constrained")
     every = picture.subplots(1, len(curves), squeeze=False)[0]
     for axes, (scale, of_groups) in zip(every, curves.items(), strict=True):
-        for label, points in of_groups.items():
-            steps = sorted(points)
-            (line,) = axes.plot(steps, [mean(points[s]) for s in steps], label=label, linewidth=1.5, marker=".")
-            if any(len(values) > 1 for values in points.values()):
-                low, high = [min(points[s]) for s in steps], [max(points[s]) for s in steps]
-                axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+        for label, own in of_groups.items():
+            plot(axes, mean_line(own), label, linewidth=1.5, marker=".")
         axes.set(title=scale, xlabel="optimizer steps", ylabel="validation PSNR (dB)")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
@@ -53,15 +90,16 @@ def draw(groups: Mapping[str, Sequence[Run]], file: Path) -> bool:
     return True
 
 
-def _validated(run: Run) -> Iterator[tuple[str, float, float]]:
-    """(scale, step, PSNR in dB) of every validation; of a run on several scales for each of them."""
-    for row, trained in by_scale(run):
-        several = isinstance(trained, list) and len(trained) > 1
-        for key, value in row.items():
-            words = key.split("/")
-            named = words[0] == "val" and words[-1].startswith("psnr") and len(words) == 2 + several
-            if named and isfinite(value):
-                yield (words[1] if several else scale_title(trained)), row["step"], value
+def psnr_by_scale(run: Run) -> dict[str, dict[float, float]]:
+    """The PSNR of every validation by scale; of a run on several scales for each of them."""
+    whole, found = run.config.get("scale"), dict[str, dict[float, float]]()
+    for name, curve in by_name(run).items():
+        name, _, other = name.partition(", ")
+        words = name.split("/")
+        title = other or scale_title(whole)
+        if words[0] == "val" and words[-1].startswith("psnr") and len(words) == 2 + (", " in title):
+            found.setdefault(words[1] if ", " in title else title, {}).update(curve)
+    return found
 
 
 def by_scale(run: Run) -> Iterator[tuple[dict[str, float], Any]]:
@@ -74,13 +112,6 @@ def by_scale(run: Run) -> Iterator[tuple[dict[str, float], Any]]:
         # What a row says of its stage is sure; those of validation alone say nothing.
         number = int(row["stage"]) - 1 if "stage" in row else bisect_left(ends, row["step"])
         yield row, stages[min(number, len(stages) - 1)].get("scale", whole) if stages else whole
-
-
-def mean_curve(curves: Sequence[Mapping[float, float]]) -> list[tuple[float, float]]:
-    """(step, mean) over the curves (values by step), at the steps that all of them have."""
-    first, *others = curves
-    shared = sorted(step for step in first if all(step in other for other in others))
-    return [(step, first[step] if not others else mean(curve[step] for curve in curves)) for step in shared]
 
 
 def scale_title(scale: Any) -> str:

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from sr.comparison import plots
 from sr.errors import UserError
-from sr.figures.convergence import convergence, first_reached, mean_curve
+from sr.figures.convergence import convergence, first_reached
 from sr.figures.curves import curve, groups, labels
 from sr.figures.jitter import jitter, jitter_of
+from sr.runs import curves as run_curves
+from sr.runs.curves import mean_line
 from sr.runs.folder import Run
 
 ADAM, SGD = {"_target_": "torch.optim.Adam", "lr": 1e-3}, {"_target_": "torch.optim.SGD", "lr": 1e-4}
@@ -101,12 +104,27 @@ def test_a_run_of_too_few_validations_for_its_jitter_is_told(make_run):
 
 
 def test_the_mean_is_over_the_steps_that_all_seeds_have():
-    steps, mean, spread = mean_curve(
-        [(np.array([1, 2, 3]), np.array([5.0, 6.0, 7.0])), (np.array([2, 3, 4]), np.array([8.0, 7.0, 1.0]))]
-    )
-    assert steps.tolist() == [2, 3] and mean.tolist() == [7, 7]
-    assert spread == pytest.approx(np.std([[6, 7], [8, 7]], axis=0, ddof=1))
-    assert first_reached(steps, mean, 7) == 2 and np.isnan(first_reached(steps, mean, 8))
+    line = mean_line([{1: 5.0, 2: 6.0, 3: 7.0}, {2: 8.0, 3: 7.0, 4: 1.0}])
+    assert line.steps == [2, 3] and line.mean == [7, 7]
+    assert line.deviation == pytest.approx(np.std([[6, 7], [8, 7]], axis=0, ddof=1))
+    assert first_reached(line, 7) == 2 and np.isnan(first_reached(line, 8))
+
+
+def test_the_figure_the_page_and_a_sweeps_picture_have_the_same_line(make_run, tmp_path, monkeypatch):
+    """Seeds that were not validated at the same steps are averaged where they all were, by one code."""
+    runs = [make_run("0", [28, 30, 32]), make_run("1", [29, 33], seed=1)]
+    drawn, plot = [], run_curves.plot
+
+    def seen(axes, line, label, **style):
+        drawn.append((label, line))
+        plot(axes, line, label, **style)
+
+    for module in ("sr.runs.curves", "sr.figures.convergence"):
+        monkeypatch.setattr(f"{module}.plot", seen)
+    convergence(runs)
+    assert run_curves.draw({"srcnn": runs}, tmp_path / "curves.png")
+    assert drawn[0] == drawn[1] and (drawn[0][1].steps, drawn[0][1].mean) == ([10, 20], [28.5, 31.5])
+    assert plots.curves([("srcnn", run) for run in runs])["val/psnr_y"]["srcnn"] == [(10, 28.5), (20, 31.5)]
 
 
 def test_convergence_tells_when_the_common_level_is_reached(make_run, png):
