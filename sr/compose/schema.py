@@ -120,7 +120,7 @@ class MeasureSchema:
     # compiled, bf16, onnx, onnx_1_thread
     forms: Any = None
     timing: str = "rounds"  # or ntire22: each LR of benchmarks once, the mean
-    challenge: str | None = None  # ntire26 or ntire24: also ranked by its score, beside its baseline
+    challenge: str | None = None  # ntire26, ntire25 or ntire24: also ranked by its score, beside its baseline
     checkpoint: Any = None  # trained networks beside those of model=: run folders or checkpoints
     weights: Any = None  # and authors' files: names of the zoo, or paths
     zoo: Zoo = field(default_factory=Zoo)

@@ -129,3 +129,25 @@ class ECB(Reparameterized):
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.kernel()
         return F.conv2d(x, weight, bias, padding=1)
+
+
+class EDBB(ECB):
+    """Edge-enhanced diverse branch block: ECB's branches, the identity among them, and a 1x1.
+
+    Wang, "Edge-Enhanced Feature Distillation Network for Efficient Super-Resolution", CVPRW 2022
+    (https://arxiv.org/abs/2204.08759), section 3.2.
+
+    Args:
+        in_channels: C.
+        out_channels: C'.
+
+    Shapes: (B, C, H, W) -> (B, C', H, W).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, with_identity=True)
+        self.pointwise = nn.Conv2d(in_channels, out_channels, 1)
+
+    def kernel(self) -> Kernel:
+        assert self.pointwise.bias is not None
+        return added(super().kernel(), (self.pointwise.weight, self.pointwise.bias))

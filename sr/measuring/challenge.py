@@ -34,19 +34,17 @@ class Challenge:
 
 
 SHARPNESS = 2.0
-NOT_HERE = (
-    "of 2022 the ranks themselves count (timing=ntire22), of 2023 no score is known here, and the baseline of 2025, "
-    "EFDN, is none of this project's networks"
-)
+NOT_HERE = "of 2022 the ranks themselves count (timing=ntire22), and of 2023 no source of a score was found"
 CHALLENGES = {
-    "ntire26": Challenge(
-        "NTIRE 2026, efficient super-resolution x4", "span_ntire", 0.8, 0.1, 0.1, "github Amazingren/NTIRE2026_ESR"
-    ),
-    "ntire24": Challenge(
-        "NTIRE 2024, efficient super-resolution x4", "rlfn_ntire", 0.7, 0.15, 0.15,
-        "as recalled of the challenge's report (arXiv:2404.10343), not checked against it",
-    ),
-}  # fmt: skip
+    f"ntire{year}": Challenge(
+        f"NTIRE 20{year}, efficient super-resolution x4", baseline, *weights, f"github Amazingren/NTIRE20{year}_ESR"
+    )
+    for year, baseline, weights in (
+        (26, "span_ntire", (0.8, 0.1, 0.1)),
+        (25, "efdn", (0.7, 0.15, 0.15)),
+        (24, "rlfn_ntire", (0.7, 0.15, 0.15)),
+    )
+}
 SCALE = 4
 
 

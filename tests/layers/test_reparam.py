@@ -1,11 +1,13 @@
 """Re-parameterised blocks against their branches written out, and their merges."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from sr.layers.reparam import ECB
+from sr.layers.reparam import ECB, EDBB
 from sr.layers.reparam_norm import ACBlock, DiverseBranchBlock, RepVGGBlock
 from sr.layers.repsr import RepSRBlock
 
@@ -65,13 +67,17 @@ def branches_summed(p: dict[str, np.ndarray], x: np.ndarray, with_identity: bool
     return y + x if with_identity else y
 
 
-@pytest.mark.parametrize(("channels", "identity"), [((3, 4), False), ((4, 4), True), ((4, 4), False)])
-def test_ecb_is_the_sum_of_its_branches(channels, identity):
+@pytest.mark.parametrize(("made", "channels", "identity"), [
+    (ECB, (3, 4), False), (partial(ECB, with_identity=True), (4, 4), True), (ECB, (4, 4), False), (EDBB, (4, 4), True),
+])  # fmt: skip
+def test_ecb_and_edbb_are_the_sum_of_their_branches(made, channels, identity):
     torch.manual_seed(0)
-    block = randomised(ECB(*channels, with_identity=identity).double())
+    block = randomised(made(*channels).double())
     x = torch.randn(1, channels[0], 5, 4, dtype=torch.float64)
     state = {k: v.numpy() for k, v in block.state_dict().items()}
     expected = branches_summed(state, x[0].numpy(), identity)
+    if made is EDBB:
+        expected = expected + one_by_one(x[0].numpy(), state["pointwise.weight"], state["pointwise.bias"])
     np.testing.assert_allclose(block(x)[0].detach().numpy(), expected, rtol=0, atol=1e-10)
     np.testing.assert_allclose(block.merge()(x)[0].detach().numpy(), expected, rtol=0, atol=1e-10)
 

@@ -27,9 +27,19 @@ def test_the_published_row_of_2026_ranks_before_its_baseline(caplog):
     assert second.score == pytest.approx(exp(2))
 
 
+@pytest.mark.parametrize(
+    ("year", "baseline"), [("ntire26", "span_ntire"), ("ntire25", "efdn"), ("ntire24", "rlfn_ntire")]
+)
+def test_a_baseline_has_the_score_that_the_challenges_publish(year, baseline):
+    empty = dict.fromkeys(field.name for field in fields(ModelCost))
+    row = ModelCost(**empty | {"model": baseline, "macs_256": 16_700_000_000, "merged_parameters": 276_000})
+    (ranked,) = ranking(CHALLENGES[year], [row], {baseline: 16.69})
+    assert ranked.score == pytest.approx(7.3891, abs=5e-5)
+
+
 def test_what_is_not_ranked_is_said():
-    with pytest.raises(UserError, match=r"challenge=ntire25: there are ntire26, ntire24.*EFDN"):
-        get_challenge("ntire25", 4, 7)
+    with pytest.raises(UserError, match=r"challenge=ntire23: there are ntire26, ntire25, ntire24; .*of 2023 no source"):
+        get_challenge("ntire23", 4, 7)
     with pytest.raises(UserError, match="type scale=4"):
         get_challenge("ntire26", 2, 7)
     with pytest.raises(UserError, match="rounds=7"):

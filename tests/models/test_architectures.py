@@ -49,6 +49,8 @@ COUNTS: dict[str, dict[int, int]] = {
     "span_ntire": {4: 150688},
     "span_ntire reparam=false": {4: 150688},
     "disp": {4: 163792},
+    "efdn": {4: 276192},  # NTIRE 2025 lists 0.276 M
+    "efdn reparam=false": {4: 276192},
     "rcan": {4: 15592355},
     "rrdbnet": {4: 16697987},
     "swinir_light": {2: 910152, 3: 918267, 4: 929628},
