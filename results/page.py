@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Real runs as rows of results.csv, and the pages whose tables are made of them.
 
-python results/page.py                                      write the tables of the pages in results/ anew
+python results/page.py                                      write the tables of the pages in results/ and docs/ anew
 python results/page.py --add TABLE --label NAME FOLDER...   first add the finished runs in these folders as rows
      ... --figure 32.55   of runs by callbacks=[stopwatch]: keep their curve in curves.csv, and the time to it
+python results/page.py --add TABLE FOLDER...                what evaluate.py measured there, a row for each model
 
 A table of a page stands between two comments. The first names the `table` of its rows and its columns,
 
@@ -21,15 +22,18 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
 from sr.compose.keys import declared as key
 from sr.errors import UserError
 from sr.loggers.run_facts import code_version
-from sr.metrics.metric import declared
-from sr.runs.folder import Run, find_runs
+from sr.metrics.metric import declared, known_metrics
+from sr.runs.config import typed_words
+from sr.runs.folder import Run, find_runs, is_run
 from sr.runs.record import recorded
+from sr.scores.score import read
 from sr.scores.text import markdown
 from sr.whole import replacing
 
@@ -67,22 +71,44 @@ def row_of(run: Run, table: str, label: str) -> Row:
     """
     if run.status != "finished":
         raise UserError(f"{run.folder} is {run.status}, no finished run")
-    code, spent = code_version(), [r["time/cpu_seconds"] for r in run.curve if "time/cpu_seconds" in r]
+    spent = [r["time/cpu_seconds"] for r in run.curve if "time/cpu_seconds" in r]
     about = {
         "table": table,
         "label": label,
         "model": run.name,
-        "command": command(run),
+        "command": told(run.overrides, "train.py"),
         "data": (run.config.get("choices") or {}).get("data"),
         "device": recorded(run.folder).get("device"),
         "steps": run.steps,
         "seconds": run.seconds and round(run.seconds, 1),
         "cpu_seconds": round(max(spent), 1) if spent else None,
         "seed": run.seed,
-        "commit": f"{code['commit'] or 'unknown':.8}{'+' * bool(code['dirty'])}",
+        "commit": commit(),
     }
     figures = {f"{s.dataset}/{s.metric}_{s.protocol}": round(s.value, 4) for s in run.scores if s.model == run.name}
     return {k: str(v) for k, v in (about | figures).items() if v is not None}
+
+
+def measured_rows(folder: Path, table: str) -> list[Row]:
+    """What evaluate.py measured, a row for each model and scale, labelled with both.
+
+    Raises:
+        UserError: it is no folder of evaluate.py, or not at its end.
+    """
+    if is_run(folder) or not (file := folder / "results.csv").is_file():
+        raise UserError(f"{folder} is no folder of evaluate.py: of runs type --label NAME, too")
+    rows: dict[str, Row] = {}
+    for s in read(file):
+        label = s.model if s.model.endswith(f"_x{s.scale}") else f"{s.model}, x{s.scale}"
+        about = {
+            "table": table,
+            "label": label,
+            "model": s.model,
+            "command": told(typed_words(folder).texts, "evaluate.py"),
+        }
+        row = rows.setdefault(label, about | {"commit": commit()})
+        row[f"{s.dataset}/{s.metric}_{s.protocol}"] = f"{s.value:.4f}"
+    return list(rows.values())
 
 
 def curve_of(run: Run, row: Row, figure: float) -> list[Row]:
@@ -108,14 +134,20 @@ def curve_of(run: Run, row: Row, figure: float) -> list[Row]:
     ]
 
 
-def command(run: Run) -> str:
+def commit() -> str:
+    """Of this code, with a plus where files differ from it."""
+    code = code_version()
+    return f"{code['commit'] or 'unknown':.8}{'+' * bool(code['dirty'])}"
+
+
+def told(typed: Sequence[str], program: str) -> str:
     """What was typed, without what the result does not depend on; the folder of the images as $SR_SHARED."""
     shared, words = os.environ.get("SR_SHARED", ""), []
-    for word in run.overrides:
+    for word in typed:
         name = word.partition("=")[0].lstrip("+~")
-        if not name.startswith("hydra") and name != "seed" and key(name).result:
+        if not name.startswith("hydra") and name != "seed" and (program != "train.py" or key(name).result):
             words.append(word.replace(shared, "$SR_SHARED") if shared else word)
-    return " ".join(["train.py", *(w if PLAIN.fullmatch(w) else shlex.quote(w) for w in words)])
+    return " ".join([program, *(w if PLAIN.fullmatch(w) else shlex.quote(w) for w in words)])
 
 
 def table(rows: list[Row], columns: str) -> str:
@@ -142,7 +174,9 @@ def cell(alike: list[Row], name: str) -> str:
     middle, some = mean(map(float, texts)), f" ({len(texts)} of {len(alike)})" * (len(texts) < len(alike))
     if "/" not in name:
         return (f"{middle / 60:.1f} min" if name != held else f"{middle:,.0f}" + " s" * ("seconds" in name)) + some
-    metric = declared(name.rpartition("/")[2].partition("_")[0])
+    words = name.rpartition("/")[2].split("_")  # a metric's name and a protocol's may have several
+    named = ("_".join(words[:n]) for n in range(len(words), 0, -1))
+    metric = declared(next((n for n in named if n in known_metrics()), words[0]))
     return metric.text(middle) + (f" ± {metric.text(stdev(map(float, texts)))}" if len(texts) > 1 else "") + some
 
 
@@ -160,6 +194,11 @@ def page(text: str, rows: list[Row]) -> str:
         return f"{begin}\n{table(own, columns)}\n\n{end}"
 
     return MARKED.sub(made, text)
+
+
+def pages() -> list[Path]:
+    """The pages that may hold tables."""
+    return sorted([*RESULTS.glob("*.md"), *RESULTS.parent.glob("docs/*.md")])
 
 
 def draw(curves: list[Row]) -> None:
@@ -194,10 +233,12 @@ def main(words: list[str]) -> None:
     parser.add_argument("--figure", type=float)
     parser.add_argument("folders", nargs="*", type=Path)
     typed = parser.parse_args(words)
-    if bool(typed.folders) != bool(typed.add and typed.label):
-        parser.error("--add TABLE, --label NAME and FOLDER... are typed together")
+    if bool(typed.folders) != bool(typed.add) or (typed.label and not typed.add):
+        parser.error("--add TABLE and FOLDER... are typed together, of runs with --label NAME")
     rows, curves, new = rows_of(), rows_of(KEPT) if KEPT.is_file() else [], []
-    for run in (run for folder in typed.folders for run in find_runs(folder)):
+    if not typed.label:
+        new += [row for folder in typed.folders for row in measured_rows(folder, typed.add)]
+    for run in (run for folder in typed.folders if typed.label for run in find_runs(folder)):
         new.append(row_of(run, typed.add, typed.label))
         if typed.figure is not None:
             curves += curve_of(run, new[-1], typed.figure)
@@ -206,7 +247,7 @@ def main(words: list[str]) -> None:
         keep(curves, KEPT, CURVES)
     if curves:
         draw(curves)
-    for file in sorted(RESULTS.glob("*.md")):
+    for file in pages():
         with replacing(file) as part:
             part.write_text(page(file.read_text(encoding="utf-8"), rows + new), encoding="utf-8")
 

@@ -43,17 +43,17 @@ def folder(place: Path, status: str = "finished", psnr: float = 32.5) -> Path:
 
 
 def test_the_pages_are_what_the_command_makes_of_the_table(made):
-    pages = sorted((ROOT / "results").glob("*.md"))
+    pages = made.pages()
     assert sum(page.read_text().count("<!-- table ") for page in pages) >= 5
     for page in pages:
         assert made.page(page.read_text(), made.rows_of()) == page.read_text(), f"type python results/page.py ({page})"
 
 
 def test_every_row_says_what_it_is_and_stands_in_a_page(made):
-    pages = "".join(page.read_text() for page in (ROOT / "results").glob("*.md"))
+    pages = "".join(page.read_text() for page in made.pages())
     for row in made.rows_of():
         assert row["label"] and row["commit"] and f"<!-- table {row['table']}: " in pages
-        assert row["model"] == "bicubic" or row["command"].startswith("train.py "), row
+        assert row["model"] == "bicubic" or row["command"].startswith(("train.py ", "evaluate.py ")), row
         assert not re.search(r"(^|[=\[, ])/", row.get("command", "")), "a path of the machine that it ran on"
 
 
@@ -68,6 +68,25 @@ def test_a_run_becomes_a_row_of_what_its_result_depends_on(made, tmp_path, monke
     }  # fmt: skip
     with pytest.raises(UserError, match="no finished run"):
         made.row_of(read_run(folder(tmp_path / "b", status="failed")), "short", "ESPCN")
+
+
+def test_what_was_measured_becomes_a_row_for_each_model(made, tmp_path, monkeypatch):
+    monkeypatch.setenv("SR_SHARED", "/shared")
+    (tmp_path / ".hydra").mkdir()
+    typed = ["weights=[imdn_x4]", "zoo.dir=/shared/weights", f"hydra.run.dir={tmp_path}"]
+    (tmp_path / ".hydra/overrides.yaml").write_text(yaml.safe_dump(typed))
+    figures = "bicubic,Set5,4,y,28.43,0.33,0.2,5\nimdn_x4,Set5,4,y,32.21,0.17,0.1,5\n"
+    (tmp_path / "results.csv").write_text(f"model,dataset,scale,protocol,psnr,lpips_vgg,lr_psnr,images\n{figures}")
+    bicubic, imdn = made.measured_rows(tmp_path, "zoo")
+    assert bicubic["label"] == "bicubic, x4" and imdn.pop("commit") and imdn == {
+        "table": "zoo", "label": "imdn_x4", "model": "imdn_x4",
+        "command": "evaluate.py weights=[imdn_x4] zoo.dir=$SR_SHARED/weights",
+        "Set5/psnr_y": "32.2100", "Set5/lpips_vgg_y": "0.1700", "Set5/lr_psnr_y": "0.1000",
+    }  # fmt: skip
+    text = made.table([bicubic, imdn], "network=label; LPIPS=Set5/lpips_vgg_y; LR=Set5/lr_psnr_y")
+    assert "| imdn_x4 | 0.1700 | 0.10 |" in text
+    with pytest.raises(UserError, match=r"no folder of evaluate\.py"):
+        made.measured_rows(folder(tmp_path / "a"), "zoo")
 
 
 def test_a_row_tells_when_the_validations_reached_a_figure(made, tmp_path):
