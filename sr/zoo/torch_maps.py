@@ -1,4 +1,4 @@
-"""Files of IMDN, RFDN, RLFN and BSRN as their authors' PyTorch code writes them, and as NTIRE 2022 did.
+"""Files of IMDN, RFDN, RLFN, BSRN and EFDN as their authors' PyTorch code writes them, and as NTIRE 2022 did.
 
 The challenge's layouts as read in github ofsoundof/NTIRE2022_ESR, its baseline IMDN's blocks in cszn/KAIR.
 """
@@ -111,6 +111,23 @@ def _bsrn(t: Tensors) -> dict[str, Any]:
     return node | {"_target_": "sr.models.bsrn.BSRN", "reduction": reduction}
 
 
+def _efdn(t: Tensors) -> dict[str, Any]:
+    """Its merged form, which is what is published."""
+    scale, channels = square_side(len(t["tail.0.weight"]), 3), len(t["head.weight"])
+    return {"_target_": "sr.models.efdn.EFDN", "scale": scale, "channels": channels, "reparam": False}
+
+
+_efdn_name = renamed({
+    r"(head|tail\.0)\.": r"\1.", r"fuse\.(\d)\.": r"local_fuse.\1.", r"blocks\.(\d)\.distill\.": r"cells.\1.branch.",
+    r"blocks\.(\d)\.fuse\.": r"cells.\1.fuse.",
+    r"blocks\.(\d)\.refine\.0\.0\.": r"cells.\1.conv1.conv1x1.",
+    **{rf"blocks\.(\d)\.refine\.{n}\.0\.": rf"cells.\1.conv{n + 1}.rep_conv." for n in (1, 2)},
+    **{rf"blocks\.(\d)\.refine\.{n}\.1\.": rf"cells.\1.conv{n + 1}.act." for n in range(3)},
+    **{rf"blocks\.(\d)\.esa\.{ours}\.".replace("groups.", r"groups\."): rf"cells.\1.att.{name}."
+       for ours, name in ESA_3.items()},
+})  # fmt: skip
+
+
 TORCH_FAMILIES = (
     Family("IMDN", r"^IMDB\d+\.", _imdn, _names("IMDB", IMDB, IMDN), reshaped),
     Family(
@@ -122,6 +139,7 @@ TORCH_FAMILIES = (
     ),
     Family("BSRN-S", r"^B\d+\.(cw$|conv_out\.)", _bsrn_s, _names("B", ESDB_S, BSRN), reshaped),
     Family("BSRN", r"^B\d+\.(cca\.|c1_r\.pw\.)", _bsrn, _names("B", ESDB, BSRN), reshaped),
+    Family("EFDN", r"^cells\.\d+\.conv2\.rep_conv\.weight$", _efdn, _efdn_name, same_shape),
     Family("RFDN", r"^B\d+\.c1_d\.weight$", _rfdn, _rfdn_name, reshaped, 255.0),
     Family(
         "RLFN of NTIRE 2022", r"^B\d+\.c1_r\.weight$", _rlfn("B", "fea_conv.weight"), _names("B", RLFB, RLFN_NTIRE),

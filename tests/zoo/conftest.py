@@ -43,6 +43,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "esa_channels": 4,
         "esa_groups": 3,
     },
+    "EFDN": {"_target_": "sr.models.efdn.EFDN", "scale": 2, "channels": 8, "reparam": False},
     "SRCNN": {"_target_": "sr.models.srcnn.SRCNN", "scale": 3, "channels": [6, 4], "kernels": [5, 1, 3]},
     "FSRCNN": {
         "_target_": "sr.models.fsrcnn.FSRCNN",

@@ -1,4 +1,4 @@
-"""Files of RCAN, RRDBNet and SwinIR against their networks written down once more from the authors' names."""
+"""Files of RCAN, RRDBNet, SwinIR and EFDN against their networks written down once more from the authors' names."""
 
 import pytest
 import torch
@@ -116,7 +116,36 @@ def swinir(net, x, groups, depth, heads, side):
     return (F.pixel_shuffle(net.conv("upsample.0", y), 3) + MEAN)[..., : 3 * h, : 3 * w]
 
 
+def esa(net, name, x):
+    """The gate, from features that a strided convolution and pooling shrank."""
+    a = net.conv(f"{name}.conv1", x)
+    small = F.conv2d(a, net.state[f"{name}.conv2.weight"], net.state[f"{name}.conv2.bias"], stride=2)
+    y = net.conv(f"{name}.conv_max", F.max_pool2d(small, 7, 3)).relu()
+    y = net.conv(f"{name}.conv3_", net.conv(f"{name}.conv3", y).relu())
+    y = F.interpolate(y, x.shape[2:], mode="bilinear") + net.conv(f"{name}.conv_f", a)
+    return x * torch.sigmoid(net.conv(f"{name}.conv4", y))
+
+
+def efdn(net, x):
+    """Without the author's cut to 0-1 at its end."""
+    outputs = [net.conv("head", x)]
+    y = outputs[0]
+    for n in range(4):
+        found = [y]
+        for part, conv in (("conv1", "conv1x1"), ("conv2", "rep_conv"), ("conv3", "rep_conv")):
+            z = net.conv(f"cells.{n}.{part}.{conv}", found[-1])
+            found.append(z.relu() + net.state[f"cells.{n}.{part}.act.weight"][:, None, None] * z.clamp(max=0))
+        halves = [net.conv(f"cells.{n}.branch.{m}", z) for m, z in enumerate(found)]
+        y = esa(net, f"cells.{n}.att", net.conv(f"cells.{n}.fuse", torch.cat(halves, 1))) + y
+        outputs.append(y)
+        if n:  # fused with the block before; the last one with the second
+            y = net.conv(f"local_fuse.{n - 1}", torch.cat([outputs[n if n < 3 else 2], y], 1))
+    y = net.conv("tail.0", y + outputs[0])
+    return F.pixel_shuffle(y, int((y.shape[1] / 3) ** 0.5))
+
+
 NAIVE = {
+    "EFDN": efdn,
     "RCAN of BasicSR": lambda net, x: rcan(net, x, 2, 2, BASICSR),
     "RCAN": lambda net, x: rcan(net, x, 2, 3, AUTHORS),
     **{name: lambda net, x, name=name: rrdbnet(net, x, 1 if "first" in name else 2, AROUND[name]) for name in AROUND},
@@ -142,7 +171,7 @@ def test_a_file_is_the_network_of_its_authors(authors_file, name, tmp_path):
     path, _ = authors_file(name, "file.pth", written)
     content = torch.load(path, weights_only=True)
     model = load(str(path), tmp_path, range_="own").model
-    x = torch.rand(1, 3, 10, 14)
+    x = torch.rand(1, 3, 23, 29) if name == "EFDN" else torch.rand(1, 3, 10, 14)  # ESA takes 15 pixels
     with torch.no_grad():
         wanted = NAIVE[name](Layers(content.get("params_ema", content)), x)
         torch.testing.assert_close(model(x), wanted, rtol=1e-4, atol=1e-4)
