@@ -80,8 +80,8 @@ def draw(groups: Mapping[str, Sequence[Run]], file: Path) -> bool:
     picture = Figure(figsize=(6.4 * len(curves), 4.4), dpi=150, layout="constrained")
     every = picture.subplots(1, len(curves), squeeze=False)[0]
     for axes, (scale, of_groups) in zip(every, curves.items(), strict=True):
-        for label, own in of_groups.items():
-            plot(axes, mean_line(own), label, linewidth=1.5, marker=".")
+        for label, each in of_groups.items():
+            plot(axes, mean_line(each), label, linewidth=1.5, marker=".")
         axes.set(title=scale, xlabel="optimizer steps", ylabel="validation PSNR (dB)")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
