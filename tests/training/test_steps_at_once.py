@@ -44,8 +44,10 @@ CASES = {
     "clipped by value": [*ECBSR, "callbacks=[]", "trainer.gradient_clip_val=0.01",
                          "+trainer.gradient_clip_algorithm=value"],
     "bf16": [*ECBSR, "callbacks=[ema]", "trainer.precision=bf16-mixed"],
-    "vdsr": ["model=vdsr", "model.num_layers=3", "model.channels=4", "patch_size=12", "steps=16", "callbacks=[]"],
-    "repsr": ["model=repsr_m4c16", "patch_size=8", "steps=16", "callbacks=[]"],
+    "vdsr": ["model=vdsr", "model.num_layers=3", "model.channels=4", "patch_size=12", "steps=16",
+             "callbacks=[adjustable_clipping]", "callbacks.adjustable_clipping.theta=1e-5"],
+    "statistics": ["model=repsr_m4c16", "patch_size=8", "steps=16", "callbacks=[ema,panels,population_statistics]",
+                   "callbacks.population_statistics.at_step=6", "save_every_steps=3"],
     "mdsr": [*MDSR, "steps=16", "callbacks=[]"],
 }  # fmt: skip
 
@@ -175,10 +177,8 @@ FIFTY = ["steps=50", "val_every_steps=20", "trainer.log_every_n_steps=5"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*CASES, "statistics"])
-def test_fifty_steps_as_graphs_or_without(train, monkeypatch, name):
-    typed = CASES.get(name, [*CASES["repsr"], "callbacks=[population_statistics]",
-                             "callbacks.population_statistics.at_step=25"])  # fmt: skip
+@pytest.mark.parametrize(("name", "typed"), CASES.items())
+def test_fifty_steps_as_graphs_or_without(train, monkeypatch, name, typed):
     recorders = recording(monkeypatch)
     graphed = train(*typed, *FIFTY, folder="graphed")
     plain = train(*typed, *FIFTY, "trainer.graph=false", folder="plain")
