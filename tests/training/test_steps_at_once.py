@@ -10,7 +10,8 @@ from small_runs import same, saved
 from torch.utils._python_dispatch import _disable_current_modes
 
 from sr.callbacks import nan_guard
-from sr.models import graph
+from sr.models import ecbsr, graph
+from sr.models.loops import TrainingLoops
 from sr.models.stepping import Stepper
 from sr.models.watch import Watch
 
@@ -144,6 +145,12 @@ def test_an_optimizer_that_computes_the_loss_itself(train):
     typed += ["~optimizer.eps", "~optimizer.weight_decay", "patch_size=8", "steps=3", "callbacks=[]"]
     out = train("model=ecbsr_m4c8", *typed, folder="lbfgs").out
     assert "one optimizer step at a time: LBFGS computes the loss again within its step" in out
+
+
+def test_a_network_with_a_training_step_of_its_own(train, monkeypatch):
+    monkeypatch.setattr(ecbsr.ECBSR, "training_step", lambda self, *given: TrainingLoops.training_step(self, *given))
+    out = train(*ECBSR, "steps=3", "callbacks=[]", folder="own").out
+    assert "one optimizer step at a time: ECBSR has a training_step of its own" in out
 
 
 def test_lightning_is_passed_by_and_its_counts_are_exact(train):
