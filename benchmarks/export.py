@@ -53,9 +53,9 @@ def trained(weights: str, only: Sequence[str]) -> Iterator[Exported]:
             yield Exported(load(entry.name, weights, download=False).model, entry.name, entry.scale)
 
 
-def apart(run: Run, given: Sequence[Tensor], wanted: Sequence[Tensor]) -> str:
+def apart(run: Run, compared: Sequence[tuple[Tensor, Tensor]]) -> str:
     """The largest difference between a file's results and the network's."""
-    found = [float((run(x) - y).abs().max() / y.abs().max().clamp(min=1)) for x, y in zip(given, wanted, strict=True)]
+    found = [float((run(x) - y).abs().max() / y.abs().max().clamp(min=1)) for x, y in compared]
     return f"{max(found):.1e}"
 
 
@@ -71,21 +71,21 @@ def row(what: Exported, sizes: Sequence[tuple[int, int]], photos: bool, folder: 
     else:
         fitting = [*CLIP_SIZES[:2], *((h // 4 * 4, w // 4 * 4) for h, w in sizes[3:])]
     cells.append(f"{fitting[0][0]}x{fitting[0][1]}" + (f", {what.frames} frames" if what.frames else ""))
-    noise = [what.noise(*size) for size in fitting]
-    given = [what.picture(*size) for size in fitting] if photos else noise
-    white = torch.ones_like(given[len(given) // 2])
-    note = ""
+    white, note = torch.ones_like(what.noise(*fitting[len(fitting) // 2])), ""
     with torch.no_grad():
         network = what.deployed()
+        kinds = [what.picture, what.noise] if photos else [what.noise]
+        given, *others = [[(x, network(x)) for x in (kind(*size) for size in fitting)] for kind in kinds]
+        flat = [(x, network(x)) for x in (white, 0 * white)]
         for half in (False, True):
             file, one = folder / f"{what.stem}.onnx", replace(what, half=half)
-            compared = [[*given, white, 0 * white]] if half else [given, noise] if photos else [given]
+            columns = [[*given, *flat]] if half else [given, *others]
             try:
                 FORMATS["onnx"].write(file, one, OPSET)
                 run = FORMATS["onnx"].reader(file, one)
-                cells += [apart(run, each, [network(x) for x in each]) for each in compared]
+                cells += [apart(run, compared) for compared in columns]
             except Exception as error:  # it is the table that tells
-                cells += ["-" for _ in compared]
+                cells += ["-" for _ in columns]
                 note = str(error) if isinstance(error, UserError) else reason(error)
             file.unlink(missing_ok=True)
     return [*cells, note]

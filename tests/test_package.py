@@ -112,8 +112,7 @@ def test_what_is_installed_trains_measures_and_loads_where_the_user_stands(insta
 @pytest.mark.slow
 def test_a_photo_is_enlarged_by_what_is_installed_alone(installed):
     """640x480, x4, in a process that counts whoever asks for the network."""
-    photo = Image.open(Path(find_spec("skimage").origin).parent / "data/coffee.png").resize((640, 480))
-    photo.save(installed.folder / "photo.jpg", quality=95)
+    photo = saved_photo(installed.folder)
     script = (
         "import socket, sys, time\n"
         "asked = []\n"
@@ -129,6 +128,13 @@ def test_a_photo_is_enlarged_by_what_is_installed_alone(installed):
     assert told.endswith("asked:\n") and "by plain_m10c32_x4 " in told, told
     assert float(told.split("seconds:")[1].split()[0]) < 10, told  # of the processor, start-up included
     assert_enlarged(installed.folder / "outputs/upscaled/photo_x4.jpg", photo)
+
+
+def saved_photo(folder: Path) -> Image.Image:
+    """photo.jpg of 640x480."""
+    photo = Image.open(Path(find_spec("skimage").origin).parent / "data/coffee.png").resize((640, 480))
+    photo.save(folder / "photo.jpg", quality=95)
+    return photo
 
 
 def assert_enlarged(file: Path, photo: Image.Image) -> None:
@@ -211,4 +217,7 @@ def test_the_wheel_installs_with_what_it_needs_into_a_fresh_environment(dist, tm
     folder.mkdir()
     done(bin / "sr", "train", "experiment=demo", "budget=smoke", "logger=csv", "hydra.run.dir=demo", cwd=folder)
     done(bin / "sr", "evaluate", "model=bicubic", "benchmarks=[bundled]", cwd=folder)
+    photo = saved_photo(folder)
+    done(bin / "sr", "upscale", "input=photo.jpg", cwd=folder)
+    assert_enlarged(folder / "outputs/upscaled/photo_x4.jpg", photo)
     assert "ECBSR" in done(bin / "python", "-c", "import sr; print(sr.load('demo'))", cwd=folder)
