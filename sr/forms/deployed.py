@@ -1,5 +1,6 @@
 """The form of a network that is written for other programs, what it is compared on, and what a file tells about it."""
 
+import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,8 +30,7 @@ class Deployed(nn.Module):
     Args:
         model: merged, in eval mode.
         scale: the factor.
-        half: compute its `network` in float16; what is around, colours and the chroma's bicubic, takes float32: RGB
-            made of YCbCr has twice the rounding of it.
+        half: compute its `network` in float16, but for the convolutions that read the picture; see `_halved`.
         inside: its `network` alone, for who pads and knows colours.
 
     Shapes: (B, 3, h, w) -> (B, 3, s*h, s*w), inside of its own colours; of EDVR (B, T, 3, h, w) -> the frame in the
@@ -39,15 +39,42 @@ class Deployed(nn.Module):
 
     def __init__(self, model: SuperResolver, scale: int, half: bool, inside: bool) -> None:
         super().__init__()
-        self.model, self.scale, self.half_inside, self.inside = model.half() if half else model, scale, half, inside
-        if half:
-            network = model.network
-            model.network = lambda x, scale: network(x.half(), scale).float()  # type: ignore[method-assign]
+        self.model, self.scale, self.inside = _halved(model) if half else model, scale, inside
 
     def forward(self, lr: Tensor) -> Tensor:
         if isinstance(self.model, EDVR):
-            return self.model.centre(lr.half()).float() if self.half_inside else self.model.centre(lr)
+            return self.model.centre(lr).float()
         return self.model.network(lr, self.scale) if self.inside else self.model(lr, self.scale)
+
+
+def _halved(model: SuperResolver) -> SuperResolver:
+    """In float16, but for the convolutions that read the picture, and what is around `network`.
+
+    Of the picture's rounding alone VDSR's authors' weights make 3e-3; RGB made of YCbCr has twice the rounding of that.
+    """
+    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    first = {m: copy.deepcopy(m.state_dict()) for m in layers if m.in_channels == model.colors}
+    model.half()
+    for layer in layers:
+        layer.register_forward_pre_hook(_given_float32 if layer in first else _given_float16)
+    for layer, weights in first.items():
+        layer.float().load_state_dict(weights)
+        layer.register_forward_hook(_made_float16)
+    network = model.network
+    model.network = lambda x, scale: network(x, scale).float()  # type: ignore[method-assign]
+    return model
+
+
+def _given_float32(layer: nn.Module, given: tuple[Tensor]) -> Tensor:
+    return given[0].float()
+
+
+def _given_float16(layer: nn.Module, given: tuple[Tensor]) -> Tensor:
+    return given[0].half()
+
+
+def _made_float16(layer: nn.Module, given: tuple[Tensor], made: Tensor) -> Tensor:
+    return made.half()
 
 
 @dataclass(frozen=True)

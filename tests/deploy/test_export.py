@@ -97,10 +97,10 @@ def test_float16_is_float16_inside(command, network, tmp_path):
         for suffix in ("onnx", "safetensors"):
             file = tmp_path / f"files/small_x2_fp16.{suffix}"
             torch.testing.assert_close(sr.load(file)(lr), wanted, rtol=0, atol=4e-3)
-    kinds = {
-        t.data_type for t in onnx.load(tmp_path / "files/small_x2_fp16.onnx").graph.initializer if len(t.dims) == 4
-    }
-    assert kinds == {onnx.TensorProto.FLOAT16}
+    graph = onnx.load(tmp_path / "files/small_x2_fp16.onnx").graph
+    kernels = [t for t in graph.initializer if len(t.dims) == 4]
+    wide = [t for t in kernels if t.data_type != onnx.TensorProto.FLOAT16]
+    assert len(kernels) > 2 and [t.dims[1] for t in wide] == [3]  # the one that reads the picture
     weights, told = safetensors.read(tmp_path / "files/small_x2_fp16.safetensors")
     assert {w.dtype for w in weights.values() if w.is_floating_point()} == {torch.float16}
     assert told["precision"] == "weights in float16, computed in float32"
@@ -204,7 +204,9 @@ def test_other_operators_are_written_or_told(command, network, tmp_path):
 
 @pytest.mark.shared
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "half"), [("bsrn_x4", 0), ("bsrn_x4", 1), ("rlfn_x4", 1), ("imdn_x4", 1)])
+@pytest.mark.parametrize(
+    ("name", "half"), [("bsrn_x4", 0), ("bsrn_x4", 1), ("rlfn_x4", 1), ("imdn_x4", 1), ("vdsr_x4", 1)]
+)
 def test_networks_that_make_hundreds_of_noise_are_exported(command, shared, tmp_path, name, half):
     """BSRN's published weights: on noise PyTorch itself is 7e-5 from the result in float64; on a checkerboard RLFN's
     make 1,250, and float16 is 0.49 from it there.
