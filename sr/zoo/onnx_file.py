@@ -37,6 +37,7 @@ def session(path: Path, threads: int | None = None) -> Any:
         raise UserError(f'{path} needs ONNX Runtime: pip install "sr-lab[export]"') from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads or torch.get_num_threads(), 4
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # else bytes may be read as ORT's own format
     there = onnxruntime.get_available_providers()
     wanted = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in there]
     try:

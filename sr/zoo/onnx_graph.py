@@ -1,7 +1,7 @@
 """Which operators an ONNX file holds, read before anything runs: protocol buffers need no package to be walked."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sr.errors import UserError
@@ -12,7 +12,9 @@ RANDOM = {
     "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial",
     "Dropout in training",
 }  # fmt: skip
-REPEATING = {"Loop", "Scan", "SequenceMap"}  # what is in them, as often as they please
+REPEATING = {  # what is in them, as often as they please
+    "Loop", "Scan", "SequenceMap", "BeamSearch", "GreedySearch", "Sampling", "WhisperBeamSearch",
+}  # fmt: skip
 # Of onnx.proto: where a message holds operators, or what holds them.
 GRAPH, FUNCTIONS, NODES, FUNCTION_NAME, FUNCTION_NODES = 7, 25, 1, 1, 7
 INPUTS, OPERATOR, ATTRIBUTES, ATTRIBUTE_GRAPHS = 1, 4, 5, (6, 11)
@@ -39,7 +41,7 @@ def _operators(model: memoryview) -> tuple[Counter[str], int]:
         if number == GRAPH:
             _gather(value, NODES, graph, 0)
         elif number == FUNCTIONS:
-            name = next((_text(v) for n, v in _fields(value) if n == FUNCTION_NAME), "")
+            name = _last(_fields(value), FUNCTION_NAME)
             _gather(value, FUNCTION_NODES, functions.setdefault(name, Counter()), 0)
     sizes = dict[str, int]()
 
@@ -62,7 +64,7 @@ def _gather(holder: memoryview, nodes: int, found: Counter[str], depth: int) -> 
         if number != nodes:
             continue
         parts = list(_fields(node))
-        operator = next((_text(value) for part, value in parts if part == OPERATOR), "")
+        operator = _last(parts, OPERATOR)
         inputs = [value for part, value in parts if part == INPUTS]
         if operator == "Dropout" and len(inputs) > 2 and len(inputs[2]):  # the third says that it is training
             operator = "Dropout in training"
@@ -74,8 +76,9 @@ def _gather(holder: memoryview, nodes: int, found: Counter[str], depth: int) -> 
                         _gather(inner, NODES, found, depth + 1)
 
 
-def _text(value: memoryview) -> str:
-    return bytes(value).decode(errors="replace")
+def _last(fields: Iterable[tuple[int, memoryview]], number: int) -> str:
+    """A field that stands once, as every parser reads it that finds it twice; "" where it is not there."""
+    return bytes(([b"", *(value for n, value in fields if n == number)])[-1]).decode(errors="replace")
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
@@ -83,6 +86,8 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     at = 0
     while at < len(message):
         key, at = _whole_number(message, at)
+        if key >> 32:  # ONNX Runtime would forget the higher bits, and find another field
+            raise ValueError("its fields are no protocol buffer's")
         kind = key & 7
         if kind == 0:
             _, at = _whole_number(message, at)

@@ -158,3 +158,49 @@ def test_functions_that_call_each_other_twice_are_counted_as_they_are_written_ou
     onnx.save(model, tmp_path / "bomb.onnx")
     with pytest.raises(UserError, match="more than 1,000,000 operators"):
         sr.load(tmp_path / "bomb.onnx")
+
+
+def field(number, content):
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def varint(value):
+    return (bytes([value & 127 | 128]) + varint(value >> 7)) if value > 127 else bytes([value])
+
+
+def test_what_is_looked_at_is_what_runs(tmp_path):
+    """A file was read otherwise than ONNX Runtime reads it, which then drew numbers."""
+
+    def parts(*nodes):
+        model = onnx.load(made(tmp_path / "a.onnx", *nodes))
+        graph = model.graph.SerializeToString()
+        model.ClearField("graph")
+        return model.SerializeToString(), graph
+
+    noise = helper.make_node("RandomUniformLike", ["x"], ["r"])
+    node = noise.SerializeToString()
+    head, graph = parts(noise, helper.make_node("Add", ["x", "r"], ["y"]))
+    renamed = graph.replace(field(1, node), field(1, field(4, b"Identity") + node))
+    higher = varint((7 << 3 | 2) + 2**33) + varint(len(graph)) + graph  # of whose number 32 bits are read
+    own = field(25, field(1, b"Harmless") + field(1, b"Own") + field(7, field(4, b"Own")))
+    called = field(7, parts(helper.make_node("Own", ["x"], ["y"]))[1])
+    for content, told in (
+        (field(7, renamed), "draws random numbers"),
+        (higher, "no protocol buffer's"),
+        (own + called, "calls itself"),
+    ):
+        (tmp_path / "b.onnx").write_bytes(head + content)
+        with pytest.raises(UserError, match=told):
+            sr.load(tmp_path / "b.onnx")
+
+
+def test_no_other_format_is_read_as_onnx(tmp_path, monkeypatch):
+    """ONNX Runtime tells its own format by four bytes, which can stand in a file that passes for ONNX."""
+    runtime = pytest.importorskip("onnxruntime")
+    options = runtime.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "b.onnx"), 4
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    runtime.InferenceSession(str(made(tmp_path / "a.onnx", SAME)), options, providers=["CPUExecutionProvider"])
+    monkeypatch.setattr("sr.zoo.onnx_file.refuse_endless", lambda *_: None)
+    with pytest.raises(UserError, match="cannot be read as ONNX"):
+        sr.load(tmp_path / "b.onnx")
