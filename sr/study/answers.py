@@ -1,9 +1,10 @@
 """A study's files: its key, which tells what was shown, and what raters saved. Both are read as strangers'."""
 
+import hashlib
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sr.errors import UserError, reason
 from sr.study.design import HR, SPOILED, Trial
 from sr.whole import write_whole
 
+log = logging.getLogger(__name__)
 FORMAT = 1
 KEY, KEYS = "key.json", "key*.json"
 PAGES = Path("outputs/studies")  # where studies are made, unless told otherwise
@@ -41,12 +43,13 @@ class Study:
     """What a page asks; `key.json` beside it holds this, and the page none of the names.
 
     Attributes:
-        id: of the page; answers name it.
+        id: of the page; answers name it. It follows from all the rest (`identified`).
         mode: "pairs" or "mos".
         scale: of the models.
         models: numbered by their place here.
         crops: of each, the set, the image and the window in HR pixels.
         trials: numbered by their place here.
+        pictures: SHA-256 of what the page shows.
     """
 
     id: str
@@ -55,12 +58,27 @@ class Study:
     models: tuple[Model, ...]
     crops: tuple[Mapping[str, Any], ...]
     trials: tuple[Trial, ...]
+    pictures: str = ""
+
+    def identified(self) -> "Study":
+        """Under the id that it must have."""
+        return replace(self, id=_id(asdict(self)))
 
     def write(self, file: Path) -> None:
         """Another study's key that is there is kept beside it: without that its answers would say nothing."""
         if file.is_file() and (former := read_study(file)).id != self.id:
             file.rename(file.with_name(f"key_{former.id}.json"))
         write_whole(file, {"format": FORMAT, **asdict(self)})
+
+
+class ChangedError(UserError):
+    """A key that is not as it was written."""
+
+
+def _id(content: Mapping[str, Any]) -> str:
+    """Of all that a key holds: somebody who changes that, such as which model is which, makes another study's key."""
+    rest = {name: value for name, value in content.items() if name not in ("format", "id")}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -102,15 +120,14 @@ def read_study(file: Path) -> Study:
     """A key.
 
     Raises:
-        UserError: it is not there, or no key.
+        UserError: it is not there, no key, or not as it was written.
     """
     content = _read(file, MOST_KEY_BYTES, "key of a study")
     try:
         models = tuple(Model(*(_whole(str(m[k]))[:200] for k in ("label", "name", "place"))) for m in content["models"])
         trials = tuple(Trial(int(t["crop"]), tuple(t["shown"])) for t in content["trials"])
-        found = Study(
-            str(content["id"]), content["mode"], int(content["scale"]), models, tuple(content["crops"]), trials
-        )
+        crops, pictures = tuple(content["crops"]), str(content.get("pictures", ""))
+        found = Study(str(content["id"]), content["mode"], int(content["scale"]), models, crops, trials, pictures)
         shown = {s for trial in trials for s in trial.shown}
         known = shown <= {*range(len(models)), HR, SPOILED} and all(0 <= t.crop < len(found.crops) for t in trials)
         datasets = all(isinstance(crop["dataset"], str) for crop in found.crops)
@@ -121,6 +138,11 @@ def read_study(file: Path) -> Study:
         raise UserError(f"{file}: is no key of a study: its trials are not of its models and crops")
     if not (2 if found.mode == "pairs" else 1) <= len(models) <= MOST_MODELS:
         raise UserError(f"{file}: is no key of a study: it has {len(models)} models")
+    if found.id != _id(content):
+        raise ChangedError(
+            f"{file}: is no key of a study as sr study wrote it: its id does not follow from the rest, so something "
+            "in it was changed. Take the one that was written beside the page"
+        )
     return found
 
 
@@ -205,6 +227,10 @@ def keys_for(raters: Iterable[Rater], key: str | None) -> dict[str, Path]:
     found: dict[str, Path] = {}
     beside = (file for folder in dict.fromkeys(r.file.parent for r in raters) for file in sorted(folder.glob(KEYS)))
     for file in (*beside, *sorted(PAGES.glob(f"*/{KEYS}"))):
-        with suppress(UserError):  # some other file of that name
+        try:
             found.setdefault(read_study(file).id, file)
+        except ChangedError as error:
+            log.warning(f"warning: not read: {error}")
+        except UserError:  # some other file of that name
+            pass
     return found

@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,10 +49,9 @@ def made(cfg: DictConfig, folder: Path) -> None:
     pictures = of_models(named, sets, int(cfg.images), int(cfg.crops), int(cfg.crop_size), pick_device(cfg.device))
     trials = _trials(cfg, len(named), pictures)
     models = tuple(Model(s.label, s.name, place_of(s.path)) for s in named)
-    found = Study("", str(cfg.mode), scale, models, tuple(pictures.crops), tuple(trials))
     uris = [[pictures.uri(trial.crop, shown) for shown in trial.shown] for trial in trials]
-    told = json.dumps([asdict(found), uris], sort_keys=True)
-    found = replace(found, id=hashlib.sha256(told.encode()).hexdigest()[:16])
+    shown = hashlib.sha256(json.dumps(uris).encode()).hexdigest()
+    found = Study("", str(cfg.mode), scale, models, tuple(pictures.crops), tuple(trials), shown).identified()
     html = page(found, uris, bool(cfg.equal), int(cfg.seed))
     if len(html) > LARGEST:
         raise UserError(

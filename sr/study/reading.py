@@ -45,6 +45,7 @@ def told(places: Sequence[str], key: str | None, folder: Path) -> None:
             f"the answers are of {len(modes)} studies, more than one of mode={twice[0]}: read each by itself"
         )
     for id, study in chosen.items():
+        log.info(f"key: {keys[id]}")
         _tell(study, [fitting(rater, study) for rater in studies[id]], folder)
 
 

@@ -71,12 +71,18 @@ def test_a_key_is_read_as_it_was_written_and_one_that_is_none_is_refused(tmp_pat
             read_study(file)
 
 
-def test_a_key_of_another_study_is_kept(tmp_path):
-    first, second = a_study(), replace(a_study("mos"), id="another")
+def test_a_key_of_another_study_is_kept_and_one_that_was_changed_is_none(tmp_path, caplog):
+    first, second = a_study(), a_study("mos")
     for study in (first, second, second):
         study.write(tmp_path / "key.json")
     raters = [read_rater(saved(tmp_path / f"{n}.json", s, [], "r")) for n, s in enumerate((first, second))]
     assert {id: read_study(file) for id, file in keys_for(raters, None).items()} == {s.id: s for s in (first, second)}
+    strange = json.loads((tmp_path / "key.json").read_text())
+    strange["models"].reverse()  # somebody sends it with answers: the ranking was turned round without a word
+    (tmp_path / "key.0.json").write_text(json.dumps(strange))
+    assert keys_for(raters, None)[second.id] == tmp_path / "key.json" and "key.0.json: is no key" in caplog.text
+    with pytest.raises(UserError, match="something in it was changed"):
+        keys_for(raters, str(tmp_path / "key.0.json"))
     (tmp_path / "key.json").write_text("mine")
     with pytest.raises(UserError, match="is no key of a study"):
         first.write(tmp_path / "key.json")

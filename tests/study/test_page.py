@@ -106,7 +106,7 @@ def test_forty_answers_by_keyboard_with_a_reload_in_the_middle(browser, opened, 
     assert 17 <= sides.count("ArrowLeft") <= 20 and browser.complaints == []
     file = downloaded(browser, tmp_path)
     content = json.loads(file.read_text())
-    assert content["name"] == "Ann <b>" and file.name.startswith("answers_012345_Ann_b_")
+    assert content["name"] == "Ann <b>" and file.name.startswith(f"answers_{study.id[:6]}_Ann_b_")
     rater = read_rater(file)
     assert sorted(rater.answers) == list(range(40)) and rater.label == "Ann <b>"
     expected = {
