@@ -19,7 +19,7 @@ def a_study(mode: str = "pairs", models: int = 5, pairs: int = 30, catch: int = 
     """Of models whose strength grows with their number, ten crops of two sets, and as many catch trials."""
     trials: list[Trial] = paired(models, 10, pairs) if mode == "pairs" else single(models, 10)
     trials += catches(range(catch), mode == "pairs")
-    named = tuple(Model(f"net{n}", f"net{n}", f"/runs/{n}") for n in range(models))
+    named = tuple(Model(f"net{n}", f"net{n}", f"/runs/{n}", "") for n in range(models))
     crops = tuple({"dataset": "Set5" if n < 5 else "Set14", "image": str(n), "window": [0, 0, 8, 8]} for n in range(10))
     return Study("", mode, 4, named, crops, tuple(trials)).identified()
 

@@ -17,7 +17,7 @@ from sr.comparison.seeds import averaged
 from sr.comparison.select import conditions, order, select
 from sr.comparison.wandb_report import build, compared
 from sr.compose.words import Job, listed
-from sr.errors import UserError, some
+from sr.errors import UserError, reason, some
 from sr.layers.pretrained import ALEXNET
 from sr.measuring.entries import paper_of, published_name, weights_entries
 from sr.measuring.scoring import BASELINE
@@ -48,7 +48,7 @@ def compare(cfg: DictConfig) -> None:
     wanted, by = conditions([*at_scale, *listed(cfg.filter)]), listed(cfg.sort)
     metrics = _metrics(cfg)
     named, damaged = _readable(sources(cfg))
-    study = rated.read(listed(cfg.study))
+    study, replaced = _still(rated.read(listed(cfg.study)), named)
     tabulated = partial(tabulate, study=study)
     table = tabulated(averaged(rows(labelled(named))))
 
@@ -61,7 +61,7 @@ def compare(cfg: DictConfig) -> None:
         known = tabulated(averaged(rows(labelled(named), filler.baselines(named))))
         found = filler.missing(_single(line.row for line in select(known, now)))
 
-    notes = [*damaged, *_leaky(named), *_unseen(study, table)]
+    notes = [*damaged, *_leaky(named), *replaced, *_unseen(study, table)]
     if not any(s.metric == "lpips" for row in found for s in row.scores):
         notes.append(UNMEASURED if any(m.name == "lpips" for m in metrics) else NO_LPIPS)
     if sets and filler.lr:
@@ -144,6 +144,24 @@ def sources(cfg: DictConfig, purpose: str = "compare") -> list[Source]:
             "or several of them. What is there: ls outputs outputs/sweeps; sr zoo list"
         )
     return found
+
+
+def _still(study: Sequence[rated.Rated], named: Sequence[Source]) -> tuple[list[rated.Rated], list[str]]:
+    """The ratings of weights that the models still have, and a note on each of the others."""
+    rows = {(source.name, rated.place_of(source.path)): source for source in named}
+    kept, notes = list[rated.Rated](), dict[str, None]()
+    for one in study:
+        source = rows.get((one.name, one.place))
+        try:
+            same = source is None or source.weights() == one.weights
+            told = f"people saw what other weights than those of {one.place or one.name} made"
+        except Exception as error:  # as in `Row.price`
+            same, told = False, f"which weights it has now is not known: {reason(error)}"
+        if same:
+            kept.append(one)
+        else:
+            notes[f"{one.entry} is without the study's figure: {told}"] = None
+    return kept, list(notes)
 
 
 def _unseen(study: Sequence[rated.Rated], table: Table) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from sr.compose.keys import declared
 from sr.compose.words import Word
 from sr.errors import reason
+from sr.layers.identity import identity
 from sr.measuring.cost import Price, price
 from sr.measuring.scoring import BASELINE
 from sr.models.base import SuperResolver
@@ -48,6 +49,11 @@ class Source:
     def folder(self) -> Path | None:
         """Of the run that trained it."""
         return None if self.run is None else self.path if self.path.is_dir() else run_of(self.path)
+
+    def weights(self, model: SuperResolver | None = None) -> str:
+        """Which ones it has now, in which network; "" where there are none. Loaded unless they are given."""
+        model = self.load() if model is None and self.load else model
+        return identity(model.state_dict(), dict(self.node or {})) if model is not None else ""
 
 
 @dataclass(frozen=True)

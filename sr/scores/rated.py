@@ -28,6 +28,7 @@ class Rated:
         entry: the model's label in the study.
         name: as typed for training, or the zoo's.
         place: of its run or file.
+        weights: which it had (`Source.weights`).
         scale: enlargement factor.
         metric: "bt" (log-odds, mean 0 over the models of the study) or "mos" (1 to 5).
         value: of it.
@@ -40,6 +41,7 @@ class Rated:
     entry: str
     name: str
     place: str
+    weights: str
     scale: int
     metric: str
     value: float
@@ -102,7 +104,7 @@ def _read(file: Path) -> list[Rated]:
 
 
 def _rated(row: dict[str, str]) -> Rated:
-    texts = {name: from_csv(row[name]) for name in ("entry", "name", "place", "metric")}
+    texts = {name: from_csv(row[name]) for name in ("entry", "name", "place", "weights", "metric")}
     numbers = {name: float(row[name]) for name in ("value", "low", "high")}
     counts = {name: int(row[name]) for name in ("scale", "raters", "answers")}
     return Rated(**texts, **numbers, **counts)  # type: ignore[arg-type]

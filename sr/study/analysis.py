@@ -86,7 +86,7 @@ def _compared(study: Study, raters: Sequence[Rater]) -> Findings:
 def _opinions(study: Study, raters: Sequence[Rater]) -> Findings:
     """Means over raters and pictures; HR, which stands among the catch trials, is rated like a model."""
     answers = table(raters, len(study.trials))
-    shown = [*study.models, Model(HR, HR, "")]
+    shown = [*study.models, Model(HR, HR, "", "")]
     of = np.array([-2 if s not in (HR, *range(len(study.models))) else len(study.models) if s == HR else int(s)
                    for (s,) in (trial.shown for trial in study.trials)])  # fmt: skip
     datasets = [study.crops[trial.crop]["dataset"] for trial in study.trials]
@@ -115,10 +115,11 @@ def _opinions(study: Study, raters: Sequence[Rater]) -> Findings:
                 row = dict(zip(("mos", "low", "high", "answers"), figure, strict=True))
                 details.append({"model": model.label, "dataset": place, **row})
     rated = [
-        Rated(model.label, model.name, model.place, study.scale, "mos", *figures[m][:3], len(raters), figures[m][3])
+        Rated(model.label, model.name, model.place, model.weights, study.scale, "mos",
+              *figures[m][:3], len(raters), figures[m][3])
         for m, model in enumerate(shown)
         if m in figures
-    ]
+    ]  # fmt: skip
     rated.sort(key=lambda r: -r.value)
     return Findings(rated, details, alpha(answers[:, of != -2], ordered=True), [_over(few, len(raters))])
 
@@ -131,7 +132,7 @@ def _rated(
     study: Study, metric: str, values: np.ndarray, low: np.ndarray, high: np.ndarray, raters: int, seen: np.ndarray
 ) -> list[Rated]:
     return [
-        Rated(model.label, model.name, model.place, study.scale, metric,
+        Rated(model.label, model.name, model.place, model.weights, study.scale, metric,
               float(values[m]), float(low[m]), float(high[m]), raters, int(seen[m]))
         for m in np.argsort(-values).tolist()
         for model in [study.models[m]]

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +27,17 @@ VALUES: dict[str, dict[Any, float]] = {  # by mode: the choices that a file may 
 MODES = tuple(VALUES)
 LONGEST = 80  # letters of a rater's name
 MOST_MODELS = 100
+MOST_LETTERS = 4096  # of what a model is known by; paths have no more
 
 
 @dataclass(frozen=True)
 class Model:
-    """One that is rated: its label, the name and the place by which a comparison knows it again."""
+    """One that is rated: its label, and what a comparison knows it by again: its name, its place and its weights."""
 
     label: str
     name: str
     place: str
+    weights: str
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,9 @@ def read_study(file: Path) -> Study:
     """
     content = _read(file, MOST_KEY_BYTES, "key of a study")
     try:
-        models = tuple(Model(*(_whole(str(m[k]))[:200] for k in ("label", "name", "place"))) for m in content["models"])
+        models = tuple(
+            Model(*(_whole(str(m[f.name]))[:MOST_LETTERS] for f in fields(Model))) for m in content["models"]
+        )
         trials = tuple(Trial(int(t["crop"]), tuple(t["shown"])) for t in content["trials"])
         crops, pictures = tuple(content["crops"]), str(content.get("pictures", ""))
         found = Study(str(content["id"]), content["mode"], int(content["scale"]), models, crops, trials, pictures)

@@ -48,7 +48,7 @@ def made(cfg: DictConfig, folder: Path) -> None:
     refuse_same_names(sets)
     pictures = of_models(named, sets, int(cfg.images), int(cfg.crops), int(cfg.crop_size), pick_device(cfg.device))
     trials = _trials(cfg, len(named), pictures)
-    models = tuple(Model(s.label, s.name, place_of(s.path)) for s in named)
+    models = tuple(Model(s.label, s.name, place_of(s.path), w) for s, w in zip(named, pictures.weights, strict=True))
     uris = [[pictures.uri(trial.crop, shown) for shown in trial.shown] for trial in trials]
     shown = hashlib.sha256(json.dumps(uris).encode()).hexdigest()
     found = Study("", str(cfg.mode), scale, models, tuple(pictures.crops), tuple(trials), shown).identified()

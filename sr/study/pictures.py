@@ -32,12 +32,14 @@ class Pictures:
         models: for each crop the pictures of the models, (H, W, 3) uint8.
         hr: HR's.
         spoiled: HR's, without its fine detail.
+        weights: which each model had (`Source.weights`).
     """
 
     crops: list[dict[str, Any]] = field(default_factory=list)
     models: list[list[np.ndarray]] = field(default_factory=list)
     hr: list[np.ndarray] = field(default_factory=list)
     spoiled: list[np.ndarray] = field(default_factory=list)
+    weights: list[str] = field(default_factory=list)
 
     def uri(self, number: int, shown: Shown) -> str:
         """A picture of a crop, as it stands in a page."""
@@ -66,7 +68,9 @@ def of_models(
     found = Pictures()
     for source in named:
         first, number = source is named[0], 0
-        for data, samples in _made(source, sets, images, device):
+        weights, made = _made(source, sets, images, device)
+        found.weights.append(weights)
+        for data, samples in made:
             for sample in samples:
                 windows = _windows(sample.hr, crops, size, data.scale)
                 for window in windows:
@@ -82,11 +86,12 @@ def of_models(
 
 def _made(
     source: Source, sets: Sequence[SRDataModule], images: int, device: torch.device
-) -> list[tuple[SRDataModule, list[Sample]]]:
-    """The outputs of one model on each set."""
+) -> tuple[str, list[tuple[SRDataModule, list[Sample]]]]:
+    """Which weights one model has, and its outputs on each set."""
     seen = [get_protocol("y")]
     try:
         model = source.load() if source.load else Bicubic(sets[0].scale)
+        weights = source.weights(model)
         model = formed(model, AUTO, sets[0].scale, device).model
         entry = Entry(source.label if source.load else BASELINE, model, source.published, run=source.folder)
         found = []
@@ -94,7 +99,7 @@ def _made(
             tell_trained_on(entry, data)
             _, samples = score_set(entry, data, seen, device, keep=images, images=_frames(data, images))
             found.append((data, samples))
-        return found
+        return weights, found
     except UserError:
         raise
     except Exception as error:  # a torn file, a class that was renamed, memory: whatever its code raises

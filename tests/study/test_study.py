@@ -94,6 +94,12 @@ def test_a_page_is_made_answered_read_and_compared(command, nets, tmp_path):
     page = (compared.folder / "index.html").read_text()
     assert "Bradley-Terry, study" in page and "Bradley-Terry: log-odds" in page and "alert(1)</script>" not in page
     assert "rated in the study and no row here" in compared.out
+    other = torch.load(tmp_path / "net0.ckpt")["state_dict"]
+    torch.save(torch.load(tmp_path / "net1.ckpt") | {"state_dict": other}, tmp_path / "net1.ckpt")
+    later = command("compare.py", *typed, folder="later")
+    assert "net_two is without the study's figure: people saw what other weights" in later.out, later
+    figures = {r["entry"]: r["study/bt"] for r in read(later.folder / "table.csv")}
+    assert figures == {"net_three": rows[0]["value"], "net_two": ""}
     refused = command("compare.py", *typed, "study=[told,told]", folder="twice")
     assert refused.code == 1 and "has a bt of another study too" in refused.err
 
