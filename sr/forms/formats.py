@@ -15,7 +15,7 @@ from torch import Tensor
 from sr.errors import UserError
 from sr.forms.deployed import Exported
 from sr.forms.for_spandrel import for_spandrel, run_for_spandrel
-from sr.runs import checkpoint
+from sr.runs import checkpoint, safetensors
 from sr.zoo.onnx_file import FACTS, run, session
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,9 @@ def _save(file: Path, what: Exported, state: Mapping[str, Tensor], told: dict[st
         raise UserError("some of its weights are too large for float16: leave half=true out")
     plain = {k: v.clone(memory_format=torch.contiguous_format) for k, v in kept.items()}  # it takes no other layout
     told |= {"precision": "weights in float16, computed in float32"} if what.half else {}
-    content = save(plain, what.facts | told)  # save_file makes files that their owner alone may read
+    told = what.facts | told
+    told[safetensors.CHECKSUM] = safetensors.checksum(plain, told)
+    content = save(plain, told)  # save_file makes files that their owner alone may read
     size = int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8 : 8 + size]), sort_keys=True).encode()  # else its order changes each time
     header += b" " * (-len(header) % 8)

@@ -1,6 +1,8 @@
 """Reads safetensors: a length, a table in JSON, and bytes (https://github.com/huggingface/safetensors)."""
 
 import json
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,10 @@ import torch
 from torch import Tensor
 
 from sr.errors import UserError
+from sr.layers.identity import identity
 
+log = logging.getLogger(__name__)
+CHECKSUM = "checksum"  # what a file tells of all its tensors and of all else that it tells
 LARGEST_TABLE = 100_000_000  # bytes; the format's own limit
 DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
@@ -27,12 +32,31 @@ def is_one(path: Path) -> bool:
         return looks_like(file.read(9), path.stat().st_size)
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def checksum(tensors: Mapping[str, Tensor], told: Mapping[str, str]) -> str:
+    """What `CHECKSUM` must be: the format itself has none."""
+    return identity(dict(sorted(tensors.items())), {k: v for k, v in told.items() if k != CHECKSUM})
+
+
+def read(path: Path, known_intact: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors of a file by name, and what it tells about itself.
 
+    Args:
+        path: of the file.
+        known_intact: its checksum is known from elsewhere; else a file that has none is told in the log.
+
     Raises:
-        UserError: its table does not describe its bytes.
+        UserError: its table does not describe its bytes, or something in it was changed.
     """
+    tensors, told = _parsed(path)
+    if CHECKSUM not in told:
+        if not known_intact:
+            log.info(f"note: {path} holds no checksums; whether it is as it was written is not known")
+    elif told[CHECKSUM] != checksum(tensors, told):
+        raise UserError(f"{path} is damaged: its checksum is of other values. Take another copy of it")
+    return tensors, told
+
+
+def _parsed(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     content = path.read_bytes()
     begin = 8 + int.from_bytes(content[:8], "little")
     try:

@@ -76,7 +76,7 @@ def _contents(path: Path, known_intact: bool) -> Any:
     if start.startswith(b"MATLAB 5.0"):
         return None
     if safetensors.looks_like(start, size):
-        content, told = safetensors.read(path)
+        content, told = safetensors.read(path, known_intact)
     else:
         content, told = torch_file.load(path, known_intact), {}
     if "sr" in told or (isinstance(content, Mapping) and "sr" in content):

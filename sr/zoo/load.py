@@ -211,7 +211,7 @@ def is_ours(path: Path) -> bool:
     """Whether a file is a checkpoint of this project: by what is in it, whatever its name."""
     try:
         if safetensors.is_one(path):
-            return "sr" in safetensors.read(path)[1]
+            return "sr" in safetensors.read(path, known_intact=True)[1]
         content = torch_file.load(path, known_intact=True)
     except OSError:
         return False

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 import sr
+from sr.errors import UserError
 from sr.forms import formats
 from sr.forms.deployed import Exported
 from sr.layers.identity import identity
@@ -181,6 +182,22 @@ def test_weights_in_another_layout_are_the_same_file(network, tmp_path):
         found.append(safetensors.read(tmp_path / "a.safetensors"))
     assert found[0][1] == found[1][1] and list(found[0][0]) == list(found[1][0])
     assert all(torch.equal(a, b) for a, b in zip(found[0][0].values(), found[1][0].values(), strict=True))
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_flipped_bit_is_seen(network, tmp_path, half, caplog):
+    """The format has no checksum: other figures were measured without a word."""
+    caplog.set_level("INFO")
+    file = tmp_path / "a.safetensors"
+    formats.FORMATS["safetensors"].write(file, Exported(checkpoint.load(network), "small", 2, half), 18)
+    content = file.read_bytes()
+    assert checkpoint.load(file).scales == (2,) and "no checksums" not in caplog.text
+    for place in (len(content) - 9, content.index(b"small")):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 2]) + content[place + 1 :])
+        with pytest.raises(UserError, match=r"a\.safetensors is damaged"):
+            checkpoint.load(file)
+    file.write_bytes(content.replace(b"checksum", b"checksun"))
+    assert checkpoint.load(file) and "holds no checksums" in caplog.text
 
 
 def test_what_float16_cannot_hold_is_refused(command, network, tmp_path):
