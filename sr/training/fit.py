@@ -43,6 +43,11 @@ def ready(plan: Plan, resumed: Content | None, folder: Path) -> None:
     first = plan.stages[first_stage(plan.stages, resumed)]
     if resumed is not None:
         checkpoint.load_weights(first.model, resumed["state_dict"], folder)
+        if resumed["global_step"] < plan.stages[-1].end:
+            try:
+                first.setup.loss.load_state_dict(resumed["loss_state_dict"])  # of another teacher, for example
+            except RuntimeError as error:
+                raise of_another_program(folder, plan.words, reason(error)) from error
     for stage in plan.stages:  # of a late stage too, which would fail after hours
         source = stage.cfg.init_from
         if source and source not in ("last", "best") and resumed is None:

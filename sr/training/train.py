@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import lightning.pytorch as L
+from lightning.pytorch.callbacks import LambdaCallback
 from omegaconf import DictConfig
 
 from sr.callbacks.clock import Clock
@@ -67,8 +68,9 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
             put_back(job.folder)
         same_data.keep(job.folder, images, _begun_from(plan) if resumed is None else [job.folder])
         if resumed is not None and resumed["global_step"] < plan.stages[-1].end:
-            for folder in (job.folder, *job.folder.glob("x*/")):
-                set_aside_results(folder)  # of the weights that it goes on from
+            folders = [job.folder, *job.folder.glob("x*/")]  # of results of the weights that it goes on from
+            restored = LambdaCallback(on_train_start=lambda *_: [*map(set_aside_results, folders)])
+            trainer.callbacks.append(restored)  # type: ignore[attr-defined]
     log.info(introduction(plan, job.folder))
     if shares := shared_out(plan, trainer):
         log.info(shares)

@@ -142,6 +142,22 @@ def test_a_checkpoint_with_another_training_state_is_refused_in_words(run, comma
     assert re.search(r"checkpoints/(last|previous).ckpt", again.err), again
 
 
+def test_a_loss_that_is_another_one_leaves_a_finished_run_as_it_is(run, command):
+    """Of another teacher than the one that the run began with: its figures were gone, and its state was "failed"."""
+    last = run / "checkpoints/last.ckpt"
+    content = torch.load(last, weights_only=True)
+    torch.save(content | {"loss_state_dict": {"mark": torch.tensor(1)}}, last)
+    (run / "results.csv").write_text("figures")
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    again = command("train.py", f"resume={run}", "steps=8")
+    assert again.code == 1 and "cannot be gone on with" in again.err and "Traceback" not in again.err, again
+    assert before == {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    content["loops"]["fit_loop"] = 7  # what Lightning refuses while it restores: the figures stay in their place, too
+    torch.save(content, last)
+    assert command("train.py", f"resume={run}", "steps=8").code == 1
+    assert (run / "results.csv").read_text() == "figures"
+
+
 @pytest.mark.parametrize("key", ["global_step", *(pytest.param(key, marks=pytest.mark.slow) for key in (
     "optimizer_states", "pytorch-lightning_version"))])  # fmt: skip
 def test_a_torn_checkpoint_is_refused_before_anything_is_looked_at(run, refused, div2k, key):
