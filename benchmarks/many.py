@@ -2,8 +2,8 @@
 
 Each row is a process of its own. "First time" decodes all images into the cache, "again" finds them there; both look
 through the folder, hold a tenth of the images out and compare them with the others, as `sr train` does before its first
-step. A worker's own memory is what it does not share with the process that forked it (USS), after its first batch and
-after 20,000 samples from all over the set.
+step. A worker's own memory is what it has written to since the process forked it (private dirty pages), after its first
+batch and after 20,000 samples from all over the set.
 
 Run it: OMP_NUM_THREADS=1 python benchmarks/many.py > benchmarks/many.md
 """
@@ -41,11 +41,10 @@ def images(folder: Path, count: int) -> None:
             picture.save(file, compress_level=1)
 
 
-def memory(process: int | str) -> tuple[float, float]:
-    """MiB that a process alone holds, and its share of all that it maps (USS, PSS)."""
+def memory(process: int | str) -> float:
+    """MiB that a process alone holds and has written to: not the cache's pages, which the system may take back."""
     text = Path(f"/proc/{process}/smaps_rollup").read_text()
-    found = {name: int(kb) / 1024 for name, kb in re.findall(r"^(\w+): +(\d+) kB", text, re.M)}
-    return found["Private_Clean"] + found["Private_Dirty"], found["Pss"]
+    return sum(int(kb) for kb in re.findall(r"^Private_Dirty: +(\d+) kB", text, re.M)) / 1024
 
 
 def opened(folder: Path, cache: Path, workers: int) -> Folder:
@@ -55,7 +54,7 @@ def opened(folder: Path, cache: Path, workers: int) -> Folder:
 
 def measured(folder: Path, cache: Path, workers: int, samples: int) -> dict[str, float]:
     """One process's figures: CPU seconds and MiB."""
-    data, found, before = opened(folder, cache, workers), {}, memory("self")[0]
+    data, found, before = opened(folder, cache, workers), {}, memory("self")
     start = time.process_time()
     data.train_pairs()
     found["scan"] = time.process_time() - start
@@ -72,14 +71,14 @@ def measured(folder: Path, cache: Path, workers: int, samples: int) -> dict[str,
     next(batches)
     found["first batch"] = time.process_time() - start
     gc.collect()
-    found["process"] = memory("self")[0] - before
+    found["process"] = memory("self") - before
     pids = [child.pid for child in multiprocessing.active_children()] if workers else []
     for n in range(1, samples // BATCH):
         if n == workers + 1:
-            found["worker"] = max((memory(pid)[0] for pid in pids), default=0.0)
+            found["worker"] = max((memory(pid) for pid in pids), default=0.0)
         next(batches)
-    found["worker later"] = max((memory(pid)[0] for pid in pids), default=0.0)
-    found["process later"] = memory("self")[0] - before
+    found["worker later"] = max((memory(pid) for pid in pids), default=0.0)
+    found["process later"] = memory("self") - before
     return found
 
 

@@ -1,5 +1,6 @@
 """What stands for many images takes no object for each, and is not compared each with each."""
 
+import gc
 import os
 import pickle
 import pickletools
@@ -41,6 +42,17 @@ def test_a_loaders_worker_is_given_as_many_objects_for_many_images_as_for_few(tm
         return sum(1 for _ in pickletools.genops(pickle.dumps(data.patches().pairs)))
 
     assert abs(objects(60) - objects(12)) < 12  # numbers that take another code
+
+
+class Frozen:
+    def __getitem__(self, _):
+        return gc.get_freeze_count()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="workers share nothing here")
+def test_a_workers_collector_leaves_what_it_shares_with_the_first_process(tmp_path):
+    data = Folder(root=tmp_path, scale=2, num_workers=1)
+    assert next(iter(data._loader(Frozen(), [0]))) > gc.get_freeze_count() + 10_000
 
 
 def test_a_folder_is_looked_through_once(tmp_path, monkeypatch):

@@ -29,6 +29,7 @@ WORDS = ["model=ecbsr_m4c8", "scale=2", "data=div2k", "data.root=../DIV2K", "bat
          "val_every_steps=400", "save_every_steps=170", "trainer.log_every_n_steps=20", "benchmarks=null",
          "trainer.enable_progress_bar=false"]  # fmt: skip
 HOW = ("USR1", "requeue")
+DIFFER = ("data_wait", "panels", "artifact_path")  # what no two runs have alike in W&B's files
 LIMIT = 900.0  # seconds of anything that is waited for
 
 
@@ -129,7 +130,7 @@ def _printed(command: list[str], **how: Any) -> str:
 
 
 def history(run: Path) -> tuple[set[str], dict[int, dict[str, Any]]]:
-    """The numbers of its W&B runs, and what their files say of each step; times differ."""
+    """The numbers of its W&B runs, and what their files say of each step; times differ, and where W&B keeps tables."""
     numbers, found = set(), {}
     for file in sorted((run / "wandb").glob("offline-run-*/*.wandb")):
         kept = Kept(file)
@@ -137,9 +138,7 @@ def history(run: Path) -> tuple[set[str], dict[int, dict[str, Any]]]:
             continue
         numbers.add(kept.run.run_id)
         for row in kept.history:
-            said = {
-                k: v for k, v in row.items() if not k.startswith("_") and "data_wait" not in k and "panels" not in k
-            }
+            said = {k: v for k, v in row.items() if not k.startswith("_") and not any(word in k for word in DIFFER)}
             if "trainer/global_step" in said:
                 found.setdefault(said["trainer/global_step"], {}).update(said)
     return numbers, found

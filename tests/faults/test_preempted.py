@@ -1,6 +1,7 @@
 """Jobs of a real Slurm, where there is one: taken away, of several tasks, and sweeps that no shell waits for."""
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 from small_runs import ROOT, SMALL, rows, saved
 
-from sr.runs.folder import find_runs
+from sr.runs.record import recorded
+from sr.sweeps.slurm import SUBMITTED
 
 PREEMPTIONS = Path(__file__).with_name("preemptions.py")
 LIMIT = 300.0  # seconds
@@ -68,6 +70,7 @@ def test_a_sweep_is_submitted_and_its_shell_ends(div2k, tmp_path, environment):
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     sweep = ["-m", *SMALL, "data=div2k", f"data.root={div2k}", "steps=6", "val_every_steps=6", "logger=csv"]
     sweep += ["seed=0,1", "hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=20", "hydra.sweep.dir=sweep"]
+    sweep += ["+hydra.launcher.additional_parameters.hold=true"]  # a short row would end before the command has
     typed = [sys.executable, "-m", "sr", "train", *sweep]
 
     def type_it() -> str:
@@ -77,8 +80,10 @@ def test_a_sweep_is_submitted_and_its_shell_ends(div2k, tmp_path, environment):
 
     first, second = type_it(), type_it()  # at once: nothing is submitted a second time
     assert "2 rows are with Slurm" in first and "with Slurm" in second, first + second
+    jobs = json.loads((tmp_path / "sweep" / SUBMITTED).read_text())
+    subprocess.run(["scontrol", "release", next(iter(jobs.values())).partition("_")[0]], check=True)
     end = time.monotonic() + LIMIT
-    while [run.status for run in find_runs(tmp_path / "sweep")] != ["finished"] * 2:
+    while {recorded(tmp_path / "sweep" / row).get("status") for row in jobs} != {"finished"}:
         assert time.monotonic() < end
         time.sleep(1)
     written = {p: p.stat().st_mtime_ns for p in tmp_path.glob("sweep/*/checkpoints/last.ckpt")}
