@@ -74,6 +74,12 @@ class ClipFolder(ClipModule):
         name = own or (folder.absolute().name if folder else self.name)
         return f"own {name}" if name in SETS else name
 
+    @property
+    def measured_lr(self) -> list[Path]:
+        """As `Folder.measured_lr`."""
+        folder = self.lr[self._tested() or "train"]
+        return [folder] if folder else []
+
     def train_clips(self) -> list[Clip]:
         return self._listed("train") if "val" in self.given else self._split()[0]
 

@@ -99,6 +99,12 @@ class Folder(SplitModule):
         name = self._given_name if self._given_name and not self.trained_on else _joined(folders)
         return f"own {name}" if name in SETS else name  # nobody has looked whether they are those images
 
+    @property
+    def measured_lr(self) -> list[Path]:
+        """The folders of the LR that is measured on; none where it is made of HR."""
+        what = self._tested()[0]
+        return self.lr[{"root": "test", "held-out": "train"}.get(what, what)]
+
     def _tell(self, message: str, level: int = logging.WARNING) -> None:
         """Log it once."""
         if message not in self._told:

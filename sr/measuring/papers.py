@@ -66,11 +66,12 @@ def chosen_protocols(
     like = others if entry.name == BASELINE and others else [entry]
     names = asked or [n for e in like for n in papers_protocols(e, data)]
     found = [get_protocol(name) for name in dict.fromkeys(names)]
-    own = [p for p in found if p.defines_lr and (entry.pictures or not comparable(data))]
+    pictures = next((e.pictures for e in like if e.pictures), None)
+    own = [p for p in found if p.defines_lr and (pictures or not comparable(data))]
     if own and asked:
         told = f"protocol={own[0].name} makes bicubic LR from HR itself, but"
-        if entry.pictures:
-            raise UserError(f"{told} the pictures in {entry.pictures} were not made of that: leave it out")
+        if pictures:
+            raise UserError(f"{told} the pictures in {pictures} were not made of that: leave it out")
         raise UserError(
             f"{told} the LR of {data.name} is given or made in another way: leave it out, or type degradation=bicubic"
         )

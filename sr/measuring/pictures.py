@@ -60,4 +60,4 @@ def _by_stem(stems: Sequence[str], files: Sequence[Path]) -> dict[str, list[Path
         begun = [s for s in found if file.stem == s or re.match(rf"{re.escape(s)}([^0-9A-Za-z]|x\d)", file.stem)]
         if begun:
             found[max(begun, key=len)].append(file)
-    return {stem: [p for p in each if p.stem == stem] or each for stem, each in found.items()}
+    return found

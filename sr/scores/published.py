@@ -133,8 +133,10 @@ def goals(model: str, scales: Collection[int], protocols: Collection[str] | None
 
 def comparable(data: SRDataModule) -> bool:
     """Whether a set's LR is the papers' plain bicubic: made so here, or read from a folder that says so."""
-    if folder := getattr(data, "lr", None):
-        return "bicubic" in str(folder).lower() or str(folder).startswith(("image_SRF", "BI"))
+    lr = getattr(data, "lr", None)
+    if folders := getattr(data, "measured_lr", [lr] if lr else []):
+        names = ["/".join(Path(folder).parts[-2:]) for folder in folders]  # its own, and that of LR_bicubic/X4
+        return all("bicubic" in name.lower() or name.startswith(("image_SRF", "BI")) for name in names)
     if getattr(data, "track", "bicubic") not in ("bicubic", "x8"):
         return False
     return [type(step) for step in data.degradation.steps] == [MatlabBicubic]

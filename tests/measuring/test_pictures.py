@@ -54,11 +54,11 @@ def test_pictures_that_were_made_elsewhere_are_measured(command, tmp_path):
 
 
 def test_a_picture_is_one_images_own(tmp_path):
-    """The longest name that it begins with; none is taken for two."""
+    """The longest name that it begins with; none is taken for two, and of two neither, whatever they are called."""
     files = [tmp_path / name for name in ("a_x2.png", "a_b_x2.png", "a_b2.png", "c.png", "c_x2.png", "d1.png")]
     found = _by_stem(["a", "a_b", "c", "d"], files)
     assert {stem: [p.name for p in each] for stem, each in found.items()} == {
-        "a": ["a_x2.png", "a_b2.png"], "a_b": ["a_b_x2.png"], "c": ["c.png"], "d": []
+        "a": ["a_x2.png", "a_b2.png"], "a_b": ["a_b_x2.png"], "c": ["c.png", "c_x2.png"], "d": []
     }  # fmt: skip
 
 

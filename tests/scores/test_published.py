@@ -5,6 +5,8 @@ import csv
 import pytest
 
 from sr.data.benchmarks import Set5
+from sr.data.clip_folder import ClipFolder
+from sr.data.folder import Folder
 from sr.degradation import Degradation, GaussianNoise, MatlabBicubic
 from sr.measuring import cost_table
 from sr.measuring.scoring import Entry, papers_protocols
@@ -80,6 +82,14 @@ def test_only_plain_bicubic_lr_is_comparable(tmp_path):
     assert comparable(Set5(data_dir=tmp_path, scale=2, lr="LR_bicubic_old"))
     assert not comparable(Set5(data_dir=tmp_path, scale=2, lr="LR_mine"))
     assert not comparable(Set5(data_dir=tmp_path, scale=2, degradation=noisy))
+    for kind in (Folder, ClipFolder):  # of a folder of one's own that part counts which is measured
+        assert comparable(kind(root=tmp_path, scale=2))
+        assert comparable(kind(train=tmp_path, test=tmp_path, scale=2, train_lr=tmp_path / "own/mine"))
+        assert not comparable(kind(test=tmp_path, scale=2, test_lr=tmp_path / "own/mine"))
+        given = {part: tmp_path for part in ("train", "val", "test")}
+        lr = {"train_lr": tmp_path / "LR_bicubic", "val_lr": tmp_path / "LR_bicubic"}
+        assert not comparable(kind(**given, **lr, scale=2, degradation=noisy))
+        assert comparable(kind(**given, test_lr=tmp_path / "LR_bicubic/X2", scale=2))
 
 
 def test_difference_in_the_table_and_in_the_csv(tmp_path):
