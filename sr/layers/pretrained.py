@@ -1,6 +1,7 @@
 """Classifiers' convolutions, from torchvision's weight files that the user has; nothing is downloaded."""
 
-import pickle
+import hashlib
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sr.errors import UserError, reason
+from sr.errors import UserError, reason, told_once
+from sr.layers import torch_file
+from sr.layers.identity import identity
 
+log = logging.getLogger(__name__)
 # ImageNet's mean and deviation of RGB in [0, 1], with which torchvision trained them.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -35,11 +39,12 @@ class Pretrained:
 
     Attributes:
         title: its name.
-        file: torchvision's name of its weights.
+        file: torchvision's name of its weights, which ends in the first digits of the file's SHA-256.
         megabytes: of that file.
         convs: in their order.
         pool: pixels a side of the max-pooling between them, whose stride is 2.
         mistaken: what it is easily mistaken for.
+        identity: of its convolutions in float32, in whatever file they are; "" where it is not known.
     """
 
     title: str
@@ -48,6 +53,7 @@ class Pretrained:
     convs: tuple[Conv, ...]
     pool: int = 2
     mistaken: str = ""
+    identity: str = ""
 
     @property
     def address(self) -> str:
@@ -62,13 +68,15 @@ class Pretrained:
     def read(self, file: Path, depth: int | None = None) -> list[tuple[Tensor, Tensor]]:
         """Weight and bias of the first `depth` convolutions in float32, None for all; all of them are looked at.
 
+        Of a file with another checksum than torchvision's it is told that shapes alone speak for it.
+
         Raises:
-            UserError: the file is none, or another network's.
+            UserError: the file is none, damaged, or another network's.
         """
         wanted = f"wanted is torchvision's {self.file} from {self.address}{self.mistaken}"
         try:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+            state = torch_file.load(file, known_intact=True)  # of this file the checksum is known
+        except UserError as error:
             raise UserError(f"{file} is no weight file ({reason(error)}); {wanted}") from error
         found = []
         for conv in self.convs:
@@ -83,9 +91,24 @@ class Pretrained:
                         f"{file} does not hold {self.title}'s weights: {key} should be a tensor {shape}, there is "
                         f"{what}; {wanted}"
                     )
+                if why := torch_file.unusable(key, value, value):
+                    raise UserError(f"{file} is damaged: {why}; {wanted}")
                 pair.append(value.float())
             found.append((pair[0], pair[1]))
+        if not self._known(file, found):
+            told = f"{file} is taken for {self.title} by its shapes alone: its checksum is not that of torchvision's"
+            told_once(log, logging.WARNING, f"warning: {told} {self.file}, so what it computes may be another's")
         return found[:depth]
+
+    def _known(self, file: Path, convs: Iterable[tuple[Tensor, Tensor]]) -> bool:
+        state = {
+            f"{n}.{kind}": t for n, pair in enumerate(convs) for kind, t in zip(("weight", "bias"), pair, strict=True)
+        }
+        if self.identity and identity(state, {}) == self.identity:
+            return True
+        with file.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        return digest.startswith(Path(self.file).stem.rpartition("-")[2])
 
     def seen(
         self, x: Tensor, weights: Iterable[tuple[Tensor, Tensor]], pool: Callable[[Tensor], Tensor] | None = None
@@ -135,6 +158,7 @@ ALEXNET = Pretrained(
         Conv(10, 256, 256, seen=True),
     ),
     pool=3,
+    identity="50aa162a63e1def2c989ed3138dc00d4c5f4e7647e7d6d7c967ccd5aeb580289",
 )
 VGG16 = Pretrained("VGG-16", "vgg16-397923af.pth", 528, _vgg(2, 2, 3, 3, 3), mistaken=" (not with batch norm)")
 VGG19 = Pretrained(

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from sr.compose.words import path_typed
 from sr.errors import UserError, reason, some, told_once
+from sr.layers import torch_file
 from sr.models.base import Reads, SuperResolver
-from sr.runs import safetensors, torch_file
+from sr.runs import safetensors
 from sr.runs.config import upgraded
 from sr.runs.construct import construct
 from sr.runs.record import recorded

@@ -23,7 +23,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     last = folder / "checkpoints" / "last.ckpt"
     if last.is_file():
-        from sr.runs import torch_file  # torch, which a run without a checkpoint does not need
+        from sr.layers import torch_file  # torch, which a run without a checkpoint does not need
 
         with suppress(UserError, LookupError, TypeError):  # damaged, or not ours: then the record tells
             # Mapped, not read: of a large model's file only the few pages that hold the config.

@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from sr.errors import UserError, reason, some
+from sr.layers.torch_file import refuse_unusable
 from sr.models.base import SuperResolver
 from sr.runs.construct import construct
-from sr.runs.torch_file import refuse_unusable
 
 Tensors = Mapping[str, Tensor]
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from sr.compose.words import path_typed
 from sr.errors import UserError, some
-from sr.runs import safetensors, torch_file
+from sr.layers import torch_file
+from sr.runs import safetensors
 
 # What trainers put a state dict into; the first of them that is there wins, averages of the weights before the weights.
 WRAPPERS = (

@@ -10,8 +10,9 @@ import torch
 
 from sr.compose.words import path_typed
 from sr.errors import UserError, nearest, reason
+from sr.layers import torch_file
 from sr.models.base import SuperResolver
-from sr.runs import checkpoint, safetensors, torch_file
+from sr.runs import checkpoint, safetensors
 from sr.whole import replacing
 from sr.zoo.baseline_maps import BASELINE_FAMILIES
 from sr.zoo.entries import ZOO, ZooEntry, by_checksum, get_entry

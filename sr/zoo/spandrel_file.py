@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sr.errors import UserError, reason, told_once
+from sr.layers.torch_file import refuse_unusable
 from sr.models.base import SuperResolver
 from sr.runs.construct import limited
-from sr.runs.torch_file import refuse_unusable
 
 log = logging.getLogger(__name__)
 LIBRARY = "spandrel"

@@ -77,4 +77,5 @@ def test_lpips_of_its_authors_examples(command, tmp_path, monkeypatch, shared):
         "protocols=[{channel: rgb, shave: 0}]",
     )  # fmt: skip
     assert outcome.code == 0, outcome
+    assert "by its shapes alone" not in outcome.out  # it holds torchvision's convolutions, and nothing else
     assert [round(float(row["lpips"]), 4) for row in results(outcome.folder)] == [0.7219, 0.1376]

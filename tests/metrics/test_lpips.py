@@ -1,5 +1,7 @@
 """LPIPS and DISTS against torchmetrics, on weights that nobody trained."""
 
+import hashlib
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +11,7 @@ from torchmetrics.functional.image import dists as theirs_dists
 from torchmetrics.functional.image import lpips as theirs
 
 from sr.errors import UserError
+from sr.layers.identity import identity
 from sr.layers.pretrained import ALEXNET, VGG16
 from sr.metrics.dists import DISTS
 from sr.metrics.lpips import LPIPS, find_weights, lpips_of
@@ -89,6 +92,30 @@ def test_on_vgg16_as_torchmetrics(vgg16, tmp_path, monkeypatch):
     expected = theirs_dists.DISTSNetwork()(x, y)
     assert torch.allclose(found["dists"], expected, atol=1e-5) and (expected > 0.01).all()
     assert torch.allclose(DISTS(VGG16.place)(a, a), torch.zeros(2), atol=1e-6)
+
+
+def test_a_file_of_the_same_shapes_is_told_and_a_damaged_one_is_refused(file, tmp_path, caplog):
+    """Figures of random weights, and of flipped bits, stood as LPIPS without a word."""
+    weights = ALEXNET.read(file)
+    assert f"{file} is taken for AlexNet by its shapes alone" in caplog.text
+    caplog.clear()
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    replace(ALEXNET, file=f"other-{digest[:8]}.pth").read(file)
+    state = {
+        f"{n}.{kind}": t for n, pair in enumerate(weights) for kind, t in zip(("weight", "bias"), pair, strict=True)
+    }
+    replace(ALEXNET, identity=identity(state, {})).read(file)
+    assert not caplog.text
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "flipped.pth").write_bytes(content)
+    with pytest.raises(UserError, match=r"flipped\.pth is damaged"):
+        ALEXNET.read(tmp_path / "flipped.pth")
+    state = torch.load(file)
+    state["features.3.bias"][0] = float("nan")
+    torch.save(state, file)
+    with pytest.raises(UserError, match=f"{file} is damaged: features.3.bias holds NaN"):
+        ALEXNET.read(file)
 
 
 def test_where_the_weights_are(file, tmp_path, monkeypatch):

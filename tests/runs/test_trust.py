@@ -19,7 +19,8 @@ from sr.comparison.fill import set_words
 from sr.compose.conf import CONF
 from sr.compose.words import Words, path_word
 from sr.errors import UserError
-from sr.runs import composed, torch_file
+from sr.layers import torch_file
+from sr.runs import composed
 from sr.runs.construct import construct
 from sr.runs.folder import Run, read_run
 from sr.runs.record import recorded
