@@ -14,6 +14,7 @@ from sr.errors import UserError, reason, some, told_once
 from sr.layers import torch_file
 from sr.models.base import Reads, SuperResolver
 from sr.runs import safetensors
+from sr.runs.code import tell_other_code
 from sr.runs.config import upgraded
 from sr.runs.construct import construct
 from sr.runs.record import recorded
@@ -115,7 +116,7 @@ def _exported(file: Path) -> dict[str, Any]:
 KINDS = {"sr": dict, "state_dict": dict, "loss_state_dict": dict, "current_model_state": dict, "global_step": int}
 KINDS |= {"callbacks": dict, "loops": dict, "optimizer_states": list, "lr_schedulers": list}
 TOLD = {"format": int, "name": str, "model": dict, "config": dict, "stage": dict, "reads": dict}
-TOLD |= {"batches_seen": int, "stream": int}
+TOLD |= {"batches_seen": int, "stream": int, "code": str}
 STAGE = {"number": int, "of": int, "name": str, "begin": int, "end": int}
 NEEDED = ("name", "model", "config")
 
@@ -172,6 +173,7 @@ def build(content: dict[str, Any], source: str | Path) -> SuperResolver:
     """The model that a checkpoint describes, with its weights, in eval mode."""
     model = construct(content["sr"]["model"], source, content["state_dict"])
     load_weights(model, content["state_dict"], source)
+    tell_other_code(model, content["sr"], source)
     if reads := content["sr"].get("reads"):
         model.reads = Reads(**reads)
     model.metadata = {k: v for k, v in content["sr"].items() if k != "batches_seen"}

@@ -1,6 +1,8 @@
 """A network of another repository, an nn.Module as it is, is trained and used by what is typed alone."""
 
 import csv
+import importlib
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,8 +13,10 @@ from small_runs import SMALL, saved
 from torch import nn
 
 from sr.errors import UserError
+from sr.models.bicubic import Bicubic
 from sr.models.module import Module
 from sr.runs import checkpoint
+from sr.runs.code import code_of
 
 NETWORK = '''
 """Somebody's network, which knows nothing of this project: BGR in 0-255, sides that 4 divides."""
@@ -115,6 +119,28 @@ def test_a_file_builds_it_of_trusted_code_alone(package, tmp_path, monkeypatch):
         checkpoint.load(tmp_path / "c.ckpt")
 
 
+def test_code_that_was_changed_since_is_told(package, tmp_path, monkeypatch, caplog):
+    """Its weights still fit, and it was measured under the old name without a word."""
+    monkeypatch.setenv("SR_TRUST", "their_package")
+    node = {"_target_": "sr.models.module.Module", "scale": 2}
+    node |= {"network": {"_target_": "their_package.Net", "_partial_": True, "upscale": 2}}
+    model = Module(2, lambda: importlib.import_module("their_package").Net(2))
+    told = checkpoint.describe(node, "module", {}) | code_of(model)
+    torch.save({"state_dict": model.state_dict(), "sr": told}, tmp_path / "a.ckpt")
+    for source, changed in (
+        (NETWORK, False),
+        (NETWORK.replace("BGR", "RGB"), False),
+        (NETWORK.replace("torch.relu", "torch.tanh"), True),
+    ):
+        (package / "__init__.py").write_text(source)
+        sys.modules.pop("their_package")
+        importlib.invalidate_caches()
+        shutil.rmtree(package / "__pycache__", ignore_errors=True)
+        checkpoint.load(tmp_path / "a.ckpt")
+        assert ("the code of Net was changed since" in caplog.text) is changed
+    assert code_of(Bicubic(2)) == {}
+
+
 @pytest.mark.slow
 def test_it_is_trained_resumed_measured_and_used(command, div2k, package, tmp_path, photos):
     typed = [*SMALL[1:], "data=div2k", f"data.root={div2k}", "steps=2", "val_every_steps=2"]
@@ -123,6 +149,7 @@ def test_it_is_trained_resumed_measured_and_used(command, div2k, package, tmp_pa
     assert command("train.py", *typed, *TYPED).code == 0
     again = command("train.py", f"resume={tmp_path}/run", "steps=3")
     assert again.code == 0 and saved(tmp_path / "run")["global_step"] == 3, again
+    assert saved(tmp_path / "run")["sr"]["code"] and "the code of" not in again.out
     assert any(key.startswith("inner.first") for key in saved(tmp_path / "run")["state_dict"])
     measured = command(
         "evaluate.py", f"checkpoint={tmp_path}/run", "trust=[their_package]", "benchmarks=[bundled]", "panels=0",
