@@ -22,7 +22,7 @@ from sr.imaging.color import to_array
 from sr.imaging.files import write_image
 from sr.imaging.panel import disagreement, draw_panel, panel_cells, pick_crop
 from sr.measuring.frames import measured_runs, middle_of, outputs_of
-from sr.measuring.papers import BASELINE, Entry, chosen_protocols, papers_figures, papers_protocols
+from sr.measuring.papers import BASELINE, Entry, chosen_protocols, other_lr, papers_figures, papers_protocols
 from sr.measuring.pictures import Pictures
 from sr.metrics.metric import Metric
 from sr.metrics.protocol import DEFAULT, Protocol
@@ -189,6 +189,8 @@ def score_all(
             drawn.append(_draw(samples, data, folder, size, at))
     means = averages(scores)
     log.info("\n" + table(means) + "\n")
+    for told in filter(None, map(other_lr, sets)):
+        log.info(told + "\n")
     if gaps := beside(means, papers):
         log.info(gaps + "\n")
     for path in (*drawn, *write(scores, folder, papers)):

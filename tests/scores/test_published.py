@@ -9,6 +9,7 @@ from sr.data.clip_folder import ClipFolder
 from sr.data.folder import Folder
 from sr.degradation import Degradation, GaussianNoise, MatlabBicubic
 from sr.measuring import cost_table
+from sr.measuring.papers import other_lr
 from sr.measuring.scoring import Entry, papers_protocols
 from sr.metrics.protocols import PROTOCOLS
 from sr.models.ecbsr import ECBSR
@@ -82,6 +83,11 @@ def test_only_plain_bicubic_lr_is_comparable(tmp_path):
     assert comparable(Set5(data_dir=tmp_path, scale=2, lr="LR_bicubic_old"))
     assert not comparable(Set5(data_dir=tmp_path, scale=2, lr="LR_mine"))
     assert not comparable(Set5(data_dir=tmp_path, scale=2, degradation=noisy))
+    assert other_lr(Set5(data_dir=tmp_path, scale=2)) == ""
+    assert "LR of Set5: made by MatlabBicubic, GaussianNoise" in other_lr(
+        Set5(data_dir=tmp_path, scale=2, degradation=noisy)
+    )
+    assert "LR of Set5: read from LR_mine" in other_lr(Set5(data_dir=tmp_path, scale=2, lr="LR_mine"))
     for kind in (Folder, ClipFolder):  # of a folder of one's own that part counts which is measured
         assert comparable(kind(root=tmp_path, scale=2))
         assert comparable(kind(train=tmp_path, test=tmp_path, scale=2, train_lr=tmp_path / "own/mine"))
