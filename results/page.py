@@ -146,6 +146,7 @@ def told(typed: Sequence[str], program: str) -> str:
     for word in typed:
         name = word.partition("=")[0].lstrip("+~")
         if not name.startswith("hydra") and name != "seed" and (program != "train.py" or key(name).result):
+            word = re.sub(r"'(?!null|true|false)([a-z]\w*)'", r"\1", word)  # Hydra keeps names in quotes
             words.append(word.replace(shared, "$SR_SHARED") if shared else word)
     return " ".join([program, *(w if PLAIN.fullmatch(w) else shlex.quote(w) for w in words)])
 

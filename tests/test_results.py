@@ -73,7 +73,7 @@ def test_a_run_becomes_a_row_of_what_its_result_depends_on(made, tmp_path, monke
 def test_what_was_measured_becomes_a_row_for_each_model(made, tmp_path, monkeypatch):
     monkeypatch.setenv("SR_SHARED", "/shared")
     (tmp_path / ".hydra").mkdir()
-    typed = ["weights=[imdn_x4]", "zoo.dir=/shared/weights", f"hydra.run.dir={tmp_path}"]
+    typed = ["weights=['imdn_x4']", "zoo.dir=/shared/weights", f"hydra.run.dir={tmp_path}"]
     (tmp_path / ".hydra/overrides.yaml").write_text(yaml.safe_dump(typed))
     figures = "bicubic,Set5,4,y,28.43,0.33,0.2,5\nimdn_x4,Set5,4,y,32.21,0.17,0.1,5\n"
     (tmp_path / "results.csv").write_text(f"model,dataset,scale,protocol,psnr,lpips_vgg,lr_psnr,images\n{figures}")
