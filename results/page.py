@@ -4,7 +4,8 @@
 python results/page.py                                      write the tables of the pages in results/ and docs/ anew
 python results/page.py --add TABLE --label NAME FOLDER...   first add the finished runs in these folders as rows
      ... --figure 32.55   of runs by callbacks=[stopwatch]: keep their curve in curves.csv, and the time to it
-python results/page.py --add TABLE FOLDER...                what evaluate.py measured there, a row for each model
+python results/page.py --add TABLE FOLDER...                what evaluate.py measured there, a row for each model,
+                                                            in place of those that there are
 
 A table of a page stands between two comments. The first names the `table` of its rows and its columns,
 
@@ -239,6 +240,8 @@ def main(words: list[str]) -> None:
     rows, curves, new = rows_of(), rows_of(KEPT) if KEPT.is_file() else [], []
     if not typed.label:
         new += [row for folder in typed.folders for row in measured_rows(folder, typed.add)]
+        anew = {(row["table"], row["label"]) for row in new}
+        rows = [row for row in rows if (row["table"], row["label"]) not in anew]
     for run in (run for folder in typed.folders if typed.label for run in find_runs(folder)):
         new.append(row_of(run, typed.add, typed.label))
         if typed.figure is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from math import isfinite
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import fmean, stdev
 from typing import Any
 
 from sr.runs.folder import Run
@@ -32,8 +32,10 @@ def mean_line(curves: Sequence[Curve]) -> Line:
     """The line of one or more curves."""
     first, *others = curves
     steps = sorted(step for step in first if all(step in other for other in others))
+    if not others:  # of a page of 200 runs this is most of the time
+        return Line(steps, [first[step] for step in steps], [0.0] * len(steps))
     values = [[curve[step] for curve in curves] for step in steps]
-    return Line(steps, [mean(own) for own in values], [stdev(own) if others else 0.0 for own in values])
+    return Line(steps, [fmean(own) for own in values], [stdev(own) for own in values])
 
 
 def by_name(run: Run) -> dict[str, dict[float, float]]:
