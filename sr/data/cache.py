@@ -199,7 +199,7 @@ class ImageStore(Images):
         return index
 
     def _cannot_write(self, error: OSError, need: int | None = None) -> UserError:
-        room = f" It needs {need / 2**30:.2f} GiB." if need else ""
+        room = f" It needs {need / 1e6:,.1f} MB." if need else ""
         return UserError(
             f"cannot write the decoded images of {self.label} into {self.cache_dir}: {error.strerror or error}.{room} "
             "Free some room there, or type cache_dir=<a folder on a disk with room>"

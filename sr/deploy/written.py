@@ -9,16 +9,17 @@ import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+from tqdm import tqdm
 
 from sr.data.pairs import pair_by_name
 from sr.deploy.enlarger import Enlarger
 from sr.deploy.inputs import find, is_film
 from sr.deploy.work import Work
 from sr.errors import UserError
-from sr.imaging.files import read_image, read_size
+from sr.imaging.files import read_image
 from sr.imaging.image_errors import ImageError
 from sr.imaging.photo import Photo
-from sr.imaging.photo_reading import read_photo, read_photo_size
+from sr.imaging.photo_reading import read_photo
 from sr.metrics.metric import get_metrics
 from sr.metrics.protocols import get_protocol
 from sr.scores.score import Score, averages, scores_of, table, write
@@ -54,18 +55,18 @@ class Comparison:
             raise UserError(f"hr={cfg.hr}: a folder of HR images is wanted, one for each image of input=")
         hr = [file for file in find([str(folder)], key="hr").files if not is_film(file)]
         self.hr = {p.lr.absolute(): p.hr for p in pair_by_name(hr, files, self.scale) if p.lr is not None}
-        for lr, own in self.hr.items():
+        for lr, own in tqdm(self.hr.items(), "HR", dynamic_ncols=True, disable=None, leave=False):
             try:
-                size = read_photo_size(lr)
+                small = read_photo(lr).colour.shape[:2]  # as EXIF turns it
             except ImageError:  # named when its turn comes
                 continue
-            self._refuse_other_size(own, *(side * self.scale for side in sorted(size)))
-
-    def _refuse_other_size(self, hr: Path, *size: int) -> None:
-        """Look at the sides of HR's file, in either order, as EXIF may turn it."""
-        found = sorted(read_size(hr))
-        if any(not 0 <= have - want < self.scale for have, want in zip(found, size, strict=True)):
-            raise UserError(f"{hr} has sides of {found} pixels, where {list(size)} are wanted: it is no HR of its LR")
+            found, wanted = read_image(own).pixels.shape[:2], [side * self.scale for side in small]
+            if any(not 0 <= have - want < self.scale for have, want in zip(found, wanted, strict=True)):
+                (height, width), (h, w) = found, wanted
+                raise UserError(
+                    f"{own} has {width} x {height} pixels (width x height), where {w} x {h} are wanted: it is no HR of "
+                    f"{lr.name}"
+                )
 
     def tell(self, made: Mapping[Path, Path]) -> None:
         """Print the table and write results.csv, of files and their results."""

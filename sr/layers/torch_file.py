@@ -61,18 +61,26 @@ def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
         raise
     except pickle.UnpicklingError as error:
         if not zipfile.is_zipfile(path) and not _pickled(path):
-            raise UserError(f"{path} is no file of PyTorch weights, or not a whole one") from error
+            raise UserError(f"{path} is no file of PyTorch weights, or not a whole one{_program(path)}") from error
         raise UserError(
             f"{path} is refused: it holds more than tensors and plain values, and loading it would run code from the "
             f"file ({reason(error)}). Ask its author for a state dict: torch.save(model.state_dict(), ...)"
         ) from error
     except Exception as error:  # torch's readers raise whatever damage leads them to
         told = reason(error).partition(". ")[0]  # torch goes on with what may be the matter
-        raise UserError(f"{path} cannot be read as weights ({told}). Is it complete?") from error
+        raise UserError(f"{path} cannot be read as weights ({told}){_program(path) or '. Is it complete?'}") from error
     if not intact and not known_intact:
         log.info(f"note: {path} holds no checksums; whether it is as it was written is not known")
     bounded(content, path)
     return content
+
+
+def _program(path: Path) -> str:
+    """What to add for a file that is run as it is."""
+    kinds = {".onnx": "ONNX files", ".pt2": "programs of torch.export"}
+    if path.suffix not in kinds:
+        return ""
+    return f": no weights are taken of {kinds[path.suffix]}; give the checkpoint that it was made from"
 
 
 def _checked(path: Path, largest: int | None = None) -> bool:

@@ -188,10 +188,27 @@ def test_side_by_side_a_smaller_factor_and_figures_where_hr_is_known(command, ne
     assert psnr(outcome.folder) == pytest.approx(psnr(measured.folder), abs=1e-6)
     Image.fromarray(photo(60, 84)).save(tmp_path / "HR/0001.png")
     other = command("upscale.py", "input=LR", "model=bicubic", "scale=2", "hr=HR", "output=other", folder="other")
-    assert other.code == 1 and "it is no HR of its LR" in other.err, other
+    assert other.code == 1 and "it is no HR of 0001x2.png" in other.err, other
     third = command("upscale.py", "input=LR", f"model={network}", "outscale=1.5", "output=third", "self_ensemble=true")
     assert third.code == 0 and "x2, reduced to x1.5 by small" in third.out, third
     assert Image.open(tmp_path / "third/0001x2_x1.5.png").size == (60, 45)
+
+
+def test_hr_that_cannot_be_compared_is_refused_before_anything_is_enlarged(command, tmp_path):
+    for name, turn in (("LR", 6), ("HR", 1)):
+        (tmp_path / name).mkdir()
+        picture = Image.fromarray(photo(24, 32) if name == "LR" else photo(48, 64))
+        exif = picture.getexif()
+        exif[0x0112] = turn
+        picture.save(tmp_path / name / "a.png", exif=exif)
+    typed = ["upscale.py", "input=LR", "model=bicubic", "scale=2", "hr=HR"]
+    turned = command(*typed)
+    assert turned.code == 1 and "has 64 x 48 pixels (width x height), where 48 x 64 are wanted" in turned.err, turned
+    Image.fromarray(photo(24, 32)).save(tmp_path / "LR/a.png")
+    Image.fromarray(np.dstack([photo(48, 64), np.full((48, 64), 200, np.uint8)])).save(tmp_path / "HR/a.png")
+    clear = command(*typed, folder="clear")
+    assert clear.code == 1 and "transparent" in clear.err, clear
+    assert not (tmp_path / "outputs/upscaled").exists()
 
 
 def psnr(folder: Path) -> float:

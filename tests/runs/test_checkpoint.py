@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,17 @@ def test_a_flipped_bit_is_seen(tmp_path):
     torch.load(file, weights_only=True)
     with pytest.raises(UserError, match="is damaged"):
         checkpoint.load(file)
+
+
+def test_a_program_is_said_to_be_one(tmp_path):
+    """It was called incomplete, which it is not."""
+    with zipfile.ZipFile(tmp_path / "a.pt2", "w") as file:
+        file.writestr("a/archive_format", "pt2")
+    (tmp_path / "a.onnx").write_bytes(b"\x08\x09")
+    for name, kind in (("a.pt2", "programs of torch.export"), ("a.onnx", "ONNX files")):
+        with pytest.raises(UserError, match=f"no weights are taken of {kind}") as error:
+            checkpoint.load(tmp_path / name)
+        assert "complete" not in str(error.value)
 
 
 def test_where_there_are_no_checksums_it_is_told(tmp_path, caplog):
