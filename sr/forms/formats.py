@@ -16,7 +16,8 @@ from sr.errors import UserError
 from sr.forms.deployed import Exported
 from sr.forms.for_spandrel import for_spandrel, run_for_spandrel
 from sr.runs import checkpoint, safetensors
-from sr.zoo.onnx_file import FACTS, run, session
+from sr.zoo.onnx_file import CHECKSUM, FACTS, run, session
+from sr.zoo.onnx_graph import checksum
 
 log = logging.getLogger(__name__)
 TOLERANCE, HALF_TOLERANCE = 1e-5, 2e-3  # of the largest value, at least of 1
@@ -59,7 +60,9 @@ def to_onnx(file: Path, what: Exported, opset: int) -> None:
         assert program is not None
         program.save(str(file), external_data=False)
     model = onnx.load(str(file))
-    onnx.helper.set_model_props(model, {FACTS + key: value for key, value in what.facts.items()})
+    facts = what.facts
+    facts |= {CHECKSUM: checksum(model.SerializeToString(), facts)}
+    onnx.helper.set_model_props(model, {FACTS + key: value for key, value in facts.items()})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(file))
     found = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))

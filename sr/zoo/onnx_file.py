@@ -9,10 +9,11 @@ from torch import Tensor
 
 from sr.errors import UserError, reason
 from sr.models.base import SuperResolver
-from sr.zoo.onnx_graph import refuse_endless
+from sr.zoo.onnx_graph import checksum, refuse_endless
 
 SUFFIX = ".onnx"
 FACTS = "sr."  # before the names of what an exported file tells about itself
+CHECKSUM = "checksum"  # of all else that is in the file
 WHOLE = "whole"  # of a receptive field: the picture's
 WIDEST = 256  # LR pixels: the smallest side that a network may need
 FARTHEST = 1024  # LR pixels around one that a network may look
@@ -67,7 +68,8 @@ class OnnxResolver(SuperResolver):
         bytes_per_pixel: of LR, that the work takes, as the file tells.
 
     Raises:
-        UserError: the file has other inputs or outputs, does not run, or tells of itself what cannot be.
+        UserError: the file has other inputs or outputs, does not run, tells of itself what cannot be, or was changed
+            since `sr export` wrote it.
     """
 
     supported_scales = tuple(range(1, 17))
@@ -75,12 +77,18 @@ class OnnxResolver(SuperResolver):
     def __init__(self, path: Path) -> None:
         opened = session(path)
         facts = {k.removeprefix(FACTS): v for k, v in opened.get_modelmeta().custom_metadata_map.items()}
+        told = facts.pop(CHECKSUM, None)
+        if told is not None and told != checksum(path.read_bytes(), facts):
+            raise UserError(
+                f"{path} is damaged, or another program changed it: its checksum is of other contents. Take another "
+                f"copy of it; of one that was meant to be changed, remove {FACTS}{CHECKSUM} from its metadata"
+            )
         ends = [*opened.get_inputs(), *opened.get_outputs()]
         shapes = [e.shape for e in ends]
         if len(ends) != 2 or {e.type for e in ends} != {"tensor(float)"} or any(len(s) != 4 for s in shapes):
-            told = ", ".join(f"{e.name} {e.type} {e.shape}" for e in ends)
+            has = ", ".join(f"{e.name} {e.type} {e.shape}" for e in ends)
             raise UserError(
-                f"{path} is no network on images, (B, 3, h, w) to (B, 3, s*h, s*w) in float32: it has {told}"
+                f"{path} is no network on images, (B, 3, h, w) to (B, 3, s*h, s*w) in float32: it has {has}"
             )
         if shapes[0][1] not in (3, "3") or any(isinstance(n, int) for n in shapes[0][2:]):
             raise UserError(f"{path} takes {shapes[0]}: wanted are 3 channels, and sides of any length")

@@ -1,7 +1,9 @@
 """Which operators an ONNX file holds, read before anything runs: protocol buffers need no package to be walked."""
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from sr.errors import UserError
@@ -17,6 +19,7 @@ REPEATING = {  # what is in them, as often as they please
 }  # fmt: skip
 # Of onnx.proto: where a message holds operators, or what holds them.
 GRAPH, FUNCTIONS, NODES, FUNCTION_NAME, FUNCTION_NODES = 7, 25, 1, 1, 7
+METADATA = 14
 INPUTS, OPERATOR, ATTRIBUTES, ATTRIBUTE_GRAPHS = 1, 4, 5, (6, 11)
 
 
@@ -32,6 +35,16 @@ def refuse_endless(content: bytes, path: Path) -> None:
         raise UserError(f"{path} has more than {MOST:,} operators once its functions are written out: none is run so")
     if random := sorted(found.keys() & RANDOM):
         raise UserError(f"{path} draws random numbers ({', '.join(random)}), so that each run makes other pixels")
+
+
+def checksum(content: bytes, facts: Mapping[str, str]) -> str:
+    """Of all that a file computes, and of what it tells of itself beside it."""
+    found = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for number, value in _fields(memoryview(content)):
+        if number != METADATA:
+            found.update(f"{number} {len(value)} ".encode())
+            found.update(value)
+    return found.hexdigest()
 
 
 def _operators(model: memoryview) -> tuple[Counter[str], int]:

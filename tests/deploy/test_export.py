@@ -200,6 +200,19 @@ def test_a_flipped_bit_is_seen(network, tmp_path, half, caplog):
     assert checkpoint.load(file) and "holds no checksums" in caplog.text
 
 
+def test_a_flipped_bit_in_onnx_is_seen(network, tmp_path):
+    file = tmp_path / "a.onnx"
+    formats.FORMATS["onnx"].write(file, Exported(checkpoint.load(network), "small", 2), 18)
+    content = file.read_bytes()
+    weights = max((t.raw_data for t in onnx.load(str(file)).graph.initializer), key=len)
+    for place in (content.index(weights) + 2, content.index(b"small")):
+        assert sr.load(file).scales == (2,)
+        file.write_bytes(content[:place] + bytes([content[place] ^ 2]) + content[place + 1 :])
+        with pytest.raises(UserError, match=r"a\.onnx is damaged, or another program changed it"):
+            sr.load(file)
+        file.write_bytes(content)
+
+
 def test_what_float16_cannot_hold_is_refused(command, network, tmp_path):
     content = torch.load(network, weights_only=True)
     weights = [value for key, value in content["state_dict"].items() if value.ndim == 4]
