@@ -73,6 +73,7 @@ TASKS = {  # what a command runs, imported when it runs: nobody waits for torch 
 }
 USAGE = "Usage: sr <command> ...   Each command explains itself: sr <command> --help\n"
 ZOO = "List the authors' weights; save one of them as a checkpoint."
+logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # what it logs is raised, too, and told in our words
 
 
 def entry() -> None:

@@ -249,6 +249,7 @@ def test_null_is_none_where_none_may_be(command, typed):
 def test_a_wrong_argument_of_a_target_is_refused_before_anything_is_built(command, typed, hint):
     outcome = command("train.py", "model=edsr_baseline", typed, "budget=smoke")
     assert outcome.code == 1 and hint in outcome.err and "Traceback" not in outcome.err, outcome
+    assert "Error getting" not in outcome.out + outcome.err, outcome
 
 
 @pytest.mark.parametrize("name", ["train", "evaluate", "measure", "upscale", "export", "compare", "figure", "study"])
