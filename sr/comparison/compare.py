@@ -154,7 +154,7 @@ def _still(study: Sequence[rated.Rated], named: Sequence[Source]) -> tuple[list[
         source = rows.get((one.name, one.place))
         try:
             same = source is None or source.weights() == one.weights
-            told = f"people saw what other weights than those of {one.place or one.name} made"
+            told = f"the weights that people saw are no longer those of {one.place or one.name}"
         except Exception as error:  # as in `Row.price`
             same, told = False, f"which weights it has now is not known: {reason(error)}"
         if same:

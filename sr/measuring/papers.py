@@ -84,6 +84,7 @@ def chosen_protocols(
         if pictures:
             raise UserError(f"{told} the pictures in {pictures} were not made of that: leave it out")
         raise UserError(
-            f"{told} the LR of {data.name} is given or made in another way: leave it out, or type degradation=bicubic"
+            f"{told} the LR of {data.name} is given or made in another way: leave it out, or type degradation=bicubic "
+            "and no folder of LR"
         )
     return [p for p in found if p not in own] or [get_protocol("y")]

@@ -97,7 +97,7 @@ def test_a_page_is_made_answered_read_and_compared(command, nets, tmp_path):
     other = torch.load(tmp_path / "net0.ckpt")["state_dict"]
     torch.save(torch.load(tmp_path / "net1.ckpt") | {"state_dict": other}, tmp_path / "net1.ckpt")
     later = command("compare.py", *typed, folder="later")
-    assert "net_two is without the study's figure: people saw what other weights" in later.out, later
+    assert "net_two is without the study's figure: the weights that people saw are no longer" in later.out, later
     figures = {r["entry"]: r["study/bt"] for r in read(later.folder / "table.csv")}
     assert figures == {"net_three": rows[0]["value"], "net_two": ""}
     refused = command("compare.py", *typed, "study=[told,told]", folder="twice")
