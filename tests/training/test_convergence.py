@@ -28,10 +28,6 @@ def strays(command):
     """strays(family, *words): where a run of the family leaves what is kept, by losses, psnr and loss."""
 
     def run(family, *words):
-        if family in gate.AFTER:
-            first = command("train.py", *gate.COMMON, *gate.FAMILIES[gate.AFTER[family]], folder="first")
-            assert first.code == 0, first
-            words = [f"init_from={first.folder}", *words]
         outcome = command("train.py", *gate.COMMON, *gate.FAMILIES[family], *words)
         assert outcome.code == 0, outcome
         return gate.outside(gate.Course.of(outcome.folder), KEPT[family])
