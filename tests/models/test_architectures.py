@@ -156,7 +156,7 @@ def test_dtypes_and_memory_format(name, small):
         torch.testing.assert_close(double.float(), y, rtol=1e-4, atol=1e-4)
         half = model.bfloat16()(x.bfloat16(), s)
         assert half.dtype == torch.bfloat16 and torch.isfinite(half).all()
-        assert (half.float() - y).abs().mean() < 0.05
+        assert (half.float() - y).abs().mean() < 0.05 * max(1, y.abs().mean())
 
 
 @pytest.mark.parametrize(("name", "small"), cases(without=("bicubic",)))
@@ -203,11 +203,11 @@ def test_traces_for_the_compiler(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in architectures() if name != "swinir_light"])  # minutes
+@pytest.mark.parametrize("name", [name for name in architectures() if name not in ("swinir_light", "edvr_l")])
 def test_compiles(name):
-    """Small: depth repeats the same kernels, and each takes seconds to compile."""
+    """With one block: depth repeats the same kernels, and each takes seconds to compile. Those left out take minutes."""
     s = scales(name)[0]
-    model = build(name, s, small=True).eval()
+    model = build(name, s, small=True, **({"num_blocks": 1} if "num_blocks" in node(name) else {})).eval()
     torch._dynamo.reset()
     compiled = torch.compile(model)
     with torch.no_grad():
