@@ -205,7 +205,7 @@ def test_traces_for_the_compiler(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in architectures() if name not in ("swinir_light", "edvr_l")])
 def test_compiles(name):
-    """With one block: depth repeats the same kernels, and each takes seconds to compile. Those left out take minutes."""
+    """With one block: depth repeats the same kernels. Each takes seconds to compile, those left out take minutes."""
     s = scales(name)[0]
     model = build(name, s, small=True, **({"num_blocks": 1} if "num_blocks" in node(name) else {})).eval()
     torch._dynamo.reset()
