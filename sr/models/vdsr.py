@@ -33,6 +33,7 @@ class VDSR(SuperResolver):
 
     supported_scales: ClassVar[tuple[int, ...]] = tuple(range(2, 9))
     protocols: ClassVar[tuple[str, ...]] = ("y_classic", "y")
+    float32_convs: ClassVar[int] = 2
 
     def __init__(
         self,
