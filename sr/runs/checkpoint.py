@@ -80,14 +80,18 @@ def _beside(path: Path) -> str:
     return f" ({path.parent} holds {', '.join(around)})" if around else ""
 
 
-def read(path: str | Path) -> dict[str, Any]:
+def read(path: str | Path, known_intact: bool = False) -> dict[str, Any]:
     """The contents of one of our checkpoints, loaded as tensors and plain values only.
+
+    Args:
+        path: of a checkpoint file, or a folder as `locate` takes it.
+        known_intact: its checksum is known from elsewhere; else a file that has none is told in the log.
 
     Raises:
         UserError: no such file, not a checkpoint, a damaged one, one that holds code, or another project's.
     """
     file = locate(path)
-    content = _exported(file) if safetensors.is_one(file) else torch_file.load(file)
+    content = _exported(file, known_intact) if safetensors.is_one(file) else torch_file.load(file, known_intact)
     if not isinstance(content, dict) or "sr" not in content or "state_dict" not in content:
         raise UserError(
             f"checkpoint {file} was not written by this project: it does not say which architecture it is of. "
@@ -102,9 +106,9 @@ def read(path: str | Path) -> dict[str, Any]:
     return upgrade_state(content)
 
 
-def _exported(file: Path) -> dict[str, Any]:
+def _exported(file: Path, known_intact: bool) -> dict[str, Any]:
     """What `sr export` wrote, in the form of a checkpoint."""
-    state, told = safetensors.read(file)
+    state, told = safetensors.read(file, known_intact)
     try:
         metadata = json.loads(told.get("sr", "null"))
     except (ValueError, RecursionError) as error:
@@ -180,9 +184,9 @@ def build(content: dict[str, Any], source: str | Path) -> SuperResolver:
     return model.eval()
 
 
-def load(path: str | Path) -> SuperResolver:
-    """The model in a checkpoint file or run folder."""
-    return build(read(path), path)
+def load(path: str | Path, known_intact: bool = False) -> SuperResolver:
+    """The model in a checkpoint file or run folder; see `read`."""
+    return build(read(path, known_intact), path)
 
 
 def load_weights(model: SuperResolver, state: dict[str, torch.Tensor], source: str | Path) -> None:

@@ -90,7 +90,7 @@ def load(
             raise UserError(f"scale={scale}: weights={spec} is of scale {entry.scale}; leave scale= out")
         path = find(entry, Path(folder).expanduser(), download)
         if entry.origin.folder is not None:
-            return Loaded(entry.name, checkpoint.load(path), path, entry)
+            return Loaded(entry.name, checkpoint.load(path, known_intact=True), path, entry)
         if not entry.sha256:
             log.info(f"note: no checksum of {entry.name} is known: {path} is taken for it by its name")
             taken = load(str(path.absolute()), folder, entry.scale, False, range_, order, strict)

@@ -47,13 +47,15 @@ def test_flat_colours_stay(photo):
             assert np.abs(middle - colour).max() <= 2, (scale, colour, middle.mean((0, 1)))
 
 
-def test_which_one_is_taken():
+def test_which_one_is_taken(caplog):
+    caplog.set_level("INFO")
     image = np.zeros((8, 9, 3), np.uint8)
     for asked, shape in (({}, (32, 36)), ({"scale": 2}, (16, 18)), ({"outscale": 2}, (16, 18)),
                          ({"outscale": 2.5}, (20, 22)), ({"scale": 4, "outscale": 2.5}, (20, 22))):  # fmt: skip
         found = sr.upscale(image, **asked).shape[:2]
         assert found == shape or np.abs(np.subtract(found, shape)).max() <= 1, (asked, found)
     assert [sr.load(scale=s).name for s in (None, 2, 3)] == [shipped()[s].name for s in (4, 2, 3)]
+    assert "no checksums" not in caplog.text  # the zoo knows theirs, and has looked
     with pytest.raises(UserError, match=r"scale=8: the networks that travel with the project enlarge by 2, 3, 4"):
         sr.load(scale=8)
     with pytest.raises(UserError, match="outscale=5: from 1 to 4"):
