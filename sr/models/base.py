@@ -48,8 +48,7 @@ class SuperResolver(TrainingLoops):
     min_patch: ClassVar[int] = 8  # smallest sensible training patch, LR pixels
     min_size: ClassVar[int] = 1  # smallest LR side that `network` survives; `forward` pads below it
     forms: ClassVar[tuple[str, ...]] = ("scale",)  # settings in which a run may differ from the weights it starts from
-    float32_convs: ClassVar[int] = 0  # so many first convolutions make what float16 is too coarse for
-    float32_sums: ClassVar[bool] = False  # whether blocks add so often to features that float16 is too coarse for them
+    float32_convs: ClassVar[int] = 0  # of the first ones, in float32 where it is exported in float16
     clips: ClassVar[bool] = False  # whether `network` takes and returns clips, (B, T, colors, h, w)
 
     def __init__(self, scale: int | Sequence[int], colors: int = 3) -> None:

@@ -1,7 +1,5 @@
 """RCAN: residual channel attention network."""
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from sr.layers.attention import ChannelAttention
@@ -62,8 +60,6 @@ class RCAN(SuperResolver):
         channels: C.
         reduction: of the attention.
     """
-
-    float32_sums: ClassVar[bool] = True
 
     def __init__(
         self, scale: int, num_blocks: int = 10, depth: int = 20, channels: int = 64, reduction: int = 16

@@ -1,6 +1,5 @@
 """Every architecture as a file for other programs, from its smallest size on."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import networks as nets
@@ -52,20 +51,6 @@ def test_onnx(name, tmp_path):
 def test_onnx_in_float16(name, tmp_path):
     pytest.importorskip("onnxruntime")
     assert check(small(name, half=True), "onnx", tmp_path) < 2e-3
-
-
-@pytest.mark.slow
-def test_long_sums_in_float16(tmp_path):
-    """Of noise RCAN's 200 blocks were 2.2e-3 away, as each rounded what it adds to."""
-    torch.manual_seed(0)
-    model = nets.build("rcan", 2, channels=16)
-    nets.used(model)
-    what = Exported(model, "rcan", 2, half=True)
-    with torch.no_grad():
-        lr = what.noise(24, 31)
-        wanted = replace(what, half=False).deployed()(lr)
-        found = what.deployed()(lr)
-    assert float((found - wanted).abs().max()) < 1.5e-3
 
 
 @pytest.mark.slow
