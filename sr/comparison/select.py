@@ -141,8 +141,9 @@ def find_key(table: Table, typed: str, argument: str) -> str:
     for rule in rules:
         if found := [key for key in keys if rule(key.lower()) or rule(SIZE.sub("", key.lower()))]:
             return max(found, key=lambda key: sum(line.values.get(key) is not None for line in table.lines))
-    names = list(dict.fromkeys([*shown, "psnr", "ssim"]))
-    hint = nearest(name, [*names, *keys])
+    measured = {key.rpartition("/")[2].partition("_")[0].lower() for key in keys if "/" in key}
+    names = list(dict.fromkeys([*shown, *(metric for metric in ("psnr", "ssim") if metric in measured)]))
+    hint = nearest(name, [*names, *keys]) + " None of these rows has figures." * (not measured)
     raise UserError(f"{argument}={typed}: there is no such column.{hint} There are {', '.join(names)}")
 
 

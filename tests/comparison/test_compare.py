@@ -95,7 +95,7 @@ def test_runs(command, runs, tmp_path):
     best = runs / "l1" / "checkpoints" / "best.ckpt"
     last = runs / "l2" / "checkpoints" / "last.ckpt"
     done = command("compare.py", f"checkpoint={best}", "sort=psnr", "crops=0", folder="b")
-    assert done.code == 1 and "sort=psnr: there is no such column" in done.err
+    assert done.code == 1 and "sort=psnr: there is no such column. None of these rows has figures" in done.err, done
     typed = [f"checkpoint=[{best},{last}]", "crops=0", "data=bundled", "protocol=[rgb]"]
     done = command("compare.py", *typed, "sort=[-parameters,psnr_rgb]", "filter=[loss!=l3,psnr>1]", folder="b")
     assert done.code == 0, done
