@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sr.data.bundled import Bundled
 from sr.data.clips import in_time
+from sr.data.missing import left_out
 from sr.errors import UserError
 from sr.imaging.files import list_images, read_image
 from sr.imaging.panel import Window, detail, pick_crop
@@ -63,7 +64,8 @@ def read_photos(paths: Sequence[str | Path]) -> list[Photo]:
     for path in map(Path, paths):
         files = sorted(list_images(path), key=lambda file: in_time(file.stem)) if path.is_dir() else [path]
         if not files:
-            raise UserError(f"images={path}: there is no image in this folder")
+            only = f", only {others}. Type the path of a folder with images" if (others := left_out(path)) else ""
+            raise UserError(f"images={path}: there is no image in this folder{only}")
         for file in files:
             pixels, grey = read_image(file)
             photos.append(Photo(file.stem, torch.from_numpy(pixels).permute(2, 0, 1)[None], grey))

@@ -20,6 +20,8 @@ def test_photos_come_from_files_and_folders_in_order(tmp_path, photos):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no image in this folder"):
         read_photos([tmp_path / "empty"])
+    with pytest.raises(UserError, match=r"no image in this folder, only 3 sub-folders\. Type the path of a folder"):
+        read_photos([tmp_path])
     with pytest.raises(UserError, match="no image file"):
         read_photos([tmp_path / "absent.png"])
 
