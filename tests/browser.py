@@ -83,7 +83,7 @@ class Browser:
         assert "exceptionDetails" not in told, told["exceptionDetails"]
         return told["result"].get("value")
 
-    def until(self, script: str, seconds: float = 60) -> None:
+    def until(self, script: str, seconds: float = 30) -> None:
         """Wait until an expression is true."""
         end = time.monotonic() + seconds
         while not self.run(script):

@@ -179,8 +179,12 @@
     allow();
     await Promise.all(images.map(async (image, n) => {
       image.alt = PAIRS ? `Picture ${"AB"[n]}` : "The picture";
-      image.src = DATA.pictures[pictures[n]];
-      await image.decode();
+      await new Promise((loaded) => {
+        image.onload = image.onerror = loaded;
+        image.src = DATA.pictures[pictures[n]];
+      });
+      // Decoded, they do not flash; a browser that paints nothing at the moment would keep us waiting for that.
+      await Promise.race([image.decode().catch(() => {}), new Promise((late) => { setTimeout(late, 500); })]);
     }));
     if (mine !== turn) return undefined;
     for (const pane of panes) { // seen to be new ones
