@@ -24,8 +24,11 @@
 
   async function pixels(uri) {
     const image = new Image();
-    image.src = uri;
-    await image.decode();
+    await new Promise((loaded, failed) => {
+      image.onload = loaded;
+      image.onerror = failed;
+      image.src = uri;
+    });
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = group.size;
     const pen = canvas.getContext("2d");
