@@ -179,8 +179,9 @@
     allow();
     await Promise.all(images.map(async (image, n) => {
       image.alt = PAIRS ? `Picture ${"AB"[n]}` : "The picture";
-      await new Promise((loaded) => {
-        image.onload = image.onerror = loaded;
+      await new Promise((loaded, failed) => { // a damaged picture is not answered
+        image.onload = loaded;
+        image.onerror = failed;
         image.src = DATA.pictures[pictures[n]];
       });
       // Decoded, they do not flash; a browser that paints nothing at the moment would keep us waiting for that.
