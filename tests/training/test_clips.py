@@ -272,8 +272,9 @@ def test_two_processes_train_on_clips_as_one_does(command, typed, tmp_path, mode
     process = start(tmp_path / "two", *words, *ddp, by=PACKAGE, OMP_NUM_THREADS="1")
     assert process.wait(400) == 0, (tmp_path / "two.out").read_text()
     a, b = (saved(folder)["state_dict"] for folder in (one.folder, tmp_path / "two"))
-    # Adam makes steps of whole size of gradients that are rounding alone
-    assert max(float((a[k] - b[k]).abs().max()) for k in a) < 3e-4
+    # But for a few whose gradients are rounding alone (5e-11 and the like), of which Adam makes steps of whole size.
+    apart = torch.cat([(a[k] - b[k]).abs().flatten().float() for k in a])
+    assert int((apart > 1e-5).sum()) <= 20 and float(apart.max()) < 3e-4
     ours, theirs = ([(float(r["train/loss"]), float(r["val/psnr_video_rgb"])) for r in rows(f)]
                     for f in (one.folder, tmp_path / "two"))  # fmt: skip
     for mine, other in zip(ours, theirs, strict=True):
