@@ -244,6 +244,8 @@ def fitting(
             "measured, but not trained on"
         )
     differing = {k for k in {*theirs, *node} if theirs.get(k) != node.get(k)}
+    if _targets(theirs) == _targets(node):  # else it is told that the class is another
+        tell_other_code(model, content["sr"], source)
     if not content["sr"].get("part") and (not differing or differing - {*model.forms}):
         _same_network(model, state, source)
         return state
@@ -255,6 +257,13 @@ def fitting(
         )
     torch_file.refuse_unusable(fits, ours, source)
     return fits
+
+
+def _targets(value: Any) -> list[Any]:
+    """The classes that a node names."""
+    if not isinstance(value, dict):
+        return []
+    return [value.get("_target_"), *(target for inner in value.values() for target in _targets(inner))]
 
 
 def warm_start(model: SuperResolver, content: dict[str, Any], node: dict[str, Any], source: str | Path) -> str:

@@ -4,6 +4,7 @@ import csv
 import importlib
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 from small_runs import SMALL, saved
 from torch import nn
 
-from sr.errors import UserError
+from sr.errors import UserError, told_once
 from sr.models.bicubic import Bicubic
 from sr.models.module import Module
 from sr.runs import checkpoint
@@ -119,6 +120,12 @@ def test_a_file_builds_it_of_trusted_code_alone(package, tmp_path, monkeypatch):
         checkpoint.load(tmp_path / "c.ckpt")
 
 
+def _begun_from(node, path):
+    """As `init_from=` reads it."""
+    network = importlib.import_module("their_package").Net
+    checkpoint.warm_start(Module(2, lambda: network(2)), checkpoint.read(path), node, path)
+
+
 def test_code_that_was_changed_since_is_told(package, tmp_path, monkeypatch, caplog):
     """Its weights still fit, and it was measured under the old name without a word."""
     monkeypatch.setenv("SR_TRUST", "their_package")
@@ -136,8 +143,11 @@ def test_code_that_was_changed_since_is_told(package, tmp_path, monkeypatch, cap
         sys.modules.pop("their_package")
         importlib.invalidate_caches()
         shutil.rmtree(package / "__pycache__", ignore_errors=True)
-        checkpoint.load(tmp_path / "a.ckpt")
-        assert ("the code of Net was changed since" in caplog.text) is changed
+        for read in (checkpoint.load, partial(_begun_from, node)):
+            caplog.clear()
+            told_once.cache_clear()
+            read(tmp_path / "a.ckpt")
+            assert ("the code of Net was changed since" in caplog.text) is changed
     assert code_of(Bicubic(2)) == {}
 
 
