@@ -52,7 +52,8 @@ def user_error(error: BaseException | None) -> UserError | None:
             return cause
     for cause in causes:
         if isinstance(cause, OSError) and cause.errno is not None:
-            place = f"{cause.filename}: " if cause.filename is not None else ""
+            file = cause.filename if cause.filename2 is None else cause.filename2  # where it was to be moved
+            place = f"{file}: " if file is not None else ""
             return UserError(f"{place}{cause.strerror}. {DISK.get(cause.errno, 'Name another place')}")
         if isinstance(cause, MemoryError):
             what = f" ({reason(cause)})" if str(cause) else ""

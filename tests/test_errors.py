@@ -25,6 +25,8 @@ def test_an_error_of_the_disk_names_the_place_and_what_to_do(number, told):
     wrapped.__cause__ = OSError(number, os.strerror(number), "out/last.ckpt")
     found = str(user_error(wrapped))
     assert found.startswith(f"out/last.ckpt: {os.strerror(number)}. ") and told in found
+    wrapped.__cause__ = OSError(number, os.strerror(number), "/tmp/part", None, "out/last.ckpt")  # of a move
+    assert str(user_error(wrapped)) == found
     assert user_error(RuntimeError("a fault")) is None
 
 

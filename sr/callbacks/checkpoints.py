@@ -178,7 +178,8 @@ class Checkpoints(EachBatch):
 
     def _capture(self, trainer: L.Trainer) -> None:
         """Write all that a resume needs, which counts from `_publish` on: Lightning logs a step after its hooks."""
-        trainer.save_checkpoint(self._part, weights_only=False)
+        self._captured = None
+        _write(trainer, self._part)
         self._captured = trainer.global_step
 
     def _publish(self, trainer: L.Trainer) -> None:
@@ -194,10 +195,19 @@ class Checkpoints(EachBatch):
     def _save(self, trainer: L.Trainer, path: Path) -> None:
         # In the same folder first: a move from another disk, such as that of the system's temporary files, can tear.
         part = path.with_suffix(".part")
-        trainer.save_checkpoint(part, weights_only=False)
+        _write(trainer, part)
         if trainer.is_global_zero:
             _settle(part)
             os.replace(part, path)
+
+
+def _write(trainer: L.Trainer, part: Path) -> None:
+    """Write a checkpoint; of one that did not fit on the disk nothing stays, so that the run can record its end."""
+    try:
+        trainer.save_checkpoint(part, weights_only=False)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _stop(trainer: L.Trainer, told: int) -> None:

@@ -5,8 +5,11 @@ import re
 import shutil
 from pathlib import Path
 
+import lightning.pytorch as L
 import torch
 from small_runs import SMALL, rows, saved
+
+from sr.runs.record import recorded
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,6 +57,19 @@ def test_init_from_starts_from_another_runs_weights(command, div2k):
     assert second.code == 0, second
     a, b = saved(first.folder)["state_dict"], saved(second.folder)["state_dict"]
     assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_a_checkpoint_that_a_full_disk_cut_leaves_room_to_say_so(command, div2k, monkeypatch):
+    def full(trainer, path, **_):
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).write_bytes(b"torn")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(L.Trainer, "save_checkpoint", full)
+    done = command("train.py", *SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke")
+    assert done.code == 1 and "No space left on device. Free some room" in done.err, done
+    assert recorded(done.folder)["status"] == "failed" and "No space left" in recorded(done.folder)["error"]
+    assert not any((done.folder / "checkpoints").iterdir())
 
 
 def test_a_run_is_never_written_over(command, div2k):
