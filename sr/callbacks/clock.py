@@ -1,5 +1,6 @@
 """How long a run has trained, counted over all its resumes, and how it ended."""
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,8 +9,11 @@ from typing import Any
 
 import lightning.pytorch as L
 
-from sr.runs.record import record
+from sr.errors import reason
+from sr.runs.record import record, recorded
 from sr.runs.started import number_of
+
+log = logging.getLogger(__name__)
 
 
 class Clock(L.Callback):
@@ -51,6 +55,8 @@ class Clock(L.Callback):
     ) -> Iterator[dict[str, Any]]:
         """Keep `run.json` while the run goes on: running, then finished, interrupted, or failed with the error.
 
+        A finished run stays so where what was asked of it now fails before a step is done: it is what it was.
+
         Args:
             folder: of the run.
             trainer: that trains it.
@@ -73,13 +79,24 @@ class Clock(L.Callback):
                 facts.update(seconds=round(self.seconds, 3), steps=max(begun, trainer.global_step))
             record(folder, status, device=trainer.strategy.root_device.type, error=error, **facts)
 
+        def ended(status: str, error: str | None = None) -> None:
+            untouched = former.get("status") == "finished" and trainer.global_step <= begun
+            try:
+                if untouched and trainer.is_global_zero and number_of("LOCAL_RANK", 0) == 0:
+                    record(folder, **former)
+                else:
+                    write(status, error)
+            except OSError as unwritten:  # on a full disk, of which the error that ends the run tells more
+                log.warning(f"warning: {folder / 'run.json'} still says running: {reason(unwritten)}")
+
+        former = recorded(folder)
         write("running")
         try:
             yield facts
         except Exception as error:
-            write("failed", f"{type(error).__name__}: {error}")
+            ended("failed", f"{type(error).__name__}: {error}")
             raise
         except BaseException:
-            write("interrupted")
+            ended("interrupted")
             raise
         write("finished")

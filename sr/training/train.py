@@ -2,11 +2,12 @@
 
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as L
-from lightning.pytorch.callbacks import LambdaCallback
 from omegaconf import DictConfig
 
 from sr.callbacks.clock import Clock
@@ -23,6 +24,17 @@ from sr.training.processes import shared_out, with_processes
 from sr.training.resumed import refuse_other_settings, refuse_other_stream, refuse_torn
 
 log = logging.getLogger(__name__)
+
+
+class _SetAside(L.Callback):
+    """Renames the figures of weights that a run goes on from, once they are others: its first step may be refused."""
+
+    def __init__(self, folders: Sequence[Path], step: int) -> None:
+        self.folders, self.step = list(folders), step
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        while self.folders and trainer.global_step > self.step:
+            set_aside_results(self.folders.pop(0))
 
 
 def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None:
@@ -69,8 +81,7 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
         same_data.keep(job.folder, images, _begun_from(plan) if resumed is None else [job.folder])
         if resumed is not None and resumed["global_step"] < plan.stages[-1].end:
             folders = [job.folder, *job.folder.glob("x*/")]  # of results of the weights that it goes on from
-            restored = LambdaCallback(on_train_start=lambda *_: [*map(set_aside_results, folders)])
-            trainer.callbacks.append(restored)  # type: ignore[attr-defined]
+            trainer.callbacks.insert(0, _SetAside(folders, resumed["global_step"]))  # type: ignore[attr-defined]
     log.info(introduction(plan, job.folder))
     if shares := shared_out(plan, trainer):
         log.info(shares)

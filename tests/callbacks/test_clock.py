@@ -72,3 +72,28 @@ def test_an_error_is_recorded_and_an_interrupted_run_may_go_on(tmp_path, error, 
         raise error
     assert recorded(tmp_path)["status"] == status
     assert recorded(tmp_path)["error"] == ("ValueError: boom" if status == "failed" else None)
+
+
+def test_a_finished_run_stays_so_where_no_step_is_done(tmp_path):
+    with Clock().recording(tmp_path, FITTING) as facts:
+        facts["objective"] = 31.5
+    before = (tmp_path / "run.json").read_text()
+    for error in (ValueError("refused"), KeyboardInterrupt()):
+        with pytest.raises(type(error)), Clock().recording(tmp_path, FITTING, {"global_step": 7}):
+            raise error
+        assert (tmp_path / "run.json").read_text() == before
+    with pytest.raises(ValueError), Clock().recording(tmp_path, FITTING, {"global_step": 6}):
+        raise ValueError("boom")
+    assert recorded(tmp_path)["status"] == "failed"
+
+
+def test_where_the_end_cannot_be_recorded_the_error_is_that_of_the_run(tmp_path, monkeypatch, caplog):
+    """Whoever reads the run sees by its lock that nothing runs it."""
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(ValueError, match="boom"), Clock().recording(tmp_path, FITTING):
+        monkeypatch.setattr(module, "record", full)
+        raise ValueError("boom")
+    assert recorded(tmp_path)["status"] == "running" and "run.json still says running: [Errno 28]" in caplog.text

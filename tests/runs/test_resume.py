@@ -158,6 +158,21 @@ def test_a_loss_that_is_another_one_leaves_a_finished_run_as_it_is(run, command)
     assert (run / "results.csv").read_text() == "figures"
 
 
+def test_what_the_optimizer_refuses_leaves_a_finished_run_as_it_is(run, command):
+    """It looks at its state when it first steps: the figures were set aside by then, and the run was "failed"."""
+    last = run / "checkpoints/last.ckpt"
+    content = torch.load(last, weights_only=True)
+    for state in content["optimizer_states"][0]["state"].values():
+        state["momentum_buffer"] = state.pop("exp_avg")  # as of SGD
+    torch.save(content, last)
+    (run / "results.csv").write_text("figures")
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file() and p.suffix != ".log"}
+    assert b"finished" in before[run / "run.json"]
+    again = command("train.py", f"resume={run}", "steps=8")
+    assert again.code == 1 and "cannot be gone on with" in again.err, again
+    assert before == {p: p.read_bytes() for p in run.rglob("*") if p.is_file() and p.suffix != ".log"}
+
+
 @pytest.mark.parametrize("key", ["global_step", *(pytest.param(key, marks=pytest.mark.slow) for key in (
     "optimizer_states", "pytorch-lightning_version"))])  # fmt: skip
 def test_a_torn_checkpoint_is_refused_before_anything_is_looked_at(run, refused, div2k, key):
