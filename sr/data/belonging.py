@@ -128,8 +128,13 @@ def _moved(down: int, right: int) -> str:
     return " and ".join(parts)
 
 
-def report(found: Findings, label: str) -> None:
+def report(found: Findings, label: str, otherwise: str = "type data.check_pairs=false to go on all the same") -> None:
     """Log what is suspicious.
+
+    Args:
+        found: in all pairs.
+        label: of the set.
+        otherwise: what to do with LR that is meant all the same.
 
     Raises:
         UserError: LR of another image.
@@ -142,8 +147,7 @@ def report(found: Findings, label: str) -> None:
     if found.wrong:
         raise UserError(
             f"{len(found.wrong)} LR files of {label} do not show what their HR shows:\n  "
-            f"{some(found.wrong, 20, LINES)}\n  Put the right files there, or type data.check_pairs=false to go on all "
-            "the same"
+            f"{some(found.wrong, 20, LINES)}\n  Put the right files there, or {otherwise}"
         )
 
 
@@ -166,13 +170,20 @@ def looked_at(hr: Images, lr: Images, hr_of: Sequence[int], scale: int, cache_di
 
 def decoded(hr: Images, lr: Images, hr_of: Sequence[int], scale: int) -> Findings:
     """As `judge`, of images that are decoded here, once; their fingerprints are kept."""
+    return decided(hr, lr, hr_of, each(lambda i: pair(hr[hr_of[i]], lr[i], scale), len(lr)), scale)
 
-    def look(i: int) -> tuple[Fingerprint, Fingerprint, Look]:
-        large, small = hr[hr_of[i]], lr[i]
-        known = fingerprint(large)
-        return known, fingerprint(small), look_at(large, small, known.thumbnail, scale)
 
-    looked = each(look, len(lr))
+Seen = tuple[Fingerprint, Fingerprint, Look]  # of HR, of LR, of both
+
+
+def pair(large: np.ndarray, small: np.ndarray, scale: int) -> Seen:
+    """What `decided` needs of one pair, (H, W, 3) and (h, w, 3) uint8."""
+    known = fingerprint(large)
+    return known, fingerprint(small), look_at(large, small, known.thumbnail, scale)
+
+
+def decided(hr: Images, lr: Images, hr_of: Sequence[int], looked: Sequence[Seen], scale: int) -> Findings:
+    """As `judge`, of images whose pairs were looked at."""
     of_hr = {own: known for own, (known, _, _) in zip(hr_of, looked, strict=True)}
     hr.fingerprints, lr.fingerprints = [of_hr[i] for i in range(len(hr))], [small for _, small, _ in looked]
     return judge(hr, lr, hr_of, [seen for _, _, seen in looked], scale)

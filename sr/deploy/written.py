@@ -11,11 +11,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from sr.data.belonging import Seen, decided, pair, report
+from sr.data.images import LazyImages
 from sr.data.pairs import pair_by_name
 from sr.deploy.enlarger import Enlarger
 from sr.deploy.inputs import find, is_film
 from sr.deploy.work import Work
 from sr.errors import UserError
+from sr.imaging.color import to_array
 from sr.imaging.files import read_image
 from sr.imaging.image_errors import ImageError
 from sr.imaging.photo import Photo
@@ -38,7 +41,8 @@ class Comparison:
         enlarger: that does it.
 
     Raises:
-        UserError: HR and the files do not pair up by name or size, or the factor is no whole number.
+        UserError: HR and the files do not pair up by name or size or show other pictures, or the factor is no whole
+            number.
     """
 
     def __init__(self, cfg: DictConfig, files: Sequence[Path], factor: float, enlarger: Enlarger) -> None:
@@ -55,18 +59,25 @@ class Comparison:
             raise UserError(f"hr={cfg.hr}: a folder of HR images is wanted, one for each image of input=")
         hr = [file for file in find([str(folder)], key="hr").files if not is_film(file)]
         self.hr = {p.lr.absolute(): p.hr for p in pair_by_name(hr, files, self.scale) if p.lr is not None}
+        seen: dict[Path, Seen] = {}
         for lr, own in tqdm(self.hr.items(), "HR", dynamic_ncols=True, disable=None, leave=False):
             try:
-                small = read_photo(lr).colour.shape[:2]  # as EXIF turns it
+                photo = read_photo(lr)  # as EXIF turns it
             except ImageError:  # named when its turn comes
                 continue
-            found, wanted = read_image(own).pixels.shape[:2], [side * self.scale for side in small]
+            large = read_image(own).pixels
+            found, wanted = large.shape[:2], [side * self.scale for side in photo.colour.shape[:2]]
             if any(not 0 <= have - want < self.scale for have, want in zip(found, wanted, strict=True)):
                 (height, width), (h, w) = found, wanted
                 raise UserError(
                     f"{own} has {width} x {height} pixels (width x height), where {w} x {h} are wanted: it is no HR of "
                     f"{lr.name}"
                 )
+            seen[lr] = pair(large, to_array(_unit(photo)), self.scale)
+        images = LazyImages([self.hr[lr] for lr in seen]), LazyImages(list(seen)), range(len(seen))
+        belonging = decided(*images, list(seen.values()), self.scale)
+        report(belonging, self.dataset, "leave hr= out")
+        self.suspicious = len(belonging.suspicious)
 
     def tell(self, made: Mapping[Path, Path]) -> None:
         """Print the table and write results.csv, of files and their results."""
@@ -81,6 +92,8 @@ class Comparison:
                 scores += scores_of(self.name, self.dataset, self.scale, protocol.name, values, 1, source.name)
         if scores:
             log.info(f"\n{table(averages(scores))}\n")
+            if self.suspicious:
+                log.info(f"{self.suspicious} of {len(self.hr)} LR files do not fit their HR: see the warning above\n")
             for path in write(scores, Path(HydraConfig.get().runtime.output_dir)):
                 log.info(str(path))
 

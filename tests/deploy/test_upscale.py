@@ -211,6 +211,26 @@ def test_hr_that_cannot_be_compared_is_refused_before_anything_is_enlarged(comma
     assert not (tmp_path / "outputs/upscaled").exists()
 
 
+def test_hr_of_another_picture_is_refused_and_one_that_fits_badly_is_told(command, tmp_path):
+    """By the rules that hold for pairs in training: such figures were printed without a word."""
+    for name in ("LR", "mirrored", "swapped"):
+        (tmp_path / name).mkdir()
+    for seed in (1, 2):
+        hr = photo(96, 128, seed)
+        lr = sr.imresize(torch.from_numpy(hr).permute(2, 0, 1), 1 / 2).permute(1, 2, 0).numpy()
+        Image.fromarray(lr).save(tmp_path / f"LR/{seed}x2.png")
+        Image.fromarray(hr[:, ::-1]).save(tmp_path / f"mirrored/{seed}.png")
+        Image.fromarray(np.ascontiguousarray(hr[..., ::-1])).save(tmp_path / f"swapped/{seed}.png")
+    typed = ["upscale.py", "input=LR", "model=bicubic", "scale=2", "protocols=[y]"]
+    wrong = command(*typed, "hr=mirrored")
+    assert wrong.code == 1 and "LR files of mirrored do not show what their HR shows" in wrong.err, wrong
+    assert "2x2.png is mirrored against" in wrong.err and "leave hr= out" in wrong.err, wrong
+    assert not (tmp_path / "outputs/upscaled").exists()
+    odd = command(*typed, "hr=swapped", folder="odd")
+    assert odd.code == 0 and "has its channels swapped" in odd.out + odd.err, odd
+    assert "2 of 2 LR files do not fit their HR" in odd.out[odd.out.index("Protocols:") :], odd
+
+
 def psnr(folder: Path) -> float:
     head, row, *_ = [line.split(",") for line in (folder / "results.csv").read_text().splitlines()]
     return float(row[head.index("psnr")])
