@@ -25,6 +25,7 @@ from sr.imaging.photo import Photo
 from sr.imaging.photo_reading import read_photo
 from sr.metrics.metric import get_metrics
 from sr.metrics.protocols import get_protocol
+from sr.scores.published import lr_given
 from sr.scores.score import Score, averages, scores_of, table, write
 from sr.whole import write_whole
 
@@ -51,6 +52,7 @@ class Comparison:
         self.scale, self.name = int(factor), enlarger.name + ("+" if cfg.self_ensemble else "")
         self.dataset, self.metrics = Path(cfg.hr).resolve().name, get_metrics(cfg.metrics)
         names = cfg.protocols or [p for p in enlarger.model.protocols if not get_protocol(p).defines_lr]
+        self.lr = lr_given(list(dict.fromkeys(file.absolute().parent for file in files)))
         self.protocols = [get_protocol(name) for name in names]
         if wrong := [p.name for p in self.protocols if p.defines_lr]:
             raise UserError(f"protocols=[{','.join(wrong)}] make LR of their own; here it is given: leave them out")
@@ -89,7 +91,9 @@ class Comparison:
             lr = _unit(read_photo(source)) if any(m.of_lr for m in self.metrics) else None
             for protocol in self.protocols:
                 values = protocol.compare(sr, reference, self.scale, hr.grey, self.metrics, lr)
-                scores += scores_of(self.name, self.dataset, self.scale, protocol.name, values, 1, source.name)
+                scores += scores_of(
+                    self.name, self.dataset, self.scale, protocol.name, values, 1, source.name, lr=self.lr
+                )
         if scores:
             log.info(f"\n{table(averages(scores))}\n")
             if self.suspicious:

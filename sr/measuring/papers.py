@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sr.data.module import SRDataModule
-from sr.errors import UserError, some, told_once
+from sr.errors import UserError, told_once
 from sr.metrics.protocol import Protocol
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver
-from sr.scores.published import Published, comparable, published, published_protocols
+from sr.scores.published import Published, comparable, lr_of, published, published_protocols
 from sr.scores.score import Key, Score
 from sr.scores.text import shown
 
@@ -56,11 +56,7 @@ def other_lr(data: SRDataModule) -> str:
     """What a set's LR is where it is not the papers' plain bicubic, as names and figures do not tell it; else ""."""
     if comparable(data):
         return ""
-    lr, track = getattr(data, "lr", None), getattr(data, "track", None)
-    given = [str(folder) for folder in getattr(data, "measured_lr", [lr] if lr else [])]
-    made = f"made by {', '.join(type(step).__name__ for step in data.degradation.steps)}"
-    what = f"read from {some(given)}" if given else f"of the track {track}" if track not in (None, "bicubic") else made
-    return f"LR of {data.test_name}: {what}, not plain bicubic as the papers'"
+    return f"LR of {data.test_name}: {lr_of(data)}, not plain bicubic as the papers'"
 
 
 def papers_protocols(entry: Entry, data: SRDataModule) -> list[str]:

@@ -28,7 +28,7 @@ from sr.metrics.metric import Metric
 from sr.metrics.protocol import DEFAULT, Protocol
 from sr.models.clips import Made
 from sr.precision import full_precision
-from sr.scores.published import Published
+from sr.scores.published import PLAIN, Published, lr_of
 from sr.scores.score import Key, Score, averages, beside, scores_of, table, write
 
 __all__ = ["BASELINE", "Entry", "chosen_protocols", "papers_protocols", "score_all", "score_set"]
@@ -119,8 +119,9 @@ def score_set(
                     if n not in protocol.scored(len(run)):
                         continue
                     values = protocol.compare(output, batch.hr, batch.scale, batch.grey, metrics, batch.lr)
+                    made = PLAIN if protocol.defines_lr else lr_of(data)
                     clip = clip_of(batch.name[0]) if data.of_clips else ""
-                    found = scores_of(label, name, batch.scale, protocol.name, values, 1, batch.name[0], clip)
+                    found = scores_of(label, name, batch.scale, protocol.name, values, 1, batch.name[0], clip, made)
                     scores += found
                     kept = played is not None or (len(samples) < keep and n == len(run) // 2)
                     if kept and source == pictured and protocol is group[0]:

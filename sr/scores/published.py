@@ -7,13 +7,14 @@ costs (`published_cost.csv`) each cell has a kind of its own, and there is one m
 """
 
 import csv
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from sr.data.module import SRDataModule
 from sr.degradation import MatlabBicubic
+from sr.errors import some
 from sr.metrics.protocols import get_protocol
 from sr.scores.text import Values, legend, shown
 
@@ -21,6 +22,7 @@ MOS_NOTE = (
     "MOS: mean opinion score, 1 (bad) to 5 (excellent), of 26 raters, published for the authors' networks (Ledig et "
     "al., SRGAN, arXiv:1609.04802; the originals of B100 scored 4.46). Nobody has rated the pictures of the rows here."
 )
+PLAIN, READ = "bicubic", "read from"  # how LR was made, as `lr_of` tells it
 METRICS = ("psnr", "ssim")  # that the table has columns of; dB, and at most 1
 IMAGES = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100, "DIV2K": 100}  # that the papers average over
 IMAGES |= {"Vid4": 171, "REDS4": 400, "Vimeo90K": 7824}  # frames
@@ -133,10 +135,32 @@ def goals(model: str, scales: Collection[int], protocols: Collection[str] | None
 
 def comparable(data: SRDataModule) -> bool:
     """Whether a set's LR is the papers' plain bicubic: made so here, or read from a folder that says so."""
-    lr = getattr(data, "lr", None)
+    return plain(lr_of(data))
+
+
+def lr_of(data: SRDataModule) -> str:
+    """How a set's LR was made: `bicubic` is the papers' plain one, made here; `bicubic, read from ...` is given."""
+    lr, track = getattr(data, "lr", None), getattr(data, "track", "bicubic")
     if folders := getattr(data, "measured_lr", [lr] if lr else []):
-        names = ["/".join(Path(folder).parts[-2:]) for folder in folders]  # its own, and that of LR_bicubic/X4
-        return all("bicubic" in name.lower() or name.startswith(("image_SRF", "BI")) for name in names)
-    if getattr(data, "track", "bicubic") not in ("bicubic", "x8"):
-        return False
-    return [type(step) for step in data.degradation.steps] == [MatlabBicubic]
+        return lr_given(folders)
+    if track not in ("bicubic", "x8"):
+        return f"of the track {track}"
+    steps = [type(step) for step in data.degradation.steps]
+    return PLAIN if steps == [MatlabBicubic] else f"made by {', '.join(step.__name__ for step in steps)}"
+
+
+def lr_given(folders: Sequence[str | Path]) -> str:
+    """`lr_of` of LR that is read from folders; where all their names say so it is taken for plain bicubic."""
+    names = ["/".join(Path(folder).parts[-2:]) for folder in folders]  # its own, and that of LR_bicubic/X4
+    known = all("bicubic" in name.lower() or name.startswith(("image_SRF", "BI")) for name in names)
+    return f"{PLAIN}, {READ} {some(names)}" if known else f"{READ} {some(names)}"
+
+
+def plain(lr: str) -> bool:
+    """Whether what `lr_of` tells is the papers' plain bicubic."""
+    return lr == PLAIN or lr.startswith(f"{PLAIN}, ")
+
+
+def kind_of_lr(lr: str) -> str:
+    """What must be alike for figures to stand in one column; of LR that was read nobody knows more."""
+    return PLAIN if plain(lr) else READ if lr.startswith(READ) else lr

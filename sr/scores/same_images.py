@@ -1,9 +1,13 @@
-"""Whether two runs that name one set measured the same images: where bicubic reached another figure, they did not."""
+"""Whether two runs that name one set measured the same images, made small in the same way.
+
+Where LR was made in another way, or bicubic reached another figure, they did not.
+"""
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from itertools import count, islice
 
+from sr.scores.published import READ, kind_of_lr
 from sr.scores.score import Score
 
 SAME = 0.005  # dB: values of the baseline that differ by less are of the same images and LR
@@ -12,8 +16,8 @@ SAME = 0.005  # dB: values of the baseline that differ by less are of the same i
 def told_apart(runs: Iterable[Sequence[Score]], baseline: str) -> list[list[Score]]:
     """The scores of several runs, in which a set of other images, or other LR, than a former run's has its own name.
 
-    The second one is called `<name> (2)`, and its scores say `apart_from` which. What a run that did not measure the
-    baseline has, nothing tells apart.
+    The second one is called `<name> (2)`, and its scores say `apart_from` which. What a run has that did not measure
+    the baseline, and does not tell how LR was made, nothing tells apart.
 
     Args:
         runs: the averages of each.
@@ -22,19 +26,28 @@ def told_apart(runs: Iterable[Sequence[Score]], baseline: str) -> list[list[Scor
     runs = [list(scores) for scores in runs]
     taken = {s.dataset for scores in runs for s in scores}
     variants: dict[tuple[str, int, int], list[dict[str, float]]] = {}  # by set: the baseline's values by protocol
+    made: dict[tuple[str, int, int], list[str]] = {}  # by set: how LR was made, "" where it is not known
     found = []
     for scores in runs:
-        own: dict[tuple[str, int, int], dict[str, float]] = {}
+        kinds = {(s.dataset, s.images, s.scale): kind_of_lr(s.lr) for s in scores if s.lr}
+        own: dict[tuple[str, int, int], dict[str, float]] = {place: {} for place in kinds}
         for s in scores:
             if s.model == baseline and s.metric == "psnr":
                 own.setdefault((s.dataset, s.images, s.scale), {})[s.protocol] = s.value
         names = {}
         for place, values in own.items():
-            known = variants.setdefault(place, [])
-            alike = (all(abs(former.get(p, v) - v) < SAME for p, v in values.items()) for former in known)
+            known, known_kinds, kind = variants.setdefault(place, []), made.setdefault(place, []), kinds.get(place, "")
+            alike = (  # of LR that was read the baseline tells more
+                (not kind or not of or kind == of or (READ in (kind, of) and former.keys() & values.keys()))
+                and all(abs(former.get(p, v) - v) < SAME for p, v in values.items())
+                for former, of in zip(known, known_kinds, strict=True)
+            )
             number = next((n for n, same in enumerate(alike) if same), len(known))
-            known[number:] = known[number:] or [{}]
+            if number == len(known):
+                known.append({})
+                known_kinds.append("")
             known[number] = values | known[number]  # the first values stay: else many small steps would go anywhere
+            known_kinds[number] = known_kinds[number] or kind
             if number:
                 names[place] = _numbered(place[0], number, taken)
         found.append([_renamed(s, names.get((s.dataset, s.images, s.scale))) for s in scores])
@@ -53,9 +66,14 @@ def _renamed(score: Score, name: str | None) -> Score:
 
 def notes(scores: Iterable[Score], baseline: str) -> list[str]:
     """What to say where `told_apart` gave names."""
+    scores = list(scores)
     names = {s.dataset: s.apart_from for s in scores}
-    return [
-        f"{name}: not the images, or not the LR, of {former}, as {baseline} differs: only gains over {baseline} compare"
-        for name, former in names.items()
-        if former in names
-    ]
+    lr = {s.dataset: s.lr for s in scores if s.lr}
+    found = []
+    for name, former in names.items():
+        if former in names:
+            why = f"not the images, or not the LR, of {former}, as {baseline} differs"
+            if name in lr and former in lr and kind_of_lr(lr[name]) != kind_of_lr(lr[former]):
+                why = f"its LR is {lr[name]}, that of {former} is {lr[former]}"
+            found.append(f"{name}: {why}: only gains over {baseline} compare")
+    return found

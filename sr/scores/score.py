@@ -3,7 +3,7 @@
 import csv
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf, isfinite
 from pathlib import Path
@@ -28,7 +28,8 @@ class Score:
 
     Of a mean `left_out` says over how many images it is not, as their value is infinite or no number: of PSNR those
     that came out identical to HR. `apart_from` is the set of which `dataset` is told apart by a number: one of the same
-    name, with other images (see `sr.scores.same_images`).
+    name, with other images (see `sr.scores.same_images`). `lr` tells how LR was made (see `sr.scores.published.lr_of`),
+    "" where that is not known; scores that differ in nothing else are of one column.
     """
 
     model: str
@@ -43,6 +44,7 @@ class Score:
     apart_from: str = ""
     clip: str = ""
     clips: int = 0
+    lr: str = field(default="", compare=False)
 
     @property
     def remark(self) -> str:
@@ -60,10 +62,10 @@ class Score:
 
 def scores_of(
     model: str, dataset: str, scale: int, protocol: str, values: Mapping[str, Any], images: int, image: str = "",
-    clip: str = "",
+    clip: str = "", lr: str = "",
 ) -> list[Score]:  # fmt: skip
     """One score for each metric."""
-    own = partial(Score, model, dataset, scale, protocol, images=images, image=image, clip=clip)
+    own = partial(Score, model, dataset, scale, protocol, images=images, image=image, clip=clip, lr=lr)
     return [own(metric, float(value)) for metric, value in values.items()]
 
 
@@ -98,7 +100,8 @@ def _means(scores: Iterable[Score], *fields: str) -> list[Score]:
         else:
             left_out = sum(s.left_out if isfinite(s.value) else s.images for s in found)
             clips = len({s.clip for s in found if s.clip and "clip" not in own})
-            means.append(Score(**own, value=mean, images=sum(s.images for s in found), left_out=left_out, clips=clips))
+            images, lr = sum(s.images for s in found), found[0].lr
+            means.append(Score(**own, value=mean, images=images, left_out=left_out, clips=clips, lr=lr))
     return means
 
 
@@ -193,8 +196,10 @@ def write(scores: Sequence[Score], folder: Path, papers: Mapping[Key, Published]
     averaged = averages(scores)
     if means.is_file() and not _covered(means, averaged):
         set_aside(folder)
+    extra: dict[tuple[Any, ...], int | str]
     extra = {(s.model, s.dataset, s.scale, s.protocol, f"{s.metric}_left_out"): s.left_out for s in averaged}
     extra |= {(s.model, s.dataset, s.scale, s.protocol, "clips"): s.clips for s in averaged}
+    extra |= {(s.model, s.dataset, s.scale, s.protocol, "lr"): s.lr for s in averaged}
     for (*key, images), values in pivot(averaged, *KEY, "images").items():
         row: dict[str, Any] = dict(zip(KEY, key, strict=True)) | values | {"images": images}
         row |= {at[-1]: number for at, number in extra.items() if at[:-1] == tuple(key) and number}
@@ -234,11 +239,12 @@ def _covered(file: Path, new: Iterable[Score]) -> bool:
         former = {_what(s) for s in read(file)}
     except (OSError, ValueError, LookupError):  # nobody knows what it is
         return False
-    return former <= {_what(s) for s in new}
+    new = list(new)
+    return former <= {_what(s) for s in new} | {_what(replace(s, lr="")) for s in new}  # of older files it is not known
 
 
-def _what(score: Score) -> tuple[str, str, int, str, str]:
-    return score.model, score.dataset, score.scale, score.protocol, score.metric
+def _what(score: Score) -> tuple[str, str, int, str, str, str]:
+    return score.model, score.dataset, score.scale, score.protocol, score.metric, score.lr
 
 
 def read(file: Path) -> list[Score]:
@@ -260,5 +266,6 @@ def read(file: Path) -> list[Score]:
             get_protocol(row["protocol"])  # who reads this describes it
             for s in scores_of(*key, values, int(row["images"])):
                 left_out = int(row.get(f"{s.metric}_left_out") or 0)
-                found += [replace(s, left_out=left_out, clips=int(row.get("clips") or 0))] if isfinite(s.value) else []
+                more = {"left_out": left_out, "clips": int(row.get("clips") or 0), "lr": from_csv(row.get("lr") or "")}
+                found += [replace(s, **more)] if isfinite(s.value) else []  # type: ignore[arg-type]
         return found

@@ -13,7 +13,7 @@ from sr.measuring.papers import other_lr
 from sr.measuring.scoring import Entry, papers_protocols
 from sr.metrics.protocols import PROTOCOLS
 from sr.models.ecbsr import ECBSR
-from sr.scores.published import IMAGES, comparable, goals, published, published_costs, read_table
+from sr.scores.published import IMAGES, comparable, goals, lr_of, published, published_costs, read_table
 from sr.scores.score import Score, averages, beside, read, scores_of, write
 
 
@@ -88,6 +88,8 @@ def test_only_plain_bicubic_lr_is_comparable(tmp_path):
         Set5(data_dir=tmp_path, scale=2, degradation=noisy)
     )
     assert "LR of Set5: read from LR_mine" in other_lr(Set5(data_dir=tmp_path, scale=2, lr="LR_mine"))
+    assert lr_of(Set5(data_dir=tmp_path, scale=2)) == "bicubic"
+    assert lr_of(Set5(data_dir=tmp_path, scale=2, lr="LR_bicubic_old")) == "bicubic, read from LR_bicubic_old"
     for kind in (Folder, ClipFolder):  # of a folder of one's own that part counts which is measured
         assert comparable(kind(root=tmp_path, scale=2))
         assert comparable(kind(train=tmp_path, test=tmp_path, scale=2, train_lr=tmp_path / "own/mine"))

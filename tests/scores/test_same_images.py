@@ -1,0 +1,54 @@
+"""Figures of one set's name that are of other images, or of LR that was made in another way."""
+
+import csv
+
+import pytest
+
+from sr.scores.same_images import notes, told_apart
+from sr.scores.score import Score, read, scores_of, write
+
+BLURRED = "made by GaussianBlur, MatlabBicubic"
+
+
+def run(lr: str = "", psnr: float = 30.0, baseline: float | None = None) -> list[Score]:
+    models = {"mine": psnr} | ({} if baseline is None else {"bicubic": baseline})
+    return [s for model, db in models.items() for s in scores_of(model, "Set5", 2, "y", {"psnr": db}, 5, lr=lr)]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "apart"),
+    [
+        (run("bicubic"), run("bicubic"), False),
+        (run("bicubic"), run("bicubic, read from LR_bicubic/X2"), False),
+        (run("bicubic"), run(), False),  # of an older file nothing is known
+        (run("bicubic"), run(BLURRED), True),
+        (run("bicubic"), run("read from own/LR"), True),
+        (run("bicubic", baseline=28.0), run("read from own/LR", baseline=28.0), False),
+        (run(BLURRED, baseline=28.0), run(BLURRED, baseline=27.0), True),  # another blur
+    ],
+)
+def test_figures_on_lr_of_another_kind_have_another_column(first, second, apart):
+    found = told_apart([first, second], "bicubic")
+    assert {s.dataset for s in found[0]} == {"Set5"}
+    assert {s.dataset for s in found[1]} == {"Set5 (2)" if apart else "Set5"}
+    assert bool(notes([*found[0], *found[1]], "bicubic")) is apart
+
+
+def test_the_note_says_how_lr_was_made():
+    first, second = told_apart([run("bicubic"), run(BLURRED)], "bicubic")
+    assert notes([*first, *second], "bicubic") == [
+        f"Set5 (2): its LR is {BLURRED}, that of Set5 is bicubic: only gains over bicubic compare"
+    ]
+
+
+def test_results_tell_how_lr_was_made_and_figures_of_other_lr_are_kept(tmp_path):
+    write(run("bicubic"), tmp_path)
+    assert [row["lr"] for row in csv.DictReader((tmp_path / "results.csv").open())] == ["bicubic"]
+    assert [s.lr for s in read(tmp_path / "results.csv")] == ["bicubic"]
+    write(run("bicubic", 31.0), tmp_path)
+    assert not (tmp_path / "results_2.csv").exists()
+    write(run(BLURRED, 29.0), tmp_path)
+    assert [(s.lr, s.value) for s in read(tmp_path / "results_2.csv")] == [("bicubic", 31.0)]
+    write(run(), tmp_path / "old")
+    write(run("bicubic"), tmp_path / "old")
+    assert not (tmp_path / "old/results_2.csv").exists(), "what an older file does not tell is no difference"
