@@ -160,7 +160,14 @@ ALEXNET = Pretrained(
     pool=3,
     identity="50aa162a63e1def2c989ed3138dc00d4c5f4e7647e7d6d7c967ccd5aeb580289",
 )
-VGG16 = Pretrained("VGG-16", "vgg16-397923af.pth", 528, _vgg(2, 2, 3, 3, 3), mistaken=" (not with batch norm)")
+VGG16 = Pretrained(
+    "VGG-16",
+    "vgg16-397923af.pth",
+    528,
+    _vgg(2, 2, 3, 3, 3),
+    mistaken=" (not with batch norm)",
+    identity="39d1f85de70ae2913838fd67085196365188c724af7512d7863d6a53839982a1",
+)
 VGG19 = Pretrained(
     "VGG-19", "vgg19-dcbb9e9d.pth", 575, _vgg(2, 2, 4, 4, 4), mistaken=" (not VGG-16, nor VGG-19 with batch norm)"
 )

@@ -10,7 +10,7 @@ from PIL import Image
 from sr.imaging.color import to_array
 from sr.imaging.files import read_image, write_image
 from sr.imaging.resize import imresize
-from sr.layers.pretrained import ALEXNET
+from sr.layers.pretrained import ALEXNET, VGG16
 from sr.measuring.pictures import _by_stem
 
 
@@ -79,3 +79,33 @@ def test_lpips_of_its_authors_examples(command, tmp_path, monkeypatch, shared):
     assert outcome.code == 0, outcome
     assert "by its shapes alone" not in outcome.out  # it holds torchvision's convolutions, and nothing else
     assert [round(float(row["lpips"]), 4) for row in results(outcome.folder)] == [0.7219, 0.1376]
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_lpips_and_dists_of_the_pairs_that_others_hold_theirs_to(command, tmp_path, monkeypatch, shared):
+    """Five pairs of TID2013 and what the authors' own code makes of them, as IQA-PyTorch tells.
+
+    https://github.com/chaofengc/IQA-PyTorch, ResultsCalibra/results_official.csv; the pictures are there, and in the
+    wheel of pyiqa 0.1.16.
+    """
+    pairs, vgg16 = shared / "iqa", VGG16.place
+    if not (pairs.is_dir() and vgg16.is_file()):
+        pytest.skip(f"needs dist_dir and ref_dir of IQA-PyTorch's ResultsCalibra in {pairs}, and {vgg16}")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    VGG16.place.parent.mkdir(parents=True)
+    VGG16.place.symlink_to(vgg16)
+    ALEXNET.place.symlink_to(shared / "weights/lpips/alexnet_features.pth")
+    outcome = command(
+        "evaluate.py", f"pictures={pairs}/dist_dir", "scale=4", "benchmarks=[folder]", "panels=0", "baseline=false",
+        f"data.test={pairs}/ref_dir", f"data.train={pairs}/ref_dir", "metrics=[lpips,dists]",
+        "protocols=[{channel: rgb, shave: 0}]",
+    )  # fmt: skip
+    assert outcome.code == 0 and "by its shapes alone" not in outcome.out, outcome
+    with (outcome.folder / "results_per_image.csv").open(newline="") as f:
+        found = {row["image"]: (float(row["lpips"]), float(row["dists"])) for row in csv.DictReader(f)}
+    published = {
+        "I03": (0.7237, 0.4742), "I04": (0.2572, 0.1424), "I06": (0.05079, 0.06825), "I08": (0.05205, 0.02867),
+        "I19": (0.4253, 0.3123),
+    }  # fmt: skip
+    assert {name: tuple(float(f"{value:.4g}") for value in each) for name, each in found.items()} == published

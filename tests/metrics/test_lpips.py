@@ -94,6 +94,16 @@ def test_on_vgg16_as_torchmetrics(vgg16, tmp_path, monkeypatch):
     assert torch.allclose(DISTS(VGG16.place)(a, a), torch.zeros(2), atol=1e-6)
 
 
+@pytest.mark.slow
+def test_dists_of_torchmetrics_example():
+    """The documented example of `deep_image_structure_and_texture_similarity`, whose documentation seeds with 42."""
+    if not VGG16.place.is_file():
+        pytest.skip(f"needs {VGG16.place}")
+    x, y = torch.rand(2, 5, 3, 256, 256, generator=torch.Generator().manual_seed(42))
+    found = DISTS(VGG16.place)(255 * x, 255 * y)
+    assert torch.allclose(found, torch.tensor([0.1285, 0.1344, 0.1356, 0.1277, 0.1276]), rtol=0, atol=5e-5)
+
+
 def test_a_file_of_the_same_shapes_is_told_and_a_damaged_one_is_refused(file, tmp_path, caplog):
     """Figures of random weights, and of flipped bits, stood as LPIPS without a word."""
     weights = ALEXNET.read(file)
