@@ -65,15 +65,15 @@ def _renamed(score: Score, name: str | None) -> Score:
 
 
 def notes(scores: Iterable[Score], baseline: str) -> list[str]:
-    """What to say where `told_apart` gave names."""
+    """What to say where `told_apart` gave names: a line for each reason."""
     scores = list(scores)
-    names = {s.dataset: s.apart_from for s in scores}
+    formers = {s.dataset: s.apart_from for s in scores}
     lr = {s.dataset: s.lr for s in scores if s.lr}
-    found = []
-    for name, former in names.items():
-        if former in names:
+    names: dict[str, list[str]] = {}
+    for name, former in formers.items():
+        if former in formers:
             why = f"not the images, or not the LR, of {former}, as {baseline} differs"
             if name in lr and former in lr and kind_of_lr(lr[name]) != kind_of_lr(lr[former]):
                 why = f"its LR is {lr[name]}, that of {former} is {lr[former]}"
-            found.append(f"{name}: {why}: only gains over {baseline} compare")
-    return found
+            names.setdefault(why, []).append(name)
+    return [f"{', '.join(alike)}: {why}: only gains over {baseline} compare" for why, alike in names.items()]

@@ -125,6 +125,7 @@ def test_the_table_sorts(browser, written):
     )
     browser.run(f"{psnr}.querySelector('button').click()")
     assert browser.run(entries)[0] == "bicubic" and browser.run(f"{psnr}.getAttribute('aria-sort')") == "ascending"
+    assert browser.run("document.getElementById('shown').textContent") == "4 rows"
     browser.run("wanted.value = 'l2 seed=1'; wanted.dispatchEvent(new Event('input'))")
     assert browser.run("[...document.querySelectorAll('tbody tr')].filter(r => !r.hidden).length") == 1
     assert browser.run("document.getElementById('shown').textContent") == "1 of 4 rows"
@@ -198,6 +199,12 @@ def test_curves_are_read_with_the_keyboard(browser, written):
     assert browser.run("document.querySelector('#curves .reading').textContent").startswith("Step 20: ecbsr_m4c8")
     browser.run("document.querySelector('.legend input').click()")
     assert browser.run("document.querySelectorAll('#curves path').length") == 2
+    box = "document.getElementById('all-runs')"
+    assert browser.run(f"[{box}.checked, {box}.indeterminate]") == [False, True]
+    browser.run(f"{box}.click(); {box}.click()")  # all, and none
+    assert browser.run("document.querySelector('#curves .chart').textContent") == "No run is chosen."
+    browser.run("document.querySelectorAll('.legend input')[2].click()")  # one of many, by two presses
+    assert browser.run("document.querySelectorAll('#curves path').length") == 1
     assert browser.run("document.querySelectorAll('#cost circle.ours').length") == 3
     names = browser.run("[...document.querySelectorAll('#cost text')].map((t) => t.textContent)")
     assert sum("ecbsr_m4c8" in name for name in names) == 1  # three runs of one network, named once

@@ -142,6 +142,14 @@ def test_a_set_of_other_images_or_lr_has_columns_of_its_own(made_up):
     assert any(note.startswith("Set5 (2): not the images, or not the LR, of Set5") for note in found.notes)
 
 
+def test_one_note_tells_all_names_of_a_set(made_up):
+    sources = [made_up(place, name=place) for place in "abc"]
+    for source, more in zip(sources, (0, 1, 2), strict=True):
+        source.run.scores[:] = [dataclasses.replace(s, value=s.value + more) for s in source.run.scores]
+    notes = [note for note in table(*sources).notes if "not the images" in note]
+    assert len(notes) == 1 and notes[0].startswith("Set5 (2), Set5 (3): not the images, or not the LR, of Set5,")
+
+
 def test_a_chain_of_small_differences_is_no_second_baseline(made_up):
     """The third run's bicubic differs from the first one's by more than rounding, not from the second one's."""
     sources = [made_up(place, name=place) for place in "abc"]

@@ -10,6 +10,7 @@
   const legend = section.querySelector(".legend");
   const runs = [...new Set(names.flatMap((name) => Object.keys(DATA.curves[name])))];
   const hidden = new Set();
+  const all = document.getElementById("all-runs");
   options(select, names);
 
   runs.forEach((run) => {
@@ -20,6 +21,8 @@
     box.addEventListener("change", () => {
       if (box.checked) hidden.delete(run);
       else hidden.add(run);
+      all.checked = !hidden.size;
+      all.indeterminate = hidden.size > 0 && hidden.size < runs.length;
       paint();
     });
     const key = document.createElementNS(SVG, "svg");
@@ -72,6 +75,11 @@
       read(steps.reduce((best, step, i) => (distance(step) < distance(steps[best]) ? i : best), 0));
     });
   }
+  all.addEventListener("change", () => {
+    legend.querySelectorAll("input").forEach((box) => { box.checked = all.checked; });
+    runs.forEach((run) => (all.checked ? hidden.delete(run) : hidden.add(run)));
+    paint();
+  });
   select.addEventListener("change", paint);
   keepDrawn(place, paint);
 })();

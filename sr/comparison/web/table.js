@@ -38,7 +38,7 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 
   const wanted = document.getElementById("wanted");
   const shown = document.getElementById("shown");
-  wanted.addEventListener("input", () => {
+  function narrow() {
     const words = wanted.value.toLowerCase().split(/\s+/).filter(Boolean);
     const rows = [...body.rows];
     rows.forEach((row) => {
@@ -46,8 +46,10 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
       row.hidden = !words.every((word) => text.includes(word));
     });
     differ();
-    shown.textContent = words.length ? `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows` : "";
-  });
+    shown.textContent = `${words.length ? `${rows.filter((row) => !row.hidden).length} of ` : ""}${rows.length} rows`;
+  }
+  wanted.addEventListener("input", narrow);
+  narrow();
 
   const themes = { "": "as the system", light: "light", dark: "dark" };
   const button = document.getElementById("theme");
