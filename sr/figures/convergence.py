@@ -63,11 +63,8 @@ def convergence(
         every = max(1, len(line.steps) // 12)
         plot(ax, line, label, color=color(number), marker=marker(number), markevery=every)
     if len(lines) > 1:
-        ax.axhline(level, color="#555555", linewidth=0.8, linestyle="--")
-        text = f"{level:.2f} dB, which all reach"
-        paper = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1}
-        style: Any = {"fontsize": 7, "color": "#555555", "bbox": paper, "textcoords": "offset points"}
-        ax.annotate(text, (0.01, level), xycoords=("axes fraction", "data"), xytext=(0, 3), **style)
+        told = f"{level:.2f} dB, which all reach"  # in the legend, as it would lie on curves
+        ax.axhline(level, color="#555555", linewidth=0.8, linestyle="--", label=told)
     if log_steps:
         ax.set_xscale("log")
     ax.set(xlabel="training patches seen" if by_images else "optimizer steps", ylabel=f"{column}, dB")

@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from sr.metrics.protocols import get_protocol
 from sr.models.bicubic import Bicubic
 from sr.scores.text import shown
 
-Cell = tuple[str, np.ndarray, str, bool]  # name, crop, figures, whether they are the best
+Cell = tuple[str, np.ndarray, str]  # name, crop, figures, of which the best are bold
 CHARACTER, LINE = 0.08, 0.15  # inches of a label: a character's width at most, a line's height
 WIDTH, GAP, MARGIN = 10.0, 0.06, 0.1  # inches: of the page, between pictures, around all
 WIDEST = 0.55  # of the page, that the whole image may take
@@ -73,22 +73,22 @@ def crop_grid(
             rows.append({"model": name, "image": photo.name, "scale": scale, "protocol": rule.name, **values})
         found = list(outputs.values())
         window = placed_window(hr, corner, size, scale) if corner else differing_window(hr, found, size, scale)
-        first = next(iter(figures[BASELINE]))
-        best = max(values[first] for values in figures.values())
-        cells: list[Cell] = [("HR", crop(hr, window), "PSNR / SSIM", False)]
+        best = {m: max(values[m] for values in figures.values()) for m in figures[BASELINE]}
+        cells: list[Cell] = [("HR", crop(hr, window), "PSNR / SSIM")]
         columns, used = _places(len(outputs) + 1, lines)
         if columns * used == len(outputs) + 2:
-            cells.append(
-                ("LR", enlarge(crop(to_array(lr), window, scale), scale), f"{lr.shape[-1]} x {lr.shape[-2]}", False)
-            )
-        cells += [
-            (name, crop(output, window), shown(figures[name], list(figures[name])), figures[name][first] == best)
-            for name, output in outputs.items()
-        ]
+            cells.append(("LR", enlarge(crop(to_array(lr), window, scale), scale), f"{lr.shape[-1]} x {lr.shape[-2]}"))
+        cells += [(name, crop(output, window), _told(figures[name], best)) for name, output in outputs.items()]
         parts.append((photo.name, hr, window, cells))
     title = f"x{scale}; PSNR in dB / SSIM of the whole image, protocol {rule.name}: {rule.description}"
     notes = [f"the first {most} of {len(images)} images are drawn: figure.most={len(images)} draws all"]
     return Drawing(_draw(parts, lines, title), rows, notes if len(images) > most else [])
+
+
+def _told(values: Mapping[str, float], best: Mapping[str, float]) -> str:
+    """A model's figures, each bold where no model's is better by the digits that stand there."""
+    figures = ((shown(values, [m]), shown(values, [m]) == shown(best, [m])) for m in values)
+    return " / ".join(f"$\\mathbf{{{text}}}$" if bold else text for text, bold in figures)
 
 
 def _places(cells: int, lines: int) -> tuple[int, int]:
@@ -127,12 +127,12 @@ def _draw(parts: Sequence[tuple[str, np.ndarray, Window, Sequence[Cell]]], lines
         ax = place(MARGIN, top, *layout.image)
         show(ax, hr, "", name, interpolation="antialiased")
         box(ax, *window)
-        for index, (label, pixels, below, best) in enumerate(cells):
+        for index, (label, pixels, below) in enumerate(cells):
             line, column = divmod(index, layout.columns)
             left = MARGIN + layout.image[0] + GAP + column * (layout.wide + GAP)
             ax = place(left, top + line * (layout.high + layout.label), layout.wide, layout.high)
             show(ax, pixels, "", f"{textwrap.fill(label, layout.characters)}\n{below}")
-            ax.xaxis.label.set(fontsize=7.5, fontweight="bold" if best else "normal", linespacing=1.1)
+            ax.xaxis.label.set(fontsize=7.5, linespacing=1.1)
             ax.xaxis.labelpad = 2
             if label == "HR":
                 ax.spines[:].set(color=COLORS[1], linewidth=1.5)
