@@ -66,9 +66,14 @@ class Pretrained:
         return Path(torch.hub.get_dir()) / "checkpoints" / self.file
 
     def read(self, file: Path, depth: int | None = None) -> list[tuple[Tensor, Tensor]]:
-        """Weight and bias of the first `depth` convolutions in float32, None for all; all of them are looked at.
+        """Weight and bias of the first `depth` convolutions in float32, None for all; see `read_all`."""
+        return self.read_all(file)[0][:depth]
 
-        Of a file with another checksum than torchvision's it is told that shapes alone speak for it.
+    def read_all(self, file: Path) -> tuple[list[tuple[Tensor, Tensor]], str]:
+        """Weight and bias of every convolution in float32, and "" where they are torchvision's.
+
+        Of a file with another checksum than torchvision's it is told that shapes alone speak for it; eight digits then
+        tell its weights from others.
 
         Raises:
             UserError: the file is none, damaged, or another network's.
@@ -95,20 +100,20 @@ class Pretrained:
                     raise UserError(f"{file} is damaged: {why}; {wanted}")
                 pair.append(value.float())
             found.append((pair[0], pair[1]))
-        if not self._known(file, found):
+        if other := self._other(file, found):
             told = f"{file} is taken for {self.title} by its shapes alone: its checksum is not that of torchvision's"
             told_once(log, logging.WARNING, f"warning: {told} {self.file}, so what it computes may be another's")
-        return found[:depth]
+        return found, other
 
-    def _known(self, file: Path, convs: Iterable[tuple[Tensor, Tensor]]) -> bool:
+    def _other(self, file: Path, convs: Iterable[tuple[Tensor, Tensor]]) -> str:
         state = {
             f"{n}.{kind}": t for n, pair in enumerate(convs) for kind, t in zip(("weight", "bias"), pair, strict=True)
         }
-        if self.identity and identity(state, {}) == self.identity:
-            return True
+        if (own := identity(state, {})) == self.identity:
+            return ""
         with file.open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
-        return digest.startswith(Path(self.file).stem.rpartition("-")[2])
+        return "" if digest.startswith(Path(self.file).stem.rpartition("-")[2]) else own[:8]
 
     def seen(
         self, x: Tensor, weights: Iterable[tuple[Tensor, Tensor]], pool: Callable[[Tensor], Tensor] | None = None

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sr.layers.pretrained import MEAN, STD, VGG16
-from sr.metrics.lpips import Convolutions, carried, needed
+from sr.metrics.lpips import Convolutions, carried, needed, other_weights
 from sr.metrics.metric import Metric
 
 FAINT = 1e-6  # c1 and c2 of equations 5 and 6
@@ -81,4 +81,6 @@ def dists(sr: Tensor, hr: Tensor) -> Tensor:
 
 
 NOTE = "DISTS: on VGG-16, of 8-bit RGB at its own size; smaller is better."
-METRIC = Metric("dists", dists, better=-1, rgb=True, smallest=16, note=NOTE)
+METRIC = Metric(
+    "dists", dists, better=-1, rgb=True, smallest=16, note=NOTE, other_weights=lambda: other_weights(VGG16, _network)
+)  # fmt: skip

@@ -48,7 +48,7 @@ def carried(file: str) -> Any:
 
 
 class Convolutions(nn.Module):
-    """Activations of a network that torchvision trained.
+    """Activations of a network that torchvision trained; `other` tells its weights where they are not torchvision's.
 
     Args:
         network: which.
@@ -58,7 +58,8 @@ class Convolutions(nn.Module):
     def __init__(self, network: Pretrained, weights: Path) -> None:
         super().__init__()
         self.network = network
-        for n, (weight, bias) in enumerate(network.read(weights)):
+        convs, self.other = network.read_all(weights)
+        for n, (weight, bias) in enumerate(convs):
             self.register_buffer(f"weight{n}", weight)
             self.register_buffer(f"bias{n}", bias)
 
@@ -139,8 +140,17 @@ def lpips(sr: Tensor, hr: Tensor) -> Tensor:
 
 def lpips_of(weights: Path) -> Metric:
     """The metric with AlexNet's weights from a file."""
-    return replace(METRIC, function=network(weights))
+    distance = network(weights)
+    return replace(METRIC, function=distance).with_weights(distance.convs.other)
+
+
+def other_weights(network: Pretrained, distance: Callable[[Path], Any]) -> str:
+    """`Metric.other_weights` of a distance whose weights stand where torchvision keeps them, if they do."""
+    return distance(network.place).convs.other if network.place.is_file() else ""
 
 
 NOTE = "LPIPS: version 0.1 on AlexNet, of 8-bit RGB; smaller is better."
-METRIC = Metric("lpips", lpips, better=-1, rgb=True, smallest=SMALLEST, note=NOTE)
+METRIC = Metric(
+    "lpips", lpips, better=-1, rgb=True, smallest=SMALLEST, note=NOTE,
+    other_weights=lambda: other_weights(ALEXNET, network),
+)  # fmt: skip

@@ -5,13 +5,15 @@ import importlib.util
 import pkgutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
 
 import sr.metrics
 from sr.errors import UserError, nearest
+
+OTHER = "_weights_"  # between the name of a metric and what tells its weights
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Metric:
         note: what a reader must know of its values.
         perfect: what stands for a mean where every image came out identical to HR and its value is infinite; None for
             a metric that is finite there.
+        other_weights: of a metric that is a network, what tells its weights where they are not the published ones; else
+            "". Its figures then stand under a name of their own (see `with_weights`).
 
     Example:
         >>> def rmse(sr: Tensor, hr: Tensor) -> Tensor:
@@ -53,11 +57,21 @@ class Metric:
     smallest: int = 1
     note: str = ""
     perfect: float | None = None
+    other_weights: Callable[[], str] | None = None
 
     @property
     def title(self) -> str:
         """As it stands in tables: PSNR."""
         return self.name.upper()
+
+    def with_weights(self, other: str) -> "Metric":
+        """As it is called with other weights than the published ones: lpips_weights_0123abcd; itself for ""."""
+        if not other:
+            return self
+        note = (
+            f"{self.title}{OTHER.upper()}{other.upper()}: with other weights than the published ones: no {self.title}"
+        )
+        return replace(self, name=f"{self.name}{OTHER}{other}", note=note, other_weights=None)
 
     def text(self, value: float, sign: str = "") -> str:
         """A value to read, without its unit.
@@ -100,6 +114,7 @@ def get_metrics(words: Sequence[str]) -> tuple[Metric, ...]:
     if not words:
         raise UserError(f"metrics=[]: name one at least. There are {', '.join(sorted(known_metrics()))}")
     found = [_from_file(word) if word.endswith(".py") else _named(word) for word in map(str, words)]
+    found = [metric.with_weights(metric.other_weights() if metric.other_weights else "") for metric in found]
     return tuple({metric.name: metric for metric in found}.values())
 
 
@@ -116,7 +131,10 @@ def declared(name: str) -> Metric:
     own = getattr(sys.modules.get(f"sr.metrics.{name}"), "METRIC", None)  # where most are
     if isinstance(own, Metric) and own.name == name:
         return own
-    return known_metrics().get(name) or Metric(name, _unknown, better=0)
+    known, (plain, _, other) = known_metrics(), name.partition(OTHER)
+    if name not in known and other and plain in known:
+        return known[plain].with_weights(other)
+    return known.get(name) or Metric(name, _unknown, better=0)
 
 
 def _unknown(sr: Tensor, hr: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from sr.comparison.fill import set_words
 from sr.compose.image_sets import build_sets
 from sr.compose.words import Words
 from sr.measuring.scoring import score_set
+from sr.metrics.lpips import lpips_of
 from sr.models.ecbsr import ECBSR
 from sr.runs import checkpoint
 from sr.runs.folder import Run
@@ -113,12 +114,15 @@ def test_runs(command, runs, tmp_path):
         state[f"features.{number}.weight"] = torch.randn(width, before, kernel, kernel) * 0.05
         state[f"features.{number}.bias"] = torch.zeros(width)
     torch.save(state, tmp_path / "alexnet.pth")
-    typed = [f"runs=[{runs / 'l1'}]", "data=bundled", "lpips=alexnet.pth", "crops=0", "out=elsewhere", "sort=lpips"]
+    typed = [f"runs=[{runs / 'l1'}]", "data=bundled", "lpips=alexnet.pth", "crops=0", "out=elsewhere"]
+    typed += [f"sort={(lpips := lpips_of(tmp_path / 'alexnet.pth')).name}"]  # nobody trained it
     done = command("compare.py", *typed, "hydra.run.dir=${out}")
     assert done.code == 0, done
     done.folder = tmp_path / "elsewhere"
-    assert float(table(done)["ecbsr_m4c8"]["Bundled/lpips_y"]) > 0
-    assert "LPIPS: version 0.1" in (done.folder / "table.md").read_text()
+    assert float(table(done)["ecbsr_m4c8"][f"Bundled/{lpips.name}_y"]) > 0
+    assert (
+        f"{lpips.title}: with other weights than the published ones: no LPIPS" in (done.folder / "table.md").read_text()
+    )
 
     for typed, told in {
         "sort=paramters": "Did you mean parameters",

@@ -1,6 +1,7 @@
 """LPIPS and DISTS against torchmetrics, on weights that nobody trained."""
 
 import hashlib
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from sr.layers.identity import identity
 from sr.layers.pretrained import ALEXNET, VGG16
 from sr.metrics.dists import DISTS
 from sr.metrics.lpips import LPIPS, find_weights, lpips_of
-from sr.metrics.metric import get_metrics
+from sr.metrics.metric import declared, get_metrics
 from sr.metrics.protocols import get_protocol
 
 
@@ -51,8 +52,8 @@ def test_as_torchmetrics(alexnet, file, monkeypatch):
     a, b = torch.randint(0, 256, (2, 2, 3, 70, 90), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
     ours = LPIPS(file)
     expected = reference(a[..., 4:-4, 4:-4] / 255, b[..., 4:-4, 4:-4] / 255, normalize=True).flatten()
-    found = get_protocol("y").compare(a / 255, b, 4, metrics=[lpips_of(file)])
-    assert torch.allclose(found["lpips"], expected, rtol=1e-5) and (expected > 0.01).all()
+    (found,) = get_protocol("y").compare(a / 255, b, 4, metrics=[lpips_of(file)]).values()
+    assert torch.allclose(found, expected, rtol=1e-5) and (expected > 0.01).all()
     assert torch.equal(ours(a, a), torch.zeros(2))
     assert get_protocol("y_classic").compare(a / 255, b, 4, metrics=[lpips_of(file)]) == {}  # its LR has no colour
 
@@ -128,6 +129,22 @@ def test_a_file_of_the_same_shapes_is_told_and_a_damaged_one_is_refused(file, tm
         ALEXNET.read(file)
 
 
+def test_figures_with_other_weights_have_a_name_of_their_own(file, tmp_path, monkeypatch):
+    """The warning stood in the log alone: in tables and files they were LPIPS."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    assert [m.name for m in get_metrics(["psnr", "lpips"])] == ["psnr", "lpips"]
+    ALEXNET.place.parent.mkdir(parents=True)
+    file.rename(ALEXNET.place)
+    (metric,) = get_metrics(["lpips"])
+    assert re.fullmatch("lpips_weights_[0-9a-f]{8}", metric.name) and lpips_of(ALEXNET.place).name == metric.name
+    read_back = declared(metric.name)  # of results.csv
+    assert (read_back.better, read_back.digits, read_back.title) == (-1, 4, metric.name.upper())
+    assert read_back.note == f"{metric.title}: with other weights than the published ones: no LPIPS"
+    state = torch.load(ALEXNET.place)
+    torch.save(state | {"features.0.bias": state["features.0.bias"] + 1}, tmp_path / "third.pth")
+    assert lpips_of(tmp_path / "third.pth").name not in (metric.name, "lpips")
+
+
 def test_where_the_weights_are(file, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     assert find_weights(ALEXNET, "lpips") is None and find_weights(ALEXNET, "lpips", file) == file
@@ -150,5 +167,5 @@ def test_what_is_no_alexnet(tmp_path):
 
 def test_too_small(file):
     grey = torch.zeros(1, 3, 40, 40)
-    with pytest.raises(UserError, match="LPIPS needs 31 more"):
+    with pytest.raises(UserError, match=r"LPIPS_WEIGHTS_[0-9A-F]{8} needs 31 more"):
         get_protocol("y").compare(grey, grey, 8, metrics=[lpips_of(file)])
