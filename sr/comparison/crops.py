@@ -24,7 +24,12 @@ Group = dict[str, Any]  # of one clip's crop, or one image's: title, size (width
 
 
 def crop_groups(
-    dataset: str, scale: int, samples: Mapping[str, Sequence[Sample]], size: int, lengths: Sequence[int] = ()
+    dataset: str,
+    scale: int,
+    samples: Mapping[str, Sequence[Sample]],
+    size: int,
+    lengths: Sequence[int] = (),
+    references: bool = True,
 ) -> list[Group]:
     """One group for each clip, or image, of a set, at one place: that with the most detail in HR's frame in the middle.
 
@@ -34,6 +39,7 @@ def crop_groups(
         samples: by label of the model; the same frames, in the same order, for each.
         size: of a crop, HR pixels a side.
         lengths: how many of them make a clip, one after the other; empty: all are images.
+        references: HR and LR are among the pictures.
     """
     shown = zip(*samples.values(), strict=True)
     groups = []
@@ -47,6 +53,7 @@ def crop_groups(
             "HR": [crop(image, window) for image in hr],
             "LR": [enlarge(crop(frame[0].lr, window, scale), scale) for frame in frames],
         }
+        pictures = pictures if references else {}
         of_models = {label: [frame[n] for frame in frames] for n, label in enumerate(samples)}
         pictures |= {label: [crop(sample.sr, window) for sample in of_model] for label, of_model in of_models.items()}
         group["pictures"] = {label: [data_uri(picture) for picture in of] for label, of in pictures.items()}

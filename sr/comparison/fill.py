@@ -36,6 +36,7 @@ PLAIN = re.compile(r"[+]{0,2}(\w+=\w+|(data_dir|cache_dir|\w+(\.\w+)+)=[^${}\\]*
 STRANGERS = re.compile(r"[+]{0,2}(\w+=\w+|data\.lr=\w+|\w+(\.\w+)+=-?\d[\d.]*)")
 PLACES = ("data_dir", "cache_dir")
 FALLBACK = "bundled"  # photos that are there without any download
+MOST_SHOWN = 24  # models of whom crops are made, of each scale
 SEEN = "y"  # the protocol whose score stands beside a crop
 
 
@@ -168,12 +169,18 @@ class Filler:
     def crops(self, rows: Sequence[Row]) -> list[Group]:
         """The same crops of every model that has weights, beside the baseline.
 
-        They are of the named sets, or else of those on which the runs were measured, as far as they are here.
+        They are of the named sets, or else of those on which the runs were measured, as far as they are here. Of many
+        models the first ones are shown.
         """
         groups: list[Group] = []
         for scale in dict.fromkeys(row.scale for row in rows):
             if not (models := [row for row in rows if row.scale == scale and row.loadable]):
                 continue
+            if len(models) > MOST_SHOWN:
+                log.info(
+                    f"the crops are of the first {MOST_SHOWN} of {len(models)} models: sort= and filter= choose them"
+                )
+                models = models[:MOST_SHOWN]
             sets = self.named_sets(scale) or self._own_sets(models, scale)
             of_sets = [self._crops(Row(BASELINE, scale), data) for data in sets]
             for row in models:  # all sets with one model, so that it is loaded once
@@ -198,22 +205,32 @@ class Filler:
             _warn(f"there are no crops of {row.label} on {data.test_name}", error)
             return []
         lengths = [len(run) for run in played]
-        return crop_groups(data.test_name, row.scale, {row.label: kept}, int(self.cfg.crop_size), lengths)
+        size, references = int(self.cfg.crop_size), row.source is None  # HR and LR come with the baseline
+        return crop_groups(data.test_name, row.scale, {row.label: kept}, size, lengths, references)
 
     def _own_sets(self, rows: Sequence[Row], scale: int) -> list[SRDataModule]:
         """The sets of the first run that was measured on one that is still here; else the bundled photos."""
+        tried = set[tuple[str, ...]]()
         for row in rows:
-            if (run := row.source.run if row.source else None) and (sets := self._present(run, row.scores, scale)):
+            run = row.source.run if row.source else None
+            if run and (sets := self._present(run, row.scores, scale, tried)):
                 return sets
         return [build_set(FALLBACK, scale, self.cfg)]
 
-    def _present(self, run: Run, scores: Sequence[Score], scale: int) -> list[SRDataModule]:
-        """The sets on which a run was measured, where they are still here."""
+    def _present(
+        self, run: Run, scores: Sequence[Score], scale: int, tried: set[tuple[str, ...]]
+    ) -> list[SRDataModule]:
+        """The sets on which a run was measured, where they are still here; each choice of them is tried once."""
+        names = list(dict.fromkeys(s.dataset.lower() for s in scores))
         try:
-            cfg, found = hydra.compose("compare", overrides=set_words(run, self.words)), []
+            words = set_words(run, self.words)
+            if (choice := (*words, *names)) in tried:
+                return []
+            tried.add(choice)
+            cfg, found = hydra.compose("compare", overrides=words), []
         except HydraException:  # a run of another version, or of somebody else: its words need not be ours
             return []
-        for name in dict.fromkeys(s.dataset.lower() for s in scores):
+        for name in names:
             try:
                 data = build_set(name, scale, cfg, cfg.data)
                 data.check("test")

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from functools import cache
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,16 @@ def published_name(node: Mapping[str, Any], name: str = "") -> str:
 
 def _names(node: Mapping[str, Any]) -> list[str]:
     """The names in conf/model of an architecture with these settings at any scale; what is not told is its default."""
-    like = [p for p in sorted((CONF / "model").glob("*.yaml")) if str(node["_target_"]) in p.read_text()]
+    full = _full(node)
+    return [name for name, own in _of_class(str(node["_target_"])).items() if _full(own) == full]
+
+
+@cache
+def _of_class(target: str) -> dict[str, Any]:
+    """The configs of conf/model of one class."""
+    like = [p for p in sorted((CONF / "model").glob("*.yaml")) if target in p.read_text()]
     files: dict[str, Any] = {p.stem: OmegaConf.to_container(OmegaConf.load(p)) for p in like}
-    return [name for name, own in files.items() if own["_target_"] == node["_target_"] and _full(own) == _full(node)]
+    return {name: own for name, own in files.items() if own["_target_"] == target}
 
 
 def _full(node: Mapping[Any, Any]) -> dict[str, Any]:

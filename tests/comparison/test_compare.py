@@ -220,6 +220,17 @@ def test_a_model_that_cannot_be_loaded_or_run_is_left_out(command, runs, monkeyp
     assert {f.name for f in done.folder.glob("*.*")} >= {"table.md", "table.csv", "table.tex"}
 
 
+def test_of_many_models_crops_are_of_the_first(command, runs, monkeypatch):
+    """Of 200 runs they took most of the time and of the page."""
+    monkeypatch.setattr(fill, "MOST_SHOWN", 1)
+    done = command("compare.py", f"runs={runs}", "crops=1", "crop_size=32", "sort=-loss")
+    assert done.code == 0 and "the crops are of the first 1 of 2 models: sort= and filter= choose them" in done.out, (
+        done
+    )
+    first = next(name for name in table(done) if name != "bicubic")
+    assert [*data(done)["crops"][0]["pictures"]] == ["HR", "LR", "bicubic", first]
+
+
 @pytest.mark.slow
 def test_one_model_is_held_at_a_time(command, runs, monkeypatch):
     loaded, alive, merged = Counter(), weakref.WeakSet(), ECBSR.merged
