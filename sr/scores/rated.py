@@ -81,7 +81,7 @@ def read(places: Sequence[str]) -> list[Rated]:
     """
     found: dict[tuple[object, ...], Rated] = {}
     for place in map(Path, places):
-        files = [place / name for name in FILES if (place / name).is_file()] if place.is_dir() else [place]
+        files = [file for file in (place, *(place / name for name in FILES)) if file.is_file()]
         if not files:
             raise UserError(f"study={place}: {' and '.join(FILES)} are not there; sr study answers=[...] writes them")
         for rated in (rated for file in files for rated in _read(file)):
@@ -97,7 +97,7 @@ def _read(file: Path) -> list[Rated]:
         with file.open(newline="", encoding="utf-8") as f:
             found = [_rated(row) for row in csv.DictReader(f)]
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise UserError(f"study={file}: is no {' or '.join(FILES)} of sr study ({reason(error)})") from error
+        raise UserError(f"study={file} is no {' or '.join(FILES)} of sr study ({reason(error)})") from error
     if wrong := [r for r in found if r.metric not in TITLES or not all(map(isfinite, (r.value, r.low, r.high)))]:
         raise UserError(f"study={file}: {wrong[0].entry} has no {' or '.join(TITLES)} that is a finite number")
     return found
