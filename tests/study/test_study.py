@@ -100,6 +100,8 @@ def test_a_page_is_made_answered_read_and_compared(command, nets, tmp_path):
     assert "net_two is without the study's figure: the weights that people saw are no longer" in later.out, later
     figures = {r["entry"]: r["study/bt"] for r in read(later.folder / "table.csv")}
     assert figures == {"net_three": rows[0]["value"], "net_two": ""}
+    refused = command("compare.py", *typed, "study=gone", folder="none")
+    assert refused.code == 1 and "study=gone: bt.csv and mos.csv are not there" in refused.out + refused.err
     refused = command("compare.py", *typed, "study=[told,told]", folder="twice")
     assert refused.code == 1 and "has a bt of another study too" in refused.err
 
