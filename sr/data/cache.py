@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -177,10 +177,10 @@ class ImageStore(Images):
                 bar = tqdm(
                     _ordered(source, sizes), f"decoding {self.label}", len(source), unit="image", delay=1, disable=None
                 )
-                for picture, known in bar:
-                    entry = {"shape": list(picture.pixels.shape[:2]), "offset": offset, "grey": picture.grey}
+                for words, grey, known in bar:
+                    entry = {"shape": list(words.shape), "offset": offset, "grey": grey}
                     images.append({**entry, "digest": known.digest, "thumbnail": known.thumbnail.tobytes().hex()})
-                    offset += file.write(packed(picture.pixels).data) // 4
+                    offset += file.write(words.data) // 4
                 file.flush()
                 os.fsync(file.fileno())  # after a power cut the index must not describe pixels that were not written
             os.replace(unfinished[0], pixels)
@@ -223,23 +223,36 @@ def _portions(sizes: Sizes) -> Iterator[range]:
     yield range(first, len(sizes))
 
 
-def _ordered(source: Images, sizes: Sizes) -> Iterator[tuple[Picture, Fingerprint]]:
-    """Pictures in order, decoded a few ahead in threads, so that memory holds only those few.
+class Decoded(NamedTuple):
+    """An image as it is stored."""
+
+    words: np.ndarray  # (H, W), see `packed`
+    grey: bool
+    known: Fingerprint
+
+
+def _decoded(pixels: np.ndarray, grey: bool) -> Decoded:
+    words = packed(pixels)
+    return Decoded(words, grey, fingerprint(pixels, words))
+
+
+def _ordered(source: Images, sizes: Sizes) -> Iterator[Decoded]:
+    """Images in order, decoded a few ahead in threads, so that memory holds only those few.
 
     Raises:
         UserError: of all that cannot be decoded, together.
     """
 
-    def decode(numbers: Sequence[int]) -> list[tuple[Picture, Fingerprint] | UserError]:
+    def decode(numbers: Sequence[int]) -> list[Decoded | UserError]:
         try:
-            return [(picture, fingerprint(picture.pixels)) for picture in source.pictures(numbers)]
+            return [_decoded(*picture) for picture in source.pictures(numbers)]
         except UserError as error:
             return [error] if len(numbers) == 1 else [d for n in numbers for d in decode([n])]
 
     threads, errors = workers(), list[UserError]()
-    ahead: deque[Future[list[tuple[Picture, Fingerprint] | UserError]]] = deque()
+    ahead: deque[Future[list[Decoded | UserError]]] = deque()
 
-    def next_done() -> Iterator[tuple[Picture, Fingerprint]]:
+    def next_done() -> Iterator[Decoded]:
         for done in ahead.popleft().result():
             if isinstance(done, UserError):
                 errors.append(done)

@@ -20,20 +20,28 @@ from sr.imaging.files import Picture, read_image, read_size
 from sr.imaging.image_errors import together
 
 T = TypeVar("T")
+ROWS = 16
 AT_ONCE = 64  # images that a thread is given at once: to give it one takes as long as to shrink a small one
 
 
 def digest(pixels: np.ndarray) -> str:
-    """Of shape and values of (H, W, 3) uint8 pixels: 0.9 GB/s on one core, of a cache's pixels half of that."""
+    """Of shape and values of (H, W, 3) uint8 pixels: 0.9 GB/s on one core."""
     found = hashlib.blake2b(f"{pixels.shape}".encode(), digest_size=16)
-    found.update(np.ascontiguousarray(pixels).data)
+    laid = pixels
+    if not pixels.flags.c_contiguous:
+        laid = np.empty_like(pixels, order="C")
+        for channel in range(pixels.shape[-1]):  # three times as fast as all of a pixel at once
+            laid[..., channel] = pixels[..., channel]
+    found.update(laid.data)
     return found.hexdigest()
 
 
-def fingerprint(pixels: np.ndarray) -> Fingerprint:
-    """Digest and area-averaged grey thumbnail of (H, W, 3) uint8 pixels."""
-    grey = Image.fromarray(pixels).convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    return Fingerprint(digest(pixels), np.asarray(grey))
+def fingerprint(pixels: np.ndarray, words: np.ndarray | None = None) -> Fingerprint:
+    """Digest and area-averaged grey thumbnail of (H, W, 3) uint8 pixels; `words`: the same, `packed`."""
+    laid = packed(pixels) if words is None else words
+    # Pillow keeps four bytes a pixel, too: read as they lie.
+    grey = Image.frombuffer("RGBX", laid.shape[::-1], laid, "raw", "RGBX", 0, 1).convert("L")
+    return Fingerprint(digest(pixels), np.asarray(grey.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)))
 
 
 def states(paths: Sequence[Path]) -> list[list[Any]]:
@@ -67,6 +75,16 @@ def packed(pixels: np.ndarray) -> np.ndarray:
     np.bitwise_and(overlapping, np.array([255, 255, 255, 0], np.uint8).view(np.uint32)[0], out=words.reshape(-1)[:-1])
     words.reshape(-1)[-1:].view(np.uint8)[:] = [*flat[-3:], 0]
     return words.view(np.int32)
+
+
+def planes(words: np.ndarray) -> np.ndarray:
+    """(H, W) int32 of `packed` -> (3, H, W) uint8; some rows at a time, which stay in the processor's cache."""
+    made = np.empty((3, *words.shape), np.uint8)
+    for top in range(0, len(words), ROWS):
+        part = words[top : top + ROWS]
+        for channel, plane in enumerate(made):
+            np.copyto(plane[top : top + ROWS], part >> 8 * channel, casting="unsafe")
+    return made
 
 
 def unpacked(words: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import torch
 from sr.data.belonging import decoded, looked_at, report
 from sr.data.cache import ImageStore
 from sr.data.compact import Paths, Sizes, Texts
-from sr.data.images import DerivedImages, Images, LazyImages, packed, unpacked
+from sr.data.images import DerivedImages, Images, LazyImages, packed, planes, unpacked
 from sr.data.pairs import ImagePair, check_sizes
 from sr.degradation import Degradation
 from sr.degradation.parts import cut_out
@@ -185,7 +185,7 @@ class PairSet(Pairs):
             seeds = [int.from_bytes(name, "big") for name in names]
             hr, together = [images[n][: h * s, : w * s] for n in some], len(some) > 1 and not self.degradation.alone
             lr = self._made(hr, [(0, 0)] * len(some), (h, w), seeds, together)
-            made |= zip(some, np.ascontiguousarray(lr.transpose(0, 2, 3, 1)), strict=True)
+            made |= zip(some, lr.transpose(0, 2, 3, 1), strict=True)
         return [made[n] for n in range(len(images))]
 
     def _made(
@@ -201,10 +201,15 @@ class PairSet(Pairs):
         corners, whole = np.array(start).T, np.array([image.shape[:2] for image in images]).T // self.scale
         for some in chain.groups(corners, size) if together else [[n] for n in range(len(images))]:
             parts = chain.parts(corners[:, some], size, whole[:, some], [seeds[n] for n in some], together)
-            words = np.empty((len(some), *parts.given[0].size), np.int32)
-            for row, n in enumerate(some):
-                cut_out(images[n], parts.given[0], row, chain.edge, words[row])
-            hr = torch.from_numpy(words[..., None].view(np.uint8))[..., :3].permute(0, 3, 1, 2)
+            given = parts.given[0]
+            if not together:
+                (top, left), (h, w) = given.start[:, 0].tolist(), given.size
+                hr = torch.from_numpy(planes(images[some[0]][top : top + h, left : left + w]))[None]
+            else:
+                words = np.empty((len(some), *given.size), np.int32)
+                for row, n in enumerate(some):
+                    cut_out(images[n], given, row, chain.edge, words[row])
+                hr = torch.from_numpy(words[..., None].view(np.uint8))[..., :3].permute(0, 3, 1, 2)
             made[some] = chain.batch(hr, parts).numpy()
         return made
 

@@ -20,24 +20,47 @@ from torch import Tensor
 BLOCK = 16  # outputs of one product
 TILE = 2**15  # numbers at once: for larger products OpenBLAS wakes its threads, which wait longer than they work
 CACHED = 2**18  # bytes turned into floats at once
+TOGETHER = 8  # times what one block reads: blocks of one kind at once
 
 Edge = Callable[[np.ndarray, int], np.ndarray]  # (numbers of inputs, how many there are) -> numbers inside
 
 
 class Band(NamedTuple):
-    """A block of neighbouring outputs.
+    """Blocks of neighbouring outputs, one after the other, that have the same weights.
 
     Attributes:
-        first: number of its first output.
+        first: number of the first output.
         start: number of the first input that it reads; may lie outside the picture.
-        weights: (outputs, inputs).
+        weights: (outputs of a block, inputs).
         turned: the same, (inputs, outputs), laid out anew: products with it are a third faster.
+        count: how many blocks.
+        step: by how many inputs each begins after the one before.
     """
 
     first: int
     start: int
     weights: np.ndarray
     turned: np.ndarray
+    count: int = 1
+    step: int = 0
+
+    def groups(self, inputs: int) -> Iterator["Band"]:
+        """A few blocks at once, as long as they read inside of so many inputs; the others one by one."""
+        step, wide = max(1, self.step), self.weights.shape[1]
+        begin = min(self.count, max(0, -(self.start // step)))
+        end = max(begin, min(self.count, (inputs - wide - self.start) // step + 1))
+        most = 1 + (TOGETHER - 1) * wide // step
+        sizes = [1] * begin + [min(most, end - n) for n in range(begin, end, most)] + [1] * (self.count - end)
+        number = 0
+        for size in sizes:
+            first, start = self.first + number * len(self.weights), self.start + number * self.step
+            yield Band(first, start, self.weights, self.turned, size, self.step)
+            number += size
+
+    @property
+    def reach(self) -> int:
+        """From the first input to behind the last one."""
+        return (self.count - 1) * self.step + self.weights.shape[1]
 
 
 def plain(x: Tensor) -> np.ndarray | None:
@@ -71,7 +94,13 @@ def bands(starts: np.ndarray, weights: np.ndarray, dtype: Any) -> list[Band]:
         own = starts[first : first + BLOCK] - starts[first]
         matrix = np.zeros((len(own), int(own[-1]) + len(taps)), dtype)
         matrix[np.arange(len(own))[:, None], own[:, None] + taps] = weights[first : first + BLOCK]
-        found.append(Band(first, int(starts[first]), matrix, np.ascontiguousarray(matrix.T)))
+        last, start = found[-1] if found else None, int(starts[first])
+        if last is not None and np.array_equal(last.weights, matrix):
+            step = start - last.start if last.count == 1 else last.step
+            if start == last.start + last.count * step:
+                found[-1] = last._replace(count=last.count + 1, step=step)
+                continue
+        found.append(Band(first, start, matrix, np.ascontiguousarray(matrix.T)))
     return found
 
 
@@ -102,14 +131,14 @@ def filtered(x: np.ndarray, axis: int, blocks: Sequence[Band], dtype: Any, edge:
             pixels = as_strided(pixels, (*pixels.shape[:-1], 4), writeable=False)
         y = np.moveaxis(filtered(pixels, axis - 1, blocks, dtype, edge), -1, -3)
         return y[..., :channels, :, :]
-    outputs = blocks[-1].first + len(blocks[-1].weights)
+    outputs = blocks[-1].first + blocks[-1].count * len(blocks[-1].weights)
     y = np.empty((*x.shape[:axis], outputs, *x.shape[axis + 1 :]), dtype)
     if axis == x.ndim - 1:
         _along_rows(x.reshape(-1, x.shape[-1]), y.reshape(-1, outputs), blocks, edge)
     else:
-        inner = int(np.prod(x.shape[axis + 1 :]))
+        inner, groups = int(np.prod(x.shape[axis + 1 :])), [g for band in blocks for g in band.groups(x.shape[axis])]
         for plane, out in zip(x.reshape(-1, x.shape[axis], inner), y.reshape(-1, outputs, inner), strict=True):
-            _along_columns(plane, out, blocks, edge)
+            _along_columns(plane, out, groups, edge)
     return y
 
 
@@ -147,26 +176,35 @@ def smoothed(x: np.ndarray, axis: int, band: Band) -> np.ndarray:
     return y
 
 
-def _along_columns(x: np.ndarray, y: np.ndarray, blocks: Sequence[Band], edge: Edge | None) -> None:
+def _along_columns(x: np.ndarray, y: np.ndarray, groups: Sequence[Band], edge: Edge | None) -> None:
     """(n, M) -> (outputs, M)."""
-    n, dtype, source = len(x), blocks[0].weights.dtype, x.dtype
-    width = max(64, TILE // max(band.weights.shape[1] for band in blocks))
+    n, dtype, source = len(x), groups[0].weights.dtype, x.dtype
     if x.size <= CACHED:
-        x = _floats(x, dtype)  # else each block turns what it reads, again
-    for band in blocks:
-        outputs, inputs = band.weights.shape
-        rows = x[max(0, band.start) : band.start + inputs]
-        if len(rows) < inputs:
+        x = _floats(x, dtype)  # else each group turns what it reads, again
+    for group in groups:
+        outputs, inputs = group.weights.shape
+        rows = x[max(0, group.start) : group.start + group.reach]
+        if len(rows) < group.reach:
             assert edge is not None
-            rows = x[edge(np.arange(band.start, band.start + inputs), n)]
+            rows = x[edge(np.arange(group.start, group.start + group.reach), n)]
+        width = max(64, TILE // inputs)
         for left in range(0, x.shape[1], width):
             tile = rows[:, left : left + width]
             tile = tile if tile.dtype == dtype else _floats(tile, dtype)
-            into = y[band.first : band.first + outputs, left : left + width]
+            into = y[group.first : group.first + group.count * outputs, left : left + width]
+            windows = _blocks(tile, 0, group.count, inputs, group.step)
             if source == y.dtype == dtype:
-                np.matmul(band.weights, tile, out=into)
+                np.matmul(group.weights, windows, out=_blocks(into, 0, group.count, outputs, outputs))
             else:
-                _store(band.weights @ tile, into, source)
+                _store((group.weights @ windows).reshape(into.shape), into, source)
+
+
+def _blocks(x: np.ndarray, axis: int, count: int, length: int, step: int) -> np.ndarray:
+    """(count, ...): a view of that many parts of (M, N), of a length along an axis, each a step after the one before."""
+    if count == 1:
+        return x[:length] if axis == 0 else x[:, :length]
+    shape = (count, length, x.shape[1]) if axis == 0 else (count, x.shape[0], length)
+    return as_strided(x, shape, (step * x.strides[axis], *x.strides))
 
 
 def _along_rows(x: np.ndarray, y: np.ndarray, blocks: Sequence[Band], edge: Edge | None) -> None:
@@ -176,7 +214,7 @@ def _along_rows(x: np.ndarray, y: np.ndarray, blocks: Sequence[Band], edge: Edge
     if x.dtype != dtype:
         height = max(16, min(height, CACHED // n))
     low = min(0, blocks[0].start)
-    high = max(n, blocks[-1].start + blocks[-1].weights.shape[1])
+    high = max(n, blocks[-1].start + blocks[-1].reach)
     for top in range(0, len(x), height):
         part = x[top : top + height]
         tile = np.empty((len(part), high - low), dtype) if low < 0 or high > n else _floats(part, dtype)
@@ -192,8 +230,8 @@ def _along_rows(x: np.ndarray, y: np.ndarray, blocks: Sequence[Band], edge: Edge
         result = into if x.dtype == y.dtype == dtype else np.empty((len(tile), y.shape[1]), dtype)
         for band in blocks:
             outputs, inputs = band.weights.shape
-            read = tile[:, band.start - low : band.start - low + inputs]
-            np.matmul(read, band.turned, out=result[:, band.first : band.first + outputs])
+            read = _blocks(tile[:, band.start - low :], 1, band.count, inputs, band.step)
+            np.matmul(read, band.turned, out=_blocks(result[:, band.first :], 1, band.count, outputs, outputs))
         if result is not into:
             _store(result, into, x.dtype)
 

@@ -45,7 +45,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 class Picture(NamedTuple):
     """A decoded image."""
 
-    pixels: np.ndarray  # uint8 (H, W, 3), C-contiguous, RGB
+    pixels: np.ndarray  # uint8 (H, W, 3), RGB
     grey: bool  # stored with one channel; `pixels` then repeats it three times
 
 

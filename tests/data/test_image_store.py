@@ -16,7 +16,7 @@ from sr.data import cache, images, pairset
 from sr.data.belonging import looked_at
 from sr.data.benchmarks import Set5
 from sr.data.cache import ImageStore
-from sr.data.images import DerivedImages, Images, LazyImages, fingerprint, packed, unpacked
+from sr.data.images import DerivedImages, Images, LazyImages, fingerprint, packed, planes, unpacked
 from sr.errors import UserError
 from sr.imaging.files import Picture, read_image
 
@@ -50,6 +50,16 @@ def test_store_equals_the_files(photos: Path, tmp_path: Path) -> None:
         assert np.array_equal(store.fingerprints[i].thumbnail, lazy.fingerprints[i].thumbnail)
         assert store.fingerprints[i].thumbnail.shape == (16, 16) and not store[i].flags.writeable
         assert store.picture(i).grey == lazy.picture(i).grey == (i == 3)
+
+
+def test_pixels_are_known_however_they_lie() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (37, 21, 3), np.uint8)  # more rows than are turned at once
+    in_planes = planes(packed(pixels))
+    assert np.array_equal(in_planes, pixels.transpose(2, 0, 1)) and in_planes.flags.c_contiguous
+    laid = [pixels, in_planes.transpose(1, 2, 0), unpacked(packed(pixels))]
+    thumbnail = np.asarray(Image.fromarray(pixels).convert("L").resize((16, 16), Image.Resampling.BOX))
+    assert len({fingerprint(x).digest for x in laid}) == 1
+    assert all(np.array_equal(fingerprint(x).thumbnail, thumbnail) for x in laid)
 
 
 def test_nothing_is_decoded_twice(photos: Path, tmp_path: Path) -> None:
