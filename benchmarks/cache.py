@@ -20,7 +20,6 @@ from skimage import data
 from sr.data.folder import Folder
 from sr.data.images import LazyImages, each
 
-
 REPORTING = Path("/sys/module/page_reporting/parameters/page_reporting_order")
 LARGEST = 10  # order of the largest block of free pages
 
@@ -72,9 +71,7 @@ def main() -> None:
     size = f"{args.size[1]}x{args.size[0]}"
     print(f"# The decoded cache of {args.images} PNG of {size}, ms an image\n\n{machine()}; {TURNS}{_given_back()}.\n")
     rows: list[list[object]] = [["decode in the same threads, nothing else", f"{ms['decode']:.1f}", "1"]]
-    rows += [
-        [f"cache of HR and LR x{s}", f"{ms[f'x{s}']:.1f}", f"{ms[f'x{s}'] / ms['decode']:.2f}"] for s in (2, 3, 4)
-    ]
+    rows += [[f"cache of HR and LR x{s}", f"{ms[f'x{s}']:.1f}", f"{ms[f'x{s}'] / ms['decode']:.2f}"] for s in (2, 3, 4)]
     print(table(["", "ms", "decode passes"], rows))
 
 

@@ -207,8 +207,8 @@ class PairSet(Pairs):
                 hr = torch.from_numpy(planes(images[some[0]][top : top + h, left : left + w]))[None]
             else:
                 words = np.empty((len(some), *given.size), np.int32)
-                for row, n in enumerate(some):
-                    cut_out(images[n], given, row, chain.edge, words[row])
+                for n, place, into in zip(some, given.on_pictures(), words, strict=True):
+                    cut_out(images[n], place, chain.edge, into)
                 hr = torch.from_numpy(words[..., None].view(np.uint8))[..., :3].permute(0, 3, 1, 2)
             made[some] = chain.batch(hr, parts).numpy()
         return made

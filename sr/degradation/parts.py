@@ -15,6 +15,22 @@ from sr.imaging.banded import plain
 from sr.imaging.resize import OF_ARRAYS as EDGES
 
 
+class Place(NamedTuple):
+    """Where in one picture a part of it lies: rows, columns.
+
+    Attributes:
+        start: of its first pixel; may lie outside.
+        low: its first row and column that are inside of the picture.
+        high: behind the last ones.
+        whole: of the picture.
+    """
+
+    start: list[int]
+    low: list[int]
+    high: list[int]
+    whole: list[int]
+
+
 class Part(NamedTuple):
     """A part of each picture of a batch.
 
@@ -40,6 +56,12 @@ class Part(NamedTuple):
     def on_host(self) -> "Part":
         """With arrays."""
         return Part(np.asarray(self.start), self.size, np.asarray(self.whole))
+
+    def on_pictures(self) -> list[Place]:
+        """Of each picture; of arrays."""
+        low, high = np.maximum(0, -self.start), np.minimum(np.array(self.size)[:, None], self.whole - self.start)
+        found = (v.T.tolist() for v in (self.start, low, high, self.whole))
+        return [Place(*place) for place in zip(*found, strict=True)]
 
     def shrunk(self, by: int) -> "Part":
         """The part of pictures that are smaller by a whole number."""
@@ -81,45 +103,36 @@ def _copied(x: np.ndarray, at: Part, to: Part, edge: str) -> np.ndarray:
     if not beyond.any() and (shift == shift[:, :1]).all():
         top, left = shift[:, 0].tolist()
         return x[..., top : top + h, left : left + w]
+    places = to.on_pictures()
     if x.shape[2:] == to.size and not shift.any():
         for number in np.flatnonzero(beyond.any(0)).tolist():
-            _fill(x[number], to, number, edge)
+            _fill(x[number], places[number], edge)
         return x
     y = np.empty((*x.shape[:2], h, w), x.dtype)
-    for number in range(len(x)):
-        cut_out(x[number], to, number, edge, y[number], at.start[:, number].tolist())
+    for number, (place, corner) in enumerate(zip(places, at.start.T.tolist(), strict=True)):
+        cut_out(x[number], place, edge, y[number], corner)
     return y
 
 
-def cut_out(
-    picture: np.ndarray, part: Part, number: int, edge: str, into: np.ndarray, at: Sequence[int] = (0, 0)
-) -> None:
-    """Copy one picture's part.
+def cut_out(picture: np.ndarray, place: Place, edge: str, into: np.ndarray, at: Sequence[int] = (0, 0)) -> None:
+    """Copy a part of one picture.
 
     Args:
         picture: (..., H, W).
-        part: of a batch of pictures.
-        number: of the picture in it.
+        place: where it lies.
         edge: what stands for pixels outside the picture, "mirror" or "replicate".
         into: (..., h, w).
         at: row and column of the first of the picture's pixels, where it is a part itself.
     """
-    (low, high), start = _inside(part, number), part.start[:, number].tolist()
-    (top, left), (bottom, right) = low, high
-    down, across = (first - corner for first, corner in zip(start, at, strict=True))
+    (top, left), (bottom, right) = place.low, place.high
+    down, across = (first - corner for first, corner in zip(place.start, at, strict=True))
     into[..., top:bottom, left:right] = picture[..., top + down : bottom + down, left + across : right + across]
-    _fill(into, part, number, edge)
+    _fill(into, place, edge)
 
 
-def _inside(part: Part, number: int) -> tuple[list[int], list[int]]:
-    """Which of a part's rows and columns are inside of the picture: from, to."""
-    both = list(zip(part.start[:, number].tolist(), part.size, part.whole[:, number].tolist(), strict=True))
-    return [max(0, -first) for first, *_ in both], [min(size, side - first) for first, size, side in both]
-
-
-def _fill(into: np.ndarray, part: Part, number: int, edge: str) -> None:
+def _fill(into: np.ndarray, place: Place, edge: str) -> None:
     """Fill what lies outside of the picture; columns first, so that corners follow."""
-    (low, high), size = _inside(part, number), part.size
+    low, high, size = place.low, place.high, into.shape[-2:]
     columns = into[..., low[0] : high[0], :].swapaxes(-1, -2)
     for axis, lines in ((1, columns), (0, into)):
         for first, end, border in ((0, low[axis], low[axis]), (high[axis], size[axis], high[axis])):
@@ -132,6 +145,6 @@ def _fill(into: np.ndarray, part: Part, number: int, edge: str) -> None:
             elif edge == "mirror" and low[axis] <= mirror.start and mirror.stop <= high[axis]:
                 lines[..., first:end, :] = lines[..., mirror, :][..., ::-1, :]
             else:  # a picture that is reflected again and again
-                start, whole = (int(v[axis, number]) for v in (part.start, part.whole))
-                inside = EDGES[edge](np.arange(first, end) + start, whole) - start
+                start = place.start[axis]
+                inside = EDGES[edge](np.arange(first, end) + start, place.whole[axis]) - start
                 lines[..., first:end, :] = lines[..., inside.clip(0, size[axis] - 1), :]

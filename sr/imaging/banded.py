@@ -33,7 +33,7 @@ class Band(NamedTuple):
         start: number of the first input that it reads; may lie outside the picture.
         weights: (outputs of a block, inputs).
         turned: the same, (inputs, outputs), laid out anew: products with it are a third faster.
-        count: how many blocks.
+        blocks: how many.
         step: by how many inputs each begins after the one before.
     """
 
@@ -41,16 +41,16 @@ class Band(NamedTuple):
     start: int
     weights: np.ndarray
     turned: np.ndarray
-    count: int = 1
+    blocks: int = 1
     step: int = 0
 
     def groups(self, inputs: int) -> Iterator["Band"]:
         """A few blocks at once, as long as they read inside of so many inputs; the others one by one."""
         step, wide = max(1, self.step), self.weights.shape[1]
-        begin = min(self.count, max(0, -(self.start // step)))
-        end = max(begin, min(self.count, (inputs - wide - self.start) // step + 1))
+        begin = min(self.blocks, max(0, -(self.start // step)))
+        end = max(begin, min(self.blocks, (inputs - wide - self.start) // step + 1))
         most = 1 + (TOGETHER - 1) * wide // step
-        sizes = [1] * begin + [min(most, end - n) for n in range(begin, end, most)] + [1] * (self.count - end)
+        sizes = [1] * begin + [min(most, end - n) for n in range(begin, end, most)] + [1] * (self.blocks - end)
         number = 0
         for size in sizes:
             first, start = self.first + number * len(self.weights), self.start + number * self.step
@@ -60,7 +60,7 @@ class Band(NamedTuple):
     @property
     def reach(self) -> int:
         """From the first input to behind the last one."""
-        return (self.count - 1) * self.step + self.weights.shape[1]
+        return (self.blocks - 1) * self.step + self.weights.shape[1]
 
 
 def plain(x: Tensor) -> np.ndarray | None:
@@ -96,9 +96,9 @@ def bands(starts: np.ndarray, weights: np.ndarray, dtype: Any) -> list[Band]:
         matrix[np.arange(len(own))[:, None], own[:, None] + taps] = weights[first : first + BLOCK]
         last, start = found[-1] if found else None, int(starts[first])
         if last is not None and np.array_equal(last.weights, matrix):
-            step = start - last.start if last.count == 1 else last.step
-            if start == last.start + last.count * step:
-                found[-1] = last._replace(count=last.count + 1, step=step)
+            step = start - last.start if last.blocks == 1 else last.step
+            if start == last.start + last.blocks * step:
+                found[-1] = last._replace(blocks=last.blocks + 1, step=step)
                 continue
         found.append(Band(first, start, matrix, np.ascontiguousarray(matrix.T)))
     return found
@@ -131,7 +131,7 @@ def filtered(x: np.ndarray, axis: int, blocks: Sequence[Band], dtype: Any, edge:
             pixels = as_strided(pixels, (*pixels.shape[:-1], 4), writeable=False)
         y = np.moveaxis(filtered(pixels, axis - 1, blocks, dtype, edge), -1, -3)
         return y[..., :channels, :, :]
-    outputs = blocks[-1].first + blocks[-1].count * len(blocks[-1].weights)
+    outputs = blocks[-1].first + blocks[-1].blocks * len(blocks[-1].weights)
     y = np.empty((*x.shape[:axis], outputs, *x.shape[axis + 1 :]), dtype)
     if axis == x.ndim - 1:
         _along_rows(x.reshape(-1, x.shape[-1]), y.reshape(-1, outputs), blocks, edge)
@@ -191,16 +191,16 @@ def _along_columns(x: np.ndarray, y: np.ndarray, groups: Sequence[Band], edge: E
         for left in range(0, x.shape[1], width):
             tile = rows[:, left : left + width]
             tile = tile if tile.dtype == dtype else _floats(tile, dtype)
-            into = y[group.first : group.first + group.count * outputs, left : left + width]
-            windows = _blocks(tile, 0, group.count, inputs, group.step)
+            into = y[group.first : group.first + group.blocks * outputs, left : left + width]
+            windows = _blocks(tile, 0, group.blocks, inputs, group.step)
             if source == y.dtype == dtype:
-                np.matmul(group.weights, windows, out=_blocks(into, 0, group.count, outputs, outputs))
+                np.matmul(group.weights, windows, out=_blocks(into, 0, group.blocks, outputs, outputs))
             else:
                 _store((group.weights @ windows).reshape(into.shape), into, source)
 
 
 def _blocks(x: np.ndarray, axis: int, count: int, length: int, step: int) -> np.ndarray:
-    """(count, ...): a view of that many parts of (M, N), of a length along an axis, each a step after the one before."""
+    """(count, ...): a view of parts of (M, N), of a length along an axis, each a step after the one before."""
     if count == 1:
         return x[:length] if axis == 0 else x[:, :length]
     shape = (count, length, x.shape[1]) if axis == 0 else (count, x.shape[0], length)
@@ -230,8 +230,8 @@ def _along_rows(x: np.ndarray, y: np.ndarray, blocks: Sequence[Band], edge: Edge
         result = into if x.dtype == y.dtype == dtype else np.empty((len(tile), y.shape[1]), dtype)
         for band in blocks:
             outputs, inputs = band.weights.shape
-            read = _blocks(tile[:, band.start - low :], 1, band.count, inputs, band.step)
-            np.matmul(read, band.turned, out=_blocks(result[:, band.first :], 1, band.count, outputs, outputs))
+            read = _blocks(tile[:, band.start - low :], 1, band.blocks, inputs, band.step)
+            np.matmul(read, band.turned, out=_blocks(result[:, band.first :], 1, band.blocks, outputs, outputs))
         if result is not into:
             _store(result, into, x.dtype)
 

@@ -157,8 +157,8 @@ def made(chain: Degradation, hr: torch.Tensor, places: Sequence[tuple[int, int]]
     for some in [slice(None)] if together else [slice(n, n + 1) for n in range(len(places))]:
         parts = chain.parts(start[:, some], (side, side), whole[:, some], [7] * len(places[some]), together)
         needed = np.empty((len(places[some]), 3, *parts.given[0].size), np.uint8)
-        for number, into in enumerate(needed):
-            cut_out(hr.numpy(), parts.given[0], number, chain.edge, into)
+        for place, into in zip(parts.given[0].on_pictures(), needed, strict=True):
+            cut_out(hr.numpy(), place, chain.edge, into)
         found.append(chain.batch(torch.from_numpy(needed), parts))
     return torch.cat(found)
 
