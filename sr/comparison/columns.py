@@ -7,14 +7,13 @@ from statistics import fmean
 from typing import Any
 
 from sr.comparison.rows import Row
-from sr.measuring.scoring import BASELINE
 from sr.metrics.metric import Metric, declared
 from sr.metrics.protocols import get_protocol
 from sr.runs.differences import as_trained, choices, titled, told
 from sr.scores import rated, same_images
 from sr.scores.published import METRICS, MOS_NOTE, opinions
 from sr.scores.rated import Rated
-from sr.scores.score import Score, identical_notes, metrics_of, pivot, remarks, what_means_are_over
+from sr.scores.score import BASELINE, Score, identical_notes, metrics_of, pivot, remarks, what_means_are_over
 from sr.scores.text import duration, legend
 
 COST_NOTE = (

@@ -20,14 +20,14 @@ from sr.compose.words import Job, listed
 from sr.errors import UserError, reason, some
 from sr.layers.pretrained import ALEXNET
 from sr.measuring.entries import paper_of, published_name, weights_entries
-from sr.measuring.scoring import BASELINE
 from sr.metrics.lpips import find_weights, lpips_of
 from sr.metrics.metric import Metric, get_metrics
 from sr.runs import checkpoint
 from sr.runs.config import flat
 from sr.runs.folder import Run, find_runs, is_run, read_run
 from sr.scores import rated
-from sr.scores.paired import Paired, measured, stored
+from sr.scores.paired import Paired, Place, Values, measured, stored
+from sr.scores.score import BASELINE, Score
 from sr.scores.text import aligned, write_csv
 from sr.whole import write_whole
 
@@ -89,12 +89,29 @@ def compare(cfg: DictConfig) -> None:
 def _paired(shown: Sequence[Row]) -> Paired:
     """The rows, image by image: as measured now, else as their runs have stored it."""
     paired = Paired()
+    baseline = {place: values for row in shown if row.source is None for _, place, values in measured(row.each)}
     for row in shown:
         for one in (row.members or (row,)) if row.source is not None else ():
-            old = stored(one.source.run.folder, one.scores) if one.source and one.source.run else ()
-            for place, values in {place: values for _, place, values in (*old, *measured(one.each))}.items():
-                paired.add(row.label, place, values)
+            run = one.source.run if one.source else None
+            old, beside = dict[Place, Values](), dict[Place, Values]()
+            means = [*one.scores, *_baseline(run.scores, one.scores)] if run else []
+            found = stored(run.folder, means, lambda _, told: paired.doubts.append(told)) if run else ()
+            for model, place, values in found:
+                (beside if model == BASELINE else old)[place] = values
+            now = {place: values for _, place, values in measured(one.each)}
+            for place, values in (old | now).items():
+                paired.add(row.label, place, values, (baseline if place in now else beside).get(place))
     return paired
+
+
+def _baseline(scores: Iterable[Score], shown: Iterable[Score]) -> list[Score]:
+    """What a run has of the baseline, its sets called as they are shown."""
+    names = {s.apart_from: s.dataset for s in shown if s.apart_from}
+    return [
+        replace(s, dataset=names.get(s.dataset, s.dataset), apart_from=s.dataset if s.dataset in names else "")
+        for s in scores
+        if s.model == BASELINE
+    ]
 
 
 def _single(rows: Iterable[Row]) -> list[Row]:

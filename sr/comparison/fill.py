@@ -19,7 +19,7 @@ from sr.data.module import SRDataModule
 from sr.errors import UserError, reason
 from sr.forms.running import AUTO, formed
 from sr.measuring.entries import tell_trained_on
-from sr.measuring.scoring import BASELINE, Entry, papers_protocols, pick_device, score_set
+from sr.measuring.scoring import Entry, papers_protocols, pick_device, score_set
 from sr.metrics.metric import Metric, get_metrics
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver
@@ -27,7 +27,7 @@ from sr.models.bicubic import Bicubic
 from sr.runs.folder import Run
 from sr.runs.own import began
 from sr.scores.published import comparable
-from sr.scores.score import Score, averages
+from sr.scores.score import BASELINE, Score, averages
 
 log = logging.getLogger(__name__)
 # Of a run's words those that choose a config by its name, not by its place, or set a value that looks nothing up.

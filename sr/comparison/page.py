@@ -11,8 +11,8 @@ from sr.comparison.columns import Table
 from sr.comparison.crops import Group
 from sr.comparison.plots import cost_pictures, curves
 from sr.imaging.panel import ERROR_GAIN
-from sr.measuring.scoring import BASELINE
 from sr.runs.folder import Run
+from sr.scores.score import BASELINE
 from sr.scores.text import in_script
 
 WEB = Path(__file__).with_name("web")

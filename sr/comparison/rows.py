@@ -12,13 +12,12 @@ from sr.compose.words import Word
 from sr.errors import reason
 from sr.layers.identity import identity
 from sr.measuring.cost import Price, price
-from sr.measuring.scoring import BASELINE
 from sr.models.base import SuperResolver
 from sr.runs.checkpoint import run_of
 from sr.runs.differences import settings, word
 from sr.runs.folder import Run
 from sr.scores.same_images import told_apart
-from sr.scores.score import Score
+from sr.scores.score import BASELINE, Score
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,9 @@ from typing import Any
 
 from sr.comparison.rows import Row
 from sr.errors import UserError
-from sr.measuring.scoring import BASELINE
 from sr.runs.differences import choices
 from sr.runs.folder import Run
-from sr.scores.score import Score
+from sr.scores.score import BASELINE, Score
 from sr.sweeps.ablation_rows import find
 from sr.sweeps.lines import PLUS, table_lines
 

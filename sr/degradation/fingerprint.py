@@ -136,7 +136,7 @@ class _Description:
     def _class(self, cls: type, where: str) -> Iterator[bytes]:
         for base in cls.__mro__:
             yield f"{base.__module__}.{base.__qualname__}".encode()
-            if base in self.without or not _own(base):
+            if base in self.without or not own(base):
                 continue
             for name, value in sorted(vars(base).items()):
                 if name not in _NOT_CODE:
@@ -145,7 +145,7 @@ class _Description:
 
     def _function(self, function: FunctionType, where: str) -> Iterator[bytes]:
         yield function.__qualname__.encode()
-        if not _own(function):
+        if not own(function):
             yield function.__module__.encode()
             return
         yield from self._code(function.__code__, function, where)
@@ -165,7 +165,7 @@ class _Description:
                 yield from self.of(constant, where)
         for name in code.co_names:
             used = function.__globals__.get(name)
-            if isinstance(used, ModuleType) and _own(used):
+            if isinstance(used, ModuleType) and own(used):
                 for attribute in code.co_names:
                     yield from self.of(vars(used).get(attribute), where, strict=False)
             elif used is not None:
@@ -176,7 +176,7 @@ def _slots(cls: type) -> bool:
     return bool(vars(cls).get("__slots__"))
 
 
-def _own(thing: Any) -> bool:
+def own(thing: Any) -> bool:
     """Whether it is of this package or the user's, and not of an installed library."""
     name = thing.__name__ if isinstance(thing, ModuleType) else thing.__module__ or ""
     package = name.partition(".")[0]

@@ -15,6 +15,7 @@ from typing import Any
 from sr.forms.deployed import Exported
 from sr.metrics.protocols import get_protocol
 from sr.runs import checkpoint
+from sr.scores.paired import stored
 from sr.scores.score import RESULTS, Score, metrics_of, pivot, read, what_means_are_over
 from sr.scores.text import legend, shown
 from sr.whole import write_whole
@@ -84,7 +85,16 @@ def _scores(file: Path, scale: int) -> list[Score]:
     name = f"{RESULTS[0]}.csv"
     found = next((place for place in (run / name, run / f"x{scale}" / name) if place.is_file()), None)
     try:
-        return read(found) if found is not None else []
+        if found is None:
+            return []
+        scores, odd = read(found), list[Score]()
+
+        def doubt(score: Score, told: str) -> None:
+            odd.append(score)
+            log.warning(f"warning: left out of the card: {told}")
+
+        list(stored(run, scores, doubt))
+        return [s for s in scores if s not in odd]
     except (OSError, ValueError, LookupError, TypeError) as error:
         log.warning(f"note: {found} is left out of the card, as it cannot be read: {error}")
         return []

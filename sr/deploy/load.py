@@ -11,10 +11,11 @@ from sr.deploy.done import state_of
 from sr.deploy.enlarger import Enlarger
 from sr.errors import UserError, nearest
 from sr.forms.running import AUTO
-from sr.measuring.scoring import BASELINE, pick_device
+from sr.measuring.scoring import pick_device
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
 from sr.runs import checkpoint
+from sr.scores.score import BASELINE
 from sr.zoo.entries import ZOO, shipped
 from sr.zoo.load import is_ours, load
 

@@ -13,9 +13,10 @@ from sr.figures.drawing import COLORS, Drawing, Figure, box, inches, show, style
 from sr.figures.inputs import Photo, answer, common_scale, placed_window
 from sr.imaging.color import to_array
 from sr.imaging.panel import Window, crop, detail, disagreement, enlarge, pick_crop
-from sr.measuring.scoring import BASELINE, Entry
+from sr.measuring.scoring import Entry
 from sr.metrics.protocols import get_protocol
 from sr.models.bicubic import Bicubic
+from sr.scores.score import BASELINE
 from sr.scores.text import shown
 
 Cell = tuple[str, np.ndarray, str]  # name, crop, figures, of which the best are bold

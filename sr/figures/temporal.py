@@ -10,12 +10,13 @@ from sr.errors import UserError
 from sr.figures.drawing import Drawing, Figure, color, marker, page, show, styled
 from sr.figures.inputs import Photo, common_scale
 from sr.imaging.color import to_array
-from sr.measuring.scoring import BASELINE, Entry
+from sr.measuring.scoring import Entry
 from sr.metrics.metric import get_metrics
 from sr.metrics.protocols import get_protocol
 from sr.models.bicubic import Bicubic
 from sr.models.clips import Made
 from sr.precision import full_precision
+from sr.scores.score import BASELINE
 
 
 def clip_of(images: Sequence[Photo], scale: int, least: int = 2) -> list[Photo]:

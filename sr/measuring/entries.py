@@ -54,8 +54,9 @@ def published_name(node: Mapping[str, Any], name: str = "") -> str:
 
 def _names(node: Mapping[str, Any]) -> list[str]:
     """The names in conf/model of an architecture with these settings at any scale; what is not told is its default."""
-    full = _full(node)
-    return [name for name, own in _of_class(str(node["_target_"])).items() if _full(own) == full]
+    ours = _of_class(str(node["_target_"]))
+    full = _full(node) if ours else {}  # which imports the class: never one that a file alone names
+    return [name for name, own in ours.items() if _full(own) == full]
 
 
 @cache

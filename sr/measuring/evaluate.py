@@ -16,11 +16,12 @@ from sr.errors import UserError
 from sr.forms.running import known
 from sr.layers.statistics import batch_norms, with_own_statistics
 from sr.measuring.entries import paper_of, tell_trained_on, weights_entries
-from sr.measuring.scoring import BASELINE, Entry, pick_device, score_all
+from sr.measuring.scoring import Entry, pick_device, score_all
 from sr.metrics.metric import get_metrics
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
 from sr.runs import checkpoint
+from sr.scores.score import BASELINE
 
 log = logging.getLogger(__name__)
 UNTRAINED_SCALE = 4  # at which model=bicubic is measured unless a scale is typed

@@ -23,10 +23,10 @@ from sr.measuring.deployed_forms import FormCost, chosen, form_costs
 from sr.measuring.latency import Latency, latencies, ntire22
 from sr.measuring.measured import measured_sets, trained_networks
 from sr.measuring.receptive_field import receptive_field
-from sr.measuring.scoring import BASELINE, Entry, pick_device
+from sr.measuring.scoring import Entry, pick_device
 from sr.models.base import SuperResolver
 from sr.scores.published import published, published_costs
-from sr.scores.score import Score, read
+from sr.scores.score import BASELINE, Score, read
 from sr.scores.text import counted, write_csv
 from sr.whole import write_whole
 from sr.zoo.onnx_file import OnnxResolver

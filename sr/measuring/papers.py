@@ -11,11 +11,10 @@ from sr.metrics.protocol import Protocol
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver
 from sr.scores.published import Published, comparable, lr_of, published, published_protocols
-from sr.scores.score import Key, Score
+from sr.scores.score import BASELINE, Key, Score
 from sr.scores.text import shown
 
 log = logging.getLogger(__name__)
-BASELINE = "bicubic"  # the first row of every table
 
 
 @dataclass(frozen=True)

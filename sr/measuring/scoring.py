@@ -22,14 +22,14 @@ from sr.imaging.color import to_array
 from sr.imaging.files import write_image
 from sr.imaging.panel import disagreement, draw_panel, panel_cells, pick_crop
 from sr.measuring.frames import measured_runs, middle_of, outputs_of
-from sr.measuring.papers import BASELINE, Entry, chosen_protocols, other_lr, papers_figures, papers_protocols
+from sr.measuring.papers import Entry, chosen_protocols, other_lr, papers_figures, papers_protocols
 from sr.measuring.pictures import Pictures
 from sr.metrics.metric import Metric
 from sr.metrics.protocol import DEFAULT, Protocol
 from sr.models.clips import Made
 from sr.precision import full_precision
 from sr.scores.published import PLAIN, Published, lr_of
-from sr.scores.score import Key, Score, averages, beside, scores_of, table, write
+from sr.scores.score import BASELINE, Key, Score, averages, beside, scores_of, table, write
 
 __all__ = ["BASELINE", "Entry", "chosen_protocols", "papers_protocols", "score_all", "score_set"]
 log = logging.getLogger(__name__)

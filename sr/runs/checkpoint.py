@@ -120,8 +120,9 @@ def _exported(file: Path, known_intact: bool) -> dict[str, Any]:
 KINDS = {"sr": dict, "state_dict": dict, "loss_state_dict": dict, "current_model_state": dict, "global_step": int}
 KINDS |= {"callbacks": dict, "loops": dict, "optimizer_states": list, "lr_schedulers": list}
 TOLD = {"format": int, "name": str, "model": dict, "config": dict, "stage": dict, "reads": dict}
-TOLD |= {"batches_seen": int, "stream": int, "code": str}
+TOLD |= {"batches_seen": int, "stream": int, "code": str, "codes": dict}
 STAGE = {"number": int, "of": int, "name": str, "begin": int, "end": int}
+BESIDE = ("bicubic", "HR", "LR")  # in tables and among pictures
 NEEDED = ("name", "model", "config")
 
 
@@ -149,8 +150,8 @@ def _refuse_other_kinds(content: dict[str, Any], file: Path) -> None:
 
 
 def names_a_network(name: str) -> bool:
-    """Whether a row of figures may be called so: not as the baseline's, nor as the self-ensemble's of another."""
-    return name.isprintable() and name != "bicubic" and not name.endswith("+")
+    """Whether a row of figures may be called so: not as what stands beside networks, nor as an ensemble."""
+    return name.isprintable() and name not in BESIDE and not name.endswith("+")
 
 
 def upgrade_state(content: dict[str, Any]) -> dict[str, Any]:

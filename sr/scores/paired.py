@@ -3,7 +3,7 @@
 import csv
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from math import isclose, isfinite
@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sr.errors import reason
+from sr.errors import reason, some
 from sr.metrics.metric import declared
-from sr.scores.score import RESULTS, Score, of_clips
+from sr.scores.score import RESULTS, Score, alike, of_clips
 from sr.scores.text import from_csv, write_csv
 from sr.scores.wilcoxon import p_values
 
@@ -57,9 +57,28 @@ class Paired:
     """Models by place, each with the values of its runs, and what comes of holding them against each other."""
 
     found: dict[Place, dict[str, list[Values]]] = field(default_factory=dict)
+    known: dict[Place, Values] = field(default_factory=dict)
+    moved: dict[str, set[str]] = field(default_factory=dict)  # by set: what is another image than of the first run
+    doubts: list[str] = field(default_factory=list)  # of single figures
 
-    def add(self, model: str, place: Place, values: Values) -> None:
-        """Those of one run."""
+    def add(self, model: str, place: Place, values: Values, baseline: Values | None = None) -> None:
+        """Those of one run.
+
+        Args:
+            model: a name.
+            place: where they stand.
+            values: of each image.
+            baseline: what the run's baseline reached there: an image on which that differs from the first run's is
+                another one under its name.
+        """
+        baseline = baseline or {}
+        known = self.known.setdefault(place, baseline) or baseline
+        others = {
+            n for n in values.keys() & known.keys() & baseline.keys() if not alike(known[n], baseline[n], place[3])
+        }
+        if others:
+            self.moved.setdefault(place[0], set()).update(others)
+            values = {f"{n} {baseline[n]:.2f}" if n in others else n: value for n, value in values.items()}
         self.found.setdefault(place, {}).setdefault(model, []).append(values)
 
     def write(self, folder: Path) -> tuple[list[list[str]], list[str]]:
@@ -79,8 +98,14 @@ class Paired:
             for place, of_place in pairs.items()
             for two, d in of_place.items()
         ]
+        told = [
+            f"{name}: runs measured other images than the first under the name{'s' * (len(images) > 1)} "
+            f"{some(sorted(images))}: these are not held against each other"
+            for name, images in self.moved.items()
+        ]
+        told += self.doubts
         if not rows:
-            return [], []
+            return [], told
         write_csv(folder / NAME, list(rows[0]), rows)
         leading: dict[tuple[str, int, str], Place] = {}  # by set and protocol: its first metric
         for place in filter(pairs.__getitem__, pairs):
@@ -99,7 +124,8 @@ class Paired:
             [model, *(self._cell(model, best[place], place, pairs[place]) for place in columns)] for model in models
         ]
         shown = [d for place in columns for d in pairs[place].values()]
-        return [head, *lines], _notes(shown, columns[0][3], max(len(of_place) for of_place in self.found.values()))
+        most = max(len(of_place) for of_place in self.found.values())
+        return [head, *lines], told + _notes(shown, columns[0][3], most)
 
     def _cell(self, model: str, best: str, place: Place, pairs: Mapping[tuple[str, str], Difference]) -> str:
         metric = declared(place[3])
@@ -194,12 +220,15 @@ def _notes(found: Sequence[Difference], metric: str, models: int) -> list[str]:
     return [f"{said} over images{least}. An interval that holds 0 tells no winner. {kept}: {NAME}"]
 
 
-def stored(folder: Path, means: Sequence[Score]) -> Iterator[tuple[str, Place, Values]]:
+def stored(
+    folder: Path, means: Sequence[Score], doubt: Callable[[Score, str], object] = lambda *_: None
+) -> Iterator[tuple[str, Place, Values]]:
     """What the files beside a results.csv hold of each image, or clip, as far as its means are of them.
 
     Args:
         folder: of a run.
         means: its averages, perhaps under other names of sets (`Score.apart_from`).
+        doubt: is told each mean that is another one than that of its images, and that in words.
 
     Yields:
         Model, place (with the name of the set in `means`), values.
@@ -217,8 +246,14 @@ def stored(folder: Path, means: Sequence[Score]) -> Iterator[tuple[str, Place, V
         place = s.dataset, s.scale, s.protocol, s.metric
         values = each.get((s.model, (s.apart_from or s.dataset, *place[1:])), {})
         finite = [value for value in values.values() if isfinite(value)]
-        if finite and isclose(fmean(finite), s.value, abs_tol=1e-3):  # else they are of another measuring
+        if not finite:
+            continue
+        if isclose(mean := fmean(finite), s.value, abs_tol=1e-3):
             yield s.model, place, values
+        else:
+            text, where = declared(s.metric).text, f"{s.dataset} x{s.scale} ({s.protocol})"
+            told = f"{text(s.value)} of {s.model} on {where}, but its images have {text(mean)} in the file beside it"
+            doubt(s, f"{folder / RESULTS[0]}.csv says {told}: one of the two was changed")
 
 
 def measured(scores: Sequence[Score]) -> Iterator[tuple[str, Place, Values]]:

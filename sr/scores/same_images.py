@@ -3,14 +3,16 @@
 Where LR was made in another way, or bicubic reached another figure, they did not.
 """
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count, islice
 
 from sr.scores.published import READ, kind_of_lr
-from sr.scores.score import Score
+from sr.scores.score import Score, alike
 
-SAME = 0.005  # dB: values of the baseline that differ by less are of the same images and LR
+FIRST = "psnr"  # of the baseline the same on every machine; where two runs do not both have it, others are looked at
+Place = tuple[str, int, int]  # set, images, scale
+Values = dict[tuple[str, str], float]  # by protocol and metric
 
 
 def told_apart(runs: Iterable[Sequence[Score]], baseline: str) -> list[list[Score]]:
@@ -25,21 +27,21 @@ def told_apart(runs: Iterable[Sequence[Score]], baseline: str) -> list[list[Scor
     """
     runs = [list(scores) for scores in runs]
     taken = {s.dataset for scores in runs for s in scores}
-    variants: dict[tuple[str, int, int], list[dict[str, float]]] = {}  # by set: the baseline's values by protocol
-    made: dict[tuple[str, int, int], list[str]] = {}  # by set: how LR was made, "" where it is not known
+    variants: dict[Place, list[Values]] = {}  # the baseline's
+    made: dict[Place, list[str]] = {}  # how LR was made, "" where it is not known
     found = []
     for scores in runs:
         kinds = {(s.dataset, s.images, s.scale): kind_of_lr(s.lr) for s in scores if s.lr}
-        own: dict[tuple[str, int, int], dict[str, float]] = {place: {} for place in kinds}
+        own: dict[Place, Values] = {place: {} for place in kinds}
         for s in scores:
-            if s.model == baseline and s.metric == "psnr":
-                own.setdefault((s.dataset, s.images, s.scale), {})[s.protocol] = s.value
+            if s.model == baseline:
+                own.setdefault((s.dataset, s.images, s.scale), {})[s.protocol, s.metric] = s.value
         names = {}
         for place, values in own.items():
             known, known_kinds, kind = variants.setdefault(place, []), made.setdefault(place, []), kinds.get(place, "")
             alike = (  # of LR that was read the baseline tells more
                 (not kind or not of or kind == of or (READ in (kind, of) and former.keys() & values.keys()))
-                and all(abs(former.get(p, v) - v) < SAME for p, v in values.items())
+                and same(former, values)
                 for former, of in zip(known, known_kinds, strict=True)
             )
             number = next((n for n, same in enumerate(alike) if same), len(known))
@@ -52,6 +54,13 @@ def told_apart(runs: Iterable[Sequence[Score]], baseline: str) -> list[list[Scor
                 names[place] = _numbered(place[0], number, taken)
         found.append([_renamed(s, names.get((s.dataset, s.images, s.scale))) for s in scores])
     return found
+
+
+def same(former: Mapping[tuple[str, str], float], values: Mapping[tuple[str, str], float]) -> bool:
+    """Whether what the baseline reached, by protocol and metric, is alike wherever both are known."""
+    both = former.keys() & values.keys()
+    first = {key for key in both if key[1] == FIRST}
+    return all(alike(former[key], values[key], key[1]) for key in first or both)
 
 
 def _numbered(name: str, number: int, taken: Container[str]) -> str:

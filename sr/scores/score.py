@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 Key = tuple[str, str, int, str]
 RESULTS = ("results", "results_per_image", "results_per_clip")  # .csv
 KEY = ("model", "dataset", "scale", "protocol")
+BASELINE = "bicubic"  # the first row of every table: it depends on nothing but the images
 
 
 @dataclass(frozen=True)
@@ -233,14 +234,27 @@ def set_aside(folder: Path, names: Sequence[str] = RESULTS) -> None:
             log.info(f"the figures that were in {name}.csv are kept in {name}_{number}.csv")
 
 
-def _covered(file: Path, new: Iterable[Score]) -> bool:
+def _covered(file: Path, new: Sequence[Score]) -> bool:
     """Whether new averages are of all that the former ones in a file are of."""
     try:
-        former = {_what(s) for s in read(file)}
+        former = read(file)
     except (OSError, ValueError, LookupError):  # nobody knows what it is
         return False
-    new = list(new)
-    return former <= {_what(s) for s in new} | {_what(replace(s, lr="")) for s in new}  # of older files it is not known
+    if others := [s for s in former if s.model == BASELINE and any(_elsewhere(s, n) for n in new)]:
+        sets = ", ".join(dict.fromkeys(s.dataset for s in others))
+        log.warning(f"warning: {file} holds figures on other images, or other LR, of {sets}: {BASELINE}'s are others")
+        return False
+    # Of older files it is not known how LR was made.
+    return {_what(s) for s in former} <= {_what(s) for s in new} | {_what(replace(s, lr="")) for s in new}
+
+
+def _elsewhere(former: Score, new: Score) -> bool:
+    return _what(former)[:-1] == _what(new)[:-1] and not alike(former.value, new.value, former.metric)
+
+
+def alike(value: float, other: float, metric: str) -> bool:
+    """Whether two figures of the baseline are of the same images; other processors round a little otherwise."""
+    return value == other or abs(value - other) < (0.5 if metric == "psnr" else 1) / 10 ** declared(metric).digits
 
 
 def _what(score: Score) -> tuple[str, str, int, str, str, str]:

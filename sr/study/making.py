@@ -13,8 +13,9 @@ from sr.comparison.compare import sources
 from sr.comparison.rows import Source, labelled
 from sr.compose.image_sets import build_sets, refuse_missing, refuse_same_names
 from sr.errors import UserError
-from sr.measuring.scoring import BASELINE, pick_device
+from sr.measuring.scoring import pick_device
 from sr.scores.rated import ZOO, place_of
+from sr.scores.score import BASELINE
 from sr.study.answers import KEY, MODES, Model, Study
 from sr.study.design import Trial, catches, paired, single
 from sr.study.page import page

@@ -15,9 +15,10 @@ from sr.forms.running import AUTO, formed
 from sr.imaging.panel import Window, crop, detail, pick_crop
 from sr.imaging.resize import imresize
 from sr.measuring.entries import tell_trained_on
-from sr.measuring.scoring import BASELINE, Entry, Sample, score_set
+from sr.measuring.scoring import Entry, Sample, score_set
 from sr.metrics.protocols import get_protocol
 from sr.models.bicubic import Bicubic
+from sr.scores.score import BASELINE
 from sr.study.design import HR, SPOILED, Shown
 
 LEAST_LOSS = 4  # how much smaller HR is made, at least, before it is enlarged again to be spoiled

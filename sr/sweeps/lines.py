@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 from sr.compose.keys import declared
 from sr.compose.words import Words
-from sr.measuring.scoring import BASELINE
 from sr.runs.folder import Run
 from sr.scores.published import METRICS, published
 from sr.scores.same_images import told_apart
-from sr.scores.score import KEY, metrics_of, pivot, remarks
+from sr.scores.score import BASELINE, KEY, metrics_of, pivot, remarks
 from sr.sweeps.ablation import Ablation, AblationRow, Cell, Column
 
 PLUS = " +"  # the line of a model under self-ensemble

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from sr.compose.keys import declared as declared_key
 from sr.errors import some
-from sr.measuring.scoring import BASELINE
 from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
 from sr.runs.config import flat
@@ -12,7 +11,7 @@ from sr.runs.folder import differing
 from sr.runs.same_data import SETS
 from sr.scores import same_images
 from sr.scores.published import IMAGES
-from sr.scores.score import identical_notes
+from sr.scores.score import BASELINE, identical_notes
 from sr.scores.text import legend
 from sr.sweeps.ablation import Ablation, Column
 from sr.sweeps.lines import PLUS, Line, table_metrics

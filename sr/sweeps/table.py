@@ -8,13 +8,13 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from sr.measuring.scoring import BASELINE
 from sr.metrics.metric import declared
 from sr.runs.curves import draw
 from sr.runs.folder import Run
 from sr.runs.record import record_sweep
 from sr.scores.paired import Paired, stored
 from sr.scores.published import METRICS
+from sr.scores.score import BASELINE
 from sr.scores.text import aligned, in_markdown, markdown, shown, write_csv
 from sr.sweeps.ablation import Ablation, Column
 from sr.sweeps.lines import PLUS, Line, Result, by_kind, table_columns, table_lines, table_metrics
@@ -73,9 +73,11 @@ def _paired(lines: Sequence[Line]) -> Paired:
     paired = Paired()
     for line in lines:
         for run in line.runs if line.label != BASELINE else ():
-            for model, place, values in stored(run.folder, run.scores):
+            told = stored(run.folder, run.scores, lambda _, doubt: paired.doubts.append(doubt))
+            each = {(model, place): values for model, place, values in told}
+            for (model, place), values in each.items():
                 if model == line.model(run):
-                    paired.add(line.label, place, values)
+                    paired.add(line.label, place, values, each.get((BASELINE, place)))
     return paired
 
 

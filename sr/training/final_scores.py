@@ -11,11 +11,11 @@ import lightning.pytorch as L
 from sr.callbacks import Checkpoints
 from sr.imaging.files import read_image
 from sr.measuring.entries import published_name, tell_trained_on
-from sr.measuring.scoring import BASELINE, Entry, panel_file, score_all
+from sr.measuring.scoring import Entry, panel_file, score_all
 from sr.metrics.metric import get_metrics
 from sr.models.bicubic import Bicubic
 from sr.runs import checkpoint
-from sr.scores.score import Score, as_table
+from sr.scores.score import BASELINE, Score, as_table
 from sr.training.plan import Plan
 from sr.training.stage_configs import StageConfig
 

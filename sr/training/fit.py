@@ -16,7 +16,7 @@ from sr.compose.words import pasted, path_word
 from sr.errors import UserError, reason, user_error
 from sr.loggers import CsvLog
 from sr.runs import checkpoint
-from sr.runs.code import tell_other_code
+from sr.runs.code import tell_other_code, tell_other_codes
 from sr.runs.config import plain
 from sr.runs.latest import LAST, resume_command
 from sr.training import compiling
@@ -45,6 +45,7 @@ def ready(plan: Plan, resumed: Content | None, folder: Path) -> None:
     if resumed is not None:
         checkpoint.load_weights(first.model, resumed["state_dict"], folder)
         tell_other_code(first.model, resumed["sr"], folder)
+        tell_other_codes(plain(plan.cfg), resumed["sr"], folder)
         if resumed["global_step"] < plan.stages[-1].end:
             try:
                 first.setup.loss.load_state_dict(resumed["loss_state_dict"])  # of another teacher, for example

@@ -27,7 +27,7 @@ from sr.measuring.scoring import Entry
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver, Training
 from sr.runs import checkpoint
-from sr.runs.code import code_of
+from sr.runs.code import code_of, codes_of
 from sr.runs.config import plain
 from sr.scores.published import goals
 from sr.training import budget, build, short
@@ -172,6 +172,7 @@ def planned(composed: DictConfig, job: Job, stranger: Path | None = None) -> Pla
     stages = []
     for own, model, module, setup in zip(configs, models, data, setups, strict=True):
         metadata = {**checkpoint.describe(plain(own.cfg.model), name, config), "stream": STREAM, **code_of(model)}
+        metadata |= {"codes": codes_of(config)}
         if own.of > 1:
             metadata["stage"] = own.tag
         stages.append(Stage(**vars(own), model=model, data=module, setup=setup, metadata=metadata))

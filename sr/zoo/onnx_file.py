@@ -29,7 +29,7 @@ def session(path: Path, threads: int | None = None) -> Any:
         threads: of the processor; None for as many as torch has.
 
     Raises:
-        UserError: ONNX Runtime is not installed, or cannot read the file; or it might run for ever, see
+        UserError: ONNX Runtime is not installed, or cannot read the file; or it is refused, see
             `sr.zoo.onnx_graph`.
     """
     try:
@@ -42,7 +42,7 @@ def session(path: Path, threads: int | None = None) -> Any:
     there = onnxruntime.get_available_providers()
     wanted = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in there]
     try:
-        # By its bytes: a file that is read by name could name others, from which its values come.
+        # By its bytes: what was looked at is what runs.
         content = path.read_bytes()
         refuse_endless(content, path)
         return onnxruntime.InferenceSession(content, options, providers=wanted)

@@ -21,12 +21,24 @@ REPEATING = {  # what is in them, as often as they please
 GRAPH, FUNCTIONS, NODES, FUNCTION_NAME, FUNCTION_NODES = 7, 25, 1, 1, 7
 METADATA = 14
 INPUTS, OPERATOR, ATTRIBUTES, ATTRIBUTE_GRAPHS = 1, 4, 5, (6, 11)
+# And where one holds values, dense or as lists of two tensors, and these the name of another file.
+GRAPH_VALUES, GRAPH_LISTS, FUNCTION_DEFAULTS, ATTRIBUTE_VALUES, ATTRIBUTE_LISTS = 5, 15, 11, (5, 10), (22, 23)
+LISTED, ELSEWHERE = (1, 2), 13
+
+
+class ElsewhereError(Exception):
+    """Values lie in another file, which ONNX Runtime would read wherever it lies."""
 
 
 def refuse_endless(content: bytes, path: Path) -> None:
-    """Raises a UserError for a file that may run for ever or makes other pixels each time, or is no ONNX."""
+    """Raises a UserError for what may run for ever, draws numbers or reads other files, or is no ONNX."""
     try:
         found, size = _operators(memoryview(content))
+    except ElsewhereError as error:
+        raise UserError(
+            f"{path} takes values from another file: only what stands in the file itself is read. To have them in it: "
+            "python -c \"import onnx; onnx.save(onnx.load('IN.onnx'), 'OUT.onnx')\""
+        ) from error
     except (ValueError, IndexError) as error:
         raise UserError(f"{path} cannot be read as ONNX ({error}). Is it complete?") from error
     if repeating := sorted(found.keys() & REPEATING):
@@ -75,6 +87,10 @@ def _gather(holder: memoryview, nodes: int, found: Counter[str], depth: int) -> 
         raise ValueError("graphs within graphs without end")
     for number, node in _fields(holder):
         if number != nodes:
+            if nodes == FUNCTION_NODES and number == FUNCTION_DEFAULTS:
+                _look_into(node, found, depth)
+            elif nodes == NODES and number in (GRAPH_VALUES, GRAPH_LISTS):
+                _refuse_elsewhere(node, number == GRAPH_LISTS)
             continue
         parts = list(_fields(node))
         operator = _last(parts, OPERATOR)
@@ -84,9 +100,23 @@ def _gather(holder: memoryview, nodes: int, found: Counter[str], depth: int) -> 
         found[operator] += 1
         for part, value in parts:
             if part == ATTRIBUTES:
-                for kind, inner in _fields(value):
-                    if kind in ATTRIBUTE_GRAPHS:
-                        _gather(inner, NODES, found, depth + 1)
+                _look_into(value, found, depth)
+
+
+def _look_into(attribute: memoryview, found: Counter[str], depth: int) -> None:
+    for kind, inner in _fields(attribute):
+        if kind in ATTRIBUTE_GRAPHS:
+            _gather(inner, NODES, found, depth + 1)
+        elif kind in (*ATTRIBUTE_VALUES, *ATTRIBUTE_LISTS):
+            _refuse_elsewhere(inner, kind in ATTRIBUTE_LISTS)
+
+
+def _refuse_elsewhere(values: memoryview, lists: bool) -> None:
+    for number, value in _fields(values):
+        if lists and number in LISTED:
+            _refuse_elsewhere(value, False)
+        elif not lists and number == ELSEWHERE:
+            raise ElsewhereError
 
 
 def _last(fields: Iterable[tuple[int, memoryview]], number: int) -> str:

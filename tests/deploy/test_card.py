@@ -79,7 +79,11 @@ def test_a_card_tells_nothing_that_is_not_known(network, run, tmp_path):
     write([Score("small", "C", 2, "y", "psnr", 36.0, 1, f"c/{n}", clip="c") for n in range(2)], run)
     of_clips = text(tmp_path, Exported(model, "small", 2), known(run, 2))
     assert "mean over images, of clips over frames, then over clips." in of_clips
-    (run / "results.csv").write_text("model,dataset\n1,2,3")
+    write([Score("small", "C", 2, "y", "psnr", 36.0, 1, "0")], run)
+    file = run / "results.csv"
+    file.write_text(file.read_text().replace("36.", "46."))
+    assert not known(run, 2).scores, "its images say otherwise"
+    file.write_text("model,dataset\n1,2,3")
     assert known(run, 2).scores == [] and known("rlfn_x4", 4).licence == "Apache-2.0"
     authors = text(tmp_path, Exported(model, "imdn_x4", 2), known("imdn_x4", 4))
     assert "None is stated by github Zheng222/IMDN." in authors and "license: unknown" in authors

@@ -194,6 +194,33 @@ def test_what_is_looked_at_is_what_runs(tmp_path):
             sr.load(tmp_path / "b.onnx")
 
 
+def test_no_value_comes_from_another_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret").write_bytes(np.float32([0.25]).tobytes())
+    add = helper.make_node("Add", ["up", "other"], ["y"])
+    path = made(tmp_path / "a.onnx", resized("nearest", "up"), add)
+    outside = helper.make_tensor("other", onnx.TensorProto.FLOAT, [1], [0])
+    outside.ClearField("float_data")
+    outside.data_location = onnx.TensorProto.EXTERNAL
+    outside.external_data.add(key="location", value="secret")
+    listed = helper.make_sparse_tensor(outside, helper.make_tensor("where", onnx.TensorProto.INT64, [1], [0]), [1])
+    inner = helper.make_graph([SAME], "inner", [], [], initializer=[outside])
+    attributes = [{"value": outside}, {"sparse_value": listed}, {"then_branch": inner}]
+    for number in range(6):
+        model = onnx.load(path)
+        if number < 3:
+            model.graph.node.append(helper.make_node("Constant", [], ["other"], **attributes[number]))
+        elif number == 3:
+            model.graph.initializer.append(outside)
+        elif number == 4:
+            model.graph.sparse_initializer.append(listed)
+        else:
+            model.functions.add(name="F", domain="own").attribute_proto.append(helper.make_attribute("a", outside))
+        (tmp_path / "b.onnx").write_bytes(model.SerializeToString())
+        with pytest.raises(UserError, match="takes values from another file"):
+            sr.load(tmp_path / "b.onnx")
+
+
 def test_no_other_format_is_read_as_onnx(tmp_path, monkeypatch):
     """ONNX Runtime tells its own format by four bytes, which can stand in a file that passes for ONNX."""
     runtime = pytest.importorskip("onnxruntime")

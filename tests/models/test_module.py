@@ -17,7 +17,7 @@ from sr.errors import UserError, told_once
 from sr.models.bicubic import Bicubic
 from sr.models.module import Module
 from sr.runs import checkpoint
-from sr.runs.code import code_of
+from sr.runs.code import code_of, codes_of, tell_other_codes
 
 NETWORK = '''
 """Somebody's network, which knows nothing of this project: BGR in 0-255, sides that 4 divides."""
@@ -149,6 +149,23 @@ def test_code_that_was_changed_since_is_told(package, tmp_path, monkeypatch, cap
             read(tmp_path / "a.ckpt")
             assert ("the code of Net was changed since" in caplog.text) is changed
     assert code_of(Bicubic(2)) == {}
+
+
+def test_code_of_what_else_a_config_names_is_told_too(package, caplog):
+    config = {
+        "degradation": {"steps": [{"_target_": "sr.degradation.MatlabBicubic"}, {"_target_": "their_package.Net"}]}
+    }
+    assert codes_of({"model": config}) == {} == codes_of({"_target_": "torch.nn.L1Loss"})
+    told = {"codes": codes_of(config)}
+    assert list(told["codes"]) == ["their_package.Net"]
+    tell_other_codes(config, told, "there")
+    assert "was changed" not in caplog.text
+    (package / "__init__.py").write_text(NETWORK.replace("torch.relu", "torch.tanh"))
+    sys.modules.pop("their_package")
+    importlib.invalidate_caches()
+    shutil.rmtree(package / "__pycache__", ignore_errors=True)
+    tell_other_codes(config, told, "there")
+    assert "the code of their_package.Net was changed since there was begun" in caplog.text
 
 
 @pytest.mark.slow

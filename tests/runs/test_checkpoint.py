@@ -78,7 +78,7 @@ def test_half_precision_is_weights_and_integers_and_nan_are_not(tmp_path):
             checkpoint.load(write(tmp_path / "a.ckpt", state=state | {"head.bias": state["head.bias"] + odd}))
 
 
-BASELINE, ENSEMBLE, CONTROL = {"name": "bicubic"}, {"name": "edsr+"}, {"name": "edsr\x1b[2J"}
+BASELINE, REFERENCE, ENSEMBLE, CONTROL = {"name": "bicubic"}, {"name": "HR"}, {"name": "edsr+"}, {"name": "edsr\x1b[2J"}
 
 
 @pytest.mark.parametrize(

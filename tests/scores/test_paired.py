@@ -63,6 +63,21 @@ def test_what_is_not_of_the_same_images_is_not_compared():
     assert (same.mean, same.low, same.high, same.p) == (0, 0, 0, 1)
 
 
+def test_an_image_that_is_another_one_by_its_baseline_is_not_held_against_it(tmp_path):
+    paired, bicubic = Paired(), values(20, 21, 22, 23, 24)
+    turned = values(24, 21, 22, 23, 20)  # two files have exchanged their names
+    paired.add("a", PLACE, values(30, 31, 32, 33, 34), bicubic)
+    paired.add("b", PLACE, values(30, 31, 32, 33, 35), {n: v + 0.004 for n, v in bicubic.items()})
+    paired.add("c", PLACE, values(34, 31, 32, 33, 30), turned)
+    table, notes = paired.write(tmp_path)
+    assert [line[0] for line in table] == ["difference from the best", "a", "b"]
+    assert notes[0].endswith("under the names image0, image4: these are not held against each other")
+    alone = Paired()
+    alone.add("a", PLACE, values(30, 31), values(20, 21))
+    alone.add("c", PLACE, values(31, 30), values(21, 20))
+    assert alone.write(tmp_path) == ([], [notes[0].replace("image4", "image1")])
+
+
 def test_the_table_tells_each_from_the_best_and_the_file_holds_all_pairs(tmp_path):
     paired = Paired()
     for model, gain in {"a": 0.0, "b": 0.5, "c": 0.2}.items():
@@ -96,7 +111,9 @@ def test_files_of_a_run_are_read_where_its_means_are_theirs(tmp_path):
     assert {(m, place): v for m, place, v in measured([*scores, *frames])} == wanted
     assert [s.value for s in of_clips(frames)] == [20.5, 20.5]
     others = averages(scores_of("net", "=Set", 2, "y", {"psnr": 31.5}, 3, "x"))
-    assert not list(stored(tmp_path, others)), "of another measuring"
+    doubts = []
+    assert not list(stored(tmp_path, others, lambda s, told: doubts.append((s.value, told)))), "of another measuring"
+    assert doubts[0][0] == 31.5 and "says 31.50 of net on =Set x2 (y), but its images have 31.00" in doubts[0][1]
     (tmp_path / "results_per_image.csv").write_text("model,dataset\nnet,x\n\n\0")
     assert [place[0] for _, place, _ in stored(tmp_path, means)] == ["clips"]
     (tmp_path / "results_per_clip.csv").write_bytes(b"model,dataset,clip,scale,protocol,psnr\n\xff,x,y,z,1,1")

@@ -34,6 +34,18 @@ def test_figures_on_lr_of_another_kind_have_another_column(first, second, apart)
     assert bool(notes([*found[0], *found[1]], "bicubic")) is apart
 
 
+def test_without_psnr_other_images_are_told_by_what_there_is():
+    def ssim(baseline, metric="ssim"):
+        models = {"mine": 0.9, "bicubic": baseline}
+        return [s for model, v in models.items() for s in scores_of(model, "Set5", 2, "y", {metric: v}, 5)]
+
+    for first, second, apart in [(0.92391, 0.93622, True), (0.92391, 0.92392, False)]:
+        found = told_apart([ssim(first), ssim(second)], "bicubic")
+        assert {s.dataset for s in found[1]} == {"Set5 (2)" if apart else "Set5"}
+    found = told_apart([[*ssim(0.9), *ssim(28.0, "psnr")], [*ssim(0.9002), *ssim(28.0, "psnr")]], "bicubic")
+    assert {s.dataset for s in found[1]} == {"Set5"}, "PSNR is the same on every machine, and enough"
+
+
 def test_the_note_says_how_lr_was_made():
     first, second = told_apart([run("bicubic"), run(BLURRED)], "bicubic")
     assert notes([*first, *second], "bicubic") == [
@@ -41,7 +53,7 @@ def test_the_note_says_how_lr_was_made():
     ]
 
 
-def test_results_tell_how_lr_was_made_and_figures_of_other_lr_are_kept(tmp_path):
+def test_results_tell_how_lr_was_made_and_figures_of_other_lr_are_kept(tmp_path, caplog):
     write(run("bicubic"), tmp_path)
     assert [row["lr"] for row in csv.DictReader((tmp_path / "results.csv").open())] == ["bicubic"]
     assert [s.lr for s in read(tmp_path / "results.csv")] == ["bicubic"]
@@ -49,6 +61,12 @@ def test_results_tell_how_lr_was_made_and_figures_of_other_lr_are_kept(tmp_path)
     assert not (tmp_path / "results_2.csv").exists()
     write(run(BLURRED, 29.0), tmp_path)
     assert [(s.lr, s.value) for s in read(tmp_path / "results_2.csv")] == [("bicubic", 31.0)]
+    write(run("bicubic", baseline=28.0), tmp_path / "images")
+    write(run("bicubic", 31.0, baseline=28.001), tmp_path / "images")
+    assert not (tmp_path / "images/results_2.csv").exists()
+    write(run("bicubic", 32.0, baseline=28.1), tmp_path / "images")
+    assert [s.value for s in read(tmp_path / "images/results_2.csv")] == [31.0, 28.001]
+    assert caplog.text.count("other images, or other LR, of Set5") == 1
     write(run(), tmp_path / "old")
     write(run("bicubic"), tmp_path / "old")
     assert not (tmp_path / "old/results_2.csv").exists(), "what an older file does not tell is no difference"

@@ -57,7 +57,7 @@ def clips(model: str, metric: str = "psnr", **values: list[float]) -> list[Score
 
 
 def test_clips_count_alike_whatever_their_length(tmp_path):
-    scores = clips("bicubic", a=[20.0, 22.0, 24.0], b=[30.0]) + clips("bicubic", "ssim", a=[0.5, 0.6, 0.7], b=[0.9])
+    scores = clips("mine", a=[20.0, 22.0, 24.0], b=[30.0]) + clips("mine", "ssim", a=[0.5, 0.6, 0.7], b=[0.9])
     psnr, ssim = averages(scores)
     assert (psnr.value, psnr.images, psnr.clips) == (26.0, 4, 2) and ssim.value == 0.75
     assert "video_y: Y unrounded, no shave" in table([psnr]) and "mean over images, of clips over frames" in table(
@@ -72,7 +72,7 @@ def test_clips_count_alike_whatever_their_length(tmp_path):
     ]  # fmt: skip
     assert [r["image"] for r in csv.DictReader(files[1].open())] == ["a/0", "a/1", "a/2", "b/0"]
     assert [(s.value, s.images, s.clips) for s in read(files[0])] == [(26.0, 4, 2), (0.75, 4, 2)]
-    write(clips("bicubic", a=[1.0]) + clips("bicubic", "ssim", a=[0.5]), tmp_path)
+    write(clips("mine", a=[1.0]) + clips("mine", "ssim", a=[0.5]), tmp_path)
     assert not (tmp_path / "results_2.csv").exists(), "the same rows of the table were measured anew"
     assert len(list(csv.DictReader(files[2].open()))) == 1
 
