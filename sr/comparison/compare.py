@@ -30,6 +30,7 @@ from sr.scores.paired import Paired, Place, Values, measured, stored
 from sr.scores.score import BASELINE, Score
 from sr.scores.text import aligned, write_csv
 from sr.whole import write_whole
+from sr.zoo.entries import name_of
 
 log = logging.getLogger(__name__)
 UNMEASURED = "No LPIPS: it is measured on the sets of benchmarks=[...], and none was named."
@@ -228,9 +229,9 @@ def _of_checkpoint(path: Path) -> Source:
     if file.name == "last.ckpt" and folder is not None and is_run(folder):
         return _of_run(read_run(folder))
     metadata = checkpoint.read(file)["sr"]
-    config = metadata["config"]
-    run = Run(file, metadata["name"], config, [], [], [], None, 0, "finished", int(config.get("seed") or 0))
-    return Source(metadata["name"], file, metadata["model"], partial(checkpoint.load, file), run, paper_of(metadata))
+    config, name = metadata["config"], name_of(metadata)
+    run = Run(file, name, config, [], [], [], None, 0, "finished", int(config.get("seed") or 0))
+    return Source(name, file, metadata["model"], partial(checkpoint.load, file), run, paper_of(metadata))
 
 
 def _write(file: Path, text: str) -> None:

@@ -18,6 +18,7 @@ from sr.degradation.step import Step, seed_of
 from sr.errors import UserError
 from sr.imaging.banded import plain
 
+BEYOND = 4.0  # what noise or ringing never reaches
 TOGETHER = 2**18  # pixels of the last step's input that a processor takes at once: more do not stay in its cache
 
 
@@ -194,11 +195,22 @@ class Degradation:
                 continue
             own = type(step).__call__ is not Step.__call__  # for one image at a time
             x = Step.batch(step, x, draws) if own else step.batch(x, draws)
+            if not type(step).__module__.startswith("sr."):
+                _refuse_levels(x, step)
             if within is None:
                 x = moved(x, read.shrunk(step.shrink), wanted, "replicate")
             else:
                 x = x.narrow(2, within[0], wanted.size[0]).narrow(3, within[1], wanted.size[1])
         return x if x.dtype == torch.uint8 else (x * 255 + 0.5).floor_().clamp_(0, 255).to(torch.uint8)
+
+
+def _refuse_levels(x: Tensor, step: Step) -> None:
+    """Floats are in [0, 1], or a little beyond; of a step of one's own they may be levels, which would all be white."""
+    if x.is_floating_point() and x.numel() and not (largest := float(x.abs().max())) < BEYOND:
+        raise UserError(
+            f"the degradation's step {type(step).__name__} returns floats up to {largest:g}: floats are in [0, 1]. "
+            "Divide them by 255, or return uint8"
+        )
 
 
 def _reached(step: Step, start: np.ndarray, sides: np.ndarray, most: bool = False) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
 from sr.runs import checkpoint
 from sr.scores.score import BASELINE
-from sr.zoo.entries import ZOO, shipped
+from sr.zoo.entries import ZOO, name_of, shipped
 from sr.zoo.load import is_ours, load
 
 DEFAULT = 4  # the factor of what is enlarged where neither a network nor a factor is told
@@ -43,7 +43,7 @@ def named(source: str | Path | None, scale: int | None, zoo: Zoo) -> tuple[str, 
     path = Path(source).expanduser()
     if source not in ZOO and (path.is_dir() or path.suffix == ".ckpt" or (path.is_file() and is_ours(path))):
         content = checkpoint.read(path)
-        return content["sr"]["name"], checkpoint.build(content, path)
+        return name_of(content["sr"]), checkpoint.build(content, path)
     if source not in ZOO and not path.exists() and len(path.parts) == 1 and not path.suffix:
         hint = nearest(source, ZOO)
         raise UserError(f"model={source}: neither a run, nor a file, nor a name of the zoo.{hint} Type {KINDS}")

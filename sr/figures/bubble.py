@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.lines import Line2D
 
 from sr.errors import UserError
-from sr.figures.drawing import Drawing, Figure, color, page, styled
+from sr.figures.drawing import Drawing, Figure, color, page, plain_numbers, styled
 from sr.figures.label_placement import place_labels
 from sr.measuring.cost import cost, lr_size
 from sr.metrics.protocols import get_protocol
@@ -122,7 +122,7 @@ def _draw(points: Sequence[Mapping[str, Any]], scale: int, dataset: str, protoco
         )  # fmt: skip
         ax.scatter(p["macs_g"], p["psnr"], s=CENTRE, color="black" if own else tint, edgecolor="none")
     ax.set_xscale("log")
-    ax.xaxis.set_major_formatter("{x:g}")
+    plain_numbers(ax.xaxis, (2, 5))
     ax.margins(x=0.1, y=0.12)
     ax.set(xlabel="multiply-adds for a 1280 x 720 output, G", ylabel=f"PSNR on {dataset} x{scale}, dB")
     dot: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 6}

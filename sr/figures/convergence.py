@@ -6,7 +6,7 @@ from typing import Any
 
 from sr.errors import UserError
 from sr.figures.curves import curve, groups
-from sr.figures.drawing import Drawing, color, marker, page, styled
+from sr.figures.drawing import Drawing, color, marker, page, plain_numbers, styled
 from sr.runs.curves import Line, mean_line, plot
 from sr.runs.folder import Run
 
@@ -67,6 +67,7 @@ def convergence(
         ax.axhline(level, color="#555555", linewidth=0.8, linestyle="--", label=told)
     if log_steps:
         ax.set_xscale("log")
+        plain_numbers(ax.xaxis, (2, 5))
     ax.set(xlabel="training patches seen" if by_images else "optimizer steps", ylabel=f"{column}, dB")
     ax.legend(loc="lower right")
     return Drawing(figure, rows)

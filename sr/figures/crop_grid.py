@@ -132,8 +132,9 @@ def _draw(parts: Sequence[tuple[str, np.ndarray, Window, Sequence[Cell]]], lines
             line, column = divmod(index, layout.columns)
             left = MARGIN + layout.image[0] + GAP + column * (layout.wide + GAP)
             ax = place(left, top + line * (layout.high + layout.label), layout.wide, layout.high)
-            show(ax, pixels, "", f"{textwrap.fill(label, layout.characters)}\n{below}")
-            ax.xaxis.label.set(fontsize=7.5, linespacing=1.1)
+            name = textwrap.fill(label, layout.characters).replace("$", r"\$")
+            show(ax, pixels, "", f"{name}\n{below}")
+            ax.xaxis.label.set(fontsize=7.5, linespacing=1.1, parse_math=True)  # which what is bold needs
             ax.xaxis.labelpad = 2
             if label == "HR":
                 ax.spines[:].set(color=COLORS[1], linewidth=1.5)

@@ -16,8 +16,10 @@ from sr.whole import replacing
 try:
     import matplotlib
     from matplotlib.axes import Axes as Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure as Figure
     from matplotlib.patches import Rectangle
+    from matplotlib.ticker import LogLocator
 except ImportError as error:
     raise UserError('figures need matplotlib: pip install "sr-lab[figures]"') from error
 
@@ -29,6 +31,7 @@ STYLE: Any = {
     "ytick.labelsize": 8, "figure.titlesize": 10, "axes.grid": True, "grid.color": "#dddddd", "axes.axisbelow": True,
     "axes.spines.top": False, "axes.spines.right": False, "lines.linewidth": 1.5, "lines.markersize": 4,
     "figure.facecolor": "white", "legend.frameon": False,
+    "text.parse_math": False,  # a dollar sign in a name would begin a formula
 }  # fmt: skip
 DPI = 150
 
@@ -75,6 +78,13 @@ def styled(draw: Callable[P, Drawing]) -> Callable[P, Drawing]:
             return draw(*args, **kwargs)
 
     return drawn
+
+
+def plain_numbers(axis: Axis, subs: Sequence[int]) -> None:
+    """Ticks of a logarithmic axis as plain numbers: at powers of ten, and at these multiples of them."""
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(LogLocator(subs=subs))
+    axis.set_minor_formatter("{x:g}")
 
 
 def page(width: float, height: float) -> Figure:

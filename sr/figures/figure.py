@@ -18,6 +18,7 @@ from sr.measuring.entries import paper_of, weights_entries
 from sr.measuring.scoring import Entry, pick_device
 from sr.runs import checkpoint
 from sr.runs.folder import Run, find_runs
+from sr.zoo.entries import name_of
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def _models(cfg: DictConfig) -> list[Entry]:
     entries = weights_entries(cfg, None)
     for path in listed(cfg.checkpoint):
         content = checkpoint.read(path)
-        name = content["sr"]["name"]
+        name = name_of(content["sr"])
         folder = Path(path).resolve()
         folder = checkpoint.run_of(folder) or folder if folder.is_file() else folder
         entries.append(Entry(f"{name}:{folder.name}", checkpoint.build(content, path), paper_of(content["sr"])))

@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from matplotlib.ticker import LogLocator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sr.errors import UserError
-from sr.figures.drawing import Drawing, Figure, color, marker, page, styled
+from sr.figures.drawing import Drawing, Figure, color, marker, page, plain_numbers, styled
 from sr.figures.inputs import Photo, answer, common_scale
 from sr.layers.residual import ResBlock
 from sr.measuring.scoring import Entry
@@ -153,9 +152,7 @@ def _draw(rows: Sequence[Mapping[str, Any]], fresh: bool) -> Figure:
             right.plot(at[1:], share, **style)
     for ax in (left, right):
         ax.set_yscale("log")
-        ax.yaxis.set_major_formatter("{x:g}")
-        ax.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))
-        ax.yaxis.set_minor_formatter("{x:g}")
+        plain_numbers(ax.yaxis, (2, 3, 5))
         ax.set_xlabel("residual block")
     left.set(title="features after each block", ylabel="standard deviation")
     right.set(title="what each block adds, over what it is given", ylabel="ratio of standard deviations")

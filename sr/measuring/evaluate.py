@@ -22,6 +22,7 @@ from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
 from sr.runs import checkpoint
 from sr.scores.score import BASELINE
+from sr.zoo.entries import name_of
 
 log = logging.getLogger(__name__)
 UNTRAINED_SCALE = 4  # at which model=bicubic is measured unless a scale is typed
@@ -89,8 +90,8 @@ def _entries(cfg: DictConfig) -> list[Entry]:
                 f"model={_chosen()}: checkpoint {path} is of {content['sr']['name']}; leave model= out, a checkpoint "
                 "knows its architecture"
             )
-        alike = [c for c in contents if c["sr"]["name"] == content["sr"]["name"]]
-        name = _unique(content["sr"]["name"], path, [e.name for e in entries], len(alike) > 1)
+        alike = [c for c in contents if name_of(c["sr"]) == name_of(content["sr"])]
+        name = _unique(name_of(content["sr"]), path, [e.name for e in entries], len(alike) > 1)
         run = checkpoint.run_of(checkpoint.locate(path))
         entries.append(Entry(name, model, paper_of(content["sr"]), run=run))
     for folder in map(Path, pictures):

@@ -13,6 +13,7 @@ from sr.errors import UserError, some
 from sr.measuring.entries import paper_of, weights_entries
 from sr.measuring.papers import Entry
 from sr.runs import checkpoint
+from sr.zoo.entries import name_of
 
 
 def trained_networks(cfg: DictConfig, names: Sequence[str]) -> dict[str, Entry]:
@@ -38,7 +39,7 @@ def trained_networks(cfg: DictConfig, names: Sequence[str]) -> dict[str, Entry]:
         add(entry, f"weights={spec}")
     for path in listed(cfg.checkpoint):
         content = checkpoint.read(path)
-        model, name = checkpoint.build(content, path), str(content["sr"]["name"])
+        model, name = checkpoint.build(content, path), name_of(content["sr"])
         add(Entry(name, model, paper_of(content["sr"])), f"checkpoint={path}")
     return found
 

@@ -151,7 +151,7 @@ def _refuse_other_kinds(content: dict[str, Any], file: Path) -> None:
 
 def names_a_network(name: str) -> bool:
     """Whether a row of figures may be called so: not as what stands beside networks, nor as an ensemble."""
-    return name.isprintable() and name not in BESIDE and not name.endswith("+")
+    return name.isprintable() and name == name.strip() and name not in BESIDE and not name.endswith("+")
 
 
 def upgrade_state(content: dict[str, Any]) -> dict[str, Any]:

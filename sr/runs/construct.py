@@ -1,6 +1,6 @@
 """Builds the network that a file describes: only a SuperResolver, only of trusted code, no larger than it may be."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from sr.runs.trust import how_to_trust, trusts
 
 # Where a file holds no weights that tell: the largest published networks have a third of it.
 MOST_TENSORS, MOST_VALUES = 5_000, 200_000_000
+MOST_OF_ANYTHING = 1024  # blocks, channels, recursions: four times what the largest published networks have
 
 
 def construct(node: Mapping[str, Any], source: object, state: Mapping[str, Tensor] | None = None) -> SuperResolver:
@@ -34,6 +35,9 @@ def construct(node: Mapping[str, Any], source: object, state: Mapping[str, Tenso
     }
     # Called directly: Hydra's instantiate would build, so call, whatever a nested value names.
     values = [v for v in settings.values() if not isinstance(v, partial)]
+    largest = max(_whole_numbers(values), default=0)
+    if str(node["_target_"]).startswith("sr.") and largest > MOST_OF_ANYTHING:
+        raise UserError(f"checkpoint {source} is refused: no network of this project has {largest:,} of anything")
     if not all(_plain_value(v) for v in values) or any(str(k).startswith("_") for k in settings):
         raise UserError(f"checkpoint {source} is refused: its settings are not plain numbers, words and lists")
     try:
@@ -91,6 +95,14 @@ def _plain_value(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(_plain_value(v) for v in value)
     return value is None or isinstance(value, bool | int | float | str)
+
+
+def _whole_numbers(values: Iterable[Any]) -> Iterator[int]:
+    for value in values:
+        if isinstance(value, list | tuple):
+            yield from _whole_numbers(value)
+        elif isinstance(value, int):
+            yield value
 
 
 def _held(tensor: Tensor) -> int:

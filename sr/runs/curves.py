@@ -74,19 +74,21 @@ def draw(groups: Mapping[str, Sequence[Run]], file: Path) -> bool:
     if not curves:
         return False
     try:
+        from matplotlib import rc_context
         from matplotlib.figure import Figure  # takes a second; no display is needed
     except ImportError:
         log.warning('no picture of the curves: it needs matplotlib, pip install "sr-lab[figures]"')
         return False
 
-    picture = Figure(figsize=(6.4 * len(curves), 4.4), dpi=150, layout="constrained")
-    every = picture.subplots(1, len(curves), squeeze=False)[0]
-    for axes, (scale, of_groups) in zip(every, curves.items(), strict=True):
-        for label, each in of_groups.items():
-            plot(axes, mean_line(each), label, linewidth=1.5, marker=".")
-        axes.set(title=scale, xlabel="optimizer steps", ylabel="validation PSNR (dB)")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+    with rc_context({"text.parse_math": False}):  # a dollar sign in a name would begin a formula
+        picture = Figure(figsize=(6.4 * len(curves), 4.4), dpi=150, layout="constrained")
+        every = picture.subplots(1, len(curves), squeeze=False)[0]
+        for axes, (scale, of_groups) in zip(every, curves.items(), strict=True):
+            for label, each in of_groups.items():
+                plot(axes, mean_line(each), label, linewidth=1.5, marker=".")
+            axes.set(title=scale, xlabel="optimizer steps", ylabel="validation PSNR (dB)")
+            axes.grid(alpha=0.3)
+            axes.legend(fontsize=8)
     with replacing(file) as part:
         picture.savefig(part)
     return True

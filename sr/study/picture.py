@@ -24,8 +24,7 @@ def drawn(findings: Findings, metric: str) -> Drawing:
     ax.errorbar(values, list(places), xerr=reach, fmt="o", color=color(0), ecolor=color(0), capsize=3, markersize=5)
     for place, r in zip(places, rated, strict=True):
         ax.annotate(f"{r.value:.2f}", (r.value, place), (0, 5), textcoords="offset points", ha="center", fontsize=7)
-    # A dollar sign in a name would begin a formula.
-    ax.set_yticks(list(places), [r.entry.replace("$", r"\$") for r in rated])
+    ax.set_yticks(list(places), [r.entry for r in rated])
     ax.set(ylim=(0.4, len(rated) + 0.7), xlabel=AXES[metric])
     ax.grid(axis="y", visible=False)
     if metric == "mos":

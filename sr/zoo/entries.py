@@ -1,8 +1,10 @@
 """The list of trained networks, authors' and this project's: where they come from, checksums, what each must reach."""
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sr.errors import UserError, nearest
 
@@ -159,6 +161,12 @@ def by_checksum(digest: str, scale: int | None = None) -> ZooEntry | None:
     """The entry of a file; where one file serves several scales, that of `scale`, or None."""
     found = [e for e in ENTRIES if e.has(digest) and scale in (None, e.scale)]
     return found[0] if len(found) == 1 else None
+
+
+def name_of(metadata: Mapping[str, Any]) -> str:
+    """What a checkpoint of this project's form calls its network, marked where a file of the list is called so."""
+    name = str(metadata["name"])
+    return f"{name} (checkpoint)" if name in ZOO else name
 
 
 def get_entry(name: str) -> ZooEntry:

@@ -193,6 +193,12 @@ def test_steps_of_ones_own_need_call_alone(hr: torch.Tensor) -> None:
         def batch(self, x: torch.Tensor, draws: Any) -> torch.Tensor:
             return x / 255 * 0 + 1
 
+    class Levels(Step):
+        def __call__(self, x: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+            return x * 0.9
+
+    with pytest.raises(UserError, match=r"step Levels returns floats up to .*Divide them by 255"):
+        Degradation(2, [MatlabBicubic(2), Levels()])(hr)
     salted = Degradation(2, [MatlabBicubic(2), Salt()])(hr, seeded(1))
     assert 0.05 < (salted == 255).float().mean() < 0.15
     assert Degradation(2, [MatlabBicubic(2), Stronger(10)])(hr, seeded(1)).max() == 0

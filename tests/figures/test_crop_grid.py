@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,3 +88,9 @@ def test_models_of_two_scales_and_unknown_protocols_are_refused(pictures):
         crop_grid([Entry("a", Bicubic(2)), Entry("b", Bicubic(3))], pictures)
     with pytest.raises(UserError, match="protocol"):
         crop_grid([Entry("a", Bicubic(2))], pictures, protocol="z")
+
+
+def test_a_dollar_sign_in_a_name_is_one(pictures, plain, png):
+    """matplotlib would begin a formula, and stop at this one."""
+    odd = replace(plain, name="p$\\frac{$q")
+    png(crop_grid([odd], [replace(p, name="a$\\frac{$.png") for p in pictures], size=20))

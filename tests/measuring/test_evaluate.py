@@ -305,6 +305,14 @@ def test_panels_may_show_where_the_models_disagree(command, div2k):
     assert refused.code == 1 and "'detail' and 'disagreement'" in refused.err, refused
 
 
+def test_a_checkpoint_that_calls_itself_as_an_authors_file_is_told_from_it(command, run, tmp_path):
+    content = torch.load(checkpoint.locate(run), weights_only=True)
+    content["sr"]["name"] = "rlfn_x4"
+    torch.save(content, tmp_path / "a.ckpt")
+    outcome = command("evaluate.py", f"checkpoint={tmp_path}/a.ckpt", "benchmarks=[bundled]", "panels=0")
+    assert outcome.code == 0 and "rlfn_x4 (checkpoint)" in outcome.out, outcome
+
+
 def test_what_is_named_twice_is_measured_once(command):
     typed = ["model=bicubic", "scale=2", "benchmarks=[bundled,bundled]", "protocols=[y,y]", "panels=0"]
     once = command("evaluate.py", *typed)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sr.errors import UserError
+from sr.models.drcn import DRCN
 from sr.models.edsr import EDSR
 from sr.runs import checkpoint
 from sr.runs.record import record
@@ -78,16 +79,23 @@ def test_half_precision_is_weights_and_integers_and_nan_are_not(tmp_path):
             checkpoint.load(write(tmp_path / "a.ckpt", state=state | {"head.bias": state["head.bias"] + odd}))
 
 
-BASELINE, REFERENCE, ENSEMBLE, CONTROL = {"name": "bicubic"}, {"name": "HR"}, {"name": "edsr+"}, {"name": "edsr\x1b[2J"}
+NAMES = [{"name": name} for name in ("bicubic", "bicubic ", "HR", "LR", "edsr+", "edsr\x1b[2J")]
 
 
 @pytest.mark.parametrize(
     "told",
-    [BASELINE, ENSEMBLE, CONTROL, {"name": None}, {"model": None}, {"config": []}, {"format": "2"}, {"stage": 3}],
+    [*NAMES, {"name": None}, {"model": None}, {"config": []}, {"format": "2"}, {"stage": 3}],
 )
 def test_what_does_not_describe_itself_is_refused(tmp_path, told):
     with pytest.raises(UserError, match="does not describe its model"):
         checkpoint.read(write(tmp_path / "a.ckpt", **told))
+
+
+def test_a_network_of_more_than_there_is_is_not_built(tmp_path):
+    node = {"_target_": "sr.models.drcn.DRCN", "scale": 2, "channels": 4, "num_recursions": 2000}
+    state = DRCN(2, 2, 4).state_dict() | {"weights": torch.full((2000,), 1e-3)}
+    with pytest.raises(UserError, match="no network of this project has 2,000 of anything"):
+        checkpoint.load(write(tmp_path / "a.ckpt", node, state))
 
 
 def test_a_folder_of_runs_means_its_newest(tmp_path, caplog):

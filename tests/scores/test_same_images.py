@@ -44,6 +44,10 @@ def test_without_psnr_other_images_are_told_by_what_there_is():
         assert {s.dataset for s in found[1]} == {"Set5 (2)" if apart else "Set5"}
     found = told_apart([[*ssim(0.9), *ssim(28.0, "psnr")], [*ssim(0.9002), *ssim(28.0, "psnr")]], "bicubic")
     assert {s.dataset for s in found[1]} == {"Set5"}, "PSNR is the same on every machine, and enough"
+    found = told_apart(
+        [[*ssim(4.5, "mine"), *ssim(28.0, "psnr")], [*ssim(48.0, "mine"), *ssim(28.0, "psnr")]], "bicubic"
+    )
+    assert {s.dataset for s in found[1]} == {"Set5 (2)"}, "a metric whose code was changed"
 
 
 def test_the_note_says_how_lr_was_made():
