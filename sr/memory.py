@@ -2,7 +2,10 @@
 
 import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
@@ -39,3 +42,24 @@ def give_back_freed_memory() -> None:
     """
     if _glibc() is not None:
         _glibc().malloc_trim(0)
+
+
+@contextmanager
+def limited_to(more: int) -> Iterator[None]:
+    """Let this process take so many bytes more than it has, and no more than these; where the system is not Linux, any.
+
+    What asks for more is told that there is none, and no other program has to make room.
+    """
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + more
+    known = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min([most, *known]), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

@@ -1,13 +1,16 @@
 """An ONNX file as one of our models. ONNX Runtime computes; nothing in the file is executed as code."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
+from threading import Timer
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from sr.errors import UserError, reason
+from sr.memory import limited_to
 from sr.models.base import SuperResolver
 from sr.zoo.onnx_graph import checksum, refuse_endless
 
@@ -19,14 +22,16 @@ WIDEST = 256  # LR pixels: the smallest side that a network may need
 FARTHEST = 1024  # LR pixels around one that a network may look
 MOST = 2**20  # bytes that it may take for each of a picture's pixels
 PROBE = 24  # LR pixels of the picture by which a stranger's factor is found
+MEMORY, SECONDS = 4 * 2**30, 60  # that it may take for that, beside the file itself: a small file may ask for any
 
 
-def session(path: Path, threads: int | None = None) -> Any:
+def session(path: Path, threads: int | None = None, as_it_is: bool = False) -> Any:
     """A file opened by ONNX Runtime (the extra `export`).
 
     Args:
         path: of the file.
         threads: of the processor; None for as many as torch has.
+        as_it_is: nothing is computed before it runs, and then on the processor.
 
     Raises:
         UserError: ONNX Runtime is not installed, or cannot read the file; or it is refused, see
@@ -40,12 +45,16 @@ def session(path: Path, threads: int | None = None) -> Any:
     options.intra_op_num_threads, options.log_severity_level = threads or torch.get_num_threads(), 4
     options.add_session_config_entry("session.load_model_format", "ONNX")  # else bytes may be read as ORT's own format
     there = onnxruntime.get_available_providers()
-    wanted = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in there]
+    wanted = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in there][-1 if as_it_is else 0 :]
+    if as_it_is:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         # By its bytes: what was looked at is what runs.
         content = path.read_bytes()
         refuse_endless(content, path)
-        return onnxruntime.InferenceSession(content, options, providers=wanted)
+        # A driver of a GPU takes far more addresses than memory.
+        with limited_to(MEMORY + 4 * len(content)) if len(wanted) == 1 else nullcontext():
+            return onnxruntime.InferenceSession(content, options, providers=wanted)
     except UserError:
         raise
     except OSError as error:
@@ -75,7 +84,7 @@ class OnnxResolver(SuperResolver):
     supported_scales = tuple(range(1, 17))
 
     def __init__(self, path: Path) -> None:
-        opened = session(path)
+        opened = session(path, threads=1, as_it_is=True)
         facts = {k.removeprefix(FACTS): v for k, v in opened.get_modelmeta().custom_metadata_map.items()}
         told = facts.pop(CHECKSUM, None)
         if told is not None and told != checksum(path.read_bytes(), facts):
@@ -93,13 +102,14 @@ class OnnxResolver(SuperResolver):
         if shapes[0][1] not in (3, "3") or any(isinstance(n, int) for n in shapes[0][2:]):
             raise UserError(f"{path} takes {shapes[0]}: wanted are 3 channels, and sides of any length")
         self._opened: Any = None
-        factor = _factor(opened, path)
+        with limited_to(MEMORY):
+            factor = _factor(opened, path)
         super().__init__(factor)
         least = _number(facts, "smallest_side", "1", 1, WIDEST, path)
         self.min_size = least or 1  # type: ignore[misc]
         self.receptive_radius = _number(facts, "receptive_radius", WHOLE, 0, FARTHEST, path)
         self.bytes_per_pixel = _number(facts, "bytes_per_pixel", WHOLE, 1, MOST, path)
-        self._opened, self.path, self.facts = opened, path, facts
+        self._opened, self.path, self.facts = session(path), path, facts
 
     def network(self, x: Tensor, scale: int) -> Tensor:
         """See `SuperResolver.network`.
@@ -131,7 +141,7 @@ def _number(facts: Mapping[str, str], key: str, default: str, least: int, most: 
 
 
 def _factor(opened: Any, path: Path) -> int:
-    found = run(opened, torch.full((1, 3, PROBE, PROBE + 8), 0.5), str(path)).shape
+    found = run(opened, torch.full((1, 3, PROBE, PROBE + 8), 0.5), str(path), SECONDS).shape
     factor = found[-1] // (PROBE + 8)
     if factor < 1 or found != (1, 3, factor * PROBE, factor * (PROBE + 8)):
         raise UserError(
@@ -140,10 +150,28 @@ def _factor(opened: Any, path: Path) -> int:
     return int(factor)
 
 
-def run(opened: Any, x: Tensor, name: str) -> Tensor:
-    """The one output of a `session` for one input, on the host in float32; it is told by `name` where it fails."""
+def run(opened: Any, x: Tensor, name: str, seconds: float | None = None) -> Tensor:
+    """The one output of a `session` for one input, on the host in float32; it is told by `name` where it fails.
+
+    Args:
+        opened: the session.
+        x: the input.
+        name: of the file.
+        seconds: that it may take.
+    """
+    from onnxruntime import RunOptions
+
     given = {opened.get_inputs()[0].name: x.detach().float().cpu().contiguous().numpy()}
+    options = RunOptions()
+    options.log_severity_level = 4
+    alarm = Timer(seconds or 0, setattr, (options, "terminate", True))
+    alarm.daemon = True
     try:
-        return torch.from_numpy(opened.run(None, given)[0])
+        if seconds:
+            alarm.start()
+        return torch.from_numpy(opened.run(None, given, options)[0])
     except Exception as error:  # see `session`
-        raise UserError(f"{name} does not run on LR of {tuple(x.shape)}: {reason(error)}") from error
+        why = f"it takes more than {seconds} s" if options.terminate else reason(error)
+        raise UserError(f"{name} does not run on LR of {tuple(x.shape)}: {why}") from error
+    finally:
+        alarm.cancel()

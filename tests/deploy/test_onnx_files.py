@@ -221,6 +221,30 @@ def test_no_value_comes_from_another_file(tmp_path, monkeypatch):
             sr.load(tmp_path / "b.onnx")
 
 
+def test_a_small_file_that_asks_for_much_is_refused(tmp_path, monkeypatch):
+    """By its constants, which ONNX Runtime computes as it opens a file."""
+    constant = helper.make_node("ConstantOfShape", ["many"], ["ones"])
+    mean = helper.make_node("ReduceMean", ["ones"], ["zero"], keepdims=0)
+    nodes = [resized("nearest", "up"), constant, mean, helper.make_node("Add", ["up", "zero"], ["y"])]
+    model = onnx.load(made(tmp_path / "a.onnx", *nodes))
+    model.graph.initializer.append(helper.make_tensor("many", onnx.TensorProto.INT64, [1], [2_000_000_000]))
+    onnx.save(model, tmp_path / "a.onnx")
+    with pytest.raises(UserError, match=r"does not run on LR .*(alloc|memory)"):
+        sr.load(tmp_path / "a.onnx")
+    multiply = [helper.make_node("MatMul", [f"m{n}", "m0"], [f"m{n + 1}"]) for n in range(400)]
+    square = helper.make_node("ConstantOfShape", ["side"], ["m0"])
+    last = [
+        helper.make_node("ReduceMean", ["m400"], ["zero"], keepdims=0),
+        helper.make_node("Add", ["up", "zero"], ["y"]),
+    ]
+    model = onnx.load(made(tmp_path / "b.onnx", resized("nearest", "up"), square, *multiply, *last))
+    model.graph.initializer.append(helper.make_tensor("side", onnx.TensorProto.INT64, [2], [2000, 2000]))
+    onnx.save(model, tmp_path / "b.onnx")
+    monkeypatch.setattr("sr.zoo.onnx_file.SECONDS", 0.5)
+    with pytest.raises(UserError, match=r"takes more than 0.5 s"):
+        sr.load(tmp_path / "b.onnx")
+
+
 def test_no_other_format_is_read_as_onnx(tmp_path, monkeypatch):
     """ONNX Runtime tells its own format by four bytes, which can stand in a file that passes for ONNX."""
     runtime = pytest.importorskip("onnxruntime")
