@@ -13,6 +13,7 @@ from sr.runs.record import SWEEP, recorded
 from sr.runs.yaml_file import read
 
 OF_A_SWEEP = "multirun.yaml"
+OF_JOBS = ".submitit"
 KEPT = ("job", "overrides", "callbacks")  # of what Hydra records about itself
 LARGE = ("checkpoints", "wandb")  # folders of one's own run that may be links to another disk
 
@@ -20,7 +21,7 @@ LARGE = ("checkpoints", "wandb")  # folders of one's own run that may be links t
 def refuse_foreign(folder: Path, command: str, mode: str) -> None:
     """Refuse a folder that was typed and holds what another command, or somebody else, put there.
 
-    What is hidden does not count, and the command's own log, which is only added to.
+    See `_visible` for what counts.
 
     Args:
         folder: that was typed.
@@ -75,8 +76,12 @@ def keep_former(folder: Path, hydra: Any, mode: str) -> None:
 
 
 def _visible(folder: Path, command: str) -> list[str]:
-    """What counts of a folder: not what is hidden, nor the command's own log, which is only added to."""
-    return sorted(p.name for p in folder.iterdir() if not p.name.startswith(".") and p.name != f"{command}.log")
+    """What counts of a folder: not what is hidden, nor the command's own log, which is only added to.
+
+    Results of jobs count: submitit unpickles what lies where a job should have put them.
+    """
+    names = (p.name for p in folder.iterdir())
+    return sorted(n for n in names if n == OF_JOBS or (not n.startswith(".") and n != f"{command}.log"))
 
 
 def _made_by(folder: Path, mode: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hydra.core import utils
 
+from sr.runs import occupied
 from sr.runs.lock import locked
 from sr.runs.occupied import reserved
 from sr.runs.place import missing, remove
@@ -72,6 +73,15 @@ def test_a_refused_command_leaves_nothing(command, tmp_path, script, typed):
     outcome = command(script, *typed, folder="")
     assert outcome.code == 1 and "Traceback" not in outcome.err, outcome
     assert not [p for p in tmp_path.iterdir() if p.name != "cache"], list(tmp_path.rglob("*"))
+
+
+def test_results_of_jobs_that_lie_in_a_new_sweep_s_folder_are_somebodys(tmp_path):
+    """submitit would unpickle them; other hidden files are the system's or an editor's."""
+    (tmp_path / ".DS_Store").touch()
+    occupied.refuse_foreign(tmp_path, "train", "sweep")
+    (tmp_path / ".submitit/1").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"holds \.submitit, and sr train did not make it"):
+        occupied.refuse_foreign(tmp_path, "train", "sweep")
 
 
 FOREIGN = "holds diary.txt, results.csv, and sr {} did not make it: nothing there is overwritten"
