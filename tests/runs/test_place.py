@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hydra.core import utils
 
+from sr.errors import UserError
 from sr.runs import occupied
 from sr.runs.lock import locked
 from sr.runs.occupied import reserved
