@@ -6,7 +6,8 @@ pictures as smooth as photos, and on noise. The error is the largest difference 
 value, at least of 1; what `sr export` keeps is below 1e-5, in float16 (beside the network in float32; on white and
 black, too) below 2e-3. Every file has passed onnx.checker, or its row says what is wrong.
 
-Run it: PYTHONPATH=tests python benchmarks/export.py --weights PATH > benchmarks/export.md
+Run it: PYTHONPATH=tests python benchmarks/export.py --weights PATH > benchmarks/export.md, or, to measure some rows
+anew: PYTHONPATH=tests python benchmarks/export.py --into benchmarks/export.md --only NAME...
 """
 
 import argparse
@@ -88,7 +89,18 @@ def row(what: Exported, sizes: Sequence[tuple[int, int]], photos: bool, folder: 
                 cells += ["-" for _ in columns]
                 note = str(error) if isinstance(error, UserError) else reason(error)
             file.unlink(missing_ok=True)
-    return [*cells, note]
+    limit = "" if len(sizes) == len(SIZES) else f"up to {sizes[-1][0]}x{sizes[-1][1]}"
+    return [*cells, "; ".join(filter(None, (limit, note)))]
+
+
+def merged(page: str, kind: str, new: list[object], order: Sequence[str]) -> str:
+    """The page with a row in its table, in place of the one that was measured before."""
+    before, title, after = page.partition(f"Weights that are {kind}")
+    lines = after.split("\n")
+    start = next(n for n, line in enumerate(lines) if line.startswith("| ---")) + 1
+    end = next(n for n in range(start, len(lines)) if not lines[n].startswith("|"))
+    rows = {line.split()[1]: line for line in [*lines[start:end], table([], [new]).split("\n")[-1]]}
+    return before + title + "\n".join([*lines[:start], *(rows[name] for name in order if name in rows), *lines[end:]])
 
 
 def main() -> None:
@@ -98,26 +110,36 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="few blocks and channels, as in the fast tests")
     parser.add_argument("--sizes", type=int, default=len(SIZES), help="how many of them, the smallest first")
     parser.add_argument("--weights", help="folder of the authors' files")
+    parser.add_argument("--into", type=Path, help="page whose rows are replaced, each when it is measured; others stay")
     given = parser.parse_args()
     sizes = SIZES[: given.sizes]
-    print("# How far ONNX files are from their networks\n")
-    versions = f"ONNX {onnx.__version__}, ONNX Runtime {onnxruntime.__version__}"
-    largest = "x".join(map(str, sizes[-1]))
-    print(f"{processor()}, torch {torch.__version__}, {versions}; up to {largest}, operators of version {OPSET}.")
     error = ["error", "error in float16", "note"]
     names = [name for name in nets.NAMES if name in given.only or (name != "bicubic" and not given.only)]
-    tables = {"drawn": ((drawn(name, given.small) for name in names), error)}
+    tables = {"drawn": ((drawn(name, given.small) for name in names), error, nets.NAMES)}
     if given.weights:
-        tables["trained"] = (trained(given.weights, given.only), ["error", "error of noise", *error[1:]])
-    for weights, (found, columns) in tables.items():
-        rows = []
+        found = trained(given.weights, given.only)
+        tables["trained"] = (found, ["error", "error of noise", *error[1:]], [entry.name for entry in ENTRIES])
+    versions = f"ONNX {onnx.__version__}, ONNX Runtime {onnxruntime.__version__}"
+    largest = "x".join(map(str, sizes[-1]))
+    page = (
+        "# How far ONNX files are from their networks\n\n"
+        f"{processor()}, torch {torch.__version__}, {versions}; up to {largest}, operators of version {OPSET}.\n"
+    )
+    for kind, (_, columns, _) in tables.items():
+        page += f"\nWeights that are {kind}:\n\n{table(['network', 'scale', 'from', *columns], [])}\n"
+    if given.into:
+        page = given.into.read_text()
+    for kind, (found, _, order) in tables.items():
         with tempfile.TemporaryDirectory() as folder:
             for what in found:
                 start = time.perf_counter()
-                rows.append(row(what, sizes, weights == "trained", Path(folder)))
-                print(rows[-1], f"{time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
-        print(f"\nWeights that are {weights}:\n")
-        print(table(["network", "scale", "from", *columns], rows))
+                new = row(what, sizes, kind == "trained", Path(folder))
+                print(new, f"{time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+                page = merged(page, kind, new, order)
+                if given.into:
+                    given.into.write_text(page)
+    if not given.into:
+        print(page, end="")
 
 
 if __name__ == "__main__":
