@@ -53,6 +53,31 @@ def test_onnx_in_float16(name, tmp_path):
     assert check(small(name, half=True), "onnx", tmp_path) < 2e-3
 
 
+def test_statistics_of_large_features_in_float16():
+    """CCA squares features: of thousands float16 held no variance, and the file made no number."""
+    what = small("imdn", half=True)
+    with torch.no_grad():
+        what.model.head.weight.mul_(10000)
+        given = [what.noise(9, 8)]
+        wanted = [Exported(what.model, what.name, what.scale).deployed()(x) for x in given]
+        assert formats.apart(what.deployed(), given, wanted, half=True) < 2e-3
+
+
+@pytest.mark.slow
+def test_rcan_in_float16(tmp_path):
+    """Of white its gates' weights in float16 alone were 2.3e-3 away."""
+    pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    model = nets.build("rcan", 4)
+    nets.used(model)
+    what = Exported(model, "rcan", 4, half=True)
+    file, white = tmp_path / "rcan.onnx", torch.ones(1, 3, 21, 24)
+    with torch.no_grad():
+        formats.to_onnx(file, what, 18)
+        wanted = Exported(model, "rcan", 4).deployed()(white)
+        formats.apart(formats.FORMATS["onnx"].reader(file, what), [white], [wanted], half=True)
+
+
 @pytest.mark.slow
 def test_gates_of_large_features_in_onnx(tmp_path):
     """ONNX Runtime's sigmoid is 1e-7 off; of noise RLFN's weights of NTIRE 2022 make 10,000, gated with near 0."""
