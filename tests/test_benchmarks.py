@@ -26,19 +26,32 @@ TOY = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", TOY)
-def test_prints_a_table(root: Path, name: str) -> None:
+def printed(root: Path, name: str, *typed: str) -> str:
+    """By benchmarks/NAME.py, which must end well."""
     if name == "export":
         pytest.importorskip("onnxruntime")
     script, paths = root / "benchmarks" / f"{name}.py", (str(root / "tests"), os.environ.get("PYTHONPATH", ""))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    run = subprocess.run(
-        [sys.executable, script, *TOY[name]], capture_output=True, text=True, cwd=root, env=environment
-    )
+    run = subprocess.run([sys.executable, script, *typed], capture_output=True, text=True, cwd=root, env=environment)
     assert run.returncode == 0, run.stderr
-    rows = [line for line in run.stdout.splitlines() if line.startswith("|")]
+    return run.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TOY)
+def test_prints_a_table(root: Path, name: str) -> None:
+    rows = [line for line in printed(root, name, *TOY[name]).splitlines() if line.startswith("|")]
     assert len(rows) > 3 and len({row.count("|") for row in rows}) == 1
+
+
+@pytest.mark.slow
+def test_a_row_measured_anew_stands_in_place_of_the_one_before(root: Path, tmp_path: Path) -> None:
+    page = "Text\n\nWeights that are drawn, by hand:\n\n| name | error |\n| --- | --- |\n{}| plain | kept |\n\nBelow\n"
+    for before in ("", "| basicvsr | old |\n"):
+        (tmp_path / "page.md").write_text(page.format(before))
+        assert not printed(root, "export", "--into", str(tmp_path / "page.md"), "--only", "basicvsr")
+        above, row, below = (tmp_path / "page.md").read_text().partition("| basicvsr | x4 | - | - | - | ")
+        assert row and above + below.partition("\n")[2] == page.format("") and "old" not in below
 
 
 @pytest.mark.parametrize("name", TOY)
