@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
+from sr.bounded import LIST, text_of
 from sr.data.clips import Clip, ClipModule, paired
 from sr.data.missing import images_in, missing
 from sr.data.settings import flags
@@ -185,7 +186,7 @@ class Vimeo90K(ClipModule):
     def _names(self, file: str) -> list[str]:
         """The clips of a list; without any list all."""
         try:
-            text = (self.root / file).read_text()
+            text = text_of(self.root / file, LIST)
         except FileNotFoundError:
             if file == TRAIN or (self.root / TRAIN).exists():
                 raise missing(f"Vimeo-90K's list {file}", [self.root], setting=SETTING) from None

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sr.bounded import TABLE, text_of
 from sr.errors import UserError
 
 RECORD = ".upscaled.jsonl"  # a line for each result, written before the result takes its place
@@ -59,7 +60,7 @@ class Results:
 
     def _text(self) -> str:
         try:
-            return (self.folder / RECORD).read_text(encoding="utf-8", errors="replace")
+            return text_of(self.folder / RECORD, TABLE, errors="replace")
         except FileNotFoundError:
             return ""
 

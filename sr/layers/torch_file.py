@@ -10,6 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from sr.bounded import refuse_odd
 from sr.errors import UserError, reason, some
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
         UserError: it is damaged, not torch's, holds code, or would take more memory than its own size.
     """
     try:
+        refuse_odd(path)
         intact = _checked(path, values=not mapped)
         with torch.serialization.safe_globals([(Ignored, name) for name in HARMLESS]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)

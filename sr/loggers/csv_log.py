@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
+from sr.bounded import TABLE, Rows, text_of
 from sr.errors import UserError, reason
 from sr.loggers.run_facts import at_step
 from sr.whole import replacing
@@ -55,9 +56,9 @@ class CsvLog(Logger):
         if not self.file.is_file():
             return
         try:
-            text = self.file.read_bytes().decode()
+            text = text_of(self.file, TABLE)
             whole = text[: text.rfind("\n") + 1]  # of a process that was killed the last line may be cut
-            read = [{k: v for k, v in row.items() if v != ""} for row in csv.DictReader(io.StringIO(whole))]
+            read = [{k: v for k, v in row.items() if v != ""} for row in Rows(io.StringIO(whole), self.file)]
             steps = {int(row["step"]): row for row in read}
         except (KeyError, TypeError, ValueError, csv.Error) as error:
             raise UserError(

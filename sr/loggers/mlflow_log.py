@@ -17,6 +17,7 @@ from filelock import FileLock
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
+from sr.bounded import text_of
 from sr.errors import UserError
 from sr.loggers.run_facts import RunFacts, at_step, code_version, completed
 from sr.runs.config import flat
@@ -88,7 +89,7 @@ class MlflowRun(Logger):
     def _begin(self) -> str:
         file = Path(self.facts["folder"]) / "mlflow_id.txt"
         if file.is_file():
-            return file.read_text().strip()
+            return text_of(file).strip()
         known = self._client.get_experiment_by_name(self.project)
         # Pictures lie beside a store in a file; a server knows its own place.
         place = str(Path(self.uri.removeprefix(LOCAL)).parent / "mlflow") if self.uri.startswith(LOCAL) else None

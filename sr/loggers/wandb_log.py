@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
+from sr.bounded import text_of
 from sr.errors import reason
 from sr.loggers.run_facts import at_step, code_version, completed
 from sr.loggers.wandb_connection import asked_mode, connection
@@ -154,4 +155,4 @@ def run_id(folder: Path) -> str:
     file = folder / "wandb_id.txt"
     if not file.is_file():
         file.write_text(secrets.token_hex(4))
-    return file.read_text().strip()
+    return text_of(file).strip()

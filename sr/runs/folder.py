@@ -1,12 +1,12 @@
 """Runs read back from their folders: configuration, figures, curve, time."""
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sr.bounded import Rows, opened
 from sr.compose.keys import declared
 from sr.errors import UserError, reason
 from sr.runs.config import before_budget, flat, hydras_choices, read_config, typed_words
@@ -154,8 +154,8 @@ def differing(runs: Sequence[Run]) -> list[str]:
 def _curve(file: Path) -> list[dict[str, float]]:
     if not file.is_file():
         return []
-    with file.open(newline="", encoding="utf-8") as f:
-        rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(f)]
+    with opened(file) as f:
+        rows = [{k: float(v) for k, v in row.items() if v} for row in Rows(f, file)]
     for row in rows:
         int(row["step"])  # a number, and a finite one
     return rows

@@ -2,10 +2,12 @@
 
 import os
 import re
+import stat
 import sys
 from pathlib import Path
 from typing import Any
 
+from sr.bounded import refuse_odd
 from sr.errors import UserError, printable, some
 from sr.runs.lock import refuse_busy
 from sr.runs.own import began
@@ -29,10 +31,12 @@ def refuse_foreign(folder: Path, command: str, mode: str) -> None:
         mode: `run` or `sweep`.
 
     Raises:
-        UserError: it is neither new nor empty, and not of the same command.
+        UserError: it is neither new nor empty, and not of the same command; or its log would be waited for.
     """
     if not folder.is_dir():
         return
+    if os.path.lexists(log := folder / f"{command}.log"):
+        refuse_odd(log)
     there, found = _visible(folder, command), _made_by(folder, mode)
     maker = found["job"]["config_name"] if found else None
     a_run = command == "train" and ((folder / SWEEP).is_file() if mode == "sweep" else bool(recorded(folder)))
@@ -107,10 +111,14 @@ def refuse_links(folder: Path, rows: bool = False) -> None:
         rows: the folder is a sweep's, whose rows are looked at each like a run.
 
     Raises:
-        UserError: a link in it leads out of it, so that what the run writes would be written there.
+        UserError: a link in it leads out of it, so that what the run writes would be written there; or what should be
+            a file is a named pipe or the like, which would be waited for.
     """
     inside, own = Path(os.path.realpath(folder)), not rows and began(folder)
     for place, folders, files in os.walk(inside):
+        for name in files:
+            if not stat.S_ISREG(mode := os.lstat(at := os.path.join(place, name)).st_mode) and not stat.S_ISLNK(mode):
+                raise UserError(f"{folder} is refused: {at!r} is a named pipe, a socket or a device. Remove it")
         for link in filter(os.path.islink, (os.path.join(place, name) for name in (*folders, *files))):
             if own and (os.path.relpath(link, inside) in LARGE or link.endswith(".ckpt")):
                 continue

@@ -6,6 +6,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
+from sr.bounded import text_of
 from sr.runs.config import RECORD
 
 MARK = "signature: "  # begins the last line of a signed record
@@ -28,7 +29,10 @@ def is_own(text: str) -> bool:
 def began(folder: Path) -> bool:
     """Whether this user began the run in a folder, as its record says. Who put what else there, it does not say."""
     record = folder / RECORD
-    return not record.is_symlink() and record.is_file() and is_own(record.read_text(encoding="utf-8", errors="replace"))
+    try:
+        return not record.is_symlink() and is_own(text_of(record))
+    except (OSError, ValueError):
+        return False
 
 
 def _signature(text: str, key: bytes) -> str:

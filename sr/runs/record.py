@@ -1,12 +1,16 @@
 """Small records in folders, each written whole or not at all: how a run ended, and what makes a folder a sweep's."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sr.bounded import text_of
+from sr.errors import reason, told_once
 from sr.whole import write_whole
 
+log = logging.getLogger(__name__)
 SWEEP = "sweep.json"
 
 
@@ -23,9 +27,13 @@ def record(folder: Path, status: str, **facts: Any) -> None:
 
 def recorded(folder: Path) -> dict[str, Any]:
     """The contents of `run.json` that are of the right kinds; empty where there is none that can be read."""
+    file = folder / "run.json"
     try:
-        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = json.loads(text_of(file))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        told_once(log, logging.WARNING, f"warning: what {file} tells is left out, as it is damaged: {reason(error)}")
         return {}
     return {k: v for k, v in content.items() if _fits(k, v)} if isinstance(content, dict) else {}
 

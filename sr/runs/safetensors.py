@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sr.bounded import refuse_odd
 from sr.errors import UserError
 from sr.layers.identity import identity
 
@@ -27,7 +28,12 @@ def looks_like(start: bytes, size: int) -> bool:
 
 
 def is_one(path: Path) -> bool:
-    """Whether a file is of this format, by what is in it."""
+    """Whether a file is of this format, by what is in it.
+
+    Raises:
+        UserError: it is a named pipe or the like.
+    """
+    refuse_odd(path)
     with path.open("rb") as file:
         return looks_like(file.read(9), path.stat().st_size)
 

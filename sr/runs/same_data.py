@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from sr.bounded import LIST, text_of
 from sr.compose.words import Words
 from sr.data.loaders import Loaders
-from sr.errors import LINES, UserError, some
+from sr.errors import LINES, UserError, reason, some, told_once
 from sr.runs.composed import from_its_weights
 from sr.whole import write_whole
 
@@ -36,7 +37,7 @@ def refuse_others(folder: Path, now: Contents, words: Words) -> None:
     Raises:
         UserError: names the validation images that differ.
     """
-    file, then = folder / SETS, _kept(folder)
+    file, then = folder / SETS, begun_with(folder)
     changed = {part: _differing(then[part], images) for part, images in now.items() if images and part in then}
     if images := changed.get("train"):
         log.warning(f"warning: {len(images)} training images are not what the run was begun with: {some(images)}")
@@ -55,17 +56,21 @@ def trained_on(folder: Path) -> set[str]:
 
     Those of the weights that it began from are among them; empty if it tells none.
     """
-    kept = _kept(folder)
+    kept = begun_with(folder)
     return {files.partition(" ")[0] for files in kept.get("train", {}).values()} | kept.get(EARLIER, {}).keys()
 
 
-def _kept(folder: Path) -> Contents:
+def begun_with(folder: Path) -> Contents:
     """What `keep` wrote; empty for a run of before there was such a file, or where it cannot be read."""
     try:
-        found = json.loads((folder / SETS).read_text(encoding="utf-8"))
+        found = json.loads(text_of(folder / SETS, LIST))
         parts = [part for part in ("train", "val", EARLIER) if part in found]
         return {part: {str(name): str(files) for name, files in found[part].items()} for part in parts}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        told = f"warning: which images {folder / SETS} tells of is not known, as it is damaged: {reason(error)}"
+        told_once(log, logging.WARNING, told)
         return {}
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sr.bounded import text_of
 from sr.errors import UserError
 from sr.runs.preempted import JOB
 from sr.whole import write_whole
@@ -138,7 +139,7 @@ def _file(words: Sequence[str]) -> Path:
 
 def _read(words: Sequence[str]) -> tuple[str, str]:
     try:
-        attempt, told = _file(words).read_text(encoding="utf-8").splitlines()
+        attempt, told = text_of(_file(words)).splitlines()
     except (OSError, ValueError):
         return "", ""
     return told, attempt

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
+from sr import bounded
 from sr.compose.rules import scale_name, share
 from sr.errors import UserError, reason
 
@@ -38,7 +39,9 @@ def text_of(file: Path) -> str:
         UserError: it is, or it cannot be read.
     """
     try:
-        text = file.read_text(encoding="utf-8") if file.stat().st_size <= 4 * LARGEST else " " * (LARGEST + 1)
+        text = bounded.text_of(file, 4 * LARGEST)
+    except UserError:
+        raise
     except (OSError, ValueError) as error:
         raise UserError(f"{file} cannot be read: {reason(error)}. It is damaged, or not a run's") from error
     if len(text) > LARGEST:

@@ -1,6 +1,5 @@
 """Is a difference real? Two models on the same images, image by image: how sure their difference is."""
 
-import csv
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sr.bounded import Rows, opened
 from sr.errors import reason, some
 from sr.metrics.metric import declared
 from sr.scores.score import RESULTS, Score, alike, of_clips
@@ -268,8 +268,8 @@ def measured(scores: Sequence[Score]) -> Iterator[tuple[str, Place, Values]]:
 def _read(file: Path, unit: str) -> dict[tuple[str, Place], dict[str, float]]:
     found: dict[tuple[str, Place], dict[str, float]] = {}
     if file.is_file():
-        with file.open(newline="", encoding="utf-8") as f:
-            for row in csv.DictReader(f):
+        with opened(file) as f:
+            for row in Rows(f, file):
                 metrics = [name for name in row if name not in NO_METRICS]
                 for metric in (m for m in metrics if row[m]):
                     place = from_csv(row["dataset"]), int(row["scale"]), row["protocol"], metric

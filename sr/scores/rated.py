@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from math import isfinite
 from pathlib import Path
 
+from sr.bounded import Rows, opened
 from sr.errors import UserError, reason
 from sr.scores.text import from_csv, write_csv
 
@@ -94,8 +95,8 @@ def read(places: Sequence[str]) -> list[Rated]:
 
 def _read(file: Path) -> list[Rated]:
     try:
-        with file.open(newline="", encoding="utf-8") as f:
-            found = [_rated(row) for row in csv.DictReader(f)]
+        with opened(file) as f:
+            found = [_rated(row) for row in Rows(f, file)]
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise UserError(f"study={file} is no {' or '.join(FILES)} of sr study ({reason(error)})") from error
     if wrong := [r for r in found if r.metric not in TITLES or not all(map(isfinite, (r.value, r.low, r.high)))]:

@@ -1,6 +1,5 @@
 """A measured number, and tables of them: averaging, printing, writing and reading."""
 
-import csv
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,6 +8,7 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
+from sr.bounded import Rows, opened
 from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
 from sr.scores.published import METRICS, Published
@@ -269,8 +269,8 @@ def read(file: Path) -> list[Score]:
     Raises:
         UserError: a protocol is not known.
     """
-    with file.open(newline="", encoding="utf-8") as f:
-        rows = csv.DictReader(f)
+    with opened(file) as f:
+        rows = Rows(f, file)
         names = list(rows.fieldnames or ())
         metrics = names[names.index("protocol") + 1 : names.index("images")] if rows.fieldnames else []
         found: list[Score] = []

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sr.bounded import text_of
 from sr.errors import UserError, reason
 from sr.study.design import HR, SPOILED, Trial
 from sr.whole import write_whole
@@ -186,10 +187,10 @@ def read_rater(file: Path) -> Rater:
 def _read(file: Path, most: int, what: str) -> dict[str, Any]:
     if not file.is_file():
         raise UserError(f"{file}: there is no such file; a {what} was looked for")
-    if (size := file.stat().st_size) > most:
-        raise UserError(f"{file}: {size:,} bytes are too many for a {what}, which has {most:,} at most")
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"), parse_constant=_no_number)
+        content = json.loads(text_of(file, most, "utf-8-sig"), parse_constant=_no_number)
+    except UserError:
+        raise
     except (ValueError, RecursionError) as error:
         raise UserError(f"{file}: is no {what}: it is not JSON ({reason(error)})") from error
     if not isinstance(content, dict):

@@ -8,7 +8,7 @@ from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
 from sr.runs.config import flat
 from sr.runs.folder import differing
-from sr.runs.same_data import SETS
+from sr.runs.same_data import begun_with
 from sr.scores import same_images
 from sr.scores.published import IMAGES
 from sr.scores.score import BASELINE, identical_notes
@@ -87,8 +87,7 @@ def _alike(lines: Sequence[Line]) -> list[str]:
             if run.status == "damaged":
                 continue
             config = {key: value for key, value in flat(run.config).items() if declared_key(key).result}
-            sets = run.folder / SETS  # the images themselves: places of files tell nothing
-            trained_on = sets.read_text() if sets.is_file() else ""
-            found.setdefault(repr(sorted(config.items())) + trained_on, {})[line.label] = None
+            images = begun_with(run.folder)  # places of files tell nothing
+            found.setdefault(repr((sorted(config.items()), images)), {})[line.label] = None
     groups = dict.fromkeys(" and ".join(labels) for labels in found.values() if len(labels) > 1)
     return [f"note: {labels} are one and the same training: their configs are equal" for labels in groups]

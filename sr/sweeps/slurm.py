@@ -16,6 +16,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
+from sr.bounded import text_of
 from sr.errors import UserError
 from sr.runs.lock import held
 from sr.runs.record import recorded
@@ -51,7 +52,7 @@ def queued(folder: Path) -> dict[str, str]:
 def _submitted(folder: Path) -> dict[str, str]:
     file = folder / SUBMITTED
     try:
-        known: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        known: dict[str, str] = json.loads(text_of(file)) if file.is_file() else {}
     except ValueError as error:
         raise UserError(
             f"{file} is damaged: {error}. Where squeue --me shows none of the sweep's jobs any more, remove it"

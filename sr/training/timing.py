@@ -14,6 +14,7 @@ import torch
 from filelock import FileLock
 from omegaconf import DictConfig
 
+from sr.bounded import text_of
 from sr.compose.checks import built
 from sr.compose.keys import declared
 from sr.compose.words import Job, Words
@@ -57,7 +58,7 @@ def budget_factor(
         return factor
     rows, file = comparable(job.words), Path(sweep) / "budget.json"
     with FileLock(Path(sweep) / ".budget.lock"):  # the others wait for the first one, and do not disturb its timing
-        known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        known: dict[str, Any] = json.loads(text_of(file)) if file.is_file() else {}
         if rows in known:
             log.info(
                 f"budget={cfg.budget.name}: {float(known[rows]['factor']):.3g} of the recipe's steps, as "

@@ -1,17 +1,22 @@
 """Reads a file of weights as named tensors, whatever wrote it. Nothing in the file is executed."""
 
+import os
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sr.bounded import refuse_odd
 from sr.compose.words import path_typed
 from sr.errors import UserError, some
 from sr.layers import torch_file
+from sr.layers.torch_file import CHUNK
 from sr.runs import safetensors
 
 # What trainers put a state dict into; the first of them that is there wins, averages of the weights before the weights.
@@ -33,6 +38,9 @@ SUFFIXES = (
     ".onnx",
     ".tar",
 )  # of files worth a look in a folder
+LARGEST = 400 << 20  # bytes; no author's file is larger, so larger ones need not be read
+MATLAB_HEADER = 128  # bytes; the last two tell the order of bytes
+COMPRESSED = 15  # MATLAB's miCOMPRESSED
 
 
 def read_tensors(path: Path, known_intact: bool = False) -> dict[str, Tensor]:
@@ -67,6 +75,7 @@ def raw_tensors(path: Path) -> Mapping[str, Any]:
 def _contents(path: Path, known_intact: bool) -> Any:
     """See `read_tensors`; None for a MATLAB file."""
     try:
+        refuse_odd(path)
         with path.open("rb") as file:
             start = file.read(128)
         size = path.stat().st_size
@@ -105,6 +114,8 @@ def _unwrapped(content: Any) -> dict[str, Tensor]:
 def _matlab(path: Path) -> dict[str, Tensor]:
     import scipy.io  # nothing else needs it
 
+    if _unpacked(path) > LARGEST:
+        raise UserError(f"{path} is refused: it would take more memory than any author's file, {LARGEST >> 20} MiB")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -116,6 +127,30 @@ def _matlab(path: Path) -> dict[str, Tensor]:
     if not state:
         raise UserError(f"{path} holds no arrays of numbers")
     return state
+
+
+def _unpacked(path: Path) -> int:
+    """Bytes of a MATLAB 5.0 file's elements once they are decompressed, of which not more than `LARGEST` are counted.
+
+    scipy decompresses without a limit, and zlib makes a thousand bytes of one.
+    """
+    found = MATLAB_HEADER
+    with path.open("rb") as file:
+        order: Literal["big", "little"] = "big" if file.read(MATLAB_HEADER)[-2:] == b"MI" else "little"
+        while len(tag := file.read(8)) == 8 and found <= LARGEST:
+            kind, size = (int.from_bytes(tag[at : at + 4], order) for at in (0, 4))
+            if kind != COMPRESSED:
+                found += size
+                file.seek(size, os.SEEK_CUR)
+                continue
+            end, packed = file.tell() + size, zlib.decompressobj()
+            with suppress(zlib.error):  # damaged, as scipy will say
+                while found <= LARGEST and not packed.eof:
+                    if not (chunk := packed.unconsumed_tail or file.read(min(CHUNK, end - file.tell()))):
+                        break
+                    found += len(packed.decompress(chunk, CHUNK))
+            file.seek(end)
+    return found
 
 
 def _arrays(name: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:

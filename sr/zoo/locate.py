@@ -9,11 +9,9 @@ from sr.data.archives import Archive
 from sr.data.download import fetch
 from sr.errors import UserError
 from sr.zoo.entries import ZooEntry
-from sr.zoo.files import SUFFIXES
+from sr.zoo.files import LARGEST, SUFFIXES
 
 log = logging.getLogger(__name__)
-
-LARGEST = 400 << 20  # bytes; no author's file is larger, so larger ones need not be read
 
 
 def checksum(path: Path) -> str:

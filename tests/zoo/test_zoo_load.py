@@ -4,6 +4,8 @@ import argparse
 import json
 import os
 import pickle
+import tracemalloc
+import zlib
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,7 @@ from sr.models.mdsr import MDSR
 from sr.runs import checkpoint
 from sr.scores.published import published
 from sr.zoo import __main__ as zoo
+from sr.zoo import files
 from sr.zoo.entries import ENTRIES, ZOO
 from sr.zoo.files import read_tensors
 from sr.zoo.load import FAMILIES, beginning, save
@@ -119,6 +122,23 @@ def test_code_in_a_file_is_not_run(tmp_path, old_format):
     with pytest.raises(UserError, match=r"refused.*run code"):
         load(str(path), tmp_path)
     assert not trap.sprung.exists()
+
+
+@pytest.mark.parametrize(("order", "mark"), [("little", b"IM"), ("big", b"MI")])
+def test_a_matlab_file_that_grows_is_refused_before_it_is_decompressed(tmp_path, monkeypatch, order, mark):
+    monkeypatch.setattr(files, "LARGEST", 40 << 20)
+    million = zlib.compressobj()
+    begin = million.compress(b"") + million.flush(zlib.Z_FULL_FLUSH)
+    zeros = million.compress(bytes(1 << 20)) + million.flush(zlib.Z_FULL_FLUSH)  # a block that may be repeated
+    element = begin + zeros * 100
+    tag = b"".join(n.to_bytes(4, order) for n in (15, len(element)))
+    (tmp_path / "bomb.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(126) + mark + tag + element)
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"bomb.mat is refused: it would take more memory"):
+        read_tensors(tmp_path / "bomb.mat")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 10e6
 
 
 def test_damaged_and_foreign_files(authors_file, tmp_path):

@@ -1,0 +1,85 @@
+"""Files that anybody may have put there: never waited for, and read only as far as a run can have written them."""
+
+import csv
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from sr.errors import UserError
+
+# Bytes. run.json's longest part is an error that names 100 files. Of 10^5 images sets.json has 15 MB and
+# results_per_image.csv 50 MB; of 10^6 steps, each of them logged, metrics.csv has 120 MB.
+RECORD, LIST, TABLE = 1 << 20, 1 << 26, 1 << 28
+MOST_VALUES = 30_000_000  # of a table, a row counted as ten more, which is the memory that it takes
+LONGEST = 1 << 20  # letters of a line of it
+
+
+def refuse_odd(file: Path, most: float = float("inf")) -> None:
+    """Look at a file before it is opened.
+
+    Args:
+        file: which may be a link to one.
+        most: bytes.
+
+    Raises:
+        UserError: it is a named pipe, a socket or a device, which may be waited for without end, or it is too large.
+        OSError: it is not there.
+    """
+    found = file.stat()
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):  # a folder's own error names it
+        raise UserError(f"{file} is refused: it is no file but a named pipe, a socket or a device. Remove it")
+    if found.st_size > most:
+        raise UserError(f"{file} is refused: it has {found.st_size:,} bytes, more than a file of its kind ({most:,})")
+
+
+@contextmanager
+def opened(file: Path) -> Iterator[TextIO]:
+    """A CSV file, open.
+
+    Raises:
+        UserError: it is no plain file, or larger than `TABLE`.
+        OSError: it cannot be opened.
+    """
+    refuse_odd(file, TABLE)
+    with file.open(newline="", encoding="utf-8") as text:
+        yield text
+
+
+def text_of(file: Path, most: int = RECORD, encoding: str = "utf-8", errors: str = "strict") -> str:
+    """The text of a file of at most so many bytes.
+
+    Raises:
+        UserError: it is no plain file, or larger.
+        OSError: it cannot be opened.
+        ValueError: it is no text of that encoding.
+    """
+    refuse_odd(file, most)
+    return file.read_text(encoding=encoding, errors=errors)
+
+
+class Rows(csv.DictReader):  # type: ignore[type-arg]
+    """The rows of a CSV file by column: small files that grow in memory, as of empty columns, are refused.
+
+    Args:
+        lines: of the file.
+        file: for messages.
+    """
+
+    def __init__(self, lines: Iterable[str], file: Path) -> None:
+        self.file, self.left = file, MOST_VALUES
+        super().__init__(self._short(lines))
+
+    def __next__(self) -> dict[str | Any, str | Any]:
+        row = super().__next__()
+        self.left -= 10 + len(row) + len(row.get(None, ()))
+        if self.left < 0:
+            raise UserError(f"{self.file} is refused: it holds more values than any run writes")
+        return row
+
+    def _short(self, lines: Iterable[str]) -> Iterator[str]:
+        for line in lines:
+            if len(line) > LONGEST:
+                raise UserError(f"{self.file} is refused: it holds a longer line than any run writes")
+            yield line

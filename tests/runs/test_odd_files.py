@@ -1,0 +1,119 @@
+"""Files of a run folder that nobody can have written in good faith are neither waited for nor read to their end."""
+
+import os
+import signal
+import time
+from contextlib import contextmanager
+
+import pytest
+from small_runs import write
+
+from sr import bounded
+from sr.compose.words import Words
+from sr.errors import UserError, told_once
+from sr.layers import torch_file
+from sr.loggers.csv_log import CsvLog
+from sr.runs import checkpoint, composed, yaml_file
+from sr.runs.folder import find_runs
+from sr.runs.occupied import refuse_foreign
+from sr.runs.record import recorded
+from sr.runs.same_data import begun_with, trained_on
+from sr.scores.paired import stored
+from sr.zoo.files import read_tensors
+
+ROWS = "model,dataset,scale,protocol,psnr,images\nm,set,2,y,30.0,1\n"
+
+
+@contextmanager
+def at_once(seconds=1.0):
+    """What waits without end is ended."""
+
+    def ended(*_):
+        raise AssertionError("it was waited for")
+
+    former, begin = signal.signal(signal.SIGALRM, ended), time.monotonic()
+    signal.setitimer(signal.ITIMER_REAL, 2 * seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+    assert time.monotonic() - begin < seconds
+
+
+@pytest.mark.parametrize("name", ["results.csv", "metrics.csv", "composed.yaml"])
+def test_a_run_with_a_file_larger_than_a_run_writes_is_damaged(begun, name):
+    (begun / name).touch()
+    os.truncate(begun / name, 6 << 30)
+    with at_once():
+        (run,) = find_runs(begun)
+    assert run.status == "damaged" and name in run.error and "6,442,450,944 bytes" in run.error
+
+
+@pytest.mark.parametrize("odd", ["large", "pipe"])
+@pytest.mark.parametrize("read", [recorded, begun_with, trained_on])
+def test_records_that_are_no_records_are_left_out_with_a_word(begun, caplog, read, odd):
+    told_once.cache_clear()
+    name = "run.json" if read is recorded else "sets.json"
+    (begun / name).unlink(missing_ok=True)
+    os.mkfifo(begun / name) if odd == "pipe" else (begun / name).touch()
+    if odd == "large":
+        os.truncate(begun / name, 6 << 30)
+    with at_once():
+        assert not read(begun)
+    assert str(begun / name) in caplog.text and "damaged" in caplog.text
+
+
+def test_figures_by_image_and_curves_that_are_too_large_are_not_read(tmp_path, caplog):
+    for name in ("results_per_image.csv", "metrics.csv"):
+        (tmp_path / name).touch()
+        os.truncate(tmp_path / name, 6 << 30)
+    with at_once():
+        assert not list(stored(tmp_path, []))
+        with pytest.raises(UserError, match="6,442,450,944 bytes"):
+            CsvLog(tmp_path).resume_at(1)
+    assert "results_per_image.csv is refused" in caplog.text
+
+
+@pytest.mark.parametrize("read", [checkpoint.read, torch_file.load, read_tensors, yaml_file.read])
+def test_a_named_pipe_is_refused(tmp_path, read):
+    (tmp_path / "checkpoints").mkdir()
+    pipe = tmp_path / "checkpoints/last.ckpt"
+    os.mkfifo(pipe)
+    with at_once(), pytest.raises(UserError, match=r"last.ckpt is refused: it is no file but a named pipe"):
+        read(tmp_path if read is checkpoint.read else pipe)
+
+
+def test_a_folder_may_be_a_link_and_a_device_is_no_file(tmp_path):
+    write(tmp_path / "last.ckpt")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/checkpoints").symlink_to(tmp_path)
+    assert checkpoint.read(tmp_path / "run")["sr"]["name"] == "m"
+    (tmp_path / "run/metrics.csv").symlink_to("/dev/zero")
+    with at_once(), pytest.raises(UserError, match="a device"):
+        bounded.text_of(tmp_path / "run/metrics.csv")
+
+
+def test_what_would_wait_for_a_reader_is_refused_before_it_is_written_to(begun):
+    words = Words([f"resume={begun}"])
+    assert composed.with_resumed_run(words)
+    os.mkfifo(begun / "train.log")
+    with pytest.raises(UserError, match=r"train.log' is a named pipe"):
+        composed.with_resumed_run(words)
+    with pytest.raises(UserError, match=r"train.log is refused: it is no file but a named pipe"):
+        refuse_foreign(begun, "train", "run")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a" + ",a" * 600_000, "longer line"), ("step\n" + "1\n" * 20_000, "more values")],
+    ids=["columns", "rows"],
+)
+def test_tables_that_grow_are_refused(tmp_path, monkeypatch, text, message):
+    monkeypatch.setattr(bounded, "MOST_VALUES", 100_000)
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(UserError, match=rf"a.csv is refused.*{message}"), bounded.opened(tmp_path / "a.csv") as lines:
+        list(bounded.Rows(lines, tmp_path / "a.csv"))
+    (tmp_path / "b.csv").write_text(ROWS)
+    with bounded.opened(tmp_path / "b.csv") as lines:
+        assert [row["psnr"] for row in bounded.Rows(lines, tmp_path / "b.csv")] == ["30.0"]
