@@ -1,23 +1,17 @@
 """Reads a file of weights as named tensors, whatever wrote it. Nothing in the file is executed."""
 
-import os
-import warnings
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from sr.bounded import refuse_odd
 from sr.compose.words import path_typed
 from sr.errors import UserError, some
 from sr.layers import torch_file
-from sr.layers.torch_file import CHUNK
 from sr.runs import safetensors
+from sr.zoo import matlab_file
 
 # What trainers put a state dict into; the first of them that is there wins, averages of the weights before the weights.
 WRAPPERS = (
@@ -38,9 +32,6 @@ SUFFIXES = (
     ".onnx",
     ".tar",
 )  # of files worth a look in a folder
-LARGEST = 400 << 20  # bytes; no author's file is larger, so larger ones need not be read
-MATLAB_HEADER = 128  # bytes; the last two tell the order of bytes
-COMPRESSED = 15  # MATLAB's miCOMPRESSED
 
 
 def read_tensors(path: Path, known_intact: bool = False) -> dict[str, Tensor]:
@@ -58,7 +49,7 @@ def read_tensors(path: Path, known_intact: bool = False) -> dict[str, Tensor]:
     """
     content = _contents(path, known_intact)
     if content is None:
-        return _matlab(path)
+        return matlab_file.read(path)
     state = _unwrapped(content)
     if not state:
         kind = f"a {type(content).__name__}{f' of {some(content)}' if isinstance(content, Mapping) else ''}"
@@ -109,65 +100,3 @@ def _unwrapped(content: Any) -> dict[str, Tensor]:
             break
         state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     return state
-
-
-def _matlab(path: Path) -> dict[str, Tensor]:
-    import scipy.io  # nothing else needs it
-
-    if _unpacked(path) > LARGEST:
-        raise UserError(f"{path} is refused: it would take more memory than any author's file, {LARGEST >> 20} MiB")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            content = scipy.io.loadmat(str(path))
-    except Exception as error:  # scipy raises many kinds for a damaged file
-        raise UserError(f"{path} cannot be read as a MATLAB file ({error}). Is it complete?") from error
-    pairs = [p for k, v in content.items() if not k.startswith("__") for p in _arrays(k, v)]
-    state = {k: torch.from_numpy(np.ascontiguousarray(v, dtype=np.float32)) for k, v in pairs}
-    if not state:
-        raise UserError(f"{path} holds no arrays of numbers")
-    return state
-
-
-def _unpacked(path: Path) -> int:
-    """Bytes of a MATLAB 5.0 file's elements once they are decompressed, of which not more than `LARGEST` are counted.
-
-    scipy decompresses without a limit, and zlib makes a thousand bytes of one.
-    """
-    found = MATLAB_HEADER
-    with path.open("rb") as file:
-        order: Literal["big", "little"] = "big" if file.read(MATLAB_HEADER)[-2:] == b"MI" else "little"
-        while len(tag := file.read(8)) == 8 and found <= LARGEST:
-            kind, size = (int.from_bytes(tag[at : at + 4], order) for at in (0, 4))
-            if kind != COMPRESSED:
-                found += size
-                file.seek(size, os.SEEK_CUR)
-                continue
-            end, packed = file.tell() + size, zlib.decompressobj()
-            with suppress(zlib.error):  # damaged, as scipy will say
-                while found <= LARGEST and not packed.eof:
-                    if not (chunk := packed.unconsumed_tail or file.read(min(CHUNK, end - file.tell()))):
-                        break
-                    found += len(packed.decompress(chunk, CHUNK))
-            file.seek(end)
-    return found
-
-
-def _arrays(name: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """Every array of numbers in a MATLAB value, with its dotted name; empty ones hold nothing."""
-    if not isinstance(value, np.ndarray) or value.size == 0:
-        return
-    fields = set(value.dtype.names or ())
-    if {"name", "value"} <= fields:
-        for record in value.flat:
-            yield from _arrays(str(np.ravel(record["name"])[0]), record["value"])
-    elif "params" in fields:  # a MatConvNet graph: beside its parameters it describes layers and training
-        yield from _arrays(name, value.flat[0]["params"])
-    elif fields:
-        for field in sorted(fields):
-            yield from _arrays(f"{name}.{field}", value.flat[0][field])
-    elif value.dtype == object:
-        for i, item in enumerate(value.flat):
-            yield from _arrays(f"{name}.{i}", item)
-    elif np.issubdtype(value.dtype, np.number):
-        yield name, value

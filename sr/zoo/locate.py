@@ -9,7 +9,8 @@ from sr.data.archives import Archive
 from sr.data.download import fetch
 from sr.errors import UserError
 from sr.zoo.entries import ZooEntry
-from sr.zoo.files import LARGEST, SUFFIXES
+from sr.zoo.files import SUFFIXES
+from sr.zoo.matlab_file import LARGEST
 
 log = logging.getLogger(__name__)
 
