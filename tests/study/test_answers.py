@@ -52,7 +52,7 @@ def test_what_is_no_json_is_refused(tmp_path, text):
         with pytest.raises(UserError, match=r"a\.json: is no (file of answers|key of a study)"):
             read(file)
     file.write_bytes(b" " * 2_000_001)
-    with pytest.raises(UserError, match="2,000,001 bytes are too many"):
+    with pytest.raises(UserError, match=r"a\.json is refused: it has 2,000,001 bytes"):
         read_rater(file)
     with pytest.raises(UserError, match="no such file"):
         read_rater(tmp_path / "b.json")
