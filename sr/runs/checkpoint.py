@@ -241,8 +241,9 @@ def fitting(
     theirs, state = content["sr"]["model"], content["state_dict"]
     if content["sr"].get("reads"):
         raise UserError(
-            f"{source} takes other values than {type(model).__name__} (another range or order of channels): it can be "
-            "measured, but not trained on"
+            f"{source} is read in another range or order of channels than {type(model).__name__}'s, as was typed or "
+            "as it did best on a photo: so it can be measured, but not trained on. If it was trained in "
+            f"{type(model).__name__}'s own, type zoo.range=own"
         )
     differing = {k for k in {*theirs, *node} if theirs.get(k) != node.get(k)}
     if _targets(theirs) == _targets(node):  # else it is told that the class is another

@@ -63,6 +63,16 @@ def raw_tensors(path: Path) -> Mapping[str, Any]:
     return content if isinstance(content, Mapping) else {}
 
 
+def exported(path: Path) -> bool:
+    """Whether a file tells, with a checksum that holds, that `sr export` wrote it for values in [0, 1].
+
+    Raises:
+        UserError: the checksum does not hold.
+    """
+    told = safetensors.read(path, known_intact=True)[1] if safetensors.is_one(path) else {}
+    return {safetensors.CHECKSUM, "architecture"} <= told.keys() and told.get("range") == "0-1"
+
+
 def _contents(path: Path, known_intact: bool) -> Any:
     """See `read_tensors`; None for a MATLAB file."""
     try:

@@ -17,7 +17,7 @@ from sr.whole import replacing
 from sr.zoo.baseline_maps import BASELINE_FAMILIES
 from sr.zoo.entries import ZOO, ZooEntry, by_checksum, get_entry
 from sr.zoo.families import Family, Tensors, UnknownError, build, recognise
-from sr.zoo.files import SUFFIXES, read_tensors
+from sr.zoo.files import SUFFIXES, exported, read_tensors
 from sr.zoo.locate import checksum, find
 from sr.zoo.matlab_maps import MATLAB_FAMILIES
 from sr.zoo.onnx_file import SUFFIX
@@ -66,7 +66,7 @@ def load(
 
     What the zoo does not list is recognised by keys and shapes, which networks of other arithmetic share: it is run on
     a photo (`sr.zoo.trial`), refused where it fails in every range of values, and called unproved below bicubic
-    and where other arithmetic with the same weights does better.
+    and where other arithmetic with the same weights does better. A file of `sr export` is read as it tells.
 
     Args:
         spec: a name of the zoo, or the path of a file under any name.
@@ -120,6 +120,9 @@ def load(
         hint = f" {HINT}" if isinstance(error, UnknownError) and library() is None else ""
         raise UserError(f"{error}{hint}") from error
     name = entry.name if entry else _name(path)
+    if entry is None and exported(path):
+        log.info(f"note: {path} tells that sr export wrote it: what it reads is known")
+        range_, order = range_ or "own", order or "rgb"
     if entry is None or range_ or order:
         model, node, trial = _tried(model, node, family, tensors, path, range_, order)
         name += "" if trial.proved else UNPROVED

@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from sr.compose.common_schema import Zoo
 from sr.errors import UserError
 from sr.forms.deployed import Exported
 from sr.forms.for_spandrel import for_spandrel
 from sr.forms.formats import FORMATS
 from sr.runs import safetensors
+from sr.zoo.load import beginning, load
 from sr.zoo.spandrel_file import SpandrelResolver, library
 
 
@@ -56,12 +58,31 @@ def test_others_stand_under_their_authors_names(name, tmp_path):
     with torch.no_grad():
         FORMATS["spandrel"].write(file, what, 18)
         wanted = model(lr)
-        runs = [FORMATS["spandrel"].reader(file, what)]
+        runs = [FORMATS["spandrel"].reader(file, what), load(str(file), tmp_path).model]
         if (spandrel := library()) is not None:
             descriptor = spandrel.ModelLoader().load_from_file(file)
             runs.append(SpandrelResolver(descriptor, file).eval())
         for run in runs:
             torch.testing.assert_close(run(lr), wanted, rtol=0, atol=1e-5 * max(1.0, float(wanted.abs().max())))
+
+
+@torch.no_grad()
+def test_what_was_written_is_read_as_it_was_written(tmp_path):
+    """On the photo these weights do less than bicubic, so that another range would do better."""
+    written = pytest.importorskip("safetensors.torch")
+    model = nets.build("plain", 2, small=True)
+    nets.used(model)
+    file, lr = tmp_path / "a.safetensors", torch.rand(1, 3, 9, 14)
+    FORMATS["spandrel"].write(file, Exported(model, "a", 2), 18)
+    torch.testing.assert_close(load(str(file), tmp_path).model(lr), model(lr), rtol=1e-5, atol=1e-5)
+    begun = beginning(str(file), Zoo(), 2)
+    assert not begun["sr"]["reads"], "it may be trained on"
+    state, told = safetensors.read(file)
+    written.save_file(state, file, {key: value for key, value in told.items() if key != safetensors.CHECKSUM})
+    assert load(str(file), tmp_path).model.reads is not None, "anybody's: it was tried on the photo"
+    written.save_file(state, file, told | {"range": "0-255"})
+    with pytest.raises(UserError, match="is damaged"):
+        load(str(file), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["rlfn", "ecbsr_m4c16", "span"])
