@@ -53,8 +53,8 @@ class NanGuard(EachBatch):
         if not all(good):
             broken = [k for k, fine in zip(state, good, strict=True) if not fine]
             raise UserError(
-                f"weights are no longer finite at step {trainer.global_step} ({some(broken, 3)}); the last good "
-                f"ones are in {self.folder / 'checkpoints'}. {REMEDIES}"
+                f"weights are no longer finite at step {trainer.global_step} ({some(broken, 3)}). {self._good()}. "
+                f"{REMEDIES}"
             )
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -90,8 +90,14 @@ class NanGuard(EachBatch):
         terms = " and ".join(name for name in wrong if name != "loss") or "the sum of its terms"
         return UserError(
             f"the loss became {next(iter(wrong.values()))} at step {step}, in {terms}, on {some(batch.name, 4)}. The "
-            f"batch is kept in {file}; the last good weights in {self.folder / 'checkpoints'}. {REMEDIES}"
+            f"batch is kept in {file}. {self._good()}. {REMEDIES}"
         )
+
+    def _good(self) -> str:
+        folder = self.folder / "checkpoints"
+        if any(folder.glob("*.ckpt")):
+            return f"The last good weights are in {folder}"
+        return "There are no weights from before: the run had not come to its first checkpoint"
 
 
 def _copied(values: Sequence[Tensor]) -> tuple[Sequence[Tensor], Any]:

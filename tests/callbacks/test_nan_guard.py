@@ -28,7 +28,12 @@ def test_no_checkpoint_is_written_of_weights_that_are_not_finite(tmp_path, part)
     guard.on_save_checkpoint(trainer, model, {})
     broken = discriminator.bias if part.startswith("loss.") else model.extract.weight
     nn.init.constant_(broken, torch.nan)
-    with pytest.raises(UserError, match=rf"no longer finite at step 7 \({part}\)"):
+    told = rf"no longer finite at step 7 \({part}\). "
+    with pytest.raises(UserError, match=told + "There are no weights from before"):
+        guard.on_save_checkpoint(trainer, model, {})
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/best.ckpt").touch()
+    with pytest.raises(UserError, match=told + f"The last good weights are in {tmp_path / 'checkpoints'}"):
         guard.on_save_checkpoint(trainer, model, {})
 
 
@@ -42,7 +47,7 @@ def test_a_loss_that_is_not_finite_is_told_with_its_term_and_its_batch(tmp_path,
     model.batch_losses = good
     guard.on_train_batch_end(trainer, model, None, batch, 0)
     model.batch_losses = bad
-    with pytest.raises(UserError, match=rf"the loss became {value} at step 3, in gan, on 0001"):
+    with pytest.raises(UserError, match=rf"{value} at step 3, in gan, on 0001.*no weights from before"):
         guard.on_train_batch_end(trainer, model, None, batch, 0)
     kept = torch.load(tmp_path / ("nan_batch.pt" if ranks == 1 else "nan_batch_rank1.pt"), weights_only=True)
     assert torch.equal(kept["lr"], batch.lr) and kept["step"] == 3 and kept["losses"]["l1"] == 0.5
