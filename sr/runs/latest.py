@@ -25,6 +25,11 @@ def saved(folder: Path) -> bool:
     return any((folder / "checkpoints" / name).is_file() for name in (LAST, BEFORE))
 
 
+def resumable(folder: Path) -> bool:
+    """Whether it holds a run that goes on: with a checkpoint to go on from, or a record to begin anew by."""
+    return saved(folder) or (folder / RECORD).is_file()
+
+
 def left(folder: Path) -> bool:
     """Whether a run has checkpoints, none of which it can go on from: killed after its first best.ckpt, for example."""
     return not saved(folder) and any((folder / "checkpoints").glob("*.ckpt"))
@@ -81,7 +86,7 @@ def run_folder(path: Path) -> Path:
             f"the weights of {path.name}: {path_typed('init_from', path)}"
         )
     for folder in (path, *path.parents[:2]):
-        if saved(folder) or (folder / RECORD).is_file():
+        if resumable(folder):
             return folder
     found = "it does not exist" if not path.exists() else f"neither checkpoints/{LAST} nor {RECORD} is in it"
     raise UserError(

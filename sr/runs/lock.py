@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sr.errors import UserError
-from sr.runs.latest import LAST, resume_command
+from sr.runs.latest import LAST, resumable, resume_command, saved
 from sr.runs.record import recorded
 from sr.runs.started import number_of
 
@@ -89,15 +89,15 @@ def claim(folder: Path, anew: bool = False) -> None:
     facts, results = recorded(folder), ["results*.csv", "x*/results.csv"]
     unknown = not facts and (folder / "metrics.csv").is_file()
     ended = facts.get("status") == "finished" or any(any(folder.glob(pattern)) for pattern in results)
-    if anew and ended:
+    if ended or (not anew and (unknown or any(folder.glob("checkpoints/*.ckpt")))):
+        if saved(folder) or (resumable(folder) and not ended):
+            raise UserError(
+                f"{folder} holds a run already. Go on with it: {resume_command(folder)}. Or give the new one another "
+                "folder: hydra.run.dir=PATH"
+            )
         raise UserError(
-            f"{folder} holds a run that has ended, and no checkpoint to go on from: checkpoints/{LAST} was removed. "
-            "Begin another one in another folder: hydra.run.dir=PATH"
-        )
-    if not anew and (ended or unknown or any(folder.glob("checkpoints/*.ckpt"))):
-        raise UserError(
-            f"{folder} holds a run already. Go on with it: {resume_command(folder)}. Or give the new one another "
-            "folder: hydra.run.dir=PATH"
+            f"{folder} holds what a run left, which cannot be gone on with: checkpoints/{LAST} is not there. Begin "
+            "another one in another folder, hydra.run.dir=PATH, or in this one once you have moved that away"
         )
     (folder / "run.json").unlink(missing_ok=True)
     set_aside(folder, ["metrics"])  # of a run whose checkpoints were moved away, for example

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from sr.errors import UserError
+from sr.runs.config import RECORD
+from sr.runs.latest import run_folder
 from sr.runs.lock import BusyError, claim, first_process, held, locked
 from sr.runs.record import record
 from sr.runs.started import started
@@ -91,6 +93,24 @@ def test_the_curve_of_a_run_whose_checkpoints_were_moved_away_is_kept(tmp_path):
         claim(tmp_path)
         assert not (tmp_path / "metrics.csv").exists() and not (tmp_path / "run.json").exists()
     assert [file.read_text()[16:19] for file in sorted(tmp_path.glob("metrics_?.csv"))] == ["500", "700"]
+
+
+@pytest.mark.parametrize("left", ["results.csv", "metrics.csv", "checkpoints/best.ckpt"])
+@pytest.mark.parametrize("known", [True, False], ids=["with its record", "without"])
+def test_what_a_taken_folder_names_is_what_works_there(tmp_path, left, known):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / left).touch()
+    if known:
+        (tmp_path / RECORD).touch()
+    with pytest.raises(UserError) as refused:
+        claim(tmp_path)
+    try:  # resume=
+        run_folder(tmp_path)
+        claim(tmp_path, anew=True)
+    except UserError:
+        assert "resume=" not in str(refused.value) and "once you have moved that away" in str(refused.value)
+    else:
+        assert "resume=" in str(refused.value)
 
 
 def test_a_lock_that_is_a_link_empties_no_file(tmp_path):
