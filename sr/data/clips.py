@@ -1,9 +1,10 @@
 """Clips: sequences of frames, each of which is an image pair like any other."""
 
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise, zip_longest
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +15,9 @@ from sr.data.pairs import ImagePair, pair_by_name
 from sr.data.pairset import Pairs
 from sr.data.sampling import WholeImages
 from sr.data.settings import flags, whole
-from sr.errors import UserError, nearest, some
+from sr.errors import UserError, nearest, some, told_once
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,23 @@ def paired(name: str, hr: Sequence[Path], lr: Sequence[Path] | None, scale: int)
 def in_time(name: str) -> tuple[list[int | str], str]:
     """By which the frames of a clip are sorted: 2 before 10."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)], name
+
+
+def gaps(names: Iterable[str]) -> list[str]:
+    """The numbers that are missing between those of a clip's frames, as "3" or "3 to 7".
+
+    None where the names do not count: where something else than one number differs, or not by multiples of a step.
+    """
+    parts = [in_time(name)[0] for name in names]
+    differing = [column for column in zip_longest(*parts) if len(set(column)) > 1]
+    numbers = sorted({part for column in differing for part in column if isinstance(part, int)})
+    if len(differing) != 1 or len(numbers) != len(set(differing[0])):
+        return []
+    step = min(b - a for a, b in pairwise(numbers))
+    if any((b - a) % step for a, b in pairwise(numbers)):
+        return []
+    ends = [(a + step, b - step) for a, b in pairwise(numbers) if b - a > step]
+    return [str(first) if first == last else f"{first} to {last}" for first, last in ends]
 
 
 def runs_of(names: Iterable[str]) -> list[range]:
@@ -112,13 +132,21 @@ class ClipModule(SRDataModule):
     # ---- as frames ----------------------------------------------------------------------------------------
 
     def train_pairs(self) -> list[ImagePair]:
-        return _frames(self.train_clips())
+        return self._frames(self.train_clips())
 
     def val_pairs(self) -> list[ImagePair]:
-        return _frames(self._chosen(self.val_clips()))
+        return self._frames(self._chosen(self.val_clips()))
 
     def test_pairs(self) -> list[ImagePair]:
-        return _frames(self._chosen(self.test_clips()))
+        return self._frames(self._chosen(self.test_clips()))
+
+    def _frames(self, clips: Sequence[Clip]) -> list[ImagePair]:
+        """Of these clips; frames that are missing within one are told, as some sets leave them out on purpose."""
+        found = {clip.name: gaps(frame.name.rpartition("/")[2] for frame in clip.frames) for clip in clips}
+        if lacking := [f"{some(numbers)} of clip {name}" for name, numbers in found.items() if numbers]:
+            text = f"warning: frames of {self.name} are missing, by their numbers: {some(lacking, between='; ')}. "
+            told_once(log, logging.WARNING, f"{text}Those around are taken for neighbours in time")
+        return [frame for clip in clips for frame in clip.frames]
 
     def _chosen(self, clips: list[Clip]) -> list[Clip]:
         if self.wanted is None:
@@ -192,7 +220,3 @@ class ClipModule(SRDataModule):
     def describe(self) -> str:
         told = {part: f"{len(self.runs(part)):,} clips" for part in ("train", "val")}
         return f"{self.name}: {told['train']} ({len(self.pairs('train')):,} frames), validating on {told['val']}"
-
-
-def _frames(clips: Sequence[Clip]) -> list[ImagePair]:
-    return [frame for clip in clips for frame in clip.frames]

@@ -15,7 +15,7 @@ from skimage import data as photos
 from torch.utils.data import DataLoader
 
 from sr.data.clip_folder import ClipFolder
-from sr.data.clips import ClipModule
+from sr.data.clips import ClipModule, gaps
 from sr.data.leaks import find_copies
 from sr.data.sampling import SampleNumbers
 from sr.data.video_sets import UDM10, Reds, Vid4, Vimeo90K
@@ -70,6 +70,33 @@ def build(tmp_path: Path) -> Callable[..., Any]:
 
 def names(clips: list[Any]) -> list[str]:
     return [c.name for c in clips]
+
+
+@pytest.mark.parametrize(
+    ("there", "missing"),
+    [
+        (["000", "001", "002", "005", "006", "008"], ["3 to 4", "7"]),
+        (["im1", "im2", "im3"], []),
+        (["f8", "f10", "f12", "f16"], ["14"]),  # each second frame of a film
+        (["0", "3", "6", "10"], []),  # these do not count
+        (["12.033", "12.067", "13.000"], []),
+        (["a", "b", "d"], []),
+        (["a_1", "b_3", "c_4"], []),
+        (["1", "01", "2"], []),
+        (["7"], []),
+    ],
+)
+def test_numbers_that_are_missing_between_frames(there: list[str], missing: list[str]) -> None:
+    assert gaps(there) == missing
+
+
+def test_frames_that_are_missing_are_told(build: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = tmp_path / "torn"
+    for n, name in enumerate(("p", "q")):
+        clip(root / name, 6, seed=n)
+    (root / "q/00000002.png").unlink()
+    assert len(build(ClipFolder, root=root).test_pairs()) == len(build(ClipFolder, root=root).test_pairs()) == 11
+    assert caplog.text.count("frames of torn are missing, by their numbers: 2 of clip q. ") == 1
 
 
 # ---- layouts ----------------------------------------------------------------------------------------------
