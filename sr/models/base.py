@@ -83,8 +83,9 @@ class SuperResolver(TrainingLoops):
             return self.scales[0]
         if asked not in self.scales:
             raise UserError(
-                f"this {type(self).__name__} serves scale {', '.join(map(str, self.scales))}, asked was {asked}. "
-                f"Call it for example with scale={self.scales[0]}"
+                f"this {type(self).__name__} serves scale {', '.join(map(str, self.scales))}, "
+                f"{'and none was given' if asked is None else f'asked was {asked}'}. Type for example "
+                f"scale={self.scales[0]}"
             )
         return asked
 

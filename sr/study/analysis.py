@@ -121,7 +121,11 @@ def _opinions(study: Study, raters: Sequence[Rater]) -> Findings:
         if m in figures
     ]  # fmt: skip
     rated.sort(key=lambda r: -r.value)
-    return Findings(rated, details, alpha(answers[:, of != -2], ordered=True), [_over(few, len(raters))])
+    notes = [_over(few, len(raters))]
+    crops = {t.crop for t in study.trials}
+    if 0 < (fewer := len({t.crop for t in study.trials if t.shown == (HR,)})) < len(crops):
+        notes.append(f"{HR} was shown of {fewer} of {len(crops)} crops, in catch trials: its mean is over those alone")
+    return Findings(rated, details, alpha(answers[:, of != -2], ordered=True), notes)
 
 
 def _plain(study: Study) -> list[int]:

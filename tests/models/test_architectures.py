@@ -222,6 +222,8 @@ def test_a_model_of_several_scales_must_be_told_which():
     assert [model(x, s).shape[-1] for s in (2, 3, 4)] == [10, 15, 20]
     with pytest.raises(UserError, match="scale=2"):
         model(x)
+    with pytest.raises(UserError, match="serves scale 2, 3, 4, and none was given"):
+        model.scale_of(None)
     with pytest.raises(UserError, match="serves scale 2, 3, 4, asked was 8"):
         model(x, 8)
 

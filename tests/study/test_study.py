@@ -107,15 +107,16 @@ def test_a_page_is_made_answered_read_and_compared(command, nets, tmp_path):
 
 
 def test_opinions(command, nets, tmp_path):
-    typed = ["mode=mos", "images=2", "crops=1", "baseline=true", "catch=2", "out=made"]
+    typed = ["mode=mos", "images=2", "crops=1", "baseline=true", "catch=1", "out=made"]
     done = command("study.py", *nets, *typed, folder="")
-    assert done.code == 0 and "12 trials, 4 of them" in done.out, done
+    assert done.code == 0 and "10 trials, 2 of them" in done.out, done
     study = read_study(tmp_path / "made/key.json")
     for n in range(5):
         saved(tmp_path / "made" / f"{n}.json", study, answered(study, n), f"rater{n}")
     done = command("study.py", "answers=made", "out=made", folder="")
     assert done.code == 0 and "Krippendorff's alpha" in done.out, done
     assert read_study(tmp_path / "made/key.json") == study
+    assert "HR was shown of 1 of 2 crops, in catch trials" in (tmp_path / "made/mos.md").read_text()
     rows = {r["entry"]: r for r in read(tmp_path / "made/mos.csv")}
     assert list(rows) == ["HR", "bicubic", "net_three", "net_two", EVIL]
     assert float(rows["HR"]["value"]) == 5 and 1 <= float(rows[EVIL]["low"]) <= float(rows[EVIL]["value"]) < 3
