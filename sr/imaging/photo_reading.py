@@ -16,6 +16,7 @@ from sr.imaging.photo import Photo, in_depth, of_pillow
 
 T = TypeVar("T")
 ORIENTATION = 0x0112
+LARGEST_TILE = 2**22  # pixels of a TIFF's tile, which may be larger than the picture
 TURNS = {2: (0, 1), 3: (2, 0), 4: (2, 1), 5: (3, 1), 6: (3, 0), 7: (1, 1), 8: (1, 0)}  # quarter turns, then mirrored?
 _COLOURS = {0: 1, 1: 1, 2: 3}  # a TIFF's number of what its values mean (white is 0, black is 0, RGB) -> channels
 _UNTOLD, _MULTIPLIED = 0, 1  # and what one channel more is: nothing that is seen; alpha that colours are multiplied by
@@ -164,7 +165,8 @@ def _with_tiff(path: Path, use: Callable[[Any], T]) -> T:
             _refuse_pages(path, len(file.pages))
             page: Any = file.pages.first
             _refuse_colours(path, page)
-            if page.imagewidth * page.imagelength > most_pixels():
+            pixels, of_tile = page.imagewidth * page.imagelength, page.tilewidth * page.tilelength
+            if pixels > most_pixels() or of_tile > max(LARGEST_TILE, 4 * pixels):
                 raise huge(path)
             return use(page)
     except UserError:

@@ -6,6 +6,7 @@ Here is what happens before and after Hydra's own sweep; what a row does is in s
 import hashlib
 import logging
 import re
+import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -21,7 +22,7 @@ from sr.compose.spelling import FORMER
 from sr.compose.words import Job, Word, Words, config_dirs, pasted, quoted, spelled, split, sweeping
 from sr.errors import UserError, printable
 from sr.runs.composed import with_resumed_run
-from sr.runs.occupied import refuse_foreign, refuse_links
+from sr.runs.occupied import OF_JOBS, refuse_foreign, refuse_links
 from sr.runs.place import forget, missing
 from sr.runs.record import SWEEP, record_sweep
 from sr.sweeps.ablation import Ablation
@@ -29,6 +30,7 @@ from sr.sweeps.ablation_rows import with_rows
 from sr.sweeps.slurm import LAUNCHER, left_with_slurm, queued
 
 log = logging.getLogger(__name__)
+JOBS = "hydra.launcher.submitit_folder"
 EXTRAS = {  # what a launcher's or sweeper's name begins with -> its package, and the extra that brings it
     "joblib": ("hydra_joblib_launcher", "joblib"),
     "submitit": ("hydra_submitit_launcher", "submitit"),
@@ -171,7 +173,11 @@ def prepared(arguments: Sequence[str]) -> Sweep:
     texts.append(f"hydra.sweep.dir={quoted(folder.resolve())}")
     if "hydra.sweep.subdir" not in words:
         texts.append(f"hydra.sweep.subdir=${{row_folder:{','.join(quoted(key) for key in swept)}}}")
-    submitted = words.value("hydra/launcher") == LAUNCHER and "hydra/sweeper" not in words  # which waits for figures
+    launcher = str(words.value("hydra/launcher"))
+    submitted = launcher == LAUNCHER and "hydra/sweeper" not in words  # which waits for figures
+    if launcher.startswith("submitit") and not submitted and JOBS not in words:
+        # A new one for each command: it unpickles what lies where a job was to put its result.
+        texts.append(f"{JOBS}={quoted(folder.resolve() / OF_JOBS / secrets.token_hex(8) / '%j')}")
     return Sweep(list(arguments), [*flags, *map(spelled, texts)], folder.resolve(), ablation, left_out, submitted)
 
 

@@ -185,7 +185,7 @@ def test_what_is_done_of_a_film_is_not_done_again(tmp_path, monkeypatch, caplog)
         with pytest.raises(KeyboardInterrupt):
             enlarged(source)
     (folder,) = (tmp_path / "out").glob(".large.mp4.*.pieces")
-    assert sorted(p.name for p in folder.iterdir()) == ["000000_0.mkv", "000001_0.mkv"]
+    assert sorted(p.name for p in folder.glob("*.mkv")) == ["000000_0.mkv", "000001_0.mkv"]
     (folder / "000001_0.mkv").write_bytes((folder / "000001_0.mkv").read_bytes()[:700])  # the power went
     monkeypatch.setattr(work, "one_by_one", stopped)
     monkeypatch.setattr(work, "EVERY", 0)
@@ -198,6 +198,32 @@ def test_what_is_done_of_a_film_is_not_done_again(tmp_path, monkeypatch, caplog)
     assert len(made) == 21
     assert len(whole) == 15 and all(np.array_equal(a, b) for a, b in zip(pixels(target), whole, strict=True))
     assert not list((tmp_path / "out").glob(".*.pieces"))
+
+
+def test_a_piece_that_another_file_took_the_place_of_is_made_anew(tmp_path):
+    """By its frames alone it was joined, whatever it showed."""
+    from sr.deploy.films.coding import Coding
+    from sr.deploy.films.film import Film, Size
+    from sr.deploy.films.pieces import Pieces
+
+    film = Film.of(write(tmp_path / "a.mp4", moving(5)))
+    pieces = Pieces(tmp_path / "b.mp4", [Coding.of(film, Size(96, 128), False, None)], ["a"])
+    with pieces.writing(0) as (piece,):
+        for _ in range(5):
+            piece.add(np.zeros((96, 128, 3), np.float32))
+    assert pieces.closed() == 1
+    (made,) = pieces.paths(0)
+    content = made.read_bytes()
+    other = Pieces(tmp_path / "c.mp4", [Coding.of(film, Size(96, 128), False, None)], ["a"])
+    with other.writing(0) as (piece,):
+        for _ in range(5):
+            piece.add(np.ones((96, 128, 3), np.float32))
+    made.write_bytes(other.paths(0)[0].read_bytes())
+    assert pieces.closed() == 0
+    made.write_bytes(content)
+    assert pieces.closed() == 1
+    (made.parent / "000000.json").unlink()
+    assert pieces.closed() == 0
 
 
 def test_pieces_are_of_one_network_and_one_file(tmp_path):

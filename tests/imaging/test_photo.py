@@ -301,3 +301,13 @@ def test_files_that_went_wrong_elsewhere(shared):
     for name in ("cut.png", "truncated.jpg", "anim.png", "huge_200mp.png"):
         with pytest.raises(UserError, match=name):
             read_photo(cases / name)
+
+
+def test_a_tile_far_larger_than_its_picture_is_refused(tmp_path):
+    """3 MB of it took 6.6 GB."""
+    path = tmp_path / "tile.tif"
+    tifffile.imwrite(path, np.zeros((64, 64, 3), np.float32), tile=(64, 64), compression="zlib", photometric="rgb")
+    assert read_photo(path).colour.shape == (64, 64, 3)
+    tifffile.imwrite(path, np.zeros((64, 64, 3), np.float32), tile=(2064, 2064), compression="zlib", photometric="rgb")
+    with pytest.raises(UserError, match="is too large"):
+        read_photo(path)

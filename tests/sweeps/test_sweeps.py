@@ -116,6 +116,17 @@ def test_a_run_is_not_gone_on_with_in_a_sweep(typed):
     assert prepared([*typed, "resume=null", "seed=0,1"]).folder
 
 
+def test_results_of_local_jobs_lie_where_nobody_can_have_put_any(monkeypatch):
+    """submitit would unpickle them where a job was killed."""
+    monkeypatch.setattr("sr.sweeps.command._refuse_missing", lambda _: None)
+    words = ["-m", "model=edsr", "seed=0,1", "hydra/launcher=submitit_local"]
+    places = [word for _ in "ab" for word in prepared(words).arguments if word.startswith("hydra.launcher.submitit")]
+    assert len(set(places)) == 2 and all("/.submitit/" in place for place in places)
+    assert not [
+        word for word in prepared([*words[:-1], "hydra/launcher=submitit_slurm"]).arguments if "submitit_f" in word
+    ]
+
+
 def test_an_extra_that_is_missing_is_named(monkeypatch):
     monkeypatch.setattr("sr.sweeps.command.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r'pip install "sr-lab\[submitit\]"'):

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from sr.bounded import text_of
 from sr.data.video_container import opened, pyav
 from sr.deploy.films.coding import Coding
 from sr.errors import UserError, reason
+from sr.runs import own
 from sr.whole import replacing, write_whole
 
 LENGTH = 48  # frames of a piece: two seconds of most films
@@ -57,12 +59,30 @@ class Pieces:
         return self.folder / f"{number:06d}_{result}.mkv"
 
     def closed(self) -> int:
-        """How many are there, counted up to the first one that is missing or not whole."""
+        """How many are there, counted up to the first one that is missing, not whole, or not what this user wrote."""
         for number, span in enumerate(self.spans):
-            paths = [self._path(number, result) for result in range(len(self.codings))]
-            if not all(path.is_file() and frames_in(path) == len(span) for path in paths):
+            record, told = self._record(number), self._told(number)
+            try:
+                there = text_of(record)
+            except (OSError, ValueError):
+                return number
+            if told is None or there != own.signed(told) or frames_in(self._path(number, 0)) != len(span):
                 return number
         return len(self.spans)
+
+    def _record(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.json"
+
+    def _told(self, number: int) -> str | None:
+        """Digests of a piece of each result, as they stand in its record; None where one is missing."""
+        paths = [self._path(number, result) for result in range(len(self.codings))]
+        if any(path.is_symlink() or not path.is_file() for path in paths):
+            return None
+        digests = []
+        for path in paths:
+            with path.open("rb") as file:
+                digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+        return f"{self.folder.name} {number} {' '.join(digests)}\n"
 
     @contextmanager
     def writing(self, number: int) -> Iterator[list[Piece]]:
@@ -86,6 +106,7 @@ class Pieces:
                 if isinstance(error, OSError):
                     raise
                 raise UserError(f"{self.target} cannot be encoded: {reason(error)}") from error
+        write_whole(self._record(number), own.signed(self._told(number) or ""))
 
     def settled(self, name: str, value: int) -> int:
         """A number that the first of the commands settled, for those that go on from it."""
