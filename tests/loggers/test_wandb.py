@@ -214,6 +214,37 @@ def test_the_mode_follows_from_environment_key_and_server(alone, monkeypatch, tm
         wandb_log.WandbRun(tmp_path, {}, None, 1.0)
 
 
+@pytest.mark.parametrize("key", ["base_url", "https_proxy", "api_key"])
+def test_a_folders_settings_send_no_key_anywhere(alone, monkeypatch, tmp_path, caplog, key):
+    import wandb
+
+    folder, variable = tmp_path / "of_somebody", f"WANDB_{key.upper()}"
+    (folder / "wandb").mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    with socket.create_server(("127.0.0.1", 0)) as server, caplog.at_level("INFO"):
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        value = "b" * 40 if key == "api_key" else address
+        said = f"[default]\n{key} = {value}\n"
+        (folder / "wandb/settings").write_text(said)
+        if key != "api_key":
+            monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
+        if key != "base_url":
+            monkeypatch.setenv("WANDB_BASE_URL", address)
+        assert wandb_connection.connection() == ("offline", "as wandb/settings here is not followed")
+        told = "..." if key == "api_key" else address
+        assert f"{key} = {told}." in caplog.text and f"export {variable}={told}" in caplog.text
+        assert "b" * 40 not in caplog.text and "the server is" not in caplog.text
+        monkeypatch.setenv(variable, value)
+        wandb.teardown()
+        assert wandb_connection.connection()[0] == "online" and f"the server is {address}" in caplog.text
+        monkeypatch.delenv(variable)
+        (tmp_path / ".config/wandb").mkdir(parents=True)
+        (tmp_path / ".config/wandb/settings").write_text(said)  # the user's own word
+        wandb.teardown()
+        assert wandb_connection.connection()[0] == "online"
+        wandb.teardown()
+
+
 def test_a_key_that_is_none_is_told(alone, monkeypatch, tmp_path, kept, caplog):
     with socket.create_server(("127.0.0.1", 0)) as server, caplog.at_level("INFO"):
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
