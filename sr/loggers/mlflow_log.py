@@ -18,7 +18,7 @@ from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
 from sr.bounded import text_of
-from sr.errors import UserError
+from sr.errors import UserError, printable
 from sr.loggers.run_facts import RunFacts, at_step, code_version, completed
 from sr.runs.config import flat
 
@@ -75,7 +75,7 @@ class MlflowRun(Logger):
     @rank_zero_experiment
     def experiment(self) -> Any:
         """The MlflowClient, with the run begun or gone on with."""
-        if self._client is None:
+        if not self._id:
             from mlflow import MlflowClient
 
             for library in ("mlflow", "alembic"):
@@ -88,11 +88,15 @@ class MlflowRun(Logger):
 
     def _begin(self) -> str:
         file = Path(self.facts["folder"]) / "mlflow_id.txt"
-        if file.is_file():
-            return text_of(file).strip()
-        known = self._client.get_experiment_by_name(self.project)
         # Pictures lie beside a store in a file; a server knows its own place.
         place = str(Path(self.uri.removeprefix(LOCAL)).parent / "mlflow") if self.uri.startswith(LOCAL) else None
+        if file.is_file():
+            run = self._client.get_run(text_of(file).strip())
+            self._refuse_elsewhere(run.info.artifact_uri, place)
+            return run.info.run_id
+        known = self._client.get_experiment_by_name(self.project)
+        if known:
+            self._refuse_elsewhere(known.artifact_location, place)
         parent = known.experiment_id if known else self._client.create_experiment(self.project, place)
         tags = dict(tag.split(":", 1) for tag in self.facts["tags"]) | dict(self.tags)
         tags |= {"sweep": self.facts["group"]} if self.facts["group"] else {}
@@ -101,6 +105,20 @@ class MlflowRun(Logger):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(run.info.run_id)
         return run.info.run_id
+
+    def _refuse_elsewhere(self, told: str, place: str | None) -> None:
+        """A store that came with a folder of somebody else could have files written anywhere, or sent to a server."""
+        from mlflow.utils.file_utils import local_file_uri_to_path
+
+        if place is None:
+            return
+        there, here = (Path(local_file_uri_to_path(uri)).resolve() for uri in (told, place))
+        if not there.is_relative_to(here):
+            raise UserError(
+                f"logger=mlflow: the store {self.uri} says that pictures and tables go to {printable(told)}, and those "
+                f"of this project go to {place}. If the store was moved, or is somebody else's, rename it; or type "
+                "logger=csv"
+            )
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -142,7 +160,7 @@ class MlflowRun(Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        if self._client is not None:
+        if self._id:
             self._client.set_terminated(self._id, "FINISHED" if status == "success" else "FAILED")
             self._running = False
 

@@ -1,10 +1,14 @@
 """Each choice of `logger=`, with real runs whose figures are read back. W&B's own are in callbacks/test_wandb.py."""
 
 import csv
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
+
+from sr.errors import UserError
+from sr.loggers import mlflow_logger
 
 SMALL = ["model=ecbsr_m4c8", "scale=2", "batch_size=2", "patch_size=8", "loss=l1", "steps=4", "val_every_steps=2"]
 
@@ -73,6 +77,38 @@ def test_a_failed_run_is_failed_in_mlflow_too(command, typed, tmp_path):
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/outputs/mlflow.db")
     (run,) = client.search_runs([client.get_experiment_by_name("sr").experiment_id])
     assert run.info.status == "FAILED"
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory) -> Path:
+    """A store of MLflow without experiments, which takes seconds to lay out."""
+    mlflow = pytest.importorskip("mlflow")
+    pytest.importorskip("sqlalchemy")
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
+@pytest.mark.parametrize("place", ["file://{}/elsewhere", "http://127.0.0.1:9/x", "{}/outputs/mlflow/../../elsewhere"])
+def test_a_store_that_sends_pictures_elsewhere_is_refused(empty_store, tmp_path, place):
+    from mlflow import MlflowClient
+
+    (tmp_path / "outputs").mkdir()
+    uri = f"sqlite:///{shutil.copy(empty_store, tmp_path / 'outputs')}"
+    place, client = place.format(tmp_path), MlflowClient(uri)
+    made = client.create_run(client.create_experiment("sr", place))
+    (tmp_path / "resumed").mkdir()
+    (tmp_path / "resumed/mlflow_id.txt").write_text(made.info.run_id)
+    for folder in ("new", "resumed"):
+        logger = mlflow_logger(uri, facts={"folder": str(tmp_path / folder)})
+        with pytest.raises(UserError, match="pictures and tables go to") as refused:
+            logger.log_hyperparams({"steps": 4})
+        assert place in str(refused.value) and f"go to {tmp_path}/outputs/mlflow." in str(refused.value)
+        logger.finalize("failed")
+    assert len(client.search_runs([made.info.experiment_id])) == 1
+    other = mlflow_logger(uri, "other", facts={"folder": str(tmp_path / "other")})
+    other.log_hyperparams({"steps": 4})
+    assert other.version
 
 
 def test_mlflow_takes_parameters_whose_names_it_refuses(command, div2k, tmp_path):
