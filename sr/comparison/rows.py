@@ -16,6 +16,7 @@ from sr.models.base import SuperResolver
 from sr.runs.checkpoint import run_of
 from sr.runs.differences import settings, word
 from sr.runs.folder import Run
+from sr.runs.trained_scales import trained_scales
 from sr.scores.same_images import told_apart
 from sr.scores.score import BASELINE, Score
 
@@ -166,9 +167,11 @@ def rows(sources: Sequence[Source], known: Sequence[Score] = ()) -> list[Row]:
 
 
 def _scales(source: Source, stored: Sequence[Score]) -> list[int]:
-    """Those of the scores, else those of the architecture."""
+    """Those of the scores, else those of the architecture that were trained."""
     scale = (source.node or {}).get("scale") or []
-    return list(dict.fromkeys([s.scale for s in stored] or (scale if isinstance(scale, list | tuple) else [scale])))
+    served = scale if isinstance(scale, list | tuple) else [scale]
+    trained = trained_scales(served, {"config": source.run.config} if source.run else {})
+    return list(dict.fromkeys([s.scale for s in stored] or trained))
 
 
 def with_baseline(reference: Sequence[Row], scale: int, scores: Sequence[Score]) -> list[Row]:

@@ -26,6 +26,7 @@ from sr.imaging.photo import Photo, of_pillow, to_pillow
 from sr.imaging.photo_reading import read_photo
 from sr.imaging.photo_writing import WRITTEN, depth_in, write_photo
 from sr.models.base import SuperResolver
+from sr.runs.trained_scales import tell_untrained, trained_scales
 from sr.whole import replacing
 
 BEYOND = 2.0  # of a tensor in [0, 1]: what rings and what is noisy stays below, what is in 0 to 255 does not
@@ -133,9 +134,16 @@ class Enlarger:
         Raises:
             UserError: it serves none of it.
         """
+        factor = self._factor(scale, outscale)
+        tell_untrained(self.model, self.name or "the network", factor)
+        return factor
+
+    def _factor(self, scale: int | None, outscale: float | None) -> int:
         if outscale is None:
             return self.model.scale_of(scale)
-        fitting = [s for s in sorted(self.model.scales) if s >= outscale and scale in (None, s)]
+        trained = trained_scales(self.model.scales, self.model.metadata)
+        order = sorted(self.model.scales, key=lambda s: (s not in trained, s))
+        fitting = [s for s in order if s >= outscale and scale in (None, s)]
         if outscale < 1 or not fitting:
             most = max(self.model.scales) if scale is None else scale
             raise UserError(f"outscale={outscale:g}: from 1 to {most}, by which {self.name or 'the network'} enlarges")

@@ -18,6 +18,7 @@ from sr.models.base import SuperResolver
 from sr.precision import full_precision
 from sr.runs import checkpoint
 from sr.runs.lock import locked
+from sr.runs.trained_scales import tell_untrained
 from sr.whole import replacing
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ def export(cfg: DictConfig) -> None:
     name, model = asked(cfg)
     exportable(model)
     scale = model.scale_of(cfg.scale)
+    tell_untrained(model, name, scale)
     what = Exported(model, name, scale, cfg.half, reach=_reach(model, scale))
     ends = {one: formats.FORMATS[one].ending or f".{one}" for one in chosen}
     places = {

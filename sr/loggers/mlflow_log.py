@@ -112,8 +112,8 @@ class MlflowRun(Logger):
 
         if place is None:
             return
-        there, here = (Path(local_file_uri_to_path(uri)).resolve() for uri in (told, place))
-        if not there.is_relative_to(here):
+        there, here = (local_file_uri_to_path(uri) for uri in (told, place))  # type: ignore[no-untyped-call]
+        if not Path(there).resolve().is_relative_to(Path(here).resolve()):
             raise UserError(
                 f"logger=mlflow: the store {self.uri} says that pictures and tables go to {printable(told)}, and those "
                 f"of this project go to {place}. If the store was moved, or is somebody else's, rename it; or type "

@@ -21,6 +21,7 @@ from sr.metrics.metric import get_metrics
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
 from sr.runs import checkpoint
+from sr.runs.trained_scales import tell_untrained, trained_scales
 from sr.scores.score import BASELINE
 from sr.zoo.entries import name_of
 
@@ -37,7 +38,8 @@ def evaluate(cfg: DictConfig) -> None:
     by_scale: dict[int, list[Entry]] = {}
     for entry in with_statistics(_entries(cfg), listed(cfg.statistics)):
         entry = replace(entry, ensemble=cfg.self_ensemble and entry.pictures is None)
-        for scale in [cfg.scale] if cfg.scale else entry.model.scales:
+        for scale in [cfg.scale] if cfg.scale else trained_scales(entry.model.scales, entry.model.metadata):
+            tell_untrained(entry.model, entry.name, scale)
             by_scale.setdefault(scale, []).append(entry)
     folder = Path(HydraConfig.get().runtime.output_dir)
     planned: list[tuple[Path, list[Entry], list[SRDataModule]]] = []

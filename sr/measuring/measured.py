@@ -13,6 +13,7 @@ from sr.errors import UserError, some
 from sr.measuring.entries import paper_of, weights_entries
 from sr.measuring.papers import Entry
 from sr.runs import checkpoint
+from sr.runs.trained_scales import tell_untrained
 from sr.zoo.entries import name_of
 
 
@@ -31,6 +32,7 @@ def trained_networks(cfg: DictConfig, names: Sequence[str]) -> dict[str, Entry]:
                 f"{typed} enlarges by {some(entry.model.scales)}, and what is measured is scale={cfg.scale}, one for "
                 f"all: type scale={one}"
             )
+        tell_untrained(entry.model, entry.name, cfg.scale)
         label = entry.name if entry.name not in (*names, *found) else f"{entry.name} (trained)"
         label = label if label not in found else f"{label}:{len(found) + 1}"
         found[label] = replace(entry, name=label)
