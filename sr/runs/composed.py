@@ -72,7 +72,8 @@ class Composed:
                 "note: nothing shows that you began this run here: it logs to metrics.csv alone (or logger=wandb) and "
                 f"looks for data in your own data_dir. If it is your own: {_as_own(self.folder)}"
             )
-        for word in words.only(lambda key: not declared(key).fixed and not key.startswith(("hydra", "resume"))):
+        free = words.only(lambda key: not declared(key).fixed and not key.startswith(("hydra", "resume")))
+        for word in free:
             parent, _, last = word.key.rpartition(".")
             node = OmegaConf.select(config, parent) if parent else config
             if word.text.startswith("~"):
@@ -86,14 +87,16 @@ class Composed:
         then, now = ({k: v for k, v in flat(plain(c)).items() if v != {}} for c in (self.config, config))
         for key in dict.fromkeys([*then, *now]):
             if then.get(key) != now.get(key) and declared(key).fixed:
-                raise self.refusal(key, then.get(key), now.get(key), words)
+                why = [w.text.lstrip("+") for w in free if then.get(w.key) != now.get(w.key)]
+                raise self.refusal(key, then.get(key), now.get(key), words, ", ".join(why))
         return config
 
-    def refusal(self, key: str, then: Any, now: Any, words: Words) -> UserError:
-        """What to say where a resume would change a key."""
+    def refusal(self, key: str, then: Any, now: Any, words: Words, why: str = "") -> UserError:
+        """What to say where a resume would change a key: itself, or by what is typed of others (`why`)."""
+        follows = f", which follows from {why}" if why else ""
         return UserError(
-            f"a run goes on with what it was begun with, but {key} was {then}, is {now}. Leave that out, or begin a "
-            f"new run from its weights: {from_its_weights(self.folder, self.words.then(words))}"
+            f"a run goes on with what it was begun with, but {key} was {then}, is {now}{follows}. Leave that "
+            f"out, or begin a new run from its weights: {from_its_weights(self.folder, self.words.then(words))}"
         )
 
 

@@ -31,6 +31,13 @@ def run(command, div2k) -> Path:
     return outcome.folder
 
 
+def test_what_follows_from_what_is_typed_is_refused_with_it(tmp_path):
+    config = OmegaConf.create({"steps": 4, "benchmarks": None, "scheduler": {"T_max": "${steps}"}})
+    begun = composed.Composed(tmp_path, config, Words(["steps=4"]))
+    with pytest.raises(UserError, match=r"T_max was 4, is 8, which follows from steps=8\. Leave that out"):
+        begun.changed(Words(["resume=a", "steps=8", "benchmarks=null"]), config)
+
+
 def test_what_a_run_keeps_is_refused_by_name_with_the_command_that_would_do_it(run, command, div2k):
     before = {p: p.stat().st_mtime_ns for p in run.rglob("*")}
     for typed, key in (
