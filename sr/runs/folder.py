@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from sr.bounded import Rows, opened
 from sr.compose.keys import declared
+from sr.compose.words import path_typed
 from sr.errors import UserError, reason
 from sr.runs.config import before_budget, flat, hydras_choices, read_config, typed_words
 from sr.runs.lock import held
@@ -97,6 +98,8 @@ def find_runs(folder: Path) -> list[Run]:
     folder = Path(folder)
     places = {p.parents[1] for p in folder.glob("**/.hydra/config.yaml")} if folder.is_dir() else set()
     found = sorted((p for p in places if is_run(p)), key=lambda p: _natural(str(p.relative_to(folder))))
+    if not found and folder.is_file():
+        raise UserError(f"{folder} is a file, and runs are folders. A checkpoint is {path_typed('checkpoint', folder)}")
     if not found:
         missing = "" if folder.is_dir() else " (there is no such folder)"
         raise UserError(f"{folder}: no run was found in it{missing}. Give a run folder or one that holds runs: outputs")

@@ -80,6 +80,9 @@ def test_what_is_no_run_is_refused(tmp_path):
         read_run(tmp_path)
     with pytest.raises(UserError, match="no run was found"):
         find_runs(tmp_path)
+    (tmp_path / "best.ckpt").write_bytes(b"any")
+    with pytest.raises(UserError, match=r"best.ckpt is a file, .*is checkpoint=\S*best.ckpt"):
+        find_runs(tmp_path / "best.ckpt")
 
 
 def test_a_torn_record_is_no_record(tmp_path):
