@@ -7,7 +7,7 @@ from typing import Any
 from sr.errors import UserError
 from sr.figures.curves import curve, groups
 from sr.figures.drawing import Drawing, color, marker, page, plain_numbers, styled
-from sr.runs.curves import Line, mean_line, plot
+from sr.runs.curves import Line, ended, mean_line, plot
 from sr.runs.folder import Run
 
 
@@ -39,7 +39,13 @@ def convergence(
     Raises:
         UserError: a run without this column; seeds of one kind that share no step.
     """
-    members = groups(runs, labels)
+    given = groups(runs, labels)
+    members = {label: ended(group) for label, group in given.items()}
+    notes = [
+        f"{label}: {len(group) - len(members[label])} of {len(group)} runs did not finish and are left out"
+        for label, group in given.items()
+        if len(members[label]) < len(group)
+    ]
     found = {label: [curve(run, key) for run in group] for label, group in members.items()}
     column = next(iter(found.values()))[0][0]
     lines = []
@@ -70,4 +76,4 @@ def convergence(
         plain_numbers(ax.xaxis, (2, 5))
     ax.set(xlabel="training patches seen" if by_images else "optimizer steps", ylabel=f"{column}, dB")
     ax.legend(loc="lower right")
-    return Drawing(figure, rows)
+    return Drawing(figure, rows, notes)

@@ -38,6 +38,11 @@ def mean_line(curves: Sequence[Curve]) -> Line:
     return Line(steps, [fmean(own) for own in values], [stdev(own) for own in values])
 
 
+def ended(runs: Sequence[Run]) -> list[Run]:
+    """Of seeds of one kind those that are finished, if any is: others would cut the mean curve where they stopped."""
+    return [run for run in runs if run.status == "finished"] or list(runs)
+
+
 def by_name(run: Run) -> dict[str, dict[float, float]]:
     """What a run logged, value by step, by name; what is not finite is left out.
 
@@ -68,7 +73,7 @@ def draw(groups: Mapping[str, Sequence[Run]], file: Path) -> bool:
     """
     curves: dict[str, dict[str, list[Curve]]] = {}  # scale -> label
     for label, runs in groups.items():
-        for run in runs:
+        for run in ended(runs):
             for scale, own in psnr_by_scale(run).items():
                 curves.setdefault(scale, {}).setdefault(label, []).append(own)
     if not curves:

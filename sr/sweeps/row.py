@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from sr.compose.words import Job, pasted, path_word, spelled
 from sr.errors import UserError, user_error
+from sr.runs import own
 from sr.runs.config import RECORD
 from sr.runs.latest import left, saved
 from sr.runs.lock import BusyError, first_process, locked
@@ -44,6 +45,11 @@ def run_row(cfg: DictConfig, task: Callable[[DictConfig, Job, Path | None], Any]
     looks = job.sweep is not None or (restarted() and not cfg.resume)
     if looks and _as_the_first("finished", folder, lambda: recorded(folder).get("status") == "finished"):
         log.info(f"{folder.name} is finished and is skipped")
+        if not own.began(folder):
+            log.warning(
+                f"warning: {folder} was not begun by you on this machine: its figures are taken as they stand there. "
+                "To train it here move that folder away"
+            )
         return recorded(folder).get("objective")
     if job.sweep is None:
         refuse_apart()

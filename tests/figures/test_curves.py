@@ -1,5 +1,7 @@
 """Curves of runs: names, jitter and convergence, against numpy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -147,3 +149,11 @@ def test_runs_without_a_common_step_are_refused_by_name(make_run):
     runs = [make_run("0", [1, 2], every=10), make_run("1", [1, 2], every=7, seed=1)]
     with pytest.raises(UserError, match=r"srcnn.*no step"):
         convergence(runs)
+
+
+def test_a_seed_that_did_not_finish_cuts_no_curve(make_run):
+    whole, cut = make_run("a", [30.0, 31.0, 32.0], seed=0), make_run("b", [5.0], seed=1)
+    drawing = convergence([whole, replace(cut, status="failed")])
+    assert [(row["runs"], row["last"]) for row in drawing.rows] == [(1, 32.0)]
+    assert "1 of 2 runs did not finish and are left out" in drawing.notes[0]
+    assert convergence([replace(cut, status="failed")]).rows[0]["last"] == 5.0

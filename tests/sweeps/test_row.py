@@ -4,6 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from sr.compose.words import Job, Words
+from sr.runs import own
 from sr.runs.config import RECORD
 from sr.runs.latest import set_aside
 from sr.runs.record import record
@@ -38,3 +39,17 @@ def test_processes_of_a_row_decide_as_the_first_did_before_it_changed_the_folder
         assert run_row(cfg, task) == 3.0
         record(folder, "failed", objective=3.0)
     assert len(resumed) == 2
+
+
+def test_a_finished_row_that_somebody_else_began_is_told(monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    folder = tmp_path / "sweep" / "row"
+    record(folder, "finished", objective=3.0)
+    (folder / RECORD).write_text("config: {}\n")
+    monkeypatch.setattr(Job, "current", lambda: Job(Words(), folder, {}, folder.parent, ()))
+    assert run_row(OmegaConf.create({"resume": None}), lambda *_: 0.0) == 3.0
+    assert "was not begun by you on this machine" in caplog.text
+    caplog.clear()
+    (folder / RECORD).write_text(own.signed("config: {}\n"))
+    run_row(OmegaConf.create({"resume": None}), lambda *_: 0.0)
+    assert "begun by you" not in caplog.text

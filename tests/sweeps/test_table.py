@@ -1,6 +1,7 @@
 """The table at the end of a sweep, from runs that are made up."""
 
 import csv
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -206,7 +207,7 @@ def test_lines_whose_configs_are_equal_are_told(tmp_path):
     told = "A and B are one and the same training: their configs are equal"
     assert told in write(runs, tmp_path, ablation(), {}, "command")
     for made in runs:
-        (made.folder / "sets.json").write_text(str(made in runs[:2]))
+        (made.folder / "sets.json").write_text(json.dumps({"train": {"0.png": str(made in runs[:2])}}))
     assert "same training" not in write(runs, tmp_path, ablation(), {}, "command"), "of other images"
     for made in runs:
         (made.folder / "sets.json").unlink()
