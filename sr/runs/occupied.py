@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sr.bounded import refuse_odd
 from sr.errors import UserError, printable, some
 from sr.runs.lock import refuse_busy
 from sr.runs.own import began
@@ -31,19 +30,17 @@ def refuse_foreign(folder: Path, command: str, mode: str) -> None:
         mode: `run` or `sweep`.
 
     Raises:
-        UserError: it is neither new nor empty, and not of the same command; or its log would be waited for.
+        UserError: it is neither new nor empty, and not of the same command; or see `refuse_links`.
     """
     if not folder.is_dir():
         return
-    if os.path.lexists(log := folder / f"{command}.log"):
-        refuse_odd(log)
     there, found = _visible(folder, command), _made_by(folder, mode)
     maker = found["job"]["config_name"] if found else None
     a_run = command == "train" and ((folder / SWEEP).is_file() if mode == "sweep" else bool(recorded(folder)))
     # Other projects that use Hydra have commands of such names, too.
     ours = maker == command and "NewFolder" in str(found["callbacks"].get("folder"))
     if not there or ours or (a_run and (maker == command or mode == "sweep")):
-        return
+        return refuse_links(folder, rows=mode == "sweep")
     of = f"sr {maker} made it" if maker and maker != command else f"sr {command} did not make it"
     raise UserError(
         f"{folder} holds {some(there)}, and {of}: nothing there is overwritten. Name a folder that is new or empty: "
@@ -101,31 +98,40 @@ def _made_by(folder: Path, mode: str) -> dict[str, Any]:
 
 
 def refuse_links(folder: Path, rows: bool = False) -> None:
-    """Look at a run folder before anything is written in it, so before Hydra opens the log.
+    """Look at a command's folder before anything is written in it, so before Hydra writes its records and the log.
 
     That this user began a run does not say who put links into its folder since. But there the folders that grow may
     lie on a larger disk, and so may checkpoints, which are replaced and never written through.
 
     Args:
-        folder: of a run.
+        folder: of a command.
         rows: the folder is a sweep's, whose rows are looked at each like a run.
 
     Raises:
-        UserError: a link in it leads out of it, so that what the run writes would be written there; or what should be
-            a file is a named pipe or the like, which would be waited for.
+        UserError: a link in it leads out of it, so that what is written would be written there; or what should be a
+            file is a named pipe or the like, which would be waited for; or a folder in it cannot be looked into.
     """
     inside, own = Path(os.path.realpath(folder)), not rows and began(folder)
-    for place, folders, files in os.walk(inside):
+
+    def unseen(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # removed since by a process that runs there
+            raise UserError(f"{folder} is refused: {error.filename!r} cannot be looked into ({error.strerror})")
+
+    for place, folders, files in os.walk(inside, onerror=unseen):
         for name in files:
-            if not stat.S_ISREG(mode := os.lstat(at := os.path.join(place, name)).st_mode) and not stat.S_ISLNK(mode):
+            try:
+                mode = os.lstat(at := os.path.join(place, name)).st_mode
+            except FileNotFoundError:
+                continue
+            if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
                 raise UserError(f"{folder} is refused: {at!r} is a named pipe, a socket or a device. Remove it")
         for link in filter(os.path.islink, (os.path.join(place, name) for name in (*folders, *files))):
             if own and (os.path.relpath(link, inside) in LARGE or link.endswith(".ckpt")):
                 continue
             if not Path(target := os.path.realpath(link)).is_relative_to(inside):
                 raise UserError(
-                    f"{folder} is refused: {link!r} is a link that leads out of it, to {target!r}, and what a run "
-                    "writes would be written there. Remove the link"
+                    f"{folder} is refused: {link!r} is a link that leads out of it, to {target!r}, and what is "
+                    "written in it would be written there. Remove the link"
                 )
         # W&B links its logs from there; it replaces links and never writes through them.
         folders[:] = [] if rows else [name for name in folders if name != "wandb"]

@@ -68,7 +68,7 @@ def _place(config: DictConfig, mode: str) -> None:
         try:
             refuse_foreign(wanted, str(config.hydra.job.config_name), mode)
             keep_former(wanted, config.hydra, mode)
-        except UserError as error:
+        except (UserError, OSError) as error:
             _refused(error)
     with read_write(config.hydra), open_dict(config.hydra):
         if not typed(config.hydra):
@@ -92,7 +92,7 @@ def _write_into(config: DictConfig, folder: str | None) -> None:
             config.hydra.run.dir = folder
 
 
-def _refused(error: UserError) -> NoReturn:
+def _refused(error: Exception) -> NoReturn:
     """End the command: Hydra makes a warning of what else a callback raises, and goes on."""
     sys.exit(printable(f"error: {error}"))
 

@@ -1,11 +1,14 @@
 """A folder whose links lead out of it is refused before anything is written in it."""
 
+import os
+
 import pytest
 from small_runs import changed
 
 from sr.compose.words import Words
 from sr.errors import UserError
 from sr.runs import composed
+from sr.runs.occupied import refuse_links
 from sr.sweeps.command import prepared
 from sr.whole import write_whole
 
@@ -53,3 +56,12 @@ def test_a_sweep_whose_links_lead_out_of_it_is_refused_before_it_is_written_in(t
     (sweep / link).symlink_to(victim)
     with pytest.raises(UserError, match="is a link that leads out of it"):
         prepared(typed)
+
+
+def test_a_folder_that_hides_what_is_in_it_is_refused(tmp_path, monkeypatch):
+    def closed(_):
+        raise PermissionError(13, "Permission denied", "there")
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(UserError, match=r"'there' cannot be looked into \(Permission denied\)"):
+        refuse_links(tmp_path)

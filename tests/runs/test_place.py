@@ -112,6 +112,31 @@ def test_a_command_writes_into_no_folder_of_another_one(command, tmp_path, scrip
     assert {p: p.is_file() and p.read_text() for p in tmp_path.rglob("*")} == before
 
 
+@pytest.mark.parametrize("link", [".hydra", ".hydra/overrides.yaml", "{}.log", "{}.log to come"])
+@pytest.mark.parametrize(
+    ("script", "typed"),
+    [
+        ("train.py", ["model=ecbsr_m4c8", "data=div2k", "data.root=nowhere", "hydra.run.dir=mine"]),
+        ("evaluate.py", [*BICUBIC, "hydra.run.dir=mine"]),
+        ("evaluate.py", ["-m", *BICUBIC, "hydra.sweep.dir=mine"]),
+        ("compare.py", ["runs=runs", "out=mine"]),
+        ("measure.py", ["model=srcnn", "hydra.run.dir=mine"]),
+        ("upscale.py", ["input=x.png", "model=bicubic", "hydra.run.dir=mine"]),
+    ],
+)
+def test_hidden_links_in_a_typed_folder_are_not_written_through(command, tmp_path, script, typed, link):
+    place, outside = tmp_path / "mine" / link.format(script[:-3]).removesuffix(" to come"), tmp_path / "outside"
+    place.parent.mkdir(parents=True)
+    outside.mkdir()
+    for name in ("config.yaml", "overrides.yaml", "hydra.yaml", *["bashrc"][link.endswith("come") :]):
+        (outside / name).write_text("precious: 1")
+    place.symlink_to(outside if link == ".hydra" else outside / "bashrc")
+    before = {p.name: p.read_text() for p in outside.iterdir()}
+    refused = command(script, *typed, folder="")
+    assert refused.code == 1 and "is a link that leads out of it" in refused.err, refused
+    assert {p.name: p.read_text() for p in outside.iterdir()} == before
+
+
 @pytest.mark.parametrize("several", [False, True])
 def test_a_folder_is_empty_with_what_is_hidden_and_stays_the_commands_own(command, div2k, tmp_path, several):
     (tmp_path / "mine").mkdir()
