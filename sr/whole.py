@@ -2,8 +2,8 @@
 
 import json
 import os
+import secrets
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,15 +16,22 @@ def replacing(file: Path) -> Iterator[Path]:
 
     In the same folder, as a move from another disk can tear. After an error `file` is what it was. Of threads and
     processes that replace one file at the same time each writes to a place of its own, and the last one's stays.
+    Who else may write in the folder knows no place beforehand, and can put no link there that would be written through.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.stem}.{threading.get_native_id()}.part{file.suffix}")
+    part = file.with_name(f".{file.stem}.{secrets.randbelow(10**9)}.part{file.suffix}")
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield part
         os.replace(part, file)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def unlinked(file: str, flags: int) -> int:
+    """For `open(..., opener=)` of names that are known beforehand: a link is not followed but an OSError."""
+    return os.open(file, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def write_whole(file: Path, content: Any) -> None:

@@ -76,3 +76,18 @@ def test_threads_write_one_file_side_by_side(tmp_path):
     with ThreadPoolExecutor(2) as threads:
         assert list(threads.map(write, ("one", "the other"))) == ["one", "the other"]
     assert (tmp_path / "a.txt").read_text() in ("one", "the other") and len(list(tmp_path.iterdir())) == 1
+
+
+def test_nobody_knows_beforehand_where_is_written_to(tmp_path, monkeypatch):
+    victim, places = tmp_path / "victim", []
+    victim.write_text("precious")
+    for _ in range(2):
+        with replacing(tmp_path / "a.txt") as part:
+            assert part.is_file()  # so that no link can take the name
+            places.append(part)
+    assert places[0] != places[1]
+    monkeypatch.setattr("secrets.randbelow", lambda _: 7)
+    (tmp_path / ".a.7.part.txt").symlink_to(victim)
+    with pytest.raises(FileExistsError):
+        write_whole(tmp_path / "a.txt", "other")
+    assert victim.read_text() == "precious"

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from sr.data.archives import Archive
 from sr.errors import UserError
+from sr.whole import unlinked
 
 BLOCK = 1 << 20  # bytes
 ATTEMPTS = 3  # a dropped connection is resumed this often before the user is asked
@@ -85,7 +86,7 @@ def _receive(archive: Archive, part: Path) -> bool:
         length = answer.headers.get("Content-Length")
         have = have if resumed else 0
         total = have + int(length) if length else archive.size
-        with part.open("ab" if resumed else "wb") as file, _bar(archive.file, total, have) as bar:
+        with open(part, "ab" if resumed else "wb", opener=unlinked) as file, _bar(archive.file, total, have) as bar:
             while block := answer.read(BLOCK):
                 bar.update(file.write(block))
     return total is None or part.stat().st_size >= total

@@ -185,3 +185,11 @@ def test_every_archive_has_a_full_checksum() -> None:
         assert len(bytes.fromhex(found.checksum)) == 32 and found.size and found.url.endswith(f"DIV2K_{name}.zip")
     with pytest.raises(UserError, match="train_LR_bicubic_X2"):
         div2k("train_LR_bicubic_X5")
+
+
+def test_a_link_in_a_shared_folder_is_not_written_through(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / f"{archive(server).file}.part").symlink_to(tmp_path / "victim")
+    with pytest.raises(UserError, match="cannot write"):
+        fetch(archive(server), tmp_path)
+    assert (tmp_path / "victim").read_text() == "precious"
