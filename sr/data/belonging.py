@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sr.bounded import LIST, text_of
 from sr.data.colours import difference
 from sr.data.compact import Fingerprint
 from sr.data.images import Images, each, fingerprint, states
@@ -157,8 +158,8 @@ def looked_at(hr: Images, lr: Images, hr_of: Sequence[int], scale: int, cache_di
     digest = blake2b(json.dumps([RULES, scale, list(hr_of), files]).encode(), digest_size=8).hexdigest()
     kept = cache_dir / f"pairs-{digest}.json"
     try:
-        return Findings(**json.loads(kept.read_text()))
-    except (OSError, ValueError, TypeError):
+        return Findings(**json.loads(text_of(kept, LIST)))
+    except (OSError, ValueError, TypeError, RecursionError, UserError):
         pass
     thumbnails = [f.thumbnail for f in hr.fingerprints]
     looks = each(lambda i: look_at(hr[hr_of[i]], lr[i], thumbnails[hr_of[i]], scale), len(lr))

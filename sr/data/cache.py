@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import shutil
+import stat
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,15 +24,17 @@ import numpy as np
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from sr.bounded import RECORD, text_of
 from sr.data.compact import Fingerprint, Fingerprints, Sizes
 from sr.data.images import AT_ONCE, Images, digest, each, fingerprint, packed, states, unpacked, workers
 from sr.errors import UserError
 from sr.imaging.files import Picture
 from sr.imaging.image_errors import together
-from sr.whole import write_whole
+from sr.whole import replacing, write_whole
 
 log = logging.getLogger(__name__)
 PORTION = 2**16  # pixels of small images that are decoded at once
+ENTRY = 2**13  # bytes of an image in the index, at most
 LAYOUT = 3  # raise it when the files' layout changes: older ones are then made again
 
 
@@ -41,7 +44,8 @@ class ImageStore(Images):
     The store is `<label>-<hash>.json` (shape, offset, grey flag, digest and thumbnail of each image) beside one
     `.bin` with the pixels. It is made again when any file has another state (`sr.data.images.states`), and when the
     `.bin` has another one than after it was written and its pixels other digests: zeroed or cut, for example. Two
-    processes that need it at once make it once: the second waits. A failed build leaves no `.bin` or `.json`.
+    processes that need it at once make it once: the second waits. A failed build leaves no `.bin` or `.json`. Beside
+    an index of another user than this one, root and the images' owner, one of this user's is made.
 
     Args:
         source: what is decoded.
@@ -68,6 +72,9 @@ class ImageStore(Images):
         name = hashlib.blake2b(os.fsencode(f"{source.key}\n{files}"), digest_size=8).hexdigest()
         slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
         self.index_path = self.cache_dir / f"{slug}-{name}.json"
+        if os.path.lexists(self.index_path) and not self._trusts(self.index_path):
+            log.warning(f"warning: {self.index_path} is another user's: the images of {label} are decoded for this one")
+            self.index_path = self.cache_dir / f"{slug}-of-{os.getuid()}-{name}.json"
         self._pixels: np.ndarray | None = None
         self._take(self._load() or self._make(source, before))
 
@@ -120,14 +127,27 @@ class ImageStore(Images):
     def _load(self) -> dict[str, Any] | None:
         """The index on disk, if it describes the files and the pixels as they are now."""
         try:
-            index = json.loads(self.index_path.read_text())
+            if not self._trusts(self.index_path):
+                return None
+            index = json.loads(text_of(self.index_path, RECORD + ENTRY * len(self.paths)))
             pixels = self.cache_dir / index["pixels"]
-            present = pixels.is_file() and index["layout"] == LAYOUT and index["files"] == states(self.paths)
-        except (OSError, ValueError, KeyError, TypeError):
+            present = pixels.name == index["pixels"] and self._trusts(pixels)
+            present = present and index["layout"] == LAYOUT and index["files"] == states(self.paths)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, UserError):
             return None
         if not present:
             return None
         return index if index["written"] == _written(pixels) else self._verified(index, pixels)
+
+    def _trusts(self, file: Path) -> bool:
+        """Whether a file of the cache is one, no link, and of nobody who could not have changed the images as well."""
+        try:
+            found = file.lstat()
+            user = found.st_uid
+            known = user == 0 or user == os.getuid() or all(path.stat().st_uid == user for path in self.paths)
+        except OSError:  # it is not there
+            return False
+        return known and stat.S_ISREG(found.st_mode)
 
     def _verified(self, index: dict[str, Any], pixels: Path) -> dict[str, Any] | None:
         """The index, if the pixels are those that were written: the file may only have been copied or linked.
@@ -170,10 +190,9 @@ class ImageStore(Images):
             raise self._cannot_write(OSError(errno.ENOSPC, "not enough room"), need)
         stamp = hashlib.blake2b(json.dumps(state).encode(), digest_size=4).hexdigest()
         pixels = self.index_path.with_name(f"{self.index_path.stem}-{stamp}.bin")
-        unfinished = [p.with_name(p.name + ".tmp") for p in (pixels, self.index_path)]
         try:
             images, offset = [], 0
-            with unfinished[0].open("wb") as file:
+            with replacing(pixels) as part, part.open("wb") as file:
                 bar = tqdm(
                     _ordered(source, sizes), f"decoding {self.label}", len(source), unit="image", delay=1, disable=None
                 )
@@ -183,16 +202,11 @@ class ImageStore(Images):
                     offset += file.write(words.data) // 4
                 file.flush()
                 os.fsync(file.fileno())  # after a power cut the index must not describe pixels that were not written
-            os.replace(unfinished[0], pixels)
             index = {"layout": LAYOUT, "files": state, "pixels": pixels.name, "bytes": 4 * offset, "images": images}
             index["written"] = _written(pixels)
-            unfinished[1].write_text(json.dumps(index))
-            os.replace(unfinished[1], self.index_path)
+            write_whole(self.index_path, json.dumps(index))
         except OSError as error:
             raise self._cannot_write(error, need) from error
-        finally:
-            for path in unfinished:
-                path.unlink(missing_ok=True)
         for older in {*self.cache_dir.glob(f"{self.index_path.stem}-*.bin")} - {pixels}:
             with suppress(OSError):  # a process that still reads it, on a system that forbids this
                 older.unlink()
@@ -208,8 +222,8 @@ class ImageStore(Images):
 
 def _written(pixels: Path) -> list[int]:
     """Times of modification and of change, bytes."""
-    stat = pixels.stat()
-    return [stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size]
+    found = pixels.stat()
+    return [found.st_mtime_ns, found.st_ctime_ns, found.st_size]
 
 
 def _portions(sizes: Sizes) -> Iterator[range]:

@@ -15,6 +15,7 @@ from filelock import FileLock
 from PIL import Image
 from tqdm import tqdm
 
+from sr.bounded import text_of
 from sr.data.images import states
 from sr.data.missing import images_in
 from sr.data.video_colour import bits_of, rgb_of
@@ -83,9 +84,9 @@ def _kept(folder: Path) -> list[Path] | None:
     """The frames in a folder of the cache, all that were written; None where they are not."""
     frames = images_in(folder)
     try:
-        kept = json.loads((folder / KEPT).read_text())
+        kept = json.loads(text_of(folder / KEPT))
         whole = kept["bytes"] == [frame.stat().st_size for frame in frames]
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, UserError):
         return None
     if whole and kept["told"]:
         told_once(log, logging.WARNING, f"warning: {kept['told']}")  # they are listed for each part of a set

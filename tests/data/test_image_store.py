@@ -1,4 +1,5 @@
 import errno
+import json
 import multiprocessing
 import os
 import pickle
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from at_once import at_once
 from PIL import Image
 
 from sr.data import cache, images, pairset
@@ -270,3 +272,80 @@ def test_a_measured_set_is_decoded_once(
         assert {p.suffix for p in (tmp_path / "other").iterdir()} <= {".lock"}
     (tmp_path / "file").write_text("")
     assert same(again, measured("file"))  # no folder can be made there
+
+
+def decoded_anew(photos: Path, folder: Path) -> bool:
+    source = Counting(files_of(photos))
+    assert np.array_equal(ImageStore(source, folder)[6], read_image(files_of(photos)[6]).pixels)
+    return source.decoded == 7
+
+
+def test_a_cache_s_links_are_not_written_through(photos: Path, tmp_path: Path) -> None:
+    ImageStore(LazyImages(files_of(photos)), tmp_path / "first")
+    other, victim = tmp_path / "other", tmp_path / "victim"
+    other.mkdir()
+    victim.write_text("precious")
+    for file in (tmp_path / "first").glob("*"):
+        (other / f"{file.name}.tmp").symlink_to(victim)
+        if file.suffix != ".lock":
+            (other / file.name).symlink_to(victim)
+    assert decoded_anew(photos, other) and victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("place", ["absolute", "above", "link"])
+def test_pixels_outside_the_cache_are_not_read(photos: Path, tmp_path: Path, place: str) -> None:
+    store = ImageStore(LazyImages(files_of(photos)), tmp_path / "cache")
+    secret = tmp_path / "secret.bin"
+    secret.write_bytes(bytes(store.pixels_path.stat().st_size))
+    if place == "link":
+        store.pixels_path.unlink()
+        store.pixels_path.symlink_to(secret)
+    name = {"absolute": str(secret), "above": "../secret.bin", "link": store.pixels_path.name}[place]
+    index = json.loads(store.index_path.read_text()) | {"pixels": name, "written": cache._written(secret)}
+    store.index_path.write_text(json.dumps(index))
+    assert decoded_anew(photos, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("suffix", [".json", ".bin"])
+@pytest.mark.parametrize("owner", ["us", "the images'", "another"])
+def test_what_another_user_wrote_into_a_cache_is_decoded_anew(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: str, suffix: str
+) -> None:
+    assert decoded_anew(photos, tmp_path / "cache")
+    users = {"us": 1000, "the images'": 1001, "another": 1002}
+    lstat, found = Path.lstat, Path.stat
+
+    def owned(stat: os.stat_result, user: int) -> os.stat_result:
+        times = {name: getattr(stat, name) for name in ("st_mtime_ns", "st_ctime_ns")}
+        return os.stat_result([*stat[:4], user, *stat[5:]], times)
+
+    def of_the_cache(path: Path) -> os.stat_result:
+        theirs = path.suffix == suffix and "-of-" not in path.name
+        return owned(lstat(path), users[owner] if theirs else 1000)
+
+    def of_images(path: Path, **kwargs: Any) -> os.stat_result:
+        return owned(found(path, **kwargs), 1001)
+
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    monkeypatch.setattr(Path, "lstat", of_the_cache)
+    monkeypatch.setattr(Path, "stat", of_images)
+    before = {p: p.read_bytes() for p in (tmp_path / "cache").iterdir()}
+    assert decoded_anew(photos, tmp_path / "cache") == (owner == "another")
+    if suffix == ".json":  # theirs is left to them, and ours is read again
+        assert not decoded_anew(photos, tmp_path / "cache")
+        assert {p: p.read_bytes() for p in before} == before
+
+
+@pytest.mark.parametrize("odd", ["pipe", "large", "nested"])
+def test_an_index_that_is_none_is_not_waited_for(photos: Path, tmp_path: Path, odd: str) -> None:
+    index = ImageStore(LazyImages(files_of(photos)), tmp_path / "cache").index_path
+    index.unlink()
+    if odd == "pipe":
+        os.mkfifo(index)
+    elif odd == "large":
+        index.touch()
+        os.truncate(index, 6 << 30)
+    else:
+        index.write_text("[" * 20_000)
+    with at_once():
+        assert decoded_anew(photos, tmp_path / "cache")
