@@ -12,6 +12,7 @@ from sr.errors import UserError
 # Bytes. run.json's longest part is an error that names 100 files. Of 10^5 images sets.json has 15 MB and
 # results_per_image.csv 50 MB; of 10^6 steps, each of them logged, metrics.csv has 120 MB.
 RECORD, LIST, TABLE = 1 << 20, 1 << 26, 1 << 28
+WEIGHTS = 1 << 31  # ONNX's own limit: 5 * 10^8 numbers of four bytes, and no author's file has a fifth of them
 MOST_VALUES = 30_000_000  # of a table, a row counted as ten more, which is the memory that it takes
 LONGEST = 1 << 20  # letters of a line of it
 

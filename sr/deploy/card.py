@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sr.bounded import text_of
+from sr.errors import UserError
 from sr.forms.deployed import Exported
 from sr.metrics.protocols import get_protocol
 from sr.runs import checkpoint
@@ -105,7 +107,10 @@ def write(folder: Path, what: Exported, about: Known) -> None:
     node = dict((what.model.metadata or {}).get("model") or {})
     write_whole(folder / CONFIG, node)
     if os.path.lexists(folder / CARD):
-        told = (folder / CARD).read_text(encoding="utf-8", errors="replace") if (folder / CARD).is_file() else ""
+        try:
+            told = text_of(folder / CARD, errors="replace")
+        except (OSError, UserError):  # a link to nothing, or no card
+            told = ""
         stale = checksum(folder / checkpoint.EXPORTED) not in told
         log.warning(
             f"{'warning: ' * stale}{folder / CARD} is there and left as it is"

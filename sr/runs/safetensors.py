@@ -3,19 +3,21 @@
 import json
 import logging
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
-from sr.bounded import refuse_odd
+from sr.bounded import WEIGHTS, refuse_odd
 from sr.errors import UserError
 from sr.layers.identity import identity
 
 log = logging.getLogger(__name__)
 CHECKSUM = "checksum"  # what a file tells of all its tensors and of all else that it tells
 LARGEST_TABLE = 100_000_000  # bytes; the format's own limit
+MOST_TABLE = 1 << 22  # bytes that are read: 40,000 tensors
 DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
     "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
@@ -63,31 +65,38 @@ def read(path: Path, known_intact: bool = False) -> tuple[dict[str, Tensor], dic
 
 
 def _parsed(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    content = path.read_bytes()
-    begin = 8 + int.from_bytes(content[:8], "little")
+    refuse_odd(path, WEIGHTS)
     try:
-        table = json.loads(content[8:begin])
-        told = table.pop("__metadata__", None) or {}
-        if not all(isinstance(v, str) for v in told.values()):
-            raise ValueError("what it tells about itself is not text")
-        tensors, data, left = {}, memoryview(content)[begin:], len(content) - begin
-        for name, entry in table.items():
-            tensors[str(name)] = _tensor(entry, data)
-            left -= tensors[str(name)].nbytes
-            if left < 0:
-                raise ValueError("its tensors share bytes, so that they would take more memory than the file")
-        return tensors, dict(told)
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > MOST_TABLE:
+                raise ValueError(f"its table has {length:,} bytes, {MOST_TABLE:,} at most")
+            table = json.loads(file.read(length))
+            told = table.pop("__metadata__", None) or {}
+            if not all(isinstance(v, str) for v in told.values()):
+                raise ValueError("what it tells about itself is not text")
+            left = path.stat().st_size - 8 - length - sum(_bytes(entry) for entry in table.values())
+            if left:  # before anything of that size is read
+                why = "are not all there, or share bytes" if left < 0 else "are not all that it holds"
+                raise ValueError(f"its tensors {why}")
+            return {str(name): _tensor(entry, file, 8 + length) for name, entry in table.items()}, dict(told)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, RuntimeError, OverflowError) as error:
         raise UserError(f"{path} cannot be read as safetensors ({error}). Is it complete?") from error
 
 
-def _tensor(entry: dict[str, Any], data: memoryview) -> Tensor:
+def _bytes(entry: dict[str, Any]) -> int:
     dtype, shape, (begin, end) = DTYPES[entry["dtype"]], [int(n) for n in entry["shape"]], entry["data_offsets"]
-    values = 1
-    for n in shape:
-        values *= n
-    if not 0 <= begin <= end <= len(data) or min(shape, default=0) < 0 or values * dtype.itemsize != end - begin:
+    size = prod(shape) * dtype.itemsize
+    if not 0 <= begin <= end or min(shape, default=0) < 0 or size != end - begin:
         raise ValueError(f"a tensor of {shape} does not lie in bytes {begin} to {end}")
-    if not values:
+    return size
+
+
+def _tensor(entry: dict[str, Any], file: BinaryIO, begin: int) -> Tensor:
+    dtype, shape, (first, end) = DTYPES[entry["dtype"]], [int(n) for n in entry["shape"]], entry["data_offsets"]
+    if first == end:
         return torch.empty(shape, dtype=dtype)
-    return torch.frombuffer(bytearray(data[begin:end]), dtype=dtype).reshape(shape)
+    file.seek(begin + first)
+    if file.readinto(content := bytearray(end - first)) != end - first:  # type: ignore[attr-defined]
+        raise ValueError(f"bytes {first} to {end} are not there")
+    return torch.frombuffer(content, dtype=dtype).reshape(shape)

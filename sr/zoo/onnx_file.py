@@ -9,6 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from sr.bounded import WEIGHTS, refuse_odd
 from sr.errors import UserError, reason
 from sr.memory import limited_to
 from sr.models.base import SuperResolver
@@ -50,6 +51,7 @@ def session(path: Path, threads: int | None = None, as_it_is: bool = False) -> A
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         # By its bytes: what was looked at is what runs.
+        refuse_odd(path, WEIGHTS)
         content = path.read_bytes()
         refuse_endless(content, path)
         # A driver of a GPU takes far more addresses than memory.

@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import os
 import shutil
 
 import pytest
 import torch
+from at_once import at_once
 
 import sr
-from sr.deploy.card import Known, known, text
+from sr.deploy.card import CARD, Known, known, text
+from sr.deploy.card import write as write_card
 from sr.forms.deployed import Exported
 from sr.runs import checkpoint
 from sr.scores.score import Score, write
@@ -95,3 +98,14 @@ def test_a_strangers_words_are_text_in_the_card(network, tmp_path):
     told = text(tmp_path, Exported(checkpoint.load(network), "[a](javascript:1)", 2), about)
     assert "# \\[a\\](javascript:1) x2" in told
     assert "| data | !\\[t\\](http://x/t.png) \\`a\\` &lt;b> \\\\\\| c |" in told
+
+
+@pytest.mark.parametrize("odd", ["pipe", "large"])
+def test_a_card_that_is_none_is_left_and_not_read(network, tmp_path, caplog, odd):
+    (tmp_path / "model.safetensors").touch()
+    os.mkfifo(tmp_path / CARD) if odd == "pipe" else (tmp_path / CARD).touch()
+    if odd == "large":
+        os.truncate(tmp_path / CARD, 6 << 30)
+    with at_once():
+        write_card(tmp_path, Exported(checkpoint.load(network), "small", 2), Known())
+    assert "does not tell of these weights" in caplog.text

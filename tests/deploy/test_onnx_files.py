@@ -1,13 +1,17 @@
 """ONNX files, anybody's and ours: what they are told by, what they say of themselves, how they are used."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
+from at_once import at_once
 from PIL import Image
 
 import sr
 from sr.deploy.tiles import enlarge
 from sr.errors import UserError
+from sr.zoo.onnx_file import session
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -33,6 +37,15 @@ def resized(mode, to="y"):
 
 SAME = helper.make_node("Identity", ["x"], ["y"])
 DARK = helper.make_node("Sub", ["x", "x"], ["y"])
+
+
+def test_a_file_that_is_too_large_or_none_is_not_read(tmp_path):
+    (large := tmp_path / "large.onnx").touch()
+    os.truncate(large, 6 << 30)
+    os.mkfifo(tmp_path / "pipe.onnx")
+    for file, told in (large, "6,442,450,944 bytes"), (tmp_path / "pipe.onnx", "a named pipe"):
+        with at_once(), pytest.raises(UserError, match=told):
+            session(file)
 
 
 def test_a_stranger_s_file_is_looked_at(tmp_path):

@@ -1,17 +1,20 @@
 """Small files that grow when they are read are refused at once."""
 
 import json
+import os
 import time
 import zipfile
 
 import pytest
 import torch
+from at_once import at_once
 from small_runs import NODE, write
 
 from sr.errors import UserError
 from sr.runs import checkpoint, composed, safetensors
 from sr.runs.construct import construct
 from sr.runs.folder import read_run
+from sr.zoo.files import read_tensors
 
 LAUGHS = "a: &a [x, x]\n" + "".join(
     f"{b}: &{b} [*{a}, *{a}, *{a}]\n" for a, b in zip("abcdefghij", "bcdefghijk", strict=True)
@@ -77,3 +80,22 @@ def test_tensors_that_share_bytes_are_refused(tmp_path):
         else:
             with pytest.raises(UserError, match="share bytes"):
                 safetensors.read(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("table", "size", "told"),
+    [
+        ({"a": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}}, 1 << 30, "are not all that it holds"),
+        ({"a": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}}, 6 << 30, "6,442,450,944 bytes"),
+        ({"a": {"dtype": "U8", "shape": [1 << 31], "data_offsets": [0, 1 << 31]}}, None, "are not all there"),
+        ({"x" * (5 << 20): {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}, None, "its table has 5,24"),
+    ],
+    ids=["holes", "large", "cut", "table"],
+)
+def test_safetensors_are_not_read_further_than_their_tensors(tmp_path, table, size, told):
+    table = json.dumps(table).encode()
+    (file := tmp_path / "a.safetensors").write_bytes(len(table).to_bytes(8, "little") + table + bytes(4))
+    os.truncate(file, size or file.stat().st_size)
+    for read in (safetensors.read, checkpoint.read, read_tensors):
+        with at_once(0.3), pytest.raises(UserError, match=told):
+            read(file)
