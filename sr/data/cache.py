@@ -6,6 +6,7 @@ single ones, and gathered on a device in one read.
 """
 
 import errno
+import glob
 import hashlib
 import json
 import logging
@@ -74,7 +75,7 @@ class ImageStore(Images):
         self.index_path = self.cache_dir / f"{slug}-{name}.json"
         if os.path.lexists(self.index_path) and not self._trusts(self.index_path):
             log.warning(f"warning: {self.index_path} is another user's: the images of {label} are decoded for this one")
-            self.index_path = self.cache_dir / f"{slug}-of-{os.getuid()}-{name}.json"
+            self.index_path = self.cache_dir / f"{slug}-of-{_user()}-{name}.json"
         self._pixels: np.ndarray | None = None
         self._take(self._load() or self._make(source, before))
 
@@ -144,7 +145,7 @@ class ImageStore(Images):
         try:
             found = file.lstat()
             user = found.st_uid
-            known = user == 0 or user == os.getuid() or all(path.stat().st_uid == user for path in self.paths)
+            known = user in (0, _user()) or all(path.stat().st_uid == user for path in self.paths)
         except OSError:  # it is not there
             return False
         return known and stat.S_ISREG(found.st_mode)
@@ -190,6 +191,10 @@ class ImageStore(Images):
             raise self._cannot_write(OSError(errno.ENOSPC, "not enough room"), need)
         stamp = hashlib.blake2b(json.dumps(state).encode(), digest_size=4).hexdigest()
         pixels = self.index_path.with_name(f"{self.index_path.stem}-{stamp}.bin")
+        for left in self.cache_dir.glob(
+            f".{glob.escape(self.index_path.stem)}*.part.*"
+        ):  # by a process that was killed
+            left.unlink(missing_ok=True)
         try:
             images, offset = [], 0
             with replacing(pixels) as part, part.open("wb") as file:
@@ -218,6 +223,11 @@ class ImageStore(Images):
             f"cannot write the decoded images of {self.label} into {self.cache_dir}: {error.strerror or error}.{room} "
             "Free some room there, or type cache_dir=<a folder on a disk with room>"
         )
+
+
+def _user() -> int:
+    """Its number; of a system that has none, that of its files."""
+    return os.getuid() if hasattr(os, "getuid") else 0
 
 
 def _written(pixels: Path) -> list[int]:

@@ -71,6 +71,17 @@ def test_nothing_is_decoded_twice(photos: Path, tmp_path: Path) -> None:
     assert (first.decoded, second.decoded) == (7, 0)
 
 
+def test_what_a_killed_process_left_is_removed(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    index = ImageStore(LazyImages(files_of(photos)), tmp_path / "cache").index_path
+    index.unlink()
+    for left in (f".{index.stem}-0badc0de.123.part.bin", f".{index.stem}.45.part.json"):
+        (tmp_path / "cache" / left).write_bytes(b"half")
+    (tmp_path / "cache/.other-0.1.part.bin").write_bytes(b"another set's, which is written now")
+    ImageStore(LazyImages(files_of(photos)), tmp_path / "cache")
+    assert [p.name for p in (tmp_path / "cache").glob(".*")] == [".other-0.1.part.bin"]
+
+
 def test_a_changed_file_makes_the_store_anew(photos: Path, tmp_path: Path, write: Callable[..., Path]) -> None:
     files = files_of(photos)
     ImageStore(LazyImages(files), tmp_path / "cache")
