@@ -1,4 +1,4 @@
-"""What glibc does with memory that was freed: kept for speed, or given back between the frames of a long clip."""
+"""What a process may take of memory, and what glibc does with what was freed: kept for speed, or given back."""
 
 import ctypes
 import sys
@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
+DATA = 5  # of /proc/self/statm: pages of what a process writes to
+_LIMITED = Lock()
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
 
 
@@ -48,18 +51,20 @@ def give_back_freed_memory() -> None:
 def limited_to(more: int) -> Iterator[None]:
     """Let this process take so many bytes more than it has, and no more than these; where the system is not Linux, any.
 
-    What asks for more is told that there is none, and no other program has to make room.
+    What asks for more is told that there is none, and no other program has to make room. Addresses that are only
+    reserved do not count: each thread reserves 64 MiB. The limit is the process's, so threads take turns.
     """
     if not sys.platform.startswith("linux"):
         yield
         return
     import resource
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + more
-    known = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_AS, (min([most, *known]), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    with _LIMITED:
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        most = int(Path("/proc/self/statm").read_text().split()[DATA]) * resource.getpagesize() + more
+        known = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+        resource.setrlimit(resource.RLIMIT_DATA, (min([most, *known]), hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))

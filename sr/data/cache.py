@@ -74,7 +74,7 @@ class ImageStore(Images):
         slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
         self.index_path = self.cache_dir / f"{slug}-{name}.json"
         if os.path.lexists(self.index_path) and not self._trusts(self.index_path):
-            log.warning(f"warning: {self.index_path} is another user's: the images of {label} are decoded for this one")
+            log.warning(f"warning: {self.index_path} is another user's, or no file: {label} is decoded for this user")
             self.index_path = self.cache_dir / f"{slug}-of-{_user()}-{name}.json"
         self._pixels: np.ndarray | None = None
         self._take(self._load() or self._make(source, before))
@@ -191,10 +191,8 @@ class ImageStore(Images):
             raise self._cannot_write(OSError(errno.ENOSPC, "not enough room"), need)
         stamp = hashlib.blake2b(json.dumps(state).encode(), digest_size=4).hexdigest()
         pixels = self.index_path.with_name(f"{self.index_path.stem}-{stamp}.bin")
-        for left in self.cache_dir.glob(
-            f".{glob.escape(self.index_path.stem)}*.part.*"
-        ):  # by a process that was killed
-            left.unlink(missing_ok=True)
+        for left in self.cache_dir.glob(f".{glob.escape(self.index_path.stem)}*.part.*"):
+            left.unlink(missing_ok=True)  # of a process that was killed
         try:
             images, offset = [], 0
             with replacing(pixels) as part, part.open("wb") as file:

@@ -9,9 +9,8 @@ from itertools import count, islice
 from math import isclose
 
 from sr.scores.published import READ, kind_of_lr
-from sr.scores.score import Score, alike
+from sr.scores.score import FIRST, Score, alike
 
-FIRST = "psnr"  # of the baseline the same on every machine; where two runs do not both have it, others are looked at
 Place = tuple[str, int, int]  # set, images, scale
 Values = dict[tuple[str, str], float]  # by protocol and metric
 

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 Key = tuple[str, str, int, str]
 RESULTS = ("results", "results_per_image", "results_per_clip")  # .csv
 KEY = ("model", "dataset", "scale", "protocol")
+FIRST = "psnr"  # of the baseline the same on every machine; where two runs do not both have it, others are looked at
 BASELINE = "bicubic"  # the first row of every table: it depends on nothing but the images
 
 
@@ -254,7 +255,7 @@ def _elsewhere(former: Score, new: Score) -> bool:
 
 def alike(value: float, other: float, metric: str) -> bool:
     """Whether two figures of the baseline are of the same images; other processors round a little otherwise."""
-    return value == other or abs(value - other) < (0.5 if metric == "psnr" else 1) / 10 ** declared(metric).digits
+    return value == other or abs(value - other) < (0.5 if metric == FIRST else 1) / 10 ** declared(metric).digits
 
 
 def _what(score: Score) -> tuple[str, str, int, str, str, str]:

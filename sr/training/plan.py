@@ -169,10 +169,10 @@ def planned(composed: DictConfig, job: Job, stranger: Path | None = None) -> Pla
         for one in module.modules.values() if isinstance(module, MultiScale) else [module]:
             assert isinstance(one, SRDataModule)
             refuse_small(one, "val", setup.protocol, setup.metrics)
-    stages = []
+    stages, codes = [], codes_of(config)
     for own, model, module, setup in zip(configs, models, data, setups, strict=True):
         metadata = {**checkpoint.describe(plain(own.cfg.model), name, config), "stream": STREAM, **code_of(model)}
-        metadata |= {"codes": codes_of(config)}
+        metadata["codes"] = codes
         if own.of > 1:
             metadata["stage"] = own.tag
         stages.append(Stage(**vars(own), model=model, data=module, setup=setup, metadata=metadata))

@@ -1,7 +1,7 @@
 """An ONNX file as one of our models. ONNX Runtime computes; nothing in the file is executed as code."""
 
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import Timer
 from typing import Any, Self
@@ -166,14 +166,20 @@ def run(opened: Any, x: Tensor, name: str, seconds: float | None = None) -> Tens
     given = {opened.get_inputs()[0].name: x.detach().float().cpu().contiguous().numpy()}
     options = RunOptions()
     options.log_severity_level = 4
-    alarm = Timer(seconds or 0, setattr, (options, "terminate", True))
-    alarm.daemon = True
     try:
-        if seconds:
-            alarm.start()
-        return torch.from_numpy(opened.run(None, given, options)[0])
+        with _ended_after(seconds, options) if seconds else nullcontext():
+            return torch.from_numpy(opened.run(None, given, options)[0])
     except Exception as error:  # see `session`
         why = f"it takes more than {seconds} s" if options.terminate else reason(error)
         raise UserError(f"{name} does not run on LR of {tuple(x.shape)}: {why}") from error
+
+
+@contextmanager
+def _ended_after(seconds: float, options: Any) -> Iterator[None]:
+    alarm = Timer(seconds, setattr, (options, "terminate", True))
+    alarm.daemon = True
+    alarm.start()
+    try:
+        yield
     finally:
         alarm.cancel()

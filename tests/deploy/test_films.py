@@ -222,7 +222,7 @@ def test_a_piece_that_another_file_took_the_place_of_is_made_anew(tmp_path):
     assert pieces.closed() == 0
     made.write_bytes(content)
     assert pieces.closed() == 1
-    (made.parent / "000000.json").unlink()
+    (made.parent / "000000.txt").unlink()
     assert pieces.closed() == 0
 
 
