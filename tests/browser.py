@@ -44,6 +44,7 @@ class Browser:
         self._session = self.tell("Target.attachToTarget", targetId=page["targetId"], flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Runtime", "Log"):
             self.tell(f"{domain}.enable")
+        self.tell("Page.setLifecycleEventsEnabled", enabled=True)
 
     def tell(self, method: str, **settings: Any) -> dict[str, Any]:
         """Send one command and wait for its answer; what happens meanwhile is kept in `events`."""
@@ -74,8 +75,18 @@ class Browser:
         )
         self.tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.events.clear()
-        self.tell("Page.navigate", url=page.resolve().as_uri())
-        self.until("document.readyState === 'complete'")
+        loader = self.tell("Page.navigate", url=page.resolve().as_uri())["loaderId"]
+        loaded = {"name": "load", "loaderId": loader}.items()  # else the former page may answer what follows
+        while not any(e.get("method") == "Page.lifecycleEvent" and loaded <= e["params"].items() for e in self.events):
+            self.events.append(self._read())
+
+    def reopen(self, page: Path, width: int = 1280, height: int = 900) -> None:
+        """Open a page anew, with what it kept: on a busy machine Chromium now and then shows it an empty storage."""
+        for _ in range(20):
+            self.open(page, width, height)
+            if self.run("localStorage.length"):
+                return
+        raise AssertionError("nothing was kept")
 
     def run(self, script: str) -> Any:
         """The value of an expression, promises awaited."""
@@ -87,7 +98,7 @@ class Browser:
         """Wait until an expression is true."""
         end = time.monotonic() + seconds
         while not self.run(script):
-            assert time.monotonic() < end, f"never true: {script}"
+            assert time.monotonic() < end, f"never true: {script}; {self.run('document.body.innerText')}"
             time.sleep(0.05)
 
     def press(self, key: str, code: int) -> None:

@@ -15,6 +15,7 @@ from sr.errors import UserError, reason, some
 
 log = logging.getLogger(__name__)
 CHUNK = 1 << 20  # bytes read at once
+DOS_FOLDER = 0x10  # among a zip file's external attributes
 MOST_VALUES = 500_000  # within a file; a training run's checkpoint has some thousands
 DEEPEST = 60  # containers within each other
 
@@ -105,6 +106,9 @@ def _checked(path: Path, values: bool = True) -> bool:
                 sum(part.file_size for part in parts) > path.stat().st_size
             ):
                 raise UserError(f"{path} is refused: it is packed, so that it would take more memory than its size")
+            # One bit makes a folder of a file: zipfile reads its contents, torch leaves the memory for them as it was.
+            if odd := [part.filename for part in parts if part.is_dir() or part.external_attr & DOS_FOLDER]:
+                raise UserError(f"{path} is damaged: {odd[0]} in it is called a folder. Take another copy of it")
             if not any(part.CRC for part in parts):
                 return False  # torch.serialization.set_crc32_options(False)
             for part in parts:

@@ -319,5 +319,6 @@ def test_wandb_is_offline_without_a_key_and_one_run_after_a_resume(command, div2
     assert again.code == 0, again
     assert time.monotonic() - began < 120
     runs = list((first.folder / "wandb").glob("offline-run-*"))
-    assert len(runs) == 2 and len({r.name.rpartition("-")[2] for r in runs}) == 1  # two parts of one run
+    # Two parts of one run: offline-run-<time>-<id>, and -1 behind it where both began in the same second.
+    assert len(runs) == 2 and len({r.name.split("-")[3] for r in runs}) == 1
     assert list(first.folder.glob("wandb/*/files/media/images/val/*.png"))

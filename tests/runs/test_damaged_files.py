@@ -126,6 +126,20 @@ def test_damaged_checkpoints(files, tmp_path, caplog, kind, amounts):
         assert model is None or unknown or same(model, state), f"{kind} {n} of {name}: other weights without a word"
 
 
+def test_a_part_that_is_called_a_folder_is_damage(files, tmp_path):
+    """One bit of a zip file's list of contents; torch then leaves the memory of the values as it was."""
+    file, read, _, _ = files["ours"]
+    whole, odd = file.read_bytes(), tmp_path / "odd.ckpt"
+    entries = [n for n in range(len(whole)) if whole.startswith(b"PK\x01\x02", n)]
+    assert len(entries) > 6
+    for at in entries:
+        content = bytearray(whole)
+        content[at + 38] ^= 0x10  # the external attributes
+        odd.write_bytes(content)
+        with pytest.raises(UserError, match="is called a folder. Take another copy"):
+            read(odd)
+
+
 @pytest.mark.parametrize("amounts", AMOUNTS)
 def test_damaged_records(tmp_path, amounts):
     schema.register()
