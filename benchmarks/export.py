@@ -114,7 +114,7 @@ def main() -> None:
     given = parser.parse_args()
     sizes = SIZES[: given.sizes]
     error = ["error", "error in float16", "note"]
-    names = [name for name in nets.NAMES if name in given.only or (name != "bicubic" and not given.only)]
+    names = [name for name in nets.NAMES if name in given.only or not given.only]
     tables = {"drawn": ((drawn(name, given.small) for name in names), error, nets.NAMES)}
     if given.weights:
         found = trained(given.weights, given.only)

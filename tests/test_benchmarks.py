@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import networks as nets
 import pytest
 
 TOY = {
@@ -52,6 +53,13 @@ def test_a_row_measured_anew_stands_in_place_of_the_one_before(root: Path, tmp_p
         assert not printed(root, "export", "--into", str(tmp_path / "page.md"), "--only", "basicvsr")
         above, row, below = (tmp_path / "page.md").read_text().partition("| basicvsr | x4 | - | - | - | ")
         assert row and above + below.partition("\n")[2] == page.format("") and "old" not in below
+
+
+def test_each_network_has_a_row_of_how_it_is_exported(root: Path) -> None:
+    """Also those that are not, with the reason."""
+    table = (root / "benchmarks/export.md").read_text().partition("Weights that are drawn")[2].partition("\n\n")[2]
+    rows = [line.split()[1] for line in table.partition("\n\n")[0].splitlines()[2:]]
+    assert rows == nets.NAMES
 
 
 @pytest.mark.parametrize("name", TOY)
