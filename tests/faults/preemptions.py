@@ -105,7 +105,8 @@ class Job:
         subprocess.run(command, capture_output=True, check=False)
         if self.wait("PENDING", "COMPLETED", restarts=restarts) == "COMPLETED":
             return False
-        _printed(["scontrol", "update", f"jobid={self.id}", "starttime=now"])
+        # not in the second that it was taken away in: its credentials are revoked, and it would count as failed
+        _printed(["scontrol", "update", f"jobid={self.id}", "starttime=now+2"])
         return True
 
     @property
