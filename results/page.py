@@ -43,7 +43,10 @@ TABLE = RESULTS / "results.csv"
 KEPT = RESULTS / "curves.csv"
 MARKED = re.compile(r"(<!-- table (\w+): ([^>]*?) -->\n).*?(<!-- end of table -->)", re.S)
 PLAIN = re.compile(r"[\w$+~.,:=/\[\]-]+")  # words that bash takes as they are
-ABOUT = ("table", "label", "model", "command", "data", "device", "steps", "seconds", "cpu_seconds", "seed", "commit")
+ABOUT = (
+    *("table", "label", "model", "command", "recipe", "data", "device", "steps", "seconds", "cpu_seconds", "seed"),
+    "commit",
+)
 CURVES = ("table", "label", "seed", "step", "seconds", "cpu_seconds", "psnr", "figure")
 Row = dict[str, str]
 
@@ -73,12 +76,14 @@ def row_of(run: Run, table: str, label: str) -> Row:
     if run.status != "finished":
         raise UserError(f"{run.folder} is {run.status}, no finished run")
     spent = [r["time/cpu_seconds"] for r in run.curve if "time/cpu_seconds" in r]
+    chosen = run.config.get("choices") or {}
     about = {
         "table": table,
         "label": label,
         "model": run.name,
         "command": told(run.overrides, "train.py"),
-        "data": (run.config.get("choices") or {}).get("data"),
+        "recipe": chosen.get("recipe"),
+        "data": chosen.get("data"),
         "device": recorded(run.folder).get("device"),
         "steps": run.steps,
         "seconds": run.seconds and round(run.seconds, 1),

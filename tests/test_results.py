@@ -29,7 +29,7 @@ def folder(place: Path, status: str = "finished", psnr: float = 32.5) -> Path:
         "model": {"scale": 3},
         "scale": 3,
         "protocol": "y_classic",
-        "choices": {"model": "espcn", "data": "t91"},
+        "choices": {"model": "espcn", "data": "t91", "recipe": "espcn_sgd"},
     }
     typed = ["model=espcn", "seed=3", "data_dir=/shared/d", "data.val=/shared/d/v", "logger=csv", "+stages={a: 1}"]
     (place / ".hydra/config.yaml").write_text(yaml.safe_dump(config))
@@ -54,6 +54,7 @@ def test_every_row_says_what_it_is_and_stands_in_a_page(made):
     for row in made.rows_of():
         assert row["label"] and row["commit"] and f"<!-- table {row['table']}: " in pages
         assert row["model"] == "bicubic" or row["command"].startswith(("train.py ", "evaluate.py ")), row
+        assert row.get("command", "").startswith("train.py ") == ("recipe" in row), row
         assert not re.search(r"(^|[=\[, ])/", row.get("command", "")), "a path of the machine that it ran on"
 
 
@@ -62,12 +63,25 @@ def test_a_run_becomes_a_row_of_what_its_result_depends_on(made, tmp_path, monke
     row = made.row_of(read_run(folder(tmp_path / "a")), "short", "ESPCN")
     assert row.pop("commit") and row == {
         "table": "short", "label": "ESPCN", "model": "espcn", "data": "t91", "device": "cpu", "steps": "8",
+        "recipe": "espcn_sgd",
         "command": "train.py model=espcn data.val=$SR_SHARED/d/v '+stages={a: 1}'",
         "seconds": "90.0", "cpu_seconds": "20.2", "seed": "3",
         "Set5/psnr_y_classic": "32.5", "Set5/ssim_y_classic": "0.9",
     }  # fmt: skip
     with pytest.raises(UserError, match="no finished run"):
         made.row_of(read_run(folder(tmp_path / "b", status="failed")), "short", "ESPCN")
+
+
+def test_a_table_without_recipes_is_read_and_a_run_without_them_has_none(made, tmp_path):
+    (tmp_path / "results.csv").write_text("table,label,model,commit,Set5/psnr_y\nshort,A,espcn,x,32.5\n")
+    old = made.rows_of(tmp_path / "results.csv")
+    run = read_run(folder(tmp_path / "a"))
+    run.config["choices"].pop("recipe")
+    row = made.row_of(run, "short", "B")
+    assert "recipe" not in row
+    made.keep([*old, row, row | {"recipe": "espcn"}], tmp_path / "results.csv")
+    assert made.rows_of(tmp_path / "results.csv") == [*old, row, row | {"recipe": "espcn"}]
+    assert made.cell([row | {"recipe": "espcn"}, row], "recipe") == "espcn"
 
 
 def test_what_was_measured_becomes_a_row_for_each_model(made, tmp_path, monkeypatch):
