@@ -53,6 +53,7 @@ def test_a_file_tells_what_it_is(exported, network):
     sides = [[d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim] for v in (given, made)]
     assert sides == [["batch", 3, "height", "width"], ["batch", 3, "2*height", "2*width"]]
     assert next(o.version for o in model.opset_import if not o.domain) == 18
+    assert {t.data_type for t in model.graph.initializer if len(t.dims) == 4} == {onnx.TensorProto.FLOAT}
     start = (exported / "small_x2.safetensors").read_bytes()
     table = json.loads(start[8 : 8 + int.from_bytes(start[:8], "little")])["__metadata__"]
     assert (

@@ -5,11 +5,14 @@ from pathlib import Path
 import networks as nets
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 from sr.errors import UserError
 from sr.forms import formats
 from sr.forms.deployed import Exported, exportable
 from sr.layers.attention import ESA
+from sr.models.base import SuperResolver
 
 EXPORTED = [name for name in nets.architectures() if name not in ("bicubic", "basicvsr")]
 
@@ -22,11 +25,11 @@ def small(name: str, half: bool = False) -> Exported:
     return Exported(model, name, nets.scales(name)[-1], half)
 
 
-def check(what: Exported, form: str, folder: Path) -> float:
+def check(what: Exported, form: str, folder: Path, opset: int = 18) -> float:
     file = folder / f"{what.stem}.{form}"
     with torch.no_grad():
         network, given = Exported(what.model, what.name, what.scale).deployed(), what.compared()
-        formats.FORMATS[form].write(file, what, 18)
+        formats.FORMATS[form].write(file, what, opset)
         return formats.apart(formats.FORMATS[form].reader(file, what), given, [network(x) for x in given], what.half)
 
 
@@ -100,3 +103,63 @@ def test_what_is_not_exported_is_one_that_says_why():
         except UserError:
             refused.add(name)
     assert refused == set(nets.architectures()) - set(EXPORTED)
+
+
+class Own(SuperResolver):
+    """Somebody's: one convolution and GELU, or smooth enlargement."""
+
+    def __init__(self, smooth: bool) -> None:
+        super().__init__(2)
+        self.conv, self.smooth = nn.Conv2d(3, 12, 3, padding=1), smooth
+
+    def network(self, x, scale):
+        if self.smooth:
+            return F.interpolate(x, scale_factor=2.0, mode="bicubic", antialias=True)
+        return F.pixel_shuffle(F.gelu(self.conv(x)), 2)
+
+
+@pytest.mark.parametrize(
+    ("smooth", "asked", "operator", "written"),
+    [
+        (False, 17, "Erf", 17),
+        (True, 17, "Resize", 18),
+        pytest.param(False, 20, "Gelu", 20, marks=pytest.mark.slow),
+        pytest.param(True, 18, "Resize", 18, marks=pytest.mark.slow),
+    ],
+)
+def test_older_operators_are_written_or_what_is_written_is_told(tmp_path, caplog, smooth, asked, operator, written):
+    """GELU is one of them from 20 on, and in 17 made of others; Resize is antialiased from 18 on."""
+    pytest.importorskip("onnxruntime")
+    import onnx
+
+    assert check(Exported(Own(smooth).eval(), "own", 2), "onnx", tmp_path, asked) < 1e-6
+    model = onnx.load(tmp_path / "own_x2.onnx")
+    found = next(o.version for o in model.opset_import if not o.domain)
+    assert found == written and operator in {node.op_type for node in model.graph.node}
+    told = f"it needs version {written} of ONNX's operators, not {asked}"
+    assert (told in caplog.text) == (written != asked), caplog.text
+
+
+@pytest.mark.slow
+def test_a_network_that_folds_its_picture(tmp_path):
+    """At x2 RRDBNet reads 2 x 2 pixels as channels, for which exporters have had an operator of late only."""
+    pytest.importorskip("onnxruntime")
+    model = nets.build("rrdbnet", 2, small=True)
+    assert check(Exported(model.eval(), "rrdbnet", 2), "onnx", tmp_path) < 1e-5
+
+
+KINDS = {
+    "white": lambda x: x.min() == 1,
+    "black": lambda x: x.max() == 0,
+    "a checkerboard": lambda x: x.diff().abs().mean() == 1,
+    "noise": lambda x: 0.2 < x.diff().abs().mean() < 1,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_float16_is_tried_on_what_drives_values_up(kind):
+    """A file that makes no number of one kind of picture is not kept."""
+    what = Exported(Own(smooth=False), "own", 2, half=True)
+    given = what.compared()
+    with pytest.raises(UserError, match="leave half=true out"):
+        formats.apart(lambda x: x / (not KINDS[kind](x)), given, given, half=True, strained=what.strained())
