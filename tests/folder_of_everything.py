@@ -36,6 +36,7 @@ def fill(folder: Path) -> dict[str, np.ndarray]:
     Image.fromarray(np.dstack([hidden, alpha])).save(folder / "alpha.png")
     palette = Image.fromarray(rgb).quantize(16)
     palette.save(folder / "palette.png", transparency=3)
+    palette.save(folder / "colours.png")
     cyan = Image.fromarray(np.full((30, 40, 4), (255, 0, 0, 0), np.uint8), "CMYK")
     cyan.save(folder / "print.jpg", icc_profile=cmyk_profile())
     cyan.save(folder / "inks.jpg")
@@ -43,7 +44,9 @@ def fill(folder: Path) -> dict[str, np.ndarray]:
     wide = np.tile(rgb, (1, 500, 1))[:10]
     Image.fromarray(wide).save(folder / "wide.png")
     cv2.imwrite(str(folder / "rgb16.png"), rgb.astype(np.uint16)[..., ::-1] * 257)
-    return {"rgb": rgb, "grey16": grey16, "alpha": alpha, "wide": wide}
+    colours = np.asarray(palette.convert("RGB"))
+    clear = np.asarray(palette) == 3
+    return {"rgb": rgb, "grey16": grey16, "alpha": alpha, "wide": wide, "colours": colours, "clear": clear}
 
 
 def spoil(folder: Path) -> None:

@@ -37,7 +37,7 @@ def test_a_folder_of_everything_ends_the_same_after_kills(network, tmp_path):
     assert start(tmp_path, *words, "output=whole").wait(300) == 1
     bad = {line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("  ")}
     whole, cut = seen(tmp_path / "whole"), tmp_path / "cut"
-    assert len(whole) == 2 * 15 and len(bad) == 4, bad  # the long ones fit into PNG
+    assert len(whole) == 2 * 16 and len(bad) == 4, bad  # the long ones fit into PNG
     with Image.open(tmp_path / "whole/panorama_x2.png") as image:
         assert image.size == (40_000, 200)
     draw = random.Random(1)

@@ -16,6 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from PIL import Image
 from print_profile import CYAN
+from scipy.ndimage import binary_dilation
 
 import sr
 from sr.compose.spelling import spelled_out
@@ -43,18 +44,18 @@ def test_a_folder_of_everything(command, network, tmp_path):
     before = {p: p.read_bytes() for p in (tmp_path / "in").rglob("*") if p.is_file()}
     outcome = command("upscale.py", "input=in", f"model={network}", "output=out")
     assert outcome.code == 1 and "Traceback" not in outcome.err, outcome
-    assert "error: 6 of 18 are not enlarged:" in outcome.err
+    assert "error: 6 of 19 are not enlarged:" in outcome.err
     for name, why in {"cut.jpg": "damaged", "text.png": "not an image", "empty.png": "not an image",
                       "moving.webp": "2 pictures", "long.jpg": "jpg ends at 65,500",
                       "long.webp": "webp ends at 16,383"}.items():  # fmt: skip
         assert any(name in line and why in line for line in outcome.err.splitlines()), (name, outcome.err)
     for told in ("long_x2.jpg would be 80000x4", "long_x2.webp would be 18000x4"):
-        assert outcome.out.index(told) < outcome.out.index("1/13")  # before the work
+        assert outcome.out.index(told) < outcome.out.index("1/14")  # before the work
     assert before == {p: p.read_bytes() for p in before}
     out = tmp_path / "out"
     assert {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file() and p.name[0] != "."} == {
-        "a_x2.png", "a_x2.jpg", "one_x2.png", "grey16_x2.tif", "alpha_x2.png", "palette_x2.png", "print_x2.jpg",
-        "inks_x2.jpg", "turned_x2.jpg", "wide_x2.png", "rgb16_x2.png", f"sub/{ODD[:-4]}_x2.png",
+        "a_x2.png", "a_x2.jpg", "one_x2.png", "grey16_x2.tif", "alpha_x2.png", "palette_x2.png", "colours_x2.png",
+        "print_x2.jpg", "inks_x2.jpg", "turned_x2.jpg", "wide_x2.png", "rgb16_x2.png", f"sub/{ODD[:-4]}_x2.png",
     }  # fmt: skip
 
     right = enlarged(network, known["rgb"])
@@ -82,8 +83,15 @@ def test_a_folder_of_everything(command, network, tmp_path):
     seen = planes[..., 3] >= 8
     assert np.abs(planes[..., :3].astype(int) - flat)[seen].max() <= 1  # no green: nothing bleeds
 
+    right = enlarged(network, known["colours"])
+    with Image.open(out / "colours_x2.png") as image:
+        assert image.mode == "RGB" and close(np.asarray(image), right)
     with Image.open(out / "palette_x2.png") as image:
-        assert image.mode == "RGBA" and image.size == (80, 60) and image.getchannel("A").getextrema() == (0, 255)
+        assert image.mode == "RGBA"
+        planes, opaque = np.asarray(image), torch.from_numpy(np.uint8(255) * ~known["clear"])[None]
+    assert close(planes[..., 3], sr.imresize(opaque, 2)[0].numpy())
+    far = ~binary_dilation(known["clear"], np.ones((7, 7))).repeat(2, 0).repeat(2, 1)  # more than the network looks
+    assert far.sum() > 1000 and close(planes[far][:, :3], right[far])
     for name, colour in (("print", CYAN), ("inks", (0, 255, 255))):  # by the file's own profile, where it has one
         with Image.open(out / f"{name}_x2.jpg") as image:
             flat = enlarged(network, np.full((30, 40, 3), colour, np.uint8))[30, 40]
