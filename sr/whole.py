@@ -2,12 +2,16 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+DAY = 86400  # seconds
 
 
 @contextmanager
@@ -29,6 +33,16 @@ def replacing(file: Path) -> Iterator[Path]:
         raise
 
 
+def forget_parts(file: Path) -> None:
+    """Remove what killed processes left where they were replacing `file`, a day ago or longer: nobody writes it now."""
+    own = re.compile(re.escape(f".{file.stem}.") + r"\d+" + re.escape(f".part{file.suffix}"))
+    for part in file.parent.glob(".*.part*"):
+        if own.fullmatch(part.name):
+            with suppress(OSError):
+                if time.time() - part.lstat().st_mtime > DAY:
+                    part.unlink()
+
+
 def unlinked(file: str, flags: int) -> int:
     """For `open(..., opener=)` of names that are known beforehand: a link is not followed but an OSError."""
     return os.open(file, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
@@ -36,6 +50,7 @@ def unlinked(file: str, flags: int) -> int:
 
 def write_whole(file: Path, content: Any) -> None:
     """Replace a file at once by text, or by what JSON can hold."""
+    forget_parts(file)
     with replacing(file) as part:
         part.write_text(content if isinstance(content, str) else json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

@@ -91,3 +91,15 @@ def test_nobody_knows_beforehand_where_is_written_to(tmp_path, monkeypatch):
     with pytest.raises(FileExistsError):
         write_whole(tmp_path / "a.txt", "other")
     assert victim.read_text() == "precious"
+
+
+def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path):
+    left, others = tmp_path / ".run.7.part.json", [".run.8.part.json", ".run.x.part.json", ".runs.7.part.json"]
+    for part in (left, *(tmp_path / name for name in others)):
+        part.write_text("half")
+        if part.name != others[0]:  # which somebody may be writing now
+            os.utime(part, (0, 0))
+    write_whole(tmp_path / "run.json", {})
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*others, "run.json"])
+    write_csv(tmp_path / "run.json", ["a"], [])
+    assert (tmp_path / others[0]).exists()

@@ -21,7 +21,7 @@ from sr.errors import UserError, reason, some
 from sr.layers.pretrained import ALEXNET
 from sr.measuring.entries import paper_of, published_name, weights_entries
 from sr.metrics.lpips import find_weights, lpips_of
-from sr.metrics.metric import Metric, get_metrics
+from sr.metrics.metric import OTHER, Metric, get_metrics
 from sr.runs import checkpoint
 from sr.runs.config import flat
 from sr.runs.folder import Run, find_runs, is_run, read_run
@@ -138,7 +138,8 @@ def _metrics(cfg: DictConfig) -> tuple[Metric, ...]:
 def _measured_later(name: str, data: Sequence[str], metrics: Sequence[Metric]) -> bool:
     """Whether a column may yet come from measuring on the sets that were named."""
     first = name.lstrip("-").lower().split("/")[0]
-    return bool(data) and (first in data or "/" in name or any(f"{first}_".startswith(f"{m.name}_") for m in metrics))
+    plain = [m.name.partition(OTHER)[0] for m in metrics]  # which stands for those with other weights, too
+    return bool(data) and (first in data or "/" in name or any(f"{first}_".startswith(f"{m}_") for m in plain))
 
 
 def sources(cfg: DictConfig, purpose: str = "compare") -> list[Source]:

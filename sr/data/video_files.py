@@ -16,6 +16,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from sr.bounded import text_of
+from sr.data.cache import written
 from sr.data.images import states
 from sr.data.missing import images_in
 from sr.data.video_colour import bits_of, rgb_of
@@ -25,7 +26,7 @@ from sr.errors import UserError, printable, reason, told_once
 log = logging.getLogger(__name__)
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".y4m", ".mpg", ".mpeg", ".ts")
 DECODING = 4  # raise it when the same file gives other pixels: older frames are then decoded again
-KEPT = "decoded.json"  # in a folder of frames: how many and how long they are, and what there was to tell
+KEPT = "decoded.json"  # in a folder of frames: their states when they were written, and what there was to tell
 
 
 def sources(folder: Path, videos: bool = False) -> dict[str, Path]:
@@ -85,7 +86,7 @@ def _kept(folder: Path) -> list[Path] | None:
     frames = images_in(folder)
     try:
         kept = json.loads(text_of(folder / KEPT))
-        whole = kept["bytes"] == [frame.stat().st_size for frame in frames]
+        whole = kept["written"] == [written(frame) for frame in frames]
     except (OSError, ValueError, LookupError, TypeError, RecursionError, UserError):
         return None
     if whole and kept["told"]:
@@ -100,7 +101,7 @@ def _write(source: Path, folder: Path) -> None:
     frames = images_in(folder)
     if not frames:
         raise UserError(f"{source} holds no frame")
-    kept = {"bytes": [frame.stat().st_size for frame in frames], "told": "; ".join(told)}
+    kept = {"written": [written(frame) for frame in frames], "told": "; ".join(told)}
     (folder / KEPT).write_text(json.dumps(kept))
 
 

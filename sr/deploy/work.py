@@ -75,6 +75,12 @@ class Work:
             self._refuse(job, target, maker)
 
     def _refuse(self, job: Job, target: Path, maker: Maker) -> None:
+        within = target.relative_to(self.kept.folder).parents
+        if link := next((p for p in within if (self.kept.folder / p).is_symlink() and p.name), None):
+            raise UserError(
+                f"{job.source}: {self.kept.folder / link} is a link, and its result would be written where that leads. "
+                "Remove the link, or type another output=PATH"
+            )
         if not os.path.lexists(target) or self.kept.holds(target, maker):
             return
         file = target.is_file() or target.is_symlink()  # of which the link is replaced

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sr.metrics.metric import declared
-from sr.whole import replacing
+from sr.whole import forget_parts, replacing
 
 FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.,e+-]*$)")  # begins text that a spreadsheet computes; numbers do not
 Values = Mapping[str, float]  # by the names of the metrics
@@ -74,6 +74,7 @@ def in_script(data: Mapping[str, Any]) -> str:
 
 def write_csv(file: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
     """Every number unrounded; what a row lacks is an empty cell, what has no column is left out."""
+    forget_parts(file)
     with replacing(file) as part, part.open("w", newline="", encoding="utf-8") as f:
         writer = csv.DictWriter(f, columns, extrasaction="ignore")
         writer.writerow({name: _no_formula(name) for name in columns})

@@ -58,18 +58,41 @@ def budget_factor(
         return factor
     rows, file = comparable(job.words), Path(sweep) / "budget.json"
     with FileLock(Path(sweep) / ".budget.lock"):  # the others wait for the first one, and do not disturb its timing
-        known: dict[str, Any] = json.loads(text_of(file)) if file.is_file() else {}
+        known = _found(file)
         if rows in known:
+            factor = known[rows]["factor"]
             log.info(
-                f"budget={cfg.budget.name}: {float(known[rows]['factor']):.3g} of the recipe's steps, as "
-                f"{known[rows]['row']} was timed for ({file})"
+                f"budget={cfg.budget.name}: {factor:.3g} of the recipe's steps, as {known[rows]['row']} was timed for "
+                f"({file})"
             )
         else:
             factor = budget.factor_of_seconds(cfg.budget, _times(cfg, stages, models, data))
             known[rows] = {"factor": factor, "row": job.folder.name}
             write_whole(file, known)
-    os.environ[FACTOR] = str(known[rows]["factor"])
-    return float(known[rows]["factor"])
+    os.environ[FACTOR] = str(factor)
+    return factor
+
+
+def _found(file: Path) -> dict[str, Any]:
+    """The factors of a sweep that are known, with the rows that were timed.
+
+    Raises:
+        UserError: the file is not as it was written: rows would be trained for other steps than those beside them.
+    """
+    if not file.is_file():
+        return {}
+    try:
+        known: dict[str, Any] = json.loads(text_of(file))
+        whole = all(0 < one["factor"] <= 1 and isinstance(one["row"], str) for one in known.values())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        whole = False
+    if not whole:
+        raise UserError(
+            f"{file} is damaged: factors above 0 and up to 1 are wanted, each with the row that was timed. Type the "
+            "one of the rows that are there, as their logs tell it: budget.factor=0.01. Or repeat all rows in a new "
+            "folder"
+        )
+    return known
 
 
 def comparable(words: Words) -> str:

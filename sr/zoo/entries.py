@@ -166,7 +166,12 @@ def by_checksum(digest: str, scale: int | None = None) -> ZooEntry | None:
 def name_of(metadata: Mapping[str, Any]) -> str:
     """What a checkpoint of this project's form calls its network, marked where a file of the list is called so."""
     name = str(metadata["name"])
-    return f"{name} (checkpoint)" if name in ZOO else name
+    return f"{name} (checkpoint)" if is_listed(name) else name
+
+
+def is_listed(name: str) -> bool:
+    """Whether a name in a table would be taken for one of the list: capitals tell nothing apart."""
+    return name.casefold() in ZOO
 
 
 def get_entry(name: str) -> ZooEntry:

@@ -15,7 +15,7 @@ from sr.models.base import SuperResolver
 from sr.runs import checkpoint, safetensors
 from sr.whole import replacing
 from sr.zoo.baseline_maps import BASELINE_FAMILIES
-from sr.zoo.entries import ZOO, ZooEntry, by_checksum, get_entry
+from sr.zoo.entries import ZOO, ZooEntry, by_checksum, get_entry, is_listed
 from sr.zoo.families import Family, Tensors, UnknownError, build, recognise
 from sr.zoo.files import SUFFIXES, exported, read_tensors
 from sr.zoo.locate import checksum, find
@@ -152,7 +152,7 @@ def _name(path: Path) -> str:
         UserError: its figures could be taken for others'.
     """
     for name in (path.stem, path.name):
-        if checkpoint.names_a_network(name):
+        if checkpoint.names_a_network(name) and not is_listed(name):
             return name
     raise UserError(f"{path}: a network of this name would be taken for another row of a table. Rename the file")
 

@@ -115,7 +115,8 @@ def test_runs(command, runs, tmp_path):
         state[f"features.{number}.bias"] = torch.zeros(width)
     torch.save(state, tmp_path / "alexnet.pth")
     typed = [f"runs=[{runs / 'l1'}]", "data=bundled", "lpips=alexnet.pth", "crops=0", "out=elsewhere"]
-    typed += [f"sort={(lpips := lpips_of(tmp_path / 'alexnet.pth')).name}"]  # nobody trained it
+    typed += ["sort=lpips"]
+    lpips = lpips_of(tmp_path / "alexnet.pth")  # nobody trained it
     done = command("compare.py", *typed, "hydra.run.dir=${out}")
     assert done.code == 0, done
     done.folder = tmp_path / "elsewhere"

@@ -159,6 +159,9 @@ def test_frames_that_the_cache_has_lost_are_decoded_again(tmp_path: Path) -> Non
     assert len(read(path, tmp_path / "cache")) == 4
     frames[1].write_bytes(b"")  # the power went
     assert np.array_equal(read(path, tmp_path / "cache")[1], noisy(1))
+    frames[3].write_bytes(frames[3].read_bytes()[:-1] + b"x")  # as long as before
+    assert np.array_equal(read(path, tmp_path / "cache")[3], noisy(3))
+    assert frames[3].read_bytes()[-1:] != b"x"
     shutil.rmtree(frames[0].parent)
     frames[0].parent.mkdir()
     assert len(read(path, tmp_path / "cache")) == 4

@@ -224,6 +224,10 @@ def test_a_piece_that_another_file_took_the_place_of_is_made_anew(tmp_path):
     assert pieces.closed() == 1
     (made.parent / "000000.txt").unlink()
     assert pieces.closed() == 0
+    pieces.clear()
+    pieces.folder.symlink_to(tmp_path)
+    with pytest.raises(UserError, match=r"pieces is a link"):
+        Pieces(tmp_path / "b.mp4", pieces.codings, ["a"])
 
 
 def test_pieces_are_of_one_network_and_one_file(tmp_path):

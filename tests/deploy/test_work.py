@@ -77,3 +77,16 @@ def test_a_result_that_pillow_does_not_open_again_is_told_before_the_work(comman
     outcome = command("upscale.py", "input=p.png", "model=bicubic", "scale=2", "output=out")
     told = "p_x2.png will be 16x16 pixels, more than Pillow opens without a higher limit"
     assert outcome.code == 0 and outcome.out.index(told) < outcome.out.index("1/1"), outcome
+
+
+def test_a_link_among_the_results_folders_is_not_written_through(command, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/side_by_side").symlink_to("../elsewhere")
+    Image.fromarray(photo(8, 8)).save(tmp_path / "p.png")
+    typed = ["upscale.py", "input=p.png", "model=bicubic", "scale=2"]
+    done = command(*typed, "output=out", "side_by_side=true")
+    assert done.code == 1 and "out/side_by_side is a link" in done.err, done
+    assert not [*(tmp_path / "elsewhere").iterdir()]
+    (tmp_path / "large").symlink_to("elsewhere")  # which is typed, as a folder on another disk
+    assert command(*typed, "output=large").code == 0 and (tmp_path / "elsewhere/p_x2.png").is_file()

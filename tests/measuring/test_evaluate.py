@@ -307,10 +307,10 @@ def test_panels_may_show_where_the_models_disagree(command, div2k):
 
 def test_a_checkpoint_that_calls_itself_as_an_authors_file_is_told_from_it(command, run, tmp_path):
     content = torch.load(checkpoint.locate(run), weights_only=True)
-    content["sr"]["name"] = "rlfn_x4"
+    content["sr"]["name"] = "RLFN_x4"  # which reads like it
     torch.save(content, tmp_path / "a.ckpt")
     outcome = command("evaluate.py", f"checkpoint={tmp_path}/a.ckpt", "benchmarks=[bundled]", "panels=0")
-    assert outcome.code == 0 and "rlfn_x4 (checkpoint)" in outcome.out, outcome
+    assert outcome.code == 0 and "RLFN_x4 (checkpoint)" in outcome.out, outcome
 
 
 def test_what_is_named_twice_is_measured_once(command):

@@ -214,6 +214,12 @@ def test_scale_of_networks_on_enlarged_images(authors_file, tmp_path):
         load(str(path), tmp_path, scale=4)
 
 
+@pytest.mark.parametrize("stem", ["rlfn_x4", "RLFN_x4"])
+def test_a_file_that_is_called_as_one_of_the_list_keeps_its_ending(authors_file, tmp_path, stem):
+    path, _ = authors_file("RLFN", f"{stem}.pth")
+    assert load(str(path), tmp_path).name == f"{stem}.pth (unproved)"
+
+
 def test_a_loaded_file_becomes_our_checkpoint(authors_file, tmp_path, capsys):
     path, model = authors_file("BSRN-S")
     zoo.main(["save", str(path), str(tmp_path / "out/bsrn.ckpt"), "--range", "own"])

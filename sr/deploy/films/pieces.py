@@ -48,6 +48,8 @@ class Pieces:
         mark = hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()[:12]
         self.target, self.codings, self.film = target, codings, codings[0].film
         self.folder = target.with_name(f".{target.name}.{mark}{ENDING}")
+        if self.folder.is_symlink():
+            raise UserError(f"{self.folder} is a link, and frames would be written where it leads. Remove the link")
         total = len(self.film.times)
         self.spans = [range(start, min(start + LENGTH, total)) for start in range(0, total, LENGTH)]
 
