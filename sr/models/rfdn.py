@@ -55,12 +55,20 @@ class RFDB(Distillation):
         esa_channels: f of ESA.
         esa_groups: convolutions of ESA after its pooling.
         conv: makes each 3x3 outside ESA, ``conv(C, C')``.
+        dilation: of the second refinement, a plain convolution.
     """
 
     def __init__(
-        self, channels: int, esa_channels: int, esa_groups: int, conv: Callable[[int, int], nn.Module] = conv3x3
+        self,
+        channels: int,
+        esa_channels: int,
+        esa_groups: int,
+        conv: Callable[[int, int], nn.Module] = conv3x3,
+        dilation: int = 1,
     ) -> None:
         super().__init__(channels, conv, nn.LeakyReLU(0.05))
+        if dilation != 1:
+            self.refine[1] = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
         self.esa = ESA(channels, esa_channels, esa_groups)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -86,6 +94,7 @@ class RFDN(IMDN):
         esa_groups: convolutions of ESA after its pooling.
         conv: what the blocks have for 3x3 convolutions: plain, depthwise, bsconv_s or bsconv_u
             (`sr.layers.blueprint`); the comparison of BSRN (https://arxiv.org/abs/2205.05996), table 1.
+        dilation: of the second refinement in each block: 2 in an entry to NTIRE 2022, with plain convolutions.
     """
 
     min_patch: ClassVar[int] = 16
@@ -99,12 +108,15 @@ class RFDN(IMDN):
         esa_channels: int = 12,
         esa_groups: int = 3,
         conv: str = "plain",
+        dilation: int = 1,
     ) -> None:
         SuperResolver.__init__(self, scale)
         if conv not in DECOMPOSITIONS:
             raise UserError(f"model.conv={conv}: RFDN's convolutions are {', '.join(DECOMPOSITIONS)}")
+        if dilation != 1 and conv != "plain":
+            raise UserError(f"model.dilation={dilation}: only RFDN's plain convolutions are dilated, not {conv}")
         made = DECOMPOSITIONS[conv]
-        self._build(channels, (RFDB(channels, esa_channels, esa_groups, made) for _ in range(num_blocks)))
+        self._build(channels, (RFDB(channels, esa_channels, esa_groups, made, dilation) for _ in range(num_blocks)))
 
     def network(self, x: Tensor, scale: int) -> Tensor:
         return super().network(x * 255, scale) / 255

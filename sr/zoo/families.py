@@ -39,7 +39,7 @@ class Family:
         white: in the values that the network computes with, 1 or 255.
         ignored: a pattern of keys that hold no weights of the network.
         untold: settings that no file tells, with their other values; one of these is taken where an unknown file does
-            less than bicubic without.
+            less than bicubic without, or better with another arithmetic.
         rewrite: the file's tensors -> those of the same function as our network computes it: what a file spells out
             that ours has built in, or the other way. A ValueError that says what is not ours.
     """

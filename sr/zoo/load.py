@@ -65,8 +65,9 @@ def load(
     """The model that `weights=<spec>` means.
 
     What the zoo does not list is recognised by keys and shapes, which networks of other arithmetic share: it is run on
-    a photo (`sr.zoo.trial`), refused where it fails in every range of values, and called unproved below bicubic
-    and where other arithmetic with the same weights does better. A file of `sr export` is read as it tells.
+    a photo (`sr.zoo.trial`), refused where it fails in every range of values, and called unproved below bicubic and
+    where other arithmetic with the same weights does better, unless that is a setting of our network. A file of `sr
+    export` is read as it tells.
 
     Args:
         spec: a name of the zoo, or the path of a file under any name.
@@ -117,7 +118,7 @@ def load(
         found = by_spandrel(path, _name(path), tensors, scale if strict else None, range_, order)
         if found is not None:
             return Loaded(*found, path, None)
-        hint = f" {HINT}" if isinstance(error, UnknownError) and library() is None else ""
+        hint = f". {HINT}" if isinstance(error, UnknownError) and library() is None else ""
         raise UserError(f"{error}{hint}") from error
     name = entry.name if entry else _name(path)
     if entry is None and exported(path):

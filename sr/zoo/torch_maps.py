@@ -140,7 +140,10 @@ TORCH_FAMILIES = (
     Family("BSRN-S", r"^B\d+\.(cw$|conv_out\.)", _bsrn_s, _names("B", ESDB_S, BSRN), reshaped),
     Family("BSRN", r"^B\d+\.(cca\.|c1_r\.pw\.)", _bsrn, _names("B", ESDB, BSRN), reshaped),
     Family("EFDN", r"^cells\.\d+\.conv2\.rep_conv\.weight$", _efdn, _efdn_name, same_shape),
-    Family("RFDN", r"^B\d+\.c1_d\.weight$", _rfdn, _rfdn_name, reshaped, 255.0),
+    Family(
+        "RFDN", r"^B\d+\.c1_d\.weight$", _rfdn, _rfdn_name, reshaped, 255.0,
+        untold={"dilation": (2,)},  # as an entry to NTIRE 2022 had it
+    ),
     Family(
         "RLFN of NTIRE 2022", r"^B\d+\.c1_r\.weight$", _rlfn("B", "fea_conv.weight"), _names("B", RLFB, RLFN_NTIRE),
         reshaped, 255.0,

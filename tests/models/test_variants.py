@@ -63,6 +63,8 @@ def test_rfdn_takes_each_decomposition_and_no_other():
     assert RFDN(2, 1, 8, 4, 1, conv="bsconv_s")(torch.rand(1, 3, 16, 17)).shape == (1, 3, 32, 34)
     with pytest.raises(UserError, match="plain, depthwise, bsconv_s, bsconv_u"):
         RFDN(2, conv="ghost")
+    with pytest.raises(UserError, match="only RFDN's plain convolutions are dilated"):
+        RFDN(2, conv="bsconv_s", dilation=2)
 
 
 def test_bsrns_attention_comes_in_the_order_that_is_asked():

@@ -101,6 +101,23 @@ def test_set5_with_our_lr(measured):
     assert abs(float(rows["rlfn_x4", "y"]["psnr_difference"])) < 0.01
 
 
+def test_entries_that_look_like_rfdn_have_their_own_figures(command, shared):
+    """The one is dilated, both take 0-1: with RFDN's own arithmetic the first has 31.67."""
+    files = [shared / f"cases/checkpoints/looks_like_rfdn_{name}.pth" for name in "ab"]
+    done = command("evaluate.py", f"weights=[{files[0]},{files[1]}]", "benchmarks=[set5]", "protocols=[y]", "panels=0",
+                   f"data_dir={shared / 'data'}", "baseline=false")  # fmt: skip
+    assert done.code == 0, done
+    figures = {row["model"]: float(row["psnr"]) for row in _rows(done.folder / "results.csv")}
+    wanted = {"looks_like_rfdn_a": 32.139, "looks_like_rfdn_b": 32.211}
+    assert figures == pytest.approx(wanted, abs=0.01)
+
+
+def test_what_a_metric_is_computed_with_is_refused_as_weights(command, shared):
+    done = command("evaluate.py", f"weights={shared}/weights/lpips/alexnet_features.pth", "benchmarks=[set5]",
+                   f"data_dir={shared / 'data'}")  # fmt: skip
+    assert done.code == 1 and "its 10 tensors are of no architecture that the zoo knows" in done.err, done
+
+
 def _luma(rows: dict[tuple[str, str], dict[str, str]], names: list[str]) -> None:
     for name in names:
         entry = ZOO[name]
