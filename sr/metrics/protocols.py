@@ -32,12 +32,15 @@ _ALL = (
     ),
     Protocol("ntire17", "RGB in 8 bit, shave = 6 + scale, SSIM valid window, mean of channels", rgb, 6),
     Protocol("ntire22", "RGB in 8 bit, shave = 4, SSIM valid window (the challenge ranks by PSNR alone)", rgb, 4, 0),
-    Protocol(
-        "ntire26",
-        "RGB in 8 bit, shave = 4, SSIM valid window (NTIRE's efficient tracks, which rank by cost above a PSNR)",
-        rgb,
-        4,
-        0,
+    *(
+        Protocol(
+            f"ntire{year}",
+            "RGB in 8 bit, shave = 4, SSIM valid window (NTIRE's efficient tracks, which rank by cost above a PSNR)",
+            rgb,
+            4,
+            0,
+        )
+        for year in (23, 24, 25, 26)  # by their published test_demo.py: github ofsoundof and Amazingren/NTIRE20.._ESR
     ),
     Protocol(
         "srgan", "Y unrounded, shave = 4; PSNR comparable, SSIM about 0.011 below the paper's daala tool", luma, 4, 0

@@ -29,7 +29,7 @@ SHAVES = {  # at x2 and x4
     "edsr_div2k": (8, 10),
     "ntire17": (8, 10),
     "ntire22": (4, 4),
-    "ntire26": (4, 4),
+    **{f"ntire{year}": (4, 4) for year in (23, 24, 25, 26)},
     "srgan": (4, 4),
     "video_y": (0, 0),
     "video_rgb": (0, 0),
