@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The zoo's image networks under all metrics, for the table of docs/zoo.md: SR_SHARED=PATH results/zoo.sh [FOLDER [NAME...]]
-# About a minute of one core each; what is there is left alone. AlexNet's and VGG-16's weights lie where torchvision keeps them.
+# The zoo's networks under all metrics, for the table of docs/zoo.md: SR_SHARED=PATH results/zoo.sh [FOLDER [NAME...]]
+# About a minute of one core each (one on clips, which takes images for clips of one frame, two); what is there is left alone. AlexNet's and VGG-16's weights lie where torchvision keeps them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${SR_SHARED:?set SR_SHARED to the folder that holds data/benchmarks and weights}"
@@ -27,6 +27,6 @@ for scale in 4 3 2; do
     measure "vdsr_x$scale" "weights=vdsr_x$scale" "scale=$scale"
 done
 for name in span_ntire_x4 disp_x4 rlfn_ntire_x4 bsrn_s_x4 rlfn_s_x4 rlfn_x4 rfdn_aim_x4 imdn_x4 bsrn_x4 lapsrn_x4 \
-    srcnn_915_91_x3 srcnn_955_imagenet_x3 fsrcnn_x2; do
+    srcnn_915_91_x3 srcnn_955_imagenet_x3 fsrcnn_x2 basicvsr_vimeo_bi; do
     measure "$name" "weights=$name"
 done

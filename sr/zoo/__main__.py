@@ -58,11 +58,16 @@ def listing(folder: Path) -> str:
         figure = [e.dataset, f"{e.psnr:.2f}", ssim, e.figure, e.protocol] if e.psnr is not None else ["-"] * 5
         row = [e.name, e.model, f"x{e.scale}", *figure, e.format, e.sha256[:12] or "-"]
         lines.append([*row, e.origin.licence, e.origin.name, file])
+    unknown: dict[str, list[str]] = {}
+    for e in ENTRIES:
+        if e.reason:
+            unknown.setdefault(e.reason, []).append(e.name)
+    without = [f"\n{', '.join(names)}: no figure, as {reason}." for reason, names in unknown.items()]
     told = (
         "dB, SSIM: to be reached with LR made here; measured here with the file, or published by those who made it. "
         f"file: where it is below {folder} (--dir), else where it is to be had."
     )
-    return "\n".join([aligned(lines), told])
+    return "\n".join([aligned(lines), told + "".join(without)])
 
 
 if __name__ == "__main__":

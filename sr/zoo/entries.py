@@ -50,6 +50,7 @@ class ZooEntry:
         trained_on: where several files differ in nothing else.
         figure: "measured" here with the file, or "published" by those who made it, as it could not be had here.
         ssim: on the same set, beside `psnr`; None where only that is known.
+        reason: why there is no figure; "" where there is one.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ZooEntry:
     sha256: str
     figure: str
     ssim: float | None
+    reason: str
 
     @property
     def file(self) -> str:
@@ -142,6 +144,7 @@ def _entries() -> tuple[ZooEntry, ...]:
                 psnr=float(row["psnr"]) if row["psnr"] else None,
                 figure=row["figure"] or ("measured" if row["psnr"] else ""),
                 ssim=float(row["ssim"]) if row["ssim"] else None,
+                reason=row["reason"] or "",
                 origin=ORIGINS[row["origin"]],
             )
             for row in csv.DictReader(file)

@@ -59,6 +59,7 @@ def test_the_list_names_every_entry(tmp_path):
     assert all(entry.name in text for entry in ENTRIES)
     lines = {line.split()[0]: line for line in text.splitlines()[2:]}
     assert "published" in lines["edsr_x4"] and lines["edsr_x4"].endswith("EDSR/models/edsr_x4-4f62e9ef.pt")
+    assert "srgan_leftthomas_x8: no figure, as its author gives PSNR of single pictures" in text
     assert " -  " in lines["realesr_general_v3_x4"] and "measured" in lines["rlfn_x4"]
 
 
@@ -66,7 +67,8 @@ def test_entries_are_consistent(root):
     assert len({e.name for e in ENTRIES}) == len(ENTRIES) == 89
     for e in ENTRIES:
         assert len(e.sha256) in (64, 8, 0) and get_entry(e.name) is e
-        assert (e.psnr is None) == (e.figure == "") and e.figure in ("measured", "published", "")
+        assert (e.psnr is None) == (e.figure == "") == bool(e.reason), "without a figure it is told why"
+        assert e.figure in ("measured", "published", "")
         assert e.figure != "measured" or len(e.sha256) == 64, "who has measured a file knows its checksum"
         assert e.sha256 or (e.path and (e.url or e.origin.page)), "it is found by its name, and its place is told"
         assert e.name.endswith(f"_x{e.scale}") or e.model == "basicvsr", "which has files for data sets, all x4"
