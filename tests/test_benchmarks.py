@@ -19,6 +19,7 @@ TOY = {
     "many": ["--images", "20", "30", "--samples", "320"],
     "large": ["--only", "1", "2", "--part", "40"],
     "startup": ["--rounds", "2"],
+    "compare": ["--runs", "4", "--rounds", "1", "--steps", "20"],
     "ema": ["--rounds", "1"],
     "evaluate": ["--size", "80", "90", "--images", "2"],
     "metrics": ["--size", "60", "72", "--rounds", "1"],
