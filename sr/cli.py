@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -36,9 +37,11 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray, where it is the la
 
 import hydra
 from hydra._internal import utils as hydras_own
+from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.hydra import Hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.object_type import ObjectType
 from hydra.core.utils import JobReturn, JobStatus, configure_log
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -53,12 +56,13 @@ from sr.compose.refusals import refuse_flags, refuse_meaningless
 from sr.compose.spelling import spelled_out
 from sr.compose.suggestions import explained
 from sr.compose.words import split, sweeping
-from sr.errors import UserError, interrupted, nearest, printable, user_error
+from sr.errors import UserError, interrupted, nearest, printable, reason, user_error
 from sr.memory import keep_freed_memory
 from sr.runs.lock import locked
 from sr.runs.place import emptied
 from sr.runs.preempted import requests_passed_on
 from sr.runs.trust import trust_what_was_typed
+from sr.runs.yaml_file import refuse_endless
 from sr.sweeps.command import Sweep, prepared, row_folder
 
 TASKS = {  # what a command runs, imported when it runs: nobody waits for torch who asks for help or mistyped a name
@@ -71,6 +75,9 @@ TASKS = {  # what a command runs, imported when it runs: nobody waits for torch 
     "figure": "sr.figures.figure.figure",
     "study": "sr.study.study.study",
 }
+OF_A_SEARCH = {"hydra_optuna_sweeper", "optuna", "sqlalchemy", "alembic"}  # packages that fail by what is typed of one
+_load_config = ConfigRepository.load_config
+OF_HYDRA = re.compile("Config group override|Invalid defaults list")  # in errors of no kind of its own
 USAGE = "Usage: sr <command> ...   Each command explains itself: sr <command> --help\n"
 ZOO = "List the authors' weights; save one of them as a checkpoint."
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # what it logs is raised, too, and told in our words
@@ -115,12 +122,26 @@ def main(command: str) -> None:
     except Exception as error:
         if interrupted(error):
             sys.exit("\nstopped")
-        wrong = user_error(error)
-        of_hydra = isinstance(error, HydraException | OmegaConfBaseException) or "Config group override" in str(error)
+        wrong = user_error(error) or _of_others(error)
+        of_hydra = isinstance(error, HydraException | OmegaConfBaseException) or OF_HYDRA.search(str(error))
         if os.environ.get("HYDRA_FULL_ERROR") == "1" or not (wrong or of_hydra):
             traceback.print_exc()
             sys.exit(1)
         sys.exit(printable(f"error: {wrong or explained(error, command, arguments)}"))
+
+
+def _of_others(error: Exception) -> UserError | None:
+    """What the user can mend where Hydra or Optuna stumbled over what they were given, by where that was."""
+    places = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, RecursionError) and any(place.name == "defaults_list.py" for place in places):
+        return UserError("configs name each other in their defaults without end. Take one out of the other's list")
+    if any("hydra_optuna_sweeper" in place.parts for place in places) and OF_A_SEARCH & {*places[-1].parts}:
+        return UserError(
+            f"Optuna cannot search so: {reason(error)} Type ranges as 'optimizer.lr=interval(1e-5,1e-2)', "
+            "hydra.sweeper.n_trials=20 and n_jobs=1 or more, and no hydra.sweeper.storage: the same command, typed "
+            "again, goes on with the runs that are there"
+        )
+    return None
 
 
 def refuse_bytes(typed: Sequence[str]) -> None:
@@ -209,6 +230,7 @@ def _set_up() -> None:
     ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
     hydras_own.run_and_report = lambda func: func()  # main tells of errors, in words that say what to type
     Hydra.get_mode = _mode  # type: ignore[method-assign]
+    ConfigRepository.load_config = _looked_at  # type: ignore[method-assign]
     JobReturn.return_value = JobReturn.return_value.getter(_returned)  # type: ignore[attr-defined, method-assign]
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a name that is no text, or a terminal that has not all letters
@@ -221,6 +243,16 @@ def _set_up() -> None:
     warnings.filterwarnings("ignore", message=r"The `srun` command is available")  # nor that: a run is no job's task
     # Loss networks and batch norms that stay as they are, on purpose.
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
+
+
+def _looked_at(self: ConfigRepository, config_path: str) -> Any:
+    """Hydra's reading of a config, with a look at the file first: it may lie in any folder that was typed."""
+    source = self._find_object_source(config_path, ObjectType.CONFIG)
+    if source is not None and source.scheme() == "file":
+        file = Path(source.path, source._normalize_file_name(config_path))
+        if CONF not in file.parents:
+            refuse_endless(file)
+    return _load_config(self, config_path)
 
 
 def _mode(self: Hydra, config_name: str | None, overrides: list[str]) -> RunMode | None:

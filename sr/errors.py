@@ -6,6 +6,8 @@ import logging
 from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 
+from yaml import MarkedYAMLError
+
 LINES = "\n  "  # between items that stand on a line each
 DISK = {  # what to do about an error of the system
     errno.ENOSPC: "Free some room on that disk, or write to another one",
@@ -60,6 +62,8 @@ def user_error(error: BaseException | None) -> UserError | None:
             return UserError(f"memory ran out{what}. Free some, or take smaller images, patches or batches")
         if isinstance(cause, UnicodeEncodeError) and "surrogates" in cause.reason:
             return UserError(f"{cause.object.strip()!r:.200}: a name that is not UTF-8. Rename the file or folder")
+        if isinstance(cause, MarkedYAMLError) and cause.problem_mark is not None:
+            return UserError(f"{cause.problem_mark.name}, line {cause.problem_mark.line + 1}: {cause.problem}. Mend it")
     return None
 
 

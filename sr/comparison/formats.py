@@ -30,4 +30,6 @@ def as_latex(table: Table) -> str:
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    """Of a cell; where a line begins with [ or *, the end of the line before would take it for its own."""
+    told = "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    return f"{{}}{told}" if told.startswith(("[", "*")) else told

@@ -69,6 +69,8 @@ TAKING = (
     "-cp",
     "--package",
     "-p",
+    "--cfg",
+    "-c",
 )  # a word behind them
 
 

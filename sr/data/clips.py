@@ -18,6 +18,7 @@ from sr.data.settings import flags, whole
 from sr.errors import UserError, nearest, some, told_once
 
 log = logging.getLogger(__name__)
+NEIGHBOURS = "Those around are taken for neighbours in time"  # of frames that are missing
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class ClipModule(SRDataModule):
         found = {clip.name: gaps(frame.name.rpartition("/")[2] for frame in clip.frames) for clip in clips}
         if lacking := [f"{some(numbers)} of clip {name}" for name, numbers in found.items() if numbers]:
             text = f"warning: frames of {self.name} are missing, by their numbers: {some(lacking, between='; ')}. "
-            told_once(log, logging.WARNING, f"{text}Those around are taken for neighbours in time")
+            told_once(log, logging.WARNING, text + NEIGHBOURS)
         return [frame for clip in clips for frame in clip.frames]
 
     def _chosen(self, clips: list[Clip]) -> list[Clip]:

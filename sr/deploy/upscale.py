@@ -24,6 +24,7 @@ from sr.deploy.written import Comparison, submit
 from sr.errors import LINES, UserError, printable, some
 from sr.imaging.photo_writing import LOSSY, WRITTEN
 from sr.measuring.scoring import pick_device
+from sr.models.clips import ClipResolver
 from sr.runs.lock import locked
 from sr.scores.text import counted, duration
 
@@ -106,6 +107,11 @@ def _told(found: Found, jobs: Sequence[Job], enlarger: Enlarger, how: How, outpu
         f"{number}, x{how.scale}{reduced} by {enlarger.name} in the form {enlarger.deployed(how.scale)} on "
         f"{enlarger.device}, into {output}"
     )
+    if films < len(jobs) and isinstance(enlarger.model, ClipResolver):
+        log.warning(
+            f"note: {enlarger.name} looks at the frames around, of which a picture has none: each is enlarged alone. "
+            "Of frames that belong together make a film first"
+        )
     if found.others:
         log.info(
             f"{len(found.others)} files have names of no kind that is read: {some([p.name for p in found.others])}"

@@ -27,6 +27,8 @@ def figure(cfg: DictConfig) -> None:
     """Run a composed conf/figure.yaml: a picture and a CSV of its numbers in the run folder."""
     job = Job.current()
     name = str(job.choices["figure"])
+    if not str(cfg.format).isalnum():
+        raise UserError(f"format={cfg.format}: the ending of a file is wanted, for example format=png")
     node = OmegaConf.to_container(cfg.figure, resolve=True)
     check_targets({"figure": node})
     draw: Callable[..., Drawing] = built(node, "figure", _convert_="all")

@@ -1,12 +1,14 @@
 """A clip over time: one row of pixels of all frames, and PSNR frame by frame."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from sr.errors import UserError
+from sr.data.clips import NEIGHBOURS, gaps
+from sr.errors import UserError, some
 from sr.figures.drawing import Drawing, Figure, color, marker, page, show, styled
 from sr.figures.inputs import Photo, common_scale
 from sr.imaging.color import to_array
@@ -18,9 +20,11 @@ from sr.models.clips import Made
 from sr.precision import full_precision
 from sr.scores.score import BASELINE
 
+log = logging.getLogger(__name__)
+
 
 def clip_of(images: Sequence[Photo], scale: int, least: int = 2) -> list[Photo]:
-    """The frames of a clip, cropped to multiples of the scale.
+    """The frames of a clip, cropped to multiples of the scale; frames that are missing between them are told.
 
     Raises:
         UserError: fewer than `least`, or of different sizes.
@@ -30,6 +34,8 @@ def clip_of(images: Sequence[Photo], scale: int, least: int = 2) -> list[Photo]:
     if len(frames) < least or len(sizes) > 1:
         found = f"{len(frames)} images" if len(sizes) < 2 else f"images of {len(sizes)} sizes"
         raise UserError(f"images= has {found}: wanted are {least} or more frames of one clip, as images=CLIP_FOLDER")
+    if lacking := gaps(frame.name for frame in frames):
+        log.warning(f"warning: frames are missing, by their numbers: {some(lacking)}. {NEIGHBOURS}")
     return frames
 
 

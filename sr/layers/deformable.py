@@ -77,6 +77,9 @@ class DeformConv(nn.Module):
         channels: C, in and out.
         groups: G, each with offsets of its own.
 
+    Raises:
+        UserError: the channels cannot be shared out to so many groups.
+
     Attributes:
         mean_offset: mean length of the last call's offsets along one axis, in pixels: (). It explodes where training
             diverges.
@@ -86,6 +89,8 @@ class DeformConv(nn.Module):
 
     def __init__(self, channels: int, groups: int = 8) -> None:
         super().__init__()
+        if groups < 1 or channels % groups:
+            raise UserError(f"groups={groups}: {channels} channels are shared out, so type a divisor of {channels}")
         plain = initialised(nn.Conv2d(channels, channels, 3), lambda weight: weight)
         self.weight, self.bias = plain.weight, plain.bias
         self.offset = initialised(nn.Conv2d(channels, 3 * groups * 9, 3, padding=1), nn.init.zeros_)

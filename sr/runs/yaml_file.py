@@ -87,6 +87,36 @@ def _refuse_growth(text: str, file: Path) -> None:
             raise UserError(f"{file} is refused: it holds what no run writes (line {event.start_mark.line + 1})")
 
 
+def refuse_endless(file: Path) -> None:
+    """Look at a config of the user's own, or of a folder that was typed: what is named may be repeated, within bounds.
+
+    Raises:
+        UserError: it cannot be read, is no YAML, or is small here and would be large once it is read.
+    """
+    try:
+        text, total = bounded.text_of(file), 0
+        sizes: dict[str, int] = {}  # of what is named
+        inside: list[tuple[str | None, int]] = []  # names of the collections that are open, with what came before them
+        for event in yaml.parse(text, Loader=FAST):
+            if isinstance(event, yaml.CollectionStartEvent):
+                inside.append((event.anchor, total))
+            elif isinstance(event, yaml.CollectionEndEvent):
+                name, before = inside.pop()
+                sizes |= {name: total - before} if name else {}
+            elif isinstance(event, yaml.AliasEvent):
+                total += sizes.get(event.anchor, 0)  # 0: a scalar's, or of what it stands in, which OmegaConf refuses
+            total += 1
+            if total > MOST_VALUES or len(inside) > DEEPEST:
+                raise UserError(f"{file} is refused: it holds values within values without end")
+    except UserError:
+        raise
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise UserError(f"{file}, line {line}: {error.problem}. Mend it") from error
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{file} cannot be read: {reason(error)}") from error
+
+
 def pure(text: str) -> bool:
     """Whether a value's interpolations look at nothing but the config.
 

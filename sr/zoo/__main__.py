@@ -7,11 +7,11 @@ from pathlib import Path
 
 from sr.compose.common_schema import Zoo
 from sr.compose.words import pasted, path_word
-from sr.errors import UserError, printable
+from sr.errors import UserError, printable, user_error
 from sr.scores.text import aligned
-from sr.zoo.entries import ENTRIES
+from sr.zoo.entries import ENTRIES, ZOO
 from sr.zoo.files import SUFFIXES
-from sr.zoo.load import load, save
+from sr.zoo.load import is_ours, load, save
 from sr.zoo.locate import checksum
 
 
@@ -36,12 +36,18 @@ def main(arguments: list[str] | None = None) -> None:
         if typed.command == "list":
             print(listing(typed.dir))
         else:
+            path = Path(typed.weights).expanduser()
+            if typed.weights not in ZOO and path.is_file() and is_ours(path):
+                again = pasted("evaluate", [path_word("checkpoint", path), "benchmarks=[set5]"])
+                raise UserError(f"{path} is this project's own already, which is used as it is: {again}")
             loaded = load(typed.weights, typed.dir, typed.scale, range_=typed.range, order=typed.order)
             save(loaded, typed.checkpoint)
             words = [path_word("checkpoint", typed.checkpoint), "benchmarks=[set5]"]
             print(f"{typed.checkpoint}\nTry it: {pasted('evaluate', words)}")
-    except UserError as error:
-        sys.exit(printable(f"error: {error}"))
+    except Exception as error:
+        if (wrong := user_error(error)) is None:
+            raise
+        sys.exit(printable(f"error: {wrong}"))
 
 
 def listing(folder: Path) -> str:

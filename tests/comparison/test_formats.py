@@ -61,6 +61,8 @@ def test_latex(made_up):
         made, lines=[dataclasses.replace(li, values={**li.values, "loss": '"flow"'}) for li in made.lines]
     )
     assert r"& ''flow'' \\" in as_latex(quoted)  # \\textquotedbl is an error in LaTeX's default encoding
+    ends = tabulate(rows([dataclasses.replace(labelled([made_up("a")])[0], label="[9in]")]))
+    assert "{}[9in] & " in as_latex(ends)  # after a line's end it would be the end's own space
     assert r"\begin{tabular}{lrrrrrrrrl}" in text and r"\textbf{31.00 / 0.7750}" in text
     body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
     assert {line.count(" & ") for line in body.splitlines() if " & " in line} == {9}

@@ -292,3 +292,38 @@ def test_a_command_composes_once(command, tmp_path, monkeypatch):
     swept = ["--config-dir", str(more), "--config-name", "swept", f"hydra.sweep.dir={tmp_path / 'rows'}"]
     assert command("measure.py", *swept, *typed).code == 0
     assert asked[1:] == [RunMode.RUN, RunMode.MULTIRUN] and (tmp_path / "rows/0").is_dir()
+
+
+NAMED = "&a [x, x, x, x, x, x, x, x, x]"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"_target_: [", r"model/odd\.yaml, line 2: "),
+        (b"a: 1\n\tb: 2", r"model/odd\.yaml, line 2: "),
+        (b"a: 1\na: 2", r"model/odd\.yaml, line 2: found duplicate key a"),
+        (b"a: !!python/object/apply:os.getcwd []", r"model/odd\.yaml, line 1: could not determine a constructor"),
+        (b"\xff\xfe", r"model/odd\.yaml cannot be read: 'utf-8'"),
+        (
+            "\n".join([f"a0: {NAMED}", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9))])
+            .replace("&a [", "&a0 [")
+            .encode(),
+            r"model/odd\.yaml is refused: it holds values within values without end",
+        ),
+        (b"defaults: [odd]", "configs name each other in their defaults without end"),
+        (b"defaults: 7", "defaults must be a list"),
+    ],
+)
+def test_a_config_of_a_typed_folder_that_is_odd_is_told_at_once(command, tmp_path, content, told):
+    (tmp_path / "more/model").mkdir(parents=True)
+    (tmp_path / "more/model/odd.yaml").write_bytes(content)
+    outcome = command("train.py", "--config-dir", str(tmp_path / "more"), "model=odd", "--cfg", "job")
+    assert outcome.code == 1 and re.search(told, outcome.err) and "Traceback" not in outcome.err, outcome
+
+
+def test_what_a_config_names_it_may_repeat(command, tmp_path):
+    (tmp_path / "more/model").mkdir(parents=True)
+    (tmp_path / "more/model/mine.yaml").write_text("a: &a {b: 1}\nc: *a\nd: {<<: *a, e: 2}\n")
+    cfg = composed(command, "--config-dir", str(tmp_path / "more"), "model=mine", "recipe=base")
+    assert cfg["model"] == {"a": {"b": 1}, "c": {"b": 1}, "d": {"b": 1, "e": 2}}

@@ -22,6 +22,7 @@ import sr
 from sr.compose.spelling import spelled_out
 from sr.compose.words import quoted
 from sr.imaging.color import to_array
+from sr.models.basicvsr import BasicVSR
 from sr.runs import checkpoint
 
 
@@ -301,3 +302,16 @@ def test_alpha_where_the_format_has_none_is_named_and_an_opaque_one_is_no_matter
     assert outcome.code == 1 and "clear.png has an alpha channel, for which jpg has no place" in outcome.err, outcome
     assert [p.name for p in (tmp_path / "out").glob("[!.]*")] == ["opaque_x2.jpg"]
     assert not [p for p in os.listdir(tmp_path / "out") if ".part" in p]
+
+
+def test_pictures_through_a_network_on_clips_are_told_to_be_alone(command, tmp_path):
+    node = {"_target_": "sr.models.basicvsr.BasicVSR", "scale": 4, "num_blocks": 1, "channels": 8}
+    model = BasicVSR(num_blocks=1, channels=8)
+    torch.save(
+        {"state_dict": model.state_dict(), "sr": checkpoint.describe(node, "small", {})}, tmp_path / "clips.ckpt"
+    )
+    Image.fromarray(photo(8, 8)).save(tmp_path / "p.png")
+    outcome = command("upscale.py", "input=p.png", "model=clips.ckpt", "output=out")
+    assert outcome.code == 0 and "each is enlarged alone" in outcome.out, outcome
+    outcome = command("upscale.py", "input=p.png", "model=bicubic", "output=other")
+    assert outcome.code == 0 and "alone" not in outcome.out, outcome

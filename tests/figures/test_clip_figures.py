@@ -56,6 +56,13 @@ def test_psnr_of_each_frame_is_the_protocols(clip, models):
     torch.testing.assert_close(torch.tensor([r["psnr"] for r in rows[5:]], dtype=torch.float64), found)
 
 
+def test_frames_that_are_missing_are_told(clip, models, caplog):
+    frame_psnr(models[:1], clip)
+    assert not caplog.text
+    frame_psnr(models[:1], [*clip[:2], *clip[3:]])
+    assert "frames are missing, by their numbers: 2. Those around are taken for neighbours" in caplog.text
+
+
 def test_flow_offsets_and_masks_are_those_of_the_networks(clip, models):
     seen = []
     with torch.no_grad():

@@ -83,3 +83,8 @@ def test_names_are_written_beside_their_points():
     assert not first.overlaps(second)
     point = ax.transData.transform((0.5, 0.5))
     assert abs(first.x0 + first.width / 2 - point[0]) < 60 and abs(first.y0 + first.height / 2 - point[1]) < 60
+
+
+def test_the_format_leads_into_no_other_folder(command, tmp_path):
+    done = command("figure.py", "figure=bubble", "format=../../x.png")
+    assert done.code == 1 and "the ending of a file is wanted" in done.err and not [*tmp_path.rglob("x.*")], done

@@ -125,6 +125,12 @@ def test_wrong_channels_are_refused():
             deform_conv(**given | wrong, padding=1)
 
 
+def test_groups_that_do_not_share_the_channels_are_refused_before_training():
+    for groups in (0, 3):
+        with pytest.raises(UserError, match=f"groups={groups}: 8 channels"):
+            DeformConv(8, groups)
+
+
 def test_the_layer_reads_offsets_and_factors_from_its_guide():
     torch.manual_seed(0)
     layer = DeformConv(4, groups=2).double()

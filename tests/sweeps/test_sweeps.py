@@ -345,6 +345,14 @@ def test_a_search_without_a_set_to_measure_on_goes_by_the_validation(command, di
     assert f"Best value: {max(best):.3f}"[:-1] in outcome.out
 
 
+@pytest.mark.skipif(not installed("hydra_optuna_sweeper"), reason="hydra_optuna_sweeper is not installed")
+@pytest.mark.parametrize("word", ["hydra.sweeper.storage=diary.txt", "hydra.sweeper.n_jobs=0"])
+def test_a_search_that_optuna_cannot_do_is_told_without_a_traceback(command, div2k, word):
+    typed = ["-m", *SMALL, f"data.root={div2k}", "budget=smoke", "hydra/sweeper=search", "hydra.sweeper.n_trials=2"]
+    outcome = command("train.py", *typed, "optimizer.lr=interval(1e-4,1e-2)", word)
+    assert outcome.code == 1 and outcome.err.splitlines()[-1].startswith("error: Optuna cannot search so: "), outcome
+
+
 SEVERAL = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
 
 

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import pickle
+import shutil
 import struct
 import tracemalloc
 import zlib
@@ -232,6 +233,11 @@ def test_a_loaded_file_becomes_our_checkpoint(authors_file, tmp_path, capsys):
     with pytest.raises(UserError, match=r"type checkpoint="):
         load(str(tmp_path / "out/bsrn.ckpt"), tmp_path)
     assert not list((tmp_path / "out").glob("*.part"))
+    shutil.copy(tmp_path / "out/bsrn.ckpt", tmp_path / "out/bsrn.pth")
+    with pytest.raises(SystemExit, match=r"used as it is: sr evaluate checkpoint=.*bsrn\.pth"):
+        zoo.main(["save", str(tmp_path / "out/bsrn.pth"), "x.ckpt"])
+    with pytest.raises(SystemExit, match=r"error: .*(Not a directory|File exists)"):
+        zoo.main(["save", str(path), str(path / "x.ckpt"), "--range", "own"])
 
 
 def test_safetensors_are_read(authors_file, tmp_path):
