@@ -3,7 +3,8 @@
     python tests/training/convergence.py rlfn edsr       make both halves of these families anew (all without a name)
     python tests/training/convergence.py --losses        make the first losses anew, hold the runs to the kept curves
 
-`convergence.json` keeps two halves of each family, made with the words in FAMILIES on the bundled photos:
+`convergence.json` keeps two halves of each family, made with the words in FAMILIES on the bundled photos, or on
+clips of them:
 
 - **losses**: the first 30 training losses of each stage, up to step 65, of one run, which another repeats within 1e-3
   relative. They are other numbers after anything that changes them at all (a learning rate, a loss, the first weights,
@@ -17,9 +18,9 @@
   all of them because other ones move these early curves as far as a wrong learning rate does; who changes how a family
   is initialised makes both halves anew.
 
-The losses catch twice and half the learning rate in every family. The curves alone catch both in 18 of the 24 recipes,
+The losses catch twice and half the learning rate in every family. The curves alone catch both in 19 of the 26 recipes,
 in SRCNN and RRDBNet only the half, and neither in VDSR and DRCN, whose clipping follows the learning rate, nor in
-LapSRN and MSRResNet, which hardly move in so few steps.
+LapSRN, MSRResNet and EDVR, which hardly move in so few steps.
 
 test_convergence.py runs each family once, and shows by faults put in on purpose what each half catches.
 """
@@ -39,6 +40,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
+
+from sr.data.bundled import Bundled
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = Path(__file__).with_suffix(".json")
@@ -57,6 +61,8 @@ COMMON = [
 ]  # fmt: skip
 X4 = ["scale=4", "patch_size=12"]
 TINY = ["model.num_blocks=2", "model.channels=16"]
+CLIPS = ["data=clips", "data.train=clips/train", "data.val=clips/val", "scale=4", "patch_size=16", "batch_size=2",
+         "frames=5", "protocol=y", "model.num_blocks=1", "model.channels=8"]  # fmt: skip
 PLAYER = "losses.adversarial.terms.adversarial.loss.discriminator"
 FAMILIES = {
     "srcnn": ["model=srcnn", *X4, "steps=120", "val_every_steps=10"],
@@ -88,6 +94,10 @@ FAMILIES = {
                 "steps=60", "val_every_steps=10", "optimizer.lr=1e-3"],
     "span": ["model=span", *TINY, *X4, "hr_patch_size=null", "steps=100", "val_every_steps=10"],
     "disp": ["model=disp", *TINY, *X4, "steps=100", "val_every_steps=10"],
+    "edvr": ["model=edvr_m", *CLIPS, "model.groups=2", "stages.without_tsa.steps=40", "stages.tsa_alone.steps=10",
+             "stages.everything.steps=10", "val_every_steps=10"],
+    "basicvsr": ["model=basicvsr", *CLIPS, "stages.flow_frozen.steps=20", "stages.everything.steps=40",
+                 "scheduler.T_max=60", "val_every_steps=10"],
     # from what travels with the package: weights that a run just made are other ones on each kind of processor
     "init_from": ["model=plain", "model.num_blocks=10", "model.channels=32", "init_from=plain_m10c32_x2", "scale=2",
                   "patch_size=16", "steps=60", "val_every_steps=10"],
@@ -165,6 +175,19 @@ def envelope(curves: Sequence[Sequence[float]], absolute: float, relative: float
     return [(low - margin, high + margin) for (low, high), margin in zip(ranges, margins, strict=True)]
 
 
+def clips(folder: Path) -> None:
+    """Write what data=clips reads: five frames of each of some bundled photos, a window that moves over it."""
+    data = Bundled(scale=4, patch_size=16, batch_size=1)
+    for part, photos in (("train", data.train_pairs()), ("val", data.val_pairs())):
+        for photo in (photo for photo in photos if photo.hr.suffix == ".png"):  # the same pixels everywhere
+            place = folder / "clips" / part / photo.name
+            place.mkdir(parents=True)
+            with Image.open(photo.hr) as image:
+                for n in range(5):
+                    left, top = 100 + 2 * n, 80 + n
+                    image.convert("RGB").crop((left, top, left + 96, top + 96)).save(place / f"{n:08d}.png")
+
+
 def read() -> dict[str, dict[str, Any]]:
     """convergence.json."""
     return json.loads(KEPT.read_text()) if KEPT.is_file() else {}
@@ -178,12 +201,11 @@ def write(kept: Mapping[str, Any]) -> None:
 
 def trained(family: str, draws: int, folder: Path) -> list[Path]:
     """Train a family in a process of its own, as typed; the run folders, one for each draw of crops."""
-    folder.mkdir(exist_ok=True)
     runs = folder / family
     own = {word.partition("=")[0]: word for word in [*COMMON, *FAMILIES[family]]}  # a family's word before a common one
     words = [*own.values(), f"hydra.sweep.dir={runs}", f"data.seed={','.join(map(str, range(draws)))}"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "SR_CACHE_DIR": str(folder / "cache")}
-    subprocess.run([sys.executable, "-m", "sr", "train", "-m", *words], cwd=ROOT, env=environment, check=True,
+    subprocess.run([sys.executable, "-m", "sr", "train", "-m", *words], cwd=folder, env=environment, check=True,
                    stdout=(folder / f"{family}.out").open("w"))  # fmt: skip
     return sorted(file.parent for file in runs.glob("*/metrics.csv"))
 
@@ -221,6 +243,7 @@ def main() -> None:
     left = 0
     made = {"code": code(), "torch": torch.__version__, "processor": platform.processor() or platform.machine()}
     with tempfile.TemporaryDirectory() as place:
+        clips(Path(place))
         for family in chosen.families or FAMILIES:
             runs = trained(family, 1 if chosen.losses else DRAWS, Path(place))
             first, *_ = courses = [Course.of(run) for run in runs]

@@ -24,10 +24,12 @@ class Mirrored(L.Callback):
 
 
 @pytest.fixture
-def strays(command):
+def strays(command, tmp_path):
     """strays(family, *words): where a run of the family leaves what is kept, by losses, psnr and loss."""
 
     def run(family, *words):
+        if "data=clips" in gate.FAMILIES[family]:
+            gate.clips(tmp_path)
         outcome = command("train.py", *gate.COMMON, *gate.FAMILIES[family], *words)
         assert outcome.code == 0, outcome
         return gate.outside(gate.Course.of(outcome.folder), KEPT[family])
