@@ -3,7 +3,8 @@
 Run it: OMP_NUM_THREADS=1 python benchmarks/loop.py > benchmarks/loop.md
 
 Each way is a process of its own, in which training pauses every so many steps for as many of the bare loop. CPU time;
-of these turns the quarter in which the bare loop was fastest counts, when the machine had least other work.
+of these turns the quarter in which the bare loop was fastest counts, when the machine had least other work. Few
+turns hold a validation, and medians do not see it.
 """
 
 import argparse
@@ -26,13 +27,15 @@ from sr.models.espcn import ESPCN
 from sr.models.stepping import Stepper
 
 TURN = 20  # steps, the interval of the logs
+VALIDATED = 1000  # steps from one validation to the next
 TINY = ["model=espcn", "model.channels=[8,8]", "scale=2", "data=bundled", "patch_size=8", "batch_size=4", "loss=l1"]
 PLAIN = [*TINY, "logger=csv", "benchmarks=[]", "trainer=cpu", "trainer.channels_last=false",
-         "val_every_steps=100000", f"trainer.log_every_n_steps={TURN}"]  # fmt: skip
+         f"val_every_steps={VALIDATED}", f"trainer.log_every_n_steps={TURN}"]  # fmt: skip
+ALL = "callbacks=[ema,panels,stopwatch,adjustable_clipping]"  # population_statistics is for batch norm
 WAYS = {
     "no callbacks": ["callbacks=[]", "trainer.enable_progress_bar=false"],
-    "all callbacks": ["callbacks=[ema,panels]"],
-    "all, one step at a time": ["callbacks=[ema,panels]", "steps_at_once=1"],
+    "all callbacks": [ALL],
+    "all, one step at a time": [ALL, "steps_at_once=1"],
 }
 
 
@@ -100,6 +103,12 @@ def main() -> None:
         rows.append([way, f"{base:.2f}", f"{step:.2f}", f"{beyond:+.2f}", f"{share:+.0%}"])
     print("# A training step of a small ESPCN x2, batch 4 of 8x8, milliseconds\n")
     print(f"{machine()}; {TURN} steps of each in turns, medians of the quietest quarter.\n")
+    print(
+        "Always: the guard against losses that are no numbers, checkpoints, the clock, the CSV logger. All callbacks: "
+        "the progress bar, the moving average of weights and the clipping of gradients by the learning rate, too, "
+        f"which work in each step, and panels and stopwatch, which work at validations, every {VALIDATED:,} steps. "
+        "`population_statistics` is not among them: this network has no batch norm.\n"
+    )
     print(table(["sr train", "the bare loop", "a step", "beyond the bare loop", "of it"], rows))
     return None
 
