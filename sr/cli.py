@@ -41,7 +41,6 @@ from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.hydra import Hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.object_type import ObjectType
 from hydra.core.utils import JobReturn, JobStatus, configure_log
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -246,12 +245,20 @@ def _set_up() -> None:
 
 
 def _looked_at(self: ConfigRepository, config_path: str) -> Any:
-    """Hydra's reading of a config, with a look at the file first: it may lie in any folder that was typed."""
-    source = self._find_object_source(config_path, ObjectType.CONFIG)
-    if source is not None and source.scheme() == "file":
-        file = Path(source.path, source._normalize_file_name(config_path))
+    """Hydra's reading of a config, with a look at the files first: they may lie in any folder that was typed.
+
+    Raises:
+        UserError: one cannot be read, or has the name of another one, which Hydra would take in its place.
+    """
+    places = [source for source in self.sources if source.scheme() == "file" and source.is_config(config_path)]
+    files = [Path(source.path, source._normalize_file_name(config_path)).resolve() for source in places]
+    for file in files:
         if CONF not in file.parents:
             refuse_endless(file)
+        if file != files[0] and file.read_bytes() != files[0].read_bytes():
+            group, _, name = config_path.removesuffix(".yaml").rpartition("/")
+            instead = f"{group}=my_{name}" if group else f"--config-name=my_{name}"
+            raise UserError(f"{file} would not be read: {files[0]} has its name. Give it another one, as {instead}")
     return _load_config(self, config_path)
 
 

@@ -327,3 +327,18 @@ def test_what_a_config_names_it_may_repeat(command, tmp_path):
     (tmp_path / "more/model/mine.yaml").write_text("a: &a {b: 1}\nc: *a\nd: {<<: *a, e: 2}\n")
     cfg = composed(command, "--config-dir", str(tmp_path / "more"), "model=mine", "recipe=base")
     assert cfg["model"] == {"a": {"b": 1}, "c": {"b": 1}, "d": {"b": 1, "e": 2}}
+
+
+def test_a_config_that_another_one_hides_is_refused(command, tmp_path):
+    """Of two files of one name Hydra takes the project's: another network was trained than the user wrote down."""
+    own = tmp_path / "more/model/espcn.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_bytes((ROOT / "conf/model/espcn.yaml").read_bytes())
+    typed = ("--config-dir", str(tmp_path / "more"), "model=espcn")
+    assert composed(command, *typed)["model"] == composed(command, "model=espcn")["model"]
+    own.write_text(own.read_text() + "padding: 7\n")
+    outcome = command("train.py", *typed, "--cfg", "job")
+    assert outcome.code == 1 and "espcn.yaml would not be read" in outcome.err and "model=my_espcn" in outcome.err, (
+        outcome
+    )
+    assert command("train.py", "--config-dir", str(ROOT / "conf"), "model=espcn", "--cfg", "job").code == 0
