@@ -76,7 +76,7 @@ TASKS = {  # what a command runs, imported when it runs: nobody waits for torch 
 }
 OF_A_SEARCH = {"hydra_optuna_sweeper", "optuna", "sqlalchemy", "alembic"}  # packages that fail by what is typed of one
 _load_config = ConfigRepository.load_config
-OF_HYDRA = re.compile("Config group override|Invalid defaults list")  # in errors of no kind of its own
+OF_HYDRA = re.compile("Config group override|Invalid defaults list|Invalid plugin")  # in errors of no kind of its own
 USAGE = "Usage: sr <command> ...   Each command explains itself: sr <command> --help\n"
 ZOO = "List the authors' weights; save one of them as a checkpoint."
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # what it logs is raised, too, and told in our words

@@ -92,6 +92,8 @@ class SRDataModule(Loaders):
         self.degradation = degradation or matlab_bicubic(scale)
         if self.degradation.scale != scale:
             raise UserError(f"the degradation shrinks by {self.degradation.scale}, but scale={scale}")
+        if cache_dir == "":
+            raise UserError("cache_dir is empty, in SR_CACHE_DIR, perhaps. Name a folder, as cache_dir=data/.cache")
         self.cache_dir = Path(cache_dir)
         self.val_images, self.download = val_images, download
         self.check_leaks, self.check_pairs = check_leaks, check_pairs

@@ -22,6 +22,8 @@ try:
     from matplotlib.ticker import LogLocator
 except ImportError as error:
     raise UserError('figures need matplotlib: pip install "sr-lab[figures]"') from error
+except ValueError as error:  # MPLBACKEND in the environment, or a matplotlibrc
+    raise UserError(f"matplotlib does not start: {error}") from error
 
 # Okabe and Ito's colours, without their yellow, which is too light for lines on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#555555")

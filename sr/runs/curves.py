@@ -84,6 +84,9 @@ def draw(groups: Mapping[str, Sequence[Run]], file: Path) -> bool:
     except ImportError:
         log.warning('no picture of the curves: it needs matplotlib, pip install "sr-lab[figures]"')
         return False
+    except ValueError as error:  # see sr.figures.drawing
+        log.warning(f"no picture of the curves: matplotlib does not start: {error}")
+        return False
 
     with rc_context({"text.parse_math": False}):  # a dollar sign in a name would begin a formula
         picture = Figure(figsize=(6.4 * len(curves), 4.4), dpi=150, layout="constrained")

@@ -342,3 +342,12 @@ def test_a_config_that_another_one_hides_is_refused(command, tmp_path):
         outcome
     )
     assert command("train.py", "--config-dir", str(ROOT / "conf"), "model=espcn", "--cfg", "job").code == 0
+
+
+def test_a_launcher_that_is_none_is_told(command, tmp_path):
+    (tmp_path / "more/hydra/launcher").mkdir(parents=True)
+    (tmp_path / "more/hydra/launcher/odd.yaml").write_text("_target_: os.getcwd\n")
+    typed = ("--config-dir", str(tmp_path / "more"), "-m", "model=bicubic", "rounds=0,1", "hydra/launcher=odd")
+    outcome = command("measure.py", *typed)
+    assert outcome.code == 1 and "error: Invalid plugin 'os.getcwd'" in outcome.err, outcome
+    assert "Traceback" not in outcome.err, outcome

@@ -217,3 +217,9 @@ def test_a_real_trainer_runs_and_goes_on(folder: Callable[..., Folder], tmp_path
     whole, part = fit(Tiny(), 5), fit(Tiny(), 2)
     assert len(whole.shown) == 20 and whole.measured
     assert fit(part, 3).shown == whole.shown
+
+
+def test_an_empty_cache_dir_is_refused(folder: Callable[..., Folder]) -> None:
+    """As by SR_CACHE_DIR= in the environment: decoded images lay where the user stood."""
+    with pytest.raises(UserError, match="cache_dir is empty, in SR_CACHE_DIR, perhaps"):
+        folder(cache_dir="")

@@ -1,5 +1,6 @@
 """One style, a picture with its numbers, names that can be read."""
 
+import os
 import subprocess
 import sys
 
@@ -47,6 +48,14 @@ def test_without_matplotlib_the_message_says_what_to_install(tmp_path):
     script = "import sys; sys.modules['matplotlib'] = None\nfrom sr.cli import main\nmain('figure')"
     done = subprocess.run([sys.executable, "-c", script, "figure=bubble"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1 and 'error: figures need matplotlib: pip install "sr-lab[figures]"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_backend_that_matplotlib_does_not_know_is_told(tmp_path):
+    typed = [sys.executable, "-m", "sr", "figure", "figure=bubble"]
+    env = os.environ | {"MPLBACKEND": "nope"}
+    done = subprocess.run(typed, capture_output=True, text=True, cwd=tmp_path, env=env)
+    assert done.returncode == 1 and "error: matplotlib does not start: Key backend: 'nope'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
