@@ -15,6 +15,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
+import torch
 import yaml
 from beside import command_seconds, machine, table
 
@@ -23,6 +24,7 @@ from sr.runs.own import MARK, signed
 
 TYPED = ["model=ecbsr_m4c8", "scale=2", "data=bundled", "budget=smoke", "budget.test_middle=null",
          "val_every_steps=2", "logger=csv", "trainer=cpu", "callbacks=[]", "benchmarks=[bundled]"]  # fmt: skip
+LAST = "checkpoints/last.ckpt"
 FIGURES = ("psnr", "val/psnr_y", "test/Bundled/psnr_y", "test/Bundled/psnr_rgb")
 
 
@@ -31,8 +33,11 @@ def copied(run: Path, place: Path, number: int) -> None:
     shutil.copytree(run, place, ignore=shutil.ignore_patterns("panels", "best.ckpt", "previous.ckpt"))
     draw = random.Random(number)
     record = yaml.safe_load((run / RECORD).read_text().rpartition(MARK)[0])
-    record["config"] |= {"seed": number, "optimizer": record["config"]["optimizer"] | {"lr": 1e-4 * (1 + number // 5)}}
+    last = torch.load(run / LAST, weights_only=False)  # our own of a moment ago
+    for config in (record["config"], last["sr"]["config"]):
+        config |= {"seed": number, "optimizer": config["optimizer"] | {"lr": 1e-4 * (1 + number // 5)}}
     (place / RECORD).write_text(signed(yaml.safe_dump(record, sort_keys=False)))
+    torch.save(last, place / LAST)
     for name in ("metrics.csv", "results.csv", "results_per_image.csv"):
         with (run / name).open(newline="") as file:
             rows = list(csv.DictReader(file))
