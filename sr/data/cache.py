@@ -138,7 +138,7 @@ class ImageStore(Images):
             return None
         if not present:
             return None
-        return index if index["written"] == written(pixels) else self._verified(index, pixels)
+        return index if index["written"] == _written(pixels) else self._verified(index, pixels)
 
     def _trusts(self, file: Path) -> bool:
         """Whether a file of the cache is one, no link, and of nobody who could not have changed the images as well."""
@@ -162,7 +162,7 @@ class ImageStore(Images):
             log.warning(f"warning: {pixels} is damaged: the images of {self.label} are decoded anew")
             return None
         with suppress(OSError):  # of somebody else, for reading only
-            write_whole(self.index_path, index | {"written": written(pixels)})
+            write_whole(self.index_path, index | {"written": _written(pixels)})
         return index
 
     def _make(self, source: Images, before: Callable[[], None] | None) -> dict[str, Any]:
@@ -206,7 +206,7 @@ class ImageStore(Images):
                 file.flush()
                 os.fsync(file.fileno())  # after a power cut the index must not describe pixels that were not written
             index = {"layout": LAYOUT, "files": state, "pixels": pixels.name, "bytes": 4 * offset, "images": images}
-            index["written"] = written(pixels)
+            index["written"] = _written(pixels)
             write_whole(self.index_path, json.dumps(index))
         except OSError as error:
             raise self._cannot_write(error, need) from error
@@ -228,7 +228,7 @@ def _user() -> int:
     return os.getuid() if hasattr(os, "getuid") else 0
 
 
-def written(pixels: Path) -> list[int]:
+def _written(pixels: Path) -> list[int]:
     """Times of modification and of change, bytes."""
     found = pixels.stat()
     return [found.st_mtime_ns, found.st_ctime_ns, found.st_size]

@@ -16,7 +16,6 @@ from PIL import Image
 from tqdm import tqdm
 
 from sr.bounded import text_of
-from sr.data.cache import written
 from sr.data.images import states
 from sr.data.missing import images_in
 from sr.data.video_colour import bits_of, rgb_of
@@ -86,12 +85,17 @@ def _kept(folder: Path) -> list[Path] | None:
     frames = images_in(folder)
     try:
         kept = json.loads(text_of(folder / KEPT))
-        whole = kept["written"] == [written(frame) for frame in frames]
+        whole = kept["written"] == _states(frames)
     except (OSError, ValueError, LookupError, TypeError, RecursionError, UserError):
         return None
     if whole and kept["told"]:
         told_once(log, logging.WARNING, f"warning: {kept['told']}")  # they are listed for each part of a set
     return frames if whole else None
+
+
+def _states(frames: list[Path]) -> list[list[int]]:
+    """Bytes and times of each; their folder is renamed once all are written."""
+    return [state[1:] for state in states(frames)]
 
 
 def _write(source: Path, folder: Path) -> None:
@@ -101,7 +105,7 @@ def _write(source: Path, folder: Path) -> None:
     frames = images_in(folder)
     if not frames:
         raise UserError(f"{source} holds no frame")
-    kept = {"written": [written(frame) for frame in frames], "told": "; ".join(told)}
+    kept = {"written": _states(frames), "told": "; ".join(told)}
     (folder / KEPT).write_text(json.dumps(kept))
 
 

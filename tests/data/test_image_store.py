@@ -312,7 +312,7 @@ def test_pixels_outside_the_cache_are_not_read(photos: Path, tmp_path: Path, pla
         store.pixels_path.unlink()
         store.pixels_path.symlink_to(secret)
     name = {"absolute": str(secret), "above": "../secret.bin", "link": store.pixels_path.name}[place]
-    index = json.loads(store.index_path.read_text()) | {"pixels": name, "written": cache.written(secret)}
+    index = json.loads(store.index_path.read_text()) | {"pixels": name, "written": cache._written(secret)}
     store.index_path.write_text(json.dumps(index))
     assert decoded_anew(photos, tmp_path / "cache")
 
