@@ -113,6 +113,8 @@ class RFDN(IMDN):
         SuperResolver.__init__(self, scale)
         if conv not in DECOMPOSITIONS:
             raise UserError(f"model.conv={conv}: RFDN's convolutions are {', '.join(DECOMPOSITIONS)}")
+        if dilation < 1:
+            raise UserError(f"model.dilation={dilation}: a whole number from 1 is wanted")
         if dilation != 1 and conv != "plain":
             raise UserError(f"model.dilation={dilation}: only RFDN's plain convolutions are dilated, not {conv}")
         made = DECOMPOSITIONS[conv]

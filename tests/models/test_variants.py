@@ -65,6 +65,8 @@ def test_rfdn_takes_each_decomposition_and_no_other():
         RFDN(2, conv="ghost")
     with pytest.raises(UserError, match="only RFDN's plain convolutions are dilated"):
         RFDN(2, conv="bsconv_s", dilation=2)
+    with pytest.raises(UserError, match="a whole number from 1"):  # torch would say so in the first step
+        RFDN(2, dilation=0)
 
 
 def test_bsrns_attention_comes_in_the_order_that_is_asked():
