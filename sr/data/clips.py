@@ -1,14 +1,14 @@
 """Clips: sequences of frames, each of which is an image pair like any other."""
 
 import logging
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise, zip_longest
+from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar
 
 from sr.data.clip_sampling import ClipPatches, WholeClips
+from sr.data.frame_names import NEIGHBOURS, gaps, in_time, refuse_several
 from sr.data.images import Images, SomeImages
 from sr.data.module import SRDataModule
 from sr.data.pairs import ImagePair, pair_by_name
@@ -18,7 +18,6 @@ from sr.data.settings import flags, whole
 from sr.errors import UserError, nearest, some, told_once
 
 log = logging.getLogger(__name__)
-NEIGHBOURS = "Those around are taken for neighbours in time"  # of frames that are missing
 
 
 @dataclass(frozen=True)
@@ -35,31 +34,14 @@ def clip_of(frame: str) -> str:
 
 
 def paired(name: str, hr: Sequence[Path], lr: Sequence[Path] | None, scale: int) -> Clip:
-    """A clip of frames that have one name in HR and LR, in the order of the numbers in them: 2 before 10."""
-    frames = sorted(pair_by_name(hr, lr, scale), key=lambda pair: in_time(pair.name))
-    return Clip(name, tuple(ImagePair(f"{name}/{pair.name}", pair.hr, pair.lr) for pair in frames))
+    """A clip of frames that have one name in HR and LR, in the order of the numbers in them: 2 before 10.
 
-
-def in_time(name: str) -> tuple[list[int | str], str]:
-    """By which the frames of a clip are sorted: 2 before 10."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)], name
-
-
-def gaps(names: Iterable[str]) -> list[str]:
-    """The numbers that are missing between those of a clip's frames, as "3" or "3 to 7".
-
-    None where the names do not count: where something else than one number differs, or not by multiples of a step.
+    Raises:
+        UserError: they do not pair, or are those of several clips.
     """
-    parts = [in_time(name)[0] for name in names]
-    differing = [column for column in zip_longest(*parts) if len(set(column)) > 1]
-    numbers = sorted({part for column in differing for part in column if isinstance(part, int)})
-    if len(differing) != 1 or len(numbers) != len(set(differing[0])):
-        return []
-    step = min(b - a for a, b in pairwise(numbers))
-    if any((b - a) % step for a, b in pairwise(numbers)):
-        return []
-    ends = [(a + step, b - step) for a, b in pairwise(numbers) if b - a > step]
-    return [str(first) if first == last else f"{first} to {last}" for first, last in ends]
+    frames = sorted(pair_by_name(hr, lr, scale), key=lambda pair: in_time(pair.name))
+    refuse_several([pair.hr.stem for pair in frames], hr[0].parent)
+    return Clip(name, tuple(ImagePair(f"{name}/{pair.name}", pair.hr, pair.lr) for pair in frames))
 
 
 def runs_of(names: Iterable[str]) -> list[range]:
@@ -164,6 +146,9 @@ class ClipModule(SRDataModule):
 
     def runs(self, part: str) -> list[range]:
         return runs_of(self.pairs(part).names)
+
+    def called(self, pairs: Pairs, number: int) -> str:
+        return clip_of(pairs.names[number])
 
     def make_set(self, part: str) -> Pairs:
         made = super().make_set(part)

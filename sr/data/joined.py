@@ -26,6 +26,9 @@ class JoinedPairs(Pairs):
         for part in self.parts:
             part.verify()
 
+    def looks(self) -> list[str]:
+        return [look for part in self.parts for look in part.looks()]
+
     def digests(self) -> dict[str, str]:
         return {name: digest for part in self.parts for name, digest in part.digests().items()}
 

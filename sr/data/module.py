@@ -21,7 +21,7 @@ from sr.data.pairset import Pairs, PairSet
 from sr.data.sampling import TrainPatches, WholeImages, refuse_small
 from sr.data.settings import flags, whole
 from sr.degradation import Degradation, matlab_bicubic
-from sr.errors import UserError
+from sr.errors import UserError, some, told_once
 from sr.imaging.image_errors import ImagesError, together
 
 log = logging.getLogger(__name__)
@@ -173,8 +173,30 @@ class SRDataModule(Loaders):
                 try_out(self.augment, self._some_crops(), self.scale)
         if "test" in parts:
             self.pairs("test").verify()
+        for part in parts:
+            self._tell_copies(part)
         if "train" in parts and first_time:
             refuse_shared(self.images("train"), self.images("val"), self.check_leaks)
+
+    def _tell_copies(self, part: str) -> None:
+        """Tell, once, what is in a set under several names, as links or copies: it counts so often in each mean."""
+        pairs, runs = self.pairs(part), self.runs(part)
+        looks, kept = pairs.looks(), dict[tuple[str, ...], range]()
+        first = [(run, kept.setdefault(tuple(looks[n] for n in run), run)) for run in runs]
+        copies = [(run[0], of[0]) for run, of in first if pairs.paths[run[0]] != pairs.paths[of[0]]]
+        if not copies:
+            return
+        told = some([f"{self.called(pairs, n)} is {self.called(pairs, of)}" for n, of in copies])
+        what = f"{len(copies)} of the {len(runs)} {'clips' if self.of_clips else 'images'} of {self.name} are others"
+        if part == "train":
+            told_once(log, logging.INFO, f"{what} under a second name, and are trained on more often: {told}")
+        else:
+            text = f"{what} under a second name, and count more than once in each mean: {told}. Keep one of each there"
+            told_once(log, logging.WARNING, f"warning: {text}")
+
+    def called(self, pairs: Pairs, number: int) -> str:
+        """What the user knows a pair by, or the clip that it is of."""
+        return str(pairs.paths[number])
 
     def make_set(self, part: str) -> Pairs:
         """Open one part: "train" and "val" are decoded into the cache, "test" when it is verified."""

@@ -64,8 +64,12 @@ class Pairs:
         """
         raise NotImplementedError
 
+    def looks(self) -> list[str]:
+        """Of each pair a digest of HR, and of LR where it is read: of two pairs with one look one is a copy."""
+        raise NotImplementedError
+
     def digests(self) -> dict[str, str]:
-        """Of each pair's HR, and of LR or what it is drawn by, by set, scale and name; none where decoded on demand."""
+        """`looks`, and what LR is drawn by, by set, scale and name; none where decoded on demand."""
         return {}
 
     def stored(self) -> list[Stored] | None:
@@ -226,16 +230,20 @@ class PairSet(Pairs):
             self.hr.decode()
         self._look()
 
-    def digests(self) -> dict[str, str]:
-        if not isinstance(self.hr, ImageStore):
-            return {}
+    def looks(self) -> list[str]:
         files = [[self.hr.fingerprints[i].digest for i in self._hr_of.tolist()]]
         if self.lr is not None and not self.lr.key:  # of files, not made here: another processor rounds otherwise
             files.append([self.lr.fingerprints[i].digest for i in self._lr_of.tolist()])
-        elif self.lr is not None and not self.degradation.deterministic:
-            files.append([os.fsencode(path.name).decode(errors="replace") for path in self.paths])
-        of_pairs = zip(*files, strict=True)
-        return {f"{self.label} x{self.scale}: {n}": " ".join(d) for n, d in zip(self.names, of_pairs, strict=True)}
+        return [" ".join(digests) for digests in zip(*files, strict=True)]
+
+    def digests(self) -> dict[str, str]:
+        if not isinstance(self.hr, ImageStore):
+            return {}
+        looks = self.looks()
+        if self.lr is not None and self.lr.key and not self.degradation.deterministic:
+            drawn_by = (os.fsencode(path.name).decode(errors="replace") for path in self.paths)
+            looks = [f"{look} {name}" for look, name in zip(looks, drawn_by, strict=True)]
+        return {f"{self.label} x{self.scale}: {n}": look for n, look in zip(self.names, looks, strict=True)}
 
     def stored(self) -> list[Stored] | None:
         if isinstance(self.hr, ImageStore) and isinstance(self.lr, ImageStore | None):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sr.data.bundled import Bundled
-from sr.data.clips import in_time
+from sr.data.frame_names import in_time
 from sr.data.missing import left_out
 from sr.errors import UserError
 from sr.imaging.files import list_images, read_image

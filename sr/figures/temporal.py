@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sr.data.clips import NEIGHBOURS, gaps
+from sr.data.frame_names import NEIGHBOURS, gaps, refuse_several
 from sr.errors import UserError, some
 from sr.figures.drawing import Drawing, Figure, color, marker, page, show, styled
 from sr.figures.inputs import Photo, common_scale
@@ -27,13 +27,14 @@ def clip_of(images: Sequence[Photo], scale: int, least: int = 2) -> list[Photo]:
     """The frames of a clip, cropped to multiples of the scale; frames that are missing between them are told.
 
     Raises:
-        UserError: fewer than `least`, or of different sizes.
+        UserError: fewer than `least`, of different sizes, or of several clips.
     """
     frames = [photo.cropped(scale) for photo in images]
     sizes = {frame.pixels.shape[-2:] for frame in frames}
     if len(frames) < least or len(sizes) > 1:
         found = f"{len(frames)} images" if len(sizes) < 2 else f"images of {len(sizes)} sizes"
         raise UserError(f"images= has {found}: wanted are {least} or more frames of one clip, as images=CLIP_FOLDER")
+    refuse_several([frame.name for frame in frames])
     if lacking := gaps(frame.name for frame in frames):
         log.warning(f"warning: frames are missing, by their numbers: {some(lacking)}. {NEIGHBOURS}")
     return frames

@@ -1,6 +1,7 @@
 """Clips on disk, and what a training sample of them is."""
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -15,7 +16,8 @@ from skimage import data as photos
 from torch.utils.data import DataLoader
 
 from sr.data.clip_folder import ClipFolder
-from sr.data.clips import ClipModule, gaps
+from sr.data.clips import ClipModule
+from sr.data.frame_names import gaps, refuse_several
 from sr.data.leaks import find_copies
 from sr.data.sampling import SampleNumbers
 from sr.data.video_sets import UDM10, Reds, Vid4, Vimeo90K
@@ -249,6 +251,48 @@ def test_frames_are_in_the_order_of_their_numbers(build: Any, tmp_path: Path) ->
     assert [f.name for f in found.frames] == [f"a/frame{n}" for n in range(12)]
 
 
+@pytest.mark.parametrize(
+    ("names", "several"),
+    [
+        (["00000000", "00000001", "00000002"], False),  # REDS
+        (["001", "002", "003"], False),  # Vid4
+        (["Frame 001", "Frame 002"], False),
+        (["im1", "im2", "im3", "im10"], False),  # Vimeo-90K
+        (["0001_HR_x4", "0002_HR_x4"], False),
+        (["12-00-58", "12-00-59", "12-01-00", "12-01-01"], False),  # times
+        (["2024-01-01", "2024-01-02", "2024-02-01", "2024-02-02"], False),
+        (["5_000", "5_500", "6_000", "6_500"], False),
+        (["shot1_0001", "shot1_0002", "shot2_0003", "shot2_0004"], False),  # of one film
+        (["first", "second"], False),  # nothing counts
+        (["left1", "right1"], False),
+        (["a_0001", "a_0002", "b_0001", "b_0002"], "2 as a_0001, 2 as b_0001"),
+        (["0001_left", "0001_right", "0002_left", "0002_right"], "2 as 0001_left, 2 as 0001_right"),
+        (["0001", "0002", "a0001", "a0002"], "2 as 0001, 2 as a0001"),
+        (["1_0001", "1_0002", "2_0001", "2_0002"], "2 as 1_0001, 2 as 2_0001"),
+        (["v1_1", "v1_2", "v1_10", "v2_1", "v2_2"], "3 as v1_1, 2 as v2_1"),
+        (["000_00000000", "000_00000001", "001_00000000", "001_00000001"], "2 as 000_00000000, 2 as 001"),
+        (["0001", "0002", "cover"], "holds cover beside the 2 frames 0001 to 0002"),
+        (["0001", "0002", "0002a"], "holds 0002a beside the 2 frames"),
+    ],
+)  # fmt: skip
+def test_a_clip_is_one_numbered_sequence(names: list[str], several: bool | str) -> None:
+    if not several:
+        return refuse_several(names)
+    with pytest.raises(UserError, match=f"images= .*{several}"):
+        refuse_several(names)
+
+
+def test_two_sequences_in_one_folder_are_parted_by_the_command_that_is_told(build: Any, tmp_path: Path) -> None:
+    for form in ("a_{:04d}.png", "it's b {:04d}.png"):
+        clip(tmp_path / "mine/two clips", 3, form)
+    with pytest.raises(UserError, match=r"holds frames of several clips: 3 as a_0000, 3 as it's b 0000") as told:
+        build(ClipFolder, root=tmp_path / "mine").setup("test")
+    subprocess.run(["sh", "-c", str(told.value).partition("LR: ")[2]], check=True)
+    (tmp_path / "mine/two clips").rmdir()
+    found = build(ClipFolder, root=tmp_path / "mine").test_clips()
+    assert names(found) == ["two clips_a", "two clips_it's b"] and [len(c.frames) for c in found] == [3, 3]
+
+
 def test_a_folder_of_clips_holds_some_out_or_has_folders_for_them(build: Any, tmp_path: Path) -> None:
     for n, name in enumerate("abcdef"):
         clip(tmp_path / "mine" / name, seed=n)
@@ -348,6 +392,19 @@ def test_frames_that_two_clips_share_are_found_wherever_they_stand(
     for name in shared:
         (tmp_path / "v/x" / name).unlink()
     build(ClipFolder, train=tmp_path / "b", val=tmp_path / "v", frames=3, check_leaks=True).setup("fit")
+
+
+def test_a_clip_under_a_second_name_is_told(build: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As a link or as a copy: it counts twice in a mean."""
+    root = clip(tmp_path / "b/a").parent
+    clip(root / "part of a", 4)
+    build(ClipFolder, root=root).setup("test")
+    assert not caplog.text
+    (root / "linked").symlink_to("a")
+    shutil.copytree(root / "a", root / "copied")
+    build(ClipFolder, root=root).setup("test")
+    assert "2 of the 4 clips of b are others under a second name, and count more than once in each" in caplog.text
+    assert "copied is a" in caplog.text or "a is copied" in caplog.text
 
 
 def test_what_is_no_clip_is_told(build: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,3 +1,4 @@
+import logging
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -100,6 +101,28 @@ def test_distribution_mistakes_are_refused(folder: Callable[..., Folder], traine
     data.trainer = trainer(world=8)
     with pytest.raises(UserError, match="fewer than the 8 processes"):
         data.test_dataloader()
+
+
+def test_an_image_under_a_second_name_is_told(
+    folder: Callable[..., Folder], photos: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where it is measured as a warning; LR that differs makes another pair of it."""
+    caplog.set_level(logging.INFO)
+    (photos / "q0.png").hardlink_to(photos / "p0.png")
+    data = folder(val=photos, check_leaks=False)
+    for stage in ("fit", "test"):
+        data.setup(stage)
+    told = [record for record in caplog.records if "1 of the 8 images of photos are others" in record.message]
+    assert [record.levelname for record in told] == ["INFO", "WARNING"]
+    assert all(f"{photos / 'q0.png'} is {photos / 'p0.png'}" in record.message for record in told)
+    caplog.clear()
+    lr = photos.with_name("lr")
+    lr.mkdir()
+    for number, file in enumerate(sorted(photos.iterdir())):
+        small = Image.open(file).resize(tuple(side // 2 for side in Image.open(file).size))
+        (small.point(lambda level: level // 2) if number == 0 else small).save(lr / file.name)
+    folder(test=photos, test_lr=lr, check_pairs=False).setup("test")
+    assert "under a second name" not in caplog.text
 
 
 def test_val_images_limits_validation_only(folder: Callable[..., Folder], photos: Path) -> None:
