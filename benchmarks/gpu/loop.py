@@ -197,14 +197,12 @@ def averaging(device: torch.device, toy: bool) -> dict[str, float]:
     model = L.LightningModule()
     model.weights = torch.nn.ParameterList([torch.nn.Parameter(torch.randn(size, device=device)) for size in sizes])
     ema, trainer = EMA(), L.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
-    progress = trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total
     ema.setup(trainer, model, "fit")
     ema.on_train_start(trainer, model)
     copies = [weight.detach().clone() for weight in model.weights]
 
     def ours() -> None:
-        progress.completed += 1
-        ema.after_batch(trainer, model, None)
+        ema.within_step()
         wait(device)
 
     def each() -> None:

@@ -43,6 +43,7 @@ class EMA(EachBatch):
         self._names: dict[str, int] = {}  # of parameters, of shared ones every name -> place in the lists below
         self._weights: list[Tensor] = []
         self._averages: list[Tensor] = []
+        self._in_step = False  # whether the step itself updates the average
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if stage == "fit":
@@ -66,17 +67,30 @@ class EMA(EachBatch):
                     self._averages[-1].copy_(self._loaded[name])
             self._names[name] = place
         self._loaded = {}
+        # Of the next update; below 0 before averaging begins.
+        number = self.updates or min(0, self._step - self.begin)
+        self._number = torch.tensor(float(number), device=pl_module.device)
+
+    @torch.no_grad()
+    def within_step(self) -> None:
+        """The update as part of a CUDA graph: its number, and so its decay, are counted on the device."""
+        self._in_step = True
+        number = self._number.clamp(min=0)
+        kept = ((1 + number) / (10 + number)).clamp(max=self.decay) * (self._number >= 0)
+        torch._foreach_sub_(self._averages, self._weights)
+        torch._foreach_mul_(self._averages, kept)
+        torch._foreach_add_(self._averages, self._weights)
+        self._number.add_(1)
 
     def after_batch(self, trainer: L.Trainer, *_: Any) -> None:
         if (step := trainer.global_step) == self._step:
             return  # in the middle of an accumulated step
         self._step = step
-        if self._step <= self.begin:
-            torch._foreach_copy_(self._averages, self._weights)
-            return
-        kept = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(self._averages, self._weights, 1 - kept)
-        self.updates += 1
+        averages = self._step > self.begin
+        if not self._in_step:
+            kept = min(self.decay, (1 + self.updates) / (10 + self.updates)) if averages else 0.0
+            torch._foreach_lerp_(self._averages, self._weights, 1 - kept)
+        self.updates += averages
 
     @torch.no_grad()
     def _swap(self, *_: Any, **__: Any) -> None:

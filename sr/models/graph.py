@@ -1,7 +1,8 @@
 """A whole optimizer step as one CUDA graph: recorded once, then repeated on the GPU without Python.
 
-What differs from step to step lies in memory that stays where it is: parameters, the optimizer's state, learning rates
-as tensors (`sr.models.optimizers.Rates`), and batches, which are copied into the graph's own. One graph serves one kind
+What differs from step to step lies in memory that stays where it is: parameters and their average, the optimizer's
+state, the learning rates of the next steps (`sr.models.optimizers.Rates`), and batches, which are copied into the
+graph's own. One graph serves one kind
 of batches, by shape and scale.
 """
 

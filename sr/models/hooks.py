@@ -30,6 +30,9 @@ class EachBatch(L.Callback):
     def before_batch(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         """Called before each."""
 
+    def within_step(self) -> None:
+        """Called at the end of each optimizer step that may be a CUDA graph: work on the device, none of Python's."""
+
     def after_batch(self, trainer: L.Trainer, model: L.LightningModule, batch: Any) -> None:
         """Called after each, and after the optimizer step if it was the last one of a step."""
 

@@ -1,7 +1,10 @@
 """Optimizers in the form that suits a device: fused on a GPU, with learning rates that a CUDA graph can read."""
 
+import copy
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -10,6 +13,8 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from sr.errors import UserError
+
+AHEAD = 64  # steps whose learning rates lie on a GPU before they are taken
 
 
 def suit(optimizer: Optimizer, device: torch.device, partial: bool) -> None:
@@ -74,20 +79,27 @@ def go_on(optimizers: Sequence[Optimizer], schedules: Sequence[LRScheduler], for
 class Rates:
     """An optimizer's learning rates as tensors on a GPU: a graph reads them anew, where it would repeat a number.
 
-    Groups have their numbers but for the time of a step, so that schedules and checkpoints know nothing of it.
+    Groups have their numbers but for the time of a step, so that schedules and checkpoints know nothing of it. Within
+    graphs the rates of the next steps lie on the device, and each step takes its own: the host writes once in `AHEAD`.
 
     Args:
         optimizer: that `suit` has seen.
+        schedule: its schedule, which tells the rates of the next steps; None where nobody asks for them.
     """
 
-    def __init__(self, optimizer: Optimizer) -> None:
-        self.groups = [
-            group
-            for group in optimizer.param_groups
-            if group.get("fused") and group["params"] and group["params"][0].device.type == "cuda"
-        ]
-        self.tensors = [torch.zeros((), device=group["params"][0].device) for group in self.groups]
-        self._filled = [0.0 for _ in self.groups]
+    def __init__(self, optimizer: Optimizer, schedule: LRScheduler | None = None) -> None:
+        self.optimizer, self.schedule = optimizer, schedule
+        self._hold([g for g in optimizer.param_groups if g.get("fused") and g["params"] and g["params"][0].is_cuda])
+
+    def _hold(self, groups: list[dict[str, Any]]) -> None:
+        self.groups = groups
+        self.tensors = [torch.zeros((), device=group["params"][0].device) for group in groups]
+        self._filled = [0.0 for _ in groups]
+        if groups:
+            device = self.tensors[0].device
+            self._table = torch.zeros(AHEAD, len(groups), device=device)
+            self._row = torch.zeros(1, dtype=torch.int64, device=device)
+        self._foreseen: deque[list[float]] = deque()  # the rates of the table's rows from `_row` on
 
     def fill(self) -> None:
         """Take over the groups' numbers; outside a graph."""
@@ -95,6 +107,40 @@ class Rates:
             if group["lr"] != self._filled[n]:
                 self._filled[n] = float(group["lr"])
                 tensor.fill_(self._filled[n])
+
+    def foresee(self) -> None:
+        """See to it that `take` takes over the groups' numbers: before each step, outside a graph."""
+        if not self.groups:
+            return
+        if not self._foreseen or self._foreseen[0] != [group["lr"] for group in self.groups]:
+            self._foreseen = deque(self._next())
+            rows = torch.tensor(list(self._foreseen))
+            rows = rows.pin_memory() if self._table.is_cuda else rows  # so that nobody waits
+            self._table[: len(rows)].copy_(rows, non_blocking=True)
+            self._row.zero_()
+        self._foreseen.popleft()
+
+    def take(self) -> None:
+        """Take over the next row; within a graph."""
+        if self.groups:
+            for tensor, rate in zip(self.tensors, self._table.index_select(0, self._row)[0].unbind(), strict=True):
+                tensor.copy_(rate)
+            self._row.add_(1)
+
+    def _next(self) -> list[list[float]]:
+        """The rates of this step and, if a copy of the schedule can tell, of those that follow it."""
+        rows = [[float(group["lr"]) for group in self.groups]]
+        places = [n for n, group in enumerate(self.optimizer.param_groups) if any(group is g for g in self.groups)]
+        settings = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
+        stand_in = SimpleNamespace(param_groups=settings, step=self.optimizer.step, _opt_called=True)
+        try:
+            schedule = copy.deepcopy(self.schedule, {id(self.optimizer): stand_in})
+            while schedule is not None and len(rows) < AHEAD:
+                schedule.step()
+                rows.append([float(settings[n]["lr"]) for n in places])
+        except Exception:  # a schedule of the user's that wants more than the rates: then each step is told by itself
+            return rows[:1]
+        return rows
 
     def standing_in(self) -> AbstractContextManager[None]:
         """A context within which the groups have the tensors."""

@@ -51,8 +51,9 @@ class Stepper:
         self.optimizers: list[Any] = optimizers if isinstance(optimizers, list) else [optimizers]
         self.schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
         self.callbacks = [c for c in trainer.callbacks if isinstance(c, EachBatch)]  # type: ignore[attr-defined]
-        self.before_batch, self.after_batch = (
-            [c for c in self.callbacks if is_overridden(name, c, EachBatch)] for name in ("before_batch", "after_batch")
+        self.before_batch, self.within_step, self.after_batch = (
+            [c for c in self.callbacks if is_overridden(name, c, EachBatch)]
+            for name in ("before_batch", "within_step", "after_batch")
         )
         self.before_step = [
             c
@@ -65,7 +66,7 @@ class Stepper:
         if getattr(self.transfer[0], "__func__", None) is DataHooks.on_before_batch_transfer:
             self.transfer[0] = None  # Lightning's own does nothing
         self.waited = 0.0  # seconds for data, since they were last taken note of
-        self.rates = [Rates(optimizer) for optimizer in trainer.optimizers]
+        self.rates = [Rates(*both) for both in zip(trainer.optimizers, self.schedulers, strict=True)]
         self.graphs = self._graphs(graphs)
 
     def _graphs(self, wanted: bool | str) -> graph.Graphs | None:
@@ -164,7 +165,10 @@ class Stepper:
         for callback in self.before_batch * len(batches):
             callback.before_batch(self.trainer, model)
         for rates in self.rates:
-            rates.fill()
+            if self.graphs is None:
+                rates.fill()
+            elif (model.batches_seen + len(batches)) % self.accumulate == 0:
+                rates.foresee()
         if self.graphs is None or len(batches) < self.accumulate:
             found = self._compute(batches)
         else:
@@ -185,6 +189,9 @@ class Stepper:
         model, found = self.model, []
         for number, batch in enumerate(batches, model.batches_seen + 1):
             model.batch_losses = {}
+            due = number % self.accumulate == 0
+            for rates in self.rates if due and self.graphs is not None else ():
+                rates.take()
             for player, terms in model.updates(batch):
                 values = list(terms.values())
                 total = values[0] if len(values) == 1 else torch.stack(values).sum()
@@ -196,8 +203,10 @@ class Stepper:
                         (total / self.accumulate if self.accumulate > 1 else total).backward()
                 if player != 0:
                     average_gradients(self.adversary.discriminator)
-                if number % self.accumulate == 0:
+                if due:
                     self._step(player)
+            for callback in self.within_step if due and self.graphs is not None else ():
+                callback.within_step()
             found.append(model.batch_losses)
         return found
 

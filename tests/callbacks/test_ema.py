@@ -1,6 +1,7 @@
 """The moving average of the weights: its value, when it begins, what is saved, validated and gone on with."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning.pytorch as L
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from sr.callbacks import EMA, Checkpoints
 from sr.errors import UserError
+from sr.models.watch import Watch
 
 
 class Net(L.LightningModule):
@@ -91,6 +93,33 @@ def test_before_it_begins_the_weights_themselves_are_validated_and_saved(tmp_pat
     assert not torch.equal(run.trained[0]["first.weight"], run.trained[-1]["first.weight"])
     for found in (saved["state_dict"], run.validated[0], run.copy()):
         assert all(torch.equal(v, found[k]) for k, v in run.trained[-1].items())
+
+
+def test_a_graph_averages_as_the_host_does_and_waits_for_nothing():
+    host, device, moved = EMA(0.4, 3), EMA(0.4, 3), Net()
+    trainer = SimpleNamespace(global_step=0)
+    for ema in (host, device):
+        ema.on_train_start(trainer, moved)
+    for step in range(1, 30):
+        trainer.global_step = step
+        with torch.no_grad():
+            moved.first.weight.add_(torch.randn(3, 3, 3, 3))
+        with Watch("cpu") as watch:
+            device.within_step()
+        assert watch.found == ""
+        for ema in (host, device):
+            ema.after_batch(trainer)
+        theirs, ours = host._averages[0], device._averages[0]
+        assert torch.allclose(ours, theirs, rtol=1e-5, atol=1e-6) and device.updates == host.updates
+        assert torch.equal(ours, moved.first.weight) == (step <= 3)
+
+
+@pytest.mark.parametrize("resumed", [2, 12])
+def test_a_graph_goes_on_with_the_average_of_before(resumed):
+    ema, run, trainer = EMA(0.9, 3), Net(), SimpleNamespace(global_step=resumed)
+    ema.updates = max(0, resumed - 3)
+    ema.on_train_start(trainer, run)
+    assert float(ema._number) == resumed - 3
 
 
 @pytest.mark.parametrize("decay", [0, 1, 1.5])

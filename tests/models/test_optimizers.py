@@ -46,7 +46,7 @@ def test_rates_are_filled_where_they_have_changed():
     optimizer = torch.optim.Adam([{"params": parameters("cpu")}, {"params": parameters("cpu"), "lr": 0.5}], lr=0.1)
     rates = Rates(optimizer)
     assert rates.groups == []  # of a processor's nothing is filled
-    rates.groups, rates.tensors, rates._filled = optimizer.param_groups, [torch.zeros(()), torch.zeros(())], [0.0, 0.0]
+    rates._hold(optimizer.param_groups)
     rates.fill()
     optimizer.param_groups[1]["lr"] = 0.25
     rates.fill()

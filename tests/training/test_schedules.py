@@ -11,9 +11,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, MultiStepLR, StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, MultiStepLR, StepLR
 
 from sr.errors import UserError
+from sr.models.optimizers import AHEAD, Rates
+from sr.models.watch import Watch
 from sr.training.schedules import CosineRestarts, Cyclical, warm_up
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -182,3 +184,35 @@ def test_edvrs_schedule_with_tsa():
     seen = [r[0] for r in rates(made, 60)]
     assert [seen[n] for n in (0, 5, 15, 30, 45)] == pytest.approx([1e-3, *[5.0005e-4] * 4], rel=1e-9)
     assert all(a >= b for n, (a, b) in enumerate(pairwise(seen), 1) if n not in (5, 15, 30, 45))
+
+
+# ---- on a device, where a CUDA graph reads them -------------------------------------------------------------
+
+
+class Odd(LRScheduler):
+    """A schedule that wants more of its optimizer than rates."""
+
+    def get_lr(self):
+        return [1 / (1 + self.last_epoch + len(group["params"])) for group in self.optimizer.param_groups]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", [*(p.stem for p in (CONF / "scheduler").glob("*.yaml")), "odd"])
+def test_the_rates_of_a_graph_are_those_of_the_schedule(name, monkeypatch):
+    opt = optimizer()
+    schedule = (Odd if name == "odd" else configured(f"+scheduler={name}"))(opt)
+    given = Rates(opt, schedule)
+    given._hold(opt.param_groups)
+    written, ahead = [], given._next
+    monkeypatch.setattr(given, "_next", lambda: written.append(made := ahead()) or made)
+    for step in range(150):
+        given.foresee()
+        with Watch("cpu") as watch:
+            given.take()
+        assert watch.found == ""
+        assert [float(x) for x in given.tensors] == pytest.approx([g["lr"] for g in opt.param_groups], rel=1e-6)
+        opt.step()
+        schedule.step()
+        if step == 99:  # what somebody sets counts
+            opt.param_groups[1]["lr"] = 0.5
+    assert len(written) == (150 if name == "odd" else 3) and all(len(rows) <= AHEAD for rows in written)
