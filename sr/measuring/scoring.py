@@ -25,7 +25,7 @@ from sr.measuring.frames import measured_runs, middle_of, outputs_of
 from sr.measuring.papers import Entry, chosen_protocols, other_lr, papers_figures, papers_protocols
 from sr.measuring.pictures import Pictures
 from sr.metrics.metric import Metric
-from sr.metrics.protocol import DEFAULT, Protocol
+from sr.metrics.protocol import DEFAULT, Channel, Protocol
 from sr.models.clips import Made
 from sr.precision import full_precision
 from sr.scores.published import PLAIN, Published, lr_of
@@ -49,6 +49,31 @@ class Sample:
     score: str  # by the first metric, with its protocol: "28.42 dB (y)"
 
 
+class KeptReferences:
+    """What of each HR is compared, Y for example, made once for all models that are measured on a set.
+
+    It is kept in memory, as far as the room goes: files would hold eight bytes a pixel to save a later command the few
+    milliseconds that Y of a 2K image takes (`benchmarks/evaluate.md`).
+    """
+
+    def __init__(self, room: int = 2**30) -> None:
+        self.room = room  # bytes
+        self._kept: dict[tuple[str, int], Tensor] = {}
+
+    def of(self, protocol: Protocol, number: int) -> Channel:
+        """`protocol.reference` of the image of a number."""
+
+        def reference(hr: Tensor, grey: bool) -> Tensor:
+            if (found := self._kept.get((protocol.name, number))) is None:
+                found = protocol.reference(hr, grey)
+                if found.is_cpu and found.dtype != torch.uint8 and found.nbytes <= self.room:  # bytes are HR's own
+                    self.room -= found.nbytes
+                    self._kept[protocol.name, number] = found
+            return found
+
+        return reference
+
+
 @torch.inference_mode()
 def score_set(
     entry: Entry,
@@ -60,6 +85,7 @@ def score_set(
     images: int | None = None,
     middle: int | None = None,
     played: Sequence[range] | None = None,
+    references: KeptReferences | None = None,
 ) -> tuple[list[Score], list[Sample]]:
     """Scores of one model on the test images of one set, image by image.
 
@@ -73,6 +99,7 @@ def score_set(
         images: how many are measured, the first ones; None for all.
         middle: HR pixels a side, at most, of what is measured of each image; the set's name says so. None for all.
         played: clips of which all frames are kept; nothing else is measured.
+        references: of the models that were measured on the same images, and for those that follow.
 
     Returns:
         A score per image, protocol and metric, and the kept images with their score under the first protocol.
@@ -118,7 +145,8 @@ def score_set(
                 for protocol in group:
                     if n not in protocol.scored(len(run)):
                         continue
-                    values = protocol.compare(output, batch.hr, batch.scale, batch.grey, metrics, batch.lr)
+                    kept_y = None if references is None else references.of(protocol, run[n])
+                    values = protocol.compare(output, batch.hr, batch.scale, batch.grey, metrics, batch.lr, kept_y)
                     made = PLAIN if protocol.defines_lr else lr_of(data)
                     clip = clip_of(batch.name[0]) if data.of_clips else ""
                     found = scores_of(label, name, batch.scale, protocol.name, values, 1, batch.name[0], clip, made)
@@ -180,9 +208,12 @@ def score_all(
         if any(e.ensemble for e in entries) and not data.symmetric:
             log.warning(f"warning: the LR of {data.test_name} was not made symmetrically {ASYMMETRIC}")
         samples: dict[str, list[Sample]] = {}
+        references = KeptReferences() if len(deployed) > 1 else None
         for entry in deployed:
             under = chosen_protocols(entry, entries, data, protocols)
-            found, outputs = score_set(entry, data, under, device, panels, metrics, images, middle)
+            found, outputs = score_set(
+                entry, data, under, device, panels, metrics, images, middle, references=references
+            )
             scores += found
             papers |= papers_figures(entry, averages(found), data)
             samples[found[0].model] = outputs

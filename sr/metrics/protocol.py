@@ -155,6 +155,7 @@ class Protocol:
         grey: bool | Sequence[bool] = False,
         metrics: Sequence[Metric] = DEFAULT,
         lr: Tensor | None = None,
+        reference: Channel | None = None,
     ) -> dict[str, Tensor]:
         """The values of every metric, for each image.
 
@@ -166,6 +167,7 @@ class Protocol:
             metrics: PSNR and SSIM unless others are given; those that the protocol does not give are left out.
             lr: what the model was given (B, 3, h, w), uint8 or floating in [0, 1]; without it metrics `of_lr` are left
                 out.
+            reference: what gives the same as `reference`, and may have kept it.
 
         Returns:
             {name of the metric: (B,)}, PSNR and SSIM in float64; PSNR is inf for identical images.
@@ -193,7 +195,7 @@ class Protocol:
             order += rows
             one_sr, one_hr = (t if len(rows) == len(t) else t[rows] for t in (sr, hr))
             one_hr = to_uint8(one_hr)
-            compared = self.measured(one_sr, one_grey), self.reference(one_hr, one_grey)
+            compared = self.measured(one_sr, one_grey), (reference or self.reference)(one_hr, one_grey)
             for m in metrics:
                 function = self.ssim if m is SSIM else m.function
                 if m.of_lr and small is not None and lr is not None:
@@ -202,8 +204,8 @@ class Protocol:
                     found = function(*compared)
                 else:  # image by image: others may need much memory, and their authors may have thought of one
                     seen = (to_uint8(one_sr), one_hr) if m.rgb else tuple(t.double() for t in compared)
-                    each = zip(*(t.split(1) for t in seen), strict=True)
-                    found = torch.cat([function(a, b).reshape(1) for a, b in each])
+                    each = zip(*(t.split(1) for t in seen), strict=True)  # copies, as one may write into what it gets
+                    found = torch.cat([function(a.clone(), b.clone()).reshape(1) for a, b in each])
                 values[m.name].append(found)
         back = [order.index(i) for i in range(len(order))]
         return {name: torch.cat(each)[back] for name, each in values.items()}

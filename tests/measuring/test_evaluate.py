@@ -11,8 +11,10 @@ import torch
 from PIL import Image
 
 from sr.layers.statistics import batch_norms
+from sr.measuring import scoring
 from sr.measuring.evaluate import with_statistics
-from sr.measuring.scoring import Entry
+from sr.measuring.scoring import Entry, KeptReferences
+from sr.metrics.protocol import Protocol
 from sr.metrics.protocols import get_protocol
 from sr.models.repsr import RepSR
 from sr.runs import checkpoint
@@ -347,3 +349,30 @@ def test_the_name_of_a_set_leads_its_pictures_nowhere(command, photos, tmp_path)
         (drawn,) = (done.folder / "panels").iterdir()
         assert done.code == 0 and drawn.name == f"{str(name).replace('/', '_')}_x2.png", done
     assert (tmp_path / "mine_x2.png").read_text() == "precious"
+
+
+def test_y_of_hr_is_made_once_for_all_models_of_a_command_and_is_no_others(command, monkeypatch):
+    calls, make = [], Protocol.reference
+    monkeypatch.setattr(Protocol, "reference", lambda self, hr, grey: calls.append(self.name) or make(self, hr, grey))
+    typed = ["benchmarks=[bundled]", "scale=4", "protocols=[y,y_uint8,rgb]", "metrics=[psnr,ssim]", "panels=0"]
+    both = command("evaluate.py", "weights=[plain_m10c32_x4]", *typed, folder="both")
+    assert both.code == 0, both
+    rows = results(both.folder)
+    count = int(rows[0]["images"])
+    assert len(rows) == 6 and (calls.count("y"), calls.count("y_uint8")) == (count, count)
+    assert calls.count("rgb") == 2 * count  # HR's own bytes
+    calls.clear()
+    monkeypatch.setattr(scoring, "KeptReferences", lambda: KeptReferences(room=0))
+    anew = command("evaluate.py", "weights=[plain_m10c32_x4]", *typed, folder="anew")
+    assert calls.count("y") == 2 * count
+    each = [(found.folder / "results_per_image.csv").read_text() for found in (both, anew)]
+    assert each[0] == each[1] and each[0].count("\n") == 1 + 6 * count
+
+
+def test_references_are_kept_while_there_is_room():
+    hr, protocol = torch.randint(0, 256, (1, 3, 40, 40), dtype=torch.uint8), get_protocol("y")
+    references = KeptReferences(room=40 * 40 * 8)
+    first = references.of(protocol, 0)(hr, False)
+    assert references.of(protocol, 0)(hr, False) is first and torch.equal(first, protocol.reference(hr, False))
+    others = [references.of(protocol, 1)(hr + 1, False) for _ in range(2)]
+    assert others[0] is not others[1] and torch.equal(*others) and not torch.equal(others[0], first)

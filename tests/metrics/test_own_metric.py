@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sr.errors import UserError
-from sr.metrics.metric import declared, get_metrics
+from sr.metrics.metric import Metric, declared, get_metrics
 from sr.metrics.protocols import get_protocol
 from sr.metrics.psnr import METRIC
 from sr.scores.score import read
@@ -55,6 +55,22 @@ def test_it_is_found_by_its_path_and_then_by_its_name(rmse):
     found = get_protocol("rgb").compare(hr / 255 * 0.9, hr, 2, metrics=get_metrics(["psnr", "rmse"]))
     assert found["rmse"].shape == (2,)
     torch.testing.assert_close(20 * torch.log10(255 / found["rmse"]), found["psnr"])
+
+
+@pytest.mark.parametrize("colours", [False, True])
+def test_one_that_writes_into_what_it_gets_changes_no_figure_after_it(colours):
+    def careless(sr, hr):
+        hr.zero_()
+        sr.zero_()
+        return torch.ones(1)
+
+    hr, lr = (torch.randint(0, 256, (1, 3, side, side), dtype=torch.uint8) for side in (24, 12))
+    metrics = [Metric("careless", careless, rgb=colours), METRIC]
+    for protocol in (get_protocol("rgb"), get_protocol("y")):
+        sr, true = (hr / 255 * 0.9).double(), hr.clone()
+        expected = protocol.compare(sr, hr, 2)["psnr"]
+        assert torch.equal(protocol.compare(sr, true, 2, metrics=metrics, lr=lr)["psnr"], expected)
+        assert torch.equal(true, hr)
 
 
 def test_what_is_no_metric(rmse, tmp_path):
