@@ -1,4 +1,4 @@
-"""CPU time of measuring a test set: the first time, and once it is decoded, and what of that is the model's own.
+"""CPU time of measuring a test set, beside a loop that decodes and shrinks each image for each model.
 
 Each measuring is a process of its own. Bicubic stands for a network. What a network computes and how near that is to HR
 are new with every model; what is left beside these is what a test set costs each model.
@@ -9,36 +9,51 @@ Run it: OMP_NUM_THREADS=1 python benchmarks/evaluate.py > benchmarks/evaluate.md
 import argparse
 import os
 import tempfile
+from itertools import count
 from pathlib import Path
 
-import numpy as np
 import torch
-from beside import command_seconds, in_turns, machine, table
+from beside import TURNS, command_seconds, in_turns, machine, table
 from cache import photos
 
 from sr.cli import keep_freed_memory
+from sr.imaging.files import list_images, read_image
 from sr.metrics.protocols import get_protocol
 from sr.models.bicubic import Bicubic
+from sr.models.espcn import ESPCN
+from sr.runs.checkpoint import describe
 
 SCALE = 4
+TINY = {"_target_": "sr.models.espcn.ESPCN", "scale": SCALE, "channels": [1, 1]}
 
 
 @torch.inference_mode()
-def of_the_model(height: int, width: int, place: Path) -> dict[str, float]:
-    """Milliseconds of an image: the network alone, the comparison of its output with HR, and Y of HR in it."""
+def anew(folder: Path) -> None:
+    """What a plain loop does for each model."""
     keep_freed_memory()  # as every command does
     model, protocol = Bicubic(SCALE), get_protocol("y")
+    for file in list_images(folder):
+        hr = torch.from_numpy(read_image(file).pixels).permute(2, 0, 1)[None]
+        hr = hr[..., : hr.shape[-2] // SCALE * SCALE, : hr.shape[-1] // SCALE * SCALE]
+        print(protocol.compare(model(protocol.lr(hr, SCALE)), hr, SCALE))
+
+
+@torch.inference_mode()
+def of_the_model(height: int, width: int) -> dict[str, float]:
+    """Milliseconds of an image: the network alone, the comparison of its output with HR, and Y of HR in it."""
+    keep_freed_memory()
+    model, protocol = Bicubic(SCALE), get_protocol("y")
     hr = torch.randint(0, 256, (1, 3, height - height % SCALE, width - width % SCALE), dtype=torch.uint8)
-    lr = protocol.lr(hr, SCALE)
+    lr, y = protocol.lr(hr, SCALE), protocol.reference(hr, False)
     output = model(lr)
-    np.save(place / "y.npy", protocol.reference(hr, False).numpy())
     ways = {
         "the network": lambda: model(lr),
         "PSNR and SSIM": lambda: protocol.compare(output, hr, SCALE),
-        "Y of HR": lambda: protocol.reference(hr, False),
-        "Y of HR, kept in a file": lambda: np.array(np.load(place / "y.npy", mmap_mode="r")),
+        "PSNR and SSIM, Y of HR at hand": lambda: protocol.compare(
+            output, hr, SCALE, reference=lambda hr, _: y[..., SCALE:-SCALE, SCALE:-SCALE]
+        ),
     }
-    return {name: 1e3 * seconds for name, seconds in in_turns(ways).items()}
+    return {name: 1e3 * seconds for name, seconds in in_turns(ways, 15).items()}
 
 
 def main() -> None:
@@ -46,32 +61,57 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, nargs=2, default=(1356, 2040), help="height and width of the images")
     parser.add_argument("--images", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--anew", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.anew:
+        anew(args.anew)
+        return
     os.environ["OMP_NUM_THREADS"] = "1"
-    with tempfile.TemporaryDirectory() as place:
-        photos(Path(place) / "photos", args.images, *args.size)
-        photos(Path(place) / "one", 1, 64, 64)
-        words = ["evaluate", "model=bicubic", f"scale={SCALE}", "panels=0", "protocols=[y]", "benchmarks=[folder]"]
+    with tempfile.TemporaryDirectory() as name:
+        place, number = Path(name), count()
+        photos(place / "many", args.images, *args.size)
+        photos(place / "one", 1, 64, 64)
+        told = describe(TINY, "tiny", {})
+        torch.save({"state_dict": ESPCN(SCALE, channels=[1, 1]).state_dict(), "sr": told}, place / "tiny.ckpt")
+        words = ["-m", "sr", "evaluate", f"scale={SCALE}", "panels=0", "protocols=[y]", "benchmarks=[folder]"]
 
-        def run(folder: str, number: int, *more: str) -> float:
-            own = [f"data.root={Path(place) / folder}", f"cache_dir={Path(place) / 'cache'}"]
-            return command_seconds("-m", "sr", *words, *own, f"hydra.run.dir={Path(place) / str(number)}", *more)
+        def run(folder: str, cache: object, *more: str) -> float:
+            own = [f"data.root={place / folder}", f"cache_dir={place / f'cache{cache}'}"]
+            return command_seconds(*words, *own, f"hydra.run.dir={place / f'{next(number)}'}", *more)
 
-        start = run("one", 0)
-        first, second = (1e3 * (run("photos", number) - start) / args.images for number in (1, 2))
-        own = of_the_model(*args.size, Path(place))
-    y = [own.pop(name) for name in ("Y of HR", "Y of HR, kept in a file")]
+        bicubic, tiny = "model=bicubic", (f"checkpoint={place / 'tiny.ckpt'}", "baseline=false")
+        both = (f"checkpoint={place / 'tiny.ckpt'}", "baseline=true")
+        seconds = in_turns(
+            {
+                "start": lambda: run("one", 0, bicubic),
+                "first": lambda: run("many", next(number), bicubic),
+                "again": lambda: run("many", 0, bicubic),
+                "tiny": lambda: run("many", 0, *tiny),
+                "both": lambda: run("many", 0, *both),
+                "bare start": lambda: command_seconds(__file__, "--anew", place / "one"),
+                "bare": lambda: command_seconds(__file__, "--anew", place / "many"),
+            },
+            args.rounds,
+        )
+    own = of_the_model(*args.size)
+    at_hand = own.pop("PSNR and SSIM, Y of HR at hand")
+
+    def each(more: str, less: str) -> float:
+        return 1e3 * (seconds[more] - seconds[less]) / args.images
+
     times = {
-        "first time: decoded and kept": first,
-        "second time": second,
-        **{f"of which {name}": each for name, each in own.items()},
-        "of which anything else": second - sum(own.values()),
+        "a loop that keeps nothing, each model": each("bare", "bare start"),
+        "the first model: decoded and kept": each("first", "start"),
+        "a model of a later command": each("again", "start"),
+        "a second model of one command": each("both", "tiny"),
+        **{f"of these {name}": ms for name, ms in own.items()},
     }
-    rows: list[list[object]] = [[name, f"{each:.0f}"] for name, each in times.items()]
-    print(f"# `sr evaluate model=bicubic` on {args.images} PNG of {args.size[1]}x{args.size[0]}\n\n{machine()}.\n")
-    print("One run of each; what the command takes on one small image (its start) is left out.\n")
+    rows: list[list[object]] = [[name, f"{ms:.0f}"] for name, ms in times.items()]
+    print(f"# `sr evaluate` on {args.images} PNG of {args.size[1]}x{args.size[0]}, bicubic as the network\n")
+    print(f"{machine()}; {TURNS}.\n\nWhat a command takes on one small image (its start) is left out.\n")
     print(table(["", "ms an image"], rows))
-    print(f"\nY of HR takes {y[0]:.1f} of these, and {y[1]:.1f} if it were kept and read: so it is made anew.")
+    print(f"\nY of HR takes {own['PSNR and SSIM'] - at_hand:.1f} of these where no model before has made it.")
 
 
 if __name__ == "__main__":

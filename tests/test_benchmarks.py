@@ -21,7 +21,7 @@ TOY = {
     "startup": ["--rounds", "2"],
     "compare": ["--runs", "4", "--rounds", "1", "--steps", "20"],
     "ema": ["--rounds", "1"],
-    "evaluate": ["--size", "80", "90", "--images", "2"],
+    "evaluate": ["--size", "80", "90", "--images", "2", "--rounds", "1"],
     "metrics": ["--size", "60", "72", "--rounds", "1"],
     "tiles": ["--rounds", "1", "--side", "16"],
     "resize": ["--size", "24", "36", "--rounds", "1"],
