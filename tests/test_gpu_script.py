@@ -92,9 +92,10 @@ def test_the_whole_of_it_at_toy_sizes(tmp_path):
     log = (tmp_path / "out/gpu.log").read_text()
     assert done.returncode == 0, done.stderr + done.stdout + log
     found = json.loads((tmp_path / "out/gpu.json").read_text())
-    assert [part["ended"] for part in found["parts"]] == 8 * ["whole"] and found["machine"]["torch"]
+    assert [part["ended"] for part in found["parts"]] == 9 * ["whole"] and found["machine"]["torch"]
     tables = found["tables"]
-    assert {"checks", "crops", "steps", "waiting", "precision", "learning", "averaging", "deformable"} <= tables.keys()
+    assert {"checks", "crops", "steps", "waiting", "precision", "learning"} <= tables.keys()
+    assert {"averaging", "deformable", "forms", "upscaling"} <= tables.keys()
     notes = {row.get("note", "").partition(":")[0] for rows in tables.values() for row in rows}
     assert notes <= {"", "refused"}  # a graph without a GPU, torchvision
     assert all(row["passed"] for row in tables["checks"] if "note" not in row)

@@ -41,6 +41,7 @@ PARTS = {  # what must hold first
     "rlfn": Planned("gpu.steps", 45),
     "bsrn": Planned("gpu.steps", 45),
     "clips": Planned("gpu.clips", 50),
+    "using": Planned("gpu.using", 40),
     "learning": Planned("gpu.learning", None),
 }
 

@@ -11,6 +11,8 @@ TITLES = {
     "numbers": "Metrics and resizing, ms an image",
     "steps": "A training step",
     "deformable": "Deformable convolution, forward and backward",
+    "forms": "The network's time, by the form that it runs in",
+    "upscaling": "A picture of 960x640 enlarged by four",
     "averaging": "EMA of 346 tensors, ms",
     "waiting": "Where the host waits for the device, over 100 steps",
     "precision": "Equal steps in float32 and bfloat16",
