@@ -1,4 +1,4 @@
-"""What a process may take of memory, and what glibc does with what was freed: kept for speed, or given back."""
+"""What a process may take of memory, what glibc does with what was freed (kept or given back), and the way to a GPU."""
 
 import ctypes
 import sys
@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 DATA = 5  # of /proc/self/statm: pages of what a process writes to
 _LIMITED = Lock()
@@ -45,6 +48,11 @@ def give_back_freed_memory() -> None:
     """
     if _glibc() is not None:
         _glibc().malloc_trim(0)
+
+
+def sent(values: "torch.Tensor", device: "torch.device") -> "torch.Tensor":
+    """On a device. Nobody waits: from ordinary memory the host would, until a GPU has done all that it was told."""
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
 
 
 @contextmanager

@@ -33,6 +33,8 @@ def run(part: Part) -> None:
     weights(part)
     for way, graph in {"eager": "false", "graphed": "true", "graph=auto": "auto"}.items():
         part.case("waiting", {"way": way}, lambda g=graph: waits(part, g))
+    random = "degradation=blur_noise_jpeg"
+    part.case("waiting", {"way": f"graph=auto, {random}"}, lambda: waits(part, "auto", random))
     runs: dict[str, Trained] = {}
     for precision in ("32-true", "bf16-mixed"):
         part.case("precision", {"precision": precision}, lambda p=precision: trained(part, p, runs), 45)
@@ -115,10 +117,10 @@ def random_vgg(part: Part) -> str:
 # ---- waiting ------------------------------------------------------------------------------------------------
 
 
-def waits(part: Part, graph: str) -> dict[str, Any]:
+def waits(part: Part, graph: str, *more: str) -> dict[str, Any]:
     """How often a step of EDSR-baseline makes the host wait for the device, and from where."""
     every = 2 if part.toy else 100
-    typed = [*EDSR, *(TINY if part.toy else []), "callbacks=[ema]", f"trainer.graph={graph}"]
+    typed = [*EDSR, *(TINY if part.toy else []), *more, "callbacks=[ema]", f"trainer.graph={graph}"]
     typed += ["trainer.channels_last=true", "trainer.precision=bf16-mixed", f"trainer.log_every_n_steps={every}"]
     run = train(part, *typed, f"steps={2 * every + every // 2}", profiled=True)
     found: dict[str, Any] = {

@@ -20,6 +20,7 @@ from sr.data.images import unpacked
 from sr.data.sampling import MixedScales, TrainPatches
 from sr.degradation.base import Parts
 from sr.imaging.banded import plain
+from sr.memory import sent
 
 log = logging.getLogger(__name__)
 SHARE = 3  # the images may take one part in so many of the device's memory
@@ -100,8 +101,8 @@ class DevicePatches(Dataset[Batch]):
             lr = _walk(np.array([[0], [p]]), 0, 0, turn, p)
         else:
             parts, lr = None, _walk(self.lr[:, image], y, x, turn, p)
-        lr_walk, hr_walk = (torch.from_numpy(v).to(device, self._index) for v in (lr, hr))
-        places = torch.from_numpy(self.hr[:, image]).to(device)
+        lr_walk, hr_walk = (sent(torch.from_numpy(v).to(self._index), device) for v in (lr, hr))
+        places = sent(torch.from_numpy(self.hr[:, image]), device)
         return Table(first, image.tolist(), lr_walk, hr_walk, parts, places)
 
     def __getitem__(self, samples: list[int]) -> Batch:

@@ -17,6 +17,7 @@ from sr.degradation.randomness import Randomness, words_of
 from sr.degradation.step import Step, seed_of
 from sr.errors import UserError
 from sr.imaging.banded import plain
+from sr.memory import sent
 
 BEYOND = 4.0  # what noise or ringing never reaches
 TOGETHER = 2**18  # pixels of the last step's input that a processor takes at once: more do not stay in its cache
@@ -49,7 +50,7 @@ class Parts:
     def to(self, device: torch.device) -> "Parts":
         """With tensors there."""
         read, given = ([p.to(device) for p in parts] for parts in (self.read, self.given))
-        return replace(self, read=read, given=given, words=self.words.to(device))
+        return replace(self, read=read, given=given, words=sent(self.words, device))
 
 
 class Degradation:

@@ -12,7 +12,7 @@ from sr.errors import UserError
 
 EDGES = {
     "replicate": lambda at, n: at.clip(0, n - 1),
-    "reflect": lambda at, n: n - 1 - np.abs(n - 1 - at % max(1, 2 * n - 2)),
+    "reflect": lambda at, n: n - 1 - abs(n - 1 - at % max(1, 2 * n - 2)),
 }
 
 
@@ -70,9 +70,8 @@ class BlurDown(Step):
         weights = np.exp(-(place**2) / (2 * self.sigma**2))
         for dim in (2, 3):
             n, kept = x.shape[dim], x.shape[dim] // self.scale
-            at = np.arange(self.start, self.start + self.taps + (kept - 1) * self.scale)
-            index = EDGES[self.border](at, n)
-            padded = x.index_select(dim, torch.from_numpy(index).to(x.device))
+            at = torch.arange(self.start, self.start + self.taps + (kept - 1) * self.scale, device=x.device)
+            padded = x.index_select(dim, EDGES[self.border](at, n))
             last = (kept - 1) * self.scale + 1
             rows = [(slice(None),) * dim + (slice(k, k + last, self.scale),) for k in range(self.taps)]
             parts = (padded[row] * w for row, w in zip(rows, (weights / weights.sum()).tolist(), strict=True))

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -59,26 +60,38 @@ class Jpeg(Step):
         levels = as_float(x).clamp(0, 1).mul_(255).add_(0.5).floor_()
         if h % 16 or w % 16:
             levels = F.pad(levels, (0, -w % 16, 0, -h % 16), mode="replicate")
-        ycc = _mixed(levels, TO_YCC).add_(_row(-127.5, 0.5, 0.5).to(x.device)).floor_()
+        own = _constants(x.device)
+        ycc = _mixed(levels, own.to_ycc).add_(own.zero).floor_()
         luma, chroma = _coded(ycc[:, :1], _halved(ycc[:, 1:]), draws.uniform(self.quality))
         whole = -(-draws.at.whole // 16) * 8  # of the picture's chroma, whose last blocks are followed by nothing
         at = Part(draws.at.start // 2, (chroma.shape[2], chroma.shape[3]), whole)
         ycc[:, :1] = luma
         ycc[:, 1:] = _doubled(moved(chroma, at, at, "replicate"))
-        rgb = _mixed(ycc, TO_RGB)[..., :h, :w]
+        rgb = _mixed(ycc, own.to_rgb)[..., :h, :w]
         return rgb.add_(128.5).floor_().clamp_(0, 255).div_(255)
 
 
-def _row(*values: float) -> Tensor:
-    return torch.tensor(values).view(1, -1, 1, 1)
+class Constants(NamedTuple):
+    """What a device computes with, sent there once."""
+
+    to_ycc: Tensor
+    zero: Tensor  # what is added to Y, Cb and Cr before they are rounded down
+    to_rgb: Tensor
+    standard: Tensor
+    cosines: Tensor
 
 
-def _mixed(x: Tensor, matrix: np.ndarray) -> Tensor:
+@functools.cache
+def _constants(device: torch.device) -> Constants:
+    zero = np.array([-127.5, 0.5, 0.5], np.float32).reshape(1, 3, 1, 1)
+    return Constants(*(torch.from_numpy(x).to(device) for x in (TO_YCC, zero, TO_RGB, STANDARD, _cosines())))
+
+
+def _mixed(x: Tensor, matrix: Tensor) -> Tensor:
     """Channels (B, 3, H, W) times a matrix."""
     if (array := plain(x)) is not None:
-        return torch.from_numpy(matrix @ array.reshape(len(x), 3, -1)).view(x.shape)
-    rows = torch.from_numpy(matrix).to(x.device)[..., None, None]
-    return (rows * x[:, None]).sum(2)
+        return torch.from_numpy(matrix.numpy() @ array.reshape(len(x), 3, -1)).view(x.shape)
+    return (matrix[..., None, None] * x[:, None]).sum(2)
 
 
 def _halved(x: Tensor) -> Tensor:
@@ -104,8 +117,7 @@ def _weights(side: int) -> np.ndarray:
 def tables(quality: Tensor) -> Tensor:
     """The steps that libjpeg rounds coefficients to, (B, 2, 64) float32: those of luma, those of chroma."""
     percent = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)
-    standard = torch.from_numpy(STANDARD).to(quality)
-    return (standard * percent[:, None, None]).add_(50).div_(100).floor_().clamp_(1, 255)
+    return (_constants(quality.device).standard * percent[:, None, None]).add_(50).div_(100).floor_().clamp_(1, 255)
 
 
 def _coded(luma: Tensor, chroma: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,7 +149,8 @@ def _product(blocks: Tensor, back: bool) -> Tensor:
     if (array := plain(blocks)) is not None:
         return torch.from_numpy(array @ _both_sides(back))
     # As sums, where a device's product might be in TF32.
-    lines = torch.from_numpy(_cosines().T if back else _cosines()).to(blocks.device)
+    lines = _constants(blocks.device).cosines
+    lines = lines.T if back else lines
     x = blocks.unflatten(-1, (8, 8))
     x = (lines[:, :, None] * x[..., None, :, :]).sum(-2)
     return (x[..., None, :] * lines).sum(-1).flatten(-2)

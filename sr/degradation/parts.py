@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sr.imaging.banded import plain
 from sr.imaging.resize import OF_ARRAYS as EDGES
+from sr.memory import sent
 
 
 class Place(NamedTuple):
@@ -50,7 +51,7 @@ class Part(NamedTuple):
 
     def to(self, device: torch.device) -> "Part":
         """With tensors there."""
-        start, whole = (torch.as_tensor(v).to(device) for v in (self.start, self.whole))
+        start, whole = (sent(torch.as_tensor(v), device) for v in (self.start, self.whole))
         return Part(start, self.size, whole)
 
     def on_host(self) -> "Part":

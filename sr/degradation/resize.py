@@ -1,5 +1,7 @@
 """Shrinking."""
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -26,10 +28,16 @@ class MatlabBicubic(Filter):
         self.taps = len(weights)
 
     def kernel(self, draws: Randomness) -> Tensor:
-        return torch.tensor(kernel(self.scale)[1], device=draws.words.device).expand(draws.words.shape[1], -1)
+        return _weights(self.scale, draws.words.device).expand(draws.words.shape[1], -1)
 
     def batch(self, x: Tensor, draws: Randomness) -> Tensor:
         return imresize(x, 1 / self.scale, edge=self.edge, quantize_intermediate=self.quantize_intermediate)
+
+
+@functools.cache
+def _weights(scale: int, device: torch.device) -> Tensor:
+    """MATLAB's kernel, sent to a device once."""
+    return torch.tensor(kernel(scale)[1], device=device)
 
 
 def matlab_bicubic(scale: int) -> Degradation:

@@ -13,6 +13,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from sr.errors import UserError
+from sr.memory import sent
 
 AHEAD = 64  # steps whose learning rates lie on a GPU before they are taken
 
@@ -114,9 +115,7 @@ class Rates:
             return
         if not self._foreseen or self._foreseen[0] != [group["lr"] for group in self.groups]:
             self._foreseen = deque(self._next())
-            rows = torch.tensor(list(self._foreseen))
-            rows = rows.pin_memory() if self._table.is_cuda else rows  # so that nobody waits
-            self._table[: len(rows)].copy_(rows, non_blocking=True)
+            self._table[: len(self._foreseen)] = sent(torch.tensor(list(self._foreseen)), self._table.device)
             self._row.zero_()
         self._foreseen.popleft()
 

@@ -13,6 +13,7 @@ from unittest import mock
 import albumentations
 import pytest
 import torch
+from recorder import NoNumbers
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sr.data import device
@@ -38,6 +39,7 @@ from sr.degradation import (
 )
 from sr.errors import UserError
 from sr.imaging import resize
+from sr.models.watch import Watch
 
 Build = Callable[..., Folder]
 
@@ -131,6 +133,16 @@ def test_lr_of_a_random_degradation_is_the_hosts(folder: Build, scale: int, step
     host, *others = all_ways(folder(scale=scale, seed=7, degradation=Degradation(scale, STEPS[steps](scale))), 12)
     assert same(host, *others) and len({batch.lr.float().mean() for batch in host}) == 12
     assert not same(host, batches(folder(scale=scale, seed=7), 12))
+
+
+@pytest.mark.parametrize("steps", [None, *STEPS])
+def test_no_batch_waits_for_its_device_or_its_host(folder: Build, steps: str | None) -> None:
+    settings = {} if steps is None else {"degradation": Degradation(2, STEPS[steps](2))}
+    patches = device.on_device(folder(seed=7, **settings).patches(), torch.device("meta"))
+    first: Batch = patches[[0, 1, 2, 3]]  # draws the samples that follow, too
+    with Watch("meta") as watch, NoNumbers():
+        batch: Batch = patches[[4, 5, 6, 7]]
+    assert watch.found == "" and batch.lr.shape == first.lr.shape and batch.lr.device.type == "meta"
 
 
 def test_random_degradations_of_several_sets_and_scales(folder: Build) -> None:

@@ -9,9 +9,8 @@ import hydra
 import pytest
 import torch
 from omegaconf import OmegaConf
-from recorder import Recorder
+from recorder import NoNumbers, Recorder
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from sr.data.batch import Batch
 from sr.losses import (
@@ -191,14 +190,6 @@ def test_many_kinds_of_batches_and_batches_of_others(caplog):
 
     graphs = Graphs(toy.step, lambda: list(toy.net.modules()), [toy.optimizer], recorder)
     assert graphs.take([Pair]) and "a batch is a type, not a named tuple" in caplog.text
-
-
-class NoNumbers(TorchFunctionMode):
-    """Tensors made of Python's numbers or NumPy's: on a GPU a copy from the host."""
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        assert func not in (torch.tensor, torch.as_tensor, torch.from_numpy, torch.asarray, torch.Tensor.new_tensor)
-        return func(*args, **(kwargs or {}))
 
 
 def trained(model, loss: nn.Module, scale: int) -> str:

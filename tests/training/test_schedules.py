@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, MultiStepLR, StepLR
 
+from sr.compose import schema
 from sr.errors import UserError
 from sr.models.optimizers import AHEAD, Rates
 from sr.models.watch import Watch
@@ -152,6 +153,7 @@ def test_wrong_numbers_are_refused(make, word):
 
 
 def configured(*typed: str):
+    schema.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose(overrides=["+steps=40", *typed])
     return instantiate(cfg.scheduler, _convert_="all")
