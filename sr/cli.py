@@ -50,11 +50,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sr.compose import schema
 from sr.compose.conf import CONF
-from sr.compose.keys import refuse_out_of_range, refuse_unread
+from sr.compose.interpolations import limit
+from sr.compose.keys import refuse_idle, refuse_out_of_range, refuse_unread
 from sr.compose.refusals import refuse_flags, refuse_meaningless
 from sr.compose.spelling import spelled_out
 from sr.compose.suggestions import explained
-from sr.compose.words import split, sweeping
+from sr.compose.words import Job, split, sweeping
 from sr.errors import UserError, interrupted, nearest, printable, reason, user_error
 from sr.memory import keep_freed_memory
 from sr.runs.lock import locked
@@ -131,7 +132,14 @@ def main(command: str) -> None:
 
 def _of_others(error: Exception) -> UserError | None:
     """What the user can mend where Hydra or Optuna stumbled over what they were given, by where that was."""
-    places = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [Path(frame.filename) for frame in frames]
+    if any(frame.name == configure_log.__name__ for frame in frames):
+        causes = ": ".join(dict.fromkeys(reason(e) for e in (error, error.__cause__) if e is not None))
+        return UserError(
+            f"no log can be set up as hydra/job_logging or hydra/hydra_logging says: {causes}. Leave them out, or mend "
+            "that config: wanted is what Python's logging.config.dictConfig takes, with version: 1 and a root"
+        )
     if isinstance(error, RecursionError) and any(place.name == "defaults_list.py" for place in places):
         return UserError("configs name each other in their defaults without end. Take one out of the other's list")
     if any("hydra_optuna_sweeper" in place.parts for place in places) and OF_A_SEARCH & {*places[-1].parts}:
@@ -169,6 +177,7 @@ class Guarded:
                 task = _task(self.command)
                 trust_what_was_typed(cfg)
                 refuse_unread(cfg)
+                refuse_idle(cfg, Job.current().words, self.command)
                 if self.command != "train":
                     refuse_out_of_range(cfg)
                     with locked(Path(HydraConfig.get().runtime.output_dir)):
@@ -234,6 +243,7 @@ def _set_up() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a name that is no text, or a terminal that has not all letters
             stream.reconfigure(errors="backslashreplace")
+    limit()
     schema.register()
     OmegaConf.register_new_resolver("row_folder", row_folder, replace=True)
     keep_freed_memory()

@@ -10,16 +10,18 @@ from sr.compose.key import key
 class Common:
     """Keys that training and evaluation share."""
 
-    seed: int = key(0, least=0, most=2**32 - 1, sets=True, one_line=True, grows=True)
+    # a random degradation of an image that is measured is drawn by the image's name: all models see the same LR
+    seed: int = key(0, least=0, most=2**32 - 1, sets=True, one_line=True, grows=True, training=True)
     data_dir: str = key("data", sets=True, result=False)  # one setting from which every data root follows
     # decoded pixels
     cache_dir: str = key("${oc.env:SR_CACHE_DIR,data/.cache}", sets=True, result=False, named=False)
-    patch_size: int = key(48, least=1, unit="LR pixels", stage=True, budget="size")
+    patch_size: int = key(48, least=1, unit="LR pixels", stage=True, budget="size", training=True)
     # of a training sample, where the data are clips
-    frames: int = key(7, least=1, unit="frames", stage=True)
+    frames: int = key(7, least=1, unit="frames", stage=True, training=True, passed_on=True)
     batch_size: int = key(
-        16, least=1, most=2**16, unit="images per optimizer step, over all processes", stage=True, budget="size"
-    )
+        16, least=1, most=2**16, unit="images per optimizer step, over all processes", stage=True, budget="size",
+        training=True,
+    )  # fmt: skip
     degradation: Any = key(sets=True, makes_lr=True)
     model: Any = key(own_column=True, stage=True, whole_run=True)
     data: Any = key(sets=True)

@@ -27,6 +27,9 @@ class Key:
         grows: a sweep that gets more of its values stays in its folder.
         one_line: runs that differ in it alone share a line of a sweep's table.
         own_column: it has a column of its own in a comparison.
+        training: it says something only where something is trained.
+        passed_on: it says something only where another value takes it, as `frames: ${frames}` of clips.
+        beside: it says something only beside one of these, given at all or as one value: "hr", "mode=pairs".
         least, most: of its number, or of each number in its list.
     """
 
@@ -43,6 +46,9 @@ class Key:
     grows: bool = False
     one_line: bool = False
     own_column: bool = False
+    training: bool = False
+    passed_on: bool = False
+    beside: tuple[str, ...] = ()
     least: float = -math.inf
     most: float = math.inf
 
@@ -54,7 +60,8 @@ class Key:
     @property
     def of_contents(self) -> Key:
         """What it says about the keys below it."""
-        return Key(result=self.result, resume=self.resume, sets=self.sets, makes_lr=self.makes_lr, named=self.named)
+        inherited = ("result", "resume", "sets", "makes_lr", "named", "training", "beside")
+        return Key(**{name: getattr(self, name) for name in inherited})
 
 
 def key(default: Any = None, **known: Any) -> Any:

@@ -1,8 +1,9 @@
 """Every key of a training config by its path, declared: those of the schema, and those within config groups."""
 
+import logging
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
@@ -14,8 +15,10 @@ from sr.compose import schema
 from sr.compose.key import Key
 from sr.compose.known import dotted
 from sr.compose.suggestions import no_such_key
+from sr.compose.words import Word, listed
 from sr.errors import UserError
 
+log = logging.getLogger(__name__)
 HARMLESS = Key(result=False)
 LR = Key(makes_lr=True, sets=True)
 PLACE = Key(resume=True, sets=True)  # of images, LR among them; that they are the same ones is looked at
@@ -41,8 +44,15 @@ WITHIN: dict[str, Key] = {
     )), Key(least=1)),
     **dict.fromkeys(("optimizer.lr", "*.optimizer.lr", "*.lr_factor"), Key(least=0)),
     **dict.fromkeys((f"data.*{name}" for name in (
-        "num_workers", "device", "data_dir", "cache_dir", "download", "check_leaks", "check_pairs",
+        "data_dir", "cache_dir", "download", "check_pairs",
     )), Key(result=False, sets=True)),
+    **dict.fromkeys((f"data.*{name}" for name in (
+        "num_workers", "device", "check_leaks",
+    )), Key(result=False, sets=True, training=True)),
+    **dict.fromkeys((f"data.{at}{name}" for at in ("", "*.") for name in (
+        "patch_size", "batch_size", "seed", "dihedral", "augment", "frames", "intervals", "reverse", "val_images",
+        "val_frames",
+    )), Key(sets=True, training=True)),
     **dict.fromkeys((f"data.{at}{name}" for at in ("", "*.") for name in (
         "root", "train", "val", "test", "train_lr",
     )), PLACE),
@@ -142,6 +152,33 @@ def refuse_unread(cfg: DictConfig) -> None:
         if not re.search(rf"\$\{{[^}}]*\b{re.escape(path)}\b", OmegaConf.to_yaml(cfg)):
             valid = [*GROUPS, *dotted(OmegaConf.to_container(cfg, resolve=False))]
             raise UserError(no_such_key(path, path, [key for key in valid if key not in added]))
+
+
+def refuse_idle(cfg: DictConfig, words: Iterable[Word], command: str) -> None:
+    """Look for keys that were typed and say nothing beside what was chosen; those without a result are told.
+
+    Raises:
+        UserError: one that is meant to change a result, which comes out as without it.
+    """
+    of = schema.SCHEMAS[command]
+    for word in words:
+        known = declared(word.key, of)
+        if known.training and command != "train":
+            why = f"{command} trains nothing, and so this changes nothing there"
+        elif known.passed_on and f"${{{word.key}}}" not in OmegaConf.to_yaml(cfg):
+            why = "nothing that was chosen looks at it"
+        elif known.beside and not any(_given(cfg, other) for other in known.beside):
+            why = f"it counts only beside {' or '.join(o if '=' in o else f'{o}=' for o in known.beside)}"
+        else:
+            continue
+        if known.result and not cfg.get("resume"):  # begun when nobody looked
+            raise UserError(f"{word.text.lstrip('+')}: {why}. Leave it out")
+        log.warning(f"note: {word.text.lstrip('+')}: {why}")
+
+
+def _given(cfg: DictConfig, other: str) -> bool:
+    name, equals, value = other.partition("=")
+    return value in map(str.lower, listed(cfg[name])) if equals else bool(cfg[name])
 
 
 def _undeclared(cfg: DictConfig, prefix: str) -> Iterator[str]:

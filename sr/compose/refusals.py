@@ -34,11 +34,6 @@ def refuse_meaningless(command: str, words: Words) -> None:
             run needs is taken away.
     """
     single = single_groups(command)
-    if command in ("evaluate", "compare") and "seed" in words:
-        raise UserError(
-            f"seed= changes nothing in {command}: a random degradation of an image that is measured is drawn by the "
-            "image's name, so that all models see the same LR. Leave it out"
-        )
     first: dict[str, Word] = {}
     for word in words:
         other = first.setdefault(word.key, word)

@@ -57,7 +57,7 @@ class TrainSchema(Common):
     stages: dict[str, Any] = key(dict, timing=False)  # name -> what changes in it; in order
     optimizer_state: str = key("fresh", stage=True, whole_run=True, timing=False)  # of a stage: fresh, or kept
     # torchvision's vgg19-dcbb9e9d.pth; null: looked for where torchvision keeps it
-    vgg_weights: str | None = key(result=False)
+    vgg_weights: str | None = key(result=False, passed_on=True)
     # of loss=distillation: a run, a checkpoint, an author's file, a name of the zoo; null: what travels with us
     teacher: str | None = key()
     protocol: str = key("y")  # of validation; see sr/metrics/protocols.py
@@ -87,7 +87,7 @@ class EvaluateSchema(Common):
     checkpoint: Any = None  # a path, or a list of paths
     weights: Any = None  # authors' files: a name of the zoo or a path, or a list of both
     pictures: Any = None  # folders of outputs that were made elsewhere, each named as its HR: a path, or a list
-    zoo: Zoo = field(default_factory=Zoo)
+    zoo: Zoo = key(Zoo, result=False, beside=("weights",))
     scale: int | None = key(least=1)  # null: every one that the models serve; for model=bicubic 4
     data: dict[str, Any] = field(default_factory=dict)  # settings of the sets' own, for those that have them
     benchmarks: list[str] = field(default_factory=lambda: ["bundled"])  # names of conf/data
@@ -97,8 +97,9 @@ class EvaluateSchema(Common):
     self_ensemble: bool = False
     statistics: Any = "population"  # of batch norm: population (running), image (each image's own), or a list of both
     panels: int = key(4, least=0)  # images per set that are drawn
-    panel_size: int = key(96, least=1)  # HR pixels of a crop
-    panel_at: str = "detail"  # where the crops lie: most detail in HR, or the models' greatest 'disagreement'
+    panel_size: int = key(96, least=1, result=False, beside=("panels",))  # HR pixels of a crop
+    # where the crops lie: most detail in HR, or the models' greatest 'disagreement'
+    panel_at: str = key("detail", result=False, beside=("panels",))
     device: str = "auto"
     # in which networks run: merged, channels_last, compiled, onnx; auto: the fastest that is exact and at hand
     form: str = "auto"
@@ -112,19 +113,21 @@ class MeasureSchema:
     scale: int = key(4, least=1)
     model: Any = None
     rounds: int = key(7, least=0)  # timed passes of each model; 0: no latency
-    size: list[int] = key(lambda: [96, 96], least=1)  # LR pixels of the timed image: height, width
-    reference: str = "rlfn"  # the model whose time the others' are compared with
+    # LR pixels of the timed image: height, width
+    size: list[int] = key(lambda: [96, 96], least=1, beside=("rounds", "forms"))
+    reference: str = key("rlfn", beside=("rounds",))  # the model whose time the others' are compared with
     receptive_field: bool = True
     device: str = "cpu"  # of the latency
     # in which each network is timed, weighed and scored beside the table: all, or eager, merged, channels_last,
     # compiled, bf16, onnx, onnx_1_thread
     forms: Any = None
-    timing: str = "rounds"  # or ntire22: each LR of benchmarks once, the mean
+    timing: str = key("rounds", beside=("rounds",))  # or ntire22: each LR of benchmarks once, the mean
     challenge: str | None = None  # ntire26, ntire25 or ntire24: also ranked by its score, beside its baseline
     checkpoint: Any = None  # trained networks beside those of model=: run folders or checkpoints
     weights: Any = None  # and authors' files: names of the zoo, or paths
-    zoo: Zoo = field(default_factory=Zoo)
-    benchmarks: list[str] | None = None  # for the forms' figures; null: Set5 where it is found in data_dir
+    zoo: Zoo = key(Zoo, result=False, beside=("weights",))
+    # for the forms' figures; null: Set5 where it is found in data_dir
+    benchmarks: list[str] | None = key(beside=("forms", "timing=ntire22"))
     data_dir: str = "data"
     results: Any = None  # results.csv files or run folders of evaluate.py, for the reproduced figures
 
@@ -137,7 +140,7 @@ class UpscaleSchema:
     # the network, also typed as model=: a run folder, a checkpoint, a name of the zoo, an author's file, or bicubic;
     # null: one that travels with the project, of the scale, or the least that reaches outscale, else x4
     weights: Any = None
-    zoo: Zoo = field(default_factory=Zoo)
+    zoo: Zoo = key(Zoo, result=False, beside=("weights",))
     scale: int | None = key(least=1)  # needed where the network serves several
     outscale: float | None = key(least=1)  # another factor, up to the network's, to which its result is reduced
     output: str = "outputs/upscaled"  # the folder of the results
@@ -145,7 +148,7 @@ class UpscaleSchema:
     quality: int | None = key(least=1, most=100)  # of jpg (95), webp (lossless) and films (80)
     lossless: bool = False  # films keep every pixel, in Matroska
     clip_room: float | None = key(least=0, unit="GiB")  # of disk for what BasicVSR keeps of a film; null: half
-    suffix: str | None = "_x{scale}"  # behind each name
+    suffix: str | None = key("_x{scale}", beside=("submission=false",))  # behind each name
     overwrite: bool = False  # what is there already and was not made by the same command
     self_ensemble: bool = False
     tile: int | None = key(least=16, unit="LR pixels")  # side of the tiles; null: the whole picture where it fits
@@ -153,8 +156,8 @@ class UpscaleSchema:
     half: bool = False  # features of the whole picture are kept in float16, where it is made in tiles
     side_by_side: bool = False  # also each result to the right of bicubic's, in <output>/side_by_side
     hr: str | None = None  # a folder of HR: figures are printed
-    protocols: list[Any] | None = None  # of these; null: the network's
-    metrics: list[str] = field(default_factory=lambda: ["psnr", "ssim"])
+    protocols: list[Any] | None = key(beside=("hr",))  # of these; null: the network's
+    metrics: list[str] = key(lambda: ["psnr", "ssim"], beside=("hr",))
     submission: bool = False  # a challenge's entry: PNG under the names of LR, and readme.txt
     trust: Any = None  # modules of others whose classes files may name: a list, or one
     device: str = "auto"
@@ -167,7 +170,7 @@ class ExportSchema:
 
     # the network, also typed as model=: a run folder, a checkpoint, a name of the zoo, or an author's file
     weights: Any = None
-    zoo: Zoo = field(default_factory=Zoo)
+    zoo: Zoo = key(Zoo, result=False, beside=("weights",))
     scale: int | None = key(least=1)  # needed where the network serves several
     formats: Any = "onnx"  # onnx, pt2, safetensors, spandrel, hub: one, or a list
     output: str = "outputs/exported"  # the folder of the files
@@ -184,11 +187,12 @@ class FigureSchema:
     figure: Any = None
     checkpoint: Any = None  # run folders or checkpoints: a path, or a list
     weights: Any = None  # authors' files: a name of the zoo or a path, or a list of both
-    zoo: Zoo = field(default_factory=Zoo)
+    zoo: Zoo = key(Zoo, result=False, beside=("weights",))
     runs: Any = None  # folders that hold runs: a path, or a list
     images: Any = None  # files and folders of HR images; null: the bundled photos that are held out
     scale: int | None = key(least=1)  # needed where the models serve several
-    vgg_weights: str | None = None  # torchvision's vgg19-dcbb9e9d.pth; null: looked for where torchvision keeps it
+    # torchvision's vgg19-dcbb9e9d.pth; null: looked for where torchvision keeps it
+    vgg_weights: str | None = key(result=False, passed_on=True)
     trust: Any = None  # modules of others whose classes files may name: a list, or one
     device: str = "auto"
     format: str = "png"  # or pdf, svg
@@ -201,7 +205,7 @@ class CompareSchema(Common):
     runs: Any = None  # run folders, sweeps, or folders that hold them: a path or a list of paths
     checkpoint: Any = None  # a path, or a list of paths
     weights: Any = None  # authors' files: a name of the zoo or a path, or a list of both
-    zoo: Zoo = field(default_factory=Zoo)
+    zoo: Zoo = key(Zoo, result=False, beside=("weights",))
     scale: int | None = key(least=1)  # null: all
     data: dict[str, Any] = field(default_factory=dict)  # settings of the sets' own, for those that have them
     benchmarks: list[str] = field(default_factory=list)  # names of conf/data; none: nothing is measured
@@ -212,7 +216,7 @@ class CompareSchema(Common):
     filter: Any = None  # a condition such as 'scale=4', or a list of conditions that must all hold
     out: str = "outputs/compare/${now:%Y-%m-%d_%H-%M-%S}"  # the folder that is written
     crops: int = key(2, least=0)  # images per set and scale in the page's viewer; 0: none
-    crop_size: int = key(128, least=1)  # HR pixels
+    crop_size: int = key(128, least=1, result=False, beside=("crops",))  # HR pixels
     wandb: str | None = None  # <entity>/<project>: also a W&B workspace and report of the same table
     lpips: str | None = None  # torchvision's AlexNet file; null: used where torchvision keeps it
     study: Any = None  # what people said: folders that sr study answers=[...] wrote, or files of theirs
@@ -223,10 +227,11 @@ class CompareSchema(Common):
 class StudySchema(Common):
     """Every plain key of conf/study.yaml."""
 
+    seed: int = key(0, least=0, most=2**32 - 1)  # of the order of what is shown
     runs: Any = None  # whose pictures are shown: run folders, sweeps, or folders that hold them
     checkpoint: Any = None  # a path, or a list of paths
     weights: Any = None  # authors' files: a name of the zoo or a path, or a list of both
-    zoo: Zoo = field(default_factory=Zoo)
+    zoo: Zoo = key(Zoo, result=False, beside=("weights",))
     baseline: bool = False  # bicubic too
     scale: int | None = key(least=1)  # needed where the models have several
     data: dict[str, Any] = field(default_factory=dict)  # settings of the sets' own, for those that have them
@@ -235,8 +240,8 @@ class StudySchema(Common):
     images: int = key(10, least=1)  # of each set, the first ones
     crops: int = key(2, least=1)  # of each image, where it has most detail
     crop_size: int = key(128, least=16, most=1024, unit="HR pixels")
-    pairs: int = key(30, least=1, most=1000)  # in which a rater sees each model
-    equal: bool = True  # whether "equal" is an answer
+    pairs: int = key(30, least=1, most=1000, beside=("mode=pairs",))  # in which a rater sees each model
+    equal: bool = key(True, beside=("mode=pairs",))  # whether "equal" is an answer
     catch: int = key(6, least=0, most=100)  # trials, or crops of mode=mos, that show HR beside HR spoiled
     answers: Any = None  # instead of models: the files that raters sent, or folders of them
     key: str | None = None  # of the study: key.json; null: looked for beside the answers and in outputs/studies

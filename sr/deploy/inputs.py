@@ -119,7 +119,7 @@ def results(
     """
     places = {p: output / Path(os.path.relpath(place_of(p), found.base)) for p in found.files}
     typed = {p: film if is_film(p) else format_ for p in found.files}
-    endings = {p: f".{own}" if (own := typed[p]) else _own(p) for p in found.files}
+    endings = {p: f".{own}" if (own := typed[p]) else ending_of(p) for p in found.files}
     marked: set[Path] = set()
     while True:
         named = {
@@ -160,7 +160,8 @@ def is_film(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def _own(path: Path) -> str:
+def ending_of(path: Path) -> str:
+    """Of a file's result where no format is typed."""
     written, other = (FORMATS, ".mkv") if is_film(path) else (WRITTEN, ".png")
     return path.suffix if path.suffix.lower() in written else other
 

@@ -16,7 +16,7 @@ from sr.deploy.done import Results
 from sr.deploy.enlarger import Enlarger
 from sr.deploy.films.joining import FORMATS
 from sr.deploy.films.work import FilmWork
-from sr.deploy.inputs import Found, find, is_film, results
+from sr.deploy.inputs import Found, ending_of, find, is_film, results
 from sr.deploy.load import asked, folder_of
 from sr.deploy.photos import How
 from sr.deploy.work import Job, Work, of_one_picture, reason_of
@@ -86,8 +86,10 @@ def _formats(cfg: DictConfig, files: Sequence[Path]) -> tuple[str | None, str | 
         raise UserError(f"format={cfg.format} is one of {what}, and there are only {there}: leave it out")
     if cfg.lossless and (cfg.quality is not None or format_ not in (None, "mkv")):
         raise UserError("lossless=true writes Matroska (mkv) and knows no quality: leave format= and quality= out")
-    if cfg.quality is not None and format_ and not moving and not films and f".{format_}" not in LOSSY:
-        raise UserError(f"quality={cfg.quality}: {format_} loses nothing; leave it out, or type format=jpg or webp")
+    written = {f".{format_}"} if format_ and not moving else {ending_of(p).lower() for p in files}
+    if cfg.quality is not None and not films and not written & {*LOSSY}:
+        kinds = some([kind[1:] for kind in sorted(written)])
+        raise UserError(f"quality={cfg.quality}: {kinds} loses nothing; leave it out, or type format=jpg or webp")
     return (None if moving else format_), "mkv" if cfg.lossless else format_ if moving else None
 
 

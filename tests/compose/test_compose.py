@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from at_once import at_once
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.types import RunMode
 from omegaconf import OmegaConf
@@ -351,3 +352,41 @@ def test_a_launcher_that_is_none_is_told(command, tmp_path):
     outcome = command("measure.py", *typed)
     assert outcome.code == 1 and "error: Invalid plugin 'os.getcwd'" in outcome.err, outcome
     assert "Traceback" not in outcome.err, outcome
+
+
+@pytest.mark.parametrize(
+    ("first", "next_one"),
+    [
+        ("xxxxxxxxxx", "${{{0}}}${{{0}}}"),
+        ("[1, 2]", "['${{{0}}}', '${{{0}}}']"),
+        ("1", "\n    x: ${{{0}}}\n    y: ${{{0}}}"),
+    ],
+    ids=["text", "list", "mapping"],
+)
+def test_interpolations_that_double_each_other_are_refused_at_once(command, tmp_path, first, next_one):
+    """Thirty lines that would become a thousand million values."""
+    lines = ["# @package _global_", "losses:", f"  a0: {first}"]
+    lines += [f"  a{n}: {next_one.format(f'losses.a{n - 1}')}" for n in range(1, 30)]
+    (tmp_path / "more/experiment").mkdir(parents=True)
+    (tmp_path / "more/experiment/bomb.yaml").write_text("\n".join(lines))
+    with at_once(15):
+        outcome = command("train.py", "--config-dir", str(tmp_path / "more"), "experiment=bomb", "budget=smoke")
+    assert outcome.code == 1 and "its interpolations repeat each other without end" in outcome.err, outcome
+
+
+@pytest.mark.parametrize("group", ["job_logging", "hydra_logging"])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("version: 1\nroot:\n  handlers: [nowhere]", "Unable to add handler 'nowhere'"),
+        ("version: 2\n", "with version: 1 and a root"),
+        ("just text", "with version: 1 and a root"),
+    ],
+)
+def test_a_log_that_cannot_be_set_up_is_told(command, tmp_path, group, text, told):
+    (tmp_path / "more/hydra" / group).mkdir(parents=True)
+    (tmp_path / "more/hydra" / group / "odd.yaml").write_text(text)
+    typed = ("--config-dir", str(tmp_path / "more"), "model=bicubic", "scale=2", f"hydra/{group}=odd")
+    outcome = command("evaluate.py", *typed)
+    assert outcome.code == 1 and "no log can be set up as hydra/job_logging" in outcome.err, outcome
+    assert told in outcome.err and "Traceback" not in outcome.err, outcome

@@ -101,3 +101,32 @@ def test_the_lists_follow():
     assert not {"model", "data", "degradation", "callbacks", "loss", "optimizer", "protocol", "seed"} & resumable
     choices = {"model": "edsr", "logger": "csv", "hydra/launcher": "basic", "loss@losses.x": "l1", "experiment": None}
     assert recorded_choices(choices) == {"model": "edsr", "experiment": None}
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "told"),
+    [
+        ("evaluate.py", "model=bicubic benchmarks=[bundled] patch_size=9", "patch_size=9: evaluate trains nothing"),
+        ("evaluate.py", "model=bicubic data.batch_size=9", "data.batch_size=9: evaluate trains nothing"),
+        ("evaluate.py", "model=bicubic benchmarks=[reds] data.frames=3", "data.frames=3: evaluate trains nothing"),
+        ("evaluate.py", "model=bicubic data.val_images=3", "data.val_images=3: evaluate trains nothing"),
+        ("compare.py", "runs=[] frames=3", "frames=3: compare trains nothing"),
+        ("train.py", "data=bundled frames=3", "frames=3: nothing that was chosen looks at it"),
+        ("upscale.py", "input=p metrics=[psnr]", "it counts only beside hr="),
+        ("upscale.py", "input=p submission=true suffix=_x", "suffix=_x: it counts only beside submission=false"),
+        ("study.py", "runs=[r] mode=mos pairs=3", "pairs=3: it counts only beside mode=pairs"),
+        ("measure.py", "model=[rlfn] benchmarks=[set5]", "it counts only beside forms= or timing=ntire22"),
+    ],
+)
+def test_what_would_change_nothing_is_refused(command, script, words, told):
+    outcome = command(script, *words.split())
+    assert outcome.code == 1 and told in outcome.err and "Leave it out" in outcome.err, outcome
+
+
+def test_what_is_harmless_and_changes_nothing_is_told(command):
+    typed = ("panels=0", "panel_size=32", "zoo.dir=x", "data.num_workers=1")
+    outcome = command("evaluate.py", "model=bicubic", "scale=4", *typed)
+    assert outcome.code == 0, outcome
+    for word, why in zip(typed[1:], ("beside panels=", "beside weights=", "evaluate trains nothing"), strict=True):
+        assert any(f"note: {word}: " in line and why in line for line in outcome.out.splitlines()), outcome
+    assert "note:" not in command("evaluate.py", "model=bicubic", "scale=4", "panel_size=32", folder="other").out

@@ -275,6 +275,7 @@ def test_a_challenge_entry(command, photos, tmp_path):
         (["input=p", "model=rlfn_x5"], "Did you mean rlfn_x4"),
         (["input=p", "model=bicubic", "format=gif"], "there are png, jpg"),
         (["input=p", "model=bicubic", "format=png", "quality=90"], "loses nothing"),
+        (["input=p", "model=bicubic", "quality=90"], "quality=90: png loses nothing"),
         (["input=p", "model=bicubic", "outscale=5"], "outscale=5: from 1 to 4"),
         (["input=p", "model=bicubic", "hr=nowhere"], "hr=nowhere: a folder of HR images is wanted"),
         (["input=p", "model=bicubic", "scale=2", "hr=empty"], "hr=empty: no image or film in it"),

@@ -336,7 +336,7 @@ def test_no_set_to_measure_on_is_refused(command):
 
 def test_a_seed_that_would_change_nothing_is_refused(command, run):
     outcome = command("evaluate.py", f"checkpoint={run}", "degradation=blur_noise_jpeg", "seed=5")
-    assert outcome.code == 1 and "seed= changes nothing in evaluate" in outcome.err, outcome
+    assert outcome.code == 1 and "seed=5: evaluate trains nothing" in outcome.err, outcome
 
 
 def test_the_name_of_a_set_leads_its_pictures_nowhere(command, photos, tmp_path):
