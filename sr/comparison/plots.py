@@ -7,7 +7,7 @@ from typing import Any
 from sr.comparison.columns import Table
 from sr.comparison.rows import Row, lr_settings
 from sr.metrics.protocols import get_protocol
-from sr.runs.curves import by_name, mean_line
+from sr.runs.curves import by_name, mean_line, validations
 from sr.runs.folder import Run
 from sr.scores.cost_points import axes, published_points
 from sr.scores.published import plain
@@ -86,12 +86,14 @@ def _of_other_lr(row: Row, s: Score) -> bool:
 def curves(runs: Sequence[tuple[str, Run]]) -> dict[str, dict[str, list[tuple[float, float]]]]:
     """(step, value) by logged name and label, thinned out evenly; validation first.
 
-    Of a run whose stages train different scales, each curve stands for itself: `val/psnr_y, x2`. Runs of one label are
+    Of a run whose stages train different scales, each curve stands for itself: `val/psnr_y, x2`; so do validations at
+    several scales or of different images. Runs of one label are
     one curve: the mean at the steps that all of them have.
     """
     single: dict[str, dict[str, list[dict[float, float]]]] = {}
-    for label, run in runs:
+    for (label, run), end in zip(runs, validations([run for _, run in runs]), strict=True):
         for name, curve in by_name(run).items():
+            name += end if name.startswith("val/") and ", " not in name else ""
             single.setdefault(name, {}).setdefault(label, []).append(curve)
     lines = {name: {label: mean_line(of) for label, of in labels.items()} for name, labels in single.items()}
     found = {

@@ -19,6 +19,7 @@ from sr.runs.folder import Run
 from sr.runs.trained_scales import trained_scales
 from sr.scores.same_images import told_apart
 from sr.scores.score import BASELINE, Score
+from sr.zoo.strangers import FILE
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +106,9 @@ class Row:
         """None where the architecture is not known here, and for the baseline."""
         if self.source is None or not self.source.node:
             return None
+        if FILE in self.source.node:
+            _warn_once(f"note: what {self.source.label} costs is not known: of its file no layers are counted")
+            return None
         try:
             found = price(self.source.node, self.scale)
             return found.eightfold() if self.ensemble else found
@@ -155,7 +159,9 @@ def rows(sources: Sequence[Source], known: Sequence[Score] = ()) -> list[Row]:
     measured = told_apart([known, *(source.run.scores if source.run else [] for source in sources)], BASELINE)[1:]
     for source, stored in zip(sources, measured, strict=True):
         own = next(differing) if source.run else {}
-        for scale in _scales(source, stored):
+        if not (scales := _scales(source, stored)):
+            log.warning(f"warning: {source.label} has no row: neither its settings nor its figures tell a scale")
+        for scale in scales:
             here = [s for s in stored if s.scale == scale]
             labels = dict.fromkeys([s.model for s in here if s.model.rstrip("+") != BASELINE] or [source.name])
             for label in labels:

@@ -11,9 +11,13 @@ from sr.data.module import SRDataModule
 from sr.errors import UserError, some
 from sr.imaging.files import list_images, read_image
 
+SCALE = re.compile(r"(?:^|[^0-9a-z])(?:x(\d\d?)(?!\d)|(\d\d?)x(?![0-9a-z]))", re.IGNORECASE)  # x4_mine, _4x
+
 
 class Pictures:
     """SR images of a folder, each named as its HR image, with or without something behind: baby.png, baby_x4_edsr.png.
+
+    Of names that tell a scale behind, those of another one than the set's are left out.
 
     Args:
         folder: or, where it has one of the set's name, that sub-folder.
@@ -32,11 +36,19 @@ class Pictures:
         own = next((p for p in sorted(folder.iterdir()) if p.is_dir() and p.name.lower() == dataset.lower()), folder)
         of = _by_stem([path.stem for path in hr], list_images(own))
         found = [of[path.stem] for path in hr]
-        if missing := [path for path, each in zip(hr, found, strict=True) if not each]:
-            raise UserError(f"pictures={own}: there is none for {len(missing)} images of {dataset} ({some(missing)})")
-        if double := next((each for each in found if len(each) > 1), None):
+        others = {scale for each in found for scale, _ in each if scale not in (None, data.scale)}
+        fitting = [[file for scale, file in each if scale not in others] for each in found]
+        if missing := [path for path, each in zip(hr, fitting, strict=True) if not each]:
+            told = "".join(
+                f". There are some whose names tell x{scale}: type scale={scale}" for scale in sorted(others)
+            )
+            raise UserError(
+                f"pictures={own}: there is none for {len(missing)} images of {dataset} x{data.scale} "
+                f"({some(missing)}){told}"
+            )
+        if double := next((each for each in fitting if len(each) > 1), None):
             raise UserError(f"pictures={own}: {double[0].name} and {double[1].name} are of one image: keep one of them")
-        self.files, self.scale = [each[0] for each in found], data.scale
+        self.files, self.scale = [each[0] for each in fitting], data.scale
 
     def output(self, number: int, hr: Tensor) -> Tensor:
         """The picture of an image, (1, 3, H, W) in [0, 1]; what the set's grid leaves out of HR is left out of it.
@@ -53,11 +65,16 @@ class Pictures:
         return (pixels[..., :height, :width].float() / 255).to(hr.device)
 
 
-def _by_stem(stems: Sequence[str], files: Sequence[Path]) -> dict[str, list[Path]]:
-    """The files of each stem; a file is that one's whose stem it has, or the longest one that it begins with."""
-    found: dict[str, list[Path]] = {stem: [] for stem in stems}
+def _by_stem(stems: Sequence[str], files: Sequence[Path]) -> dict[str, list[tuple[int | None, Path]]]:
+    """The files of each stem with the scale that their names tell behind it.
+
+    A file is that one's whose stem it has, or the longest one that it begins with.
+    """
+    found: dict[str, list[tuple[int | None, Path]]] = {stem: [] for stem in stems}
     for file in files:
         begun = [s for s in found if file.stem == s or re.match(rf"{re.escape(s)}([^0-9A-Za-z]|x\d)", file.stem)]
         if begun:
-            found[max(begun, key=len)].append(file)
+            stem = max(begun, key=len)
+            scale = SCALE.search(file.stem[len(stem) :])
+            found[stem].append((int(scale[1] or scale[2]) if scale else None, file))
     return found

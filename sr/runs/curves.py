@@ -11,6 +11,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from sr.runs.folder import Run
+from sr.runs.same_data import begun_with
 from sr.whole import replacing
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,22 @@ def by_name(run: Run) -> dict[str, dict[float, float]]:
     return found
 
 
+def validations(runs: Sequence[Run]) -> list[str]:
+    """What tells the validations of runs apart, for each: scale, then images; "" as far as nothing does.
+
+    Figures that differ in it belong on no common axis. Of a run that does not tell its images nothing is known.
+    """
+    scales = [scale_title(run.config.get("scale")) for run in runs]
+    images = [
+        frozenset(files.partition(" ")[0] for files in begun_with(run.folder).get("val", {}).values()) for run in runs
+    ]
+    several, known = len({*scales}) > 1, list(dict.fromkeys(each for each in images if each))
+    return [
+        f", {scale}" * several + (f", images {known.index(own) + 1}" if own and len(known) > 1 else "")
+        for scale, own in zip(scales, images, strict=True)
+    ]
+
+
 def plot(axes: Any, line: Line, label: str, **style: Any) -> None:
     """A line with a band of one standard deviation."""
     (drawn,) = axes.plot(line.steps, line.mean, label=label, **style)
@@ -66,16 +83,18 @@ def plot(axes: Any, line: Line, label: str, **style: Any) -> None:
 
 
 def draw(groups: Mapping[str, Sequence[Run]], file: Path) -> bool:
-    """Validation PSNR in dB over optimizer steps, one picture per scale: a line for each group of runs.
+    """Validation PSNR in dB over optimizer steps, a line for each group of runs.
+
+    Each scale, protocol and set of images has a picture of its own.
 
     Returns:
         Whether there was anything to draw.
     """
-    curves: dict[str, dict[str, list[Curve]]] = {}  # scale -> label
-    for label, runs in groups.items():
-        for run in ended(runs):
-            for scale, own in psnr_by_scale(run).items():
-                curves.setdefault(scale, {}).setdefault(label, []).append(own)
+    curves: dict[str, dict[str, list[Curve]]] = {}  # by what they are of, and label
+    drawn = [(label, run) for label, runs in groups.items() for run in ended(runs)]
+    for (label, run), end in zip(drawn, validations([run for _, run in drawn]), strict=True):
+        for title, own in psnr_by_scale(run).items():
+            curves.setdefault(title + "".join(end.partition(", images")[1:]), {}).setdefault(label, []).append(own)
     if not curves:
         return False
     try:
@@ -91,10 +110,10 @@ def draw(groups: Mapping[str, Sequence[Run]], file: Path) -> bool:
     with rc_context({"text.parse_math": False}):  # a dollar sign in a name would begin a formula
         picture = Figure(figsize=(6.4 * len(curves), 4.4), dpi=150, layout="constrained")
         every = picture.subplots(1, len(curves), squeeze=False)[0]
-        for axes, (scale, of_groups) in zip(every, curves.items(), strict=True):
+        for axes, (title, of_groups) in zip(every, curves.items(), strict=True):
             for label, each in of_groups.items():
                 plot(axes, mean_line(each), label, linewidth=1.5, marker=".")
-            axes.set(title=scale, xlabel="optimizer steps", ylabel="validation PSNR (dB)")
+            axes.set(title=title, xlabel="optimizer steps", ylabel="validation PSNR (dB)")
             axes.grid(alpha=0.3)
             axes.legend(fontsize=8)
     with replacing(file) as part:
@@ -103,14 +122,15 @@ def draw(groups: Mapping[str, Sequence[Run]], file: Path) -> bool:
 
 
 def psnr_by_scale(run: Run) -> dict[str, dict[float, float]]:
-    """The PSNR of every validation by scale; of a run on several scales for each of them."""
+    """The PSNR of every validation by scale and protocol, "x4, y"; of a run on several scales for each of them."""
     whole, found = run.config.get("scale"), dict[str, dict[float, float]]()
     for name, curve in by_name(run).items():
         name, _, other = name.partition(", ")
         words = name.split("/")
         title = other or scale_title(whole)
         if words[0] == "val" and words[-1].startswith("psnr") and len(words) == 2 + (", " in title):
-            found.setdefault(words[1] if ", " in title else title, {}).update(curve)
+            scale, protocol = words[1] if ", " in title else title, words[-1].removeprefix("psnr_")
+            found.setdefault(f"{scale}, {protocol}", {}).update(curve)
     return found
 
 

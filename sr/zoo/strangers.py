@@ -14,6 +14,7 @@ from sr.zoo.onnx_file import OnnxResolver
 from sr.zoo.spandrel_file import SpandrelResolver
 from sr.zoo.trial import HOPELESS, UNPROVED, Trial, try_out
 
+FILE = "sha256"  # in the settings of such a network, which are no more than which file it is
 log = logging.getLogger(__name__)
 STRANGERS = (OnnxResolver, SpandrelResolver)  # measured and used; their weights are of no network of ours
 
@@ -59,7 +60,8 @@ def _serves(model: OnnxResolver | SpandrelResolver, scale: int | None) -> None:
 
 def _told(model: OnnxResolver | SpandrelResolver, name: str, trial: Trial) -> tuple[str, SuperResolver]:
     name += "" if trial.proved else UNPROVED
-    node = {"_target_": f"{type(model).__module__}.{type(model).__name__}", "sha256": checksum(model.path)}
+    node = {"_target_": f"{type(model).__module__}.{type(model).__name__}", "scale": [*model.scales]}
+    node[FILE] = checksum(model.path)
     model.metadata = {"format": 1, "name": name, "model": node, "config": {}, "published": ""}
     model.metadata |= {"reads": asdict(model.reads) if model.reads else {}}
     return name, model.eval()

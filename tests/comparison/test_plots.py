@@ -25,7 +25,7 @@ def test_curves_of_stages_at_another_scale_stand_for_themselves(staged, made_up)
         ("val/psnr_y, x2", [10, 20]),
     ]
     assert len(found["val/psnr_y"]["b"]) == 3
-    assert pictures.psnr_by_scale(staged) == {"x2": {10: 33.1, 20: 33.2}, "x4": {30: 27.3, 40: 27.4}}
+    assert pictures.psnr_by_scale(staged) == {"x2, y": {10: 33.1, 20: 33.2}, "x4, y": {30: 27.3, 40: 27.4}}
 
 
 def test_the_logged_stage_wins_over_the_counted_one(staged):
@@ -39,7 +39,7 @@ def test_the_logged_stage_wins_over_the_counted_one(staged):
 def test_several_scales_at_once(made_up):
     run = made_up("a", scale=[2, 4]).run
     run.curve[:] = [{"step": 1.0, "val/psnr_y": 30.0, "val/x2/psnr_y": 33.0, "val/x4/psnr_y": 27.0}]
-    assert pictures.psnr_by_scale(run) == {"x2": {1: 33.0}, "x4": {1: 27.0}}
+    assert pictures.psnr_by_scale(run) == {"x2, y": {1: 33.0}, "x4, y": {1: 27.0}}
 
 
 def papers(source):

@@ -38,6 +38,13 @@ def test_a_list_of_nodes_that_follows_the_scale_tells_nothing(made_up):
     assert [list(s.values()) for s in settings(runs)] == [["mirror"], ["replicate"]]
 
 
+def test_what_tells_no_scale_is_named(made_up, caplog):
+    source = dataclasses.replace(made_up("a"), node={"_target_": "somebody.Net"})
+    source.run.scores.clear()
+    source.run.config.pop("scale", None)
+    assert rows(labelled([source])) == [] and "warning: ecbsr_m4c8 has no row" in caplog.text
+
+
 def test_an_option_stands_for_its_keys(made_up):
     runs = [made_up("a", loss="l1").run, made_up("b", loss="l2").run]
     assert settings(runs) == [{"loss": "l1"}, {"loss": "l2"}]

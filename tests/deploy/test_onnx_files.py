@@ -79,6 +79,18 @@ def test_no_file_is_called_as_the_baseline(tmp_path):
         sr.load(made(tmp_path / "a\nb.onnx", SAME))
 
 
+def test_it_stands_in_a_comparison(command, tmp_path):
+    file = made(tmp_path / "a.onnx", resized("nearest"), architecture="A")
+    done = command(
+        "compare.py", f"weights=[{file}]", "benchmarks=[bundled]", "metrics=[psnr]", "protocols=[y]", "crops=0"
+    )
+    assert done.code == 0 and "what a (unproved) costs is not known" in done.out + done.err, done
+    row = next(
+        line for line in (done.folder / "table.md").read_text().splitlines() if line.startswith("| a (unproved)")
+    )
+    assert 20 < float(row.split("|")[2]) < 40
+
+
 def test_any_factor_is_tried(tmp_path):
     node = helper.make_node("Resize", ["x", "", "seven"], ["y"], mode="linear")
     seven = helper.make_node("Constant", [], ["seven"], value_floats=[1.0, 1.0, 7.0, 7.0])

@@ -1,9 +1,12 @@
 """Curves of runs: names, jitter and convergence, against numpy."""
 
+import json
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
+from matplotlib import axes
 
 from sr.comparison import plots
 from sr.errors import UserError
@@ -12,7 +15,7 @@ from sr.figures.curves import curve, groups, labels
 from sr.figures.jitter import jitter, jitter_of
 from sr.runs import curves as run_curves
 from sr.runs.curves import mean_line
-from sr.runs.folder import Run
+from sr.runs.folder import Run, read_run
 
 ADAM, SGD = {"_target_": "torch.optim.Adam", "lr": 1e-3}, {"_target_": "torch.optim.SGD", "lr": 1e-4}
 
@@ -157,3 +160,27 @@ def test_a_seed_that_did_not_finish_cuts_no_curve(make_run):
     assert [(row["runs"], row["last"]) for row in drawing.rows] == [(1, 32.0)]
     assert "1 of 2 runs did not finish and are left out" in drawing.notes[0]
     assert convergence([replace(cut, status="failed")]).rows[0]["last"] == 5.0
+
+
+def test_validations_that_cannot_be_compared_are_on_no_common_axis(make_run, tmp_path):
+    one = make_run("0", [28, 30, 32])
+    with pytest.raises(UserError, match=r"(?s)val/psnr_y, x4: \S+0\n  val/psnr_y, x2: \S+1\n.*runs of one"):
+        convergence([one, make_run("1", [33, 34, 35], scale=2)])
+    other = make_run("2", [28, 30, 32])
+    file = other.folder / "metrics.csv"
+    file.write_text(file.read_text().replace("val/psnr_y", "val/psnr_rgb"))
+    with pytest.raises(UserError, match=r"(?s)val/psnr_y: \S+0\n  val/psnr_rgb: \S+2"):
+        convergence([one, read_run(other.folder)])
+    for run, images in ((one, {"a": "aa bb", "b": "cc"}), (other := make_run("3", [28, 30, 32]), {"x": "aa"})):
+        (run.folder / "sets.json").write_text(json.dumps({"train": {}, "val": images}))
+    with pytest.raises(UserError, match=r"(?s)val/psnr_y, images 1: \S+0\n  val/psnr_y, images 2: \S+3"):
+        convergence([one, other])
+    both = [("one", one), ("other", other)]
+    assert [*plots.curves(both)] == ["val/psnr_y, images 1", "val/psnr_y, images 2"]
+    assert len(convergence([one, other], key="train/loss").rows) == 1
+    (other.folder / "sets.json").write_text(json.dumps({"train": {}, "val": {"c": "cc", "d": "aa ff"}}))
+    assert len(convergence([one, other]).rows) == 1 and [*plots.curves(both)] == ["val/psnr_y"]  # the same HR
+    titles, own = [], axes.Axes.set
+    with mock.patch.object(axes.Axes, "set", lambda self, **to: titles.append(to.get("title")) or own(self, **to)):
+        assert run_curves.draw({"a": [one], "b": [read_run(make_run("4", [1, 2], scale=2).folder)]}, tmp_path / "c.png")
+    assert titles == ["x4, y", "x2, y"]

@@ -1,6 +1,7 @@
 """evaluate.py pictures=: outputs that another program made, measured by the names of their HR images."""
 
 import csv
+import re
 
 import numpy as np
 import pytest
@@ -39,6 +40,13 @@ def test_pictures_that_were_made_elsewhere_are_measured(command, tmp_path):
     for protocol in ("y", "rgb"):
         assert found["mine", protocol] == found["bicubic", protocol] and float(found["mine", protocol][1]) > 30
     assert "self_ensemble says nothing of pictures=" in outcome.out
+    other = mine / "one_X2_edsr.png"  # of another scale: left out
+    write_image(other, np.zeros((48, 66, 3), np.uint8))
+    assert command("evaluate.py", f"pictures={mine}", "scale=4", *words, folder="again").code == 0
+    told = r"none for 1 images of .* x2 \(\S+one.png\). There are some whose names tell x4: type scale=4"
+    other.unlink()
+    wrong = command("evaluate.py", f"pictures={mine}", "scale=2", *words, folder="wrong")
+    assert wrong.code == 1 and re.search(told, wrong.out + wrong.err), wrong
     write_image(mine / "two.png", np.zeros((64, 68, 3), np.uint8))
     (tmp_path / "empty").mkdir()
     for said, others in {
@@ -57,9 +65,14 @@ def test_a_picture_is_one_images_own(tmp_path):
     """The longest name that it begins with; none is taken for two, and of two neither, whatever they are called."""
     files = [tmp_path / name for name in ("a_x2.png", "a_b_x2.png", "a_b2.png", "c.png", "c_x2.png", "d1.png")]
     found = _by_stem(["a", "a_b", "c", "d"], files)
-    assert {stem: [p.name for p in each] for stem, each in found.items()} == {
-        "a": ["a_x2.png", "a_b2.png"], "a_b": ["a_b_x2.png"], "c": ["c.png", "c_x2.png"], "d": []
+    assert {stem: [(scale, p.name) for scale, p in each] for stem, each in found.items()} == {
+        "a": [(2, "a_x2.png"), (None, "a_b2.png")], "a_b": [(2, "a_b_x2.png")],
+        "c": [(None, "c.png"), (2, "c_x2.png")], "d": [],
     }  # fmt: skip
+    (given,) = [[scale for scale, _ in each] for each in _by_stem(["e"], [
+        tmp_path / f"e{rest}.png" for rest in ("x3", "_4X_net", "-16x", "_64x48", "_x2x", "_ax2", "_x123")
+    ]).values()]  # fmt: skip
+    assert given == [3, 4, 16, None, 2, None, None]
 
 
 @pytest.mark.shared
