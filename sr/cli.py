@@ -58,7 +58,7 @@ from sr.compose.suggestions import explained
 from sr.compose.words import Job, split, sweeping
 from sr.errors import UserError, interrupted, nearest, printable, reason, user_error
 from sr.memory import keep_freed_memory
-from sr.runs.lock import locked
+from sr.runs.lock import first_process, locked
 from sr.runs.place import emptied
 from sr.runs.preempted import requests_passed_on
 from sr.runs.trust import trust_what_was_typed
@@ -81,6 +81,7 @@ OF_HYDRA = re.compile("Config group override|Invalid defaults list|Invalid plugi
 USAGE = "Usage: sr <command> ...   Each command explains itself: sr <command> --help\n"
 ZOO = "List the authors' weights; save one of them as a checkpoint."
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # what it logs is raised, too, and told in our words
+logging.getLogger("alembic").setLevel(logging.WARNING)  # Optuna's: eight lines on its plugins
 
 
 def entry() -> None:
@@ -110,6 +111,7 @@ def main(command: str) -> None:
     """
     arguments = sys.argv[1:]
     try:
+        first_process()  # torch reads the numbers of processes while it is imported
         refuse_bytes(arguments)
         refuse_flags(command, arguments)
         task, arguments = Guarded(command), spelled_out(command, arguments)

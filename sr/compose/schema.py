@@ -175,7 +175,7 @@ class ExportSchema:
     formats: Any = "onnx"  # onnx, pt2, safetensors, spandrel, hub: one, or a list
     output: str = "outputs/exported"  # the folder of the files
     half: bool = False  # compute in float16
-    opset: int = key(18, least=18, most=23)  # version of ONNX's operators
+    opset: int = key(18, least=18, most=23, beside=("formats=onnx",))  # version of ONNX's operators
     overwrite: bool = False  # what is there already
     trust: Any = None  # modules of others whose classes files may name: a list, or one
 

@@ -19,6 +19,10 @@ SETS = (
     "Set5", "Set14", "B100", "Urban100", "DIV2K", "DIV2K_LSDIR_valid", "DIV2K_LSDIR_test", "Manga109", "Bundled",
     "Vid4", "UDM10", "REDS4", "Vimeo90K",
 )  # fmt: skip
+TEMPLATES = (
+    "Of files that are named in another way say how: 'data.hr_name=*_HR' 'data.lr_name=*_small' (the star is what both "
+    "names share)"
+)
 Folders = str | Path | Sequence[str | Path]
 
 
@@ -134,7 +138,7 @@ class Folder(SplitModule):
                 self._tell(f"{folder}: {len(groups[Path()])} images; left out: {others}", logging.INFO)
             for place, hr in groups.items():
                 own = small if small is None else small.get(place, [])
-                pairs.append(pair_by_name(hr, own, self.scale, self.hr_name, self.lr_name))
+                pairs.append(pair_by_name(hr, own, self.scale, self.hr_name, self.lr_name, TEMPLATES))
         if not lr:
             self._tell_of_lr([pair.hr for group in pairs for pair in group])
         if not lr and (given := [p for p, own in self.lr.items() if own]):

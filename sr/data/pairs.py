@@ -13,6 +13,7 @@ from sr.errors import LINES, UserError, some
 from sr.imaging.files import read_image, read_size
 from sr.imaging.image_errors import ImageError
 
+RENAME = "0001.png is paired with 0001.png, 0001x{0}.png and 0001_x{0}.png: rename what is called otherwise"
 Sides = tuple[tuple[int, int], tuple[int, int] | None]  # (H, W) of HR and of LR
 
 
@@ -81,7 +82,12 @@ def of_scale(hr: Sequence[Path], scale: int) -> list[Path]:
 
 
 def pair_by_name(
-    hr: Sequence[Path], lr: Sequence[Path] | None, scale: int, hr_name: str | None = None, lr_name: str | None = None
+    hr: Sequence[Path],
+    lr: Sequence[Path] | None,
+    scale: int,
+    hr_name: str | None = None,
+    lr_name: str | None = None,
+    otherwise: str = RENAME,
 ) -> list[ImagePair]:
     """Pair files by name. Several LR per HR are taken only in the form of the NTIRE wild track (`0001x4w1.png`).
 
@@ -93,6 +99,7 @@ def pair_by_name(
         scale: the factor in LR's names.
         hr_name: template of HR's names without their suffix, where they are of none of the known forms.
         lr_name: the same of LR's names.
+        otherwise: what to do with files that are named in another way.
 
     Raises:
         UserError: a file without its partner, or with two.
@@ -123,7 +130,7 @@ def pair_by_name(
     if not no_lr:  # of several scales in one folder those of this one are meant
         no_hr = [p for p in no_hr if not any(s in by_stem for k in range(2, 10) for s in lr_stems(p, k))]
     if no_lr or no_hr or not by_stem:
-        raise UserError(_unpaired(no_lr, no_hr, hr, lr, scale))
+        raise UserError(_unpaired(no_lr, no_hr, hr, lr, scale, otherwise.format(scale)))
     pairs = []
     for stem, path in by_stem.items():
         found = partners[stem]
@@ -138,7 +145,9 @@ def pair_by_name(
     return pairs
 
 
-def _unpaired(no_lr: list[Path], no_hr: list[Path], hr: Sequence[Path], lr: Sequence[Path], scale: int) -> str:
+def _unpaired(
+    no_lr: list[Path], no_hr: list[Path], hr: Sequence[Path], lr: Sequence[Path], scale: int, otherwise: str
+) -> str:
     lines = [f"HR and LR files do not pair up by name ({len(hr)} HR, {len(lr)} LR, scale {scale})."]
     if no_lr:
         where = lr[0].parent if lr else "an empty LR folder"
@@ -148,10 +157,7 @@ def _unpaired(no_lr: list[Path], no_hr: list[Path], hr: Sequence[Path], lr: Sequ
         where = hr[0].parent if hr else "an empty HR folder"
         lines.append(f"{len(no_hr)} LR without HR, looked for in {where}: {some(no_hr)}")
     lines.append("Add the missing files, remove their partners, or let LR be made from HR (leave out the LR folder).")
-    lines.append(
-        "Of data=folder, say how files are named in another way: 'data.hr_name=*_HR' 'data.lr_name=*_small' (the "
-        "star is what both names share)"
-    )
+    lines.append(otherwise)
     return "\n  ".join(lines)
 
 

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec
 
 import numpy as np
 
-from sr.errors import UserError
+from sr.errors import UserError, reason
 from sr.scores.text import write_csv
 from sr.whole import replacing
 
@@ -17,6 +17,7 @@ try:
     import matplotlib
     from matplotlib.axes import Axes as Axes
     from matplotlib.axis import Axis
+    from matplotlib.backends.backend_pgf import LatexError
     from matplotlib.figure import Figure as Figure
     from matplotlib.patches import Rectangle
     from matplotlib.ticker import LogLocator
@@ -59,8 +60,14 @@ class Drawing:
         suffixes = sorted(self.figure.canvas.get_supported_filetypes())
         if path.suffix.lstrip(".") not in suffixes:
             raise UserError(f"{path}: a picture is written as one of {', '.join(suffixes)}, for example format=png")
-        with replacing(path) as part:
-            self.figure.savefig(part, dpi=DPI)
+        try:
+            with replacing(path) as part:
+                self.figure.savefig(part, dpi=DPI)
+        except (RuntimeError, LatexError) as error:
+            text = (
+                f"format={path.suffix[1:]} cannot be written: {reason(error)}. Is LaTeX installed? Or type format=pdf"
+            )
+            raise UserError(text) from None
         numbers = path.with_suffix(".csv")
         write_csv(numbers, list(dict.fromkeys(key for row in self.rows for key in row)), self.rows)
         return path, numbers

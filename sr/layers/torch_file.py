@@ -62,20 +62,36 @@ def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except UserError:
         raise
-    except pickle.UnpicklingError as error:
-        if not zipfile.is_zipfile(path) and not _pickled(path):
-            raise UserError(f"{path} is no file of PyTorch weights, or not a whole one{_program(path)}") from error
-        raise UserError(
-            f"{path} is refused: it holds more than tensors and plain values, and loading it would run code from the "
-            f"file ({reason(error)}). Ask its author for a state dict: torch.save(model.state_dict(), ...)"
-        ) from error
     except Exception as error:  # torch's readers raise whatever damage leads them to
+        if not isinstance(error, OSError) and not zipfile.is_zipfile(path) and not _pickled(path):
+            raise UserError(f"{path} is {_instead(path)}") from error
+        if isinstance(error, pickle.UnpicklingError):
+            raise UserError(
+                f"{path} is refused: it holds more than tensors and plain values, and loading it would run code from "
+                f"the file ({reason(error)}). Ask its author for a state dict: torch.save(model.state_dict(), ...)"
+            ) from error
         told = reason(error).partition(". ")[0]  # torch goes on with what may be the matter
         raise UserError(f"{path} cannot be read as weights ({told}){_program(path) or '. Is it complete?'}") from error
     if not intact and not known_intact:
         log.info(f"note: {path} holds no checksums; whether it is as it was written is not known")
     bounded(content, path)
     return content
+
+
+def _instead(path: Path) -> str:
+    """What a file is that is none of weights, and what to do."""
+    with path.open("rb") as file:
+        start = file.read(200)
+    wanted = "Type the path of a file that torch.save wrote (.pth, .pt, .ckpt), or of a run folder"
+    if not start:
+        return f"empty. Copy or download it again. {wanted}"
+    if start.startswith(b"version https://git-lfs"):
+        return "what Git LFS has in the place of the file. Type git lfs pull in the folder that was cloned"
+    if start.lstrip()[:1] == b"<":
+        return f"a web page, not a file of weights. Download the file itself. {wanted}"
+    if start.isascii() and "".join(start.decode().split()).isprintable():
+        return f"a text ({start.decode().strip():.20} ...), not a file of weights. {wanted}"
+    return f"no file of PyTorch weights, or not a whole one{_program(path) or f'. {wanted}'}"
 
 
 def _program(path: Path) -> str:

@@ -59,8 +59,12 @@ def locate(path: str | Path) -> Path:
             f"checkpoint {path}: a run without {found / 'checkpoints' / 'last.ckpt'}, so there are no weights"
         )
     if not runs:
+        what = f"there is no such file{_beside(found)}"
+        if found.is_dir():
+            inside = sorted(p.name for p in found.iterdir())
+            what = f"no run is in this folder, {f'only {some(inside)}' if inside else 'which is empty'}"
         raise UserError(
-            f"checkpoint {path}: there is no such file{_beside(found)}. Give a .ckpt file, a run folder "
+            f"checkpoint {path}: {what}. Give a .ckpt file, a run folder "
             "(outputs/<model>_x<scale>/<time>) or a folder of runs, whose newest one is taken"
         )
     if len(runs) > 1:

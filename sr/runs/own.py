@@ -41,7 +41,10 @@ def _signature(text: str, key: bytes) -> str:
 
 def _key() -> bytes | None:
     try:
-        file = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "sr" / "key"
+        home = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+        if not home.is_absolute():  # which its specification says to ignore; no command's folder gets a key
+            home = Path.home() / ".config"
+        file = home / "sr" / "key"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             part = file.with_name(f"key.{os.getpid()}")

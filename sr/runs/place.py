@@ -5,15 +5,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
 
 from sr.compose.keys import refuse_unread
 from sr.compose.words import Words, quoted
-from sr.errors import UserError, printable
+from sr.errors import UserError, printable, user_error
 from sr.runs.config import RECORD
 from sr.runs.lock import LOCK, BusyError, first_process, held
 from sr.runs.occupied import OF_A_SWEEP, keep_former, refuse_foreign, reserved
@@ -37,14 +38,13 @@ class NewFolder(Callback):
         self.made = made
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        _place(config, "run")
+        with _refusing():
+            _place(config, "run")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        try:
+        with _refusing():
             refuse_unread(config)  # once, before there are rows
-        except UserError as error:
-            _refused(error)
-        _place(config, "sweep")
+            _place(config, "sweep")
 
 
 def _place(config: DictConfig, mode: str) -> None:
@@ -52,10 +52,7 @@ def _place(config: DictConfig, mode: str) -> None:
     alike = mode == "run" and config.hydra.job.config_name == "train" and not typed(config.hydra)
     if not first_process():
         if alike and started():
-            try:
-                _write_into(config, hear(words))
-            except UserError as error:
-                _refused(error)
+            _write_into(config, hear(words))
         return
     former = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(config)  # by which a folder's name finds the model's
@@ -65,11 +62,8 @@ def _place(config: DictConfig, mode: str) -> None:
         HydraConfig.instance().cfg = former
     made, folder = missing(wanted), wanted
     if typed(config.hydra) and not _goes_on(config, wanted):
-        try:
-            refuse_foreign(wanted, str(config.hydra.job.config_name), mode)
-            keep_former(wanted, config.hydra, mode)
-        except (UserError, OSError) as error:
-            _refused(error)
+        refuse_foreign(wanted, str(config.hydra.job.config_name), mode)
+        keep_former(wanted, config.hydra, mode)
     with read_write(config.hydra), open_dict(config.hydra):
         if not typed(config.hydra):
             before = remembered(words) if alike else None
@@ -92,9 +86,17 @@ def _write_into(config: DictConfig, folder: str | None) -> None:
             config.hydra.run.dir = folder
 
 
-def _refused(error: Exception) -> NoReturn:
+@contextmanager
+def _refusing() -> Iterator[None]:
     """End the command: Hydra makes a warning of what else a callback raises, and goes on."""
-    sys.exit(printable(f"error: {error}"))
+    try:
+        yield
+    except OmegaConfBaseException:  # a folder's name that cannot be told: Hydra ends by that next
+        return
+    except Exception as error:
+        if (wrong := user_error(error)) is None:
+            raise
+        sys.exit(printable(f"error: {wrong}"))
 
 
 def typed(hydra: Any) -> bool:

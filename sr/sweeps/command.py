@@ -5,6 +5,7 @@ Here is what happens before and after Hydra's own sweep; what a row does is in s
 
 import hashlib
 import logging
+import os
 import re
 import secrets
 import sys
@@ -161,6 +162,7 @@ def prepared(arguments: Sequence[str]) -> Sweep:
     if not several:
         return Sweep(list(arguments), [*flags, *map(spelled, words.texts)])
     _refuse_missing(words)
+    _refuse_odd_backend()
     swept = _swept(words)
     place = words.value("hydra.sweep.dir")
     folder = Path(place) if place else Path("outputs/sweeps") / _name(words, swept, ablation)
@@ -240,6 +242,15 @@ def _name(words: Words, swept: Sequence[str], ablation: Ablation | None) -> str:
     named = [word.value for k in ("model", "experiment") if k not in swept and (word := words.last(k))]
     name = ablation.name if ablation else (named or ["sweep"])[0]
     return f"{re.sub(r'[^-.+_a-zA-Z0-9]+', '-', name)}_{_hash([*fixed.texts, *(f'{key}*' for key in growing)])}"
+
+
+def _refuse_odd_backend() -> None:
+    """Raises a UserError where matplotlib, which draws a sweep's curves, does not know what the environment names."""
+    if "MPLBACKEND" in os.environ and find_spec("matplotlib"):
+        try:
+            import matplotlib  # noqa: F401
+        except ValueError as error:
+            raise UserError(f"MPLBACKEND in the environment: {error}. Type: unset MPLBACKEND") from error
 
 
 def _refuse_missing(words: Words) -> None:

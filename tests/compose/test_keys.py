@@ -115,6 +115,7 @@ def test_the_lists_follow():
         ("upscale.py", "input=p metrics=[psnr]", "it counts only beside hr="),
         ("upscale.py", "input=p submission=true suffix=_x", "suffix=_x: it counts only beside submission=false"),
         ("study.py", "runs=[r] mode=mos pairs=3", "pairs=3: it counts only beside mode=pairs"),
+        ("export.py", "model=r formats=[pt2] opset=19", "opset=19: it counts only beside formats=onnx"),
         ("measure.py", "model=[rlfn] benchmarks=[set5]", "it counts only beside forms= or timing=ntire22"),
     ],
 )

@@ -293,6 +293,15 @@ def test_two_sequences_in_one_folder_are_parted_by_the_command_that_is_told(buil
     assert names(found) == ["two clips_a", "two clips_it's b"] and [len(c.frames) for c in found] == [3, 3]
 
 
+def test_frames_that_do_not_pair_are_told_how_names_pair(build: Any, tmp_path: Path) -> None:
+    """Clips have no key for names of other forms."""
+    clip(tmp_path / "hr/a", 2)
+    clip(tmp_path / "lr/a", 2, "small{}.png", side=8)
+    with pytest.raises(UserError, match=r"(?s)pair up by name.*0001.png is paired with 0001.png, 0001x4.png") as told:
+        build(ClipFolder, test=tmp_path / "hr", test_lr=tmp_path / "lr").test_clips()
+    assert "hr_name" not in str(told.value)
+
+
 def test_a_folder_of_clips_holds_some_out_or_has_folders_for_them(build: Any, tmp_path: Path) -> None:
     for n, name in enumerate("abcdef"):
         clip(tmp_path / "mine" / name, seed=n)

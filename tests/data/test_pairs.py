@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from sr.data.folder import TEMPLATES
 from sr.data.pairs import ImagePair, check_sizes, pair_by_name
 from sr.errors import UserError
 
@@ -60,8 +61,10 @@ def test_a_template_names_the_rest() -> None:
     for star in ("*", "{}"):
         pairs = pair_by_name(hr, lr, 4, f"sharp-{star}", f"soft-{star}-q")
         assert [(p.name, p.lr and p.lr.name) for p in pairs] == [("1", "soft-1-q.png"), ("2", "soft-2-q.png")]
-    with pytest.raises(UserError, match=r"data\.lr_name="):
+    with pytest.raises(UserError, match=r"0001\.png, 0001x4\.png and 0001_x4\.png: rename"):
         pair_by_name(hr, lr, 4)
+    with pytest.raises(UserError, match=r"data\.lr_name="):
+        pair_by_name(hr, lr, 4, otherwise=TEMPLATES)
     with pytest.raises(UserError, match=r"must have one \*"):
         pair_by_name(hr, lr, 4, "sharp")
 

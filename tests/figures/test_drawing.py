@@ -38,6 +38,12 @@ def test_an_unknown_format_is_refused_with_those_there_are(tmp_path):
         simple(1).save(tmp_path / "it.gimp")
 
 
+def test_a_format_that_latex_writes_is_told_where_there_is_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match=r"format=pgf cannot be written: 'xelatex' not found.*Or type format=pdf"):
+        simple(1).save(tmp_path / "it.pgf")
+
+
 def test_matplotlibs_own_settings_stay_as_they_were():
     before = dict(matplotlib.rcParams)
     assert simple(1).figure.axes[0].get_title() == "9.0"

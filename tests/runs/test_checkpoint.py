@@ -51,6 +51,32 @@ def test_a_program_is_said_to_be_one(tmp_path):
         assert "complete" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"notes on my run\n", r"is a text \(notes on my run \.\.\.\), not a file of weights. Type the path of a file"),
+        (b"", "is empty. Copy or download it again"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a", "is what Git LFS has in .* Type git lfs pull"),
+        (b"\n<!DOCTYPE html><html>", "is a web page, not a file of weights. Download the file itself"),
+        (b"\x89PNG\r\n\x1a\n", "is no file of PyTorch weights, or not a whole one. Type the path"),
+    ],
+    ids=["text", "empty", "LFS", "page", "picture"],
+)  # fmt: skip
+def test_a_file_that_is_none_of_weights_is_told_by_what_it_is(tmp_path, content, told):
+    file = tmp_path / "x.pth"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=rf"x\.pth {told}"):
+        checkpoint.read(file)
+
+
+def test_a_folder_without_a_run_is_told_as_one(tmp_path):
+    with pytest.raises(UserError, match=r"no run is in this folder, which is empty\. Give a \.ckpt file, a run folder"):
+        checkpoint.read(tmp_path)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(UserError, match=r"no run is in this folder, only notes\.txt\. Give"):
+        checkpoint.read(tmp_path)
+
+
 def test_where_there_are_no_checksums_it_is_told(tmp_path, caplog):
     caplog.set_level("INFO")
     torch.save(torch.load(write(tmp_path / "a.ckpt")), tmp_path / "old.ckpt", _use_new_zipfile_serialization=False)

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -47,6 +48,15 @@ def test_an_empty_number_is_none_and_another_word_is_said(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "x")
     with pytest.raises(UserError, match="LOCAL_RANK=x in the environment is no number of processes"):
         first_process()
+
+
+@pytest.mark.parametrize("typed", [["evaluate", "model=bicubic"], ["train", "-m", "seed=0,1"]])
+def test_a_number_that_is_none_ends_a_command_in_one_line(tmp_path, typed):
+    env = os.environ | {"LOCAL_RANK": "x"}
+    done = subprocess.run([sys.executable, "-m", "sr", *typed], cwd=tmp_path, env=env, capture_output=True, text=True)
+    wanted = "error: LOCAL_RANK=x in the environment is no number of processes. Type: unset LOCAL_RANK"
+    assert done.returncode == 1 and done.stderr.strip() == wanted, done
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_row_does_not_take_itself_for_one_of_slurms_tasks(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from sr.compose.conf import CONF
 from sr.compose.words import Words, path_word
 from sr.errors import UserError
 from sr.layers import torch_file
-from sr.runs import composed
+from sr.runs import composed, own
 from sr.runs.construct import construct
 from sr.runs.folder import Run, read_run
 from sr.runs.record import recorded
@@ -233,6 +233,15 @@ def test_own_runs_go_on_with_what_was_typed_wherever_they_lie(begun, tmp_path, p
     record.write_text(record.read_text().replace("payload.call", "payload.calls"))
     with pytest.raises(UserError, match="nothing shows that you began"):
         composed.read(tmp_path / "own")
+
+
+def test_a_relative_place_of_configs_is_ignored(tmp_path, monkeypatch):
+    """As the specification of XDG_CONFIG_HOME says: each folder that commands are typed in got a key of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", "here")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert own.signed("text\n") != "text\n"
+    assert (tmp_path / "home/.config/sr/key").is_file() and not (tmp_path / "here").exists()
 
 
 def test_a_record_is_one_s_own_under_any_locale(begun):

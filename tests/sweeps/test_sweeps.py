@@ -346,11 +346,30 @@ def test_a_search_without_a_set_to_measure_on_goes_by_the_validation(command, di
 
 
 @pytest.mark.skipif(not installed("hydra_optuna_sweeper"), reason="hydra_optuna_sweeper is not installed")
-@pytest.mark.parametrize("word", ["hydra.sweeper.storage=diary.txt", "hydra.sweeper.n_jobs=0"])
-def test_a_search_that_optuna_cannot_do_is_told_without_a_traceback(command, div2k, word):
-    typed = ["-m", *SMALL, f"data.root={div2k}", "budget=smoke", "hydra/sweeper=search", "hydra.sweeper.n_trials=2"]
-    outcome = command("train.py", *typed, "optimizer.lr=interval(1e-4,1e-2)", word)
-    assert outcome.code == 1 and outcome.err.splitlines()[-1].startswith("error: Optuna cannot search so: "), outcome
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("hydra.sweeper.storage=diary.txt", ""),
+        ("hydra.sweeper.n_jobs=0", ""),
+        ("hydra.sweeper.n_trials=0", "No trials are completed"),
+        ("optimizer.lr=interval(1e-3,1e-4)", "The `low` value must be smaller"),
+        ("optimizer.lr=tag(log,interval(0,1e-4))", "The `low` value must be larger than 0"),
+    ],
+)
+def test_a_search_that_optuna_cannot_do_is_told_before_its_first_step(command, div2k, word, told):
+    words = {"hydra.sweeper.n_trials": "2", "optimizer.lr": "interval(1e-4,1e-2)"} | dict([word.split("=")])
+    typed = ["-m", *SMALL, f"data.root={div2k}", "budget=smoke", "hydra/sweeper=search"]
+    outcome = command("train.py", *typed, *(f"{key}={value}" for key, value in words.items()))
+    last = outcome.err.splitlines()[-1]
+    assert outcome.code == 1 and last.startswith(f"error: Optuna cannot search so: {told}"), outcome
+    assert not list(outcome.folder.glob("*/metrics.csv")), outcome
+
+
+def test_a_backend_that_matplotlib_does_not_know_is_told_before_a_sweep(tmp_path):
+    typed, env = [sys.executable, "-m", "sr", "train", "-m", "seed=0,1"], os.environ | {"MPLBACKEND": "nope"}
+    done = subprocess.run(typed, capture_output=True, text=True, env=env, cwd=tmp_path)
+    assert done.returncode == 1 and "error: MPLBACKEND in the environment: Key backend: 'nope'" in done.stderr, done
+    assert "unset MPLBACKEND" in done.stderr and "Traceback" not in done.stderr
 
 
 SEVERAL = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
