@@ -61,6 +61,7 @@ from sr.memory import keep_freed_memory
 from sr.runs.lock import first_process, locked
 from sr.runs.place import emptied
 from sr.runs.preempted import requests_passed_on
+from sr.runs.started import start_alike
 from sr.runs.trust import trust_what_was_typed
 from sr.runs.yaml_file import refuse_endless
 from sr.sweeps.command import Sweep, prepared, row_folder
@@ -110,6 +111,7 @@ def main(command: str) -> None:
     What the user can mend ends in one message and status 1. HYDRA_FULL_ERROR=1 in the environment shows where it was.
     """
     arguments = sys.argv[1:]
+    start_alike()
     try:
         first_process()  # torch reads the numbers of processes while it is imported
         refuse_bytes(arguments)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +35,17 @@ class Started:
     by: str
     processes: int
     nodes: int
+
+
+def start_alike() -> None:
+    """Let the processes that this one starts import what it imports itself, and nothing that lies where the user stands.
+
+    Rows of a sweep and workers of launchers begin by `python -m` or `-c`, where Python looks there first: a folder of
+    somebody else's may hold a module of any name.
+    """
+    if not sys.flags.safe_path and not os.environ.get("PYTHONSAFEPATH"):
+        own = [os.path.abspath(sys.path[0]), os.environ.get("PYTHONPATH")]
+        os.environ |= {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, own))}
 
 
 def started() -> Started | None:

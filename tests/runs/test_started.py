@@ -114,3 +114,33 @@ def test_who_has_started_a_row_puts_its_job_back_when_the_row_has_ended(job, mon
         assert order[2:] == ["put back"]
     finally:
         signal.signal(signal.SIGUSR2, former)
+
+
+@pytest.fixture
+def strangers(tmp_path):
+    """A folder where the user stands, with modules of somebody else's who would print that they are run."""
+    for name in ("sr/__init__.py", "sr/__main__.py", "joblib.py", "yaml.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("print('a stranger is run')")
+    return tmp_path
+
+
+def test_what_a_command_starts_imports_nothing_from_where_the_user_stands(strangers):
+    script = (
+        f"import subprocess, sys; sys.path[0] = {str(ROOT)!r}\n"
+        "from sr.runs.started import start_alike; start_alike()\n"
+        "subprocess.run([sys.executable, '-c', 'import sr, yaml; print(sr.__file__)'])"
+    )
+    given = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONSAFEPATH")}
+    told = subprocess.run([sys.executable, "-c", script], cwd=strangers, env=given, capture_output=True, text=True)
+    assert told.stdout.strip() == str(ROOT / "sr/__init__.py"), told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("typed", [["trainer.devices=2", "trainer.accelerator=cpu"], ["hydra/launcher=joblib"]])
+def test_rows_of_a_sweep_run_nothing_from_where_the_user_stands(strangers, typed):
+    given = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONSAFEPATH")}
+    words = ["-m", "experiment=demo", "budget=smoke", "logger=csv", "benchmarks=[]", "seed=0,1", *typed]
+    command = [sys.executable, ROOT / "train.py", *words]
+    told = subprocess.run(command, cwd=strangers, env=given, capture_output=True, text=True)
+    assert told.returncode == 0 and "stranger" not in told.stdout + told.stderr, told
