@@ -13,14 +13,21 @@ MARK = "signature: "  # begins the last line of a signed record
 BYTES = 32  # of the key
 
 
-def signed(text: str) -> str:
-    """A record with its signature below it; as it is where no key can be kept, as in a home that cannot be written."""
+def signed(text: str, kind: str = "") -> str:
+    """A record with its signature below it; as it is where no key can be kept, as in a home that cannot be written.
+
+    Args:
+        text: the record.
+        kind: what it is of, where that is no run: text of that kind, in which strangers' names may stand, is no run's.
+    """
     key = _key()
+    if key is not None and kind:
+        key = hmac.digest(key, kind.encode(), "sha256")
     return text if key is None else f"{text}{MARK}{_signature(text, key)}\n"
 
 
 def is_own(text: str) -> bool:
-    """Whether this user wrote a record, and nobody changed it since."""
+    """Whether this user wrote the record of a run, and nobody changed it since."""
     body, _, signature = text.rpartition(MARK)
     key = _key()
     return key is not None and hmac.compare_digest(signature.strip().encode(), _signature(body, key).encode())

@@ -205,6 +205,7 @@ def test_a_piece_that_another_file_took_the_place_of_is_made_anew(tmp_path):
     from sr.deploy.films.coding import Coding
     from sr.deploy.films.film import Film, Size
     from sr.deploy.films.pieces import Pieces
+    from sr.runs import own
 
     film = Film.of(write(tmp_path / "a.mp4", moving(5)))
     pieces = Pieces(tmp_path / "b.mp4", [Coding.of(film, Size(96, 128), False, None)], ["a"])
@@ -213,6 +214,7 @@ def test_a_piece_that_another_file_took_the_place_of_is_made_anew(tmp_path):
             piece.add(np.zeros((96, 128, 3), np.float32))
     assert pieces.closed() == 1
     (made,) = pieces.paths(0)
+    assert not own.is_own((made.parent / "000000.txt").read_text()), "a film's name could be the record of a run"
     content = made.read_bytes()
     other = Pieces(tmp_path / "c.mp4", [Coding.of(film, Size(96, 128), False, None)], ["a"])
     with other.writing(0) as (piece,):
@@ -224,6 +226,9 @@ def test_a_piece_that_another_file_took_the_place_of_is_made_anew(tmp_path):
     assert pieces.closed() == 1
     (made.parent / "000000.txt").unlink()
     assert pieces.closed() == 0
+    assert pieces.settled("part", 30) == 30 == pieces.settled("part", 40)
+    (pieces.folder / "part.txt").write_text("-1\n")  # somebody else's
+    assert pieces.settled("part", 40) == 40 == pieces.settled("part", 50)
     pieces.clear()
     pieces.folder.symlink_to(tmp_path)
     with pytest.raises(UserError, match=r"pieces is a link"):

@@ -68,7 +68,7 @@ class Pieces:
                 there = text_of(self._record(number))
             except (OSError, ValueError):
                 return number
-            if told is None or there != own.signed(told):
+            if told is None or there != own.signed(told, ENDING):
                 return number
         return len(self.spans)
 
@@ -108,16 +108,23 @@ class Pieces:
                 if isinstance(error, OSError):
                     raise
                 raise UserError(f"{self.target} cannot be encoded: {reason(error)}") from error
-        write_whole(self._record(number), own.signed(self._told(number) or ""))
+        write_whole(self._record(number), own.signed(self._told(number) or "", ENDING))
 
     def settled(self, name: str, value: int) -> int:
         """A number that the first of the commands settled, for those that go on from it."""
-        note = self.folder / f"{name}.json"
+        note = self.folder / f"{name}.txt"
+
+        def told(number: int) -> str:
+            return own.signed(f"{number} {name} {self.folder.name}\n", ENDING)
+
         try:
-            return int(json.loads(note.read_text()))
-        except (OSError, ValueError, TypeError):
-            write_whole(note, value)
-            return value
+            there = text_of(note)
+            if there == told(former := int(there.split(maxsplit=1)[0])):
+                return former
+        except (OSError, ValueError, LookupError):
+            pass
+        write_whole(note, told(value))
+        return value
 
     def clear(self) -> None:
         """Remove the folder, and those of former commands for the same result."""
