@@ -19,7 +19,7 @@ import numpy as np
 from sr.bounded import LIST, text_of
 from sr.data.colours import difference
 from sr.data.compact import Fingerprint
-from sr.data.images import Images, each, fingerprint, states
+from sr.data.images import Images, each, fingerprint, states, trusts
 from sr.data.shift import Fit, fit
 from sr.errors import LINES, UserError, some
 from sr.whole import write_whole
@@ -153,12 +153,18 @@ def report(found: Findings, label: str, otherwise: str = "type data.check_pairs=
 
 
 def looked_at(hr: Images, lr: Images, hr_of: Sequence[int], scale: int, cache_dir: Path) -> Findings:
-    """As `judge`, of decoded images; what was found is kept beside them and read again as long as no file changes."""
+    """As `judge`, of decoded images; what was found is kept beside them and read again as long as no file changes.
+
+    Not where another user wrote it, see `trusts`.
+    """
     files = states([*hr.paths, *lr.paths])
     digest = blake2b(json.dumps([RULES, scale, list(hr_of), files]).encode(), digest_size=8).hexdigest()
     kept = cache_dir / f"pairs-{digest}.json"
     try:
-        return Findings(**json.loads(text_of(kept, LIST)))
+        found = Findings(**json.loads(text_of(kept, LIST)))
+        lists = all(isinstance(lines, list) and all(isinstance(line, str) for line in lines) for lines in found)
+        if lists and trusts(kept, [*hr.paths, *lr.paths]):
+            return found
     except (OSError, ValueError, TypeError, RecursionError, UserError):
         pass
     thumbnails = [f.thumbnail for f in hr.fingerprints]

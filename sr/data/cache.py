@@ -13,7 +13,6 @@ import logging
 import os
 import re
 import shutil
-import stat
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,7 +26,19 @@ from tqdm import tqdm
 
 from sr.bounded import RECORD, text_of
 from sr.data.compact import Fingerprint, Fingerprints, Sizes
-from sr.data.images import AT_ONCE, Images, digest, each, fingerprint, packed, states, unpacked, workers
+from sr.data.images import (
+    AT_ONCE,
+    Images,
+    digest,
+    each,
+    fingerprint,
+    packed,
+    states,
+    trusts,
+    unpacked,
+    user,
+    workers,
+)  # fmt: skip
 from sr.errors import UserError
 from sr.imaging.files import Picture
 from sr.imaging.image_errors import together
@@ -75,7 +86,7 @@ class ImageStore(Images):
         self.index_path = self.cache_dir / f"{slug}-{name}.json"
         if os.path.lexists(self.index_path) and not self._trusts(self.index_path):
             log.warning(f"warning: {self.index_path} is another user's, or no file: {label} is decoded for this user")
-            self.index_path = self.cache_dir / f"{slug}-of-{_user()}-{name}.json"
+            self.index_path = self.cache_dir / f"{slug}-of-{user()}-{name}.json"
         self._pixels: np.ndarray | None = None
         self._take(self._load() or self._make(source, before))
 
@@ -141,14 +152,7 @@ class ImageStore(Images):
         return index if index["written"] == _written(pixels) else self._verified(index, pixels)
 
     def _trusts(self, file: Path) -> bool:
-        """Whether a file of the cache is one, no link, and of nobody who could not have changed the images as well."""
-        try:
-            found = file.lstat()
-            user = found.st_uid
-            known = user in (0, _user()) or all(path.stat().st_uid == user for path in self.paths)
-        except OSError:  # it is not there
-            return False
-        return known and stat.S_ISREG(found.st_mode)
+        return file.is_file() and trusts(file, self.paths)
 
     def _verified(self, index: dict[str, Any], pixels: Path) -> dict[str, Any] | None:
         """The index, if the pixels are those that were written: the file may only have been copied or linked.
@@ -221,11 +225,6 @@ class ImageStore(Images):
             f"cannot write the decoded images of {self.label} into {self.cache_dir}: {error.strerror or error}.{room} "
             "Free some room there, or type cache_dir=<a folder on a disk with room>"
         )
-
-
-def _user() -> int:
-    """Its number; of a system that has none, that of its files."""
-    return os.getuid() if hasattr(os, "getuid") else 0
 
 
 def _written(pixels: Path) -> list[int]:

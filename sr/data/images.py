@@ -6,6 +6,7 @@ degradation or from the decoded cache (`sr.data.cache.ImageStore`).
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -58,6 +59,24 @@ def states(paths: Sequence[Path]) -> list[list[Any]]:
     except OSError as error:
         raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
     return [[str(p), s.st_size, s.st_mtime_ns, s.st_ctime_ns] for p, s in stats]
+
+
+def user() -> int:
+    """Its number; of a system that has none, that of its files."""
+    return os.getuid() if hasattr(os, "getuid") else 0
+
+
+def trusts(kept: Path, sources: Sequence[Path]) -> bool:
+    """Whether what a cache keeps is a file or folder, no link, and of nobody who could not have changed its sources.
+
+    Of several people who share a cache these are this user, root, and who owns all of the sources.
+    """
+    try:
+        found = kept.lstat()
+        known = found.st_uid in (0, user()) or all(path.stat().st_uid == found.st_uid for path in sources)
+    except OSError:  # it is not there
+        return False
+    return known and (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode))
 
 
 def packed(pixels: np.ndarray) -> np.ndarray:

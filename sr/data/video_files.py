@@ -16,7 +16,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from sr.bounded import text_of
-from sr.data.images import states
+from sr.data.images import states, trusts, user
 from sr.data.missing import images_in
 from sr.data.video_colour import bits_of, rgb_of
 from sr.data.video_container import film_in, header, opened, pyav, turn_of
@@ -47,7 +47,7 @@ def sources(folder: Path, videos: bool = False) -> dict[str, Path]:
 def frames_of(source: Path, decoded: Path | None) -> list[Path]:
     """The images of a folder, or of a video file the frames, decoded once into the folder `decoded`.
 
-    They are decoded again where some of them are not there any more.
+    They are decoded again where some of them are not there any more, and for this user where another one decoded them.
 
     Raises:
         UserError: the file cannot be read, or not to its end.
@@ -59,11 +59,14 @@ def frames_of(source: Path, decoded: Path | None) -> list[Path]:
         raise UserError(f"{source} is no file, so no video either")
     state = json.dumps([DECODING, *states([source])])
     name = f"{source.stem[:40]}-{hashlib.blake2b(state.encode(), digest_size=8).hexdigest()}"
+    if os.path.lexists(decoded / name) and not trusts(decoded / name, [source]):
+        log.warning(f"warning: {decoded / name} is another user's, or a link: {source} is decoded for this user")
+        name += f"-of-{user()}"
     folder, part = decoded / name, decoded / f".{name}.part"
     try:
         decoded.mkdir(parents=True, exist_ok=True)
         with FileLock(decoded / f".{name}.lock"):  # another process may be decoding it
-            if (frames := _kept(folder)) is None:
+            if not _trusts(folder, source) or (frames := _kept(folder)) is None:
                 for former in (part, folder):  # of one that was killed, or not whole any more
                     shutil.rmtree(former, ignore_errors=True)
                 part.mkdir()
@@ -78,6 +81,11 @@ def frames_of(source: Path, decoded: Path | None) -> list[Path]:
             f"frames of {source} cannot be kept in {decoded}: {reason(error)}. Type cache_dir=<a folder with room>"
         ) from error
     return frames or []
+
+
+def _trusts(folder: Path, source: Path) -> bool:
+    """Whether all that is kept of a file's frames in a folder is of somebody who is trusted."""
+    return all(trusts(kept, [source]) for kept in (folder, folder / KEPT, *images_in(folder)))
 
 
 def _kept(folder: Path) -> list[Path] | None:

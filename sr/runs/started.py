@@ -38,7 +38,7 @@ class Started:
 
 
 def start_alike() -> None:
-    """Let the processes that this one starts import what it imports itself, and nothing that lies where the user stands.
+    """Let the processes that this one starts import what it does itself, and nothing that lies where the user stands.
 
     Rows of a sweep and workers of launchers begin by `python -m` or `-c`, where Python looks there first: a folder of
     somebody else's may hold a module of any name.

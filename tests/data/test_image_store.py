@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from at_once import at_once
+from owners import SOMEBODY, US, owned
 from PIL import Image
 
 from sr.data import cache, images, pairset
@@ -134,6 +135,23 @@ def test_other_pixels_of_the_same_size_and_time_are_seen(photos: Path, tmp_path:
     assert store[0].min() == 200
     looked_at(store, LazyImages(lr), [0, 1], 1, tmp_path / "cache")
     assert len([*(tmp_path / "cache").glob("pairs-*.json")]) == 2, "the pairs were looked at anew"
+
+
+@pytest.mark.parametrize("told", ["another user's", "text", "number", "nothing"])
+def test_what_was_found_of_pairs_is_believed_of_this_user_alone(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    hr = LazyImages(files_of(photos)[:2])
+    lr = LazyImages([Path(shutil.copy(file, tmp_path / file.name)) for file in hr.paths[::-1]])
+    found = looked_at(hr, lr, [0, 1], 1, tmp_path / "cache")
+    assert len(found.wrong) == 2
+    (kept,) = (tmp_path / "cache").glob("pairs-*.json")
+    forged = {"another user's": [], "text": "x", "number": [1], "nothing": None}
+    kept.write_text(json.dumps({"wrong": forged[told], "suspicious": []}))
+    if told == "another user's":
+        assert not looked_at(hr, lr, [0, 1], 1, tmp_path / "cache").wrong
+        owned(monkeypatch, lambda path: SOMEBODY if path == kept else US)
+    assert looked_at(hr, lr, [0, 1], 1, tmp_path / "cache") == found
 
 
 def test_a_copied_cache_is_read_again(photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -323,23 +341,14 @@ def test_what_another_user_wrote_into_a_cache_is_decoded_anew(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: str, suffix: str
 ) -> None:
     assert decoded_anew(photos, tmp_path / "cache")
-    users = {"us": 1000, "the images'": 1001, "another": 1002}
-    lstat, found = Path.lstat, Path.stat
+    users = {"us": US, "the images'": 1001, "another": SOMEBODY}
 
-    def owned(stat: os.stat_result, user: int) -> os.stat_result:
-        times = {name: getattr(stat, name) for name in ("st_mtime_ns", "st_ctime_ns")}
-        return os.stat_result([*stat[:4], user, *stat[5:]], times)
+    def of(path: Path) -> int:
+        if path.parent.name != "cache":
+            return 1001
+        return users[owner] if path.suffix == suffix and "-of-" not in path.name else US
 
-    def of_the_cache(path: Path) -> os.stat_result:
-        theirs = path.suffix == suffix and "-of-" not in path.name
-        return owned(lstat(path), users[owner] if theirs else 1000)
-
-    def of_images(path: Path, **kwargs: Any) -> os.stat_result:
-        return owned(found(path, **kwargs), 1001)
-
-    monkeypatch.setattr(os, "getuid", lambda: 1000)
-    monkeypatch.setattr(Path, "lstat", of_the_cache)
-    monkeypatch.setattr(Path, "stat", of_images)
+    owned(monkeypatch, of)
     before = {p: p.read_bytes() for p in (tmp_path / "cache").iterdir()}
     assert decoded_anew(photos, tmp_path / "cache") == (owner == "another")
     if suffix == ".json":  # theirs is left to them, and ours is read again

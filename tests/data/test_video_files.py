@@ -1,5 +1,6 @@
 """Clips that are video files: every frame, upright, in the right colours, decoded once and whole or not at all."""
 
+import json
 import os
 import re
 import shutil
@@ -11,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from owners import SOMEBODY, US, owned
 from PIL import Image
 from small_films import turned
 
 from sr.data.clip_folder import ClipFolder
+from sr.data.images import states
 from sr.data.video_files import frames_of
 from sr.errors import UserError, told_once
 
@@ -297,3 +300,23 @@ def test_video_files_and_folders_are_clips_of_one_set(tmp_path: Path) -> None:
     (root / "b").rename(root / "a")
     with pytest.raises(UserError, match="would both be clip a: rename one"):
         ClipFolder(root=root, scale=2, cache_dir=tmp_path / "cache").test_clips()
+
+
+@pytest.mark.parametrize("theirs", ["the folder", "a frame", "its record"])
+def test_frames_that_another_user_decoded_are_decoded_for_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: str
+) -> None:
+    film, cache = written(tmp_path / "a.mkv", [noisy(0), noisy(1)]), tmp_path / "videos"
+    right = read(film, cache)
+    first, second = frames_of(film, cache)
+    parts = {"the folder": first.parent, "a frame": first, "its record": first.parent / "decoded.json"}
+    shutil.copy2(second, first)  # as somebody may have done who shares the cache
+    kept = json.loads((first.parent / "decoded.json").read_text())
+    (first.parent / "decoded.json").write_text(json.dumps(kept | {"written": [s[1:] for s in states([first, second])]}))
+    assert np.array_equal(read(film, cache)[0], right[1])
+    owned(monkeypatch, lambda path: SOMEBODY if path == parts[theirs] else US)
+    before = first.read_bytes()
+    for _ in range(2):
+        assert np.array_equal(read(film, cache), right)
+    if theirs == "the folder":
+        assert first.read_bytes() == before, "another user's is left as it is"
