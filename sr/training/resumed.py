@@ -1,6 +1,6 @@
 """What a checkpoint says about the training that it goes on with, looked at before Lightning takes it as it is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,26 @@ def refuse_torn(resumed: Content, folder: Path, words: Words) -> None:
     for key, count in (("global_step", resumed["global_step"]), ("batches_seen", resumed["sr"].get("batches_seen", 0))):
         if not 0 <= count <= MOST:
             raise of_another_program(folder, words, f"{key} {count}")
-    listed = [groups for s in resumed["optimizer_states"] if isinstance(groups := s.get("param_groups"), list)]
-    rates = [group["lr"] for groups in listed for group in groups if isinstance(group, dict) and "lr" in group]
+    if any(count < 0 for count in _counts(resumed.get("loops", {}))):
+        raise of_another_program(folder, words, "a count below 0 in loops")
+    rates = [group["lr"] for group in _groups(resumed["optimizer_states"]) if "lr" in group]
     if not all(isinstance(rate, float | int | Tensor) for rate in rates):
         raise of_another_program(folder, words, "lr")
+
+
+def _groups(states: Sequence[Content]) -> list[Content]:
+    """The groups of parameters of all optimizers."""
+    listed = [groups for state in states if isinstance(groups := state.get("param_groups"), list)]
+    return [group for groups in listed for group in groups if isinstance(group, dict)]
+
+
+def _counts(value: Any) -> Iterator[int]:
+    """All whole numbers in it."""
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _counts(inner)
+    elif isinstance(value, int):
+        yield value
 
 
 def refuse_other_stream(resumed: Content, cfg: DictConfig, folder: Path, words: Words) -> None:
@@ -83,13 +99,20 @@ def of_another_program(folder: Path, words: Words, found: str) -> UserError:
 
 
 def refuse_other_settings(stage: Stage, resumed: Content, folder: Path, words: Words, own: bool) -> None:
-    """A schedule's state holds no methods; and somebody else's checkpoint must train as its run says.
+    """Each optimizer and schedule must have its state; and somebody else's checkpoint must train as its run says.
 
     What a checkpoint tells of its optimizers and schedules would win over both.
 
     Raises:
         UserError: it has other settings.
     """
+    for key in ("optimizer_states", "lr_schedulers"):  # what has none would begin anew without a word
+        if len(resumed[key]) != len(_schedules(stage.setup)):
+            raise of_another_program(folder, words, f"{len(resumed[key])} {key} of {len(_schedules(stage.setup))}")
+    states = resumed["optimizer_states"]
+    moments = any("betas" in group or group.get("momentum") for group in _groups(states))
+    if moments and resumed["global_step"] > stage.begin and not any(s.get("state") for s in states):
+        raise of_another_program(folder, words, "no state of an optimizer")
     for schedule, state in zip(_schedules(stage.setup), resumed["lr_schedulers"], strict=False):
         kind = getattr(schedule, "func", None)
         if method := next((key for key in state if callable(getattr(kind, key, None))), None):

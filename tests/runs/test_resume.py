@@ -134,6 +134,10 @@ DAMAGE = {
     "batches without end": lambda c: c["sr"].update(batches_seen=10**25),
     "a rate that is no number": lambda c: c["optimizer_states"][0]["param_groups"][0].update(lr="x"),
     "no schedule": lambda c: c.update(lr_schedulers=7),
+    "schedules of nothing": lambda c: c.update(lr_schedulers=[]),
+    "optimizers of nothing": lambda c: c.update(optimizer_states=[]),
+    "an optimizer without state": lambda c: c["optimizer_states"][0]["state"].clear(),
+    "a loop that counts below 0": lambda c: c["loops"]["fit_loop"]["state_dict"].update(counted=-8),
 }
 
 
