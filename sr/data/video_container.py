@@ -7,10 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sr.errors import UserError
+from sr.memory import limited_to
 
 # FFmpeg's names. It reads more by what is in a file, as lists of other files and addresses (concat, hls, sdp), by which
 # a stranger's film would show the user's own, or call somebody.
 CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,av1,obu,ivf,yuv4mpegpipe,flv,asf,ogg,nut,mxf,gxf,dv"
+ROOM = 1 << 30  # bytes for a file's table of frames, which hold ten hours of them and more
+REPEATED = 10  # times that a film may show its frames
 MATRIX = "DISPLAYMATRIX"  # of FFmpeg's frames: how they are turned
 
 
@@ -34,10 +37,19 @@ def opened(source: Path) -> Any:
     not be UTF-8.
 
     Raises:
-        UserError: PyAV is missing.
+        UserError: PyAV is missing, or the file shows its frames time and again: a small one could fill the memory.
     """
-    only = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
-    return pyav(source).open(str(source.absolute()), container_options=only, metadata_errors="replace")
+    av, only = pyav(source), {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+    with limited_to(ROOM):
+        container = av.open(str(source.absolute()), container_options=only, metadata_errors="replace")
+    for stream in container.streams:
+        if stream.frames and len(stream.index_entries) > 1000 + REPEATED * stream.frames:
+            told = (
+                f"{source} is refused: it has {stream.frames:,} frames and tells to show them {REPEATED} times and more"
+            )
+            container.close()
+            raise UserError(told)
+    return container
 
 
 def film_in(source: Path, container: Any) -> Any:

@@ -47,6 +47,24 @@ def test_a_list_of_other_files_is_no_film(tmp_path, text):
             read(tmp_path / "film.mp4")
 
 
+def test_a_film_that_shows_its_frames_without_end_is_refused(tmp_path):
+    """400 kB of an edit list were 2 GB of memory and 90 million frames, and nobody was told."""
+    source = write(tmp_path / "film.mp4", moving(3), sound=None)
+    content = source.read_bytes()
+    at, whole = content.index(b"elst") - 4, int.from_bytes(content[content.index(b"elst") - 4 :][:4], "big")
+    edit = content[at + 16 : at + 28]
+    longer = edit * 999
+    parts = bytearray(content[: at + 12] + (1000).to_bytes(4, "big") + edit + longer + content[at + whole :])
+    for name in (b"moov", b"trak", b"edts", b"elst"):
+        begin = content.index(name) - 4
+        parts[begin : begin + 4] = (int.from_bytes(content[begin : begin + 4], "big") + len(longer)).to_bytes(4, "big")
+    assert content.index(b"mdat") < content.index(b"moov"), "where the frames lie does not change"
+    source.write_bytes(parts)
+    for read in (Film.of, glance, lambda path: frames_of(path, tmp_path / "cache")):
+        with pytest.raises(UserError, match="3 frames and tells to show them 10 times and more"):
+            read(source)
+
+
 def test_titles_that_are_no_utf_8_and_unknown_codecs_stop_no_other_film(command, tmp_path):
     changed(write(tmp_path / "in/latin.mp4", moving(2)), b"VideoHandler", b"Vid\xe9oHandler")
     changed(write(tmp_path / "in/strange.mp4", moving(2), sound=None), b"avc1", b"zzzz")
