@@ -6,6 +6,7 @@ import struct
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -37,6 +38,7 @@ DAMAGE = (
 # and would make reading the size as slow as reading the picture, so it is left alone.
 _TURNED_BY_EXIF = ("JPEG", "MPO", "WEBP")
 _ORIENTATION = 0x0112
+MOST_COUNTED = 100  # pages of a TIFF
 
 # Up to twice this many pixels are read; the warning before that would only repeat itself for each image.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -102,13 +104,32 @@ def _without_texts(path: Path) -> io.BytesIO:
     return io.BytesIO(b"".join(kept))
 
 
+def several(image: Image.Image) -> str:
+    """That a file holds more than one picture, as it follows "holds"; "" where it holds one.
+
+    Of a TIFF's pages each is looked for among all before it, so no more than `MOST_COUNTED` are counted.
+    """
+    if image.format == "MPO" or not getattr(image, "is_animated", False):  # MPO: a JPEG with a preview behind it
+        return ""
+    number = 1
+    if image.format == "TIFF":
+        with suppress(EOFError):
+            while number < MOST_COUNTED:
+                image.seek(number)
+                number += 1
+        image.seek(0)
+    else:
+        number = image.n_frames  # type: ignore[attr-defined]
+    return f"{number} pictures{' or more' * (number == MOST_COUNTED)} (an animation or pages)"
+
+
 def _refuse_kind(path: Path, image: Image.Image) -> None:
     """Refuse by the header what is not a single 8-bit picture; whether an alpha channel is used only pixels tell."""
     what = None
     if is_16_bit(image):
         what = "has 16 bits per channel"
-    elif getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # MPO: a JPEG with a preview behind it
-        what = f"holds {image.n_frames} pictures (an animation or pages)"  # type: ignore[attr-defined]
+    elif found := several(image):
+        what = f"holds {found}"
     elif image.mode not in ("RGB", "L", "1", "P", "PA", "RGBA", "LA"):
         what = MODES.get(image.mode, f"has the pixel type {image.mode}")
     if what is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from sr.errors import UserError
-from sr.imaging.files import DAMAGE, huge, is_16_bit, most_pixels, opened
+from sr.imaging.files import DAMAGE, huge, is_16_bit, most_pixels, opened, several
 from sr.imaging.image_errors import ImageError, damaged
 from sr.imaging.photo import Photo, in_depth, of_pillow
 
@@ -55,14 +55,12 @@ def read_photo_size(path: Path) -> tuple[int, int]:
 
 
 def _refuse_several(path: Path, image: Image.Image) -> None:
-    if image.format != "MPO":  # a JPEG with a preview behind it
-        _refuse_pages(path, getattr(image, "n_frames", 1))
+    if found := several(image):
+        raise _several(path, found)
 
 
-def _refuse_pages(path: Path, number: int) -> None:
-    if number > 1:
-        what = f"holds {number} pictures (an animation or pages)"
-        raise ImageError(path, f"{what}, and one is enlarged at a time: save them as files of their own")
+def _several(path: Path, found: str) -> ImageError:
+    return ImageError(path, f"holds {found}, and one is enlarged at a time: save them as files of their own")
 
 
 def _decoded(path: Path, image: Image.Image) -> Photo:
@@ -162,7 +160,8 @@ def _with_tiff(path: Path, use: Callable[[Any], T]) -> T:
 
     try:
         with tifffile.TiffFile(path) as file:
-            _refuse_pages(path, len(file.pages))
+            if (number := len(file.pages)) > 1:
+                raise _several(path, f"{number} pictures (pages)")
             page: Any = file.pages.first
             _refuse_colours(path, page)
             pixels, of_tile = page.imagewidth * page.imagelength, page.tilewidth * page.tilelength

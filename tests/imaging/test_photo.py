@@ -1,15 +1,18 @@
 """Pictures in their full depth, with all that belongs to them, read and written."""
 
+import struct
 import tracemalloc
 
 import cv2
 import numpy as np
 import pytest
 import tifffile
+from at_once import at_once
 from PIL import Image, ImageCms, ImageOps
 from print_profile import CYAN, cmyk_profile
 
 from sr.errors import UserError
+from sr.imaging.files import read_image, read_size
 from sr.imaging.photo import Photo, in_depth, of_pillow, to_pillow
 from sr.imaging.photo_reading import read_photo, read_photo_size
 from sr.imaging.photo_writing import NO_ALPHA, WRITTEN, depth_in, write_photo
@@ -238,6 +241,19 @@ def test_several_pictures_in_a_file_are_named(tmp_path):
     tifffile.imwrite(tmp_path / "deep.tif", np.zeros((2, 5, 7, 3), np.float32), photometric="rgb")
     with pytest.raises(UserError, match="holds 2 pictures"):
         read_photo(tmp_path / "deep.tif")
+
+
+def test_pages_without_end_are_not_counted(tmp_path):
+    """Pillow looks for each page among all before it: 22 MB of pages took minutes, for their number alone."""
+    tags = [(256, 4, 4), (257, 4, 4), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8), (278, 4, 4), (279, 4, 16)]
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    size, number = 2 + len(entries) + 4, 20_000
+    pages = (struct.pack("<H", len(tags)) + entries + struct.pack("<I", 8 + size * n) for n in range(1, number + 1))
+    (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<I", 8) + b"".join(pages) + struct.pack("<HI", 0, 0))
+    with at_once():
+        for read in (read_photo, read_photo_size, read_image, read_size):
+            with pytest.raises(UserError, match="holds 100 pictures or more"):
+                read(tmp_path / "a.tif")
 
 
 def test_pillow_images_of_every_mode():
