@@ -149,7 +149,7 @@ def bounded(content: Any, source: object) -> None:
     """Refuse contents that are small in a file and endless for who walks through them, as lists of the same list are.
 
     Raises:
-        UserError: more plain values, or deeper ones, than a record can have.
+        UserError: more plain values, or deeper ones, than a record can have; or a tensor of tensors.
     """
     left = MOST_VALUES
     stack = [(content, 0)]
@@ -162,6 +162,8 @@ def bounded(content: Any, source: object) -> None:
             stack += [(v, depth + 1) for v in value.values()]
         elif isinstance(value, list | tuple | set):
             stack += [(v, depth + 1) for v in value]
+        elif isinstance(value, Tensor) and value.is_nested:
+            raise UserError(f"{source} is refused: it holds a tensor of tensors, and weights are plain ones")
 
 
 def unusable(name: str, tensor: Tensor, wanted: Tensor) -> str:
@@ -170,9 +172,9 @@ def unusable(name: str, tensor: Tensor, wanted: Tensor) -> str:
         return f"{name} is no plain tensor"
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         return f"{name} is larger than what the file holds of it"
-    if wanted.is_floating_point() and not tensor.is_floating_point():
-        return f"{name} holds {str(tensor.dtype).removeprefix('torch.')} values, weights are floats"
-    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+    if wanted.is_floating_point() and not (tensor.is_floating_point() and tensor.element_size() > 1):
+        return f"{name} holds {str(tensor.dtype).removeprefix('torch.')} values, weights are floats of 16 bits or more"
+    if tensor.is_floating_point() and not bool(tensor.to(wanted.dtype).isfinite().all()):
         return f"{name} holds NaN or infinity"
     return ""
 
