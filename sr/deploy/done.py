@@ -55,7 +55,7 @@ class Results:
             try:
                 entry = json.loads(line)
                 self._known[str(entry["file"])] = entry
-            except (ValueError, LookupError, TypeError):  # cut by a kill
+            except (ValueError, LookupError, TypeError, RecursionError):  # cut by a kill, or somebody else's
                 continue
 
     def _text(self) -> str:

@@ -173,5 +173,5 @@ def _natural(path: str) -> list[Any]:
     """Sorts row 2 before row 10."""
     parts: list[Any] = []
     for word in path.replace("_", "/").split("/"):
-        parts.append((0, int(word), "") if word.isdigit() else (1, 0, word))
+        parts.append((0, int(word), "") if word.isdecimal() else (1, 0, word))
     return parts

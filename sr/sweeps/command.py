@@ -122,11 +122,13 @@ class Sweep:
         failed = [row for row in others if row.status in ("failed", "damaged")]
         begun = [row for row in others if row.status in ("running", "interrupted")]
         for row in failed:
-            print(f"{row.status}: {row.folder.name}: {row.error}\n  {row.folder}", file=sys.stderr)
+            print(printable(f"{row.status}: {row.folder.name}: {row.error}\n  {row.folder}"), file=sys.stderr)
         for row in begun:
-            print(f"not finished: {row.folder.name}, {row.steps:,} steps done\n  {row.folder}", file=sys.stderr)
+            print(
+                printable(f"not finished: {row.folder.name}, {row.steps:,} steps done\n  {row.folder}"), file=sys.stderr
+            )
         for name, job in waiting.items():
-            print(f"job {job}: {name}")
+            print(printable(f"job {job}: {name}"))
         if waiting:
             count = f"{len(waiting)} row{'s are' if len(waiting) > 1 else ' is'}"
             print(f"{count} with Slurm, and need no shell. How far they are: {self._again}")

@@ -53,7 +53,9 @@ def _submitted(folder: Path) -> dict[str, str]:
     file = folder / SUBMITTED
     try:
         known: dict[str, str] = json.loads(text_of(file)) if file.is_file() else {}
-    except ValueError as error:
+        if not (isinstance(known, dict) and all(isinstance(job, str) for job in known.values())):
+            raise ValueError("the names of rows are wanted, each with its job")
+    except (ValueError, RecursionError) as error:
         raise UserError(
             f"{file} is damaged: {error}. Where squeue --me shows none of the sweep's jobs any more, remove it"
         ) from error

@@ -1,5 +1,6 @@
 """What a training run is made of, built from its config: architecture, data, loss and optimizer, trainer."""
 
+import re
 from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -190,7 +191,11 @@ INSTEAD = {
 
 
 def refuse_told_elsewhere(trainer: DictConfig) -> None:
-    """Raises a UserError where the trainer is told what a run of this project is told by another key."""
+    """Raises a UserError where the trainer is told what a run is told by another key, or copies itself."""
+    if re.search("spawn|fork|notebook", str(strategy := trainer.get("strategy"))):
+        raise UserError(
+            f"trainer.strategy={strategy}: a run's processes are begun one by one. Type trainer.strategy=ddp"
+        )
     if wrong := [key for key in INSTEAD if trainer.get(key) is not None]:
         told = "; ".join(f"instead of trainer.{key}={trainer[key]} type {INSTEAD[key]}" for key in wrong)
         raise UserError(f"the trainer does not decide how long a run is and what it sees: {told}")

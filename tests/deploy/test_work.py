@@ -9,6 +9,7 @@ from PIL import Image
 
 import sr
 from sr.deploy import work
+from sr.deploy.done import RECORD, Results
 from sr.deploy.enlarger import Enlarger
 from sr.deploy.work import of_one_picture
 from sr.errors import UserError
@@ -51,6 +52,11 @@ def test_what_befalls_one_picture_does_not_end_the_others(command, meanwhile, tm
         "b_x2.jpg", "z2_x2.jpg",
     }  # fmt: skip
     assert Image.open(tmp_path / "out/b_x2.jpg").size == (16, 16)
+
+
+def test_a_record_that_is_none_is_no_record(tmp_path):
+    (tmp_path / RECORD).write_text("[" * 100_000 + '\n{"file": ["a"]}\n"file"\n{"file": "b.png", "seconds": 1.5}')
+    assert {*Results(tmp_path)._known} == {"['a']", "b.png"}
 
 
 def test_a_full_disk_and_a_wrong_program_end_the_run():

@@ -49,12 +49,12 @@ def test_results_of_several_scales_are_all_read(tmp_path):
 
 
 def test_runs_are_found_at_any_depth_in_order_of_their_numbers(tmp_path):
-    for name in ("sweep/10_edsr", "sweep/2_edsr", "deep/er/run"):
+    for name in ("sweep/10_edsr", "sweep/2_edsr", "sweep/²_edsr", "deep/er/run"):
         folder(tmp_path / name, {"seed": 0})
     (tmp_path / "measured/.hydra").mkdir(parents=True)  # of evaluate.py
     (tmp_path / "measured/.hydra/config.yaml").write_text("{}")
     names = [str(r.folder.relative_to(tmp_path)) for r in find_runs(tmp_path)]
-    assert names == ["deep/er/run", "sweep/2_edsr", "sweep/10_edsr"]
+    assert names == ["deep/er/run", "sweep/2_edsr", "sweep/10_edsr", "sweep/²_edsr"]
     assert find_runs(tmp_path / "deep/er/run")[0].folder == tmp_path / "deep/er/run"
 
 

@@ -41,9 +41,10 @@ def test_rows_in_the_queue_are_those_that_slurm_has_and_that_are_not_finished(sl
     monkeypatch.setenv("PATH", "")  # the sweep was brought to another machine
     with pytest.raises(UserError, match=rf"none of its jobs is left, remove .*{SUBMITTED}"):
         queued(tmp_path)
-    (tmp_path / "slurm.json").write_text("{")
-    with pytest.raises(UserError, match="damaged"):
-        queued(tmp_path)
+    for damaged in ("{", "[" * 100_000, "[1]", '{"a": [1]}'):
+        (tmp_path / "slurm.json").write_text(damaged)
+        with pytest.raises(UserError, match="damaged"):
+            queued(tmp_path)
     write_whole(tmp_path / SUBMITTED, {"a": "9_0", "b": "9_1", "c": "9_2"})
     for row in "ab":
         (tmp_path / row).mkdir()
@@ -74,3 +75,12 @@ def test_a_slurm_that_does_not_answer_hides_nothing_of_what_ended_the_sweep(tmp_
     with pytest.raises(SystemExit), sweep.concluding():
         pass
     assert capsys.readouterr().err.count("squeue cannot be run here") == 2
+
+
+def test_what_a_row_says_of_itself_moves_no_cursor(tmp_path, capsys):
+    write_whole(tmp_path / "row/.hydra/config.yaml", "seed: 0\n")
+    record(tmp_path / "row", "failed", error="\x1b[2J\x1b]0;a title\x07")
+    with pytest.raises(SystemExit), Sweep(["-m"], [], tmp_path).concluding():
+        pass
+    told = capsys.readouterr()
+    assert "\\x1b[2J" in told.err and "\x1b" not in told.err + told.out

@@ -72,6 +72,15 @@ def test_the_trainer_does_not_end_a_run_before_its_steps(command, tmp_path, type
     assert f"instead of trainer.{typed.partition('=')[0]}=" in error and instead in error
 
 
+@pytest.mark.parametrize(
+    "strategy", ["ddp_spawn", pytest.param("ddp_fork_find_unused_parameters_true", marks=pytest.mark.slow)]
+)
+def test_processes_that_are_copies_of_one_are_refused(command, tmp_path, strategy):
+    """They trained to the end, and Lightning's way of bringing the weights back then failed."""
+    error = refused(command, *SMALL, "data=div2k", f"data.root={tmp_path}", "steps=4", f"trainer.strategy={strategy}")
+    assert f"trainer.strategy={strategy}: " in error and "trainer.strategy=ddp\n" in error
+
+
 def test_a_sweep_with_a_key_that_nobody_reads_leaves_no_folder(command):
     done = command("train.py", "-m", *SMALL, "seed=0,1", "+step=3")
     assert done.code == 1 and done.err == "error: step: there is no such key. Did you mean steps?\n", done
