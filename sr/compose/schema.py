@@ -190,11 +190,11 @@ class FigureSchema:
     zoo: Zoo = key(Zoo, result=False, beside=("weights",))
     runs: Any = None  # folders that hold runs: a path, or a list
     images: Any = None  # files and folders of HR images; null: the bundled photos that are held out
-    scale: int | None = key(least=1)  # needed where the models serve several
+    scale: int | None = key(least=1, passed_on=True)  # needed where the models serve several
     # torchvision's vgg19-dcbb9e9d.pth; null: looked for where torchvision keeps it
     vgg_weights: str | None = key(result=False, passed_on=True)
     trust: Any = None  # modules of others whose classes files may name: a list, or one
-    device: str = "auto"
+    device: str = key("auto", result=False, beside=("weights", "checkpoint"))
     format: str = "png"  # or pdf, svg
 
 
@@ -210,7 +210,7 @@ class CompareSchema(Common):
     data: dict[str, Any] = field(default_factory=dict)  # settings of the sets' own, for those that have them
     benchmarks: list[str] = field(default_factory=list)  # names of conf/data; none: nothing is measured
     # names, or {channel: rgb, shave: 4}; null: those under which the papers measure the model
-    protocols: list[Any] | None = None
+    protocols: list[Any] | None = key(beside=("benchmarks",))
     metrics: list[str] = field(default_factory=lambda: ["psnr", "ssim"])  # names, and files with one of your own
     sort: Any = None  # a column or a list of columns, the best first; -name turns the order
     filter: Any = None  # a condition such as 'scale=4', or a list of conditions that must all hold

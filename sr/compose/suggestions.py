@@ -177,6 +177,8 @@ def no_such_key(name: str, typed: str, valid: Sequence[str]) -> str:
 
 def _instead_of(name: str, typed: str, valid: Sequence[str]) -> str:
     parent, _, last = name.rpartition(".")
+    if name in valid and (CONF / name).is_dir():
+        return "It is chosen in other commands"
     if parent in valid and (longer := [k for k in valid if k.startswith(f"{parent}.") and k.endswith(f"_{last}")]):
         return f"Did you mean {' or '.join(longer)}?"  # data.lr: data.train_lr
     if parent and (having := [option for option in options(parent) if _has(parent, option, last)]):

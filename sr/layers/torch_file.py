@@ -85,6 +85,8 @@ def _instead(path: Path) -> str:
     wanted = "Type the path of a file that torch.save wrote (.pth, .pt, .ckpt), or of a run folder"
     if not start:
         return f"empty. Copy or download it again. {wanted}"
+    if start.startswith(b"PK"):
+        return "the beginning of a file of weights alone: it is cut short. Copy or download it again"
     if start.startswith(b"version https://git-lfs"):
         return "what Git LFS has in the place of the file. Type git lfs pull in the folder that was cloned"
     if start.lstrip()[:1] == b"<":

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.checks import built, check_targets
 from sr.compose.image_sets import build_sets, refuse_missing
-from sr.compose.words import listed
+from sr.compose.words import Job, listed
 from sr.data.module import SRDataModule
 from sr.errors import UserError
 from sr.forms.running import known
@@ -80,6 +80,8 @@ def _entries(cfg: DictConfig) -> list[Entry]:
         raise UserError(f"model={_chosen()}: leave model= out beside {beside}")
     if pictures and cfg.self_ensemble:
         log.warning("warning: self_ensemble says nothing of pictures=, which are measured as they are")
+    if words := [word.text for word in Job.current().words if word.key.startswith("model.")]:
+        raise UserError(f"{words[0]}: a checkpoint knows its architecture, and the file's is measured. Leave it out")
     entries = weights_entries(cfg, cfg.scale)
     contents = [checkpoint.read(path) for path in paths]
     for path, content in zip(paths, contents, strict=True):
