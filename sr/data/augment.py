@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from sr.errors import UserError, reason
+from sr.memory import limited_to
 
 # RMS between LR and shrunk HR, in 8-bit levels. Measured on 60 of albumentations' transforms: colours, contrast and
 # flips stay below 15, and below half of the detail; what cuts holes, moves pixels, adds noise or blurs lies above.
 LEAST_APART, MOST_APART = 8.0, 20.0
 MOST_OF_DETAIL = 0.55  # of the RMS difference between neighbouring LR pixels
 TRIES = 20  # of each crop
+ROOM = 4 << 30  # bytes that a transform may take for one
 
 
 def turned(pixels: np.ndarray, turn: int) -> np.ndarray:
@@ -86,7 +88,8 @@ def try_out(extra: Sequence[Any], crops: Sequence[np.ndarray], scale: int) -> No
         for seed, hr in enumerate([*crops] * TRIES):
             lr = (_shrunk(hr, scale) + 0.5).astype(np.uint8)
             try:
-                small, large = augment(lr, hr, seed)
+                with limited_to(ROOM):
+                    small, large = augment(lr, hr, seed)
             except UserError as error:
                 raise UserError(f"{name}: {error}") from error
             except Exception as error:

@@ -20,6 +20,7 @@ from sr.imaging.banded import plain
 from sr.memory import sent
 
 BEYOND = 4.0  # what noise or ringing never reaches
+FARTHEST = 1024  # pixels around one that a step may look: a Gaussian of sigma 300, and a kernel of 4 million weights
 TOGETHER = 2**18  # pixels of the last step's input that a processor takes at once: more do not stay in its cache
 
 
@@ -61,12 +62,18 @@ class Degradation:
         steps: in the order in which they are applied.
 
     Raises:
-        UserError: the steps do not shrink by `scale`.
+        UserError: the steps do not shrink by `scale`, or look so far that their kernels would fill the memory.
     """
 
     def __init__(self, scale: int, steps: Sequence[Step]) -> None:
         self.scale = scale
         self.steps = list(steps)
+        for step in self.steps:
+            if step.reach > FARTHEST:
+                raise UserError(
+                    f"{type(step).__name__} looks {step.reach:,} pixels around each, {FARTHEST:,} at most: wanted is a "
+                    "smaller sigma, size or margin"
+                )
         shrink = math.prod(s.shrink for s in self.steps)
         if shrink != scale:
             raise UserError(

@@ -26,6 +26,7 @@ BUILDS = re.compile(
     r"sr\.models\.\w+\.[A-Z]\w*"
     r"|(sr\.(losses|degradation)|torch\.nn|torch\.optim(\.lr_scheduler)?|albumentations)\.[A-Z]\w*"
 )
+LARGEST = 4096  # number of such a transform: pixels, holes, levels. By larger ones it would take hours of a crop
 APART = ("figure", "hydra", "logger")  # groups of conf/ that nothing of a training is built from, but its loggers
 FOREIGN = "is refused: nothing shows that you began this run here, and"
 ADDRESS = re.compile(r"(?!sqlite|file)\w+://")
@@ -103,7 +104,7 @@ def refuse_foreign(config: Mapping[str, Any], source: object) -> None:
 
     Raises:
         UserError: it names code, files with code or addresses that are neither of this project nor trusted, or a
-            folder to write to.
+            folder to write to; or a transform would not come to an end.
     """
     if folders := [str(node["folder"]) for node in _nodes(config) if "folder" in node]:
         raise UserError(f"{source} {FOREIGN} it would write to {some(folders)}. Leave `folder` out")
@@ -119,6 +120,17 @@ def refuse_foreign(config: Mapping[str, Any], source: object) -> None:
         raise UserError(
             f"{source} {FOREIGN} it names {some(wrong)}, which is not part of this project. {how_to_trust(wrong)}"
         )
+    transforms = [node for node in _nodes(config) if str(node["_target_"]).startswith("albumentations.")]
+    if large := [text for node in transforms for text in _texts(node) if _number(text) > LARGEST]:
+        raise UserError(f"{source} {FOREIGN} a transform in it is told {some(large)}, where {LARGEST} is most")
+
+
+def _number(text: str) -> float:
+    """How large the number is that a text is read as; 0 where it is none."""
+    try:
+        return abs(float(text))
+    except ValueError:
+        return 0
 
 
 @cache

@@ -57,6 +57,15 @@ def crops(scale: int) -> list[np.ndarray]:
     return made
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is limited on Linux")
+def test_a_transform_that_would_fill_the_memory_is_refused_before_it_does() -> None:
+    large = albumentations.Lambda(
+        image=lambda image, **_: np.empty(6 << 30, np.uint8)[: image.size].reshape(image.shape)
+    )
+    with pytest.raises(UserError, match="Lambda cannot be applied"):
+        try_out([large], crops(4), 4)
+
+
 @pytest.mark.parametrize(
     "transform",
     [

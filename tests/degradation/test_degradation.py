@@ -265,6 +265,8 @@ def test_jpeg_loses_what_libjpeg_does(quality: int) -> None:
         lambda: Jpeg([50, 101]),
         lambda: MotionBlur(4),
         lambda: PoissonNoise(0),
+        lambda: Degradation(1, [MotionBlur(60_001)]),  # a kernel of 14 GB
+        lambda: Degradation(1, [GaussianBlur(3e5)]),
     ],
 )
 def test_wrong_settings_are_refused(wrong: Callable[[], Any]) -> None:

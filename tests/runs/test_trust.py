@@ -218,6 +218,10 @@ def test_what_this_project_composes_may_be_built():
     refuse_foreign({"optimizer": {"_target_": "torch.optim.AdamW"}, "loss": {"_target_": "torch.nn.HuberLoss"}}, "x")
     refuse_foreign({"data": {"augment": [{"_target_": "albumentations.ChannelShuffle"}]}}, "x")
     refuse_foreign({"scheduler": {"_target_": "sr.training.schedules.warm_up"}}, "x")
+    for endless in ({"num_steps": 10**9}, {"num_steps": "1e9"}, {"range": [1, -(10**9)]}, {"p": "inf"}):
+        transform = {"_target_": "albumentations.GridDistortion"} | endless
+        with pytest.raises(UserError, match="a transform in it is told"):
+            refuse_foreign({"data": {"augment": [{"_target_": "albumentations.Sequential", "of": [transform]}]}}, "x")
 
 
 def test_own_runs_go_on_with_what_was_typed_wherever_they_lie(begun, tmp_path, payload):
