@@ -64,7 +64,7 @@ def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
         raise
     except Exception as error:  # torch's readers raise whatever damage leads them to
         if not isinstance(error, OSError) and not zipfile.is_zipfile(path) and not _pickled(path):
-            raise UserError(f"{path} is {_instead(path)}") from error
+            raise UserError(f"{path} cannot be read as weights: it is {_instead(path)}") from error
         if isinstance(error, pickle.UnpicklingError):
             raise UserError(
                 f"{path} is refused: it holds more than tensors and plain values, and loading it would run code from "
@@ -86,7 +86,7 @@ def _instead(path: Path) -> str:
     if not start:
         return f"empty. Copy or download it again. {wanted}"
     if start.startswith(b"PK"):
-        return "the beginning of a file of weights alone: it is cut short. Copy or download it again"
+        return "cut short. Copy or download it again"
     if start.startswith(b"version https://git-lfs"):
         return "what Git LFS has in the place of the file. Type git lfs pull in the folder that was cloned"
     if start.lstrip()[:1] == b"<":

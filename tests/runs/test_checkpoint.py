@@ -65,7 +65,7 @@ def test_a_program_is_said_to_be_one(tmp_path):
 def test_a_file_that_is_none_of_weights_is_told_by_what_it_is(tmp_path, content, told):
     file = tmp_path / "x.pth"
     file.write_bytes(content)
-    with pytest.raises(UserError, match=rf"x\.pth {told}"):
+    with pytest.raises(UserError, match=rf"x\.pth cannot be read as weights: it {told}"):
         checkpoint.read(file)
 
 
