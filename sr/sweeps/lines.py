@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from sr.compose.keys import declared
 from sr.compose.words import Words
+from sr.runs.config import flat
 from sr.runs.folder import Run
+from sr.runs.same_data import begun_with
 from sr.scores.published import METRICS, published
 from sr.scores.same_images import told_apart
 from sr.scores.score import BASELINE, KEY, metrics_of, pivot, remarks
@@ -49,10 +51,11 @@ class Line:
     """One line of the table: the runs that differ only in seed and scale."""
 
     label: str
-    runs: list[Run] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)  # each training once
     model: Callable[[Run], str] = lambda run: run.name  # whose scores of a run are meant
     paper: Mapping[Column, Cell] = field(default_factory=dict)
     remark: str = ""
+    twins: list[tuple[Run, Run]] = field(default_factory=list)  # a copy that is not counted, and what it is a copy of
 
     @cached_property
     def results(self) -> dict[Column, list[Result]]:
@@ -65,6 +68,23 @@ class Line:
                     result = Result(run, images, values, said.get((model, *place, images), ""))
                     found.setdefault(Column(*place), []).append(result)
         return {column: [_without(result, results) for result in results] for column, results in found.items()}
+
+
+def training(run: Run) -> str:
+    """What tells trainings apart: the settings that the result depends on, the seed too, and images, not their places."""
+    config = {key: value for key, value in flat(run.config).items() if declared(key).result}
+    return repr((run.seed, sorted(config.items()), begun_with(run.folder)))
+
+
+def _once(line: Line) -> Line:
+    """The line with each training once, as a copied folder is no other seed; of copies what is finished counts."""
+    kept: dict[str, Run] = {}
+    keys = [str(run.folder) if run.status == "damaged" else training(run) for run in line.runs]
+    for key, run in zip(keys, line.runs, strict=True):
+        if key not in kept or run.status == "finished" != kept[key].status:
+            kept[key] = run
+    twins = [(run, kept[key]) for key, run in zip(keys, line.runs, strict=True) if run is not kept[key]]
+    return replace(line, runs=list(kept.values()), twins=twins) if twins else line
 
 
 def table_lines(runs: Sequence[Run], ablation: Ablation | None, left_out: Mapping[str, str]) -> list[Line]:
@@ -90,12 +110,13 @@ def table_lines(runs: Sequence[Run], ablation: Ablation | None, left_out: Mappin
         label = ", ".join(word for word in (meant.label if meant else "", extra) if word) or run.name
         lines.setdefault(label, Line(label)).runs.append(run)
     found = []
-    for line in lines.values():
+    for line in map(_once, lines.values()):
         found.append(line)
         if ensembles.get(line.label) or any(s.model == f"{run.name}+" for run in line.runs for s in run.scores):
             paper = ensembles.get(line.label) or {}
             found.append(Line(line.label + PLUS, line.runs, lambda run: f"{run.name}+", paper, line.remark))
-    base = Line(BASELINE, list(runs), lambda run: BASELINE)
+    copies = {copy.folder for line in found for copy, _ in line.twins}
+    base = Line(BASELINE, [run for run in runs if run.folder not in copies], lambda run: BASELINE)
     return [base, *found] if any(s.model == BASELINE for run in runs for s in run.scores) else found
 
 

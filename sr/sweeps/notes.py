@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 
-from sr.compose.keys import declared as declared_key
 from sr.errors import some
 from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
 from sr.runs.config import flat
 from sr.runs.folder import differing
-from sr.runs.same_data import begun_with
 from sr.scores import same_images
 from sr.scores.published import IMAGES
 from sr.scores.score import BASELINE, identical_notes
 from sr.scores.text import legend
 from sr.sweeps.ablation import Ablation, Column
-from sr.sweeps.lines import PLUS, Line, table_metrics
+from sr.sweeps.lines import PLUS, Line, table_metrics, training
 
 NAMED = 3  # settings of one line that are named; of more there is only the number
 
@@ -80,14 +78,17 @@ def _not_alike(lines: Sequence[Line]) -> list[str]:
 
 
 def _alike(lines: Sequence[Line]) -> list[str]:
-    """The labels under which one and the same run stands, seed by seed: what tells them apart was not trained."""
+    """The labels under which one and the same run stands, seed by seed: what tells them apart was not trained.
+
+    And the copies of runs that are not counted.
+    """
     found: dict[str, dict[str, None]] = {}
     for line in lines:
         for run in line.runs if line.label != BASELINE and not line.label.endswith(PLUS) else ():
             if run.status == "damaged":
                 continue
-            config = {key: value for key, value in flat(run.config).items() if declared_key(key).result}
-            images = begun_with(run.folder)  # places of files tell nothing
-            found.setdefault(repr((sorted(config.items()), images)), {})[line.label] = None
+            found.setdefault(training(run), {})[line.label] = None
     groups = dict.fromkeys(" and ".join(labels) for labels in found.values() if len(labels) > 1)
-    return [f"note: {labels} are one and the same training: their configs are equal" for labels in groups]
+    words = [f"note: {labels} are one and the same training: their configs are equal" for labels in groups]
+    twins = [(run.folder.name, kept.folder.name) for line in lines for run, kept in line.twins]
+    return words + [f"note: {copy} is the same training as {kept}, seed and all: it counts once" for copy, kept in twins]

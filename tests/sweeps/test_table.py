@@ -215,6 +215,18 @@ def test_lines_whose_configs_are_equal_are_told(tmp_path):
     assert "same training" not in write(runs, tmp_path, ablation(), {}, "command")
 
 
+def test_a_copy_of_a_run_is_no_other_seed(tmp_path):
+    """A row's folder that was copied, or renamed and trained again, stood in the mean twice."""
+    first, second = (run(tmp_path, 30.0 + seed, seed, model="edsr") for seed in (0, 1))
+    copy = replace(run(tmp_path, 31.0, 1, model="edsr"), folder=tmp_path / "1_1 (copy)")
+    stopped = run(tmp_path, None, 0, "interrupted", model="edsr")
+    text = write([stopped, first, second, copy], tmp_path, None, {}, "c")
+    base, line = rows(tmp_path)
+    assert (base["n"], line["n"], line["psnr"]) == ("2", "2", "30.5") and "30.50 ± 0.71" in text
+    assert "note: 1_1 (copy) is the same training as 1_1, seed and all: it counts once" in text
+    assert f"{stopped.folder.name} is the same training as {first.folder.name}" in text
+
+
 def test_files_are_written_in_utf8_whatever_the_locale(tmp_path):
     lines = (
         "import pathlib, sys, warnings",
