@@ -4,16 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from sr.compose.keys import refuse_out_of_range
+from sr.compose.keys import declared, refuse_out_of_range
 from sr.compose.words import Words
 from sr.data.draws import STREAM
 from sr.errors import UserError
 from sr.models.base import SuperResolver, Training
 from sr.runs import checkpoint
 from sr.runs.composed import from_its_weights
+from sr.runs.config import RECORD, flat, upgraded
 from sr.training.budget import shrunk
 from sr.training.plan import Stage
 from sr.training.stage_configs import refuse_malformed, stage_configs
@@ -84,6 +85,31 @@ def refuse_other_stream(resumed: Content, cfg: DictConfig, folder: Path, words: 
             f"step {resumed['global_step']:,} of {end:,} and cannot go on as it would have: measure it as it is, or "
             f"begin a new run, of all its steps, from its weights: {from_its_weights(folder, words)}"
         )
+
+
+def refuse_edited(record: DictConfig, config: Mapping[str, Any], resumed: Content, folder: Path, words: Words) -> None:
+    """A run goes on with what it was begun with, whoever wrote something else into its record since.
+
+    Args:
+        record: as it stands in the folder; what follows from another key there is not looked at.
+        config: what the run would go on with.
+        resumed: the checkpoint that it would go on from.
+        folder: of the run.
+        words: that were typed for it.
+
+    Raises:
+        UserError: the checkpoint was trained with something else.
+    """
+    written, now = flat(OmegaConf.to_container(record, resolve=False)), flat(config)  # type: ignore[arg-type]
+    then = flat(upgraded(resumed["sr"].get("config") or {}))
+    for key, value in written.items():
+        known = key in then and key in now and declared(key).fixed and "${" not in str(value)
+        if known and now[key] != then[key]:
+            raise UserError(
+                f"{folder / RECORD} was changed since the run was begun: {key} was {then[key]}, and is {now[key]} "
+                f"there. Write {then[key]} there again, or begin a new run from its weights: "
+                f"{from_its_weights(folder, words.then(Words([f'{key}={now[key]}'])))}"
+            )
 
 
 def _schedules(setup: Training) -> list[Any]:

@@ -22,9 +22,11 @@ from sr.errors import UserError
 from sr.layers import torch_file
 from sr.runs import composed, own
 from sr.runs.construct import construct
+from sr.runs.config import plain
 from sr.runs.folder import Run, read_run
 from sr.runs.record import recorded
 from sr.runs.trust import refuse_foreign, refuse_impure, trust, trusts
+from sr.training.resumed import refuse_edited
 
 
 @pytest.fixture(autouse=True)
@@ -190,8 +192,24 @@ def test_a_run_of_somebody_else_goes_on_where_it_names_what_computes(command, tm
     typed = ["model=srcnn", "scale=2", "budget=smoke", "steps=2", "trainer=cpu", "benchmarks=[]", "data=bundled"]
     done = command("train.py", *typed)
     assert done.code == 0, done
-    done = command("train.py", f"resume={changed(done.folder, tmp_path / 'theirs')}", "steps=3")
+    begun = done.folder
+    done = command("train.py", f"resume={changed(begun, tmp_path / 'theirs')}", "steps=3")
     assert done.code == 0 and "resuming at step 2 of 3" in done.out, done
+    edited = changed(begun, tmp_path / "edited", optimizer__lr=0.5)
+    done = command("train.py", f"resume={edited}", "steps=3", f"trust=[{edited}]")
+    assert done.code == 1 and "composed.yaml was changed since the run was begun: optimizer.lr was" in done.err, done
+
+
+def test_a_record_that_was_changed_by_hand_is_refused(of_words, tmp_path):
+    """It trained on so, under the curve of what it was begun with, and a comparison named it after what was written."""
+    record, words = of_words[0].copy(), Words(["model=srcnn"])
+    record.data_dir, record.cache_dir = "there", "there"
+    config = plain(record)
+    resumed = {"sr": {"config": config | {"steps": 7, "data_dir": "here"}}}
+    refuse_edited(record, config, resumed, tmp_path, words)
+    record.batch_size = 3
+    with pytest.raises(UserError, match=r"composed\.yaml was changed .*: batch_size was 32, and is 3 there.*batch_size=3"):
+        refuse_edited(record, plain(record), resumed, tmp_path, words)
 
 
 def test_a_run_of_somebody_else_builds_no_network_without_end(begun, command, tmp_path):
