@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from sr.comparison.crops import FRAMES, Group, add, crop_groups, within
 from sr.comparison.rows import Row, Source, lr_settings, with_baseline
-from sr.compose.image_sets import build_set, build_sets, refuse_missing
+from sr.compose.image_sets import build_set, build_sets, refuse_idle_degradation, refuse_missing
 from sr.compose.keys import declared
 from sr.compose.spelling import spelled_out
 from sr.compose.words import Words, quoted
@@ -69,6 +69,7 @@ class Filler:
         if scale not in self._sets:
             sets = build_sets(scale, self.cfg)
             refuse_missing(sets)
+            refuse_idle_degradation(self.words, [data.pairs("test") for data in sets])
             self._sets[scale] = sets
         return self._sets[scale]
 

@@ -11,7 +11,9 @@ from hydra.core.object_type import ObjectType
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sr.compose.checks import built, check_targets
+from sr.compose.words import Word
 from sr.data.module import SRDataModule
+from sr.data.pairset import Pairs
 from sr.errors import UserError, nearest
 
 log = logging.getLogger(__name__)
@@ -86,6 +88,29 @@ def refuse_missing(sets: Iterable[SRDataModule]) -> None:
     """Look at every image of every set before the first one is measured."""
     for data in sets:
         data.check("test")
+
+
+def refuse_idle_degradation(words: Iterable[Word], measured: Sequence[Pairs], trained: Sequence[Pairs] = ()) -> None:
+    """Look whether a degradation that was typed makes any LR.
+
+    Args:
+        words: that were typed.
+        measured: and validated on.
+        trained: on.
+
+    Raises:
+        UserError: all LR is read from files.
+    """
+    typed = next((word.text.lstrip("+") for word in words if word.key.partition(".")[0] == "degradation"), None)
+    if typed is None or any(pairs.makes_lr for pairs in trained):
+        return
+    if not any(pairs.makes_lr for pairs in measured):
+        raise UserError(
+            f"{typed}: all LR is read from files, and stays what it is there. Leave that out, or the folders of LR, "
+            "so that LR is made from HR"
+        )
+    if trained:
+        log.warning(f"warning: {typed} makes LR of what is measured alone: LR that is trained on is read from files")
 
 
 def refuse_same_names(sets: Sequence[SRDataModule]) -> None:

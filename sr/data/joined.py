@@ -26,6 +26,10 @@ class JoinedPairs(Pairs):
         for part in self.parts:
             part.verify()
 
+    @property
+    def makes_lr(self) -> bool:
+        return any(part.makes_lr for part in self.parts)
+
     def looks(self) -> list[str]:
         return [look for part in self.parts for look in part.looks()]
 

@@ -64,6 +64,11 @@ class Pairs:
         """
         raise NotImplementedError
 
+    @property
+    def makes_lr(self) -> bool:
+        """Whether LR of any pair is made from HR, by a degradation."""
+        raise NotImplementedError
+
     def looks(self) -> list[str]:
         """Of each pair a digest of HR, and of LR where it is read: of two pairs with one look one is a copy."""
         raise NotImplementedError
@@ -216,6 +221,10 @@ class PairSet(Pairs):
                 hr = torch.from_numpy(words[..., None].view(np.uint8))[..., :3].permute(0, 3, 1, 2)
             made[some] = chain.batch(hr, parts).numpy()
         return made
+
+    @property
+    def makes_lr(self) -> bool:
+        return not self._files[1]
 
     def verify(self) -> None:
         if self._keep_in is not None:

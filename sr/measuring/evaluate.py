@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.checks import built, check_targets
-from sr.compose.image_sets import build_sets, refuse_missing
+from sr.compose.image_sets import build_sets, refuse_idle_degradation, refuse_missing
 from sr.compose.words import Job, listed
 from sr.data.module import SRDataModule
 from sr.errors import UserError
@@ -52,6 +52,7 @@ def evaluate(cfg: DictConfig) -> None:
         if cfg.baseline and all(e.name != BASELINE for e in entries):
             entries = [Entry(BASELINE, Bicubic(scale)), *entries]
         planned.append((folder / f"x{scale}" if len(by_scale) > 1 else folder, entries, sets))
+    refuse_idle_degradation(Job.current().words, [data.pairs("test") for _, _, sets in planned for data in sets])
     for subfolder, entries, sets in planned:
         drawn = cfg.panels, cfg.panel_size, cfg.panel_at
         score_all(entries, sets, subfolder, device, cfg.protocols, metrics, *drawn, form=cfg.form)

@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 
 from sr.comparison.compare import sources
 from sr.comparison.rows import Source, labelled
-from sr.compose.image_sets import build_sets, refuse_missing, refuse_same_names
+from sr.compose.image_sets import build_sets, refuse_idle_degradation, refuse_missing, refuse_same_names
+from sr.compose.words import Job
 from sr.errors import UserError
 from sr.measuring.scoring import pick_device
 from sr.scores.rated import ZOO, place_of
@@ -46,6 +47,7 @@ def made(cfg: DictConfig, folder: Path) -> None:
     if not sets:
         raise UserError("benchmarks=[]: name the sets whose images are shown")
     refuse_missing(sets)
+    refuse_idle_degradation(Job.current().words, [data.pairs("test") for data in sets])
     refuse_same_names(sets)
     pictures = of_models(named, sets, int(cfg.images), int(cfg.crops), int(cfg.crop_size), pick_device(cfg.device))
     trials = _trials(cfg, len(named), pictures)

@@ -71,7 +71,7 @@ class Line:
 
 
 def training(run: Run) -> str:
-    """What tells trainings apart: the settings that the result depends on, the seed too, and images, not their places."""
+    """What tells trainings apart: the settings that a result depends on, the seed too, and images, not their places."""
     config = {key: value for key, value in flat(run.config).items() if declared(key).result}
     return repr((run.seed, sorted(config.items()), begun_with(run.folder)))
 

@@ -91,4 +91,6 @@ def _alike(lines: Sequence[Line]) -> list[str]:
     groups = dict.fromkeys(" and ".join(labels) for labels in found.values() if len(labels) > 1)
     words = [f"note: {labels} are one and the same training: their configs are equal" for labels in groups]
     twins = [(run.folder.name, kept.folder.name) for line in lines for run, kept in line.twins]
-    return words + [f"note: {copy} is the same training as {kept}, seed and all: it counts once" for copy, kept in twins]
+    return words + [
+        f"note: {copy} is the same training as {kept}, seed and all: it counts once" for copy, kept in twins
+    ]

@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.checks import check_targets, without_leftovers
+from sr.compose.image_sets import refuse_idle_degradation
 from sr.compose.keys import recorded_choices, refuse_out_of_range
 from sr.compose.rules import scale_name
 from sr.compose.words import Job, Words
@@ -124,13 +125,14 @@ def checked(cfg: DictConfig, job: Job) -> DictConfig:
     return cfg
 
 
-def planned(composed: DictConfig, job: Job, stranger: Path | None = None) -> Plan:
+def planned(composed: DictConfig, job: Job, stranger: Path | None = None, anew: bool = True) -> Plan:
     """Everything that a run is made of, built from its checked config; all that can be wrong is told here.
 
     Args:
         composed: checked.
         job: what was typed.
         stranger: see `build.models`.
+        anew: the run begins now.
 
     Raises:
         UserError: a file, an image, a name or a number is not what the run needs.
@@ -154,6 +156,9 @@ def planned(composed: DictConfig, job: Job, stranger: Path | None = None) -> Pla
     test_sets = build.test_sets(cfg, configs, data)
     for module in modules:
         refuse_leaks(module, [held_out for of_scale in test_sets.values() for held_out in of_scale])
+    if anew:
+        measured = [m.pairs("val") for m in modules] + [d.pairs("test") for each in test_sets.values() for d in each]
+        refuse_idle_degradation(words, measured, [module.pairs("train") for module in modules])
 
     if cfg.budget.seconds is not None and cfg.budget.factor is None:
         cfg = budget.rescaled(cfg, budget_factor(cfg, configs, models, data, job), typed)

@@ -63,7 +63,7 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
         refuse_torn(resumed, job.folder, job.words)
         refuse_other_stream(resumed, cfg, job.folder, job.words)
 
-    plan = planned(checked(with_processes(cfg, job.words.keys), job), job, stranger)
+    plan = planned(checked(with_processes(cfg, job.words.keys), job), job, stranger, resume is None)
     images = same_data.contents(plan.data)
     if resumed is not None:
         same_data.refuse_others(job.folder, images, plan.words)

@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sr.compose.image_sets import refuse_idle_degradation
+from sr.compose.words import Words
 from sr.data.folder import Folder
 from sr.data.images import digest
+from sr.data.joined import JoinedPairs
 from sr.errors import UserError
 from sr.runs.same_data import Contents, keep, trained_on
 
@@ -225,3 +228,24 @@ def test_the_layouts_of_others_pair(shared: Path, tmp_path: Path, case: str) -> 
     place = shared / "cases/pairs" / case
     data = Folder(train=place / "HR", train_lr=place / "LR", val_share=0, scale=4, cache_dir=tmp_path)
     assert len(data.pairs("train")) == 2
+
+
+def test_a_degradation_that_makes_no_lr_is_refused(
+    folder: Callable[..., Folder], photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was typed, stood in the config and in tables, and no picture was degraded by it."""
+    (tmp_path / "lr").mkdir()
+    for path in photos.iterdir():
+        image = Image.open(path).convert("RGB")
+        image.resize((image.width // 2, image.height // 2), Image.Resampling.BICUBIC).save(tmp_path / "lr" / path.name)
+    read = folder(root=None, train=photos, train_lr=tmp_path / "lr", test=photos, test_lr=tmp_path / "lr")
+    train, test, made = read.pairs("train"), read.pairs("test"), folder().pairs("test")
+    typed = Words(["scale=2", "degradation.steps.0.sigma=2"])
+    with pytest.raises(UserError, match=r"^degradation\.steps\.0\.sigma=2: all LR is read from files"):
+        refuse_idle_degradation(typed, [test], [JoinedPairs([train])])
+    refuse_idle_degradation(Words(["scale=2"]), [test], [train])
+    refuse_idle_degradation(typed, [test], [JoinedPairs([train, made])])
+    refuse_idle_degradation(typed, [test, made])
+    assert "of what is measured alone" not in caplog.text
+    refuse_idle_degradation(typed, [test, made], [train])
+    assert "makes LR of what is measured alone" in caplog.text

@@ -21,8 +21,8 @@ from sr.compose.words import Words, path_word
 from sr.errors import UserError
 from sr.layers import torch_file
 from sr.runs import composed, own
-from sr.runs.construct import construct
 from sr.runs.config import plain
+from sr.runs.construct import construct
 from sr.runs.folder import Run, read_run
 from sr.runs.record import recorded
 from sr.runs.trust import refuse_foreign, refuse_impure, trust, trusts
@@ -208,7 +208,9 @@ def test_a_record_that_was_changed_by_hand_is_refused(of_words, tmp_path):
     resumed = {"sr": {"config": config | {"steps": 7, "data_dir": "here"}}}
     refuse_edited(record, config, resumed, tmp_path, words)
     record.batch_size = 3
-    with pytest.raises(UserError, match=r"composed\.yaml was changed .*: batch_size was 32, and is 3 there.*batch_size=3"):
+    with pytest.raises(
+        UserError, match=r"composed\.yaml was changed .*: batch_size was 32, and is 3 there.*batch_size=3"
+    ):
         refuse_edited(record, plain(record), resumed, tmp_path, words)
 
 
