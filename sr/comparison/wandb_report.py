@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sr.bounded import text_of
 from sr.errors import UserError
+from sr.loggers.run_ids import id_in
 from sr.scores.text import legend
 from sr.whole import write_whole
 
@@ -57,7 +57,7 @@ def compared(table: Table) -> Compared:
     for row in (line.row for line in table.lines):
         for one in row.runs:
             if (known := one.folder / "wandb_id.txt").is_file():
-                runs[text_of(known).strip()] = None
+                runs[id_in(known)] = None
         run = row.source.run if row.source else None
         several = run is not None and len({s.scale for s in run.scores}) > 1  # as final_scores names them
         place = (f"_x{row.scale}" if several else "") + ("_ensemble" if row.ensemble else "")

@@ -17,8 +17,8 @@ from filelock import FileLock
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
-from sr.bounded import text_of
 from sr.errors import UserError, printable
+from sr.loggers import run_ids
 from sr.loggers.run_facts import RunFacts, at_step, code_version, completed
 from sr.runs.config import flat
 
@@ -90,8 +90,8 @@ class MlflowRun(Logger):
         file = Path(self.facts["folder"]) / "mlflow_id.txt"
         # Pictures lie beside a store in a file; a server knows its own place.
         place = str(Path(self.uri.removeprefix(LOCAL)).parent / "mlflow") if self.uri.startswith(LOCAL) else None
-        if file.is_file():
-            run = self._client.get_run(text_of(file).strip())
+        if found := run_ids.known(file):
+            run = self._client.get_run(found)
             self._refuse_elsewhere(run.info.artifact_uri, place)
             return run.info.run_id
         known = self._client.get_experiment_by_name(self.project)
@@ -102,8 +102,7 @@ class MlflowRun(Logger):
         tags |= {"sweep": self.facts["group"]} if self.facts["group"] else {}
         tags |= {f"code.{key}": str(value) for key, value in code_version().items()}
         run = self._client.create_run(parent, tags=tags, run_name=self.facts["name"])
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(run.info.run_id)
+        run_ids.keep(file, run.info.run_id)
         return run.info.run_id
 
     def _refuse_elsewhere(self, told: str, place: str | None) -> None:

@@ -15,9 +15,9 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
-from sr.bounded import text_of
 from sr.errors import reason
 from sr.loggers.run_facts import at_step, code_version, completed
+from sr.loggers.run_ids import keep, known
 from sr.loggers.wandb_connection import asked_mode, connection
 from sr.loggers.wandb_stages import WandbStages
 
@@ -153,6 +153,6 @@ class WandbRun(WandbLogger):
 def run_id(folder: Path) -> str:
     """The id of a run folder's W&B run, made up at its first use."""
     file = folder / "wandb_id.txt"
-    if not file.is_file():
-        file.write_text(secrets.token_hex(4))
-    return text_of(file).strip()
+    if (found := known(file)) is None:
+        keep(file, found := secrets.token_hex(4))
+    return found

@@ -12,9 +12,9 @@ import torch
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from sr.bounded import text_of
 from sr.callbacks.checkpoints import Checkpoints
 from sr.loggers.csv_log import CsvLog
+from sr.loggers.run_ids import id_in
 from sr.measuring.cost import price
 from sr.runs.checkpoint import run_of
 from sr.zoo.locate import checksum
@@ -53,7 +53,7 @@ class WandbStages(L.Callback):
             return
         own = source.parent == self.folder / "checkpoints"
         run_id = (run_of(source) or source) / "wandb_id.txt"  # of the run whose artifact the checkpoint is
-        name = f"model-{text_of(run_id).strip() if run_id.is_file() else checksum(source)[:12]}"
+        name = f"model-{id_in(run_id) if run_id.is_file() else checksum(source)[:12]}"
         self._begun_from = f"{name}:{aliases[0]}" if own else f"{name} ({source})"
         if trainer.ckpt_path is None:  # a resumed stage wrote it when it began
             if self.largest is not None:

@@ -9,6 +9,8 @@ import pytest
 
 from sr.errors import UserError
 from sr.loggers import mlflow_logger
+from sr.loggers.run_ids import id_in
+from sr.loggers.wandb_log import run_id
 
 SMALL = ["model=ecbsr_m4c8", "scale=2", "batch_size=2", "patch_size=8", "loss=l1", "steps=4", "val_every_steps=2"]
 
@@ -67,6 +69,23 @@ def test_mlflow_has_curves_pictures_and_parameters_in_one_run_over_a_resume(comm
         assert {row["model"] for row in csv.DictReader(f)} == {"bicubic", "ecbsr_m4c8"}
     kept = [f.path for f in client.list_artifacts(run.info.run_id, "val/panels")]
     assert "val/panels/0801_0000002.png" in kept and Path(run.info.artifact_uri).is_relative_to(tmp_path / "outputs")
+
+
+def test_a_copied_run_folder_is_a_run_of_its_own(tmp_path, caplog):
+    """Both wrote into one W&B run, and their curves were mixed there; a folder that was moved goes on."""
+    (tmp_path / "a").mkdir()
+    first = run_id(tmp_path / "a")
+    assert run_id(tmp_path / "a") == first == id_in(tmp_path / "a/wandb_id.txt") and len(first) == 8
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    (tmp_path / "again").symlink_to(tmp_path / "a")
+    assert run_id(tmp_path / "again") == first and not caplog.text
+    second = run_id(tmp_path / "b")
+    assert second != first and f"b is a copy of {tmp_path}/a, which goes on under its wandb_id" in caplog.text
+    assert (run_id(tmp_path / "a"), run_id(tmp_path / "b")) == (first, second)
+    shutil.move(tmp_path / "a", tmp_path / "c")
+    assert run_id(tmp_path / "c") == first
+    (tmp_path / "c/wandb_id.txt").write_text(f"{first}\n")  # of an earlier version
+    assert run_id(tmp_path / "c") == first and caplog.text.count("copy") == 1
 
 
 def test_a_failed_run_is_failed_in_mlflow_too(command, typed, tmp_path):

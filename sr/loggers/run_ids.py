@@ -1,0 +1,39 @@
+"""Which run of a dashboard a run folder is: its id, and the folder's place, by which a copy is known."""
+
+import logging
+from pathlib import Path
+
+from sr.bounded import text_of
+from sr.errors import printable
+
+log = logging.getLogger(__name__)
+
+
+def id_in(file: Path) -> str:
+    """The id that `keep` wrote."""
+    return text_of(file).partition("\n")[0].strip()
+
+
+def known(file: Path) -> str | None:
+    """The id of the folder that a file lies in; None where it has none yet, or is a copy of one that is still there.
+
+    Else both would write into one run. A folder that was moved keeps its id.
+    """
+    if not file.is_file():
+        return None
+    found, place = id_in(file), text_of(file).partition("\n")[2].strip()
+    first = Path(place) / file.name
+    if place and first.is_file() and not first.samefile(file) and id_in(first) == found:
+        log.warning(
+            f"note: {file.parent} is a copy of {printable(place)}, which goes on under its {file.stem}; a new one begins "
+            "here"
+        )
+        return None
+    keep(file, found)
+    return found
+
+
+def keep(file: Path, found: str) -> None:
+    """Write an id down."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"{found}\n{file.parent.resolve()}\n", encoding="utf-8")
