@@ -62,6 +62,7 @@ from sr.runs.lock import first_process, locked
 from sr.runs.place import emptied
 from sr.runs.preempted import requests_passed_on
 from sr.runs.started import start_alike
+from sr.runs.terminal import unread
 from sr.runs.trust import trust_what_was_typed
 from sr.runs.yaml_file import refuse_endless
 from sr.sweeps.command import Sweep, prepared, row_folder
@@ -112,6 +113,7 @@ def main(command: str) -> None:
     """
     arguments = sys.argv[1:]
     start_alike()
+    unread(sys.stdout, sys.stderr)
     try:
         first_process()  # torch reads the numbers of processes while it is imported
         refuse_bytes(arguments)

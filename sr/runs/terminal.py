@@ -1,9 +1,10 @@
-"""A terminal that is closed while a command runs in it."""
+"""A terminal that is closed, or a pager that is left, while a command writes to it."""
 
 import os
 import signal
 import stat
-from typing import Any
+from functools import partial
+from typing import Any, TextIO
 
 
 def write_nowhere() -> None:
@@ -23,3 +24,22 @@ def outlive() -> None:
 
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, go_on)
+
+
+def unread(*streams: TextIO | None) -> None:
+    """Go on where nobody reads any more, as behind `| head`: what a stream cannot write from then on goes nowhere."""
+
+    def tried(call: Any, stream: TextIO, *words: Any) -> Any:
+        try:
+            return call(*words)
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+            return call(*words)
+
+    for stream in streams:
+        if "write" in getattr(stream, "__dict__", ["write"]):  # done before, or no stream
+            continue
+        for name in ("write", "flush"):
+            setattr(stream, name, partial(tried, getattr(stream, name), stream))
