@@ -98,16 +98,29 @@ def test_sets(cfg: DictConfig, stages: Sequence[StageConfig], data: Sequence[Loa
         for scale in scales(stage.cfg):
             if scale in found:
                 continue
-            if cfg.benchmarks is not None:
-                found[scale] = [build_set(name, scale, cfg) for name in dict.fromkeys(cfg.benchmarks)]
-                refuse_missing(found[scale])
-                continue
             own = trained_on.modules[scale] if isinstance(trained_on, MultiScale) else trained_on
             assert isinstance(own, SRDataModule)
+            if cfg.benchmarks is not None:
+                found[scale] = [_benchmark(name, scale, cfg, own) for name in dict.fromkeys(cfg.benchmarks)]
+                refuse_missing(found[scale])
+                continue
             held_out = [own] if own.has("test") else []
             refuse_missing(held_out)
             found[scale] = held_out + found_benchmarks(scale, cfg)
     return found
+
+
+def _benchmark(name: str, scale: int, cfg: DictConfig, own: SRDataModule) -> SRDataModule:
+    """A set that is named; the one that is trained on as it was typed, with what it offers to measure on."""
+    if name == cfg.choices.data and own.has("test"):
+        return own
+    if name in TYPED:
+        raise UserError(
+            f"benchmarks=[{name}]: data.* are the keys of data={cfg.choices.data} here, so none says where its images "
+            "are. Leave it out and measure them afterwards, sr evaluate checkpoint=RUN "
+            f"benchmarks=[{name}] data.root=PATH, or write a set of your own (docs/adding.md, A benchmark)"
+        )
+    return build_set(name, scale, cfg)
 
 
 def training(cfg: DictConfig) -> Training:
@@ -171,6 +184,7 @@ def _try(setup: Training, model: SuperResolver) -> None:
 
 
 # Settings of Lightning that would end a run before its steps, look at less than the config says, or have no effect.
+TYPED = ("folder", "clips")  # sets whose images nothing tells but what is typed
 INSTEAD = {
     **dict.fromkeys(("max_epochs", "min_epochs", "max_steps", "min_steps"), "steps=1000 (of the optimizer)"),
     "max_time": "budget.seconds=3600: the schedule then fits the time",

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 from small_runs import SMALL, rows
 
@@ -14,6 +15,8 @@ from sr.compose.image_sets import refuse_same_names
 from sr.data.folder import SETS, Folder
 from sr.errors import UserError
 from sr.scores.published import IMAGES
+from sr.training.build import test_sets as sets_to_measure
+from sr.training.stage_configs import StageConfig
 
 
 @pytest.mark.shared
@@ -115,6 +118,20 @@ def test_two_sets_of_one_name_are_refused_before_they_are_measured(photos, tmp_p
     sets = [Folder(root=folder, scale=2, cache_dir=tmp_path) for folder in folders]
     with pytest.raises(UserError, match=r"two test sets are called photos: that in .*a/photos and that in .*b/photos"):
         refuse_same_names(sets)
+
+
+def test_the_set_that_is_trained_on_may_be_named_among_those_that_are_measured(photos, tmp_path):
+    """benchmarks=[folder] beside data=folder asked for the data.root that was typed."""
+    own = Folder(
+        root=photos(tmp_path / "photos", 4)[0].parent, scale=2, cache_dir=tmp_path, val_share=0.5, patch_size=8
+    )
+    own.check("fit")
+    cfg = OmegaConf.create({"benchmarks": ["folder"], "choices": {"data": "folder"}, "scale": 2})
+    stage = StageConfig(1, 1, "", cfg, 0, 4)
+    assert sets_to_measure(cfg, [stage], [own]) == {2: [own]} and own.test_name == "photos held-out"
+    cfg.choices.data = "t91"
+    with pytest.raises(UserError, match=r"^benchmarks=\[folder\]: data\.\* are the keys of data=t91 here"):
+        sets_to_measure(cfg, [stage], [own])
 
 
 def test_what_is_typed_twice_is_measured_once(command, photos, tmp_path):
