@@ -16,7 +16,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sr.compose.keys import declared, recorded_choices
+from sr.compose.known import dotted
 from sr.compose.schema import TrainSchema
+from sr.compose.suggestions import no_such_key
 from sr.compose.words import Word, Words, listed, pasted, path_word, quoted
 from sr.errors import UserError, reason
 from sr.runs import own, yaml_file
@@ -93,17 +95,24 @@ class Composed:
 
     def refusal(self, key: str, then: Any, now: Any, words: Words, why: str = "") -> UserError:
         """What to say where a resume would change a key: itself, or by what is typed of others (`why`)."""
-        follows = f", which follows from {why}" if why else ""
+        follows, typed = f", which follows from {why}" if why else "", self.words.then(words)
+        another = key.partition(".")[0] == "model"  # which its weights may not fit
+        begin = f": {anew(typed)}" if another else f" from its weights: {from_its_weights(self.folder, typed)}"
         return UserError(
             f"a run goes on with what it was begun with, but {key} was {then}, is {now}{follows}. Leave that "
-            f"out, or begin a new run from its weights: {from_its_weights(self.folder, self.words.then(words))}"
+            f"out, or begin a new run{begin}"
         )
 
 
 def from_its_weights(folder: Path, words: Words) -> str:
     """The command that begins a new run from the weights of the one in a folder."""
-    kept = words.only(lambda key: not key.startswith(("hydra.", "resume")) and key != "init_from")
-    return pasted("train", [*kept.texts, path_word("init_from", folder)])
+    return anew(words.without("init_from"), path_word("init_from", folder))
+
+
+def anew(words: Words, *more: str) -> str:
+    """The command that begins a new run with these words."""
+    kept = words.only(lambda key: not key.startswith(("hydra.", "resume")))
+    return pasted("train", [*kept.texts, *more])
 
 
 def keep(folder: Path, config: DictConfig, words: Words) -> None:
@@ -238,6 +247,10 @@ def with_resumed_run(words: Words) -> Words:
             add = "." in word.key and not word.key.startswith("hydra") and word.text[0] not in "+~"
             texts.append(f"++{word.text}" if add else word.text)
         elif not run.has(word):
+            known = [*run.config.choices, *dotted(OmegaConf.to_container(run.config, resolve=False))]
+            in_list = OmegaConf.select(run.config, word.key) is not None  # as degradation.steps.0.sigma
+            if word.text[0] not in "+~" and word.key not in known and not in_list:
+                raise UserError(no_such_key(word.key, word.key, known))
             then = OmegaConf.select(run.config, f"choices.{word.key}") or OmegaConf.select(run.config, word.key)
             raise run.refusal(word.key, then, word.value, words)
     path = quoted(folder)
