@@ -25,8 +25,8 @@ def known(file: Path) -> str | None:
     first = Path(place) / file.name
     if place and first.is_file() and not first.samefile(file) and id_in(first) == found:
         log.warning(
-            f"note: {file.parent} is a copy of {printable(place)}, which goes on under its {file.stem}; a new one begins "
-            "here"
+            f"note: {file.parent} is a copy of {printable(place)}, which goes on under its {file.stem}; "
+            "a new one begins here"
         )
         return None
     keep(file, found)

@@ -39,7 +39,7 @@ def unread(*streams: TextIO | None) -> None:
             return call(*words)
 
     for stream in streams:
-        if "write" in getattr(stream, "__dict__", ["write"]):  # done before, or no stream
+        if stream is None or "write" in getattr(stream, "__dict__", ["write"]):  # done before
             continue
         for name in ("write", "flush"):
             setattr(stream, name, partial(tried, getattr(stream, name), stream))
