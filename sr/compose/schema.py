@@ -130,6 +130,7 @@ class MeasureSchema:
     benchmarks: list[str] | None = key(beside=("forms", "timing=ntire22"))
     data_dir: str = "data"
     results: Any = None  # results.csv files or run folders of evaluate.py, for the reproduced figures
+    trust: Any = None  # modules of others whose classes files may name: a list, or one
 
 
 @dataclass

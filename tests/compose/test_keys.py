@@ -134,3 +134,8 @@ def test_what_is_harmless_and_changes_nothing_is_told(command):
     for word, why in zip(typed[1:], ("beside panels=", "beside weights=", "evaluate trains nothing"), strict=True):
         assert any(f"note: {word}: " in line and why in line for line in outcome.out.splitlines()), outcome
     assert "note:" not in command("evaluate.py", "model=bicubic", "scale=4", "panel_size=32", folder="other").out
+
+
+def test_every_command_may_be_told_whom_to_trust():
+    """Each that reads a checkpoint of somebody's own network says to type trust=[...]; measure had no such key."""
+    assert not [command for command, of in schema.SCHEMAS.items() if "trust" not in {f.name for f in fields(of)}]
