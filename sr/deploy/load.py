@@ -70,6 +70,8 @@ def folder_of(output: str) -> Path:
 def loaded(source: str | Path | None, scale: int | None, zoo: Zoo, device: str, form: str = AUTO) -> Enlarger:
     """`sr.load`."""
     name, model = named(source, scale, zoo)
+    if scale is not None:
+        model.scale_of(scale)  # refused now, where it is none of the network's
     return Enlarger(model, name, pick_device(device), form)
 
 

@@ -127,3 +127,10 @@ def test_a_film_and_an_empty_name_are_answered(model, tmp_path):
     for enlarge in (sr.load, lambda name: sr.upscale(photo(8, 8), model=name)):
         with pytest.raises(UserError, match="name is empty"):
             enlarge("")
+
+
+def test_a_scale_that_the_network_does_not_serve_is_refused_when_it_is_loaded(network):
+    """It was passed over, and pictures came out twice as large where four times was asked for."""
+    assert sr.load(network, scale=2).scales == (2,)
+    with pytest.raises(UserError, match="serves scale 2, asked was 4"):
+        sr.load(network, scale=4)
