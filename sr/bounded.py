@@ -44,7 +44,7 @@ def opened(file: Path) -> Iterator[TextIO]:
         OSError: it cannot be opened.
     """
     refuse_odd(file, TABLE)
-    with file.open(newline="", encoding="utf-8") as text:
+    with file.open(newline="", encoding="utf-8-sig") as text:  # a spreadsheet that saved it marks it so
         yield text
 
 
@@ -71,6 +71,11 @@ class Rows(csv.DictReader):  # type: ignore[type-arg]
     def __init__(self, lines: Iterable[str], file: Path) -> None:
         self.file, self.left = file, MOST_VALUES
         super().__init__(self._short(lines))
+        if len(names := self.fieldnames or ()) == 1 and ";" in names[0]:
+            raise UserError(
+                f"{self.file} was saved by another program: its values stand between semicolons. Put the former file "
+                "back, or save it with commas between values and points in numbers"
+            )
 
     def __next__(self) -> dict[str | Any, str | Any]:
         row = super().__next__()

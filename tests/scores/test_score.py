@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from sr.errors import UserError
 from sr.metrics.psnr import METRIC as PSNR
 from sr.scores.score import Score, averages, read, table, write
 
@@ -91,3 +92,13 @@ def test_an_identical_frame_is_left_out_and_so_is_a_clip_of_such():
     (mean,) = averages(clips("same", a=[math.inf], b=[math.inf]))
     assert (mean.value, mean.remark) == (PSNR.perfect, "2 of 2 identical")
     assert averages(clips("odd", "own", a=[math.nan], b=[3.0]))[0].value == 3.0
+
+
+def test_a_table_that_a_spreadsheet_saved_is_read_or_told_by_what_is_in_it(tmp_path):
+    """It was "damaged: 'model'", or "damaged: 'protocol' is not in list"."""
+    file, rows = tmp_path / "results.csv", "model,dataset,scale,protocol,psnr,images\nm,set,2,y,30.5,1\n"
+    file.write_text(rows.replace("\n", "\r\n"), encoding="utf-8-sig", newline="")
+    assert [(s.model, s.value) for s in read(file)] == [("m", 30.5)]
+    file.write_text(rows.replace(".", "#").replace(",", ";").replace("#", ","))
+    with pytest.raises(UserError, match=r"its values stand between semicolons\. Put the former file back"):
+        read(file)
