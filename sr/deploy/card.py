@@ -21,9 +21,9 @@ from sr.scores.paired import stored
 from sr.scores.score import RESULTS, Score, metrics_of, pivot, read, what_means_are_over
 from sr.scores.text import legend, shown
 from sr.whole import write_whole
-from sr.zoo.entries import UNSTATED, ZOO, by_checksum
+from sr.zoo.entries import UNSTATED, ZOO
 from sr.zoo.load import is_ours
-from sr.zoo.locate import checksum
+from sr.zoo.locate import checksum, entry_of
 
 log = logging.getLogger(__name__)
 CONFIG, CARD = "config.json", "README.md"
@@ -57,7 +57,7 @@ def known(source: str | Path | None, scale: int) -> Known:
     path = None if source is None else Path(source).expanduser()
     entry = ZOO.get(str(source))
     if entry is None and path is not None and path.is_file() and not is_ours(path):
-        entry = by_checksum(checksum(path), scale)
+        entry = entry_of(path, scale)
         if entry is None:
             return Known()
     if entry is not None:

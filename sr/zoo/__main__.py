@@ -13,6 +13,7 @@ from sr.zoo.entries import ENTRIES, ZOO
 from sr.zoo.files import SUFFIXES
 from sr.zoo.load import is_ours, load, save
 from sr.zoo.locate import checksum
+from sr.zoo.matlab_file import LARGEST
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -53,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
 def listing(folder: Path) -> str:
     """The zoo as a text table: one row per entry, with the file where it is below `folder`."""
     files = (p for p in sorted(folder.rglob("*")) if p.suffix.lower() in SUFFIXES and p.is_file())
-    here = {checksum(p): str(p) for p in files}
+    here = {checksum(p): str(p) for p in files if p.stat().st_size <= LARGEST}
     lines = [
         ["name", "model", "scale", "set", "dB", "SSIM", "", "protocol", "format", "sha256", "licence", "origin", "file"]
     ]

@@ -15,10 +15,10 @@ from sr.models.base import SuperResolver
 from sr.runs import checkpoint, safetensors
 from sr.whole import replacing
 from sr.zoo.baseline_maps import BASELINE_FAMILIES
-from sr.zoo.entries import ZOO, ZooEntry, by_checksum, get_entry, is_listed
+from sr.zoo.entries import ZOO, ZooEntry, get_entry, is_listed
 from sr.zoo.families import Family, Tensors, UnknownError, build, recognise
 from sr.zoo.files import SUFFIXES, exported, read_tensors
-from sr.zoo.locate import checksum, find
+from sr.zoo.locate import entry_of, find
 from sr.zoo.matlab_maps import MATLAB_FAMILIES
 from sr.zoo.onnx_file import SUFFIX
 from sr.zoo.plain_maps import PLAIN_FAMILIES
@@ -103,7 +103,7 @@ def load(
             raise UserError(f"{spec}: there is no such file. List the zoo's names: sr zoo list")
         if path.suffix.lower() == SUFFIX:
             return Loaded(*by_onnx(path, _name(path), scale if strict else None, range_, order), path, None)
-        entry = by_checksum(checksum(path), scale)
+        entry = entry_of(path, scale)
     tensors = read_tensors(path, known_intact=entry is not None and len(entry.sha256) == 64)
     if flow_network(tensors):
         raise UserError(

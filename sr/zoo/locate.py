@@ -8,7 +8,7 @@ from sr.compose.words import path_typed
 from sr.data.archives import Archive
 from sr.data.download import fetch
 from sr.errors import UserError
-from sr.zoo.entries import ZooEntry
+from sr.zoo.entries import ZooEntry, by_checksum
 from sr.zoo.files import SUFFIXES
 from sr.zoo.matlab_file import LARGEST
 
@@ -19,6 +19,11 @@ def checksum(path: Path) -> str:
     """sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def entry_of(path: Path, scale: int | None = None) -> ZooEntry | None:
+    """The entry of a file, see `by_checksum`; a file that is larger than any of them is not read for it."""
+    return by_checksum(checksum(path), scale) if path.stat().st_size <= LARGEST else None
 
 
 def find(entry: ZooEntry, folder: Path, download: bool = True) -> Path:
@@ -41,10 +46,11 @@ def find(entry: ZooEntry, folder: Path, download: bool = True) -> Path:
         if path.name == entry.file:
             others.append(path)
     if others:
+        size = others[0].stat().st_size
+        other = f"another checksum ({checksum(others[0])}" if size <= LARGEST else f"more bytes than any ({size:,}"
         raise UserError(
-            f"weights={entry.name}: {others[0]} has another checksum ({checksum(others[0])}, expected {entry.sha256}): "
-            f"it is damaged or another version. Remove it, or measure it as it is: "
-            f"{path_typed('weights', others[0])}"
+            f"weights={entry.name}: {others[0]} has {other}, expected {entry.sha256}): it is damaged or another one. "
+            f"Remove it, or measure it as it is: {path_typed('weights', others[0])}"
         )
     looked = f"{folder.resolve()} ({len(files)} weights files, none with its checksum)" if files else folder.resolve()
     if not entry.url or not download or not entry.sha256:

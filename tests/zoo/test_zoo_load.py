@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+from at_once import at_once
 from other_projects import HELD, fsrcnn
 
 from sr.compose.schema import Zoo
@@ -414,6 +415,18 @@ def test_a_file_with_the_right_name_and_other_contents_is_refused(tmp_path):
     (tmp_path / "rlfn_x2.pth").write_bytes(b"tampered")
     with pytest.raises(UserError, match=r"another checksum"):
         load("rlfn_x2", tmp_path)
+
+
+def test_a_file_larger_than_any_of_the_zoo_is_not_read_for_its_checksum(tmp_path):
+    """Of holes alone, as an archive of a few kB holds it: reading it took hours, and nobody was told."""
+    (tmp_path / "rlfn_x2.pth").touch()
+    os.truncate(tmp_path / "rlfn_x2.pth", 300 << 30)
+    with at_once():
+        with pytest.raises(UserError, match=r"no file of PyTorch weights"):
+            load(str(tmp_path / "rlfn_x2.pth"), tmp_path)
+        with pytest.raises(UserError, match=r"rlfn_x2\.pth has more bytes than any \(322,122,547,200, expected"):
+            load("rlfn_x2", tmp_path)
+        assert zoo.listing(tmp_path)
 
 
 def test_a_file_whose_checksum_is_not_known_is_found_by_its_name(tmp_path, monkeypatch, caplog):
