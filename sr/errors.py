@@ -11,6 +11,7 @@ from yaml import MarkedYAMLError
 LINES = "\n  "  # between items that stand on a line each
 DISK = {  # what to do about an error of the system
     errno.ENOSPC: "Free some room on that disk, or write to another one",
+    errno.EFBIG: "A limit on the size of files is set here, which ulimit -f tells: raise it",
     errno.EDQUOT: "Free some room in your quota, or write to another disk",
     errno.EACCES: "Give yourself the rights there, or name another place",
     errno.EPERM: "Give yourself the rights there, or name another place",

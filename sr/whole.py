@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from sr.errors import DISK
+
 DAY = 86400  # seconds
 
 
@@ -28,8 +30,10 @@ def replacing(file: Path) -> Iterator[Path]:
     try:
         yield part
         os.replace(part, file)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in DISK and error.filename in (None, str(part)):
+            error.filename = str(file)  # a write that fails names no file
         raise
 
 

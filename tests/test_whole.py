@@ -1,5 +1,6 @@
 """Files that are written whole or not at all."""
 
+import errno
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from threading import Barrier
 import numpy as np
 import pytest
 
+from sr.errors import user_error
 from sr.imaging.files import write_image
 from sr.scores.text import write_csv
 from sr.whole import copy_whole, replacing, write_whole
@@ -28,6 +30,18 @@ def test_who_stops_in_the_middle_leaves_the_former_content_and_nothing_else(tmp_
     with pytest.raises(TypeError):
         write_whole(file, {"not": object()})
     assert file.read_bytes() == before and list(tmp_path.iterdir()) == [file]
+
+
+def test_a_disk_that_is_full_is_told_with_the_file(tmp_path):
+    """A write names no file: which disk was full, nobody was told."""
+    file = tmp_path / "results.csv"
+    for number in (errno.ENOSPC, errno.EFBIG):
+        with pytest.raises(OSError) as raised, replacing(file):
+            raise OSError(number, "full")
+        assert str(user_error(raised.value)).startswith(f"{file}: full. ") and not file.exists()
+    with pytest.raises(OSError) as raised, replacing(file):
+        raise OSError(errno.ENOSPC, "full", "another")
+    assert str(user_error(raised.value)).startswith("another: ")
 
 
 def test_a_reader_sees_the_former_content_until_all_is_written(tmp_path):
