@@ -13,6 +13,7 @@ from torch import Tensor
 from sr.data.bundled import Bundled
 from sr.data.frame_names import in_time
 from sr.data.missing import left_out
+from sr.data.video_files import VIDEO_SUFFIXES
 from sr.errors import UserError
 from sr.imaging.files import list_images, read_image
 from sr.imaging.panel import Window, detail, pick_crop
@@ -62,6 +63,11 @@ def read_photos(paths: Sequence[str | Path]) -> list[Photo]:
     """
     photos = []
     for path in map(Path, paths):
+        if path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
+            raise UserError(
+                f"images={path} is a film, and a figure is drawn of frames: give the folder that holds them, as after "
+                f"ffmpeg -i {path.name} FOLDER/%04d.png"
+            )
         files = sorted(list_images(path), key=lambda file: in_time(file.stem)) if path.is_dir() else [path]
         if not files:
             only = f", only {others}. Type the path of a folder with images" if (others := left_out(path)) else ""

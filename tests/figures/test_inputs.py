@@ -24,6 +24,9 @@ def test_photos_come_from_files_and_folders_in_order(tmp_path, photos):
         read_photos([tmp_path])
     with pytest.raises(UserError, match="no image file"):
         read_photos([tmp_path / "absent.png"])
+    (tmp_path / "a.MP4").write_bytes(b"film")
+    with pytest.raises(UserError, match=r"a\.MP4 is a film, and a figure is drawn of frames: give the folder"):
+        read_photos([tmp_path / "a.MP4"])
 
 
 def test_lr_is_matlabs_of_the_cropped_image(pictures):
