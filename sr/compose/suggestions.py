@@ -83,6 +83,8 @@ def explained(error: Exception, command: str, arguments: Sequence[str]) -> str:
         arguments: that were typed.
     """
     text = f"{error}\n{error.__cause__ or ''}"
+    if (option := re.search(r"Could not (?:find|load) '(\w+)/([^']+)'", text)) and os.path.exists(option[2]):
+        return f"{option[1]}={option[2]}: {option[1]}= takes a name. Type {_as_path(option[2], command, option[1])}"
     if option := re.search(r"Could not (?:find|load) '([\w/]+)/([^'/]+)'", text):
         group, name = option.groups()
         return f"{group}={name}: there is no such {group}. {_instead(group, name) or one_of(group, name)}"
@@ -105,9 +107,30 @@ def explained(error: Exception, command: str, arguments: Sequence[str]) -> str:
     cause = re.sub(r"\s*(full_key|object_type|reference_type).*", "", cause)
     if str(error).startswith("Error merging override "):
         typed = str(error).removeprefix("Error merging override ").lstrip("+")
-        return f"{typed}: {kind_wanted(typed, command) or cause}"
+        return f"{typed}: {kind_wanted(typed, command) or _number_wanted(typed, cause) or cause}"
     kept = re.sub(r"\n\s*(full_key|object_type|reference_type|See https|Config search path|provider).*", "", str(error))
     return f"{kept.strip()}{f': {cause}' if cause else ''}"
+
+
+def _number_wanted(typed: str, cause: str) -> str:
+    """In place of OmegaConf's words about types."""
+    if not (found := re.search(r"Value '([^']*)' of type '\w+' could not be converted to (Integer|Float)", cause)):
+        return ""
+    if found[2] == "Float":
+        return "a number is wanted"
+    try:
+        number = float(found[1])
+    except ValueError:
+        number = 0.5
+    return "a whole number is wanted" + (f": {typed.partition('=')[0]}={number:.0f}" if number.is_integer() else "")
+
+
+def _as_path(path: str, command: str, group: str = "") -> str:
+    """How a path is typed for a command, in place of one of conf/`group`, where that is told."""
+    if group == "data":
+        return f"data=folder {path_typed('data.root', path)}"
+    keys = {"train": "init_from", "upscale": "model" if group else "input", "export": "model", "compare": "runs"}
+    return path_typed(keys.get(command, "checkpoint"), path)
 
 
 def _unreadable(argument: str, command: str) -> str:
@@ -120,8 +143,8 @@ def _unreadable(argument: str, command: str) -> str:
         if "=" not in argument:
             groups = [p.name for p in CONF.iterdir() if p.is_dir()]
             found = [f"{group}={argument}" for group in sorted(groups) if argument in options(group)]
-            if command == "upscale" and os.path.exists(argument):
-                found = [path_typed("input", argument)]
+            if not found and os.path.exists(argument):
+                found = [_as_path(argument, command)]
             return f"{argument}: what is typed is key=value.{f' Did you mean {found[0]}?' if found else ''}"
         return (
             f"{argument}: cannot be read. A value with spaces, commas, brackets, quotes, = or $ needs its own quotes "

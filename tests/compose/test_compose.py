@@ -114,7 +114,8 @@ def test_every_model_composes(command, model):
         ("model.chanels=3", "Did you mean model.channels"),
         ("optimizer.lrr=1", "Did you mean optimizer.lr"),
         ("recipe=nothing", "recipe=nothing: there is no such recipe. There are base, basicvsr"),
-        ("steps=many", "error: steps=many: Value 'many' of type 'str' could not be converted to Integer"),
+        ("steps=many", "error: steps=many: a whole number is wanted\n"),
+        ("steps=1e4", "error: steps=1e4: a whole number is wanted: steps=10000"),
         ("budget=smok", "Did you mean smoke"),
         ("model=BSRN", "Did you mean bsrn?"),
         pytest.param("data=DIV2K", "Did you mean div2k?", marks=pytest.mark.slow),
@@ -155,6 +156,22 @@ def test_a_wrong_word_is_refused_with_the_nearest_right_one_and_nothing_else(com
     assert outcome.code == 1 and hint in outcome.err and outcome.err.startswith("error: "), outcome
     assert len(outcome.err.splitlines()) == 1 and "Hydra" not in outcome.err and "HYDRA" not in outcome.err, outcome
     assert not (outcome.folder / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("command_", "word", "told"),
+    [
+        ("evaluate", "model={}", "model= takes a name. Type checkpoint={}"),
+        ("measure", "model=[{}]", "model= takes a name. Type checkpoint={}"),
+        ("train", "data={}", "data= takes a name. Type data=folder data.root={}"),
+        ("train", "{}", "what is typed is key=value. Did you mean init_from={}?"),
+        ("compare", "{}", "what is typed is key=value. Did you mean runs={}?"),
+        ("evaluate", "{}", "what is typed is key=value. Did you mean checkpoint={}?"),
+    ],
+)
+def test_a_path_in_a_names_place_is_told_its_own(command, tmp_path, command_, word, told):
+    outcome = command(f"{command_}.py", word.format(tmp_path))
+    assert outcome.code == 1 and told.format(tmp_path) in outcome.err, outcome
 
 
 def test_wandbs_own_word_for_its_mode_is_answered():
