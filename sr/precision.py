@@ -7,6 +7,17 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 import torch
 from torch import Tensor
 
+from sr.errors import UserError
+
+
+def refuse_arrays(name: str, *given: object) -> None:
+    """Raises a UserError where a function of images gets something else than tensors."""
+    if others := [type(x).__name__ for x in given if not isinstance(x, Tensor)]:
+        raise UserError(
+            f"{name} takes tensors (B, C, H, W), not {others[0]}: of an array (H, W, C) make "
+            "torch.from_numpy(array).permute(2, 0, 1)[None]"
+        )
+
 
 def widened(x: Tensor) -> Tensor:
     """Half precision in float32, to be summed or rounded in; every other type as it is."""

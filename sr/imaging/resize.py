@@ -21,7 +21,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from sr.errors import UserError
 from sr.imaging.banded import Band, bands, filtered, plain
-from sr.precision import widened
+from sr.precision import refuse_arrays, widened
 
 MAX_PERIOD = 16  # above, a loop over phases stops being cheaper than gathering every tap by index
 Number = TypeVar("Number", float, Fraction)
@@ -213,6 +213,7 @@ def imresize(
             imresize, (x,), x, scale, size=size, edge=edge, quantize_intermediate=quantize_intermediate
         )
         return own
+    refuse_arrays("imresize", x)
     if (scale is None) == (size is None):
         raise UserError(f"imresize takes either scale or size, got scale={scale} and size={size}")
     if edge not in EDGES:

@@ -19,7 +19,7 @@ from sr.metrics.metric import Metric
 from sr.metrics.psnr import METRIC as PSNR
 from sr.metrics.ssim import METRIC as SSIM
 from sr.metrics.ssim import ssim, ssim_replicate, ssim_volumetric
-from sr.precision import with_doubles
+from sr.precision import refuse_arrays, with_doubles
 
 DEFAULT = (PSNR, SSIM)  # what papers print
 OURS = (PSNR.function, ssim, ssim_replicate, ssim_volumetric)  # that take bytes, and many images at once
@@ -175,6 +175,7 @@ class Protocol:
         Raises:
             UserError: for different sizes, images too small for the shave and a metric (SSIM's window), or NaN.
         """
+        refuse_arrays("compare", sr, hr)
         if sr.shape != hr.shape or sr.ndim != 4 or sr.shape[1] != 3:
             raise UserError(
                 f"SR {tuple(sr.shape)} and HR {tuple(hr.shape)} must have one shape (B, 3, H, W); crop HR "

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from sr.imaging.banded import plain, strips
 from sr.metrics.metric import Metric
-from sr.precision import with_doubles
+from sr.precision import refuse_arrays, with_doubles
 
 
 def psnr(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
@@ -29,6 +29,7 @@ def psnr(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
         >>> sr.psnr(hr + 5, hr)
         tensor([34.1514], dtype=torch.float64)
     """
+    refuse_arrays("psnr", a, b)
     if a.shape != b.shape:
         raise ValueError(f"psnr compares images of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
     white = data_range * a.shape[1:].numel() ** 0.5

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sr.imaging.banded import plain, smoothed, steady
 from sr.metrics.metric import Metric
-from sr.precision import with_doubles
+from sr.precision import refuse_arrays, with_doubles
 
 WINDOW = 11
 SIGMA = 1.5
@@ -97,6 +97,7 @@ def _planes(a: Tensor, b: Tensor, data_range: float) -> Tensor:
 
 
 def _check(a: Tensor, b: Tensor) -> None:
+    refuse_arrays("ssim", a, b)
     if a.shape != b.shape or a.ndim != 4:
         raise ValueError(f"ssim compares images of one shape (B, C, H, W), got {tuple(a.shape)} and {tuple(b.shape)}")
 

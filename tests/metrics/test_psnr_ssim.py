@@ -9,6 +9,9 @@ import skimage.metrics
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+import sr
+from sr.errors import UserError
+from sr.metrics.protocols import get_protocol
 from sr.metrics.psnr import psnr
 from sr.metrics.ssim import ssim, ssim_replicate, ssim_volumetric
 
@@ -152,3 +155,13 @@ def test_wrong_shapes():
         ssim(a, b[:, :1])
     with pytest.raises(ValueError, match="at least 11"):
         ssim(a[..., :10], b[..., :10])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [sr.psnr, sr.ssim, lambda a, b: get_protocol("y").compare(a, b, 2), lambda a, b: sr.imresize(a, 0.5)],
+)
+def test_arrays_are_told_how_they_become_tensors(function):
+    array = np.zeros((24, 24, 3), np.uint8)
+    with pytest.raises(UserError, match=r"takes tensors \(B, C, H, W\), not ndarray: .*torch\.from_numpy"):
+        function(array, array)
