@@ -134,9 +134,10 @@ class Rates:
         stand_in = SimpleNamespace(param_groups=settings, step=self.optimizer.step, _opt_called=True)
         try:
             schedule = copy.deepcopy(self.schedule, {id(self.optimizer): stand_in})
-            while schedule is not None and len(rows) < AHEAD:
-                schedule.step()
-                rows.append([float(settings[n]["lr"]) for n in places])
+            with torch.random.fork_rng(devices=[]):  # one that draws has drawn nothing yet
+                while schedule is not None and len(rows) < AHEAD:
+                    schedule.step()
+                    rows.append([float(settings[n]["lr"]) for n in places])
         except Exception:  # a schedule of the user's that wants more than the rates: then each step is told by itself
             return rows[:1]
         return rows

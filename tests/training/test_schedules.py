@@ -198,6 +198,15 @@ class Odd(LRScheduler):
         return [1 / (1 + self.last_epoch + len(group["params"])) for group in self.optimizer.param_groups]
 
 
+def test_rates_that_are_foreseen_draw_nothing():
+    opt = optimizer()
+    rates = Rates(opt, LambdaLR(opt, lambda _: float(torch.rand(()))))
+    rates._hold(opt.param_groups)
+    torch.manual_seed(0)
+    rates.foresee()
+    assert float(torch.rand(())) == float(torch.manual_seed(0) and torch.rand(()))
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", [*(p.stem for p in (CONF / "scheduler").glob("*.yaml")), "odd"])
 def test_the_rates_of_a_graph_are_those_of_the_schedule(name, monkeypatch):
