@@ -237,7 +237,8 @@ class SRDataModule(Loaders):
 
     def check_patch(self, patch_size: int) -> None:
         """See `refuse_small`."""
-        refuse_small(self.pairs("train"), patch_size, self.scale)
+        pairs = self.pairs("train")
+        refuse_small(pairs, patch_size, self.scale, lambda i: self.called(pairs, i))
 
     def _some_crops(self, most: int = 4) -> list[np.ndarray]:
         """HR of the middle of a few training images."""

@@ -4,7 +4,7 @@ Sample numbers are dealt out by micro-batch, process and position, so neither th
 resume changes the data, and the global batch does not depend on the number of processes either.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -114,8 +114,8 @@ def _channels_first(images: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(images).permute(0, 3, 1, 2)
 
 
-def refuse_small(pairs: Pairs, patch: int, scale: int) -> None:
-    """Every image holds a crop of `patch` LR pixels.
+def refuse_small(pairs: Pairs, patch: int, scale: int, called: Callable[[int], str]) -> None:
+    """Every image holds a crop of `patch` LR pixels; `called` tells what the user knows one by.
 
     Raises:
         UserError: names images that are smaller and the size that all allow.
@@ -125,6 +125,6 @@ def refuse_small(pairs: Pairs, patch: int, scale: int) -> None:
         raise UserError(
             f"{len(small)} of {len(pairs)} training images are smaller than the patch, {patch} LR pixels "
             f"({patch * scale} of HR at scale {scale}): the first is {w}x{h} LR pixels ({w * scale}x{h * scale} of HR)."
-            f"\n  {some([pairs.paths[i] for i in small])}\n  "
+            f"\n  {some([*dict.fromkeys(map(called, small))])}\n  "
             f"Remove them, or type patch_size={fits} (the largest that all allow) or less"
         )

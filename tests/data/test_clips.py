@@ -341,7 +341,7 @@ def test_a_folder_of_clips_holds_some_out_or_has_folders_for_them(build: Any, tm
         ({"augment": ["x"]}, r"data.augment: on clips"),
         ({"train": None, "val": None}, r"type data.root=<a folder of clips>"),
         ({"train": "empty"}, r"(?s)Clips.*not found.*data.root=<a folder of clips>"),
-        ({"patch_size": 9}, r"type patch_size=8"),
+        ({"patch_size": 9}, r"\n  a\n  Remove them, or type patch_size=8"),  # the clip, as its frames may be a film's
     ],
 )
 def test_what_cannot_be_is_refused(build: Any, tmp_path: Path, settings: dict, message: str) -> None:
