@@ -97,7 +97,7 @@ def load(
 def upscale(
     image: Image,
     scale: int | None = None,
-    model: str | Path | None = None,
+    model: str | Path | Enlarger | None = None,
     outscale: float | None = None,
     self_ensemble: bool = False,
     device: str = "cpu",
@@ -107,7 +107,8 @@ def upscale(
     Args:
         image: a path, a Pillow image, an array (H, W, 3) of uint8, uint16 or floats in [0, 1], or a tensor.
         scale: needed where the network serves several; see `load`.
-        model: see `load`; None for what travels with the package, of the scale or the least that reaches `outscale`.
+        model: see `load`, or what that gave; None for what travels with the package, of the scale or the least that
+            reaches `outscale`.
         outscale: another factor, up to the network's, to which its result is reduced.
         self_ensemble: average over the eight flips and quarter turns.
         device: see `load`.

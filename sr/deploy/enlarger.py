@@ -141,6 +141,8 @@ class Enlarger:
     def _factor(self, scale: int | None, outscale: float | None) -> int:
         if outscale is None:
             return self.model.scale_of(scale)
+        if not isinstance(outscale, int | float):
+            raise UserError(f"outscale={outscale!r}: a number is wanted")
         trained = trained_scales(self.model.scales, self.model.metadata)
         order = sorted(self.model.scales, key=lambda s: (s not in trained, s))
         fitting = [s for s in order if s >= outscale and scale in (None, s)]
@@ -155,17 +157,23 @@ class Enlarger:
             raise UserError(
                 f"a tensor is (B, 3, H, W), floating in [0, 1] or uint8, not {tuple(image.shape)} {image.dtype}"
             )
+        if image.layout != torch.strided or image.is_meta or image.is_quantized:
+            raise UserError("a tensor that is enlarged holds all its values: not a sparse, a meta or a quantised one")
         _refuse_empty(image.shape, image.shape[-2:])
         if not eight_bit and image.numel() and (most := float(image.detach().amax())) > BEYOND:
             raise UserError(f"a floating tensor is in [0, 1], and this one reaches {most:g}: divide it, as by 255")
-        lr = image.float() / 255 if eight_bit else image
+        lr = image.float() / 255 if eight_bit else image.to(next(self.model.parameters(), torch.empty(0)).dtype)
         lr = (lr if image.ndim > 3 else lr[None]).to(self.device)
         network = partial(self.model if self.form == AUTO else self.deployed(how.scale).model, scale=how.scale)
         sr = how.reduced(self_ensemble(network, lr) if how.ensemble else network(lr))
         sr = (sr if image.ndim > 3 else sr[0]).to(image.device)
-        return to_uint8(sr) if eight_bit else sr
+        return to_uint8(sr) if eight_bit else sr.to(image.dtype)
 
     def _array(self, image: np.ndarray, how: How) -> np.ndarray:
+        if isinstance(image, np.ma.MaskedArray):
+            raise UserError("an array that is enlarged has no mask: fill it, as by image.filled(0)")
+        image = np.asarray(image)  # np.matrix has two dimensions whatever is done to it
+        image = image.astype(image.dtype.newbyteorder("="), copy=False)
         planes, dtype = np.atleast_3d(image), image.dtype
         if dtype.kind == "f":
             planes = planes.astype(np.float32)

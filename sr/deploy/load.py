@@ -75,8 +75,14 @@ def loaded(source: str | Path | None, scale: int | None, zoo: Zoo, device: str, 
     return Enlarger(model, name, pick_device(device), form)
 
 
-def kept(source: str | Path | None, scale: int | None, device: str, outscale: float | None = None) -> Enlarger:
+def kept(
+    source: str | Path | Enlarger | None, scale: int | None, device: str, outscale: float | None = None
+) -> Enlarger:
     """The network of `sr.upscale`, loaded once for many images, and again once its file is another one."""
+    if isinstance(source, Enlarger):
+        return source
+    if not isinstance(source, str | Path | None):
+        raise UserError(f"model={source!r}: wanted is {KINDS}, or what sr.load gives")
     path = Path(source).expanduser() if source else None
     file = checkpoint.locate(path) if path is not None and path.is_dir() else path
     state = state_of(file) if file is not None and file.is_file() else None

@@ -4,6 +4,7 @@ The same two images give values half a decibel apart under the conventions in us
 printed without its protocol. `Protocol.compare` is the one function that computes it.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sr.errors import UserError
+from sr.errors import UserError, told_once
 from sr.imaging.banded import plain, strips
 from sr.imaging.color import rgb_to_y, to_uint8, ycbcr_to_rgb
 from sr.imaging.resize import imresize
@@ -21,10 +22,13 @@ from sr.metrics.ssim import METRIC as SSIM
 from sr.metrics.ssim import ssim, ssim_replicate, ssim_volumetric
 from sr.precision import refuse_arrays, with_doubles
 
+log = logging.getLogger(__name__)
 DEFAULT = (PSNR, SSIM)  # what papers print
 OURS = (PSNR.function, ssim, ssim_replicate, ssim_volumetric)  # that take bytes, and many images at once
 
 Channel = Callable[[Tensor, bool], Tensor]  # 8-bit RGB (B, 3, H, W) and greyness -> 0..255, (B, 1 or 3, H, W)
+BEYOND = 1.5  # of HR in [0, 1]
+WRONG, LEVELS = 20, 64  # dB, and values of an output, from which on it is likely to be in 0 to 255
 _BT601 = 21827, 42851, 8322  # of R, G and B in Y, 85000ths
 _BLACK = 16 + 128 * 73 / 85  # Y where 85000 (Y - 16) less 128 levels of each channel is nothing
 
@@ -181,6 +185,8 @@ class Protocol:
                 f"SR {tuple(sr.shape)} and HR {tuple(hr.shape)} must have one shape (B, 3, H, W); crop HR "
                 f"to a multiple of the scale before LR is made from it"
             )
+        if hr.is_floating_point() and hr.is_cpu and float(hr.max()) > BEYOND:
+            raise UserError(f"HR's floats are in [0, 1], and these reach {float(hr.max()):g}: divide them, as by 255")
         metrics = [m for m in metrics if self.gives(m) and not (m.of_lr and lr is None)]
         border, (height, width) = self.shave(scale), sr.shape[-2:]
         self.refuse_small(height, width, scale, metrics)
@@ -209,7 +215,11 @@ class Protocol:
                     found = torch.cat([function(a.clone(), b.clone()).reshape(1) for a, b in each])
                 values[m.name].append(found)
         back = [order.index(i) for i in range(len(order))]
-        return {name: torch.cat(each)[back] for name, each in values.items()}
+        result = {name: torch.cat(each)[back] for name, each in values.items()}
+        if sr.is_cpu and "psnr" in result and bool((result["psnr"] < WRONG).any()) and float(sr.max()) > LEVELS:
+            told = f"warning: an output reaches {float(sr.max()):g}, and is clipped to [0, 1]: is it in 0 to 255"
+            told_once(log, logging.WARNING, f"{told}? Divide it, as by 255")
+        return result
 
 
 class ClassicProtocol(Protocol):

@@ -1,12 +1,17 @@
 """Peak signal-to-noise ratio, one figure per image."""
 
+import logging
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from sr.errors import told_once
 from sr.imaging.banded import plain, strips
 from sr.metrics.metric import Metric
 from sr.precision import refuse_arrays, with_doubles
+
+log = logging.getLogger(__name__)
 
 
 def psnr(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
@@ -30,14 +35,16 @@ def psnr(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
         tensor([34.1514], dtype=torch.float64)
     """
     refuse_arrays("psnr", a, b)
-    if a.shape != b.shape:
-        raise ValueError(f"psnr compares images of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
+    if a.shape != b.shape or a.ndim != 4:
+        raise ValueError(f"psnr compares images of one shape (B, C, H, W), got {tuple(a.shape)} and {tuple(b.shape)}")
     white = data_range * a.shape[1:].numel() ** 0.5
     if a.ndim == 4 and (x := plain(a)) is not None and (y := plain(b)) is not None:
         norms = torch.tensor([_squared(*pair) for pair in zip(x, y, strict=True)], dtype=torch.float64).sqrt()
     else:
         norms = torch.linalg.vector_norm((with_doubles(a).double() - with_doubles(b).double()).flatten(1), dim=1)
-    return 20 * torch.log10(white / norms)
+    found = 20 * torch.log10(white / norms)
+    tell_small("psnr", a, b, data_range, found > 48)  # what images in [0, 1] have at least
+    return found
 
 
 def _squared(a: np.ndarray, b: np.ndarray) -> float:
@@ -48,6 +55,14 @@ def _squared(a: np.ndarray, b: np.ndarray) -> float:
         apart = np.subtract(a[place], b[place], dtype=kind).astype(np.float64, copy=False).ravel()
         total += float(apart @ apart)
     return total
+
+
+def tell_small(name: str, a: Tensor, b: Tensor, data_range: float, suspected: Tensor) -> None:
+    """Warn of floats that are no larger than 1 where white is 255; they are looked at only where that is suspected."""
+    floats = a.is_cpu and a.is_floating_point() and b.is_floating_point() and data_range > 1
+    if floats and bool(suspected.any()) and 0 < float(max(a.max(), b.max())) <= 1:
+        told = f"warning: {name} of values up to 1, where white is {data_range:g}"
+        told_once(log, logging.WARNING, f"{told}: for images in [0, 1] say data_range=1.0")
 
 
 METRIC = Metric("psnr", psnr, unit="dB", digits=2, perfect=100.0)  # the field's stand-in for infinity

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sr.imaging.banded import plain, smoothed, steady
 from sr.metrics.metric import Metric
+from sr.metrics.psnr import tell_small
 from sr.precision import refuse_arrays, with_doubles
 
 WINDOW = 11
@@ -124,7 +125,9 @@ def ssim(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:
     _check(a, b)
     if min(a.shape[-2:]) < WINDOW:
         raise ValueError(f"ssim needs at least {WINDOW} x {WINDOW} pixels, got {tuple(a.shape[-2:])}")
-    return _planes(a, b, data_range)
+    found = _planes(a, b, data_range)
+    tell_small("ssim", a, b, data_range, found > 0.9)
+    return found
 
 
 def ssim_replicate(a: Tensor, b: Tensor, data_range: float = 255.0) -> Tensor:

@@ -87,7 +87,7 @@ class SuperResolver(TrainingLoops):
                 f"{'and none was given' if asked is None else f'asked was {asked}'}. Type for example "
                 f"scale={self.scales[0]}"
             )
-        return asked
+        return next(scale for scale in self.scales if scale == asked)  # 4 where 4.0 was asked
 
     def forward(self, lr: Tensor, scale: int | None = None) -> Tensor:
         """Super-resolve.

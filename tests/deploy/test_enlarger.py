@@ -110,6 +110,9 @@ def test_tiles_and_other_depths_make_the_same_picture(model):
         (torch.zeros(1, 3, 8, 0), "holds no pixels"),
         (torch.full((1, 3, 8, 8), 255.0), "reaches 255: divide it, as by 255"),
         (torch.zeros(1, 1, 8, 8), "a tensor is"),
+        (torch.zeros(1, 3, 8, 8).to_sparse(), "not a sparse, a meta or a quantised one"),
+        (torch.zeros(1, 3, 8, 8, device="meta"), "not a sparse, a meta"),
+        (np.ma.masked_array(np.zeros((8, 8, 3), np.uint8)), r"no mask: fill it, as by image\.filled"),
         (3, "an image is a path"),
         (Path("nowhere.png"), "does not exist"),
     ],
@@ -117,6 +120,22 @@ def test_tiles_and_other_depths_make_the_same_picture(model):
 def test_what_is_no_image_is_refused(model, image, hint):
     with pytest.raises(UserError, match=hint):
         model(image)
+
+
+def test_odd_types_of_numbers_and_arrays_are_taken(model):
+    lr = torch.rand(1, 3, 9, 8)
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        made = model(lr.to(dtype))
+        assert made.dtype == dtype and torch.allclose(made.float(), model(lr), atol=0.05)
+    pixels = photo(9, 8)
+    assert np.array_equal(model(pixels.astype(">u2")), model(pixels.astype(np.uint16)))
+    matrix = np.asmatrix(pixels[..., 0])  # it ended the process
+    assert np.array_equal(model(matrix), model(pixels[..., 0]))
+    assert np.array_equal(model(pixels, scale=2.0), sr.upscale(pixels, model=model))
+    with pytest.raises(UserError, match="outscale='2': a number is wanted"):
+        model(pixels, outscale="2")
+    with pytest.raises(UserError, match=r"model=3: wanted is .*, or what sr\.load gives"):
+        sr.upscale(pixels, model=3)
 
 
 def test_a_film_and_an_empty_name_are_answered(model, tmp_path):

@@ -157,6 +157,26 @@ def test_wrong_shapes():
         ssim(a[..., :10], b[..., :10])
 
 
+def test_ranges_that_are_mistaken_are_told(caplog):
+    hr = torch.rand(1, 3, 48, 48)
+    near = (hr + 0.02).clamp(0, 1)
+    for function, name in ((sr.psnr, "psnr"), (sr.ssim, "ssim")):
+        caplog.clear()
+        function(255 * near, 255 * hr), function(near, hr, data_range=1.0)
+        assert not caplog.records
+        function(near, hr)
+        assert f"{name} of values up to 1, where white is 255: for images in [0, 1] say data_range=1.0" in caplog.text
+    compare, caplog.handler.records = get_protocol("y").compare, []
+    compare(near, hr, 2)
+    assert not caplog.records
+    compare(255 * near, (255 * hr).byte(), 2)
+    assert "an output reaches 255, and is clipped to [0, 1]: is it in 0 to 255?" in caplog.text
+    with pytest.raises(UserError, match=r"HR's floats are in \[0, 1\], and these reach 2"):
+        compare(near, 255 * hr, 2)
+    with pytest.raises(ValueError, match=r"\(B, C, H, W\)"):
+        sr.psnr(hr[0], hr[0])
+
+
 @pytest.mark.parametrize(
     "function",
     [sr.psnr, sr.ssim, lambda a, b: get_protocol("y").compare(a, b, 2), lambda a, b: sr.imresize(a, 0.5)],
