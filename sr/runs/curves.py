@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from sr.compose.keys import declared
+from sr.runs.config import flat
 from sr.runs.folder import Run
 from sr.runs.same_data import begun_with
 from sr.whole import replacing
@@ -59,19 +61,34 @@ def by_name(run: Run) -> dict[str, dict[float, float]]:
 
 
 def validations(runs: Sequence[Run]) -> list[str]:
-    """What tells the validations of runs apart, for each: scale, then images; "" as far as nothing does.
+    """What tells the validations of runs apart, for each: scale, LR, images; "" as far as nothing does.
 
     Figures that differ in it belong on no common axis. Of a run that does not tell its images nothing is known.
     """
     scales = [scale_title(run.config.get("scale")) for run in runs]
-    images = [
-        frozenset(files.partition(" ")[0] for files in begun_with(run.folder).get("val", {}).values()) for run in runs
-    ]
-    several, known = len({*scales}) > 1, list(dict.fromkeys(each for each in images if each))
-    return [
-        f", {scale}" * several + (f", images {known.index(own) + 1}" if own and len(known) > 1 else "")
-        for scale, own in zip(scales, images, strict=True)
-    ]
+    kept = [[files.split(" ") for files in begun_with(run.folder).get("val", {}).values()] for run in runs]
+    images = [frozenset(hr for hr, *_ in files) for files in kept]
+    alike = len({*scales}) == len({*images}) == 1  # else LR that is read must be other LR
+    read = [frozenset(tuple(lr) for _, *lr in files if lr and alike) for files in kept]
+    made = [sorted(f"{k}={v}" for k, v in flat(run.config).items() if _makes_lr(k)) for run in runs]
+    names = [str((run.config.get("choices") or {}).get("degradation")) for run in runs]
+    ends = [""] * len(runs)
+    for kinds in (scales, _named("LR", [*zip(map(str, made), read, strict=True)], names), _named("images", images)):
+        if len({*kinds} - {""}) > 1:
+            ends = [f"{end}, {kind}" if kind else end for end, kind in zip(ends, kinds, strict=True)]
+    return ends
+
+
+def _makes_lr(key: str) -> bool:
+    return key.startswith("degradation") and declared(key).makes_lr and not key.endswith(".scale")
+
+
+def _named(what: str, found: Sequence[Any], names: Sequence[str] = ()) -> list[str]:
+    """A name for each of several things, the same for equal ones: `names`, if they tell so much, or numbers."""
+    different = [*dict.fromkeys(filter(None, found))]
+    if len(different) == len({*names}) == len({*zip(found, names, strict=False)}):
+        return [*names]
+    return [f"{what} {different.index(each) + 1}" if each else "" for each in found]
 
 
 def plot(axes: Any, line: Line, label: str, **style: Any) -> None:
@@ -93,8 +110,9 @@ def draw(groups: Mapping[str, Sequence[Run]], file: Path) -> bool:
     curves: dict[str, dict[str, list[Curve]]] = {}  # by what they are of, and label
     drawn = [(label, run) for label, runs in groups.items() for run in ended(runs)]
     for (label, run), end in zip(drawn, validations([run for _, run in drawn]), strict=True):
+        end = end.removeprefix(f", {scale_title(run.config.get('scale'))}")  # which a title tells itself
         for title, own in psnr_by_scale(run).items():
-            curves.setdefault(title + "".join(end.partition(", images")[1:]), {}).setdefault(label, []).append(own)
+            curves.setdefault(title + end, {}).setdefault(label, []).append(own)
     if not curves:
         return False
     try:

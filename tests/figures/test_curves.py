@@ -179,8 +179,19 @@ def test_validations_that_cannot_be_compared_are_on_no_common_axis(make_run, tmp
     assert [*plots.curves(both)] == ["val/psnr_y, images 1", "val/psnr_y, images 2"]
     assert len(convergence([one, other], key="train/loss").rows) == 1
     (other.folder / "sets.json").write_text(json.dumps({"train": {}, "val": {"c": "cc", "d": "aa ff"}}))
-    assert len(convergence([one, other]).rows) == 1 and [*plots.curves(both)] == ["val/psnr_y"]  # the same HR
+    assert [*plots.curves(both)] == ["val/psnr_y, LR 1", "val/psnr_y, LR 2"]  # of the same HR
+    (other.folder / "sets.json").write_text(json.dumps({"train": {}, "val": {"c": "cc", "d": "aa bb"}}))
+    assert len(convergence([one, other]).rows) == 1 and [*plots.curves(both)] == ["val/psnr_y"]
+    blurred = {"steps": [{"_target_": "x.Blur", "sigma": 2, "scale": 4}]}
+    third = make_run("5", [28, 30], degradation=blurred, choices={"model": "srcnn", "degradation": "blur"})
+    fourth = make_run("6", [28, 30], degradation=blurred | {"edge": 1}, choices={"degradation": "bicubic"})
+    with pytest.raises(UserError, match=r"(?s)val/psnr_y, blur: \S+5\n  val/psnr_y, bicubic: \S+6"):
+        convergence([third, fourth])
+    fifth = make_run("7", [28, 30], degradation=blurred | {"edge": 2}, choices={"degradation": "bicubic"})
+    with pytest.raises(UserError, match=r"(?s)val/psnr_y, LR 1: \S+6\n  val/psnr_y, LR 2: \S+7"):
+        convergence([fourth, fifth])
     titles, own = [], axes.Axes.set
     with mock.patch.object(axes.Axes, "set", lambda self, **to: titles.append(to.get("title")) or own(self, **to)):
         assert run_curves.draw({"a": [one], "b": [read_run(make_run("4", [1, 2], scale=2).folder)]}, tmp_path / "c.png")
-    assert titles == ["x4, y", "x2, y"]
+        assert run_curves.draw({"a": [fourth], "b": [fifth]}, tmp_path / "d.png")
+    assert titles == ["x4, y", "x2, y", "x4, y, LR 1", "x4, y, LR 2"]
