@@ -63,7 +63,7 @@ def patch_corner(lr: Tensor, window: Window, size: int) -> tuple[int, int]:
 
 def window_psnr(sr: np.ndarray, hr: np.ndarray) -> float:
     """PSNR in dB of the same 8-bit RGB pixels (..., 3) of two images; nan where there are none."""
-    a, b = (torch.from_numpy(x.copy())[None] for x in (sr, hr))
+    a, b = (torch.from_numpy(x.reshape(1, 1, 1, -1).copy()) for x in (sr, hr))
     return float(psnr(a, b))
 
 
