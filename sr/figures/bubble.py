@@ -13,7 +13,7 @@ from sr.metrics.protocols import get_protocol
 from sr.runs.construct import construct
 from sr.runs.folder import Run
 from sr.scores.cost_points import arrow, axes, inside, published_points, told
-from sr.scores.published import IMAGES
+from sr.scores.published import IMAGES, plain
 
 PER_MILLION = 420.0  # points squared of a bubble, for each million of parameters
 ARROWS = {"←": "<", "→": ">", "↑": "^", "↓": "v"}  # matplotlib's marks
@@ -21,7 +21,10 @@ CENTRE = 4.0  # points squared of the dot within it, which is seen where the bub
 
 
 def run_points(runs: Sequence[Run], scale: int, dataset: str, protocols: Sequence[str]) -> list[dict[str, Any]]:
-    """Runs measured on all of this set at this scale, as they ended; cost is counted merged, on LR that gives 720p."""
+    """Runs measured on all of this set at this scale, on the papers' LR, as they ended.
+
+    Cost is counted merged, on LR that gives 720p.
+    """
     points = []
     for run in runs:
         found = [
@@ -30,6 +33,7 @@ def run_points(runs: Sequence[Run], scale: int, dataset: str, protocols: Sequenc
             for s in run.scores
             if (s.dataset, s.scale, s.protocol, s.metric, s.model) == (dataset, scale, protocol, "psnr", run.name)
             and s.images == IMAGES.get(dataset, s.images)
+            and (not s.lr or plain(s.lr) or get_protocol(s.protocol).defines_lr)
             and not s.left_out  # as the figures beside it
         ]
         if not found:
@@ -70,7 +74,8 @@ def bubble(
     notes = []
     if skipped := len(runs) - len(ours):
         notes.append(
-            f"{skipped} of {len(runs)} runs have no figure on all of {dataset} x{scale} under {', '.join(known)}"
+            f"{skipped} of {len(runs)} runs have no figure on all of {dataset} x{scale}, on the papers' LR, under "
+            f"{', '.join(known)}"
         )
     points += ours
     if not points:

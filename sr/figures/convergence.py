@@ -6,32 +6,15 @@ from itertools import chain
 from typing import Any
 
 from sr.errors import UserError
-from sr.figures.curves import curve, groups
+from sr.figures.curves import common, curve, groups
 from sr.figures.drawing import Drawing, color, marker, page, plain_numbers, styled
-from sr.runs.curves import Line, ended, mean_line, plot, validations
+from sr.runs.curves import Line, ended, mean_line, plot
 from sr.runs.folder import Run
 
 
 def first_reached(line: Line, level: float) -> float:
     """The first step at which a curve is at `level` or above; nan where it never is."""
     return next((step for step, value in zip(line.steps, line.mean, strict=True) if value >= level), float("nan"))
-
-
-def _common(columns: Sequence[str], runs: Sequence[Run]) -> str:
-    """The column of all runs.
-
-    Raises:
-        UserError: their figures belong on no common axis.
-    """
-    ends = validations(runs) if columns[0].startswith("val/") else [""] * len(runs)
-    kinds = {f"{column}{end}": run.folder for column, end, run in zip(columns, ends, runs, strict=True)}
-    if len(kinds) > 1:
-        told = "".join(f"\n  {kind}: {folder}" for kind, folder in kinds.items())
-        raise UserError(
-            f"figure=convergence: these runs were validated on what cannot be compared:{told}\nDraw a picture of each "
-            "kind: type runs=[...] with the runs of one"
-        )
-    return columns[0]
 
 
 @styled
@@ -55,8 +38,8 @@ def convergence(
         labels: names of the runs, in order; the same name for runs that belong together.
 
     Raises:
-        UserError: a run without this column; validations at several scales, under several protocols or of different
-            images; seeds of one kind that share no step.
+        UserError: a run without this column; validations at several scales, under several protocols, of different
+            images or on LR of several kinds; seeds of one kind that share no step.
     """
     given = groups(runs, labels)
     members = {label: ended(group) for label, group in given.items()}
@@ -66,7 +49,8 @@ def convergence(
         if len(members[label]) < len(group)
     ]
     found = {label: [curve(run, key) for run in group] for label, group in members.items()}
-    column = _common([each for curves in found.values() for each, *_ in curves], [*chain(*members.values())])
+    columns = [each for curves in found.values() for each, *_ in curves]
+    column = common("convergence", columns, [*chain(*members.values())])
     lines = []
     for label, curves in found.items():
         factor = float(members[label][0].config.get("batch_size") or 1) if by_images else 1.0

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from sr.errors import UserError
-from sr.runs.curves import by_name, scale_title
+from sr.runs.curves import by_name, scale_title, validations
 from sr.runs.differences import choices, settings, word
 from sr.runs.folder import Run
 
@@ -39,6 +39,23 @@ def curve(run: Run, key: str | None = None) -> tuple[str, np.ndarray, np.ndarray
         raise UserError(f"{run.folder}/metrics.csv holds no {found} of the run's last scale, {scale_title(last)}")
     steps, values = np.asarray(sorted(points.items()), np.float64).T
     return found, steps, values
+
+
+def common(kind: str, columns: Sequence[str], runs: Sequence[Run]) -> str:
+    """The column of all runs, for the axis of a figure of this kind.
+
+    Raises:
+        UserError: their figures belong on no common axis.
+    """
+    ends = validations(runs) if columns[0].startswith("val/") else [""] * len(runs)
+    found = {f"{column}{end}": run.folder for column, end, run in zip(columns, ends, runs, strict=True)}
+    if len(found) > 1:
+        told = "".join(f"\n  {title}: {folder}" for title, folder in found.items())
+        raise UserError(
+            f"figure={kind}: these runs were validated on what cannot be compared:{told}\nDraw a picture of each "
+            "kind: type runs=[...] with the runs of one"
+        )
+    return columns[0]
 
 
 def labels(runs: Sequence[Run], given: Sequence[str] | None = None) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sr.errors import UserError
-from sr.figures.curves import curve, groups
+from sr.figures.curves import common, curve, groups
 from sr.figures.drawing import Drawing, color, marker, page, styled
 from sr.runs.folder import Run
 
@@ -38,22 +38,25 @@ def jitter(
         labels: names of the runs, in order; None: what tells them apart.
 
     Raises:
-        UserError: a run without this column; a share that is none; no run with enough values for a figure.
+        UserError: a run without this column; a share that is none; validations that belong on no common axis; no
+            run with enough values for a figure.
     """
     if not 0 < share <= 1:
         raise UserError(f"figure.share={share}: the part of each curve that is measured, above 0 and at most 1")
     rows: list[dict[str, Any]] = []
-    lines = []
+    lines, drawn = [], []
     for number, (label, members) in enumerate(groups(runs, labels).items()):
         for run in members:
             column, steps, values = curve(run, key)
             row = {"label": label, "run": str(run.folder), "seed": run.seed, "column": column, "values": len(values)}
             rows.append({**row, "jitter": jitter_of(values, share), "last": float(values[-1])})
             lines.append((number, label, steps, values))
+            drawn.append(run)
+    column = common("jitter", [str(row["column"]) for row in rows], drawn)
     short = [row for row in rows if not np.isfinite(row["jitter"])]
     if len(short) == len(rows):
         raise UserError(
-            f"figure=jitter: no run has 3 values of {rows[0]['column']} in the last {share:.0%} of its curve, which a "
+            f"figure=jitter: no run has 3 values of {column} in the last {share:.0%} of its curve, which a "
             "jitter takes. Type figure.share=1, or train with a smaller val_every_steps"
         )
     notes = [
@@ -68,7 +71,7 @@ def jitter(
         name = "_" if label in seen else label  # an underscore keeps a line out of the legend
         left.plot(steps, values, color=color(number), marker=marker(number), markersize=3, label=name)
         seen.add(label)
-    left.set(xlabel="optimizer steps", ylabel=f"{rows[0]['column']}, dB")
+    left.set(xlabel="optimizer steps", ylabel=f"{column}, dB")
     if (lowest := min(v[len(v) // 10 :].min() for *_, v in lines)) < (highest := max(v.max() for *_, v in lines)):
         left.set_ylim(lowest - 0.05 * (highest - lowest), highest + 0.05 * (highest - lowest))
     if len(seen) > 1:

@@ -34,7 +34,9 @@ def test_it_is_drawn_with_runs_and_says_what_was_left_out(make_run, png):
     runs = [make_run("a", results=[row("srcnn", 30.1)]), make_run("b", results=[row("srcnn", 25.0, dataset="B100")])]
     drawing = bubble(runs)
     assert [r["kind"] for r in drawing.rows].count("ours") == 1
-    assert drawing.notes == ["1 of 2 runs have no figure on all of Set5 x4 under y, y_uint8, y_classic, y_float"]
+    assert drawing.notes == [
+        "1 of 2 runs have no figure on all of Set5 x4, on the papers' LR, under y, y_uint8, y_classic, y_float"
+    ]
     assert png(drawing).std() > 5
     names = [text.get_text() for text in drawing.figure.axes[0].texts]
     assert len(names) == len(drawing.rows) and "bsrn" in names
@@ -66,3 +68,10 @@ def test_a_network_is_drawn_at_its_own_cost_and_what_is_recalled_is_told():
 
 def test_a_run_on_a_part_of_a_set_does_not_stand_beside_figures_of_the_whole(make_run):
     assert not run_points([make_run("a", results=[row("srcnn", 30.1) | {"images": 2}])], 4, "Set5", ("y_classic",))
+
+
+def test_a_run_on_other_lr_does_not_stand_beside_figures_of_the_papers(make_run):
+    blurred = make_run("a", results=[row("srcnn", 29.0, "y") | {"lr": "made by GaussianBlur, MatlabBicubic"}])
+    plain = make_run("b", results=[row("srcnn", 30.0, "y") | {"lr": "bicubic"}])
+    assert [p["psnr"] for p in run_points([blurred, plain], 4, "Set5", ("y",))] == [30.0]
+    assert bubble([blurred]).notes

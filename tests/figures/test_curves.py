@@ -195,3 +195,11 @@ def test_validations_that_cannot_be_compared_are_on_no_common_axis(make_run, tmp
         assert run_curves.draw({"a": [one], "b": [read_run(make_run("4", [1, 2], scale=2).folder)]}, tmp_path / "c.png")
         assert run_curves.draw({"a": [fourth], "b": [fifth]}, tmp_path / "d.png")
     assert titles == ["x4, y", "x2, y", "x4, y, LR 1", "x4, y, LR 2"]
+
+
+def test_jitter_of_validations_that_cannot_be_compared_is_on_no_common_axis(make_run):
+    values = [28, 29, 30, 31, 30, 32]
+    one, other = make_run("0", values), make_run("1", values, scale=2)
+    with pytest.raises(UserError, match=r"(?s)figure=jitter.*val/psnr_y, x4: \S+0\n  val/psnr_y, x2: \S+1\n"):
+        jitter([one, other])
+    assert len(jitter([one, make_run("2", values, seed=1)]).rows) == 2
