@@ -65,14 +65,28 @@ def published_cells(model: str, scale: int, protocols: Sequence[str]) -> tuple[s
 
 def reproduced_cells(results: Sequence[Score], model: str, scale: int, protocol: str) -> str:
     """Our PSNR on the whole of the four sets from averages in results.csv; "" where nothing was measured."""
-    measured = {
-        s.dataset: s.value
-        for s in reversed(results)  # the first of several wins
-        if _architecture(s.model) == model and (s.scale, s.protocol, s.metric) == (scale, protocol, "psnr")
-        if s.images == IMAGES.get(s.dataset)
-    }
-    cells = [f"{measured[name]:.2f}" if name in measured else "-" for name in SETS]
+    measured = _reproduced(results, model, scale, protocol)
+    cells = [f"{measured[name][0]:.2f}" if name in measured else "-" for name in SETS]
     return " / ".join(cells) if measured else ""
+
+
+def reproduced_note(results: Sequence[Score], model: str, scale: int, protocol: str) -> str:
+    """Of which of several figures, as of seeds or of other recipes, `reproduced_cells` are; "" where all are shown."""
+    others = [
+        f"{len(values)} on {name}, {min(values):.2f} to {max(values):.2f} dB"
+        for name, values in _reproduced(results, model, scale, protocol).items()
+        if len({f"{value:.2f}" for value in values}) > 1
+    ]
+    return f"reproduced PSNR: the first of {'; '.join(others)}: type one run as results=" if others else ""
+
+
+def _reproduced(results: Sequence[Score], model: str, scale: int, protocol: str) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for s in results:
+        same = (s.scale, s.protocol, s.metric, s.images) == (scale, protocol, "psnr", IMAGES.get(s.dataset))
+        if same and s.dataset in SETS and model in (s.model, _architecture(s.model)):
+            found.setdefault(s.dataset, []).append(s.value)
+    return found
 
 
 def _architecture(label: str) -> str:

@@ -18,7 +18,15 @@ from sr.errors import UserError, reason
 from sr.measuring import challenge, deployed_forms
 from sr.measuring.challenge import get_challenge
 from sr.measuring.cost import cost, lr_size
-from sr.measuring.cost_table import COUNTED, ModelCost, as_markdown, published_cells, reproduced_cells
+from sr.measuring.cost_table import (
+    COUNTED,
+    SETS,
+    ModelCost,
+    as_markdown,
+    published_cells,
+    reproduced_cells,
+    reproduced_note,
+)
 from sr.measuring.deployed_forms import FormCost, chosen, form_costs
 from sr.measuring.latency import Latency, latencies, ntire22
 from sr.measuring.measured import measured_sets, trained_networks
@@ -85,6 +93,11 @@ def measure(cfg: DictConfig) -> None:
         log.info(f"counting {name}")
         model = model.cpu()
         rows.append(_row(name, model, parameters[name], cfg, times.get(name), results))
+    if results and not any(row.reproduced_psnr for row in rows):
+        whole, kinds = ", ".join(SETS), ", ".join(dict.fromkeys(row.protocol for row in rows))
+        log.warning(
+            f"note: results= holds no PSNR of these models at x{cfg.scale} on the whole of {whole} under {kinds}"
+        )
     text = as_markdown(rows) + "\n\n" + _legend(cfg, device)
     log.info("\n" + text + "\n")
     write_whole(job.folder / "models.md", text + "\n")
@@ -155,7 +168,7 @@ def _row(
         published_parameters_kind=known.get("parameters_kind", ""),
         published_macs_g=float(known["macs_g"]) if known.get("macs_g") else None,
         published_macs_kind=known.get("macs_kind", ""),
-        note=known.get("note", ""),
+        note="; ".join(filter(None, [known.get("note", ""), reproduced_note(results, name, cfg.scale, protocol)])),
         uncounted=", ".join(large.unknown),
     )
     unknown: dict[str, Any] = dict.fromkeys(COUNTED) if isinstance(model, OnnxResolver) else {}

@@ -167,3 +167,12 @@ def test_the_protocol_of_a_published_figure_chooses_what_is_measured(tmp_path, n
     assert papers_protocols(entry, Set5(data_dir=tmp_path, scale=scale)) == protocols
     noisy = Degradation(scale, [MatlabBicubic(scale), GaussianNoise(5)])
     assert papers_protocols(entry, Set5(data_dir=tmp_path, scale=scale, degradation=noisy)) == ["y", "rgb"]
+
+
+def test_of_several_reproduced_figures_the_first_is_told_as_such_and_a_file_of_the_zoo_has_its_own():
+    results = [s for psnr in (30.87, 30.89) for s in scores_of("espcn", "Set5", 4, "y", {"psnr": psnr}, 5)]
+    results += scores_of("rlfn_s_x4", "Set5", 4, "y", {"psnr": 32.24}, 5)
+    assert cost_table.reproduced_cells(results, "espcn", 4, "y") == "30.87 / - / - / -"
+    assert "first of 2 on Set5, 30.87 to 30.89 dB" in cost_table.reproduced_note(results, "espcn", 4, "y")
+    assert cost_table.reproduced_cells(results, "rlfn_s_x4", 4, "y") == "32.24 / - / - / -"
+    assert cost_table.reproduced_note(results, "rlfn_s_x4", 4, "y") == ""
