@@ -10,7 +10,7 @@ from sr.errors import UserError, told_once
 from sr.metrics.protocol import Protocol
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver
-from sr.scores.published import Published, comparable, lr_of, published, published_protocols
+from sr.scores.published import Published, comparable, lr_of, published, published_protocols, told_lr
 from sr.scores.score import BASELINE, Key, Score
 from sr.scores.text import shown
 
@@ -55,7 +55,7 @@ def other_lr(data: SRDataModule) -> str:
     """What a set's LR is where it is not the papers' plain bicubic, as names and figures do not tell it; else ""."""
     if comparable(data):
         return ""
-    return f"LR of {data.test_name}: {lr_of(data)}, not plain bicubic as the papers'"
+    return told_lr(data.test_name, lr_of(data))
 
 
 def papers_protocols(entry: Entry, data: SRDataModule) -> list[str]:

@@ -161,6 +161,11 @@ def plain(lr: str) -> bool:
     return lr == PLAIN or lr.startswith(f"{PLAIN}, ")
 
 
+def told_lr(dataset: str, lr: str) -> str:
+    """What to say of a set whose LR is not the papers'."""
+    return f"LR of {dataset}: {lr}, not plain bicubic as the papers'"
+
+
 def kind_of_lr(lr: str) -> str:
     """What must be alike for figures to stand in one column; of LR that was read nobody knows more."""
     return PLAIN if plain(lr) else READ if lr.startswith(READ) else lr

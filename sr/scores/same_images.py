@@ -8,7 +8,8 @@ from dataclasses import replace
 from itertools import count, islice
 from math import isclose
 
-from sr.scores.published import READ, kind_of_lr
+from sr.metrics.protocols import get_protocol
+from sr.scores.published import READ, kind_of_lr, plain, told_lr
 from sr.scores.score import FIRST, Score, alike
 
 Place = tuple[str, int, int]  # set, images, scale
@@ -77,10 +78,12 @@ def _renamed(score: Score, name: str | None) -> Score:
 
 
 def notes(scores: Iterable[Score], baseline: str) -> list[str]:
-    """What to say where `told_apart` gave names: a line for each reason."""
+    """What to say where `told_apart` gave names, a line for each reason, and of sets whose LR is not the papers'."""
     scores = list(scores)
     formers = {s.dataset: s.apart_from for s in scores}
     lr = {s.dataset: s.lr for s in scores if s.lr}
+    plainly = {s.dataset for s in scores if plain(s.lr) or get_protocol(s.protocol).defines_lr}
+    others = [told_lr(name, own) for name, own in lr.items() if name not in plainly and formers[name] not in formers]
     names: dict[str, list[str]] = {}
     for name, former in formers.items():
         if former in formers:
@@ -88,4 +91,5 @@ def notes(scores: Iterable[Score], baseline: str) -> list[str]:
             if name in lr and former in lr and kind_of_lr(lr[name]) != kind_of_lr(lr[former]):
                 why = f"its LR is {lr[name]}, that of {former} is {lr[former]}"
             names.setdefault(why, []).append(name)
-    return [f"{', '.join(alike)}: {why}: only gains over {baseline} compare" for why, alike in names.items()]
+    apart = [f"{', '.join(alike)}: {why}: only gains over {baseline} compare" for why, alike in names.items()]
+    return others + apart

@@ -74,3 +74,11 @@ def test_results_tell_how_lr_was_made_and_figures_of_other_lr_are_kept(tmp_path,
     write(run(), tmp_path / "old")
     write(run("bicubic"), tmp_path / "old")
     assert not (tmp_path / "old/results_2.csv").exists(), "what an older file does not tell is no difference"
+
+
+def test_lr_that_is_not_the_papers_is_told_where_there_is_no_other():
+    told = f"LR of Set5: {BLURRED}, not plain bicubic as the papers'"
+    assert notes([s for scores in told_apart([run(BLURRED), run(BLURRED)], "bicubic") for s in scores], "bicubic") == [
+        told
+    ]
+    assert notes(run("bicubic, read from LR_bicubic/X2") + run(), "bicubic") == []
