@@ -95,11 +95,12 @@ def _paired(shown: Sequence[Row]) -> Paired:
         for one in (row.members or (row,)) if row.source is not None else ():
             run = one.source.run if one.source else None
             old, beside = dict[Place, Values](), dict[Place, Values]()
+            now = {place: values for _, place, values in measured(one.each)}
             means = [*one.scores, *_baseline(run.scores, one.scores)] if run else []
+            means = [s for s in means if (s.dataset, s.scale, s.protocol, s.metric) not in now]  # its file's alone
             found = stored(run.folder, means, lambda _, told: paired.doubts.append(told)) if run else ()
             for model, place, values in found:
                 (beside if model == BASELINE else old)[place] = values
-            now = {place: values for _, place, values in measured(one.each)}
             for place, values in (old | now).items():
                 paired.add(row.label, place, values, (baseline if place in now else beside).get(place))
     return paired

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from sr.comparison.columns import tabulate
-from sr.comparison.rows import labelled, price, rows
+from sr.comparison.compare import _paired
+from sr.comparison.rows import Row, labelled, price, rows
 from sr.models.base import SuperResolver
 from sr.runs.differences import settings, told
-from sr.scores.score import scores_of
+from sr.scores.score import averages, scores_of, write
 from sr.scores.text import duration
 
 
@@ -276,3 +277,16 @@ def test_the_patch_is_the_one_that_was_trained_on(made_up):
     found = [settings([source.run for source in (hr, typed, several)])[i]["patch_size"] for i in range(3)]
     assert found == [11, 48, [48, 32]]
     assert "data.patch_size" not in settings([hr.run, typed.run])[0]
+
+
+def test_what_is_measured_now_is_not_held_against_the_files_of_the_run(made_up):
+    def clip(name, psnr):
+        return scores_of("ecbsr_m4c8", "Vid4", 2, "video_y", {"psnr": psnr}, 1, f"{name}/001", clip=name)
+
+    source = made_up("a")
+    source.run.folder.mkdir()
+    write([*clip("city", 20.0), *clip("walk", 30.0)], source.run.folder)
+    now = clip("walk", 30.0)
+    row = Row("a", 2, source, scores=tuple(averages(now)), each=tuple(now))
+    assert _paired([row]).doubts == []
+    assert "one of the two was changed" in _paired([dataclasses.replace(row, each=())]).doubts[0]
