@@ -15,6 +15,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from sr.compiled import compiled
 from sr.errors import UserError, nearest, reason, user_error
 from sr.forms import formats
 from sr.forms.deployed import Exported, exportable
@@ -124,7 +125,7 @@ def _channels_last(model: SuperResolver, plain: SuperResolver, scale: int) -> Su
 
 def _compiled(model: SuperResolver, plain: SuperResolver, scale: int) -> SuperResolver:
     found = _of_images(_channels_last(model, plain, scale))
-    found.network = torch.compile(found.network, dynamic=True)  # type: ignore[method-assign]
+    found.network = compiled(found.network, dynamic=True)  # type: ignore[method-assign]
     return found
 
 

@@ -12,6 +12,7 @@ import lightning.pytorch as L
 import torch
 
 from sr.callbacks import Checkpoints
+from sr.compiled import compiled
 from sr.compose.words import pasted, path_word
 from sr.errors import UserError, reason, user_error
 from sr.loggers import CsvLog
@@ -56,7 +57,7 @@ def ready(plan: Plan, resumed: Content | None, folder: Path) -> None:
         if source and source not in ("last", "best") and resumed is None:
             checkpoint.fitting(stage.model, _read(stage, source), plain(stage.cfg.model), source)
     for model in dict.fromkeys(stage.model for stage in plan.stages) if fast.compile else ():
-        model.network = torch.compile(model.network, mode=fast.compile)  # type: ignore[method-assign]
+        model.network = compiled(model.network, mode=fast.compile)  # type: ignore[method-assign]
 
 
 def first_stage(stages: Sequence[Stage], resumed: Content | None) -> int:
