@@ -1,6 +1,7 @@
 """What a process may take of memory, what glibc does with what was freed (kept or given back), and the way to a GPU."""
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+UNKNOWN = 5 * 2**30  # bytes, where a system does not tell what is free
 DATA = 5  # of /proc/self/statm: pages of what a process writes to
 _LIMITED = Lock()
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
@@ -48,6 +50,17 @@ def give_back_freed_memory() -> None:
     """
     if _glibc() is not None:
         _glibc().malloc_trim(0)
+
+
+def free_ram() -> int:
+    """Half of the bytes that are free on the host."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        known = hasattr(os, "sysconf")
+        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else UNKNOWN
+    return available // 2
 
 
 def sent(values: "torch.Tensor", device: "torch.device") -> "torch.Tensor":

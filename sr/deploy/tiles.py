@@ -1,7 +1,6 @@
 """A picture of any size enlarged in the memory that there is, as the network makes it of the whole."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from sr.deploy.tiling.recording import recorded
 from sr.deploy.tiling.walk import Walk, pieces, ran_out
 from sr.errors import UserError, reason, told_once
 from sr.imaging import ensemble
+from sr.memory import free_ram
 from sr.models.base import SuperResolver
 from sr.zoo.onnx_file import OnnxResolver
 
@@ -188,13 +188,3 @@ def free(device: torch.device) -> int:
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's, and not in use
         return (torch.cuda.mem_get_info(device)[0] + cached) * 3 // 4
     return min(free_ram(), MOST)
-
-
-def free_ram() -> int:
-    """Half of the bytes that are free on the host."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2 * MOST
-    return available // 2

@@ -1,7 +1,7 @@
 """An ONNX file as one of our models. ONNX Runtime computes; nothing in the file is executed as code."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from threading import Timer
 from typing import Any, Self
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sr.bounded import WEIGHTS, refuse_odd
 from sr.errors import UserError, reason
-from sr.memory import limited_to
+from sr.memory import free_ram, limited_to
 from sr.models.base import SuperResolver
 from sr.zoo.onnx_graph import checksum, refuse_endless
 
@@ -119,10 +119,19 @@ class OnnxResolver(SuperResolver):
         Raises:
             UserError: the file makes something else of this size; what it made of one size tells nothing of others.
         """
-        found = run(self._opened, x, str(self.path)).to(x.device, x.dtype)
+        with self._room(x):
+            found = run(self._opened, x, str(self.path)).to(x.device, x.dtype)
         if found.shape != (wanted := (*x.shape[:2], scale * x.shape[2], scale * x.shape[3])):
             raise UserError(f"{self.path} makes {tuple(found.shape)} of {tuple(x.shape)}, not {wanted}")
         return found
+
+    def _room(self, x: Tensor) -> AbstractContextManager[None]:
+        """The memory that it may take for a picture: what grew with the square of its pixels could ask for any."""
+        if self._opened.get_providers()[0] != "CPUExecutionProvider":
+            return nullcontext()
+        told = self.bytes_per_pixel
+        meant = None if told is None else MEMORY + 2 * told * x.shape[0] * x.shape[2] * x.shape[3]
+        return limited_to(min(filter(None, (free_ram(), meant))))
 
     def merged(self) -> Self:
         """Itself: nothing in it can be changed."""

@@ -270,6 +270,32 @@ def test_a_small_file_that_asks_for_much_is_refused(tmp_path, monkeypatch):
         sr.load(tmp_path / "b.onnx")
 
 
+@pytest.mark.parametrize("told", [None, 1000])
+def test_memory_that_grows_with_the_square_of_a_picture_is_bounded(told, tmp_path, monkeypatch):
+    """It took 15 GB for a picture of 240x240, and the system ended whatever else was running."""
+    small = helper.make_node("MaxPool", ["x"], ["small"], kernel_shape=[4, 4], strides=[4, 4])
+    column = helper.make_node("Reshape", ["small", "shape"], ["column"])
+    row = helper.make_node("Transpose", ["column"], ["row"], perm=[0, 2, 1])
+    product = helper.make_node("MatMul", ["column", "row"], ["product"])
+    last = [
+        helper.make_node("ReduceMin", ["product"], ["least"], keepdims=0),
+        helper.make_node("Sub", ["least", "least"], ["zero"]),
+        helper.make_node("Add", ["up", "zero"], ["y"]),
+    ]
+    model = onnx.load(made(tmp_path / "a.onnx", resized("nearest", "up"), small, column, row, product, *last))
+    model.graph.initializer.append(helper.make_tensor("shape", onnx.TensorProto.INT64, [3], [1, -1, 1]))
+    if told:
+        helper.set_model_props(model, {"sr.receptive_radius": "4", "sr.bytes_per_pixel": str(told)})
+    onnx.save(model, tmp_path / "a.onnx")
+    enlarger = sr.load(tmp_path / "a.onnx")
+    few = 2**26
+    monkeypatch.setattr("sr.zoo.onnx_file.free_ram", lambda: 2**40 if told else few)
+    monkeypatch.setattr("sr.zoo.onnx_file.MEMORY", few)
+    assert enlarger.model(torch.zeros(1, 3, 24, 24)).shape == (1, 3, 48, 48)
+    with pytest.raises(UserError, match=r"does not run on LR .*(alloc|memory)"):
+        enlarger.model(torch.zeros(1, 3, 240, 240))
+
+
 def test_no_other_format_is_read_as_onnx(tmp_path, monkeypatch):
     """ONNX Runtime tells its own format by four bytes, which can stand in a file that passes for ONNX."""
     runtime = pytest.importorskip("onnxruntime")
