@@ -1,6 +1,7 @@
 """Files that anybody may have put there: never waited for, and read only as far as a run can have written them."""
 
 import csv
+import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from sr.errors import UserError
 RECORD, LIST, TABLE = 1 << 20, 1 << 26, 1 << 28
 WEIGHTS = 1 << 31  # ONNX's own limit: 5 * 10^8 numbers of four bytes, and no author's file has a fifth of them
 MOST_VALUES = 30_000_000  # of a table, a row counted as ten more, which is the memory that it takes
+LARGE, HOLLOW = 1 << 27, 8  # bytes of a file of which an eighth must have been written: the rest would be holes
 LONGEST = 1 << 20  # letters of a line of it
 
 
@@ -33,6 +35,30 @@ def refuse_odd(file: Path, most: float = float("inf")) -> None:
         raise UserError(f"{file} is refused: it is no file but a named pipe, a socket or a device. Remove it")
     if found.st_size > most:
         raise UserError(f"{file} is refused: it has {found.st_size:,} bytes, more than a file of its kind ({most:,})")
+    if stat.S_ISREG(found.st_mode) and found.st_size > LARGE and (there := _there(file)) < found.st_size / HOLLOW:
+        raise UserError(
+            f"{file} is refused: of its {found.st_size:,} bytes {there:,} were ever written. Copy or download it again"
+        )
+
+
+def _there(file: Path) -> int:
+    """Bytes of a file that are not in holes, of which a few kB on a disk may hold terabytes.
+
+    Counted until they are enough. Blocks tell less: where a file was just written some systems have none yet.
+    """
+    if not hasattr(os, "SEEK_HOLE"):
+        return file.stat().st_size
+    found = end = 0
+    with file.open("rb") as opened:
+        size = os.fstat(opened.fileno()).st_size
+        while found < size / HOLLOW:
+            try:
+                begin = os.lseek(opened.fileno(), end, os.SEEK_DATA)
+            except OSError:  # holes to its end
+                break
+            end = os.lseek(opened.fileno(), begin, os.SEEK_HOLE)
+            found += end - begin
+    return found
 
 
 @contextmanager

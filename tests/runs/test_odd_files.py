@@ -56,6 +56,19 @@ def test_figures_by_image_and_curves_that_are_too_large_are_not_read(tmp_path, c
     assert "results_per_image.csv is refused" in caplog.text
 
 
+@pytest.mark.parametrize("read", [checkpoint.read, torch_file.load, read_tensors])
+def test_a_file_that_is_holes_but_for_its_ends_is_not_read(tmp_path, read):
+    """8 kB on the disk took 8 GB of memory: an archive's checksums are right, of zeros that nobody wrote."""
+    file = tmp_path / "holes.pth"
+    file.write_bytes(b"PK\3\4")
+    os.truncate(file, 2**28)
+    with at_once(), pytest.raises(UserError, match=r"of its 268,435,456 bytes [\d,]+ were ever written"):
+        read(file)
+    with file.open("r+b") as whole:
+        whole.write(bytes(2**26))
+    bounded.refuse_odd(file)
+
+
 @pytest.mark.parametrize("read", [checkpoint.read, torch_file.load, read_tensors, yaml_file.read])
 def test_a_named_pipe_is_refused(tmp_path, read):
     (tmp_path / "checkpoints").mkdir()
