@@ -118,6 +118,15 @@ def get_metrics(words: Sequence[str]) -> tuple[Metric, ...]:
     return tuple({metric.name: metric for metric in found}.values())
 
 
+def located(words: Sequence[str]) -> list[str]:
+    """The words of ``metrics=[...]`` with files by where they lie, for who reads them standing in another folder."""
+    return [str(_place(word)) if word.endswith(".py") else word for word in map(str, words)]
+
+
+def _place(word: str) -> Path:
+    return Path(word).expanduser().resolve()
+
+
 def known_metrics() -> dict[str, Metric]:
     """Every metric of this project, and those of the files that were loaded, by name."""
     for module in pkgutil.iter_modules(sr.metrics.__path__):
@@ -154,7 +163,7 @@ def _named(name: str) -> Metric:
 
 def _from_file(word: str) -> Metric:
     """The METRIC of a file, which is from then on known by its name too."""
-    file = Path(word).expanduser().resolve()
+    file = _place(word)
     if not file.is_file():
         raise UserError(f"metrics=[{word}]: there is no file {file}")
     name = f"sr.metrics.{file.stem}"

@@ -20,7 +20,7 @@ from sr.compose.known import dotted
 from sr.compose.schema import TrainSchema
 from sr.compose.suggestions import no_such_key
 from sr.compose.words import Word, Words, listed, pasted, path_word, quoted
-from sr.errors import UserError, reason
+from sr.errors import UserError, reason, some
 from sr.runs import own, yaml_file
 from sr.runs.config import RECORD, flat, hydras_choices, plain, read_config, typed_words, upgraded
 from sr.runs.latest import last_run, run_folder
@@ -91,6 +91,12 @@ class Composed:
             if then.get(key) != now.get(key) and declared(key).fixed:
                 why = [w.text.lstrip("+") for w in free if then.get(w.key) != now.get(w.key)]
                 raise self.refusal(key, then.get(key), now.get(key), words, ", ".join(why))
+        files = [Path(metric) for metric in map(str, config.metrics) if metric.endswith(".py")]
+        if "metrics" not in words and (nowhere := [file for file in files if not file.expanduser().is_absolute()]):
+            raise UserError(
+                f"{self.folder / RECORD} names {some(nowhere)}, and where you stand another file may have that name. "
+                "Type metrics=[...] anew, with the file's path"
+            )
         return config
 
     def refusal(self, key: str, then: Any, now: Any, words: Words, why: str = "") -> UserError:

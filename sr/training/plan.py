@@ -25,6 +25,7 @@ from sr.errors import UserError
 from sr.measuring.entries import published_name
 from sr.measuring.rehearsal import refuse_small, rehearse
 from sr.measuring.scoring import Entry
+from sr.metrics.metric import located
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver, Training
 from sr.runs import checkpoint
@@ -107,6 +108,7 @@ def checked(cfg: DictConfig, job: Job) -> DictConfig:
     """The composed config with the names that were chosen, without what does not apply, every target looked at."""
     cfg = cfg.copy()
     cfg.choices = cfg.choices or recorded_choices(job.choices)
+    cfg.metrics = located(cfg.metrics)
     cfg = without_leftovers(cfg, job.words.keys)
     refuse_out_of_range(cfg)
     refuse_malformed(cfg.stages)

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from sr.compose.keys import declared, refuse_out_of_range
+from sr.compose.schema import TrainSchema
 from sr.compose.words import Words
 from sr.data.draws import STREAM
 from sr.errors import UserError
@@ -102,13 +103,21 @@ def refuse_edited(record: DictConfig, config: Mapping[str, Any], resumed: Conten
     """
     written, now = flat(OmegaConf.to_container(record, resolve=False)), flat(config)  # type: ignore[arg-type]
     then = flat(upgraded(resumed["sr"].get("config") or {}))
-    for key, value in written.items():
-        known = key in then and key in now and declared(key).fixed and "${" not in str(value)
-        if known and now[key] != then[key]:
+    if not then:
+        return
+    later = flat(OmegaConf.to_container(OmegaConf.structured(TrainSchema)))  # type: ignore[arg-type]
+    for key in dict.fromkeys([*written, *then]):
+        # A key that only one of them has is a later version's, with its default, or an empty node that has filled.
+        same = now.get(key, later.get(key)) == then.get(key, later.get(key))
+        empty = (key in now) != (key in then) and now.get(key, then.get(key)) in ({}, [])
+        of_record = written.get(key) == now.get(key)  # and neither an interpolation nor what a budget made of it
+        if not same and not empty and of_record and declared(key).fixed:
+            was, found = (str(of[key]) if key in of else "not there" for of in (then, now))
+            own = [f"{key}={found}"] if key in now and key in then else []
             raise UserError(
-                f"{folder / RECORD} was changed since the run was begun: {key} was {then[key]}, and is {now[key]} "
-                f"there. Write {then[key]} there again, or begin a new run from its weights: "
-                f"{from_its_weights(folder, words.then(Words([f'{key}={now[key]}'])))}"
+                f"{folder / RECORD} is not what the run was begun with: {key} was {was}, and is {found} there. "
+                "Put the former one back, or begin a new run from its weights: "
+                f"{from_its_weights(folder, words.then(Words(own)))}"
             )
 
 

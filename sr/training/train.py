@@ -16,7 +16,6 @@ from sr.compose.words import Job
 from sr.runs import checkpoint, composed, same_data
 from sr.runs.latest import LAST, latest, put_back, saved, set_aside
 from sr.runs.lock import claim, first_process
-from sr.runs.own import began
 from sr.scores.score import set_aside as set_aside_results
 from sr.training import build, final_scores
 from sr.training.fit import first_stage, fit, ready
@@ -69,8 +68,7 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
         same_data.refuse_others(job.folder, images, plan.words)
         stage = plan.stages[first_stage(plan.stages, resumed)]
         refuse_other_settings(stage, resumed, job.folder, plan.words, run.own)
-        if not began(job.folder):
-            refuse_edited(run.config, stage.metadata["config"], resumed, job.folder, plan.words)
+        refuse_edited(run.config, stage.metadata["config"], resumed, job.folder, plan.words)
     ready(plan, resumed, job.folder)
     trainer, clock = _trainer(plan, job)
     aside = None

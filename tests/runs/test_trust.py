@@ -20,6 +20,7 @@ from sr.compose.conf import CONF
 from sr.compose.words import Words, path_word
 from sr.errors import UserError
 from sr.layers import torch_file
+from sr.metrics.metric import located
 from sr.runs import composed, own
 from sr.runs.config import plain
 from sr.runs.construct import construct
@@ -197,7 +198,12 @@ def test_a_run_of_somebody_else_goes_on_where_it_names_what_computes(command, tm
     assert done.code == 0 and "resuming at step 2 of 3" in done.out, done
     edited = changed(begun, tmp_path / "edited", optimizer__lr=0.5)
     done = command("train.py", f"resume={edited}", "steps=3", f"trust=[{edited}]")
-    assert done.code == 1 and "composed.yaml was changed since the run was begun: optimizer.lr was" in done.err, done
+    assert done.code == 1 and "composed.yaml is not what the run was begun with: optimizer.lr was" in done.err, done
+    other = composed.read(begun).config
+    other.optimizer.lr = 0.5
+    composed.keep(begun, other, Words([]))  # a record of one's own, but of another run
+    done = command("train.py", f"resume={begun}", "steps=3")
+    assert done.code == 1 and "composed.yaml is not what the run was begun with: optimizer.lr was" in done.err, done
 
 
 def test_a_record_that_was_changed_by_hand_is_refused(of_words, tmp_path):
@@ -209,9 +215,46 @@ def test_a_record_that_was_changed_by_hand_is_refused(of_words, tmp_path):
     refuse_edited(record, config, resumed, tmp_path, words)
     record.batch_size = 3
     with pytest.raises(
-        UserError, match=r"composed\.yaml was changed .*: batch_size was 32, and is 3 there.*batch_size=3"
+        UserError, match=r"composed\.yaml is not what .*: batch_size was 32, and is 3 there.*batch_size=3"
     ):
         refuse_edited(record, plain(record), resumed, tmp_path, words)
+
+
+@pytest.mark.parametrize(
+    ("key", "then", "now", "told"),
+    [
+        ("data.augment", [], [{"_target_": "albumentations.Blur"}], "data.augment.0._target_ was not there"),
+        ("data.augment", [{"_target_": "albumentations.Blur"}], [], "data.augment.0._target_ was albumentations.Blur"),
+        ("frozen", ["head"], [], r"frozen was \['head'\], and is \[\] there"),
+        ("optimizer.lr", 0.1, None, "optimizer.lr was 0.1, and is not there"),
+    ],
+)
+def test_what_was_put_into_a_record_by_hand_or_taken_out_is_refused(of_words, tmp_path, key, then, now, told):
+    """Only keys that stood in both were looked at: the run went on with other pictures without a word."""
+    record = of_words[0].copy()
+    record.data_dir, record.cache_dir = "there", "there"
+    OmegaConf.update(record, key, then, force_add=True)
+    begun = plain(record)
+    if now is None:
+        del record.optimizer.lr
+    else:
+        OmegaConf.update(record, key, now, force_add=True)
+    with pytest.raises(UserError, match=told):
+        refuse_edited(record, plain(record), {"sr": {"config": begun}}, tmp_path, Words([]))
+    without = {k: v for k, v in begun.items() if k != "steps_at_once"}  # of a version that knew fewer keys
+    refuse_edited(OmegaConf.create(begun), begun, {"sr": {"config": without}}, tmp_path, Words([]))
+
+
+def test_a_file_of_code_is_recorded_by_where_it_lies(begun):
+    """By its name alone it was another one where somebody else's folder held such a file beside the run."""
+    config = composed.read(begun).config
+    config.metrics = ["psnr", "rmse.py"]
+    composed.keep(begun, config, Words([]))
+    assert composed.read(begun).own
+    with pytest.raises(UserError, match=r"names rmse\.py, and where you stand another file may have that name"):
+        composed.read(begun).changed(Words([]), config)
+    assert composed.read(begun).changed(Words(["metrics=[psnr,rmse.py]"]), config).metrics == ["psnr", "rmse.py"]
+    assert located(["psnr", "rmse.py"]) == ["psnr", str(Path.cwd() / "rmse.py")]
 
 
 def test_a_run_of_somebody_else_builds_no_network_without_end(begun, command, tmp_path):
