@@ -89,10 +89,12 @@ def measure(cfg: DictConfig) -> None:
         in_forms += form_costs(entry, name in trained, forms, cfg.scale, cfg.size, sets, timed, device)
         entry.model.cpu()
     rows = []
+    runs = dict(zip(list(trained)[len(listed(cfg.weights)) :], listed(cfg.checkpoint), strict=True))
     for name, model in merged.items():
         log.info(f"counting {name}")
         model = model.cpu()
-        rows.append(_row(name, model, parameters[name], cfg, times.get(name), results))
+        own = _own(results, name, runs.get(name))
+        rows.append(_row(name, model, parameters[name], cfg, times.get(name), own))
     if results and not any(row.reproduced_psnr for row in rows):
         whole, kinds = ", ".join(SETS), ", ".join(dict.fromkeys(row.protocol for row in rows))
         log.warning(
@@ -234,21 +236,34 @@ def _of_the_papers_lr(scores: Sequence[Score], file: Path) -> list[Score]:
     return [s for s in scores if (s.dataset, s.scale) not in others]
 
 
-def _read(paths: object) -> list[Score]:
-    """The averages in results.csv files, or in those of run folders.
+def _own(results: Mapping[Path, Sequence[Score]], name: str, run: str | None) -> list[Score]:
+    """What may be of a network's row: of a trained one's, in a run folder, its own alone; others are other weights'."""
+    if run is None:
+        return [s for scores in results.values() for s in scores]
+    path, typed = Path(run).resolve(), name.partition(":")[0].removesuffix(" (trained)")
+    return [
+        replace(s, model=name) if s.model == typed else s
+        for file, scores in results.items()
+        for s in scores
+        if (folder := file.resolve().parent) in (path, *path.parents[:2]) or not (folder / "checkpoints").is_dir()
+    ]
+
+
+def _read(paths: object) -> dict[Path, list[Score]]:
+    """The averages in results.csv files, or in those of run folders, by file.
 
     Raises:
         UserError: there is none, or it is not ours.
     """
     given = [paths] if isinstance(paths, str) else list(paths or ())  # type: ignore[call-overload]
-    found: list[Score] = []
+    found: dict[Path, list[Score]] = {}
     for path in map(Path, given):
         files = sorted(path.rglob("results.csv")) if path.is_dir() else [path]
         if not files or not files[0].is_file():
             raise UserError(f"results={path}: no results.csv there. Make one: sr evaluate weights=[...]")
         for file in files:
             try:
-                found += _of_the_papers_lr(read(file), file)
+                found[file] = _of_the_papers_lr(read(file), file)
             except (ValueError, LookupError, TypeError) as error:
                 raise UserError(f"results={file} is no results.csv of this project ({reason(error)})") from error
     return found

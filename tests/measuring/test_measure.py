@@ -4,6 +4,8 @@ import csv
 
 import pytest
 
+from sr.measuring.measure import _own, _read
+
 
 def table(folder):
     with (folder / "models.csv").open(newline="") as f:
@@ -85,3 +87,15 @@ def test_all_is_every_model(root):
 
     argument = models_listed("all")
     assert argument.count(",") + 1 == len(list((root / "conf/model").glob("*.yaml")))
+
+
+def test_a_run_has_no_figure_of_another_runs_weights(tmp_path):
+    for name, psnr in (("a", 36.0), ("b", 37.0), ("evaluated", 38.0)):
+        (tmp_path / name / ("panels" if name == "evaluated" else "checkpoints")).mkdir(parents=True)
+        (tmp_path / name / "results.csv").write_text(
+            f"model,dataset,scale,protocol,psnr,images\nespcn,Set5,2,y_classic,{psnr},5\n"
+        )
+    for typed in (tmp_path / "a", tmp_path / "a" / "checkpoints" / "last.ckpt"):
+        found = _own(_read([str(tmp_path)]), "espcn (trained)", str(typed))
+        assert [(s.model, s.value) for s in found] == [("espcn (trained)", 36.0), ("espcn (trained)", 38.0)]
+    assert len(_own(_read([str(tmp_path)]), "espcn", None)) == 3
