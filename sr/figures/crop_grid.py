@@ -56,6 +56,8 @@ def crop_grid(
         UserError: no scale that all models are made for, an unknown protocol, a corner outside of the image, other
             than one corner for each image.
     """
+    if most < 1:
+        raise UserError(f"figure.most={most}: at least one image is drawn")
     scale = common_scale(models, scale)
     rule = get_protocol(protocol)
     entries = [e for e in models if e.name != BASELINE]

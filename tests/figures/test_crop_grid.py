@@ -94,3 +94,8 @@ def test_a_dollar_sign_in_a_name_is_one(pictures, plain, png):
     """matplotlib would begin a formula, and stop at this one."""
     odd = replace(plain, name="p$\\frac{$q")
     png(crop_grid([odd], [replace(p, name="a$\\frac{$.png") for p in pictures], size=20))
+
+
+def test_no_image_at_all_is_no_picture():
+    with pytest.raises(UserError, match=r"figure\.most=0: at least one"):
+        crop_grid([Entry("espcn", ESPCN(2))], [], most=0)
