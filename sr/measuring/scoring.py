@@ -34,6 +34,7 @@ from sr.scores.score import BASELINE, Key, Score, averages, beside, scores_of, t
 __all__ = ["BASELINE", "Entry", "chosen_protocols", "papers_protocols", "score_all", "score_set"]
 log = logging.getLogger(__name__)
 
+MANY = 3  # models of one command, from which on Y of HR is kept
 DATA = "data"  # whose LR a protocol measures on that does not make its own
 ASYMMETRIC = "(shifts, noise or directed blur), so the x8 self-ensemble averages answers to different questions"
 
@@ -52,8 +53,9 @@ class Sample:
 class KeptReferences:
     """What of each HR is compared, Y for example, made once for all models that are measured on a set.
 
-    It is kept in memory, as far as the room goes: files would hold eight bytes a pixel to save a later command the few
-    milliseconds that Y of a 2K image takes (`benchmarks/evaluate.md`).
+    It is kept in memory, as far as the room goes, where there are `MANY` models: new memory costs the first of them
+    what two of the others save. Files would hold eight bytes a pixel for the few milliseconds that Y of a 2K image
+    takes (`benchmarks/evaluate.md`).
     """
 
     def __init__(self, room: int = 2**30) -> None:
@@ -208,7 +210,7 @@ def score_all(
         if any(e.ensemble for e in entries) and not data.symmetric:
             log.warning(f"warning: the LR of {data.test_name} was not made symmetrically {ASYMMETRIC}")
         samples: dict[str, list[Sample]] = {}
-        references = KeptReferences() if len(deployed) > 1 else None
+        references = KeptReferences() if len(deployed) >= MANY else None
         for entry in deployed:
             under = chosen_protocols(entry, entries, data, protocols)
             found, outputs = score_set(

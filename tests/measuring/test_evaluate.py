@@ -354,19 +354,23 @@ def test_the_name_of_a_set_leads_its_pictures_nowhere(command, photos, tmp_path)
 def test_y_of_hr_is_made_once_for_all_models_of_a_command_and_is_no_others(command, monkeypatch):
     calls, make = [], Protocol.reference
     monkeypatch.setattr(Protocol, "reference", lambda self, hr, grey: calls.append(self.name) or make(self, hr, grey))
-    typed = ["benchmarks=[bundled]", "scale=4", "protocols=[y,y_uint8,rgb]", "metrics=[psnr,ssim]", "panels=0"]
-    both = command("evaluate.py", "weights=[plain_m10c32_x4]", *typed, folder="both")
-    assert both.code == 0, both
-    rows = results(both.folder)
+    typed = ["weights=[plain_m10c32_x4,plain_m10c32_x4]", "benchmarks=[bundled]", "scale=4", "panels=0"]
+    typed += ["protocols=[y,y_uint8,rgb]", "metrics=[psnr,ssim]"]
+    kept = command("evaluate.py", *typed, folder="kept")
+    assert kept.code == 0, kept
+    rows = results(kept.folder)
     count = int(rows[0]["images"])
-    assert len(rows) == 6 and (calls.count("y"), calls.count("y_uint8")) == (count, count)
-    assert calls.count("rgb") == 2 * count  # HR's own bytes
+    assert len(rows) == 9 and (calls.count("y"), calls.count("y_uint8")) == (count, count)
+    assert calls.count("rgb") == 3 * count  # HR's own bytes
     calls.clear()
     monkeypatch.setattr(scoring, "KeptReferences", lambda: KeptReferences(room=0))
-    anew = command("evaluate.py", "weights=[plain_m10c32_x4]", *typed, folder="anew")
+    anew = command("evaluate.py", *typed, folder="anew")
+    assert calls.count("y") == 3 * count
+    each = [(found.folder / "results_per_image.csv").read_text() for found in (kept, anew)]
+    assert each[0] == each[1] and each[0].count("\n") == 1 + 9 * count
+    calls.clear()
+    assert command("evaluate.py", "weights=[plain_m10c32_x4]", *typed[1:], folder="two").code == 0
     assert calls.count("y") == 2 * count
-    each = [(found.folder / "results_per_image.csv").read_text() for found in (both, anew)]
-    assert each[0] == each[1] and each[0].count("\n") == 1 + 6 * count
 
 
 def test_references_are_kept_while_there_is_room():
