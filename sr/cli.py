@@ -61,7 +61,7 @@ from sr.memory import keep_freed_memory
 from sr.runs.lock import first_process, locked
 from sr.runs.place import emptied
 from sr.runs.preempted import requests_passed_on
-from sr.runs.started import start_alike
+from sr.runs.started import starting_alike
 from sr.runs.terminal import unread
 from sr.runs.trust import trust_what_was_typed
 from sr.runs.yaml_file import refuse_endless
@@ -106,13 +106,13 @@ def entry() -> None:
         sys.exit(f"error: sr {command}: no such command.{nearest(command, known)} There are {', '.join(known)}")
 
 
+@starting_alike()
 def main(command: str) -> None:
     """Run one of TASKS with the words behind sys.argv[0]: compose conf/<command>.yaml and call the task with it.
 
     What the user can mend ends in one message and status 1. HYDRA_FULL_ERROR=1 in the environment shows where it was.
     """
     arguments = sys.argv[1:]
-    start_alike()
     unread(sys.stdout, sys.stderr)
     try:
         first_process()  # torch reads the numbers of processes while it is imported

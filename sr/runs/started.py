@@ -4,7 +4,8 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,15 +38,23 @@ class Started:
     nodes: int
 
 
-def start_alike() -> None:
-    """Let the processes that this one starts import what it does itself, and nothing that lies where the user stands.
+@contextmanager
+def starting_alike() -> Iterator[None]:
+    """Within it, processes that are started import what this one does, and nothing that lies where the user stands.
 
     Rows of a sweep and workers of launchers begin by `python -m` or `-c`, where Python looks there first: a folder of
     somebody else's may hold a module of any name.
     """
-    if not sys.flags.safe_path and not os.environ.get("PYTHONSAFEPATH"):
-        own = [os.path.abspath(sys.path[0]), os.environ.get("PYTHONPATH")]
+    before = {name: os.environ.get(name) for name in ("PYTHONSAFEPATH", "PYTHONPATH")}
+    if not sys.flags.safe_path and not before["PYTHONSAFEPATH"]:
+        own = [os.path.abspath(sys.path[0]), before["PYTHONPATH"]]
         os.environ |= {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, own))}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ |= {} if value is None else {name: value}
 
 
 def started() -> Started | None:

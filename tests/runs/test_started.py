@@ -128,12 +128,21 @@ def strangers(tmp_path):
 def test_what_a_command_starts_imports_nothing_from_where_the_user_stands(strangers):
     script = (
         f"import subprocess, sys; sys.path[0] = {str(ROOT)!r}\n"
-        "from sr.runs.started import start_alike; start_alike()\n"
-        "subprocess.run([sys.executable, '-c', 'import sr, yaml; print(sr.__file__)'])"
+        "from sr.runs.started import starting_alike\n"
+        "with starting_alike():\n"
+        "    subprocess.run([sys.executable, '-c', 'import sr, yaml; print(sr.__file__)'])"
     )
     given = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONSAFEPATH")}
     told = subprocess.run([sys.executable, "-c", script], cwd=strangers, env=given, capture_output=True, text=True)
     assert told.stdout.strip() == str(ROOT / "sr/__init__.py"), told
+
+
+@pytest.mark.parametrize("path", [None, "somewhere"])
+def test_a_command_within_another_program_leaves_its_surroundings_as_they_were(command, monkeypatch, path):
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    monkeypatch.setenv("PYTHONPATH", path) if path else monkeypatch.delenv("PYTHONPATH", raising=False)
+    assert command("evaluate.py", "no=such").code == 1
+    assert "PYTHONSAFEPATH" not in os.environ and os.environ.get("PYTHONPATH") == path
 
 
 @pytest.mark.slow
