@@ -63,7 +63,7 @@ def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
     except UserError:
         raise
     except Exception as error:  # torch's readers raise whatever damage leads them to
-        if not isinstance(error, OSError) and not zipfile.is_zipfile(path) and not _pickled(path):
+        if not isinstance(error, OSError) and not _zipped(path) and not _pickled(path):
             raise UserError(f"{path} cannot be read as weights: it is {_instead(path)}") from error
         if isinstance(error, pickle.UnpicklingError):
             raise UserError(
@@ -76,6 +76,13 @@ def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
         log.info(f"note: {path} holds no checksums; whether it is as it was written is not known")
     bounded(content, path)
     return content
+
+
+def _zipped(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # one that tells of other disks
+        return True
 
 
 def _instead(path: Path) -> str:

@@ -140,6 +140,15 @@ def test_a_part_that_is_called_a_folder_is_damage(files, tmp_path):
             read(odd)
 
 
+def test_a_container_that_tells_of_other_disks_is_damage(files, tmp_path):
+    file, read, _, _ = files["ours"]
+    content, odd = bytearray(file.read_bytes()), tmp_path / "odd.ckpt"
+    content[content.rindex(b"PK\x06\x07") + 4] ^= 1  # the number of the disk that the end lies on
+    odd.write_bytes(content)
+    with pytest.raises(UserError, match=r"odd\.ckpt cannot be read as weights .* Is it complete"):
+        read(odd)
+
+
 @pytest.mark.parametrize("amounts", AMOUNTS)
 def test_damaged_records(tmp_path, amounts):
     schema.register()
