@@ -87,8 +87,8 @@ def curves(runs: Sequence[tuple[str, Run]]) -> dict[str, dict[str, list[tuple[fl
     """(step, value) by logged name and label, thinned out evenly; validation first.
 
     Of a run whose stages train different scales, each curve stands for itself: `val/psnr_y, x2`; so do validations at
-    several scales or of different images. Runs of one label are
-    one curve: the mean at the steps that all of them have.
+    several scales, of different images or on other LR. Runs of one label are one curve: the mean at the steps that all
+    of them have.
     """
     single: dict[str, dict[str, list[dict[float, float]]]] = {}
     for (label, run), end in zip(runs, validations([run for _, run in runs]), strict=True):

@@ -53,9 +53,8 @@ class Sample:
 class KeptReferences:
     """What of each HR is compared, Y for example, made once for all models that are measured on a set.
 
-    It is kept in memory, as far as the room goes, where there are `MANY` models: new memory costs the first of them
-    what two of the others save. Files would hold eight bytes a pixel for the few milliseconds that Y of a 2K image
-    takes (`benchmarks/evaluate.md`).
+    It is kept in memory, as far as the room goes, where there are `MANY` models. Files would hold eight bytes a pixel
+    for the few milliseconds that Y of a 2K image takes (`benchmarks/evaluate.md`).
     """
 
     def __init__(self, room: int = 2**30) -> None:

@@ -2,8 +2,7 @@
 
 What differs from step to step lies in memory that stays where it is: parameters and their average, the optimizer's
 state, the learning rates of the next steps (`sr.models.optimizers.Rates`), and batches, which are copied into the
-graph's own. One graph serves one kind
-of batches, by shape and scale.
+graph's own. One graph serves one kind of batches, by shape and scale.
 """
 
 import logging

@@ -10,7 +10,6 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from sr.compose.keys import declared
 from sr.runs.config import flat
 from sr.runs.folder import Run
 from sr.runs.same_data import begun_with
@@ -70,17 +69,14 @@ def validations(runs: Sequence[Run]) -> list[str]:
     images = [frozenset(hr for hr, *_ in files) for files in kept]
     alike = len({*scales}) == len({*images}) == 1  # else LR that is read must be other LR
     read = [frozenset(tuple(lr) for _, *lr in files if lr and alike) for files in kept]
-    made = [sorted(f"{k}={v}" for k, v in flat(run.config).items() if _makes_lr(k)) for run in runs]
+    chains = [flat({"degradation": run.config.get("degradation")}) for run in runs]
+    made = [sorted(f"{k}={v}" for k, v in chain.items() if not k.endswith(".scale")) for chain in chains]
     names = [str((run.config.get("choices") or {}).get("degradation")) for run in runs]
     ends = [""] * len(runs)
     for kinds in (scales, _named("LR", [*zip(map(str, made), read, strict=True)], names), _named("images", images)):
         if len({*kinds} - {""}) > 1:
             ends = [f"{end}, {kind}" if kind else end for end, kind in zip(ends, kinds, strict=True)]
     return ends
-
-
-def _makes_lr(key: str) -> bool:
-    return key.startswith("degradation") and declared(key).makes_lr and not key.endswith(".scale")
 
 
 def _named(what: str, found: Sequence[Any], names: Sequence[str] = ()) -> list[str]:
