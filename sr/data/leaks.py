@@ -23,8 +23,8 @@ def find_leaks(train: Images, held_out: Images) -> list[tuple[Path, Path]]:
     """Pairs of (training file, held-out file) that show the same image."""
     if not len(train) or not len(held_out):
         return []
-    a, b = (np.array([f.thumbnail.ravel() for f in v.fingerprints], np.uint8) for v in (train, held_out))
-    near = [(train.paths[i], held_out.paths[j]) for i, j in sorted(_near(a, b))]
+    shown = _near(_thumbnails(train), _thumbnails(held_out))
+    near = [(train.paths[i], held_out.paths[j]) for i, j in sorted(shown)]
     every = train.everything
     known = {f.digest: path for path, f in zip(every.paths[::-1], every.fingerprints[::-1], strict=True)}
     same = [(known[digest], copy) for copy, digest in _copies(known, held_out)]
@@ -60,9 +60,20 @@ def _by_mean(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return order, means[order]
 
 
-def find_copies(digests: Collection[str], held_out: Images) -> list[Path]:
-    """Held-out files whose pixels have one of these digests: copies of images that are not at hand any more."""
-    return [path for path, _ in _copies(digests, held_out)]
+def find_copies(digests: Collection[str], thumbnails: np.ndarray, held_out: Images) -> list[Path]:
+    """Held-out files that show what was trained on, by what is known of images that are not at hand any more.
+
+    Args:
+        digests: of their pixels.
+        thumbnails: (n, 256) uint8.
+        held_out: what is measured on.
+    """
+    near = [held_out.paths[j] for _, j in _near(thumbnails, _thumbnails(held_out))] if len(thumbnails) else []
+    return list(dict.fromkeys([*(path for path, _ in _copies(digests, held_out)), *near]))
+
+
+def _thumbnails(images: Images) -> np.ndarray:
+    return np.array([f.thumbnail.ravel() for f in images.fingerprints], np.uint8)
 
 
 def _copies(digests: Collection[str], held_out: Images) -> list[tuple[Path, str]]:

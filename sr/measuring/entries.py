@@ -16,7 +16,7 @@ from sr.data.leaks import find_copies
 from sr.data.module import SRDataModule
 from sr.errors import some
 from sr.measuring.scoring import Entry
-from sr.runs.same_data import trained_on
+from sr.runs.same_data import looked_like, trained_on
 from sr.zoo.entries import ENTRIES
 from sr.zoo.load import load
 
@@ -73,14 +73,15 @@ def _full(node: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def tell_trained_on(entry: Entry, data: SRDataModule) -> None:
-    """Warn where a model was trained on images of a checked set: by their pixels, else by where they were taken from.
+    """Warn where a model was trained on images of a checked set, or on such of the same look (`sr.data.leaks`).
 
-    A run's folder tells the pixels; a checkpoint that lies elsewhere tells no more than places.
+    A run's folder tells pixels and looks; a checkpoint that lies elsewhere tells no more than where images came from.
     """
     images = data.images("test").values()
     paths = [path for each in images for path in each.everything.paths]
     if entry.run is not None and (known := trained_on(entry.run)):
-        copies = [path for each in images for path in find_copies(known, each)]
+        seen = looked_like(entry.run)
+        copies = [path for each in images for path in find_copies(known, seen, each)]
         which = f"{len(copies)} of the {len(paths)} images of {data.test_name} ({some(copies)})" if copies else ""
     else:
         shared = {place for path in paths for place in path.resolve().parents} & {*trained_in(entry.model.metadata)}

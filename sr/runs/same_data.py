@@ -1,19 +1,25 @@
-"""What images a run was begun with: `sets.json` in its folder tells their pixels, wherever the files lie today."""
+"""What images a run was begun with: `sets.json` in its folder tells their pixels, wherever the files lie today.
+
+`thumbnails.bin` beside it tells what those that it was trained on look like, by which resized copies are known.
+"""
 
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from sr.bounded import LIST, text_of
+import numpy as np
+
+from sr.bounded import LIST, refuse_odd, text_of
 from sr.compose.words import Words
+from sr.data.compact import THUMBNAIL
 from sr.data.loaders import Loaders
 from sr.errors import LINES, UserError, reason, some, told_once
 from sr.runs.composed import from_its_weights
-from sr.whole import write_whole
+from sr.whole import replacing, write_whole
 
-SETS = "sets.json"
+SETS, THUMBNAILS = "sets.json", "thumbnails.bin"
 EARLIER = "earlier"  # part of it: what the weights saw before, by digest of HR; in which run
 log = logging.getLogger(__name__)
 Contents = dict[str, dict[str, str]]  # by part ("train", "val") and image: see `sr.data.pairset.Pairs.digests`
@@ -26,6 +32,12 @@ def contents(data: Iterable[Loaders]) -> Contents:
         for part, images in found.items():
             images.update(module.pairs(part).digests())
     return found
+
+
+def thumbnails(data: Iterable[Loaders]) -> np.ndarray:
+    """Those of the HR images that are trained on, of clips of the frame in the middle: (n, 256) uint8."""
+    images = [each for module in data for each in module.images("train").values()]
+    return _rows(b"".join(f.thumbnail.tobytes() for each in images for f in each.fingerprints))
 
 
 def refuse_others(folder: Path, now: Contents, words: Words) -> None:
@@ -60,6 +72,23 @@ def trained_on(folder: Path) -> set[str]:
     return {files.partition(" ")[0] for files in kept.get("train", {}).values()} | kept.get(EARLIER, {}).keys()
 
 
+def looked_like(folder: Path) -> np.ndarray:
+    """The `thumbnails` of all that a run's weights were trained on; none of a run that kept none."""
+    file = folder / THUMBNAILS
+    try:
+        refuse_odd(file, LIST)
+        return _rows(file.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return _rows(b"")
+    except (OSError, ValueError) as error:
+        told_once(log, logging.WARNING, f"warning: what {file} shows is not known, as it is damaged: {reason(error)}")
+        return _rows(b"")
+
+
+def _rows(values: bytes) -> np.ndarray:
+    return np.frombuffer(values, np.uint8).reshape(-1, THUMBNAIL**2)
+
+
 def begun_with(folder: Path) -> Contents:
     """What `keep` wrote; empty for a run of before there was such a file, or where it cannot be read."""
     try:
@@ -74,18 +103,22 @@ def begun_with(folder: Path) -> Contents:
         return {}
 
 
-def keep(folder: Path, now: Contents, begun_from: Iterable[Path]) -> None:
-    """Write `sets.json`.
+def keep(folder: Path, now: Contents, begun_from: Collection[Path], shown: np.ndarray | None = None) -> None:
+    """Write `sets.json` and `thumbnails.bin`.
 
     Args:
         folder: of the run.
         now: what it trains and validates on from here on.
         begun_from: folders of the runs whose weights it goes on with; its own where it is resumed.
+        shown: `thumbnails` of what it trains on, where they are known.
     """
     known = {digest: str(run) for run in begun_from for digest in trained_on(run)}
     trained = {files.partition(" ")[0] for files in now["train"].values()}
     earlier = {digest: run for digest, run in known.items() if digest not in trained}
     write_whole(folder / SETS, json.dumps(now | ({EARLIER: earlier} if earlier else {}), indent=0))
+    looks = [_rows(b"") if shown is None else shown, *map(looked_like, begun_from)]
+    with replacing(folder / THUMBNAILS) as part:
+        part.write_bytes(np.unique(np.concatenate(looks), axis=0).tobytes())
 
 
 def _differing(then: dict[str, str], now: dict[str, str]) -> list[str]:

@@ -79,7 +79,8 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
             composed.keep(job.folder, plan.composed, plan.words)
         elif source is not None and source.name != LAST:
             put_back(job.folder)
-        same_data.keep(job.folder, images, _begun_from(plan) if resumed is None else [job.folder])
+        before = _begun_from(plan) if resumed is None else [job.folder]
+        same_data.keep(job.folder, images, before, same_data.thumbnails(plan.data))
         if resumed is not None and resumed["global_step"] < plan.stages[-1].end:
             folders = [job.folder, *job.folder.glob("x*/")]  # of results of the weights that it goes on from
             trainer.callbacks.insert(0, _SetAside(folders, resumed["global_step"]))  # type: ignore[attr-defined]

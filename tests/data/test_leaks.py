@@ -7,7 +7,7 @@ from PIL import Image
 
 from sr.data.folder import Folder
 from sr.data.images import LazyImages
-from sr.data.leaks import find_leaks, refuse_leaks, refuse_shared
+from sr.data.leaks import find_copies, find_leaks, refuse_leaks, refuse_shared
 from sr.errors import UserError
 from sr.imaging.files import read_image
 
@@ -39,6 +39,8 @@ def test_copies_are_found_under_any_name(photos: Path, tmp_path: Path, write: Ca
         source = source.resize((source.width // 2, source.height // 2), Image.Resampling.BICUBIC)
     source.save(tmp_path / "other" / kind, quality=70)
     assert find_leaks(lazy(photos), lazy(tmp_path / "other")) == [(photos / "p1.png", tmp_path / "other" / kind)]
+    thumbnails = np.array([f.thumbnail.ravel() for f in lazy(photos).fingerprints])  # of what is not at hand any more
+    assert find_copies(set(), thumbnails, lazy(tmp_path / "other")) == [tmp_path / "other" / kind]
 
 
 def test_flat_images_are_not_taken_for_each_other(tmp_path: Path) -> None:

@@ -52,6 +52,11 @@ def test_one_folder_is_trained_on_and_its_held_out_share_is_measured(command: An
     seen = f"was trained on {13 - len(expected)} of the 13 images of"
     assert whole.code == 0 and f"{seen} my photos (" in whole.out + whole.err, whole
     assert len(measured(whole.folder)) == 13
+    encoded = many.parent / "encoded"
+    encoded.mkdir()
+    for path in many.iterdir():
+        Image.open(path).save(encoded / f"{path.stem}.jpg", quality=90)
+    assert tells(command, run.folder, encoded) == f"ecbsr_m4c8 {seen} encoded"
     moved = many.rename(many.parent / "moved")
     for number, path in enumerate(sorted(moved.iterdir())):  # other names, other places, other files
         Image.open(path).save(moved / f"{number}.bmp")
