@@ -1,13 +1,15 @@
 """What the names of a clip's frames say: their order in time, which of them are missing, and whose they are."""
 
+import logging
 import re
 import shlex
 from collections.abc import Iterable, Sequence
 from itertools import pairwise, zip_longest
 from pathlib import Path
 
-from sr.errors import UserError, some
+from sr.errors import UserError, some, told_once
 
+log = logging.getLogger(__name__)
 NEIGHBOURS = "Those around are taken for neighbours in time"  # of frames that are missing
 
 
@@ -79,13 +81,23 @@ def _counted(names: Sequence[str]) -> list[tuple[tuple[str, str], list[str]]]:
         for parts in members:
             by_rest.setdefault(("".join(parts[:at]), "".join(parts[at + 1 :])), []).append(parts)
         anew = len(by_rest) > 1 and _count_anew([[parts[at] for parts in group] for group in by_rest.values()])
+        if anew and _of_time([parts[at] for parts in members]):
+            first, *_, last = ("".join(parts) for parts in members)
+            text = f"the {len(members)} frames {first} to {last} are taken for one clip whose names tell the time"
+            hint = f"If they are {len(by_rest)} clips, give each a folder of its own"
+            told_once(log, logging.WARNING, f"warning: {text}. {hint}")
+            anew = False
         groups = by_rest if anew else {next(iter(by_rest)): members}
         found += [(around, ["".join(parts) for parts in group]) for around, group in groups.items()]
     return found
 
 
 def _count_anew(groups: list[list[str]]) -> bool:
-    """Whether each of several groups counts from one number on, and not as seconds, days or milliseconds do."""
-    widths = {len(number) for group in groups for number in group}
-    of_time = widths == {2} or (widths == {3} and int(groups[0][0]) == 0)
-    return not of_time and len({int(group[0]) for group in groups}) == 1 and min(map(len, groups)) > 1
+    """Whether each of several groups counts from one number on."""
+    return len({int(group[0]) for group in groups}) == 1 and min(map(len, groups)) > 1
+
+
+def _of_time(numbers: Sequence[str]) -> bool:
+    """Whether they are written as seconds, days or milliseconds are."""
+    widths = {*map(len, numbers)}
+    return widths == {2} or (widths == {3} and int(numbers[0]) == 0)

@@ -21,7 +21,7 @@ from sr.data.frame_names import gaps, refuse_several
 from sr.data.leaks import find_copies
 from sr.data.sampling import SampleNumbers
 from sr.data.video_sets import UDM10, Reds, Vid4, Vimeo90K
-from sr.errors import UserError
+from sr.errors import UserError, told_once
 from sr.imaging.resize import imresize
 
 SMALL = {"patch_size": 8, "batch_size": 2, "val_images": None, "check_leaks": False}
@@ -280,6 +280,14 @@ def test_a_clip_is_one_numbered_sequence(names: list[str], several: bool | str) 
         return refuse_several(names)
     with pytest.raises(UserError, match=f"images= .*{several}"):
         refuse_several(names)
+
+
+def test_names_that_may_be_times_or_two_clips_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    told_once.cache_clear()
+    refuse_several(["12-00-58", "12-00-59", "12-01-00"])  # times: the second minute begins elsewhere
+    assert not caplog.records
+    refuse_several(["01_01", "01_02", "02_01", "02_02"])
+    assert "the 4 frames 01_01 to 02_02 are taken for one clip" in caplog.text and "If they are 2 clips" in caplog.text
 
 
 def test_two_sequences_in_one_folder_are_parted_by_the_command_that_is_told(build: Any, tmp_path: Path) -> None:
