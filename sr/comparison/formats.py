@@ -1,6 +1,7 @@
 """A comparison written down: Markdown to read, LaTeX to print."""
 
 from sr.comparison.columns import Table
+from sr.errors import printable
 from sr.scores.text import in_markdown, markdown
 
 _LATEX = {
@@ -24,12 +25,12 @@ def as_latex(table: Table) -> str:
         lines[i][n] = rf"\textbf{{{lines[i][n]}}}"
     body = [" & ".join(line) + r" \\" for line in lines]
     kinds = "".join("r" if table.numeric(n) else "l" for n in range(len(head)))
-    comments = [r"% needs \usepackage{booktabs}", *(f"% {' '.join(note.split())}" for note in table.notes)]
+    comments = [r"% needs \usepackage{booktabs}", *(f"% {printable(' '.join(note.split()))}" for note in table.notes)]
     begin = [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", " & ".join(head) + r" \\", r"\midrule"]
     return "\n".join([*comments, *begin, *body, r"\bottomrule", r"\end{tabular}", ""])
 
 
 def _latex(text: str) -> str:
     """Of a cell; where a line begins with [ or *, the end of the line before would take it for its own."""
-    told = "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    told = "".join(_LATEX.get(character, character) for character in printable(" ".join(text.split())))
     return f"{{}}{told}" if told.startswith(("[", "*")) else told

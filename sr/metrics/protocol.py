@@ -101,6 +101,17 @@ class Protocol:
     ends: int | None = 0
     ssim: Callable[[Tensor, Tensor], Tensor] = ssim
 
+    def __post_init__(self) -> None:
+        counts = {"border": self.border, "border_scales": self.border_scales, "ends": self.ends or 0}
+        for key, value in counts.items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise UserError(f"protocol {self.name}: {key}={value!r} must be a whole number, 0 or more")
+        if not callable(self.channel):
+            raise UserError(
+                f"protocol {self.name}: channel={self.channel!r} must be one of {rgb.__name__}, {luma.__name__} and "
+                f"{luma8.__name__} of {__name__}"
+            )
+
     defines_lr = False  # True: only LR from `lr` serves, stored LR files do not
     rounds = True  # False: the output stays as it is, and HR goes through the same arithmetic, so that equal is equal
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sr.errors import printable
 from sr.metrics.metric import declared
 from sr.whole import forget_parts, replacing
 
@@ -62,7 +63,7 @@ def markdown(lines: Sequence[Sequence[str]], bold: Collection[tuple[int, int]] =
 
 def in_markdown(text: str) -> str:
     """Text, names from files among it, that Markdown shows as it is, on one line."""
-    text = re.sub(r"([\\|*`<>\[\]~#])", r"\\\1", " ".join(text.split()))
+    text = re.sub(r"([\\|*`<>\[\]~#])", r"\\\1", printable(" ".join(text.split())))
     return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)  # inside a word it is only an underscore
 
 

@@ -27,6 +27,14 @@ def test_markdown(made_up):
     assert "**31.00 / 0.7750**" in lines[2] and r"- a note, 50% \_long\_" in text
 
 
+def test_no_cell_moves_the_cursor_of_a_terminal(made_up):
+    made = tabulate(rows(labelled([made_up("a")])), ["x\x1b[2Ky"])
+    row = dataclasses.replace(made.lines[1].row, label="a\x1b[31mb")
+    made.lines[1] = dataclasses.replace(made.lines[1], row=row)
+    for text in (as_markdown(made), as_latex(made)):
+        assert text.isascii() and all(letter.isprintable() or letter == "\n" for letter in text)
+
+
 def test_csv(made_up, tmp_path):
     made = table(made_up)
     write_csv(tmp_path / "table.csv", made.keys, (line.values for line in made.lines))

@@ -271,3 +271,9 @@ def test_no_float64_is_asked_of_a_device_that_has_none():
             assert lr.shape == (1, 3, 24, 16) and lr.dtype == torch.float32
         for metric in (psnr, ssim, ssim_replicate, ssim_volumetric):
             assert metric(hr, hr).dtype == torch.float64
+
+
+@pytest.mark.parametrize("wrong", [{"border": -1}, {"border_scales": 1.5}, {"ends": True}, {"channel": "z"}])
+def test_a_protocol_that_means_nothing_is_refused(wrong):
+    with pytest.raises(UserError, match=f"protocol mine: {next(iter(wrong))}="):
+        Protocol("mine", "mine", **wrong)
