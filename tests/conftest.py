@@ -17,6 +17,8 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has one core; threads on top only wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
+for name in ("SR_CACHE_DIR", "SR_TRUST", "SR_BUDGET_FACTOR"):  # of who runs the tests
+    os.environ.pop(name, None)
 ROOT = Path(__file__).resolve().parents[1]
 
 
