@@ -3,6 +3,7 @@
 import logging
 import netrc
 import os
+import shlex
 import socket
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -12,23 +13,32 @@ from sr.errors import UserError, printable
 
 log = logging.getLogger(__name__)
 CONNECT_SECONDS = 3.0
-WAYS = ("base_url", "http_proxy", "https_proxy", "api_key", "identity_token_file", "credentials_file")
+# What leads a run, or the user's key, elsewhere; and what any folder's file may say. By the rest W&B runs programs that
+# a repository names, copies files and writes into other folders: nothing of it is taken.
+WAYS = ("base_url", "http_proxy", "https_proxy", "api_key", "identity_token_file", "credentials_file", "entity")
+HARMLESS = ("mode", "project", "silent", "quiet")
 MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")  # of W&B
 
 
-def connection() -> tuple[str, str]:
+def connection(entity: str | None = None) -> tuple[str, str]:
     """The mode for `wandb.init`, and why where it is offline.
 
-    WANDB_MODE is followed, but online needs a key all the same: W&B would ask for it.
+    WANDB_MODE is followed, and `wandb offline`, but online needs a key all the same: W&B would ask for it.
+
+    Args:
+        entity: as typed.
     """
     asked = asked_mode()
+    import wandb
+
+    led_elsewhere = _led_elsewhere(entity)
+    by = f"as WANDB_MODE={asked}" if asked else "as its settings say (wandb offline; wandb online takes it back)"
+    asked = asked or {"online": ""}.get(told := wandb.setup().settings.mode, told)
     if asked == "disabled":
         return asked, ""
     if asked in ("offline", "dryrun"):
-        return "offline", f"as WANDB_MODE={asked}"
-    import wandb
-
-    if _led_elsewhere():
+        return "offline", by
+    if led_elsewhere:
         return "offline", "as wandb/settings here is not followed"
     address = urlsplit(os.environ.get("WANDB_BASE_URL") or wandb.setup().settings.base_url)
     if not _has_key(address):
@@ -52,10 +62,11 @@ def asked_mode() -> str:
     return asked
 
 
-def _led_elsewhere() -> bool:
+def _led_elsewhere(entity: str | None) -> bool:
     """Whether `wandb/settings` where one stands says where runs go, or with which key, and the user does not.
 
-    W&B reads that file. It may have come with a folder of somebody else, who would be sent the user's key.
+    W&B reads that file. It may have come with a folder of somebody else, who would be sent the user's key. What else is
+    in it W&B forgets.
     """
     import wandb
 
@@ -64,16 +75,21 @@ def _led_elsewhere() -> bool:
     for key in here:
         both.clear(key)  # in this copy alone: the home's are left
     own = {"base_url": wandb.Settings().base_url, **both.all()}
-    strange = [key for key in WAYS if key in here and here[key] != own.get(key)]
-    wrong = [key for key in strange if not os.environ.get(f"WANDB_{key.upper()}")]
+    strange = [key for key in here if key not in HARMLESS and here[key] != own.get(key)]
+    variables = {key: f"WANDB_{key.removeprefix('x').upper()}" for key in strange}  # of x_label it is WANDB__LABEL
+    wrong = [key for key in strange if not os.environ.get(variables[key]) and not (key == "entity" and entity)]
     for key in wrong:
         told = "..." if key == "api_key" else printable(here[key])
+        name, variable = printable(key), printable(variables[key])
         log.warning(
-            f"warning: W&B: offline, because the file wandb/settings in this folder, not your own settings, says "
-            f"{key} = {told}. If you trust it: export WANDB_{key.upper()}={told}. Else remove the file: wandb sync "
-            "follows it, too"
+            f"warning: W&B: {'offline, because' if key in WAYS else f'{name} is left alone, though'} the file "
+            f"wandb/settings in this folder, not your own settings, says {name} = {told}. If you trust it: export "
+            f"{variable}={shlex.quote(told)}. Else remove the file: wandb sync follows it, too"
         )
-    return bool(wrong)
+        if (field := wandb.Settings.model_fields.get(key)) is not None:
+            value = own.get(key, field.get_default(call_default_factory=True))
+            setattr(wandb.setup().settings, key, value)
+    return bool({*wrong} & {*WAYS})
 
 
 def _answers(address: SplitResult) -> bool:

@@ -92,7 +92,7 @@ class WandbRun(WandbLogger):
         self.folder.mkdir(parents=True, exist_ok=True)
         given = {**self.settings, "id": run_id(self.folder), "dir": str(self.folder), "resume": "allow"}
         given |= {"reinit": "finish_previous", "settings": self._wandb_settings()}
-        mode, why = connection()
+        mode, why = connection(self.settings.get("entity"))
         if mode != "offline":
             try:
                 run = wandb.init(**given, mode=mode)  # type: ignore[arg-type]
@@ -112,6 +112,10 @@ class WandbRun(WandbLogger):
         settings = wandb.Settings(silent=quiet, init_timeout=INIT_SECONDS, finish_timeout=max(self.upload_seconds, 1.0))
         if hasattr(settings, "x_transaction_log_flush_interval"):  # not a promised one
             settings.x_transaction_log_flush_interval = LOST_SECONDS
+        # Saving code asks git what was changed, which runs programs that the repository names: anybody's, where one
+        # stands in a folder of somebody else. The commit of this project is told in the config.
+        if not os.environ.get("WANDB_SAVE_CODE"):
+            settings.save_code = False
         return settings
 
     @rank_zero_only

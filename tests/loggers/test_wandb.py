@@ -214,7 +214,7 @@ def test_the_mode_follows_from_environment_key_and_server(alone, monkeypatch, tm
         wandb_log.WandbRun(tmp_path, {}, None, 1.0)
 
 
-@pytest.mark.parametrize("key", ["base_url", "https_proxy", "api_key"])
+@pytest.mark.parametrize("key", ["base_url", "https_proxy", "api_key", "entity"])
 def test_a_folders_settings_send_no_key_anywhere(alone, monkeypatch, tmp_path, caplog, key):
     import wandb
 
@@ -243,6 +243,52 @@ def test_a_folders_settings_send_no_key_anywhere(alone, monkeypatch, tmp_path, c
         wandb.teardown()
         assert wandb_connection.connection()[0] == "online"
         wandb.teardown()
+
+
+def test_a_folders_settings_run_nothing_and_write_nowhere(alone, monkeypatch, tmp_path, caplog):
+    import wandb
+
+    folder, ran = tmp_path / "of_somebody", tmp_path / "ran"
+    (folder / "wandb").mkdir(parents=True)
+    (folder / "wandb/settings").write_text("[default]\nsave_code = true\nx_files_dir = ../mine\nproject = theirs\n")
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\necho >> {ran}\n")
+    program.chmod(0o755)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(folder)]
+    for words in (["init"], ["commit", "--allow-empty", "-m", "."], ["config", "core.fsmonitor", str(program)]):
+        subprocess.run([*git, *words], check=True, capture_output=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("WANDB_SAVE_CODE", raising=False)
+    logger = wandb_logger(facts={"folder": str(tmp_path / "run")})
+    logger.log_pictures("val/panels", [np.zeros((4, 4, 3), np.uint8)], ["a"], 3)
+    logger.experiment.finish()
+    wandb.teardown()
+    assert not ran.exists() and not (tmp_path / "mine").exists()
+    assert "x_files_dir = ../mine" in caplog.text and "export WANDB__FILES_DIR=../mine" in caplog.text
+    assert "theirs" not in caplog.text
+
+
+def test_code_is_saved_where_the_environment_says_so(alone, monkeypatch, tmp_path):
+    monkeypatch.delenv("WANDB_SAVE_CODE", raising=False)
+    settings = wandb_log.WandbRun(tmp_path, {}, None, 1.0)._wandb_settings
+    assert settings().save_code is False  # also where it is switched on at W&B: git runs what a repository names
+    monkeypatch.setenv("WANDB_SAVE_CODE", "true")
+    assert settings().save_code is None
+
+
+def test_wandb_offline_is_followed(alone, monkeypatch, tmp_path):
+    import wandb
+
+    (tmp_path / "here/wandb").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
+        assert wandb_connection.connection()[0] == "online"
+        for mode in ("offline", "disabled"):
+            (tmp_path / "here/wandb/settings").write_text(f"[default]\nmode = {mode}\n")  # as `wandb offline` does
+            wandb.teardown()
+            assert wandb_connection.connection()[0] == mode
 
 
 def test_a_key_that_is_none_is_told(alone, monkeypatch, tmp_path, kept, caplog):
