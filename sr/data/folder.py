@@ -2,8 +2,9 @@
 
 import logging
 import os
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ TEMPLATES = (
     "Of files that are named in another way say how: 'data.hr_name=*_HR' 'data.lr_name=*_small' (the star is what both "
     "names share)"
 )
+LR_FOLDER = re.compile(r"(?:^|[_-])(?:LR|LQ)(?:bic)?(?:[xX]?\d|[_-]|$)|^[xX]\d$|(?:^|[_-])BI[xX]?\d", re.IGNORECASE)
 Folders = str | Path | Sequence[str | Path]
 
 
@@ -136,6 +138,8 @@ class Folder(SplitModule):
             small = self._lr_below(part, lr[i], set(groups)) if lr else None
             if Path() in groups and (others := left_out(folder)):
                 self._tell(f"{folder}: {len(groups[Path()])} images; left out: {others}", logging.INFO)
+            if not lr:
+                self._tell_of_lr_folders(folder, groups)
             for place, hr in groups.items():
                 own = small if small is None else small.get(place, [])
                 pairs.append(pair_by_name(hr, own, self.scale, self.hr_name, self.lr_name, TEMPLATES))
@@ -157,6 +161,16 @@ class Folder(SplitModule):
             self._tell(
                 f"warning: {len(found)} files are taken for HR whose names are those of LR: {some(found)}. If they "
                 f"are, type their folder for LR, too: data.train_lr (val_lr, test_lr)={found[0].parent}"
+            )
+
+    def _tell_of_lr_folders(self, folder: Path, groups: Mapping[Path, Sequence[Path]]) -> None:
+        """Warn where sub-folders beside others are called as LR is, as in a papers' set that is taken whole."""
+        low = [place for place in groups if any(map(LR_FOLDER.search, place.parts))]
+        if low and (high := [place for place in groups if place not in low]):
+            self._tell(
+                f"warning: {sum(len(groups[place]) for place in low)} images of {folder} are taken for HR that lie in "
+                f"folders whose names are those of LR: {some(list(map(str, low)))}. If they are, type the folder of HR "
+                f"alone: {folder / high[0]}"
             )
 
     def _lr_below(self, part: str, folder: Path, places: set[Path]) -> dict[Path, list[Path]]:

@@ -217,6 +217,27 @@ def test_lr_among_hr_is_told(
     assert [p.name for p in pairs] == ["Canon_0", "Canon_1"] and not caplog.text
 
 
+@pytest.mark.parametrize(
+    "low", ["LR_bicubic/X2", "DIV2K_train_LR_bicubic/X2", "LR", "lq", "LRbicx4", "x2", "BIx4", "img_LR"]
+)
+def test_folders_of_lr_beside_those_of_hr_are_told(
+    folder: Callable[..., Folder], tmp_path: Path, write: Write, caplog: pytest.LogCaptureFixture, low: str
+) -> None:
+    write(tmp_path / "Set/HR/a.png", 1)
+    write(tmp_path / "Set" / low / "a.png", 1, 20, 24)
+    write(tmp_path / "Set" / low / "b.png", 2, 20, 24)
+    folder(root=tmp_path / "Set").test_pairs()
+    assert "2 images of" in caplog.text and f"names are those of LR: {low}" in caplog.text
+    assert str(tmp_path / "Set/HR") in caplog.text
+    caplog.clear()
+    folder(root=tmp_path / "Set/HR").test_pairs()
+    folder(root=tmp_path / "Set" / low).test_pairs()
+    write(tmp_path / "own/alright/a.png", 1)
+    write(tmp_path / "own/blurry/a.png", 2)
+    folder(root=tmp_path / "own").test_pairs()
+    assert not caplog.text
+
+
 def test_names_that_are_not_utf8_are_taken(command: Any, many: Path) -> None:
     os.rename(many / "p0.png", os.fsencode(many) + b"/caf\xe9.png")
     run = command("evaluate.py", "model=bicubic", "scale=2", "benchmarks=[folder]", f"data.root={many}")
