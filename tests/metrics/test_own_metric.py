@@ -89,6 +89,10 @@ def test_what_is_no_metric(rmse, tmp_path):
     (tmp_path / "mine.py").write_text(RMSE.replace('Metric("rmse"', 'Metric("psnr"'))
     with pytest.raises(UserError, match=r"mine\.py declares the name 'psnr', which another metric has"):
         get_metrics(["psnr", str(tmp_path / "mine.py")])
+    for number, name in enumerate(("scale", "images", "lr", "PSNR", "a,b", "a|b", "", "paper_psnr", "psnr_difference")):
+        (tmp_path / f"n{number}.py").write_text(RMSE.replace('Metric("rmse"', f'Metric("{name}"'))
+        with pytest.raises(UserError, match="cannot be a column of its own"):
+            get_metrics([str(tmp_path / f"n{number}.py")])
     assert get_metrics(["psnr"])[0].unit == "dB"
     with pytest.raises(UserError, match="name one at least"):
         get_metrics([])
