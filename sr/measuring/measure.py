@@ -30,17 +30,17 @@ from sr.measuring.cost_table import (
 from sr.measuring.deployed_forms import FormCost, chosen, form_costs
 from sr.measuring.latency import Latency, latencies, ntire22
 from sr.measuring.measured import measured_sets, trained_networks
+from sr.measuring.papers import unlike_papers
 from sr.measuring.receptive_field import receptive_field
 from sr.measuring.scoring import Entry, pick_device
 from sr.models.base import SuperResolver
-from sr.scores.published import published, published_costs
-from sr.scores.score import BASELINE, Score, read
+from sr.scores.published import published_costs
+from sr.scores.score import Score, read
 from sr.scores.text import counted, write_csv
 from sr.whole import write_whole
 from sr.zoo.onnx_file import OnnxResolver
 
 log = logging.getLogger(__name__)
-ANOTHER = 0.2  # dB by which bicubic differs where images or LR are others
 
 TIMINGS = ("rounds", "ntire22")
 SMALL = (256, 256)  # LR pixels: the NTIRE challenges' input
@@ -220,15 +220,7 @@ def _count(model: SuperResolver) -> int:
 
 def _of_the_papers_lr(scores: Sequence[Score], file: Path) -> list[Score]:
     """Without the sets on which bicubic has another figure than in the papers: theirs are other images, or other LR."""
-    others = {}
-    for s in scores:
-        if s.model != BASELINE or s.metric != "psnr":
-            continue
-        known = published(BASELINE, s.scale, s.dataset, s.protocol)
-        if known is None and s.protocol.startswith("y"):  # of which the papers know one, a hundredth apart from ours
-            known = published(BASELINE, s.scale, s.dataset, "y_classic")
-        if known is not None and abs(known.values["psnr"] - s.value) > ANOTHER:
-            others[s.dataset, s.scale] = f"{s.value:.2f} dB there, {known.values['psnr']:.2f} in the papers"
+    others = unlike_papers(scores)
     for (dataset, scale), told in others.items():
         log.warning(
             f"note: {dataset} x{scale} of {file} is left out, it is of other images or other LR: bicubic has {told}"

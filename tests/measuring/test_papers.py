@@ -3,9 +3,10 @@
 from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
 from sr.degradation import MatlabBicubic
-from sr.measuring.papers import Entry, papers_figures
+from sr.measuring.papers import Entry, papers_figures, unlike_papers
 from sr.models.basicvsr import BasicVSR
 from sr.models.bicubic import Bicubic
 from sr.models.edvr import EDVR
@@ -23,3 +24,30 @@ def test_clips_are_mirrored_or_not_as_the_published_figure_s_were(name, mirrored
             score = Score(entry.name, "Vimeo90K", 4, "video_centre", "psnr", 37.0, images=IMAGES["Vimeo90K"])
             assert bool(papers_figures(entry, [score], data)) == known
     assert caplog.text.count("type data.mirror=") == 1 and f"type data.mirror={str(mirrored).lower()}" in caplog.text
+
+
+def test_a_whole_set_on_which_bicubic_has_another_figure_is_not_the_papers():
+    def mean(protocol: str, value: float, **others: object) -> Score:
+        known = {"model": "bicubic", "dataset": "Set5", "scale": 4, "metric": "psnr", "images": 5}
+        return Score(**known | {"protocol": protocol, "value": value} | others)  # type: ignore[arg-type]
+
+    assert (
+        unlike_papers([mean("y", 28.43), mean("rgb", 20.0), mean("y", 20.0, images=3), mean("y", 20.0, model="a")])
+        == {}
+    )
+    assert unlike_papers([mean("y_classic", 28.42), mean("y", 25.94)]) == {
+        ("Set5", 4): "25.94 dB there, 28.42 in the papers"
+    }
+
+
+@pytest.mark.shared
+def test_no_published_figure_stands_beside_lr_that_is_called_bicubic_alone(command, shared, tmp_path):
+    """Compressed, in a folder whose name says what the papers' does."""
+    (tmp_path / "Set5/LR_bicubic/X4").mkdir(parents=True)
+    (tmp_path / "Set5/HR").symlink_to(shared / "data/benchmarks/Set5/HR")
+    for file in (shared / "data/benchmarks/Set5/LR_bicubic/X4").iterdir():
+        Image.open(file).save(tmp_path / f"Set5/LR_bicubic/X4/{file.stem}.jpg", quality=30)
+    typed = ["model=bicubic", "scale=4", "benchmarks=[set5]", f"data_dir={tmp_path}", "protocols=[y,srgan]"]
+    done = command("evaluate.py", *typed, "data.lr=LR_bicubic", "panels=0")
+    assert "Set5 x4 is of other images or other LR than the papers': bicubic has 25.94 dB there" in done.out, done
+    assert "Beside the published figures" not in done.out, done
