@@ -57,7 +57,7 @@ def find(typed: Sequence[str], output: Path | None = None, key: str = "input") -
             inside = list(_below(path, left_out))
         elif set(word) & set(WILD):
             bases.append(place_of(_fixed(path)))
-            matches = sorted(map(Path, glob.glob(str(path), recursive=True)))
+            matches = sorted({Path(name) for name in _matching(path)})
             inside = [p for p in matches if p.is_file() and left_out not in p.resolve().parents]
         else:
             raise UserError(_nothing(key, path))
@@ -84,6 +84,18 @@ def _below(folder: Path, left_out: Path | None) -> Iterator[Path]:
     for place, folders, names in os.walk(folder, onerror=told):
         folders[:] = sorted(f for f in folders if f[0] != "." and Path(place, f).resolve() != left_out)
         yield from (Path(place, name) for name in sorted(names) if name[0] != ".")
+
+
+def _matching(pattern: Path) -> Iterator[str]:
+    """What a pattern names. `**` follows no links, of which two in a folder could lead around without end."""
+    if "**" not in pattern.parts:
+        yield from glob.iglob(str(pattern))
+        return
+    at = pattern.parts.index("**")
+    for root in glob.iglob(str(Path(*pattern.parts[:at]))):
+        for place, folders, _ in os.walk(root):
+            folders[:] = [f for f in folders if f[0] != "."]
+            yield from _matching(Path(glob.escape(place), *(pattern.parts[at + 1 :] or "*")))
 
 
 def _fixed(path: Path) -> Path:

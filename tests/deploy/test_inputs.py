@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from at_once import at_once
 
 from sr.deploy.inputs import find, results
 from sr.errors import UserError
@@ -53,6 +54,18 @@ def test_files_that_differ_in_capitals_alone_keep_their_names(files):
 def test_a_name_with_wild_signs_means_the_file_that_has_it(files):
     files("[1].png", "1.png")
     assert named(["[1].png"]) == {"[1]_x2.png"}
+
+
+def test_patterns_are_not_led_around_by_links(files):
+    files("in/a.png", "in/b/c/a.png", "in/.d/a.png", "in/b/[x]/e.png", "in/b/a.jpg", "in/b/c/.f.png")
+    for name in ("one", "two"):
+        Path("in", name).symlink_to(".")
+        Path("in/b/c", name).symlink_to("..")
+    with at_once():
+        assert {str(p) for p in find(["in/**/*.png"]).files} == {"in/a.png", "in/b/c/a.png", "in/b/[x]/e.png"}
+    assert {str(p) for p in find(["**/c/*"]).files} == {"in/b/c/a.png"}
+    assert {str(p) for p in find(["in/b/**"]).files} == {"in/b/c/a.png", "in/b/[x]/e.png", "in/b/a.jpg"}
+    assert {str(p) for p in find([f"{Path.cwd()}/*/**/b/**/e.*"]).files} == {f"{Path.cwd()}/in/b/[x]/e.png"}
 
 
 def test_what_is_no_file_is_not_waited_for(files):
