@@ -30,8 +30,12 @@ class ElsewhereError(Exception):
     """Values lie in another file, which ONNX Runtime would read wherever it lies."""
 
 
-def refuse_endless(content: bytes, path: Path) -> None:
-    """Raises a UserError for what may run for ever, draws numbers or reads other files, or is no ONNX."""
+def refuse_endless(content: bytes, path: Path) -> Counter[str]:
+    """How often each operator stands in a file.
+
+    Raises:
+        UserError: it holds what may run for ever, draws numbers or reads other files, or is no ONNX.
+    """
     try:
         found, size = _operators(memoryview(content))
     except ElsewhereError as error:
@@ -47,6 +51,7 @@ def refuse_endless(content: bytes, path: Path) -> None:
         raise UserError(f"{path} has more than {MOST:,} operators once its functions are written out: none is run so")
     if random := sorted(found.keys() & RANDOM):
         raise UserError(f"{path} draws random numbers ({', '.join(random)}), so that each run makes other pixels")
+    return found
 
 
 def checksum(content: bytes, facts: Mapping[str, str]) -> str:
