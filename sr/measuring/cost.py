@@ -31,6 +31,7 @@ from torch.utils._pytree import tree_leaves
 
 from sr.layers.deformable import DeformConv
 from sr.models.base import SuperResolver
+from sr.models.clips import ClipResolver
 from sr.runs.construct import construct
 from sr.zoo.onnx_file import OnnxResolver
 
@@ -45,7 +46,7 @@ amax amin argmax argmin cumsum max mean median min sort std std_mean sum topk va
 _adaptive_avg_pool2d adaptive_avg_pool2d avg_pool2d max_pool2d_with_indices
 _native_batch_norm_legit _native_batch_norm_legit_no_training native_batch_norm native_group_norm native_layer_norm
 channel_shuffle col2im constant_pad_nd grid_sampler_2d im2col pixel_shuffle pixel_unshuffle reflection_pad2d
-replication_pad2d _upsample_bicubic2d_aa _upsample_bilinear2d_aa upsample_bicubic2d upsample_bilinear2d
+replication_pad2d promote_types _upsample_bicubic2d_aa _upsample_bilinear2d_aa upsample_bicubic2d upsample_bilinear2d
 upsample_nearest2d
 """
 FREE = frozenset(LEFT_OUT.split())
@@ -68,10 +69,28 @@ def lr_size(scale: int, output: Sequence[int] = (720, 1280)) -> tuple[int, int]:
 
 
 def cost(model: SuperResolver, size: Sequence[int], scale: int) -> Cost:
-    """Count one forward pass of a model, merged beforehand, on LR of (h, w); no arithmetic is done."""
+    """Count one forward pass of a model, merged beforehand, on LR of (h, w); no arithmetic is done.
+
+    Of a network that goes through a whole clip it is what each further frame takes: one alone has no flow to another.
+    """
     if isinstance(model, OnnxResolver):
         return Cost(0, 0, 0, 0, ("all that its file holds",))
     shadow = copy.deepcopy(model).to("meta")
+    alone = _counted(shadow, torch.empty(1, 3, *size, device="meta"), scale)
+    if not goes_through_clips(model):
+        return alone
+    two = _counted(shadow, torch.empty(1, 2, 3, *size, device="meta"), scale)
+    more = {key: getattr(two, key) - getattr(alone, key) for key in ("macs", "activations", "convolutions")}
+    return replace(alone, **more, unknown=two.unknown)
+
+
+def goes_through_clips(model: SuperResolver) -> bool:
+    """Whether each frame is made of all of a clip."""
+    return isinstance(model, ClipResolver) and model.reach is None
+
+
+def _counted(shadow: SuperResolver, lr: Tensor, scale: int) -> Cost:
+    """One forward pass of a model without values."""
     macs = activations = convolutions = 0
     memory = _Following()
 
@@ -95,7 +114,7 @@ def cost(model: SuperResolver, size: Sequence[int], scale: int) -> Cost:
     handles += [layer.register_forward_hook(count) for layer in layers]
     try:
         with torch.no_grad(), torch.device("meta"), memory:
-            shadow(torch.empty(1, 3, *size, device="meta"), scale)
+            shadow(lr, scale)
     finally:
         for handle in handles:
             handle.remove()

@@ -17,7 +17,7 @@ from sr.data.module import SRDataModule
 from sr.errors import UserError, reason
 from sr.measuring import challenge, deployed_forms
 from sr.measuring.challenge import get_challenge
-from sr.measuring.cost import cost, lr_size
+from sr.measuring.cost import cost, goes_through_clips, lr_size
 from sr.measuring.cost_table import (
     COUNTED,
     SETS,
@@ -43,6 +43,7 @@ from sr.zoo.onnx_file import OnnxResolver
 log = logging.getLogger(__name__)
 
 TIMINGS = ("rounds", "ntire22")
+IN_A_CLIP = "counted as a frame within a clip; latency and peak memory are those of one alone, without flow to others"
 SMALL = (256, 256)  # LR pixels: the NTIRE challenges' input
 
 
@@ -170,7 +171,16 @@ def _row(
         published_parameters_kind=known.get("parameters_kind", ""),
         published_macs_g=float(known["macs_g"]) if known.get("macs_g") else None,
         published_macs_kind=known.get("macs_kind", ""),
-        note="; ".join(filter(None, [known.get("note", ""), reproduced_note(results, name, cfg.scale, protocol)])),
+        note="; ".join(
+            filter(
+                None,
+                [
+                    IN_A_CLIP * goes_through_clips(model),
+                    known.get("note", ""),
+                    reproduced_note(results, name, cfg.scale, protocol),
+                ],
+            )
+        ),
         uncounted=", ".join(large.unknown),
     )
     unknown: dict[str, Any] = dict.fromkeys(COUNTED) if isinstance(model, OnnxResolver) else {}

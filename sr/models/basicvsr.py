@@ -128,6 +128,6 @@ class BasicVSR(ClipResolver):
 
 def _mirrored(clip: Tensor) -> bool:
     """Whether a clip is its own mirror image in time; a compiler or a graph that takes it in cannot look."""
-    if torch.compiler.is_compiling() or (clip.is_cuda and torch.cuda.is_current_stream_capturing()):
+    if clip.is_meta or torch.compiler.is_compiling() or (clip.is_cuda and torch.cuda.is_current_stream_capturing()):
         return False
     return clip.shape[1] > 1 and torch.equal(clip, clip.flip(1))

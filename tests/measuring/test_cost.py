@@ -10,6 +10,7 @@ from sr.measuring.cost import cost, lr_size
 from sr.measuring.latency import latencies
 from sr.measuring.receptive_field import receptive_field
 from sr.models.base import SuperResolver
+from sr.models.basicvsr import BasicVSR
 
 
 @pytest.fixture
@@ -136,3 +137,20 @@ def test_latency_is_a_comparison(deployed):
     models = {"espcn": deployed("espcn", 2), "bicubic": deployed("bicubic", 2)}
     found = latencies(models, "bicubic", (32, 32), 2, 5, torch.device("cpu"))
     assert found["bicubic"].ratio == 1 and found["espcn"].median > 0 and found["espcn"].spread >= 0
+
+
+def test_a_network_on_clips_is_counted_as_a_frame_within_one():
+    """With both of its flows, which no frame has that stands alone."""
+    network = BasicVSR(num_blocks=1, channels=4)
+
+    def flops(frames: int) -> int:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network(torch.rand(1, frames, 3, 32, 40), 4)
+        return int(counter.get_total_flops()) // 2
+
+    counted = cost(network, (32, 40), 4)
+    assert counted.macs == flops(3) - flops(2) > 2 * flops(1) and not counted.unknown
+    of_flow = sum(isinstance(layer, torch.nn.Conv2d) for layer in network.flow.modules())
+    assert counted.convolutions == 2 * of_flow + sum(
+        isinstance(layer, torch.nn.Conv2d) for name, layer in network.named_modules() if not name.startswith("flow.")
+    )
