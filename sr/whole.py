@@ -1,6 +1,7 @@
 """Files that are written whole or not at all: who reads one sees its former content or its new one, never a part."""
 
 import json
+import logging
 import os
 import re
 import secrets
@@ -8,6 +9,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +69,14 @@ def copy_whole(source: Path, file: Path) -> None:
             os.link(source, part)
         except OSError:
             shutil.copy2(source, part)
+
+
+class OwnLog(logging.FileHandler):
+    """Of a folder (conf/hydra/job_logging): a copy of it by hard links, as backups are, keeps the lines that it has."""
+
+    def _open(self) -> TextIOWrapper:
+        file = Path(self.baseFilename)
+        if file.is_file() and file.stat().st_nlink > 1:
+            with replacing(file) as part:
+                shutil.copy2(file, part)
+        return super()._open()

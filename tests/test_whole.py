@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from sr.errors import user_error
 from sr.imaging.files import write_image
 from sr.scores.text import write_csv
-from sr.whole import copy_whole, replacing, write_whole
+from sr.whole import OwnLog, copy_whole, replacing, write_whole
 
 
 def test_who_stops_in_the_middle_leaves_the_former_content_and_nothing_else(tmp_path):
@@ -117,3 +118,12 @@ def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*others, "run.json"])
     write_csv(tmp_path / "run.json", ["a"], [])
     assert (tmp_path / others[0]).exists()
+
+
+def test_a_copy_by_hard_links_keeps_its_lines(tmp_path):
+    (tmp_path / "train.log").write_text("former\n")
+    os.link(tmp_path / "train.log", tmp_path / "backup.log")
+    for _ in range(2):
+        OwnLog(tmp_path / "train.log").emit(logging.makeLogRecord({"msg": "later"}))
+    assert (tmp_path / "backup.log").read_text() == "former\n"
+    assert (tmp_path / "train.log").read_text() == "former\nlater\nlater\n"
