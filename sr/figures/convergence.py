@@ -6,15 +6,16 @@ from itertools import chain
 from typing import Any
 
 from sr.errors import UserError
-from sr.figures.curves import common, curve, groups
+from sr.figures.curves import common, curve, groups, meaning
 from sr.figures.drawing import Drawing, color, marker, page, plain_numbers, styled
 from sr.runs.curves import Line, ended, mean_line, plot
 from sr.runs.folder import Run
 
 
-def first_reached(line: Line, level: float) -> float:
-    """The first step at which a curve is at `level` or above; nan where it never is."""
-    return next((step for step, value in zip(line.steps, line.mean, strict=True) if value >= level), float("nan"))
+def first_reached(line: Line, level: float, better: int = 1) -> float:
+    """The first step at which a curve is at `level` or better (see `meaning`); nan where it never is."""
+    reached = (step for step, value in zip(line.steps, line.mean, strict=True) if better * (value - level) >= 0)
+    return next(reached, float("nan"))
 
 
 @styled
@@ -61,22 +62,25 @@ def convergence(
                 "figure.labels=[...], one for each run"
             )
         lines.append((label, replace(line, steps=[step * factor for step in line.steps])))
-    level = min(max(line.mean) for _, line in lines)
+    unit, better = meaning(column)
+    best, worst = (max, min) if better > 0 else (min, max)
+    level = worst(best(line.mean) for _, line in lines)
     rows: list[dict[str, Any]] = []
     figure = page(6, 3.8)
     ax = figure.subplots()
     for number, (label, line) in enumerate(lines):
         row = {"label": label, "runs": len(members[label]), "column": column, "last": line.mean[-1]}
-        row |= {"best": max(line.mean), "deviation_at_the_end": line.deviation[-1], "level": level}
-        rows.append({**row, "level_reached_at": first_reached(line, level)})
+        row |= {"best": best(line.mean) if better else None, "deviation_at_the_end": line.deviation[-1]}
+        reached = (level, first_reached(line, level, better)) if better else (None, None)
+        rows.append({**row, **dict(zip(("level", "level_reached_at"), reached, strict=True))})
         every = max(1, len(line.steps) // 12)
         plot(ax, line, label, color=color(number), marker=marker(number), markevery=every)
-    if len(lines) > 1:
-        told = f"{level:.2f} dB, which all reach"  # in the legend, as it would lie on curves
+    if len(lines) > 1 and better:
+        told = f"{level:.4g}{unit.lstrip(',')}, which all reach"  # in the legend, as it would lie on curves
         ax.axhline(level, color="#555555", linewidth=0.8, linestyle="--", label=told)
     if log_steps:
         ax.set_xscale("log")
         plain_numbers(ax.xaxis, (2, 5))
-    ax.set(xlabel="training patches seen" if by_images else "optimizer steps", ylabel=f"{column}, dB")
+    ax.set(xlabel="training patches seen" if by_images else "optimizer steps", ylabel=f"{column}{unit}")
     ax.legend(loc="lower right")
     return Drawing(figure, rows, notes)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from sr.errors import UserError
+from sr.metrics.metric import known_metrics
 from sr.runs.curves import by_name, scale_title, validations
 from sr.runs.differences import choices, settings, word
 from sr.runs.folder import Run
@@ -39,6 +40,16 @@ def curve(run: Run, key: str | None = None) -> tuple[str, np.ndarray, np.ndarray
         raise UserError(f"{run.folder}/metrics.csv holds no {found} of the run's last scale, {scale_title(last)}")
     steps, values = np.asarray(sorted(points.items()), np.float64).T
     return found, steps, values
+
+
+def meaning(column: str) -> tuple[str, int]:
+    """The unit of a column, as it follows its name, and whether more (1) or less (-1) is better; 0: nobody knows."""
+    name = column.rpartition("/")[2]
+    own = [m for m in known_metrics().values() if name == m.name or name.startswith(f"{m.name}_")]
+    if not own:
+        return "", -(name == "loss")
+    metric = max(own, key=lambda m: len(m.name))
+    return f", {metric.unit}" if metric.unit else "", metric.better
 
 
 def common(kind: str, columns: Sequence[str], runs: Sequence[Run]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sr.errors import UserError
-from sr.figures.curves import common, curve, groups
+from sr.figures.curves import common, curve, groups, meaning
 from sr.figures.drawing import Drawing, color, marker, page, styled
 from sr.runs.folder import Run
 
@@ -53,6 +53,7 @@ def jitter(
             lines.append((number, label, steps, values))
             drawn.append(run)
     column = common("jitter", [str(row["column"]) for row in rows], drawn)
+    unit, _ = meaning(column)
     short = [row for row in rows if not np.isfinite(row["jitter"])]
     if len(short) == len(rows):
         raise UserError(
@@ -71,7 +72,7 @@ def jitter(
         name = "_" if label in seen else label  # an underscore keeps a line out of the legend
         left.plot(steps, values, color=color(number), marker=marker(number), markersize=3, label=name)
         seen.add(label)
-    left.set(xlabel="optimizer steps", ylabel=f"{column}, dB")
+    left.set(xlabel="optimizer steps", ylabel=f"{column}{unit}")
     if (lowest := min(v[len(v) // 10 :].min() for *_, v in lines)) < (highest := max(v.max() for *_, v in lines)):
         left.set_ylim(lowest - 0.05 * (highest - lowest), highest + 0.05 * (highest - lowest))
     if len(seen) > 1:
@@ -86,5 +87,5 @@ def jitter(
             right.annotate(f" {value:.3f}", (value, height), va="center", fontsize=8)
     right.margins(x=0.2)
     right.grid(axis="y", visible=False)
-    right.set(xlabel=f"jitter in the last {share:.0%} of the run, dB")
+    right.set(xlabel=f"jitter in the last {share:.0%} of the run{unit}")
     return Drawing(figure, rows, notes)

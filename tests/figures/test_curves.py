@@ -11,7 +11,7 @@ from matplotlib import axes
 from sr.comparison import plots
 from sr.errors import UserError
 from sr.figures.convergence import convergence, first_reached
-from sr.figures.curves import curve, groups, labels
+from sr.figures.curves import curve, groups, labels, meaning
 from sr.figures.jitter import jitter, jitter_of
 from sr.runs import curves as run_curves
 from sr.runs.curves import mean_line
@@ -146,6 +146,26 @@ def test_convergence_tells_when_the_common_level_is_reached(make_run, png):
     assert png(drawing).std() > 5
     by_images = convergence(runs, by_images=True, log_steps=True, labels=["Adam", "Adam", "SGD"]).rows
     assert [row["level_reached_at"] for row in by_images] == [80, 480]
+
+
+@pytest.mark.parametrize(
+    ("column", "best", "reached"),
+    [("train/loss", [1, 2], [20, 30]), ("val/ssim_y", [4, 5], [10, 10]), ("train/l1", [None, None], [None, None])],
+)
+def test_what_is_no_psnr_has_its_own_unit_and_its_own_best(make_run, column, best, reached):
+    """A loss of 3 is no better than one of 1, and is no decibels."""
+    runs = [
+        replace(run, curve=[{"step": 10 * n, column: value} for n, value in enumerate(values, 1)])
+        for run, values in ((make_run("0", optimizer=ADAM), [4, 1, 3]), (make_run("1", optimizer=SGD), [5, 3, 2]))
+    ]
+    drawing = convergence(runs, key=column)
+    assert [row["best"] for row in drawing.rows] == best
+    assert [row["level_reached_at"] for row in drawing.rows] == reached
+    for figure in (drawing.figure, jitter(runs, key=column, share=1).figure):
+        told = [axes.get_xlabel() + axes.get_ylabel() for axes in figure.axes]
+        told += [text.get_text() for axes in figure.axes if axes.get_legend() for text in axes.get_legend().get_texts()]
+        assert not any("dB" in text for text in told), told
+    assert meaning("val/x2/psnr_y") == (", dB", 1) and meaning("val/lpips_rgb") == ("", -1) == meaning("train/loss")
 
 
 def test_runs_without_a_common_step_are_refused_by_name(make_run):
