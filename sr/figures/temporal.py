@@ -14,12 +14,14 @@ from sr.figures.inputs import Photo, common_scale
 from sr.imaging.color import to_array
 from sr.measuring.scoring import Entry
 from sr.metrics.metric import get_metrics
+from sr.metrics.protocol import Protocol
 from sr.metrics.protocols import get_protocol
 from sr.models.bicubic import Bicubic
 from sr.models.clips import Made
 from sr.precision import full_precision
 from sr.scores.score import BASELINE
 
+VIDEO = get_protocol("video_y")
 log = logging.getLogger(__name__)
 
 
@@ -41,10 +43,10 @@ def clip_of(images: Sequence[Photo], scale: int, least: int = 2) -> list[Photo]:
 
 
 @torch.inference_mode()
-def outputs(entry: Entry, frames: Sequence[Photo], scale: int) -> Iterator[torch.Tensor]:
-    """What a model makes of each frame, from MATLAB's bicubic: (1, 3, H, W) on the CPU."""
+def outputs(entry: Entry, frames: Sequence[Photo], scale: int, protocol: Protocol = VIDEO) -> Iterator[torch.Tensor]:
+    """What a model makes of each frame, from the LR of a protocol: (1, 3, H, W) on the CPU."""
     model = entry.model.eval()
-    lr = Made(frames, lambda frame: frame.lr(scale).to(model.device))
+    lr = Made(frames, lambda frame: protocol.lr(frame.pixels, scale, grey=frame.grey).to(model.device))
     with full_precision(model.device):
         for sr in model.stream(lr, scale):
             yield sr.cpu()
@@ -118,19 +120,22 @@ def frame_psnr(
         models: of clips or of images.
         images: the frames of a clip, in order.
         scale: for models of several scales.
-        protocol: of the figures.
+        protocol: of the figures, of LR, and of which frames the mean is over.
     """
     scale = common_scale(models, scale)
     frames, compared, psnr = clip_of(images, scale), get_protocol(protocol), get_metrics(["psnr"])
     numbers: list[dict[str, Any]] = []
+    counted = compared.scored(len(frames))
     figure = page(7, 3.6)
     ax = figure.subplots()
     for index, entry in enumerate(_with_bicubic(models, scale)):
         values = []
-        for frame, sr in zip(frames, outputs(entry, frames, scale), strict=True):
+        for frame, sr in zip(frames, outputs(entry, frames, scale, compared), strict=True):
             values.append(float(compared.compare(sr, frame.pixels, scale, frame.grey, psnr)["psnr"]))
             numbers.append({"model": entry.name, "frame": frame.name, "psnr": values[-1]})
-        label = f"{entry.name} (mean {np.mean(values):.2f})"
+        mean = np.mean([values[n] for n in counted])
+        over = "" if len(counted) == len(frames) else f" of {len(counted)} of {len(frames)} frames"
+        label = f"{entry.name} (mean {mean:.2f}{over})"
         ax.plot(range(1, len(values) + 1), values, label=label, color=color(index), marker=marker(index))
     ax.set(xlabel="frame", ylabel=f"PSNR, dB ({compared.name})", title=f"{len(frames)} frames, x{scale}")
     ax.legend()

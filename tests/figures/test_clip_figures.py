@@ -56,6 +56,17 @@ def test_psnr_of_each_frame_is_the_protocols(clip, models):
     torch.testing.assert_close(torch.tensor([r["psnr"] for r in rows[5:]], dtype=torch.float64), found)
 
 
+@pytest.mark.parametrize(("name", "frames"), [("y_classic", 5), ("y_float", 5), ("video_duf", 1), ("video_centre", 1)])
+def test_psnr_of_frames_has_the_lr_and_the_mean_of_its_protocol(clip, name, frames):
+    protocol = get_protocol(name)
+    drawing = frame_psnr([Entry("bicubic", Bicubic(2))], clip, protocol=name)
+    values = [float(protocol.compare(Bicubic(2)(protocol.lr(f.pixels, 2)), f.pixels, 2)["psnr"]) for f in clip]
+    assert [r["psnr"] for r in drawing.rows] == pytest.approx(values)
+    mean = np.mean([values[n] for n in protocol.scored(5)])
+    over = "" if frames == 5 else " of 1 of 5 frames"
+    assert drawing.figure.axes[0].get_legend().get_texts()[0].get_text() == f"bicubic (mean {mean:.2f}{over})"
+
+
 def test_frames_that_are_missing_are_told(clip, models, caplog):
     frame_psnr(models[:1], clip)
     assert not caplog.text
