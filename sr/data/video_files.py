@@ -226,9 +226,10 @@ def rgb(source: Path, frame: Any) -> np.ndarray:
     """
     form = frame.format
     if bits_of(form) > 8 or any(c.is_alpha for c in form.components):
+        name, made = map(shlex.quote, (f"./{source.name}", f"./{source.stem}_8bit.mkv"))
         raise UserError(
             f"{source} has frames of the kind {form.name}: 8 bits a channel without transparency are read. Convert it, "
-            f"for example: ffmpeg -i {source.name} -pix_fmt yuv444p -c:v ffv1 {source.stem}_8bit.mkv"
+            f"for example: ffmpeg -i {name} -pix_fmt yuv444p -c:v ffv1 {made}"
         )
     if frame.interlaced_frame:
         raise UserError(f"{source} is interlaced: two half pictures in each. Convert it with ffmpeg's -vf bwdif")

@@ -271,8 +271,9 @@ def test_names_and_kinds_of_files(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "cache"
-    deep = written(tmp_path / "deep.mkv", [noisy(0)], "ffv1", "yuv444p10le")
-    with pytest.raises(UserError, match=r"deep.mkv has frames of the kind yuv444p10le: 8 bits.*ffmpeg -i"):
+    deep = written(tmp_path / "a deep.mkv", [noisy(0)], "ffv1", "yuv444p10le")
+    told = r"a deep.mkv has frames of the kind yuv444p10le: 8 bits.*ffmpeg -i './a deep.mkv' .* './a deep_8bit.mkv'$"
+    with pytest.raises(UserError, match=told):
         frames_of(deep, cache)
     fields = written(tmp_path / "fields.mkv", [patches()] * 2, "libx264", "yuv420p", **{"x264-params": "interlaced=1"})
     with pytest.raises(UserError, match=r"fields.mkv is interlaced"):
