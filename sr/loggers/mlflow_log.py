@@ -59,6 +59,8 @@ class MlflowRun(Logger):
     def __init__(self, facts: RunFacts, uri: str, project: str, tags: Mapping[str, str]) -> None:
         super().__init__()
         self.facts, self.uri, self.project, self.tags = facts, uri, project, tags
+        # Pictures lie beside a store in a file; a server knows its own place.
+        self._place = str(Path(uri.removeprefix(LOCAL)).parent / "mlflow") if uri.startswith(LOCAL) else None
         self._client: Any = None
         self._id = ""
         self._running = False
@@ -88,16 +90,14 @@ class MlflowRun(Logger):
 
     def _begin(self) -> str:
         file = Path(self.facts["folder"]) / "mlflow_id.txt"
-        # Pictures lie beside a store in a file; a server knows its own place.
-        place = str(Path(self.uri.removeprefix(LOCAL)).parent / "mlflow") if self.uri.startswith(LOCAL) else None
         if found := run_ids.known(file):
             run = self._client.get_run(found)
-            self._refuse_elsewhere(run.info.artifact_uri, place)
+            self._refuse_elsewhere(run.info.artifact_uri)
             return run.info.run_id
         known = self._client.get_experiment_by_name(self.project)
         if known:
-            self._refuse_elsewhere(known.artifact_location, place)
-        parent = known.experiment_id if known else self._client.create_experiment(self.project, place)
+            self._refuse_elsewhere(known.artifact_location)
+        parent = known.experiment_id if known else self._client.create_experiment(self.project, self._place)
         tags = dict(tag.split(":", 1) for tag in self.facts["tags"]) | dict(self.tags)
         tags |= {"sweep": self.facts["group"]} if self.facts["group"] else {}
         tags |= {f"code.{key}": str(value) for key, value in code_version().items()}
@@ -105,19 +105,25 @@ class MlflowRun(Logger):
         run_ids.keep(file, run.info.run_id)
         return run.info.run_id
 
-    def _refuse_elsewhere(self, told: str, place: str | None) -> None:
+    def _refuse_elsewhere(self, told: str) -> None:
         """A store that came with a folder of somebody else could have files written anywhere, or sent to a server."""
         from mlflow.utils.file_utils import local_file_uri_to_path
 
-        if place is None:
+        if self._place is None:
             return
-        there, here = (local_file_uri_to_path(uri) for uri in (told, place))  # type: ignore[no-untyped-call]
+        there, here = (local_file_uri_to_path(uri) for uri in (told, self._place))  # type: ignore[no-untyped-call]
         if not Path(there).resolve().is_relative_to(Path(here).resolve()):
             raise UserError(
                 f"logger=mlflow: the store {self.uri} says that pictures and tables go to {printable(told)}, and those "
-                f"of this project go to {place}. If the store was moved, or is somebody else's, rename it; or type "
+                f"of this project go to {self._place}. If the store was moved, or is somebody else's, rename it; or type "
                 "logger=csv"
             )
+
+    def _for_files(self) -> Any:
+        """The client; a store can hold triggers, by which it says another place once a run has begun."""
+        client = self.experiment
+        self._refuse_elsewhere(client.get_run(self._id).info.artifact_uri)
+        return client
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -147,15 +153,16 @@ class MlflowRun(Logger):
 
     @rank_zero_only
     def log_pictures(self, key: str, pictures: Sequence[np.ndarray], captions: Sequence[str], step: int) -> None:
+        client = self._for_files()
         for picture, caption in zip(pictures, captions, strict=True):
-            self.experiment.log_image(self._id, picture, f"{key}/{caption}_{step:07d}.png")
+            client.log_image(self._id, picture, f"{key}/{caption}_{step:07d}.png")
 
     @rank_zero_only
     def log_table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
         """As a CSV file, which MLflow shows as a table; its own kind of table grows with every resume."""
         text = io.StringIO()
         csv.writer(text).writerows([columns, *rows])
-        self.experiment.log_text(self._id, text.getvalue(), f"{key}.csv")
+        self._for_files().log_text(self._id, text.getvalue(), f"{key}.csv")
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

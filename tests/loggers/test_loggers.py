@@ -2,9 +2,12 @@
 
 import csv
 import shutil
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sr.errors import UserError
@@ -128,6 +131,27 @@ def test_a_store_that_sends_pictures_elsewhere_is_refused(empty_store, tmp_path,
     other = mlflow_logger(uri, "other", facts={"folder": str(tmp_path / "other")})
     other.log_hyperparams({"steps": 4})
     assert other.version
+
+
+def test_a_store_that_sends_pictures_elsewhere_later_is_refused_then(empty_store, tmp_path):
+    """By triggers, which anybody's store may hold: the place that it told when the run began was its own."""
+    (tmp_path / "outputs").mkdir()
+    file = Path(shutil.copy(empty_store, tmp_path / "outputs"))
+    logger = mlflow_logger(f"sqlite:///{file}", facts={"folder": str(tmp_path / "run")})
+    with closing(sqlite3.connect(file)) as store, store:
+        store.execute(
+            "CREATE TRIGGER t AFTER INSERT ON metrics BEGIN UPDATE runs "
+            f"SET artifact_uri='{tmp_path}/elsewhere' WHERE run_uuid=new.run_uuid; END"
+        )
+    logger.log_pictures("val/panels", [np.zeros((4, 4, 3), np.uint8)], ["a"], 1)
+    logger.log_metrics({"val/psnr_y": 30.0}, step=1)
+    for log in (
+        lambda: logger.log_pictures("val/panels", [np.zeros((4, 4, 3), np.uint8)], ["a"], 2),
+        lambda: logger.log_table("test/scores", ["a"], [[1]], 2),
+    ):
+        with pytest.raises(UserError, match="pictures and tables go to"):
+            log()
+    assert not (tmp_path / "elsewhere").exists() and len([*(tmp_path / "outputs/mlflow").rglob("*.png")]) == 1
 
 
 def test_mlflow_takes_parameters_whose_names_it_refuses(command, div2k, tmp_path):
