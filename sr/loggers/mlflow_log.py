@@ -115,8 +115,8 @@ class MlflowRun(Logger):
         if not Path(there).resolve().is_relative_to(Path(here).resolve()):
             raise UserError(
                 f"logger=mlflow: the store {self.uri} says that pictures and tables go to {printable(told)}, and those "
-                f"of this project go to {self._place}. If the store was moved, or is somebody else's, rename it; or type "
-                "logger=csv"
+                f"of this project go to {self._place}. If the store was moved, or is somebody else's, rename it; or "
+                "type logger=csv"
             )
 
     def _for_files(self) -> Any:
