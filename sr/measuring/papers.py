@@ -10,7 +10,17 @@ from sr.errors import UserError, told_once
 from sr.metrics.protocol import Protocol
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver
-from sr.scores.published import Published, comparable, lr_of, published, published_protocols, told_lr
+from sr.scores.published import (
+    Published,
+    comparable,
+    lr_given,
+    lr_made,
+    lr_of,
+    plain,
+    published,
+    published_protocols,
+    told_lr,
+)
 from sr.scores.score import BASELINE, Key, Score
 from sr.scores.text import shown
 
@@ -101,3 +111,16 @@ def chosen_protocols(
             "and no folder of LR"
         )
     return [p for p in found if p not in own] or [get_protocol("y")]
+
+
+def refuse_own_lr(protocol: Protocol, data: SRDataModule) -> None:
+    """Raises a UserError where validations would be on LR that a protocol makes, and that of the data is another."""
+    if not protocol.defines_lr:
+        return
+    given = [] if data.of_clips else list(dict.fromkeys(p.lr.parent for p in data.val_pairs() if p.lr is not None))
+    lr = lr_of(data) if data.of_clips else lr_given(given) if given else lr_made(data)
+    if not plain(lr):
+        raise UserError(
+            f"protocol={protocol.name} makes bicubic LR from HR itself, but the LR of {data.name} that is validated on "
+            f"is {lr}: leave it out, or type protocol=y"
+        )

@@ -145,6 +145,11 @@ def lr_of(data: SRDataModule) -> str:
         return lr_given(folders)
     if track not in ("bicubic", "x8"):
         return f"of the track {track}"
+    return lr_made(data)
+
+
+def lr_made(data: SRDataModule) -> str:
+    """`lr_of` where LR is made from HR."""
     steps = [type(step) for step in data.degradation.steps]
     return PLAIN if steps == [MatlabBicubic] else f"made by {', '.join(step.__name__ for step in steps)}"
 

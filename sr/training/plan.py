@@ -23,6 +23,7 @@ from sr.data.module import SRDataModule
 from sr.data.multiscale import MultiScale
 from sr.errors import UserError
 from sr.measuring.entries import published_name
+from sr.measuring.papers import refuse_own_lr
 from sr.measuring.rehearsal import refuse_small, rehearse
 from sr.measuring.scoring import Entry
 from sr.metrics.metric import located
@@ -176,6 +177,8 @@ def planned(composed: DictConfig, job: Job, stranger: Path | None = None, anew: 
         for one in module.modules.values() if isinstance(module, MultiScale) else [module]:
             assert isinstance(one, SRDataModule)
             refuse_small(one, "val", setup.protocol, setup.metrics)
+            if anew:
+                refuse_own_lr(setup.protocol, one)
     stages, codes = [], codes_of(config)
     for own, model, module, setup in zip(configs, models, data, setups, strict=True):
         metadata = {**checkpoint.describe(plain(own.cfg.model), name, config), "stream": STREAM, **code_of(model)}

@@ -5,8 +5,11 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from sr.degradation import MatlabBicubic
-from sr.measuring.papers import Entry, papers_figures, unlike_papers
+from sr.data.folder import Folder
+from sr.degradation import Degradation, GaussianNoise, MatlabBicubic
+from sr.errors import UserError
+from sr.measuring.papers import Entry, papers_figures, refuse_own_lr, unlike_papers
+from sr.metrics.protocols import get_protocol
 from sr.models.basicvsr import BasicVSR
 from sr.models.bicubic import Bicubic
 from sr.models.edvr import EDVR
@@ -51,3 +54,19 @@ def test_no_published_figure_stands_beside_lr_that_is_called_bicubic_alone(comma
     done = command("evaluate.py", *typed, "data.lr=LR_bicubic", "panels=0")
     assert "Set5 x4 is of other images or other LR than the papers': bicubic has 25.94 dB there" in done.out, done
     assert "Beside the published figures" not in done.out, done
+
+
+def test_no_run_is_validated_on_lr_that_a_protocol_makes_in_place_of_its_own(tmp_path, photos):
+    hr, _ = photos(tmp_path / "HR", 2, 24, 24), photos(tmp_path / "LR_bicubic", 2, 12, 12)
+    photos(tmp_path / "mine", 2, 12, 12)
+    given = {"root": hr[0].parent, "val": hr[0].parent, "scale": 2}
+    noisy = Degradation(2, [MatlabBicubic(2), GaussianNoise(5)])
+    for own in ({}, {"val_lr": tmp_path / "LR_bicubic"}, {"train_lr": tmp_path / "mine"}):
+        refuse_own_lr(get_protocol("y_classic"), Folder(**given, **own))
+    for own, told in (
+        ({"val_lr": tmp_path / "mine"}, "read from"),
+        ({"degradation": noisy}, "made by MatlabBicubic, G"),
+    ):
+        refuse_own_lr(get_protocol("y"), Folder(**given, **own))
+        with pytest.raises(UserError, match=rf"protocol=y_classic makes bicubic LR.* is {told}.*type protocol=y"):
+            refuse_own_lr(get_protocol("y_classic"), Folder(**given, **own))

@@ -54,6 +54,7 @@ OWN = "from sr.metrics.metric import Metric\nMETRIC = Metric('own', lambda sr, h
         ("protocols=[nope]", "", "there is no protocol 'nope'"),
         ("test_protocols=[nope]", "", "there is no protocol 'nope'"),
         ("protocols=[y_classic] degradation=bicubic_noise", "", "protocol=y_classic makes bicubic LR from HR itself"),
+        ("protocol=y_float degradation=bicubic_noise protocols=[y]", "", "is made by MatlabBicubic, GaussianNoise"),
         ("metrics=[psnr,nope]", "", "metrics=[nope]: there is no such metric"),
         ("metrics=[psnr,own.py]", OWN.format("sr.mean(1).foo", 1), "metrics: own fails under protocol y on a picture"),
         ("metrics=[psnr,own.py]", OWN.format("0.5", 1), "AttributeError: 'float' object has no attribute 'reshape'"),
