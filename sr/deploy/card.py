@@ -18,6 +18,7 @@ from sr.forms.deployed import Exported
 from sr.metrics.protocols import get_protocol
 from sr.runs import checkpoint
 from sr.scores.paired import stored
+from sr.scores.published import READ, kind_of_lr, plain, told_lr
 from sr.scores.score import RESULTS, Score, metrics_of, pivot, read, what_means_are_over
 from sr.scores.text import legend, shown
 from sr.whole import write_whole
@@ -172,6 +173,9 @@ def _figures(scores: Sequence[Score], name: str, scale: int) -> str:
         both = (shown(cells.get((*at, one), {}), metrics) for one in ("bicubic", name))
         lines.append(f"| {_cell(dataset)} | {images} | `{protocol}` | {' | '.join(both)} |")
     notes = [f"- `{p}`: {get_protocol(p).description}" for p in dict.fromkeys(s.protocol for s in own)]
+    lr = {s.dataset: s.lr for s in own if s.lr and not (plain(s.lr) or get_protocol(s.protocol).defines_lr)}
+    # Of folders of LR no name.
+    notes += [f"- {_cell(told_lr(d, f'{READ} files' if kind_of_lr(own) == READ else own))}" for d, own in lr.items()]
     return "\n".join([*lines, "", f"{legend(metrics)}, {what_means_are_over(own)}.", "", *notes, ""])
 
 

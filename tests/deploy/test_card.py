@@ -70,6 +70,16 @@ def test_a_folder_for_a_hub(command, run, network, tmp_path):
     assert (folder / "README.md").read_text() == "mine" and (folder / "model.safetensors").is_file()
 
 
+def test_a_card_tells_of_lr_that_is_not_the_papers(network, run, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    what = Exported(checkpoint.load(network), "small", 2)
+    kinds = {"made by MatlabBicubic, Jpeg": "made by MatlabBicubic, Jpeg", "read from secret/own": "read from files"}
+    for lr, told in (kinds | {"bicubic": "", "bicubic, read from LR_bicubic/X2": "", "": ""}).items():
+        card = text(tmp_path, what, Known(scores=[Score("small", "Set5", 2, "y", "psnr", 30.0, 5, lr=lr)]))
+        assert ("LR of Set5" in card) == bool(told) and f"- LR of Set5: {told}" * bool(told) in card, card
+        assert "secret" not in card
+
+
 def test_a_card_tells_nothing_that_is_not_known(network, run, tmp_path):
     model = checkpoint.load(network)
     (tmp_path / "model.safetensors").write_bytes(b"")
