@@ -25,7 +25,7 @@ from sr.runs import own, yaml_file
 from sr.runs.config import RECORD, flat, hydras_choices, plain, read_config, typed_words, upgraded
 from sr.runs.latest import last_run, run_folder
 from sr.runs.occupied import refuse_links
-from sr.runs.trust import refuse_foreign, refuse_impure, trust, trust_what_was_typed, trusts_folder
+from sr.runs.trust import refuse_foreign, refuse_impure, trust, trust_what_was_typed, trusts_place
 from sr.whole import write_whole
 
 FORMAT = 2
@@ -150,7 +150,7 @@ def read(folder: Path) -> Composed:
     if not isinstance(raw, dict):
         raise UserError(f"{file} is not what a run of this project writes there")
     raw = upgraded(raw)
-    mine = mine or trusts_folder(folder.resolve())
+    mine = mine or trusts_place(folder.resolve())
     if not mine:
         raw = _within_folder(raw)
         with_own = raw | {"cache_dir": "", "data_dir": ""}

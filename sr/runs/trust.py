@@ -49,13 +49,15 @@ def _trusted() -> list[str]:
 
 def trusts(name: str) -> bool:
     """Whether a class, a module, a file or an address is one of the trusted, or within one."""
-    return any(name == t or name.startswith((f"{t}.", f"{t}/")) for t in _trusted())
+    if name.endswith(".py"):  # what it says may lead elsewhere, by `..` or a link
+        return trusts_place(Path(name).expanduser().resolve())
+    return any(name == t or name.startswith(f"{t}/" if ":" in t else f"{t}.") for t in _trusted())
 
 
-def trusts_folder(folder: Path) -> bool:
-    """Whether a run folder, or one around it that was typed with a slash, is one of the trusted: the user's own."""
+def trusts_place(place: Path) -> bool:
+    """Whether a run folder or a file, or a folder around it that was typed with a slash, is one of the trusted."""
     places = [(Path(t).expanduser().resolve(), "/" in t) for t in _trusted()]
-    return any(place == folder or (within and place in folder.parents) for place, within in places)
+    return any(own == place or (within and own in place.parents) for own, within in places)
 
 
 def how_to_trust(names: Sequence[str]) -> str:

@@ -287,6 +287,22 @@ def test_what_this_project_composes_may_be_built():
             refuse_foreign({"data": {"augment": [{"_target_": "albumentations.Sequential", "of": [transform]}]}}, "x")
 
 
+def test_what_is_trusted_leads_nowhere_else(tmp_path, monkeypatch):
+    for folder in ("mine", "theirs"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "rmse.py").touch()
+    (tmp_path / "mine/linked.py").symlink_to(tmp_path / "theirs/rmse.py")
+    monkeypatch.setenv("SR_TRUST", f"{tmp_path}/mine,my_pkg,https://mlflow.lab")
+    assert trusts(f"{tmp_path}/mine/rmse.py") and trusts(f"{tmp_path}/theirs/../mine/rmse.py")
+    assert trusts("my_pkg.Loss") and trusts("https://mlflow.lab/store")
+    for name in ("mine/../theirs/rmse.py", "mine/linked.py", "mine.py"):
+        with pytest.raises(UserError, match="which is not part of this project"):
+            refuse_foreign({"metrics": ["psnr", f"{tmp_path}/{name}"]}, "x")
+    assert not trusts("https://mlflow.lab.theirs") and not trusts("my_pkgs.Loss") and not trusts("my_pkg/rmse.py")
+    monkeypatch.setenv("SR_TRUST", f"{tmp_path}/theirs/rmse.py,rmse.py")
+    assert trusts(f"{tmp_path}/theirs/rmse.py") and trusts("rmse.py")
+
+
 def test_own_runs_go_on_with_what_was_typed_wherever_they_lie(begun, tmp_path, payload):
     """Signed, not listed by place: a folder may be moved, and its environment may be gone."""
     assert composed.read(shutil.copytree(begun, tmp_path / "moved")).config.data_dir == "here"
