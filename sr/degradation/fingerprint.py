@@ -26,18 +26,19 @@ _NOT_CODE = {"__doc__", "__module__", "__dict__", "__weakref__", "__annotations_
 _NOT_CODE |= {"__static_attributes__", "__abstractmethods__", "_abc_impl", "__parameters__", "__orig_bases__"}
 
 
-def fingerprint(thing: object, without: Sequence[type] = ()) -> str:
+def fingerprint(thing: object, without: Sequence[type] = (), alone: bool = False) -> str:
     """A digest of an object: its class and all that it holds.
 
     Args:
         thing: the object.
         without: base classes whose own code does not count.
+        alone: nor does what the code refers to beyond its own classes.
 
     Raises:
         UserError: it holds something that cannot be described.
     """
     digest = hashlib.blake2b(digest_size=12)
-    for part in _Description(without).of(thing, type(thing).__name__):
+    for part in _Description(without, alone).of(thing, type(thing).__name__):
         digest.update(f"{len(part)} ".encode())
         digest.update(part)
     return digest.hexdigest()
@@ -46,8 +47,8 @@ def fingerprint(thing: object, without: Sequence[type] = ()) -> str:
 class _Description:
     """The parts of one object, in an order that does not depend on the process."""
 
-    def __init__(self, without: Sequence[type]) -> None:
-        self.without = without
+    def __init__(self, without: Sequence[type], alone: bool = False) -> None:
+        self.without, self.alone = without, alone
         self.known: list[object] = []  # code and objects, described once
         self.inside: list[object] = []  # containers that are being described
 
@@ -163,7 +164,7 @@ class _Description:
                 yield from self._code(constant, function, where)
             elif constant != function.__doc__:
                 yield from self.of(constant, where)
-        for name in code.co_names:
+        for name in () if self.alone else code.co_names:
             used = function.__globals__.get(name)
             if isinstance(used, ModuleType) and own(used):
                 for attribute in code.co_names:

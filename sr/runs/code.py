@@ -1,8 +1,8 @@
-"""Which code in a run is the user's own: weights and configs say nothing of it, and with another results are others."""
+"""Which code a run was of: weights and configs say nothing of it, and with another results are others."""
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,33 +14,53 @@ from sr.errors import UserError, told_once
 from sr.models.base import SuperResolver
 
 log = logging.getLogger(__name__)
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"  # each compiles code in its own way
+# Each compiles code in its own way, and so it does with -O.
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}{'o' * sys.flags.optimize}"
 
 
-def _classes(model: SuperResolver) -> list[type[nn.Module]]:
-    """The user's own, of a network and of what is in it."""
+def _classes(model: SuperResolver, ours: bool = False) -> list[type[nn.Module]]:
+    """The user's own, of a network and of what is in it; or those of this package, to which the user may add."""
     found = {type(module) for module in model.modules()}
-    theirs = [c for c in found if c.__module__.partition(".")[0] not in ("sr", "torch")]
-    return sorted(theirs, key=lambda c: f"{c.__module__}.{c.__qualname__}")
+    wanted = [c for c in found if (top := c.__module__.partition(".")[0]) != "torch" and (top == "sr") is ours]
+    return sorted(wanted, key=lambda c: f"{c.__module__}.{c.__qualname__}")
 
 
-def code_of(model: SuperResolver) -> dict[str, str]:
-    """What a checkpoint tells of it; nothing of a network of ours, and of one that cannot be described."""
-    if not (classes := _classes(model)):
-        return {}
-    try:
-        return {"code": f"{PYTHON} {fingerprint(classes, without=(SuperResolver, nn.Module))}"}
-    except UserError:
-        return {}
+def code_of(model: SuperResolver) -> dict[str, Any]:
+    """What a checkpoint tells of it; of a class of ours its methods alone; nothing of what cannot be described."""
+    found: dict[str, Any] = {"methods": methods_of(model)}
+    with suppress(UserError):
+        if classes := _classes(model):
+            found["code"] = f"{PYTHON} {fingerprint(classes, without=(SuperResolver, nn.Module))}"
+    return found
+
+
+def methods_of(model: SuperResolver) -> dict[str, str]:
+    """The code of each class of this package in a network, without what it calls elsewhere."""
+    found = {}
+    for cls in _classes(model, ours=True):
+        with suppress(UserError):
+            digest = fingerprint(cls, without=SuperResolver.__mro__, alone=True)
+            found[f"{cls.__module__}.{cls.__qualname__}"] = f"{PYTHON} {digest}"
+    return found
 
 
 def tell_other_code(model: SuperResolver, told: Mapping[str, Any], source: object) -> None:
     """Warn where a checkpoint tells of other code than is imported now."""
-    then, now = told.get("code", ""), code_of(model).get("code", "")
-    if now and then.partition(" ")[0] == PYTHON and then != now:
-        names = ", ".join(c.__qualname__ for c in _classes(model))
-        text = f"warning: the code of {names} was changed since {source} was trained: with those weights it is"
-        told_once(log, logging.WARNING, f"{text} another network now")
+    now = code_of(model)
+    if _other(told.get("code", ""), now.get("code", "")):
+        _tell([c.__qualname__ for c in _classes(model)], source, "is another network now")
+    then = told.get("methods") or {}
+    if changed := [name for name, code in now["methods"].items() if _other(str(then.get(name, "")), code)]:
+        _tell(changed, source, "may be another network now")
+
+
+def _other(then: str, now: str) -> bool:
+    return bool(now) and then.partition(" ")[0] == PYTHON and then != now
+
+
+def _tell(names: Sequence[str], source: object, what: str) -> None:
+    text = f"warning: the code of {', '.join(names)} was changed since {source} was trained: with those weights it"
+    told_once(log, logging.WARNING, f"{text} {what}")
 
 
 def codes_of(config: Any) -> dict[str, str]:
@@ -67,6 +87,6 @@ def tell_other_codes(config: Any, told: Mapping[str, Any], source: object) -> No
     """Warn where a run's checkpoint tells of other code of what its config names than is imported now."""
     then = told.get("codes") or {}
     for target, now in codes_of(config).items():
-        if (former := str(then.get(target, ""))).partition(" ")[0] == PYTHON and former != now:
+        if _other(str(then.get(target, "")), now):
             text = f"warning: the code of {target} was changed since {source} was begun: from here on it is another one"
             told_once(log, logging.WARNING, text)

@@ -14,10 +14,10 @@ from small_runs import SMALL, saved
 from torch import nn
 
 from sr.errors import UserError, told_once
-from sr.models.bicubic import Bicubic
+from sr.models.espcn import ESPCN
 from sr.models.module import Module
 from sr.runs import checkpoint
-from sr.runs.code import code_of, codes_of, tell_other_codes
+from sr.runs.code import PYTHON, code_of, codes_of, tell_other_codes
 
 NETWORK = '''
 """Somebody's network, which knows nothing of this project: BGR in 0-255, sides that 4 divides."""
@@ -148,7 +148,23 @@ def test_code_that_was_changed_since_is_told(package, tmp_path, monkeypatch, cap
             told_once.cache_clear()
             read(tmp_path / "a.ckpt")
             assert ("the code of Net was changed since" in caplog.text) is changed
-    assert code_of(Bicubic(2)) == {}
+
+
+def test_code_of_this_package_that_was_changed_since_is_told(tmp_path, monkeypatch, caplog):
+    """Networks are added below `sr/`, too, and changed there between training and measuring."""
+    node, model = {"_target_": "sr.models.espcn.ESPCN", "scale": 2}, ESPCN(2)
+    told = checkpoint.describe(node, "espcn", {}) | code_of(model)
+    assert "code" not in told and told["methods"]["sr.models.espcn.ESPCN"].startswith(PYTHON)
+    torch.save({"state_dict": model.state_dict(), "sr": told}, tmp_path / "a.ckpt")
+    checkpoint.load(tmp_path / "a.ckpt")
+    assert "was changed" not in caplog.text
+    former = ESPCN.network
+    monkeypatch.setattr(ESPCN, "network", lambda self, x, scale: former(self, x, scale) * 0.5)
+    for read in (checkpoint.load, lambda path: checkpoint.warm_start(model, checkpoint.read(path), node, path)):
+        caplog.clear()
+        told_once.cache_clear()
+        read(tmp_path / "a.ckpt")
+        assert "the code of sr.models.espcn.ESPCN was changed since" in caplog.text
 
 
 def test_code_of_what_else_a_config_names_is_told_too(package, caplog):
