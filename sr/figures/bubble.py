@@ -29,7 +29,7 @@ def run_points(runs: Sequence[Run], scale: int, dataset: str, protocols: Sequenc
     for run in runs:
         found = [
             s
-            for protocol in protocols
+            for protocol in reversed(protocols)  # the last one found is of the first one there is
             for s in run.scores
             if (s.dataset, s.scale, s.protocol, s.metric, s.model) == (dataset, scale, protocol, "psnr", run.name)
             and s.images == IMAGES.get(dataset, s.images)

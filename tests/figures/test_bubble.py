@@ -30,6 +30,11 @@ def test_a_run_is_counted_and_placed_under_its_own_protocol_as_it_ended(make_run
     assert point["macs_g"] == pytest.approx((64 * 81 + 32 * 64 + 32 * 25) * 1280 * 720 / 1e9)
 
 
+def test_a_run_of_several_protocols_is_drawn_under_the_first_as_the_papers_are(make_run):
+    run = make_run("a", results=[row("srcnn", 30.1), row("srcnn", 30.4, "y")])
+    assert [(p["psnr"], p["protocol"]) for p in run_points([run], 4, "Set5", ("y", "y_classic"))] == [(30.4, "y")]
+
+
 def test_it_is_drawn_with_runs_and_says_what_was_left_out(make_run, png):
     runs = [make_run("a", results=[row("srcnn", 30.1)]), make_run("b", results=[row("srcnn", 25.0, dataset="B100")])]
     drawing = bubble(runs)
