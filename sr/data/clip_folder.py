@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sr.data.clips import Clip, ClipModule
-from sr.data.folder import SETS
+from sr.data.folder import own_name
 from sr.data.missing import images_in, missing
 from sr.data.settings import share
 from sr.data.split import held_out_names
@@ -72,7 +72,7 @@ class ClipFolder(ClipModule):
         folder = self.hr[part]
         own = None if self.trained_on else self._given_name
         name = own or (folder.absolute().name if folder else self.name)
-        return f"own {name}" if name in SETS else name
+        return own_name(name)
 
     @property
     def measured_lr(self) -> list[Path]:

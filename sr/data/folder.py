@@ -103,7 +103,7 @@ class Folder(SplitModule):
         if what == "held-out":
             return f"{self.name} held-out"
         name = self._given_name if self._given_name and not self.trained_on else _joined(folders)
-        return f"own {name}" if name in SETS else name  # nobody has looked whether they are those images
+        return own_name(name)
 
     @property
     def measured_lr(self) -> list[Path]:
@@ -209,6 +209,11 @@ class Folder(SplitModule):
 
     def test_pairs(self) -> list[ImagePair]:
         return self._listed("test") if self._tested()[0] in ("test", "root") else self.val_pairs()
+
+
+def own_name(name: str) -> str:
+    """What a folder of the user's is called in tables: nobody has looked whether its images are those of the papers."""
+    return f"own {name}" if name in SETS else name
 
 
 def _folders(given: Folders | None) -> list[Path]:

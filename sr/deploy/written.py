@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from sr.data.belonging import Seen, decided, pair, report
+from sr.data.folder import own_name
 from sr.data.images import LazyImages
 from sr.data.pairs import pair_by_name
 from sr.deploy.enlarger import Enlarger
@@ -25,7 +26,7 @@ from sr.imaging.photo import Photo
 from sr.imaging.photo_reading import read_photo
 from sr.metrics.metric import get_metrics
 from sr.metrics.protocols import get_protocol
-from sr.scores.published import lr_given
+from sr.scores.published import lr_given, plain, told_lr
 from sr.scores.score import Score, averages, scores_of, table, write
 from sr.whole import write_whole
 
@@ -50,7 +51,7 @@ class Comparison:
         if int(factor) != factor:
             raise UserError(f"hr={cfg.hr}: figures are told for whole factors, not x{factor:g}. Leave hr= out")
         self.scale, self.name = int(factor), enlarger.name + ("+" if cfg.self_ensemble else "")
-        self.dataset, self.metrics = Path(cfg.hr).resolve().name, get_metrics(cfg.metrics)
+        self.dataset, self.metrics = own_name(Path(cfg.hr).resolve().name), get_metrics(cfg.metrics)
         names = cfg.protocols or [p for p in enlarger.model.protocols if not get_protocol(p).defines_lr]
         self.lr = lr_given(list(dict.fromkeys(file.absolute().parent for file in files)))
         self.protocols = [get_protocol(name) for name in names]
@@ -96,6 +97,8 @@ class Comparison:
                 )
         if scores:
             log.info(f"\n{table(averages(scores))}\n")
+            if not plain(self.lr):
+                log.info(f"{told_lr(self.dataset, self.lr)}\n")
             if self.suspicious:
                 log.info(f"{self.suspicious} of {len(self.hr)} LR files do not fit their HR: see the warning above\n")
             for path in write(scores, Path(HydraConfig.get().runtime.output_dir)):

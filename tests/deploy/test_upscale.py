@@ -220,6 +220,16 @@ def test_hr_that_cannot_be_compared_is_refused_before_anything_is_enlarged(comma
     assert not (tmp_path / "outputs/upscaled").exists()
 
 
+def test_a_folder_of_hr_that_is_called_as_a_papers_set_is_the_users_own_and_its_lr_is_told(command, tmp_path):
+    for folder, size in (("Set5", (64, 48)), ("LR", (32, 24))):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(photo(48, 64)).resize(size, Image.Resampling.BICUBIC).save(tmp_path / folder / "a.png")
+    outcome = command("upscale.py", "input=LR", "model=bicubic", "scale=2", "hr=Set5", "protocols=[y]")
+    assert outcome.code == 0 and "own Set5  x2" in outcome.out, outcome
+    assert "LR of own Set5: read from" in outcome.out and "not plain bicubic as the papers'" in outcome.out
+    assert "\nbicubic,own Set5,2,y," in (outcome.folder / "results.csv").read_text()
+
+
 def test_hr_of_another_picture_is_refused_and_one_that_fits_badly_is_told(command, tmp_path):
     """By the rules that hold for pairs in training: such figures were printed without a word."""
     for name in ("LR", "mirrored", "swapped"):
