@@ -49,6 +49,8 @@ class Checkpoints(EachBatch):
         self.every_steps = every_steps
         self.better = better
         self.best: float | None = None
+        self._of_another = False  # best.ckpt was chosen by another score, before a resume
+        self._begun_step = 0
         self._written_at = time.monotonic()
         self._written_step = -1
         self._captured: int | None = None  # step of what is written and not yet last.ckpt
@@ -69,8 +71,9 @@ class Checkpoints(EachBatch):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         best = state_dict["best"]
-        # Another metric's best says nothing of this one, and infinity (of older files) could never be surpassed.
-        if state_dict.get("monitor", self.monitor) == self.monitor and best is not None and math.isfinite(best):
+        if state_dict.get("monitor", self.monitor) != self.monitor:  # of which the number says nothing of this one
+            self._of_another = True
+        elif best is not None and math.isfinite(best):  # infinity (of older files) could never be surpassed
             self.best = best
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -84,7 +87,7 @@ class Checkpoints(EachBatch):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._written_at = time.monotonic()
-        self._written_step = trainer.global_step
+        self._begun_step = self._written_step = trainer.global_step
         self._captured = None
         if threading.current_thread() is threading.main_thread():
             self._previous_handler = signal.signal(signal.SIGINT, self._ask)
@@ -152,10 +155,20 @@ class Checkpoints(EachBatch):
         score = trainer.callback_metrics.get(self.monitor)
         if score is not None and (self.best is None or self.better * float(score) > self.best):
             self.best = self.better * float(score)
+            if self._of_another and trainer.is_global_zero:
+                self._keep_former()
             # Before last.ckpt, which knows of it: killed between the two, a resume validates again.
             self._save(trainer, self.folder / "best.ckpt")
         self._write_last(trainer)
         self._stopping = self._agreed(trainer)  # meanwhile
+
+    def _keep_former(self) -> None:
+        """Keep what another score has chosen: nothing tells whether it is worse."""
+        best, kept = self.folder / "best.ckpt", self.folder / f"best_before_{self._begun_step}.ckpt"
+        if best.is_file() and not kept.exists():  # else from before it was killed
+            os.replace(best, kept)
+            log.info(f"best.ckpt is chosen by {self.monitor} from here on; the former one is kept in {kept.name}")
+        self._of_another = False
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._publish(trainer)
