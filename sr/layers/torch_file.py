@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,7 +69,7 @@ def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
         if isinstance(error, pickle.UnpicklingError):
             raise UserError(
                 f"{path} is refused: it holds more than tensors and plain values, and loading it would run code from "
-                f"the file ({reason(error)}). Ask its author for a state dict: torch.save(model.state_dict(), ...)"
+                f"the file ({_refused(error)}). Ask its author for a state dict: torch.save(model.state_dict(), ...)"
             ) from error
         told = reason(error).partition(". ")[0]  # torch goes on with what may be the matter
         raise UserError(f"{path} cannot be read as weights ({told}){_program(path) or '. Is it complete?'}") from error
@@ -109,6 +110,12 @@ def _program(path: Path) -> str:
     if path.suffix not in kinds:
         return ""
     return f": no weights are taken of {kinds[path.suffix]}; give the checkpoint that it was made from"
+
+
+def _refused(error: pickle.UnpicklingError) -> str:
+    """What torch would not load, without its advice to load it all the same."""
+    told = str(error).rpartition("WeightsUnpickler error: ")[2].strip()
+    return f"it names {named[1]}" if (named := re.search(r"GLOBAL (\S+)", told)) else reason(ValueError(told))
 
 
 def _checked(path: Path, values: bool = True) -> bool:

@@ -69,7 +69,7 @@ class BasicVSR(ClipResolver):
         """See `ClipResolver.network`."""
         to_next = self._flows(x[:, :-1], x[:, 1:])
         to_former = to_next.flip(1) if _mirrored(x) else self._flows(x[:, 1:], x[:, :-1])
-        flows = to_next.unbind(1).__getitem__, lambda n: to_former[:, n - 1]
+        flows = (lambda n: to_next[:, n]), (lambda n: to_former[:, n - 1])
         return torch.stack(list(self._propagate(x.unbind(1), *flows, {}, range(x.shape[1]))), 1)
 
     @torch.no_grad()

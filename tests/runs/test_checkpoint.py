@@ -106,7 +106,10 @@ def test_half_precision_is_weights_and_integers_and_nan_are_not(tmp_path):
     for odd, told in (
         (state["head.bias"].double() + 1e300, "holds NaN or infinity"),  # in float32
         (state["head.bias"].to(torch.float8_e4m3fn), "holds float8_e4m3fn values"),
-        (torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)]), "holds a tensor of tensors"),
+        (
+            torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)]),
+            "holds a tensor of tensors|more than tensors",
+        ),  # torch 2.15 reads none
     ):
         with pytest.raises(UserError, match=told):
             checkpoint.load(write(tmp_path / "a.ckpt", state=state | {"head.bias": odd}))
