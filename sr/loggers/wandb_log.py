@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,7 @@ class WandbRun(WandbLogger):
             except (wandb.Error, ValueError, OSError) as error:
                 why = f"the server did not take the run ({reason(error)})"
                 wandb.teardown()  # else the id of the run that did not begin stays in use
-        log.info(f"W&B: offline, {why}; later: wandb sync {self.folder / 'wandb'}/offline-run-*")
+        log.info(f"W&B: offline, {why}; later: wandb sync {shlex.quote(str(self.folder / 'wandb'))}/offline-run-*")
         return wandb.init(**given, mode="offline")
 
     def _wandb_settings(self) -> Any:

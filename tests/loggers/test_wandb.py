@@ -259,7 +259,10 @@ def test_a_folders_settings_run_nothing_and_write_nowhere(alone, monkeypatch, tm
         subprocess.run([*git, *words], check=True, capture_output=True)
     monkeypatch.chdir(folder)
     monkeypatch.delenv("WANDB_SAVE_CODE", raising=False)
-    logger = wandb_logger(facts={"folder": str(tmp_path / "run")})
+    logger = wandb_logger(facts={"folder": str(tmp_path / "my run")})
+    with caplog.at_level("INFO"):
+        logger.experiment  # noqa: B018  (begins it)
+    assert f"later: wandb sync '{tmp_path}/my run/wandb'/offline-run-*" in caplog.text
     logger.log_pictures("val/panels", [np.zeros((4, 4, 3), np.uint8)], ["a"], 3)
     logger.experiment.finish()
     wandb.teardown()
