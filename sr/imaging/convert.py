@@ -1,4 +1,4 @@
-"""Copies of image files that can be trained on: `python -m sr.imaging.convert PATH...`, 8-bit RGB or grey PNG.
+"""Copies of image files that can be trained on: `python -P -m sr.imaging.convert PATH...`, 8-bit RGB or grey PNG.
 
 A folder is mended in place: what cannot be read as it is is replaced, the original moved into `<folder>_originals`
 beside it. Of a file that is named itself, a copy is made beside it.

@@ -29,7 +29,7 @@ class ImageError(UserError):
     Attributes:
         path: the file.
         what: what it is or has, as it follows the path in a sentence.
-        convertible: whether `python -m sr.imaging.convert` makes an image of it that can be used.
+        convertible: whether `python -P -m sr.imaging.convert` makes an image of it that can be used.
     """
 
     def __init__(self, path: Path, what: str, convertible: bool = False) -> None:
@@ -39,7 +39,8 @@ class ImageError(UserError):
 
 
 def _command(paths: Sequence[Path]) -> str:
-    return f"python -m sr.imaging.convert {shlex.join(map(str, paths))}"
+    # By -P nothing is imported from where the user stands: a folder of somebody else may hold a numpy.py.
+    return f"python -P -m sr.imaging.convert {shlex.join(map(str, paths))}"
 
 
 class ImagesError(UserError):

@@ -41,7 +41,7 @@ def refuse_endless(content: bytes, path: Path) -> Counter[str]:
     except ElsewhereError as error:
         raise UserError(
             f"{path} takes values from another file: only what stands in the file itself is read. To have them in it: "
-            "python -c \"import onnx; onnx.save(onnx.load('IN.onnx'), 'OUT.onnx')\""
+            "python -P -c \"import onnx; onnx.save(onnx.load('IN.onnx'), 'OUT.onnx')\""
         ) from error
     except (ValueError, IndexError) as error:
         raise UserError(f"{path} cannot be read as ONNX ({error}). Is it complete?") from error

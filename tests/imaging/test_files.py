@@ -121,8 +121,8 @@ def make_refused(folder: Path) -> dict[str, tuple[Path, str]]:
 def converted(command: str) -> int:
     """Carry the last line of an error out, in this process: a fresh one for each kind would take most of the time."""
     words = shlex.split(command)
-    assert words[:3] == ["python", "-m", "sr.imaging.convert"]
-    return convert.main(words[3:])
+    assert words[:4] == ["python", "-P", "-m", "sr.imaging.convert"]
+    return convert.main(words[4:])
 
 
 def test_other_kinds_are_refused_and_the_command_mends_each(tmp_path):
