@@ -7,6 +7,7 @@ from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
 from sr.runs.config import flat
 from sr.runs.folder import differing
+from sr.runs.same_data import begun_with
 from sr.scores import same_images
 from sr.scores.published import IMAGES
 from sr.scores.score import BASELINE, identical_notes
@@ -54,7 +55,7 @@ def _parts_of_sets(lines: Sequence[Line], columns: Sequence[Column]) -> list[str
 
 
 def _not_alike(lines: Sequence[Line]) -> list[str]:
-    """The lines that average runs of different recipes: a finished row keeps what it was trained with."""
+    """The lines that average runs of different recipes or images: a finished row keeps what it was trained with."""
     words = []
     for line in lines:
         if line.label == BASELINE or line.label.endswith(PLUS):
@@ -67,6 +68,9 @@ def _not_alike(lines: Sequence[Line]) -> list[str]:
             for key in differing(runs):
                 if any(config.get(key) != config.get("seed") for config in configs):  # else it is the seed, or follows
                     found[key] = " or ".join(dict.fromkeys(str(config.get(key)) for config in configs))
+            trained = {tuple(sorted(begun_with(run.folder).get("train", {}).values())) for run in runs}
+            if len(trained - {()}) > 1:  # a run of before there was sets.json tells nothing
+                found["what sets.json tells of training images"] = "not the same in all"
         if found:
             keys = [f"{key} is {values}" for key, values in found.items()]
             words.append(

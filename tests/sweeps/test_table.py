@@ -184,6 +184,16 @@ def test_runs_that_were_not_trained_alike_are_told_where_they_are_averaged(tmp_p
     assert "trained alike" not in write(runs, tmp_path, ablation(), {}, "command")
 
 
+def test_seeds_that_were_trained_on_other_images_are_told_where_they_are_averaged(tmp_path):
+    runs = [run(tmp_path, 30.0, seed) for seed in range(3)]  # one of before there was sets.json
+    for made, images in zip(runs[1:], ({"a": "1", "b": "2"}, {"b": "1", "a": "2"}), strict=True):
+        (made.folder / "sets.json").write_text(json.dumps({"train": images}))
+    assert "trained alike" not in write(runs, tmp_path, None, {}, "command")
+    (runs[1].folder / "sets.json").write_text(json.dumps({"train": {"a": "1", "b": "3"}}))
+    text = write(runs, tmp_path, None, {}, "command")
+    assert "were not trained alike: what sets.json tells of training images is not the same in all" in text
+
+
 def test_what_is_no_number_breaks_no_table(tmp_path):
     """Results of earlier versions, with an identical image and a metric that failed, and validations of a flat one."""
     runs = [run(tmp_path, 30.0 + seed, seed) for seed in range(4)]
