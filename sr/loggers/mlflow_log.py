@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import os
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,7 @@ def mlflow_logger(
     Raises:
         UserError: MLflow is not installed.
     """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it reports home otherwise
     try:
         import alembic  # noqa: F401 - a store in a file needs these two
         import mlflow  # noqa: F401

@@ -133,6 +133,18 @@ def test_a_store_that_sends_pictures_elsewhere_is_refused(empty_store, tmp_path,
     assert other.version
 
 
+def test_mlflow_reports_nothing_home(tmp_path, monkeypatch):
+    variables = pytest.importorskip("mlflow").environment_variables
+    pytest.importorskip("sqlalchemy")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "")  # so that it is put back
+    monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY")
+    mlflow_logger(f"sqlite:///{tmp_path}/mlflow.db")
+    assert variables.MLFLOW_DISABLE_TELEMETRY.get()
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "false")
+    mlflow_logger(f"sqlite:///{tmp_path}/mlflow.db")
+    assert not variables.MLFLOW_DISABLE_TELEMETRY.get()
+
+
 def test_a_store_that_sends_pictures_elsewhere_later_is_refused_then(empty_store, tmp_path):
     """By triggers, which anybody's store may hold: the place that it told when the run began was its own."""
     (tmp_path / "outputs").mkdir()
