@@ -19,6 +19,7 @@ from sr.data.module import SRDataModule
 from sr.errors import UserError, reason
 from sr.forms.running import AUTO, formed
 from sr.measuring.entries import tell_trained_on
+from sr.measuring.rehearsal import try_metrics
 from sr.measuring.scoring import Entry, papers_protocols, pick_device, score_set
 from sr.metrics.metric import Metric, get_metrics
 from sr.metrics.protocols import get_protocol
@@ -56,6 +57,7 @@ class Filler:
         self.cfg, self.words, self.metrics = cfg, words, metrics
         self.lr = lr_settings(words.texts)
         self.device = pick_device(cfg.device)
+        try_metrics([get_protocol(SEEN)], 4, metrics)
         self._held: tuple[str, SuperResolver] | None = None
         self._left_out: set[str] = set()
         self._sets: dict[int, list[SRDataModule]] = {}

@@ -24,6 +24,7 @@ from sr.imaging.files import read_image
 from sr.imaging.image_errors import ImageError
 from sr.imaging.photo import Photo
 from sr.imaging.photo_reading import read_photo
+from sr.measuring.rehearsal import try_metrics
 from sr.metrics.metric import get_metrics
 from sr.metrics.protocols import get_protocol
 from sr.scores.published import lr_given, plain, told_lr
@@ -57,6 +58,7 @@ class Comparison:
         self.protocols = [get_protocol(name) for name in names]
         if wrong := [p.name for p in self.protocols if p.defines_lr]:
             raise UserError(f"protocols=[{','.join(wrong)}] make LR of their own; here it is given: leave them out")
+        try_metrics(self.protocols, self.scale, self.metrics)
         folder = Path(cfg.hr).expanduser()
         if not folder.is_dir():
             raise UserError(f"hr={cfg.hr}: a folder of HR images is wanted, one for each image of input=")

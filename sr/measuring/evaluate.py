@@ -16,6 +16,7 @@ from sr.errors import UserError
 from sr.forms.running import known
 from sr.layers.statistics import batch_norms, with_own_statistics
 from sr.measuring.entries import paper_of, tell_trained_on, weights_entries
+from sr.measuring.rehearsal import rehearse
 from sr.measuring.scoring import Entry, pick_device, score_all
 from sr.metrics.metric import get_metrics
 from sr.models.base import SuperResolver
@@ -53,6 +54,8 @@ def evaluate(cfg: DictConfig) -> None:
             entries = [Entry(BASELINE, Bicubic(scale)), *entries]
         planned.append((folder / f"x{scale}" if len(by_scale) > 1 else folder, entries, sets))
     refuse_idle_degradation(Job.current().words, [data.pairs("test") for _, _, sets in planned for data in sets])
+    for _, entries, sets in planned:
+        rehearse(entries, {sets[0].scale: sets}, cfg.protocols, metrics)
     for subfolder, entries, sets in planned:
         drawn = cfg.panels, cfg.panel_size, cfg.panel_at
         score_all(entries, sets, subfolder, device, cfg.protocols, metrics, *drawn, form=cfg.form)

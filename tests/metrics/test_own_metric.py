@@ -155,3 +155,19 @@ def test_a_column_of_a_metric_that_is_not_known_here_is_still_shown(command, div
     done = command("compare.py", f"runs={run.folder}", "crops=0", folder="compared")
     assert done.code == 0 and "DIV2K, y, RMSE" in done.out, done
     assert {f"{float(r['DIV2K/rmse_y']):.1f}" for r in rows(done.folder / "table.csv")} - {"0.0"}
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "evaluate.py model=bicubic scale=2 protocols=[y]",
+        "upscale.py input=HR hr=HR model=bicubic scale=2 protocols=[y]",
+    ],
+)
+def test_one_that_gives_no_value_is_told_before_anything_is_measured(command, tmp_path, photos, monkeypatch, typed):
+    monkeypatch.delitem(sys.modules, "sr.metrics.wrong", raising=False)
+    photos(tmp_path / "HR", 1, 48, 48)
+    (tmp_path / "wrong.py").write_text(RMSE.replace(".mean(1).sqrt()", "").replace('"rmse"', '"wrong"'))
+    outcome = command(*typed.split(), "metrics=[psnr,wrong.py]")
+    assert outcome.code == 1 and "metrics: wrong fails under protocol y on a picture" in outcome.err, outcome
+    assert "Traceback" not in outcome.err and not (outcome.folder / "results.csv").exists()
