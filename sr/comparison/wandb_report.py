@@ -92,7 +92,7 @@ def build(about: Compared, entity: str, project: str, out: Path, table: str, onl
 
     place = {"entity": entity, "project": project}
     workspace, report = _workspace(about, place), _report(about, place, table)
-    mode, why = connection() if online is None else ("online" if online else "offline", "as asked")
+    mode, why = connection(entity) if online is None else ("online" if online else "offline", "as asked")
     spec: dict[str, Any] = {"workspace": _plain(workspace), "report": _plain(report), "urls": {}}
     file = out / FILE
     _keep(spec, file)  # before W&B is asked, which may refuse

@@ -234,6 +234,9 @@ def test_a_folders_settings_send_no_key_anywhere(alone, monkeypatch, tmp_path, c
         told = "..." if key == "api_key" else address
         assert f"{key} = {told}." in caplog.text and f"export {variable}={told}" in caplog.text
         assert "b" * 40 not in caplog.text and "the server is" not in caplog.text
+        wandb.teardown()
+        assert wandb_connection.connection("typed")[0] == ("online" if key == "entity" else "offline")
+        caplog.clear()
         monkeypatch.setenv(variable, value)
         wandb.teardown()
         assert wandb_connection.connection()[0] == "online" and f"the server is {address}" in caplog.text
