@@ -108,13 +108,13 @@ def _draw(pictures: Sequence[tuple[Photo, Tensor, dict[str, np.ndarray]]], rows:
     cell = 1.9  # inches
     figure = page(cell * columns, sum(cell * h + 0.45 for h in heights) + 0.3)
     axes = figure.subplots(len(pictures), columns, squeeze=False, height_ratios=heights)
-    found = {(row["image"], row["layer"]): row for row in rows}
+    of_maps = iter(rows)  # as they are drawn: images may share a name
     for line, (photo, second, maps) in zip(axes, pictures, strict=True):
         show(line[0], photo.array, "image")
         line[0].set_ylabel(photo.name)
         show(line[1], second[0].permute(1, 2, 0).clamp(0, 1).numpy(), "degraded")
         for ax, (name, values) in zip(line[2:], maps.items(), strict=True):
-            row = found.get((photo.name, name))
+            row = None if name == "pixels" else next(of_maps)
             below = f"{row['height']} x {row['width']}, r = {row['correlation_with_pixels']:.2f}" if row else ""
             title = "|difference| in pixels" if name == "pixels" else name
             show(ax, values, title, below, cmap="magma", vmin=0, vmax=max(float(np.quantile(values, 0.995)), 1e-12))

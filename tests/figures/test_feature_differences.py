@@ -1,5 +1,7 @@
 """Difference maps against numpy, and what is drawn with and without VGG-19's weights."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -41,6 +43,14 @@ def test_the_random_extractor_is_drawn_where_there_is_no_vgg(pictures, png, monk
     assert "vgg_weights=PATH" in drawing.notes[0]
     assert all(r["mean_difference"] > 0 and r["correlation_with_pixels"] > 0.3 for r in drawing.rows)
     assert png(drawing).std() > 10
+
+
+def test_images_of_one_name_have_their_own_figures(pictures, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    drawing = feature_differences([replace(p, name="1") for p in pictures], GaussianBlur(1.6), width=4)
+    shown = [below for ax in drawing.figure.axes if "r = " in (below := ax.get_xlabel())]
+    told = [f"{r['height']} x {r['width']}, r = {r['correlation_with_pixels']:.2f}" for r in drawing.rows]
+    assert shown == told and len(set(shown)) > 2
 
 
 def test_vggs_layers_are_drawn_with_weights_and_shrink(pictures, vgg_file):
