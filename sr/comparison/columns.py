@@ -15,6 +15,7 @@ from sr.scores.published import METRICS, MOS_NOTE, opinions
 from sr.scores.rated import Rated
 from sr.scores.score import BASELINE, Score, identical_notes, metrics_of, pivot, remarks, what_means_are_over
 from sr.scores.text import duration, legend
+from sr.sweeps.notes import not_alike
 
 COST_NOTE = (
     "Parameters of the merged form; multiply-adds and activations (elements that convolutions put out) of one image "
@@ -124,6 +125,7 @@ def tabulate(rows: Sequence[Row], notes: Sequence[str] = (), study: Sequence[Rat
             " PSNR's ± is the sample standard deviation." if any(len(line.row.members) > 1 for line in lines) else ""
         )
         notes = [*notes, f"Rows of an ablation: means over their runs, which differ in the seed.{several}"]
+        notes += not_alike((row.label, row.runs) for row in rows if row.members and not row.ensemble)
     if any(line.values.get("status") not in (None, "finished") for line in lines):
         columns.append(Column(("status",), "status"))
     metrics = metrics_of(scores)

@@ -1,12 +1,12 @@
 """What stands below a sweep's table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sr.errors import some
 from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
 from sr.runs.config import flat
-from sr.runs.folder import differing
+from sr.runs.folder import Run, differing
 from sr.runs.same_data import begun_with
 from sr.scores import same_images
 from sr.scores.published import IMAGES
@@ -40,7 +40,8 @@ def notes(
         words.append(f"note: {ablation.note}")
     for reason in dict.fromkeys(left_out.values()):
         words.append(f"not run: {', '.join(row for row, why in left_out.items() if why == reason)}: {reason}")
-    return words + _parts_of_sets(lines, columns) + _not_alike(lines) + _alike(lines)
+    trained = ((line.label, line.runs) for line in lines if line.label != BASELINE and not line.label.endswith(PLUS))
+    return words + _parts_of_sets(lines, columns) + not_alike(trained) + _alike(lines)
 
 
 def _parts_of_sets(lines: Sequence[Line], columns: Sequence[Column]) -> list[str]:
@@ -54,14 +55,12 @@ def _parts_of_sets(lines: Sequence[Line], columns: Sequence[Column]) -> list[str
     return words
 
 
-def _not_alike(lines: Sequence[Line]) -> list[str]:
+def not_alike(lines: Iterable[tuple[str, Sequence[Run]]]) -> list[str]:
     """The lines that average runs of different recipes or images: a finished row keeps what it was trained with."""
     words = []
-    for line in lines:
-        if line.label == BASELINE or line.label.endswith(PLUS):
-            continue
+    for label, of_line in lines:
         found: dict[str, str] = {}
-        finished = [run for run in line.runs if run.status == "finished"]
+        finished = [run for run in of_line if run.status == "finished"]
         for scale in dict.fromkeys(str(run.config.get("scale")) for run in finished):
             runs = [run for run in finished if str(run.config.get("scale")) == scale]
             configs = [flat(run.config) for run in runs]
@@ -74,7 +73,7 @@ def _not_alike(lines: Sequence[Line]) -> list[str]:
         if found:
             keys = [f"{key} is {values}" for key, values in found.items()]
             words.append(
-                f"note: the finished runs of {line.label} were not trained alike: {some(keys, NAMED, '; ')}. They keep "
+                f"note: the finished runs of {label} were not trained alike: {some(keys, NAMED, '; ')}. They keep "
                 "what they were trained with: delete the folders of those that are out of date, and type the command "
                 "again"
             )

@@ -38,6 +38,14 @@ def test_rows_carry_their_labels_and_average_their_seeds(sources):
     assert found[2].members[1].label == sources[2].label and len(found[2].runs) == 2
 
 
+def test_seeds_that_were_not_trained_alike_are_told(sources):
+    """A recipe that was changed between two seeds: the setting stood nowhere, as the row has no single value of it."""
+    assert not any("trained alike" in note for note in tabulate(averaged(rows(sources))).notes)
+    sources[-1].run.config["optimizer"] = {"lr": 0.5}
+    (note,) = (note for note in tabulate(averaged(rows(sources))).notes if "trained alike" in note)
+    assert f"the finished runs of {find('l1_l2').rows['l2'].label} were not trained alike: optimizer.lr is" in note
+
+
 def test_curves_of_seeds_are_their_mean(sources):
     found = averaged(rows(sources))[-1]
     drawn = curves([(found.label, run) for run in found.runs])["val/psnr_y"]
