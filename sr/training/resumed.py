@@ -112,7 +112,7 @@ def refuse_edited(record: DictConfig, config: Mapping[str, Any], resumed: Conten
         empty = (key in now) != (key in then) and now.get(key, then.get(key)) in ({}, [])
         of_record = written.get(key) == now.get(key)  # and neither an interpolation nor what a budget made of it
         if not same and not empty and of_record and declared(key).fixed:
-            was, found = (str(of[key]) if key in of else "not there" for of in (then, now))
+            was, found = (str(of[key]) if key in of else "missing" for of in (then, now))
             own = [f"{key}={found}"] if key in now and key in then else []
             raise UserError(
                 f"{folder / RECORD} is not what the run was begun with: {key} was {was}, and is {found} there. "

@@ -223,10 +223,10 @@ def test_a_record_that_was_changed_by_hand_is_refused(of_words, tmp_path):
 @pytest.mark.parametrize(
     ("key", "then", "now", "told"),
     [
-        ("data.augment", [], [{"_target_": "albumentations.Blur"}], "data.augment.0._target_ was not there"),
+        ("data.augment", [], [{"_target_": "albumentations.Blur"}], "data.augment.0._target_ was missing"),
         ("data.augment", [{"_target_": "albumentations.Blur"}], [], "data.augment.0._target_ was albumentations.Blur"),
         ("frozen", ["head"], [], r"frozen was \['head'\], and is \[\] there"),
-        ("optimizer.lr", 0.1, None, "optimizer.lr was 0.1, and is not there"),
+        ("optimizer.lr", 0.1, None, "optimizer.lr was 0.1, and is missing there"),
     ],
 )
 def test_what_was_put_into_a_record_by_hand_or_taken_out_is_refused(of_words, tmp_path, key, then, now, told):
