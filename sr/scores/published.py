@@ -7,6 +7,7 @@ costs (`published_cost.csv`) each cell has a kind of its own, and there is one m
 """
 
 import csv
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +24,7 @@ MOS_NOTE = (
     "al., SRGAN, arXiv:1609.04802; the originals of B100 scored 4.46). Nobody has rated the pictures of the rows here."
 )
 PLAIN, READ = "bicubic", "read from"  # how LR was made, as `lr_of` tells it
+MORE = re.compile("blur|nois|jpe?g|webp|compress|degrad|motion|sigma|q[0-9]", re.IGNORECASE)  # in a folder's name
 METRICS = ("psnr", "ssim")  # that the table has columns of; dB, and at most 1
 IMAGES = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100, "DIV2K": 100}  # that the papers average over
 IMAGES |= {"Vid4": 171, "REDS4": 400, "Vimeo90K": 7824}  # frames
@@ -155,9 +157,10 @@ def lr_made(data: SRDataModule) -> str:
 
 
 def lr_given(folders: Sequence[str | Path]) -> str:
-    """`lr_of` of LR that is read from folders; where all their names say so it is taken for plain bicubic."""
+    """`lr_of` of LR that is read from folders; taken for plain bicubic where all their names say so, and no more."""
     names = ["/".join(Path(folder).parts[-2:]) for folder in folders]  # its own, and that of LR_bicubic/X4
-    known = all("bicubic" in name.lower() or name.startswith(("image_SRF", "BI")) for name in names)
+    named = all("bicubic" in name.lower() or name.startswith(("image_SRF", "BI")) for name in names)
+    known = named and not any(map(MORE.search, names))
     return f"{PLAIN}, {READ} {some(names)}" if known else f"{READ} {some(names)}"
 
 

@@ -89,6 +89,8 @@ def test_only_plain_bicubic_lr_is_comparable(tmp_path):
     )
     assert "LR of Set5: read from LR_mine" in other_lr(Set5(data_dir=tmp_path, scale=2, lr="LR_mine"))
     assert lr_of(Set5(data_dir=tmp_path, scale=2)) == "bicubic"
+    for name in ("LR_bicubic_jpeg", "blur_bicubic", "BInoise"):
+        assert lr_of(Set5(data_dir=tmp_path, scale=2, lr=name)) == f"read from {name}"
     assert lr_of(Set5(data_dir=tmp_path, scale=2, lr="LR_bicubic_old")) == "bicubic, read from LR_bicubic_old"
     for kind in (Folder, ClipFolder):  # of a folder of one's own that part counts which is measured
         assert comparable(kind(root=tmp_path, scale=2))
