@@ -172,7 +172,7 @@ def test_all_bad_files_are_named_at_once(folder: Callable[..., Folder], photos: 
     assert all(str(error.value).count(f"p{i}.png") == 1 for i in (0, 1, 2, 4)) and "4 of 7" in str(error.value)
     for name in ("p0", "p1", "p2", "p4"):
         Image.new("I;16", (48, 40)).save(photos / f"{name}.png")
-    with pytest.raises(UserError, match=r"4 of 7 images(.|\n)*python -m sr\.imaging\.convert"):
+    with pytest.raises(UserError, match=r"4 of 7 images(.|\n)*python -P -m sr\.imaging\.convert"):
         folder(root=None, train=photos, val=photos).check("fit")
 
 
