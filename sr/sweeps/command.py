@@ -165,6 +165,7 @@ def prepared(arguments: Sequence[str]) -> Sweep:
         return Sweep(list(arguments), [*flags, *map(spelled, words.texts)])
     _refuse_missing(words)
     _refuse_odd_backend()
+    _refuse_places(words)
     swept = _swept(words)
     place = words.value("hydra.sweep.dir")
     folder = Path(place) if place else Path("outputs/sweeps") / _name(words, swept, ablation)
@@ -175,14 +176,27 @@ def prepared(arguments: Sequence[str]) -> Sweep:
     if any((CONF / key).is_dir() for key in swept):
         texts = [_left_to_the_rows(Word(text), swept) for text in texts]
     texts.append(f"hydra.sweep.dir={quoted(folder.resolve())}")
-    if "hydra.sweep.subdir" not in words:
-        texts.append(f"hydra.sweep.subdir=${{row_folder:{','.join(quoted(key) for key in swept)}}}")
+    texts.append(f"hydra.sweep.subdir=${{row_folder:{','.join(quoted(key) for key in swept)}}}")
     launcher = str(words.value("hydra/launcher"))
     submitted = launcher == LAUNCHER and "hydra/sweeper" not in words  # which waits for figures
     if launcher.startswith("submitit") and not submitted and JOBS not in words:
         # A new one for each command: it unpickles what lies where a job was to put its result.
         texts.append(f"{JOBS}={quoted(folder.resolve() / OF_JOBS / secrets.token_hex(8) / '%j')}")
     return Sweep(list(arguments), [*flags, *map(spelled, texts)], folder.resolve(), ablation, left_out, submitted)
+
+
+def _refuse_places(words: Words) -> None:
+    """Refuse folders of rows that are typed: two rows in one were one training, and a finished one another's.
+
+    Raises:
+        UserError: one is.
+    """
+    for key in ("hydra.sweep.subdir", "hydra.run.dir"):
+        if key in words:
+            raise UserError(
+                f"{key}={words.value(key)}: the rows of a sweep have folders named by what is typed for each, by which "
+                "those that are finished are known. Leave it out, or name the sweep's own folder: hydra.sweep.dir=PATH"
+            )
 
 
 def row_folder(*swept: str) -> str:

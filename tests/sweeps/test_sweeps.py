@@ -57,6 +57,13 @@ def test_the_same_command_has_the_same_folder_and_more_values_keep_it(tmp_path, 
     assert prepared(["-m", "model=a,b", f"hydra.sweep.dir={tmp_path}/my own"]).folder == tmp_path / "my own"
 
 
+@pytest.mark.parametrize("typed", ["hydra.sweep.subdir=x", "hydra.sweep.subdir=${hydra.job.num}", "hydra.run.dir=x"])
+def test_folders_of_rows_are_not_typed(typed):
+    """By the second one rows of other values were taken for the finished ones of those numbers, and never trained."""
+    with pytest.raises(UserError, match=r"^hydra\.\w+\.\w+=[x$].*Leave it out.*hydra\.sweep\.dir=PATH"):
+        place("model=edsr", "seed=0,1", typed)
+
+
 @pytest.mark.parametrize(("former", "now"), FORMER["train"].items())
 def test_a_sweep_of_former_words_is_gone_on_with(former, now):
     assert place("model=edsr,bsrn", f"{now}=true", "steps=5") == place("model=edsr,bsrn", f"{former}=true", "steps=5")
