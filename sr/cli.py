@@ -58,7 +58,7 @@ from sr.compose.suggestions import explained
 from sr.compose.words import Job, split, sweeping
 from sr.errors import UserError, interrupted, nearest, printable, reason, user_error
 from sr.memory import keep_freed_memory
-from sr.runs.lock import first_process, locked
+from sr.runs.lock import locked, refuse_alone
 from sr.runs.place import emptied
 from sr.runs.preempted import requests_passed_on
 from sr.runs.started import starting_alike
@@ -115,7 +115,7 @@ def main(command: str) -> None:
     arguments = sys.argv[1:]
     unread(sys.stdout, sys.stderr)
     try:
-        first_process()  # torch reads the numbers of processes while it is imported
+        refuse_alone()  # torch reads the numbers of processes while it is imported
         refuse_bytes(arguments)
         refuse_flags(command, arguments)
         task, arguments = Guarded(command), spelled_out(command, arguments)

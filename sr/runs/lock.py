@@ -1,5 +1,6 @@
 """One process at a time in a run folder."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from filelock import FileLock, Timeout
 from sr.errors import UserError
 from sr.runs.latest import LAST, resumable, resume_command, saved
 from sr.runs.record import recorded
-from sr.runs.started import number_of
+from sr.runs.started import number_of, started
 
 LOCK = ".lock"
 RANKS = ("LOCAL_RANK", "RANK", "SLURM_PROCID")  # how those who start processes number them
@@ -22,6 +23,17 @@ class BusyError(UserError):
 def first_process() -> bool:
     """Whether this is the first of a run's several processes, or the only one."""
     return not any(number_of(name, 0) > 0 for name in RANKS)
+
+
+def refuse_alone() -> None:
+    """Raises a UserError where the environment calls the only process a later one of several, which writes nothing."""
+    later = [name for name in RANKS if number_of(name, 0) > 0]
+    if later and started() is None and max(number_of(name, 1) for name in ("WORLD_SIZE", "SLURM_NTASKS")) == 1:
+        raise UserError(
+            f"{later[0]}={os.environ[later[0]]} in the environment says that this is not the first of a run's "
+            "processes, but nothing says how many there are (WORLD_SIZE). If it is the only one: unset "
+            + " ".join(later)
+        )
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import pytest
 from sr.errors import UserError
 from sr.runs.config import RECORD
 from sr.runs.latest import run_folder
-from sr.runs.lock import BusyError, claim, first_process, held, locked
+from sr.runs.lock import BusyError, claim, first_process, held, locked, refuse_alone
 from sr.runs.record import record
 from sr.runs.started import started
 from sr.sweeps.row import _ended, surroundings
@@ -48,6 +48,16 @@ def test_an_empty_number_is_none_and_another_word_is_said(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "x")
     with pytest.raises(UserError, match="LOCAL_RANK=x in the environment is no number of processes"):
         first_process()
+
+
+def test_the_only_process_that_is_called_a_later_one_is_refused(monkeypatch):
+    monkeypatch.setenv("RANK", "1")  # left over in a shell: it trained, and wrote nothing down
+    with pytest.raises(UserError, match=r"RANK=1 in the environment says .* If it is the only one: unset RANK"):
+        refuse_alone()
+    for name in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"):
+        with monkeypatch.context() as more:
+            more.setenv(name, "2")
+            refuse_alone()
 
 
 @pytest.mark.parametrize("typed", [["evaluate", "model=bicubic"], ["train", "-m", "seed=0,1"]])
