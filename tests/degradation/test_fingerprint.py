@@ -139,6 +139,35 @@ def test_own_code_counts_and_the_rest_of_its_module_does_not(
     assert (module(MODULE.replace(before, after)).Dim().key == first) == same
 
 
+@pytest.mark.parametrize(
+    ("imports", "within", "call"),
+    [
+        ("import lab.filters", "", "lab.filters.dim"),
+        ("import lab.filters as own", "", "own.dim"),
+        ("", "from lab.filters import dim", "dim"),
+        ("", "import lab.filters", "lab.filters.dim"),
+        ("", "import lab.filters as own", "own.dim"),
+        ("from lab import step", "", "step.again"),
+    ],
+)
+def test_code_in_other_modules_counts_however_it_is_imported(
+    module: Callable[[str], Any], tmp_path: Path, imports: str, within: str, call: str
+) -> None:
+    step = "from .filters import dim\n        return dim(x)"
+    lines = ["from sr.degradation import Step", imports, "class Dim(Step):", "    def __call__(self, x, generator):"]
+    source = "\n".join([*lines, f"        {within}", f"        return {call}(x)"])
+    keys = []
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "__init__.py").touch()
+    (tmp_path / "lab" / "step.py").write_text(f"def again(x):\n    if True:\n        {step}")
+    for factor in (2, 2, 3):
+        (tmp_path / "lab" / "filters.py").write_text(f"def dim(x):\n    return x // {factor}")
+        for name in ("lab", "lab.filters", "lab.step"):
+            sys.modules.pop(name, None)
+        keys.append(module(source).Dim().key)
+    assert keys[0] == keys[1] != keys[2]
+
+
 def test_no_address_makes_the_key() -> None:
     """It would be another one in each process, and LR be made anew each time."""
     bundled = [
