@@ -12,6 +12,7 @@ import lightning.pytorch as L
 from sr.errors import reason
 from sr.runs.record import record, recorded
 from sr.runs.started import number_of
+from sr.runs.version import told
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ class Clock(L.Callback):
                 log.warning(f"warning: {folder / 'run.json'} still says running: {reason(unwritten)}")
 
         former = recorded(folder)
+        facts["code"] = list(dict.fromkeys([*former.get("code", []), told()]))
         write("running")
         try:
             yield facts

@@ -20,8 +20,9 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from sr.errors import UserError, printable
 from sr.loggers import run_ids
-from sr.loggers.run_facts import RunFacts, at_step, code_version, completed
+from sr.loggers.run_facts import RunFacts, at_step, completed
 from sr.runs.config import flat
+from sr.runs.version import code_version
 
 LOCAL = "sqlite:///"
 AT_ONCE = 100  # parameters that MLflow takes in one request

@@ -1,13 +1,10 @@
 """What the loggers are told about a run beside its config."""
 
 import re
-import subprocess
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
-import sr
 from sr.metrics.metric import declared
 from sr.runs.record import SWEEP
 
@@ -69,20 +66,3 @@ def as_text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[list[
         return "" if value is None else declared(column).text(value) if isinstance(value, float) else str(value)
 
     return [[cell(column, value) for column, value in zip(columns, row, strict=True)] for row in rows]
-
-
-@cache
-def code_version() -> dict[str, Any]:
-    """Of this project: `version`, and where it runs from a git checkout, `commit` and `dirty` (changed since)."""
-    root = Path(sr.__file__).parents[1]
-    commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None  # not a repository around it
-    changed = _git(root, "status", "--porcelain", "--untracked-files=no") if commit else None
-    return {"version": sr.__version__, "commit": commit, "dirty": None if changed is None else bool(changed)}
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

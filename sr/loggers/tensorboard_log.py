@@ -12,7 +12,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from sr.errors import UserError
-from sr.loggers.run_facts import RunFacts, as_text, at_step, code_version, completed
+from sr.loggers.run_facts import RunFacts, as_text, at_step, completed
+from sr.runs.version import code_version
 from sr.scores.text import markdown
 
 

@@ -17,10 +17,11 @@ from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
 from sr.errors import reason
-from sr.loggers.run_facts import at_step, code_version, completed
+from sr.loggers.run_facts import at_step, completed
 from sr.loggers.run_ids import keep, known
 from sr.loggers.wandb_connection import asked_mode, connection
 from sr.loggers.wandb_stages import WandbStages
+from sr.runs.version import code_version
 
 log = logging.getLogger(__name__)
 INIT_SECONDS = 20.0  # until a server that does not answer is given up

@@ -5,9 +5,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+import sr
 from sr.callbacks import clock as module
 from sr.callbacks.clock import Clock
 from sr.runs.folder import recorded
+from sr.runs.version import told
 
 FITTING = SimpleNamespace(
     state=SimpleNamespace(fn="fit"), sanity_checking=False, is_global_zero=True, global_step=7,
@@ -60,7 +62,7 @@ def test_the_record_follows_the_run(passing, tmp_path):
         clock.on_train_end(FITTING, None)
         facts["objective"] = 31.5
     end = {"status": "finished", "seconds": 4.0, "steps": 7, "device": "cpu", "error": None, "objective": 31.5}
-    assert recorded(tmp_path) == end
+    assert recorded(tmp_path) == end | {"code": [told()]}
     with Clock().recording(tmp_path, FITTING):
         pass  # measured again: what it trained before stays
     assert recorded(tmp_path)["seconds"] == 4.0 and recorded(tmp_path)["steps"] == 7
@@ -72,6 +74,15 @@ def test_an_error_is_recorded_and_an_interrupted_run_may_go_on(tmp_path, error, 
         raise error
     assert recorded(tmp_path)["status"] == status
     assert recorded(tmp_path)["error"] == ("ValueError: boom" if status == "failed" else None)
+
+
+def test_each_code_that_a_run_was_trained_with_is_recorded_once(tmp_path, monkeypatch):
+    for code in ("sr 1", "sr 1", "sr 2", "sr 1"):
+        monkeypatch.setattr(module, "told", lambda code=code: code)
+        with Clock().recording(tmp_path, FITTING):
+            pass
+    assert recorded(tmp_path)["code"] == ["sr 1", "sr 2"]
+    assert told().startswith(f"sr {sr.__version__}") and f"torch {torch.__version__}" in told()
 
 
 def test_a_finished_run_stays_so_where_no_step_is_done(tmp_path):

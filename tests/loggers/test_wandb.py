@@ -14,7 +14,8 @@ import small_runs
 from sr.comparison.rows import price
 from sr.errors import UserError
 from sr.loggers import wandb_connection, wandb_log, wandb_logger
-from sr.loggers.run_facts import code_version, run_facts
+from sr.loggers.run_facts import run_facts
+from sr.runs.version import code_version
 
 SMALL = ["model=ecbsr_m4c8", "scale=2", "batch_size=2", "patch_size=8", "loss=l1", "benchmarks=null", "logger=wandb"]
 

@@ -70,7 +70,7 @@ def test_a_record_keeps_what_is_not_told_again_but_no_old_error(tmp_path):
     record(tmp_path, "failed", seconds=3.0, steps=5, error="boom")
     record(tmp_path, "running")
     content = json.loads((tmp_path / "run.json").read_text())
-    assert content == {"status": "running", "seconds": 3.0, "steps": 5, "device": None, "error": None}
+    assert content == {"status": "running", "seconds": 3.0, "steps": 5, "device": None, "code": [], "error": None}
 
 
 def test_what_is_no_run_is_refused(tmp_path):
