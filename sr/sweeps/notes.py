@@ -65,7 +65,8 @@ def not_alike(lines: Iterable[tuple[str, Sequence[Run]]]) -> list[str]:
             runs = [run for run in finished if str(run.config.get("scale")) == scale]
             configs = [flat(run.config) for run in runs]
             for key in differing(runs):
-                if any(config.get(key) != config.get("seed") for config in configs):  # else it is the seed, or follows
+                follows = key.endswith("seed") and all(config.get(key) == config.get("seed") for config in configs)
+                if not follows:
                     found[key] = " or ".join(dict.fromkeys(str(config.get(key)) for config in configs))
             trained = {tuple(sorted(begun_with(run.folder).get("train", {}).values())) for run in runs}
             if len(trained - {()}) > 1:  # a run of before there was sets.json tells nothing

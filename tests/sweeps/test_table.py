@@ -180,6 +180,10 @@ def test_runs_that_were_not_trained_alike_are_told_where_they_are_averaged(tmp_p
     runs[1].config["optimizer"] = {"lr": 0.2}
     text = write(runs, tmp_path, ablation(), {}, "command")
     assert "the finished runs of A were not trained alike: optimizer.lr is 0.1 or 0.2. They keep" in text
+    for one in runs:
+        one.config.update(optimizer={"lr": 0.1}, model={"residual": bool(one.seed)})  # as the seed is: False is 0
+    text = write(runs, tmp_path, ablation(), {}, "command")
+    assert "the finished runs of A were not trained alike: model.residual is False or True. They keep" in text
     runs[1].config["scale"] = 3  # another column, which averages nothing with the first
     assert "trained alike" not in write(runs, tmp_path, ablation(), {}, "command")
 
