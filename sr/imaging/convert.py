@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from sr.errors import UserError, printable, user_error
-from sr.imaging.files import is_16_bit, list_images, opened, read_image, upright, write_image
+from sr.imaging.files import list_images, opened, read_image, several, upright, write_image
 from sr.imaging.image_errors import ORIGINALS, ImageError
-from sr.imaging.photo_reading import read_deep
+from sr.imaging.photo_reading import misread, read_deep, read_photo
 from sr.whole import copy_whole
 
 
@@ -29,10 +29,10 @@ def to_8_bit(path: Path) -> np.ndarray:
     """
 
     def small(image: Image.Image) -> np.ndarray | None:
-        deep = is_16_bit(image) or image.mode in ("I", "F")
+        deep, first = misread(image), image.format == "TIFF" and (image.mode == "I" or bool(several(image)))
         image.load()  # tells a damaged file, of which OpenCV returns what it can
         if deep:
-            return None  # Pillow cuts 16 bits off instead of rounding
+            return _deep(path, read_deep(path)) if first else None
         image = upright(image)
         if image.has_transparency_data:
             rgba = image.convert("RGBA")
@@ -50,12 +50,11 @@ def to_8_bit(path: Path) -> np.ndarray:
         if not error.convertible:
             raise
         pixels = None
-    return _deep(path) if pixels is None else pixels
+    return _deep(path, read_photo(path).planes()) if pixels is None else pixels
 
 
-def _deep(path: Path) -> np.ndarray:
-    """Of more than 8 bits, read by OpenCV."""
-    values = read_deep(path)
+def _deep(path: Path, values: np.ndarray) -> np.ndarray:
+    """Of values that Pillow cannot give."""
     top = 65535.0 if values.dtype == np.uint16 else _range(path, values)
     unit = (values.astype(np.float64) / top).clip(0, 1)
     if unit.ndim == 3 and unit.shape[2] in (2, 4):

@@ -38,6 +38,7 @@ DAMAGE = (
 # and would make reading the size as slow as reading the picture, so it is left alone.
 _TURNED_BY_EXIF = ("JPEG", "MPO", "WEBP")
 _ORIENTATION = 0x0112
+_BITS, _PLANES, _SIGN = 258, 284, 339  # a TIFF's tags: bits of a value; 2 of channels that lie apart, of a sign
 MOST_COUNTED = 100  # pages of a TIFF
 
 # Up to twice this many pixels are read; the warning before that would only repeat itself for each image.
@@ -55,7 +56,18 @@ def is_16_bit(image: Image.Image) -> bool:
     """Pillow reads 16-bit colour as 8-bit without a word; only the decoder's arguments tell."""
     arguments = [tile[3] for tile in getattr(image, "tile", [])]
     whites = [a[-1] for a in arguments if image.format == "PPM" and isinstance(a, tuple)]
-    return image.mode.startswith("I;16") or ";16" in str(arguments) or any(int(w) > 255 for w in whites)
+    found = image.mode.startswith("I;16") or ";16" in str(arguments) or any(int(w) > 255 for w in whites)
+    return found or (lies_apart(image) and max(image.tag_v2.get(_BITS, (1,))) > 8)  # type: ignore[attr-defined]
+
+
+def lies_apart(image: Image.Image) -> bool:
+    """Whether the channels of a TIFF lie one behind the other: of 16 bits Pillow then reads halves of values."""
+    return image.format == "TIFF" and image.tag_v2.get(_PLANES) == 2  # type: ignore[attr-defined]
+
+
+def has_sign(image: Image.Image) -> bool:
+    """Whether values of 8 bits may be below 0, which Pillow reads as if they were not."""
+    return image.format == "TIFF" and image.mode == "L" and 2 in image.tag_v2.get(_SIGN, ())  # type: ignore[attr-defined]
 
 
 def opened(path: Path, use: Callable[[Image.Image], T]) -> T:
@@ -130,6 +142,8 @@ def _refuse_kind(path: Path, image: Image.Image) -> None:
         what = "has 16 bits per channel"
     elif found := several(image):
         what = f"holds {found}"
+    elif has_sign(image):
+        raise ImageError(path, "holds values with a sign: save it without, as 8-bit RGB or grey")
     elif image.mode not in ("RGB", "L", "1", "P", "PA", "RGBA", "LA"):
         what = MODES.get(image.mode, f"has the pixel type {image.mode}")
     if what is not None:

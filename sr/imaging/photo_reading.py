@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from sr.errors import UserError
-from sr.imaging.files import DAMAGE, huge, is_16_bit, most_pixels, opened, several
+from sr.imaging.files import DAMAGE, has_sign, huge, is_16_bit, lies_apart, most_pixels, opened, several
 from sr.imaging.image_errors import ImageError, damaged
 from sr.imaging.photo import Photo, in_depth, of_pillow
 
@@ -65,7 +65,7 @@ def _several(path: Path, found: str) -> ImageError:
 
 def _decoded(path: Path, image: Image.Image) -> Photo:
     _refuse_several(path, image)
-    deep = image.mode in ("I", "F") or (is_16_bit(image) and image.mode != "CMYK")  # before anything loads it
+    deep = misread(image)  # before anything loads it
     grey = image.mode in ("L", "LA", "I", "F") or "I;16" in image.mode or "LA;16" in str(getattr(image, "tile", ""))
     told = [tile[3] for tile in getattr(image, "tile", [])] if image.format == "PPM" else []
     turn = _orientation(image)
@@ -84,6 +84,17 @@ def _decoded(path: Path, image: Image.Image) -> Photo:
         hidden = (photo.colour == np.array(see_through).reshape(-1)).all(2)
         photo = replace(photo, alpha=np.where(hidden, 0, photo.opaque).astype(photo.colour.dtype))
     return replace(photo, **own)
+
+
+def misread(image: Image.Image) -> bool:
+    """Whether Pillow gives other values than a file holds: of CMYK alone it rounds 16 bits as wanted here."""
+    if lies_apart(image) and image.mode in ("LA", "LAB"):
+        return True
+    return (
+        image.mode in ("I", "F")
+        or has_sign(image)
+        or (is_16_bit(image) and (image.mode != "CMYK" or lies_apart(image)))
+    )
 
 
 def _orientation(image: Image.Image) -> int:
@@ -117,6 +128,8 @@ def _turned(photo: Photo, turn: int) -> Photo:
 
 def _photo(path: Path, values: np.ndarray) -> Photo:
     """Of (H, W) or (H, W, 1 to 4), the last of two or four channels being alpha."""
+    if not values.size:
+        raise ImageError(path, "holds no pixels. Copy or download it again, or delete it")
     values = values.astype(np.float32) if values.dtype.kind == "f" else values
     if values.dtype not in (np.uint8, np.uint16, np.float32) or not np.isfinite(values).all():
         what = "values that are no numbers" if values.dtype.kind == "f" else f"{values.dtype} values"

@@ -12,6 +12,7 @@ from PIL import Image, ImageCms, ImageOps
 from print_profile import CYAN, cmyk_profile
 
 from sr.errors import UserError
+from sr.imaging.convert import to_8_bit
 from sr.imaging.files import read_image, read_size
 from sr.imaging.photo import Photo, in_depth, of_pillow, to_pillow
 from sr.imaging.photo_reading import read_photo, read_photo_size
@@ -187,7 +188,48 @@ def test_a_deep_print_file_is_what_a_small_one_is(tmp_path):
     assert np.array_equal(read_photo(tmp_path / "deep.tif").colour, read_photo(tmp_path / "small.tif").colour)
 
 
+@pytest.mark.parametrize("options", [{}, {"tile": (16, 16)}, {"compression": "zlib"}, {"byteorder": ">"}])
+def test_channels_that_lie_apart_are_the_same_picture(tmp_path, options):
+    """Pillow takes halves of 16-bit values for values of 8 bits, and loses alpha of packed grey."""
+    file = tmp_path / "a.tif"
+    grey = [(2, np.uint8)] if "compression" in options else []  # else it is refused
+    for channels, dtype in ((3, np.uint16), (4, np.uint16), (3, np.uint8), *grey):
+        planes = drawn(channels, dtype, 21, 18)
+        kind = {"photometric": "rgb" if channels > 2 else "minisblack", "planarconfig": "separate"}
+        kind |= {"extrasamples": ["unassalpha"]} if channels != 3 else {}
+        tifffile.imwrite(file, np.ascontiguousarray(planes.transpose(2, 0, 1)), **kind, **options)
+        assert np.array_equal(read_photo(file).planes(), planes)
+        if dtype == np.uint16:
+            with pytest.raises(UserError, match="16 bits per channel"):
+                read_image(file)
+    for channels, dtype, kind in ((4, np.uint16, "separated"), (3, np.uint8, "cielab")):
+        planes = np.ascontiguousarray(drawn(channels, dtype, 21, 18).transpose(2, 0, 1))
+        tifffile.imwrite(file, planes, photometric=kind, planarconfig="separate", **options)
+        with pytest.raises(UserError, match="whose colours are not known"):
+            read_photo(file)
+
+
+def test_a_copy_of_8_bits_shows_what_the_file_shows(tmp_path):
+    colour, alpha = drawn(3, np.uint16), drawn(1, np.uint16)
+    multiplied = (colour * (alpha / np.float32(65535)) + 0.5).astype(np.uint16)
+    kinds = {"assocalpha": np.dstack([multiplied, alpha]), "unspecified": np.dstack([colour, alpha])}
+    for kind, planes in kinds.items():
+        tifffile.imwrite(tmp_path / f"{kind}.tif", planes, photometric="rgb", extrasamples=[kind])
+    tifffile.imwrite(tmp_path / "negative.tif", ~colour[..., 0], photometric="miniswhite")
+    tifffile.imwrite(tmp_path / "apart.tif", np.ascontiguousarray(colour.transpose(2, 0, 1)), photometric="rgb")
+    (tmp_path / "a.pgm").write_bytes(b"P5 7 5 4095\n" + (colour[..., 0] >> 4).astype(">u2").tobytes())
+    shown = colour / 65535
+    on_white = shown * (alpha / 65535) + 1 - alpha / 65535
+    wanted = {"assocalpha.tif": on_white, "negative.tif": shown[..., 0], "a.pgm": shown[..., 0]}
+    for name, values in (wanted | dict.fromkeys(("unspecified.tif", "apart.tif"), shown)).items():
+        assert np.abs(to_8_bit(tmp_path / name) / 255 - values).max() < 0.003, name
+
+
 def test_signed_values_are_called_so(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.full((5, 7), -1, np.int8))
+    for read in (read_photo, read_image, to_8_bit):
+        with pytest.raises(UserError, match=r"holds (int8 values|values with a sign)"):
+            read(tmp_path / "a.tif")
     tifffile.imwrite(tmp_path / "a.tif", np.full((5, 7), -1, np.int16))
     with pytest.raises(UserError, match="holds int16 values"):
         read_photo(tmp_path / "a.tif")
