@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from sr.losses.distributed import largest
 from sr.models.hooks import EachBatch
+from sr.runs.code import other
 from sr.runs.latest import BEFORE, LAST
 from sr.runs.terminal import write_nowhere
 from sr.whole import copy_whole
@@ -35,19 +36,22 @@ class Checkpoints(EachBatch):
         minutes: wall-clock time between two writes of `last.ckpt`.
         every_steps: optimizer steps between two writes, or None.
         better: 1 where more is better, -1 where less is.
+        code: of the score; with another one it is another score.
 
     Attributes:
         best: of the validations so far, times `better`.
     """
 
     def __init__(
-        self, folder: str | Path, monitor: str, minutes: float = 5.0, every_steps: int | None = None, better: int = 1
-    ) -> None:
+        self, folder: str | Path, monitor: str, minutes: float = 5.0, every_steps: int | None = None, better: int = 1,
+        code: str = "",
+    ) -> None:  # fmt: skip
         self.folder = Path(folder)
         self.monitor = monitor
         self.minutes = minutes
         self.every_steps = every_steps
         self.better = better
+        self.code = code
         self.best: float | None = None
         self._of_another = False  # best.ckpt was chosen by another score, before a resume
         self._begun_step = 0
@@ -67,12 +71,13 @@ class Checkpoints(EachBatch):
         return self.last.with_suffix(".part")
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "monitor": self.monitor}
+        return {"best": self.best, "monitor": self.monitor, "code": self.code}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         best = state_dict["best"]
-        if state_dict.get("monitor", self.monitor) != self.monitor:  # of which the number says nothing of this one
-            self._of_another = True
+        changed = other(str(state_dict.get("code", "")), self.code)
+        if changed or state_dict.get("monitor", self.monitor) != self.monitor:
+            self._of_another = True  # of which the number says nothing of this one
         elif best is not None and math.isfinite(best):  # infinity (of older files) could never be surpassed
             self.best = best
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from sr.degradation.fingerprint import fingerprint, own
 from sr.errors import UserError, told_once
+from sr.metrics.metric import get_metrics
 from sr.models.base import SuperResolver
 
 log = logging.getLogger(__name__)
@@ -47,14 +48,15 @@ def methods_of(model: SuperResolver) -> dict[str, str]:
 def tell_other_code(model: SuperResolver, told: Mapping[str, Any], source: object) -> None:
     """Warn where a checkpoint tells of other code than is imported now."""
     now = code_of(model)
-    if _other(told.get("code", ""), now.get("code", "")):
+    if other(told.get("code", ""), now.get("code", "")):
         _tell([c.__qualname__ for c in _classes(model)], source, "is another network now")
     then = told.get("methods") or {}
-    if changed := [name for name, code in now["methods"].items() if _other(str(then.get(name, "")), code)]:
+    if changed := [name for name, code in now["methods"].items() if other(str(then.get(name, "")), code)]:
         _tell(changed, source, "may be another network now")
 
 
-def _other(then: str, now: str) -> bool:
+def other(then: str, now: str) -> bool:
+    """Whether code that a checkpoint tells of is not the present one; of another Python nobody knows."""
     return bool(now) and then.partition(" ")[0] == PYTHON and then != now
 
 
@@ -64,8 +66,12 @@ def _tell(names: Sequence[str], source: object, what: str) -> None:
 
 
 def codes_of(config: Any) -> dict[str, str]:
-    """The user's own code, of what a config names beside the network: steps of a degradation, losses, callbacks."""
+    """The user's own code, of what a config names beside the network: steps of a degradation, losses, metrics."""
     found = {}
+    if files := [word for word in map(str, config.get("metrics") or ()) if word.endswith(".py")]:
+        for metric in get_metrics(files):
+            with suppress(UserError):
+                found[metric.name] = f"{PYTHON} {fingerprint(metric.function)}"
     for target in _targets(config):
         with suppress(UserError):
             thing = get_object(target)
@@ -87,6 +93,6 @@ def tell_other_codes(config: Any, told: Mapping[str, Any], source: object) -> No
     """Warn where a run's checkpoint tells of other code of what its config names than is imported now."""
     then = told.get("codes") or {}
     for target, now in codes_of(config).items():
-        if _other(str(then.get(target, "")), now):
+        if other(str(then.get(target, "")), now):
             text = f"warning: the code of {target} was changed since {source} was begun: from here on it is another one"
             told_once(log, logging.WARNING, text)

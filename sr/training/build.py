@@ -28,6 +28,7 @@ from sr.metrics.metric import get_metrics
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver, Training
 from sr.models.module import Module
+from sr.runs.code import codes_of
 from sr.runs.config import plain
 from sr.runs.construct import limited
 from sr.runs.started import started
@@ -230,7 +231,8 @@ def trainer(
     """
     lead = get_metrics(cfg.metrics)[0]
     monitor, better = f"val/{lead.name}_{get_protocol(cfg.protocol).name}", lead.better or 1
-    last = Checkpoints(folder / "checkpoints", monitor, cfg.save_every_minutes, cfg.save_every_steps, better)
+    code = codes_of({"metrics": cfg.metrics}).get(lead.name, "")
+    last = Checkpoints(folder / "checkpoints", monitor, cfg.save_every_minutes, cfg.save_every_steps, better, code)
     callbacks: list[L.Callback] = [NanGuard(folder)]
     if cfg.trainer.enable_progress_bar:
         callbacks.append(Progress(steps[-1] * cfg.accumulate))

@@ -2,11 +2,18 @@
 
 from types import SimpleNamespace
 
+import pytest
+
 from sr.callbacks import Checkpoints, checkpoints
+from sr.runs.code import PYTHON
 
 
-def test_what_another_metric_chose_before_a_resume_is_kept(tmp_path, monkeypatch):
-    """With `resume=RUN metrics=[ssim]` the first validation took the place of the best one by PSNR."""
+@pytest.mark.parametrize("former", [{"monitor": "val/psnr_y"}, {"monitor": "val/ssim_y", "code": f"{PYTHON} 0"}])
+def test_what_another_metric_chose_before_a_resume_is_kept(tmp_path, monkeypatch, former):
+    """With `resume=RUN metrics=[ssim]` the first validation took the place of the best one by PSNR.
+
+    So did a metric of one's own whose code was changed since.
+    """
     monkeypatch.setattr(checkpoints, "_write", lambda trainer, part: part.write_text(f"step {trainer.global_step}"))
     trainer = SimpleNamespace(
         sanity_checking=False, state=SimpleNamespace(fn="fit"), is_global_zero=True, world_size=1, global_step=20,
@@ -14,14 +21,14 @@ def test_what_another_metric_chose_before_a_resume_is_kept(tmp_path, monkeypatch
     )  # fmt: skip
     for attempt in ("resumed", "killed before last.ckpt and resumed again"):
         (tmp_path / "best.ckpt").write_text(f"by PSNR, {attempt}")
-        keeper = Checkpoints(tmp_path, "val/ssim_y")
-        keeper.load_state_dict({"best": 30.0, "monitor": "val/psnr_y"})
+        keeper = Checkpoints(tmp_path, "val/ssim_y", code=f"{PYTHON} 1")
+        keeper.load_state_dict({"best": 30.0, **former})
         keeper.on_train_start(trainer, None)
         keeper.on_validation_end(trainer, None)
         keeper.teardown(trainer, None, "fit")
         assert (tmp_path / "best.ckpt").read_text() == "step 20"
         assert (tmp_path / "best_before_20.ckpt").read_text() == "by PSNR, resumed"
-    again = Checkpoints(tmp_path, "val/ssim_y")
+    again = Checkpoints(tmp_path, "val/ssim_y", code=f"{PYTHON} 1")
     again.load_state_dict(keeper.state_dict())
     again.on_validation_end(trainer, None)
     assert sorted(p.name for p in tmp_path.glob("best*")) == ["best.ckpt", "best_before_20.ckpt"]

@@ -184,6 +184,19 @@ def test_code_of_what_else_a_config_names_is_told_too(package, caplog):
     assert "the code of their_package.Net was changed since there was begun" in caplog.text
 
 
+def test_code_of_a_metric_of_ones_own_is_told_too(tmp_path, caplog):
+    """A resume went on with another one: metrics.csv held both, and best.ckpt was chosen among both."""
+    told, source = {}, "from sr.metrics.metric import Metric\nMETRIC = Metric('far', lambda sr, hr: (sr - hr).{}())"
+    for name in ("abs", "square"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "far.py").write_text(source.format(name))
+        config = {"metrics": ["psnr", str(tmp_path / name / "far.py")]}
+        tell_other_codes(config, told, "there")
+        told = told or {"codes": codes_of(config)}
+        assert ("the code of far was changed since there was begun" in caplog.text) == (name == "square")
+        sys.modules.pop("sr.metrics.far")
+
+
 @pytest.mark.slow
 def test_it_is_trained_resumed_measured_and_used(command, div2k, package, tmp_path, photos):
     typed = [*SMALL[1:], "data=div2k", f"data.root={div2k}", "steps=2", "val_every_steps=2"]
