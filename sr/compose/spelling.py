@@ -51,7 +51,9 @@ def _spelled(command: str, argument: str) -> str:
     value = re.sub(r"(^|[\[,] *)~(?=[/,\]]|$)", lambda home: home[1] + os.path.expanduser("~"), value)  # as shells do
     argument = key + sign + value
     former = FORMER.get(command, {})
-    if sign and not value.strip("'\" "):
+    if key.startswith("-") or not sign:
+        return argument  # a flag or what stands behind it, which Hydra takes as it is
+    if not value.strip("'\" "):
         return argument  # is refused under the name that was typed
     key = former.get(key, key)
     if command == "measure" and key == "model":

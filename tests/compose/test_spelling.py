@@ -37,6 +37,13 @@ def test_what_is_typed(command, typed, spelt):
     assert spelled_out(command, [typed]) == [spelt]
 
 
+@pytest.mark.parametrize("typed", [["--config-dir=a b"], ["-cd", "a b"], ["-cd", "losses"], ["--config-path=a b"]])
+def test_folders_of_flags_are_hydras_as_they_are(monkeypatch, tmp_path, typed):
+    (tmp_path / "a b").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert spelled_out("train", typed) == typed
+
+
 def test_the_home_folder_is_meant_where_the_shell_leaves_its_sign(monkeypatch, tmp_path):
     home = tmp_path / "my home"
     (home / "pictures").mkdir(parents=True)
