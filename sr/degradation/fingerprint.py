@@ -8,6 +8,7 @@ import dis
 import enum
 import functools
 import hashlib
+import logging
 import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -65,6 +66,8 @@ class _Description:
             yield f"{x.__module__} {x.__qualname__}".encode()
             if not isinstance(x.__self__, ModuleType | type | None):
                 yield from self.of(x.__self__, where, strict)
+        elif isinstance(x, logging.Logger):  # which leads to all others that there are in a process, with their levels
+            yield x.name.encode()
         elif isinstance(x, np.generic | np.ndarray | torch.Tensor):
             yield from self._numbers(x, where)
         elif isinstance(x, str | Path):

@@ -15,8 +15,8 @@ from sr.metrics.metric import get_metrics
 from sr.models.base import SuperResolver
 
 log = logging.getLogger(__name__)
-# Each compiles code in its own way, and so it does with -O.
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}{'o' * sys.flags.optimize}"
+# Each compiles code in its own way, and so it does with -O. And -2: as code is described since loggers are names.
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}{'o' * sys.flags.optimize}-2"
 
 
 def _classes(model: SuperResolver, ours: bool = False) -> list[type[nn.Module]]:
@@ -31,7 +31,7 @@ def code_of(model: SuperResolver) -> dict[str, Any]:
     found: dict[str, Any] = {"methods": methods_of(model)}
     with suppress(UserError):
         if classes := _classes(model):
-            found["code"] = f"{PYTHON} {fingerprint(classes, without=(SuperResolver, nn.Module))}"
+            found["code"] = f"{PYTHON} {fingerprint(classes, without=SuperResolver.__mro__)}"
     return found
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import logging
 import shutil
 import sys
 from functools import partial
@@ -11,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from small_runs import SMALL, saved
-from torch import nn
+from torch import Tensor, nn
 
 from sr.errors import UserError, told_once
 from sr.models.espcn import ESPCN
@@ -19,11 +20,12 @@ from sr.models.module import Module
 from sr.runs import checkpoint
 from sr.runs.code import PYTHON, code_of, codes_of, tell_other_codes
 
+log = logging.getLogger(__name__)
 NETWORK = '''
 """Somebody's network, which knows nothing of this project: BGR in 0-255, sides that 4 divides."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Net(nn.Module):
@@ -148,6 +150,19 @@ def test_code_that_was_changed_since_is_told(package, tmp_path, monkeypatch, cap
             told_once.cache_clear()
             read(tmp_path / "a.ckpt")
             assert ("the code of Net was changed since" in caplog.text) is changed
+
+
+def test_what_is_imported_beside_it_does_not_count_as_code_of_a_network():
+    """Loggers lead to all that there are: `sr upscale` said of each network of one's own that it had been changed."""
+
+    class Own(ESPCN):
+        def network(self, x: Tensor, scale: int) -> Tensor:
+            log.debug("enlarging")
+            return super().network(x, scale)
+
+    told = code_of(Own(2))
+    logging.getLogger("of.another.library").setLevel(logging.INFO)
+    assert code_of(Own(2)) == told and "code" in told
 
 
 def test_code_of_this_package_that_was_changed_since_is_told(tmp_path, monkeypatch, caplog):
