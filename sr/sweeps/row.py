@@ -74,6 +74,11 @@ def run_row(cfg: DictConfig, task: Callable[[DictConfig, Job, Path | None], Any]
 def _begun(folder: Path) -> Path | None:
     """The folder, where its run has come to a checkpoint or begins anew by its record."""
     begun = _as_the_first("begun", folder, lambda: saved(folder) or (left(folder) and (folder / RECORD).is_file()))
+    if begun and not own.began(folder):
+        log.warning(
+            f"warning: {folder} was not begun by you on this machine, and is gone on with from the weights there. To "
+            "train it here from its first step move that folder away"
+        )
     return folder if begun else None
 
 

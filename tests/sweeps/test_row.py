@@ -41,15 +41,18 @@ def test_processes_of_a_row_decide_as_the_first_did_before_it_changed_the_folder
     assert len(resumed) == 2
 
 
-def test_a_finished_row_that_somebody_else_began_is_told(monkeypatch, tmp_path, caplog):
+@pytest.mark.parametrize("status", ["finished", "interrupted"])
+def test_a_row_that_somebody_else_began_is_told(monkeypatch, tmp_path, caplog, status):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    folder = tmp_path / "sweep" / "row"
-    record(folder, "finished", objective=3.0)
+    folder, cfg = tmp_path / "sweep" / "row", {"resume": None, "trainer": {"strategy": "auto", "devices": 1}}
+    record(folder, status, objective=3.0)
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "last.ckpt").touch()
     (folder / RECORD).write_text("config: {}\n")
     monkeypatch.setattr(Job, "current", lambda: Job(Words(), folder, {}, folder.parent, ()))
-    assert run_row(OmegaConf.create({"resume": None}), lambda *_: 0.0) == 3.0
+    assert run_row(OmegaConf.create(cfg), lambda *_: 3.0) == 3.0
     assert "was not begun by you on this machine" in caplog.text
     caplog.clear()
     (folder / RECORD).write_text(own.signed("config: {}\n"))
-    run_row(OmegaConf.create({"resume": None}), lambda *_: 0.0)
+    run_row(OmegaConf.create(cfg), lambda *_: 3.0)
     assert "begun by you" not in caplog.text
