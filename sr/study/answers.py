@@ -181,7 +181,7 @@ def read_rater(file: Path) -> Rater:
             raise UserError(f"{file}: answer {n} is the second one to trial {trial}")
         answers[trial] = known[choice]
     name = " ".join(_whole(texts["name"]).split())
-    return Rater(texts["rater"], name, file, texts["study"], mode, content.get("mirrored") is True, answers)
+    return Rater(_whole(texts["rater"]), name, file, texts["study"], mode, content.get("mirrored") is True, answers)
 
 
 def _read(file: Path, most: int, what: str) -> dict[str, Any]:

@@ -143,8 +143,8 @@ def test_agreement():
 def test_what_editors_and_fields_make_of_a_file_is_read(tmp_path):
     """A mark of byte order, and half an emoji where the field's length cuts it."""
     file = tmp_path / "a.json"
-    file.write_bytes(b"\xef\xbb\xbf" + json.dumps(FINE | {"name": "Ann \ud83d"}).encode())
-    assert read_rater(file).name == "Ann ?"
+    file.write_bytes(b"\xef\xbb\xbf" + json.dumps(FINE | {"name": "Ann \ud83d", "rater": "b\ud83d"}).encode())
+    assert (read_rater(file).name, read_rater(file).id) == ("Ann ?", "b?")
 
 
 def test_a_key_without_models_or_with_thousands_is_refused(tmp_path):
