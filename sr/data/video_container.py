@@ -56,13 +56,16 @@ def film_in(source: Path, container: Any) -> Any:
     """The stream of pictures in an open file.
 
     Raises:
-        UserError: there is none that can be decoded.
+        UserError: there is none that can be decoded, or a transparent layer beside it, which FFmpeg leaves out.
     """
     stream = container.streams.best("video")
     if stream is None:
         raise UserError(f"{source} holds no video")
     if stream.codec_context is None:
         raise UserError(f"{source} holds video of a kind that this PyAV cannot decode, or is damaged")
+    if stream.metadata.get("alpha_mode") == "1":  # VP8 and VP9, whose frames do not tell it
+        mend = "ffmpeg -i IN -pix_fmt yuv420p -c:a copy OUT.mkv"
+        raise UserError(f"{source} has a transparent layer, which is not kept. Convert it first: {mend}")
     return stream
 
 

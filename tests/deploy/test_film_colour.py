@@ -90,10 +90,15 @@ def test_the_screen_that_an_hdr_film_was_made_on_is_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("codec", "form", "why"), [("ffv1", "yuv444p12le", "12 bits"), ("ffv1", "yuva420p", "transparent")]
+    ("codec", "form", "why", "options"),
+    [
+        ("ffv1", "yuv444p12le", "12 bits", {"level": "3"}),
+        ("ffv1", "yuva420p", "transparent", {"level": "3"}),
+        ("libvpx-vp9", "yuva420p", "transparent", {"auto-alt-ref": "0"}),
+    ],
 )
-def test_what_cannot_be_kept_is_refused_before_the_work(tmp_path, codec, form, why):
-    source = write(tmp_path / "a.mkv", [patches()], codec=codec, form=form, sound=None, level="3")
+def test_what_cannot_be_kept_is_refused_before_the_work(tmp_path, codec, form, why, options):
+    source = write(tmp_path / "a.mkv", [patches()], codec=codec, form=form, sound=None, **options)
     with pytest.raises(UserError, match=rf"{why}.*Convert it first: ffmpeg -i IN"):
         enlarged(source)
 
