@@ -3,6 +3,7 @@
 import logging
 import pickle
 import re
+import threading
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ CHUNK = 1 << 20  # bytes read at once
 DOS_FOLDER = 0x10  # among a zip file's external attributes
 MOST_VALUES = 500_000  # within a file; a training run's checkpoint has some thousands
 DEEPEST = 60  # containers within each other
+_READING = threading.Lock()  # what torch takes for safe is one list of all threads
 
 
 class Ignored:
@@ -59,7 +61,7 @@ def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
     try:
         refuse_odd(path)
         intact = _checked(path, values=not mapped)
-        with torch.serialization.safe_globals([(Ignored, name) for name in HARMLESS]):
+        with _READING, torch.serialization.safe_globals([(Ignored, name) for name in HARMLESS]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except UserError:
         raise

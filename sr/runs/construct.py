@@ -1,5 +1,6 @@
 """Builds the network that a file describes: only a SuperResolver, only of trusted code, no larger than it may be."""
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +16,7 @@ from sr.runs.trust import how_to_trust, trusts
 
 # Where a file holds no weights that tell: the largest published networks have a third of it.
 MOST_TENSORS, MOST_VALUES = 5_000, 200_000_000
+_BUILDING = threading.RLock()  # torch goes through its hooks while networks are built, and they are of all threads
 MOST_OF_ANYTHING = 1024  # blocks, channels, recursions: four times what the largest published networks have
 
 
@@ -118,9 +120,11 @@ def limited(source: object, state: Mapping[str, Tensor] | None = None) -> Iterat
     """
     tensors = MOST_TENSORS if state is None else 100 + 4 * len(state)
     values = MOST_VALUES if state is None else 1_000_000 + 4 * sum(_held(t) for t in state.values())
-    made = {"tensors": 0, "values": 0, "layers": 0}
+    made, thread = {"tensors": 0, "values": 0, "layers": 0}, threading.get_ident()
 
     def count(parameter: Tensor | None) -> None:
+        if threading.get_ident() != thread:  # what others build is none of it
+            return
         if parameter is not None:
             made["tensors"] += 1
             made["values"] += parameter.numel()
@@ -129,16 +133,17 @@ def limited(source: object, state: Mapping[str, Tensor] | None = None) -> Iterat
             raise UserError(f"{source} is refused: its settings ask for a network far larger than {known}")
 
     def layer(*_: Any) -> None:
-        made["layers"] += 1
+        made["layers"] += threading.get_ident() == thread
         count(None)
 
-    handles = [
-        hooks.register_module_parameter_registration_hook(lambda owner, name, tensor: count(tensor)),
-        hooks.register_module_buffer_registration_hook(lambda owner, name, tensor: count(tensor)),
-        hooks.register_module_module_registration_hook(layer),
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    with _BUILDING:
+        handles = [
+            hooks.register_module_parameter_registration_hook(lambda owner, name, tensor: count(tensor)),
+            hooks.register_module_buffer_registration_hook(lambda owner, name, tensor: count(tensor)),
+            hooks.register_module_module_registration_hook(layer),
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()

@@ -1,18 +1,23 @@
 """Small files that grow when they are read are refused at once."""
 
+import argparse
 import json
 import os
+import sys
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from at_once import at_once
 from small_runs import NODE, write
+from torch import nn
 
 from sr.errors import UserError
+from sr.layers import torch_file
 from sr.runs import checkpoint, composed, safetensors
-from sr.runs.construct import construct
+from sr.runs.construct import construct, limited
 from sr.runs.folder import read_run
 from sr.zoo.files import read_tensors
 
@@ -54,6 +59,22 @@ def test_a_small_checkpoint_builds_no_large_network(tmp_path):
     with pytest.raises(UserError, match="far larger"):
         construct(NODE | {"num_blocks": 1000, "channels": 1000}, "a run's config")
     assert time.monotonic() - begin < 5
+
+
+def test_networks_may_be_loaded_in_several_threads(tmp_path):
+    """What one is built of counts for none of the others, and what torch reads as safe stays so for all of them."""
+    content = {"state_dict": {"w": torch.zeros(1)}, "args": argparse.Namespace(x=1)}
+    torch.save(content, tmp_path / "a.pth")
+    before, safe = sys.getswitchinterval(), torch.serialization.get_safe_globals()
+    sys.setswitchinterval(1e-5)
+    try:
+        with limited("a.ckpt", {}), ThreadPoolExecutor(8) as pool:
+            for done in [pool.submit(torch_file.load, tmp_path / "a.pth") for _ in range(100)]:
+                assert done.result()["state_dict"]
+            pool.submit(lambda: [nn.Linear(1, 1) for _ in range(200)]).result()
+    finally:
+        sys.setswitchinterval(before)
+    assert len(torch.serialization.get_safe_globals()) == len(safe)
 
 
 def test_containers_that_grow_are_refused(tmp_path):
