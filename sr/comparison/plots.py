@@ -11,6 +11,7 @@ from sr.runs.curves import by_name, mean_line, validations
 from sr.runs.folder import Run
 from sr.scores.cost_points import axes, published_points
 from sr.scores.published import plain
+from sr.scores.same_images import unlike_papers
 from sr.scores.score import Score
 
 POINTS = 400  # of a curve, at most
@@ -28,7 +29,7 @@ def cost_pictures(table: Table) -> list[dict[str, Any]]:
         (None for the baseline), `name` of the network, and `paper`: published, not measured here.
     """
     found: dict[tuple[str, int, str, int], list[dict[str, Any]]] = {}
-    other_lr = set()
+    other_lr, unlike = set(), unlike_papers(s for line in table.lines for s in line.row.scores)
     for row in (line.row for line in table.lines):
         price = row.price
         if (price is None and not row.baseline) or not row.final:
@@ -39,7 +40,7 @@ def cost_pictures(table: Table) -> list[dict[str, Any]]:
             kind = s.dataset, s.scale, s.protocol, s.images
             if s.metric == "psnr" and math.isfinite(s.value):
                 found.setdefault(kind, []).append(_point(row.label, s.value, *cost, name=name))
-            if _of_other_lr(row, s) or s.left_out:
+            if _of_other_lr(row, s) or s.left_out or (s.dataset, s.scale) in unlike:
                 other_lr.add(kind)
     pictures = [
         _picture(*kind[:3], ours + ([] if kind in other_lr else _papers(*kind)))

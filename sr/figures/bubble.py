@@ -14,6 +14,7 @@ from sr.runs.construct import construct
 from sr.runs.folder import Run
 from sr.scores.cost_points import arrow, axes, inside, published_points, told
 from sr.scores.published import IMAGES, plain
+from sr.scores.same_images import unlike_papers
 
 PER_MILLION = 420.0  # points squared of a bubble, for each million of parameters
 ARROWS = {"←": "<", "→": ">", "↑": "^", "↓": "v"}  # matplotlib's marks
@@ -21,7 +22,7 @@ CENTRE = 4.0  # points squared of the dot within it, which is seen where the bub
 
 
 def run_points(runs: Sequence[Run], scale: int, dataset: str, protocols: Sequence[str]) -> list[dict[str, Any]]:
-    """Runs measured on all of this set at this scale, on the papers' LR, as they ended.
+    """Runs measured on all of this set at this scale, on the papers' images and LR, as they ended.
 
     Cost is counted merged, on LR that gives 720p.
     """
@@ -35,6 +36,7 @@ def run_points(runs: Sequence[Run], scale: int, dataset: str, protocols: Sequenc
             and s.images == IMAGES.get(dataset, s.images)
             and (not s.lr or plain(s.lr) or get_protocol(s.protocol).defines_lr)
             and not s.left_out  # as the figures beside it
+            and (dataset, scale) not in unlike_papers(run.scores)
         ]
         if not found:
             continue
@@ -74,8 +76,8 @@ def bubble(
     notes = []
     if skipped := len(runs) - len(ours):
         notes.append(
-            f"{skipped} of {len(runs)} runs have no figure on all of {dataset} x{scale}, on the papers' LR, under "
-            f"{', '.join(known)}"
+            f"{skipped} of {len(runs)} runs have no figure on all of {dataset} x{scale}, on the papers' images and LR, "
+            f"under {', '.join(known)}"
         )
     points += ours
     if not points:

@@ -28,13 +28,15 @@ from sr.measuring.cost_table import (
     reproduced_note,
 )
 from sr.measuring.deployed_forms import FormCost, chosen, form_costs
+from sr.measuring.entries import published_name
 from sr.measuring.latency import Latency, latencies, ntire22
 from sr.measuring.measured import measured_sets, trained_networks
-from sr.measuring.papers import unlike_papers
 from sr.measuring.receptive_field import receptive_field
 from sr.measuring.scoring import Entry, pick_device
+from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver
-from sr.scores.published import published_costs
+from sr.scores.published import plain, published_costs
+from sr.scores.same_images import unlike_papers
 from sr.scores.score import Score, read
 from sr.scores.text import counted, write_csv
 from sr.whole import write_whole
@@ -63,9 +65,11 @@ def measure(cfg: DictConfig) -> None:
     if not typed and not trained:
         raise UserError("nothing to measure: type model=[bsrn,rlfn] or model=all, checkpoint=RUN or weights=rlfn_x4")
     models: dict[str, SuperResolver] = {name: entry.model for name, entry in trained.items()}
+    papers = {name: entry.published for name, entry in trained.items()}  # names of the papers' figures; "" for none
     for name in names:
         try:
-            models[name] = _build(name, cfg.scale, job.words)
+            node = _node(name, cfg.scale, job.words)
+            models[name], papers[name] = _build(node), published_name(node, name)
         except UserError as error:
             if len(names) == 1 and not trained:
                 raise
@@ -81,7 +85,7 @@ def measure(cfg: DictConfig) -> None:
     sets = measured_sets(cfg, bool(forms and trained))
     compared = dict(merged)
     if cfg.rounds and cfg.reference not in compared:
-        compared[cfg.reference] = _build(cfg.reference, cfg.scale, job.words).merged()
+        compared[cfg.reference] = _build(_node(cfg.reference, cfg.scale, job.words)).merged()
     times = _timed(cfg, sets, device, compared, cfg.reference)
     in_forms: list[FormCost] = []
     for name, model in models.items() if forms else ():
@@ -95,7 +99,7 @@ def measure(cfg: DictConfig) -> None:
         log.info(f"counting {name}")
         model = model.cpu()
         own = _own(results, name, runs.get(name))
-        rows.append(_row(name, model, parameters[name], cfg, times.get(name), own))
+        rows.append(_row(name, model, parameters[name], cfg, times.get(name), own, papers[name]))
     if results and not any(row.reproduced_psnr for row in rows):
         whole, kinds = ", ".join(SETS), ", ".join(dict.fromkeys(row.protocol for row in rows))
         log.warning(
@@ -144,10 +148,11 @@ def _row(
     cfg: DictConfig,
     time: Latency | None,
     results: Sequence[Score],
+    paper: str,
 ) -> ModelCost:
     large, small = cost(model, lr_size(cfg.scale), cfg.scale), cost(model, SMALL, cfg.scale)
-    known = published_costs().get((name, cfg.scale), {})
-    protocol, figures, kind = published_cells(name, cfg.scale, model.protocols)
+    known = published_costs().get((paper, cfg.scale), {})
+    protocol, figures, kind = published_cells(paper, cfg.scale, model.protocols)
     row = ModelCost(
         model=name,
         scale=cfg.scale,
@@ -215,11 +220,16 @@ def _legend(cfg: DictConfig, device: torch.device) -> str:
     return "\n".join(lines)
 
 
-def _build(name: str, scale: int, words: Words) -> SuperResolver:
+def _node(name: str, scale: int, words: Words) -> dict[str, Any]:
+    """The settings of an architecture, with what is typed of them."""
     own = words.only(lambda key: key.startswith("model."))
     cfg = hydra.compose("measure", overrides=[f"model=[{name}]", f"scale={scale}", *own.texts])
-    node = OmegaConf.to_container(cfg.model, resolve=True)
+    node: dict[str, Any] = OmegaConf.to_container(cfg.model, resolve=True)  # type: ignore[assignment]
     check_targets({"model": node})
+    return node
+
+
+def _build(node: Mapping[str, Any]) -> SuperResolver:
     torch.manual_seed(0)
     return built(node, "model")
 
@@ -229,12 +239,15 @@ def _count(model: SuperResolver) -> int:
 
 
 def _of_the_papers_lr(scores: Sequence[Score], file: Path) -> list[Score]:
-    """Without the sets on which bicubic has another figure than in the papers: theirs are other images, or other LR."""
-    others = unlike_papers(scores)
+    """Without the sets whose LR is told to be another than the papers', or on which bicubic has another figure."""
+    others = {place: f"bicubic has {told}" for place, told in unlike_papers(scores).items()}
+    others |= {
+        (s.dataset, s.scale): f"its LR is {s.lr}"
+        for s in scores
+        if s.lr and not (plain(s.lr) or get_protocol(s.protocol).defines_lr)
+    }
     for (dataset, scale), told in others.items():
-        log.warning(
-            f"note: {dataset} x{scale} of {file} is left out, it is of other images or other LR: bicubic has {told}"
-        )
+        log.warning(f"note: {dataset} x{scale} of {file} is left out, it is of other images or other LR: {told}")
     return [s for s in scores if (s.dataset, s.scale) not in others]
 
 

@@ -1,7 +1,7 @@
 """Models to measure, under which protocols, and the papers' figures that they are held against."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,6 @@ from sr.scores.score import BASELINE, Key, Score
 from sr.scores.text import shown
 
 log = logging.getLogger(__name__)
-ANOTHER = 0.2  # dB by which bicubic differs where images or LR are others
 
 
 @dataclass(frozen=True)
@@ -59,23 +58,6 @@ def papers_figures(entry: Entry, means: Sequence[Score], data: SRDataModule) -> 
             told_once(log, logging.WARNING, told + str(paper.mirrored).lower())
         elif paper:
             found[s.model, s.dataset, s.scale, s.protocol] = paper
-    return found
-
-
-def unlike_papers(means: Iterable[Score]) -> dict[tuple[str, int], str]:
-    """Whole sets, by name and scale, on which bicubic has another figure than in the papers, with both.
-
-    Of these they have other images, or other LR, whatever its folder is called.
-    """
-    found = {}
-    for s in means:
-        if s.model != BASELINE or s.metric != "psnr":
-            continue
-        known = published(BASELINE, s.scale, s.dataset, s.protocol, s.images)
-        if known is None and s.protocol.startswith("y"):  # of which the papers know one, a hundredth apart from ours
-            known = published(BASELINE, s.scale, s.dataset, "y_classic", s.images)
-        if known is not None and abs(known.values["psnr"] - s.value) > ANOTHER:
-            found[s.dataset, s.scale] = f"{s.value:.2f} dB there, {known.values['psnr']:.2f} in the papers"
     return found
 
 

@@ -22,13 +22,14 @@ from sr.imaging.color import to_array
 from sr.imaging.files import write_image
 from sr.imaging.panel import disagreement, draw_panel, panel_cells, pick_crop
 from sr.measuring.frames import measured_runs, middle_of, outputs_of
-from sr.measuring.papers import Entry, chosen_protocols, other_lr, papers_figures, papers_protocols, unlike_papers
+from sr.measuring.papers import Entry, chosen_protocols, other_lr, papers_figures, papers_protocols
 from sr.measuring.pictures import Pictures
 from sr.metrics.metric import Metric
 from sr.metrics.protocol import DEFAULT, Channel, Protocol
 from sr.models.clips import Made
 from sr.precision import full_precision
 from sr.scores.published import PLAIN, Published, lr_of, plain
+from sr.scores.same_images import told_unlike, unlike_papers
 from sr.scores.score import BASELINE, Key, Score, averages, beside, scores_of, table, write
 
 __all__ = ["BASELINE", "Entry", "chosen_protocols", "papers_protocols", "score_all", "score_set"]
@@ -226,8 +227,8 @@ def score_all(
     log.info("\n" + table(means) + "\n")
     for told in filter(None, map(other_lr, sets)):
         log.info(told + "\n")
-    for (dataset, scale), told in others.items():
-        log.warning(f"note: {dataset} x{scale} is of other images or other LR than the papers': bicubic has {told}\n")
+    for told in told_unlike(others):
+        log.warning(told + "\n")
     if gaps := beside(means, papers):
         log.info(gaps + "\n")
     for path in (*drawn, *write(scores, folder, papers)):

@@ -9,11 +9,12 @@ from itertools import count, islice
 from math import isclose
 
 from sr.metrics.protocols import get_protocol
-from sr.scores.published import READ, kind_of_lr, plain, told_lr
-from sr.scores.score import FIRST, Score, alike
+from sr.scores.published import READ, kind_of_lr, plain, published, told_lr
+from sr.scores.score import BASELINE, FIRST, Score, alike
 
 Place = tuple[str, int, int]  # set, images, scale
 Values = dict[tuple[str, str], float]  # by protocol and metric
+ANOTHER = 0.2  # dB by which bicubic differs where images or LR are others than the papers'
 
 
 def told_apart(runs: Iterable[Sequence[Score]], baseline: str) -> list[list[Score]]:
@@ -78,12 +79,17 @@ def _renamed(score: Score, name: str | None) -> Score:
 
 
 def notes(scores: Iterable[Score], baseline: str) -> list[str]:
-    """What to say where `told_apart` gave names, a line for each reason, and of sets whose LR is not the papers'."""
+    """What to say where `told_apart` gave names, a line for each reason, and of sets that are not the papers'."""
     scores = list(scores)
     formers = {s.dataset: s.apart_from for s in scores}
     lr = {s.dataset: s.lr for s in scores if s.lr}
-    plainly = {s.dataset for s in scores if plain(s.lr) or get_protocol(s.protocol).defines_lr}
-    others = [told_lr(name, own) for name, own in lr.items() if name not in plainly and formers[name] not in formers]
+    plainly = {(s.dataset, s.scale) for s in scores if plain(s.lr) or get_protocol(s.protocol).defines_lr}
+    odd: dict[tuple[str, str], set[int]] = {}  # scales, by set and LR
+    for s in scores:
+        if s.lr and (s.dataset, s.scale) not in plainly and s.apart_from not in formers:
+            odd.setdefault((s.dataset, s.lr), set()).add(s.scale)
+    others = [told_lr(_at(scores, name, scales), own) for (name, own), scales in odd.items()]
+    others += told_unlike(unlike_papers(s for s in scores if not s.lr or plain(s.lr)))
     names: dict[str, list[str]] = {}
     for name, former in formers.items():
         if former in formers:
@@ -93,3 +99,35 @@ def notes(scores: Iterable[Score], baseline: str) -> list[str]:
             names.setdefault(why, []).append(name)
     apart = [f"{', '.join(alike)}: {why}: only gains over {baseline} compare" for why, alike in names.items()]
     return others + apart
+
+
+def _at(scores: Sequence[Score], dataset: str, scales: Container[int]) -> str:
+    """A set's name, with the scales that are meant where there are others."""
+    every = sorted({s.scale for s in scores if s.dataset == dataset})
+    meant = [f"x{scale}" for scale in every if scale in scales]
+    return dataset if len(meant) == len(every) else f"{dataset} {', '.join(meant)}"
+
+
+def unlike_papers(means: Iterable[Score]) -> dict[tuple[str, int], str]:
+    """Whole sets, by name and scale, on which bicubic has another figure than in the papers, with both.
+
+    Of these they have other images, or other LR, whatever its folder is called.
+    """
+    found = {}
+    for s in means:
+        if s.model != BASELINE or s.metric != "psnr":
+            continue
+        known = published(BASELINE, s.scale, s.dataset, s.protocol, s.images)
+        if known is None and s.protocol.startswith("y"):  # of which the papers know one, a hundredth apart from ours
+            known = published(BASELINE, s.scale, s.dataset, "y_classic", s.images)
+        if known is not None and abs(known.values["psnr"] - s.value) > ANOTHER:
+            found[s.dataset, s.scale] = f"{s.value:.2f} dB there, {known.values['psnr']:.2f} in the papers"
+    return found
+
+
+def told_unlike(others: Mapping[tuple[str, int], str]) -> list[str]:
+    """What to say of sets that `unlike_papers` found."""
+    return [
+        f"note: {dataset} x{scale} is of other images or other LR than the papers': bicubic has {told}"
+        for (dataset, scale), told in others.items()
+    ]

@@ -19,7 +19,7 @@ def made_up(tmp_path: Path) -> Callable[..., Source]:
     """A source with a run that nobody trained: made_up("a", loss="l1", psnr=30.0) -> Source."""
 
     def make(place: str, name: str = "ecbsr_m4c8", scale: int = 2, psnr: float | None = 30.0, **config: Any) -> Source:
-        loss = config.pop("loss", "l1")
+        loss, bicubic = config.pop("loss", "l1"), config.pop("bicubic", 28.0)
         node = {"_target_": "sr.models.ecbsr.ECBSR", "scale": scale, "colors": 1, "num_blocks": 4, "channels": 8}
         composed = {
             "scale": scale,
@@ -32,7 +32,7 @@ def made_up(tmp_path: Path) -> Callable[..., Source]:
             "loss": {"_target_": f"losses.{loss}", "terms": {"only": loss}},
             "choices": {"model": name, "loss": loss},
         }
-        means = [("bicubic", "y", 28.0), ("bicubic", "rgb", 26.5)]
+        means = [("bicubic", "y", bicubic), ("bicubic", "rgb", 26.5)]
         means += [] if psnr is None else [(name, "y", psnr), (name, "rgb", psnr - 1.5)]
         scores = [
             score

@@ -48,7 +48,7 @@ def papers(source):
 
 
 def test_papers_stand_only_beside_figures_on_their_lr(made_up):
-    source = made_up("a", scale=4)
+    source = made_up("a", scale=4, bicubic=28.42)
     own = [dataclasses.replace(s, protocol="y_classic") for s in source.run.scores if s.protocol == "y"]
     source.run.scores.extend(own)
     assert papers(source)["y"] and papers(source)["y_classic"]
@@ -58,6 +58,7 @@ def test_papers_stand_only_beside_figures_on_their_lr(made_up):
     assert not papers(source)["y"] and papers(source)["y_classic"]  # whose LR is its own
     now = [dataclasses.replace(row, other_lr=frozenset({"Set5"})) for row in rows(labelled([made_up("b", scale=4)]))]
     assert not any(p["paper"] for p in cost_pictures(tabulate(now))[0]["points"])
+    assert not papers(made_up("c", scale=4, bicubic=29.0))["y"], "of other images, as bicubic has 28.42 on theirs"
 
 
 def test_settings_that_say_what_lr_is():

@@ -35,12 +35,19 @@ def test_a_run_of_several_protocols_is_drawn_under_the_first_as_the_papers_are(m
     assert [(p["psnr"], p["protocol"]) for p in run_points([run], 4, "Set5", ("y", "y_classic"))] == [(30.4, "y")]
 
 
+def test_a_run_on_other_images_than_the_papers_is_not_among_theirs(make_run):
+    """Of a folder called Set5, on which bicubic has 28.42 dB in the papers."""
+    runs = [make_run(str(psnr), results=[row("bicubic", psnr), row("srcnn", 30.1)]) for psnr in (28.4, 29.0)]
+    assert [p["source"] for p in run_points(runs, 4, "Set5", ("y_classic",))] == [str(runs[0].folder)]
+
+
 def test_it_is_drawn_with_runs_and_says_what_was_left_out(make_run, png):
     runs = [make_run("a", results=[row("srcnn", 30.1)]), make_run("b", results=[row("srcnn", 25.0, dataset="B100")])]
     drawing = bubble(runs)
     assert [r["kind"] for r in drawing.rows].count("ours") == 1
     assert drawing.notes == [
-        "1 of 2 runs have no figure on all of Set5 x4, on the papers' LR, under y, y_uint8, y_classic, y_float"
+        "1 of 2 runs have no figure on all of Set5 x4, on the papers' images and LR, "
+        "under y, y_uint8, y_classic, y_float"
     ]
     assert png(drawing).std() > 5
     names = [text.get_text() for text in drawing.figure.axes[0].texts]

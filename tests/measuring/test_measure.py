@@ -45,12 +45,16 @@ def test_figures_of_other_lr_are_not_reproduced_ones(command, tmp_path):
     )
     assert "Set14 x2" in done.out and "bicubic has 27.00 dB there, 30.24 in the papers" in done.out, done
     assert table(done.folder)["espcn"]["reproduced_psnr"] == "36.50 / - / - / -"
+    noisy = "model,dataset,scale,protocol,psnr,images,lr\nespcn,Set5,2,y,36.5,5,made by Noise\n"
+    (tmp_path / "x.csv").write_text(noisy)  # where bicubic was not measured
+    assert _read(str(tmp_path / "x.csv")) == {tmp_path / "x.csv": []}
 
 
 def test_a_model_of_another_size(command):
     done = command("measure.py", "model=espcn", "model.channels=[8,4]", "rounds=0", "receptive_field=false")
     assert done.code == 0, done
-    assert int(table(done.folder)["espcn"]["parameters"]) < 3000
+    row = table(done.folder)["espcn"]
+    assert int(row["parameters"]) < 3000 and row["published_psnr"] == row["published_macs_g"] == ""
 
 
 def test_models_without_this_scale(command):

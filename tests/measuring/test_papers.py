@@ -8,12 +8,13 @@ from PIL import Image
 from sr.data.folder import Folder
 from sr.degradation import Degradation, GaussianNoise, MatlabBicubic
 from sr.errors import UserError
-from sr.measuring.papers import Entry, papers_figures, refuse_own_lr, unlike_papers
+from sr.measuring.papers import Entry, papers_figures, refuse_own_lr
 from sr.metrics.protocols import get_protocol
 from sr.models.basicvsr import BasicVSR
 from sr.models.bicubic import Bicubic
 from sr.models.edvr import EDVR
 from sr.scores.published import IMAGES
+from sr.scores.same_images import unlike_papers
 from sr.scores.score import Score
 
 

@@ -1,6 +1,7 @@
 """Figures of one set's name that are of other images, or of LR that was made in another way."""
 
 import csv
+from dataclasses import replace
 
 import pytest
 
@@ -23,7 +24,7 @@ def run(lr: str = "", psnr: float = 30.0, baseline: float | None = None) -> list
         (run("bicubic"), run(), False),  # of an older file nothing is known
         (run("bicubic"), run(BLURRED), True),
         (run("bicubic"), run("read from own/LR"), True),
-        (run("bicubic", baseline=28.0), run("read from own/LR", baseline=28.0), False),
+        (run("bicubic", baseline=33.66), run("read from own/LR", baseline=33.66), False),
         (run(BLURRED, baseline=28.0), run(BLURRED, baseline=27.0), True),  # another blur
     ],
 )
@@ -82,3 +83,20 @@ def test_lr_that_is_not_the_papers_is_told_where_there_is_no_other():
         told
     ]
     assert notes(run("bicubic, read from LR_bicubic/X2") + run(), "bicubic") == []
+
+
+def test_a_set_is_not_the_papers_at_one_scale_alone():
+    """Its LR is plain at x2: of x4 nothing was said."""
+    at_four = [replace(s, scale=4) for s in run(BLURRED)]
+    assert notes([*run("bicubic"), *at_four], "bicubic") == [
+        f"LR of Set5 x4: {BLURRED}, not plain bicubic as the papers'"
+    ]
+    assert notes([*run(BLURRED), *at_four], "bicubic") == [f"LR of Set5: {BLURRED}, not plain bicubic as the papers'"]
+
+
+def test_a_set_on_which_bicubic_has_another_figure_is_told_below_every_table():
+    told = (
+        "note: Set5 x2 is of other images or other LR than the papers': bicubic has 30.00 dB there, 33.66 in the papers"
+    )
+    assert notes(run("bicubic", baseline=30.0), "bicubic") == [told]
+    assert notes(run("bicubic", baseline=33.7), "bicubic") == []
