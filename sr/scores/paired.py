@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from math import isclose, isfinite
+from math import inf, isclose, isfinite
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -113,7 +113,10 @@ class Paired:
         columns = list(leading.values())
         rivals = {place: {model for two in pairs[place] for model in two} for place in columns}
         models = dict.fromkeys(model for place in columns for model in self.found[place] if model in rivals[place])
+        titles = dict.fromkeys(declared(place[3]).title for place in columns)
         head = ["difference from the best", *(f"{p[0]} x{p[1]} {p[2]}" for p in columns)]
+        if len(titles) > 1:  # as of a metric that has no value under one of the protocols
+            head[1:] = [f"{title}, {declared(place[3]).title}" for title, place in zip(head[1:], columns, strict=True)]
         best = {
             place: _best(
                 {m: runs for m, runs in self.found[place].items() if m in rivals[place]}, declared(place[3]).better or 1
@@ -125,7 +128,7 @@ class Paired:
         ]
         shown = [d for place in columns for d in pairs[place].values()]
         most = max(len(of_place) for of_place in self.found.values())
-        return [head, *lines], told + _notes(shown, columns[0][3], most)
+        return [head, *lines], told + _notes(shown, " / ".join(titles), most)
 
     def _cell(self, model: str, best: str, place: Place, pairs: Mapping[tuple[str, str], Difference]) -> str:
         metric = declared(place[3])
@@ -169,8 +172,15 @@ def differences(models: Mapping[str, Sequence[Values]], better: int = 1) -> dict
 
 
 def _best(models: Mapping[str, Sequence[Values]], better: int) -> str:
-    """The one whose mean over runs and images is the best."""
-    return max(models, key=lambda m: better * fmean(fmean(run.values()) for run in _alike(models[m])))
+    """The one whose mean over runs and images is the best; over images on which all have a finite value."""
+    known = {m: _alike(runs) for m, runs in models.items()}
+    odd = {n for runs in known.values() for run in runs for n, value in run.items() if not isfinite(value)}
+
+    def mean(model: str) -> float:
+        values = [value for run in known[model] for n, value in run.items() if n not in odd]
+        return better * fmean(values) if values else -inf
+
+    return max(models, key=mean)
 
 
 def _alike(runs: Sequence[Values]) -> list[Values]:
@@ -211,10 +221,10 @@ def _turned(d: Difference | None) -> Difference | None:
     return d and Difference(-d.mean, -d.high, -d.low, d.p, d.images, d.other_runs, d.runs)
 
 
-def _notes(found: Sequence[Difference], metric: str, models: int) -> list[str]:
+def _notes(found: Sequence[Difference], title: str, models: int) -> list[str]:
     few = sorted({d.images for d in found if d.images < 7}, reverse=True)
     over = "images" + (" and seeds" if any(max(d.runs, d.other_runs) > 1 for d in found) else "")
-    said = f"{declared(metric).title}, 95 % interval by bootstrap over {over}, p of Wilcoxon's signed-rank test"
+    said = f"{title}, 95 % interval by bootstrap over {over}, p of Wilcoxon's signed-rank test"
     least = f" ({', '.join(f'over {n}: never below {2 / 2**n:.2g}' for n in few)})" if few else ""
     kept = "All pairs" if models <= MOST_MODELS else f"More than {MOST_MODELS} models: each beside the best one"
     return [f"{said} over images{least}. An interval that holds 0 tells no winner. {kept}: {NAME}"]

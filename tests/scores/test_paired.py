@@ -159,3 +159,22 @@ def test_of_very_many_models_each_stands_beside_the_best_one(tmp_path, monkeypat
     with (tmp_path / "differences.csv").open(newline="") as f:
         assert [(row["model"], row["other"]) for row in csv.DictReader(f)] == [(f"m{n}", "m7") for n in range(7)]
     assert "each beside the best one: differences.csv" in notes[0]
+
+
+def test_the_best_is_so_on_images_that_no_model_makes_perfectly(tmp_path):
+    """A black image has an infinite PSNR for all: the first model was called the best."""
+    paired = Paired()
+    for model, gain in {"worse": 0.0, "better": 4.5}.items():
+        paired.add(model, PLACE, values(30 + gain, 31 + gain, float("inf")))
+    (_, *lines), _ = paired.write(tmp_path)
+    assert lines[1] == ["better", "best"] and lines[0][1].startswith("-4.50"), lines
+
+
+def test_each_column_of_differences_tells_its_metric(tmp_path):
+    """NIQE has no value under a protocol without colours: PSNR stood there as NIQE."""
+    paired = Paired()
+    for model, value in {"a": 4.0, "b": 5.0}.items():
+        paired.add(model, (*PLACE[:3], "niqe"), values(value, value))
+        paired.add(model, ("Set5", 4, "y_classic", "psnr"), values(30 - value, 31 - value))
+    (head, *_), notes = paired.write(tmp_path)
+    assert head[1:] == ["Set5 x4 y, NIQE", "Set5 x4 y_classic, PSNR"] and notes[0].startswith("NIQE / PSNR, 95 %")
