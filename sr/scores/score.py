@@ -78,7 +78,13 @@ def averages(scores: Iterable[Score]) -> list[Score]:
     value (see `Metric.mean`); where there is none, neither is a mean.
     """
     scores = list(scores)
-    return _means([*(s for s in scores if not s.clip), *of_clips(scores)], *KEY, "metric")
+    places = {place: n for n, place in enumerate(dict.fromkeys(map(_place, scores)))}
+    means = _means([*(s for s in scores if not s.clip), *of_clips(scores)], *KEY, "metric")
+    return sorted(means, key=lambda s: places[_place(s)])
+
+
+def _place(s: Score) -> tuple[str, ...]:
+    return s.model, s.dataset, str(s.scale), s.protocol, s.metric
 
 
 def of_clips(scores: Iterable[Score]) -> list[Score]:

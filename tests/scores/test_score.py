@@ -65,6 +65,8 @@ def test_clips_count_alike_whatever_their_length(tmp_path):
         [psnr]
     )
     assert "of clips" not in table(averages(each("mine", 30.0)))
+    scales = [s.scale for s in averages([*scores, *each("mine", 30.0)])]
+    assert scales == [4, 4, 2], "as they were measured: the first set's mean is what a search maximises"
     files = write(scores, tmp_path)
     assert [f.name for f in files] == ["results.csv", "results_per_image.csv", "results_per_clip.csv"]
     per_clip = list(csv.DictReader(files[2].open()))
