@@ -22,7 +22,7 @@ class Key:
         budget: "steps" where a budget scales it with the run's length, "size" where a budget makes it smaller.
         timing: how long an optimizer step takes depends on it.
         sets: typed, it is meant for every image set, those that are measured too.
-        makes_lr: it says how LR is made, or which LR is read.
+        makes_lr: it says how LR is made, which LR is read, or how clips of it are shown to a network.
         named: typed, it is part of the names of a sweep's folder and rows.
         grows: a sweep that gets more of its values stays in its folder.
         one_line: runs that differ in it alone share a line of a sweep's table.

@@ -57,7 +57,7 @@ WITHIN: dict[str, Key] = {
         "root", "train", "val", "test", "train_lr",
     )), PLACE),
     **dict.fromkeys(("data.*val_lr", "data.*test_lr"), replace(LR, resume=True)),
-    **dict.fromkeys(("data.lr", "data.*.lr", "data.*track", "data.*degradation*"), LR),
+    **dict.fromkeys(("data.lr", "data.*.lr", "data.*track", "data.*degradation*", "data.*mirror"), LR),
 }  # fmt: skip
 # Step counts in schedules, callbacks and losses by their last word: torch's names and ours.
 COUNTED = Key(unit="optimizer steps", budget="steps")

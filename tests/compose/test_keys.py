@@ -70,6 +70,7 @@ def test_a_key_of_ones_own_is_read_where_another_one_names_it():
         ("data.lr", {"fixed": True}),
         ("budget.factor", {"fixed": True, "result": False}),
         ("data.lr", {"makes_lr": True}),
+        ("data.mirror", {"makes_lr": True, "sets": True, "result": True}),
         ("degradation.sigma", {"makes_lr": True, "sets": True}),
         ("trainer.devices", {"result": False}),
         ("trainer.precision", {"result": True, "fixed": True}),
