@@ -17,6 +17,9 @@ from sr.errors import UserError
 from sr.forms.deployed import Exported
 from sr.metrics.protocols import get_protocol
 from sr.runs import checkpoint
+from sr.runs.config import RECORD, typed_words
+from sr.runs.differences import patch_of
+from sr.runs.differences import told as told_value
 from sr.scores.paired import stored
 from sr.scores.published import READ, kind_of_lr, plain, told_lr
 from sr.scores.score import RESULTS, Score, metrics_of, pivot, read, what_means_are_over
@@ -72,12 +75,30 @@ def known(source: str | Path | None, scale: int) -> Known:
     for name in CHOICES:
         if isinstance(choices, Mapping) and choices.get(name):
             told[name] = str(choices[name])
+    if given := _given(config.get("data")):
+        told["degradation"] = given
     if steps := content.get("global_step"):
         told["steps"] = f"{steps:,}"
-    told |= {told_as: str(config[key]) for key, told_as in NUMBERS.items() if config.get(key) is not None}
+    config = {**config, "patch_size": _patch(file, config)}
+    told |= {told_as: told_value(config[key]) for key, told_as in NUMBERS.items() if config.get(key) is not None}
     if config.get("init_from"):
         told["began from"] = Path(str(config["init_from"])).name  # no more of the path
     return Known(training=told, scores=_scores(file, scale))
+
+
+def _given(data: Any) -> str:
+    """What LR was trained on where a degradation did not make it; "" where it did."""
+    data = data if isinstance(data, Mapping) else {}
+    track = data.get("track") or "bicubic"
+    return "none: LR was read from files" if data.get("train_lr") else "" if track == "bicubic" else f"track {track}"
+
+
+def _patch(file: Path, config: Mapping[str, Any]) -> Any:
+    """Side of a crop, LR pixels; where HR pixels are set, only if the run's folder tells what else was typed."""
+    run = checkpoint.run_of(file)
+    if config.get("hr_patch_size") and not (run and (run / RECORD).is_file()):
+        return None
+    return patch_of(config, typed_words(run).keys if run else ())
 
 
 def _scores(file: Path, scale: int) -> list[Score]:

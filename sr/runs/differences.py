@@ -1,7 +1,7 @@
 """Only the configuration that differs: what tells runs apart, in as few columns as say it all."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from sr.compose.keys import declared
@@ -50,12 +50,19 @@ def settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
 def as_trained(run: Run) -> dict[str, Any]:
     """The run's config as dotted keys, with the patch that it was trained on where `hr_patch_size` says it."""
     config = flat(run.config)
-    hr, scale = config.get("hr_patch_size"), config.get("scale")
-    if not hr or not scale or "patch_size" in Words(run.overrides).keys:
+    given, side = config.get("patch_size"), patch_of(config, Words(run.overrides).keys)
+    if side == given:
         return config
-    sides = [max(1, int(hr) // s) for s in (scale if isinstance(scale, list) else [scale])]
-    given, side = config.get("patch_size"), sides if isinstance(scale, list) else sides[0]
     return config | {key: side for key in ("patch_size", "data.patch_size") if key in config and config[key] == given}
+
+
+def patch_of(config: Mapping[str, Any], typed: Container[str]) -> Any:
+    """Side of a training crop, LR pixels, or one for each of several scales; `hr_patch_size` but for a typed patch."""
+    hr, scale = config.get("hr_patch_size"), config.get("scale")
+    if not hr or not scale or "patch_size" in typed:
+        return config.get("patch_size")
+    sides = [max(1, int(hr) // s) for s in (scale if isinstance(scale, list) else [scale])]
+    return sides if isinstance(scale, list) else sides[0]
 
 
 def choices(run: Run) -> Mapping[str, Any]:

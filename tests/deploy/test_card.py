@@ -80,6 +80,30 @@ def test_a_card_tells_of_lr_that_is_not_the_papers(network, run, tmp_path):
         assert "secret" not in card
 
 
+@pytest.mark.parametrize(
+    ("typed", "config", "row"),
+    [
+        ([], {"hr_patch_size": 96, "scale": 4}, "| LR pixels a side of a crop | 24 |"),
+        ([], {"hr_patch_size": 96, "scale": [2, 4]}, "| LR pixels a side of a crop | 48, 24 |"),
+        (["patch_size=20"], {"hr_patch_size": 96, "scale": 4, "patch_size": 20}, "| LR pixels a side of a crop | 20 |"),
+        (None, {"hr_patch_size": 96, "scale": 4}, ""),  # a copied folder without the record of what was typed
+        ([], {"data": {"train_lr": "/home/LR"}}, "| degradation | none: LR was read from files |"),
+        ([], {"data": {"track": "wild"}}, "| degradation | track wild |"),
+    ],
+)
+def test_a_card_tells_the_crops_and_the_lr_that_were_trained_on(network, run, tmp_path, typed, config, row):
+    """Not base's patch_size beside a recipe's hr_patch_size, nor a degradation that made no LR."""
+    file = run / "checkpoints/last.ckpt"
+    content = torch.load(file, weights_only=True)
+    content["sr"]["config"] |= config
+    torch.save(content, file)
+    if typed is not None:
+        (run / "composed.yaml").write_text(json.dumps({"words": typed}))
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    told = text(tmp_path, Exported(checkpoint.load(network), "small", 2), known(run, 2))
+    assert row in told and ("| 48 |" in told) == ("hr_patch_size" not in config) and "/home" not in told, told
+
+
 def test_a_card_tells_nothing_that_is_not_known(network, run, tmp_path):
     model = checkpoint.load(network)
     (tmp_path / "model.safetensors").write_bytes(b"")
