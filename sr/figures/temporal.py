@@ -133,9 +133,11 @@ def frame_psnr(
         for frame, sr in zip(frames, outputs(entry, frames, scale, compared), strict=True):
             values.append(float(compared.compare(sr, frame.pixels, scale, frame.grey, psnr)["psnr"]))
             numbers.append({"model": entry.name, "frame": frame.name, "psnr": values[-1]})
-        mean = np.mean([values[n] for n in counted])
+        finite = [values[n] for n in counted if np.isfinite(values[n])]
+        mean = psnr[0].mean(sum(finite), len(finite), len(counted) - len(finite), len(counted))
         over = "" if len(counted) == len(frames) else f" of {len(counted)} of {len(frames)} frames"
-        label = f"{entry.name} (mean {mean:.2f}{over})"
+        remark = psnr[0].remark(len(counted) - len(finite), len(counted))
+        label = f"{entry.name} (mean {mean:.2f}{over}{remark and f', {remark}'})"
         ax.plot(range(1, len(values) + 1), values, label=label, color=color(index), marker=marker(index))
     ax.set(xlabel="frame", ylabel=f"PSNR, dB ({compared.name})", title=f"{len(frames)} frames, x{scale}")
     ax.legend()

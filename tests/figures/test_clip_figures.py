@@ -1,6 +1,7 @@
 """Pictures of clips: what they show is counted again here, by hand."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,6 +66,14 @@ def test_psnr_of_frames_has_the_lr_and_the_mean_of_its_protocol(clip, name, fram
     mean = np.mean([values[n] for n in protocol.scored(5)])
     over = "" if frames == 5 else " of 1 of 5 frames"
     assert drawing.figure.axes[0].get_legend().get_texts()[0].get_text() == f"bicubic (mean {mean:.2f}{over})"
+
+
+def test_a_frame_that_comes_out_identical_hides_no_other(clip):
+    """As black ones do, between two scenes."""
+    black = replace(clip[0], pixels=torch.zeros_like(clip[0].pixels))
+    drawing = frame_psnr([Entry("bicubic", Bicubic(2))], [black, *clip[1:]])
+    told = f"bicubic (mean {np.mean([r['psnr'] for r in drawing.rows[1:5]]):.2f}, 1 of 5 identical)"
+    assert drawing.figure.axes[0].get_legend().get_texts()[0].get_text() == told
 
 
 def test_frames_that_are_missing_are_told(clip, models, caplog):
