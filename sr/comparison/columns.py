@@ -203,8 +203,8 @@ def _values(row: Row, titles: Mapping[tuple[str, int], str]) -> dict[str, Any]:
 
 
 def _asked(row: Row, study: Sequence[Rated]) -> dict[str, Any]:
-    """What people said of a row, by its name and place; nobody was shown self-ensembled pictures."""
-    if not row.final or row.ensemble:
+    """What people said of a row, by its name and place; nobody was shown self-ensembled pictures, or means of runs."""
+    if not row.final or row.ensemble or len(row.members) > 1:
         return {}
     name, path = (row.source.name, row.source.path) if row.source else (BASELINE, rated.ZOO)
     mine = [r for r in study if (r.name, r.place, r.scale) == (name, rated.place_of(path), row.scale)]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 STEP = "trainer/global_step"
 FILE = "wandb_report.json"
+ENSEMBLE = "_ensemble"  # behind the name of a set in the keys of self-ensemble
 TITLE = "Comparison of super-resolution models"
 
 
@@ -60,7 +61,7 @@ def compared(table: Table) -> Compared:
                 runs[id_in(known)] = None
         run = row.source.run if row.source else None
         several = run is not None and len({s.scale for s in run.scores}) > 1  # as final_scores names them
-        place = (f"_x{row.scale}" if several else "") + ("_ensemble" if row.ensemble else "")
+        place = (f"_x{row.scale}" if several else "") + (ENSEMBLE if row.ensemble else "")
         for s in row.scores if row.final else ():
             keys.setdefault(s.metric, {})[f"test/{s.apart_from or s.dataset}{place}/{s.metric}_{s.protocol}"] = None
     settings = dict.fromkeys(key for line in table.lines for key in line.row.settings)
@@ -148,6 +149,7 @@ def _panels(about: Compared) -> dict[str, list[Any]]:
                 z=wr.SummaryMetric("cost/parameters"), log_x=True,
             )
             for key in about.keys.get("psnr", ())
+            if not key.rpartition("/")[0].endswith(ENSEMBLE)  # which costs eight times as much
         ],
         "Pictures": [wr.MediaBrowser(title="The same crops", media_keys=["val/panels", "test/panels"], num_columns=1)],
         "Settings": [wr.RunComparer(diff_only="split")],

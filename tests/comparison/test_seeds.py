@@ -6,6 +6,7 @@ from sr.comparison.columns import tabulate
 from sr.comparison.plots import curves
 from sr.comparison.rows import labelled, rows
 from sr.comparison.seeds import averaged
+from sr.scores.rated import Rated
 from sr.sweeps.ablation_rows import find
 
 
@@ -36,6 +37,14 @@ def test_rows_carry_their_labels_and_average_their_seeds(sources):
     assert not {"seed", "ablation"} & {key for column in table.columns for key in column.keys}
     assert any("sample standard deviation" in note for note in table.notes)
     assert found[2].members[1].label == sources[2].label and len(found[2].runs) == 2
+
+
+def test_what_people_said_of_one_seed_is_not_the_means(sources):
+    first = sources[1]
+    known = Rated("l1", first.name, str(first.path.resolve()), "", 2, "bt", 0.5, 0.1, 0.9, 10, 100)
+    alone, mean = (tabulate(found, study=[known]) for found in (rows(sources), averaged(rows(sources))))
+    assert [line.values.get("study/bt") for line in alone.lines].count(0.5) == 1
+    assert not any("study/bt" in line.values for line in mean.lines)
 
 
 def test_seeds_that_were_not_trained_alike_are_told(sources):

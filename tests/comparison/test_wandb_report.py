@@ -72,6 +72,12 @@ def test_the_specification_is_what_wandb_would_read_back(spec):
     assert len(set(places)) == len(places)  # none on top of another
 
 
+def test_self_ensemble_is_not_drawn_over_the_cost_of_one_pass():
+    keys = {"psnr": ["test/Set5/psnr_y", "test/Set5_ensemble/psnr_y"]}
+    panels = wandb_report._panels(wandb_report.Compared([], keys, []))
+    assert len(panels["Test sets"]) == 2 and len(panels["PSNR and cost"]) == 1
+
+
 def test_the_workspace_has_the_same_panels(spec):
     given = spec["workspace"]
     workspace = ws.Workspace._from_model(View.model_validate(given))
