@@ -29,7 +29,7 @@ from sr.metrics.protocol import DEFAULT, Channel, Protocol
 from sr.models.clips import Made
 from sr.precision import full_precision
 from sr.scores.published import PLAIN, Published, lr_of, plain
-from sr.scores.same_images import told_unlike, unlike_papers
+from sr.scores.same_images import MIDDLE, told_unlike, unlike_papers
 from sr.scores.score import BASELINE, Key, Score, averages, beside, scores_of, table, write
 
 __all__ = ["BASELINE", "Entry", "chosen_protocols", "papers_protocols", "score_all", "score_set"]
@@ -120,7 +120,7 @@ def score_set(
     runs = measured_runs(data, images) if played is None else list(played)
     made_elsewhere = None if entry.pictures is None else Pictures(entry.pictures, data)
     if middle is not None and any(max(grid) * data.scale > middle for grid in data.pairs("test").grids[:images]):
-        name += f" middle {middle}"
+        name += f"{MIDDLE}{middle}"
 
     @lru_cache(maxsize=2)  # a network on clips asks for a frame and its neighbour
     def loaded(number: int) -> Batch:

@@ -9,11 +9,12 @@ from itertools import count, islice
 from math import isclose
 
 from sr.metrics.protocols import get_protocol
-from sr.scores.published import READ, kind_of_lr, plain, published, told_lr
+from sr.scores.published import IMAGES, READ, kind_of_lr, plain, published, told_lr
 from sr.scores.score import BASELINE, FIRST, Score, alike
 
 Place = tuple[str, int, int]  # set, images, scale
 Values = dict[tuple[str, str], float]  # by protocol and metric
+MIDDLE = " middle "  # behind a set's name, of whose images the middle was measured
 ANOTHER = 0.2  # dB by which bicubic differs where images or LR are others than the papers'
 
 
@@ -89,7 +90,7 @@ def notes(scores: Iterable[Score], baseline: str) -> list[str]:
         if s.lr and (s.dataset, s.scale) not in plainly and s.apart_from not in formers:
             odd.setdefault((s.dataset, s.lr), set()).add(s.scale)
     others = [told_lr(_at(scores, name, scales), own) for (name, own), scales in odd.items()]
-    others += told_unlike(unlike_papers(s for s in scores if not s.lr or plain(s.lr)))
+    others += told_unlike(unlike_papers(s for s in scores if not s.lr or plain(s.lr))) + _parts(scores)
     names: dict[str, list[str]] = {}
     for name, former in formers.items():
         if former in formers:
@@ -99,6 +100,20 @@ def notes(scores: Iterable[Score], baseline: str) -> list[str]:
             names.setdefault(why, []).append(name)
     apart = [f"{', '.join(alike)}: {why}: only gains over {baseline} compare" for why, alike in names.items()]
     return others + apart
+
+
+def _parts(scores: Iterable[Score]) -> list[str]:
+    """The sets of which other numbers of images were measured than the papers have."""
+    counts: dict[str, set[int]] = {}
+    for s in scores:
+        counts.setdefault(s.dataset, set()).add(s.images)
+    whole = {name: IMAGES.get(name.partition(MIDDLE)[0]) for name in counts}
+    told = {name: " or ".join(map(str, sorted(here))) + " image" + "s" * (here != {1}) for name, here in counts.items()}
+    return [
+        f"{name}: {told[name]} here, the papers' figures are of {whole[name]}"
+        for name, here in counts.items()
+        if whole[name] and here != {whole[name]}
+    ]
 
 
 def _at(scores: Sequence[Score], dataset: str, scales: Container[int]) -> str:

@@ -9,7 +9,6 @@ from sr.runs.config import flat
 from sr.runs.folder import Run, differing
 from sr.runs.same_data import begun_with
 from sr.scores import same_images
-from sr.scores.published import IMAGES
 from sr.scores.score import BASELINE, identical_notes
 from sr.scores.text import legend
 from sr.sweeps.ablation import Ablation, Column
@@ -41,18 +40,7 @@ def notes(
     for reason in dict.fromkeys(left_out.values()):
         words.append(f"not run: {', '.join(row for row, why in left_out.items() if why == reason)}: {reason}")
     trained = ((line.label, line.runs) for line in lines if line.label != BASELINE and not line.label.endswith(PLUS))
-    return words + _parts_of_sets(lines, columns) + not_alike(trained) + _alike(lines)
-
-
-def _parts_of_sets(lines: Sequence[Line], columns: Sequence[Column]) -> list[str]:
-    """The sets of which fewer images were measured than stand behind the paper's figures beside them."""
-    words = []
-    for name in dict.fromkeys(c.dataset for c in columns if c.dataset in IMAGES and any(c in li.paper for li in lines)):
-        found = [r for line in lines for c in columns if c.dataset == name for r in line.results.get(c, ())]
-        if (counts := sorted({result.images for result in found})) and counts != [IMAGES[name]]:
-            here = " or ".join(map(str, counts)) + (" image" if counts == [1] else " images")
-            words.append(f"{name}: {here} here, the paper's figures are of {IMAGES[name]}")
-    return words
+    return words + not_alike(trained) + _alike(lines)
 
 
 def not_alike(lines: Iterable[tuple[str, Sequence[Run]]]) -> list[str]:

@@ -100,3 +100,13 @@ def test_a_set_on_which_bicubic_has_another_figure_is_told_below_every_table():
     )
     assert notes(run("bicubic", baseline=30.0), "bicubic") == [told]
     assert notes(run("bicubic", baseline=33.7), "bicubic") == []
+
+
+def test_a_part_of_a_set_is_told_below_every_table():
+    """Of a short run, or of some of the clips: nothing else told it where no paper's figure stood beside."""
+    named = {"Set5": 3, "Set5 middle 256": 1, "Set14": 14, "Mine": 2}
+    scores = [s for name, n in named.items() for s in scores_of("mine", name, 2, "y", {"psnr": 30.0}, n)]
+    assert notes(scores, "bicubic") == [
+        "Set5: 3 images here, the papers' figures are of 5",
+        "Set5 middle 256: 1 image here, the papers' figures are of 5",
+    ]

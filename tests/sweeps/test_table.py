@@ -137,14 +137,14 @@ def test_what_changes_no_result_makes_no_line_of_its_own(tmp_path):
     assert (line.label, len(line.runs)) == ("edsr", 2)
 
 
-def test_a_part_of_a_set_beside_the_papers_figure_of_the_whole_is_told(tmp_path):
+def test_a_part_of_a_set_is_told(tmp_path):
     made = run(tmp_path, 30.0, ablation="x/b")
     made.scores.extend(scored("edsr", "Set14", 2, 28.0, 0.9, 3))
     text = write([made], tmp_path, ablation(b=paper(38.11, 0.9601, "a")), {}, "command")
-    assert "images here" not in text  # of Set5 all were measured, and beside Set14 stands no figure
+    assert "Set14: 3 images here" in text and "Set5: " not in text, "of Set5 all were measured"
     made.scores[:] = scored("edsr", "Set5", 2, 30.0, 0.9, 3)
     text = write([made], tmp_path, ablation(b=paper(38.11, 0.9601, "a")), {}, "command")
-    told = "Set5: 3 images here, the paper's figures are of 5"
+    told = "Set5: 3 images here, the papers' figures are of 5"
     assert told in text and f"- {told}\n" in (tmp_path / "table.md").read_text()
 
 
@@ -155,7 +155,7 @@ def test_means_over_other_images_are_never_averaged(tmp_path):
     text = write(runs, tmp_path, ablation(a=paper(38.11, 0.9601, "the paper")), {}, "command")
     cells = "30.50 ± 0.71 / 0.9500 (n=2, 5 images); 40.00 / 0.9500 (n=1, 2 images); 50.00 / 0.9500 (n=1, 5 images, 1 of"
     assert "identical: the output is HR itself" in text
-    assert cells in text and "Set5: 2 or 5 images here, the paper's figures are of 5" in text
+    assert cells in text and "Set5: 2 or 5 images here, the papers' figures are of 5" in text
     found = [(r["psnr"], r["images"], r["left_out"], r["n"]) for r in rows(tmp_path) if r["line"] == "A"]
     assert found == [("30.5", "5", "", "2"), ("40.0", "2", "", "1"), ("50.0", "5", "1 of 5 identical", "1")]
 
