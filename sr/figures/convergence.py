@@ -1,14 +1,13 @@
 """Validation curves of runs in one picture: which optimizer, loss or network gets where, and when."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 from sr.errors import UserError
 from sr.figures.curves import common, curve, groups, meaning
 from sr.figures.drawing import Drawing, color, marker, page, plain_numbers, styled
-from sr.runs.curves import Line, ended, mean_line, plot
+from sr.runs.curves import Line, ended, mean_line, patches_seen, plot
 from sr.runs.folder import Run
 
 
@@ -50,18 +49,23 @@ def convergence(
         if len(members[label]) < len(group)
     ]
     found = {label: [curve(run, key) for run in group] for label, group in members.items()}
+    place = patches_seen if by_images else lambda _, step: step
     columns = [each for curves in found.values() for each, *_ in curves]
     column = common("convergence", columns, [*chain(*members.values())])
     lines = []
     for label, curves in found.items():
-        factor = float(members[label][0].config.get("batch_size") or 1) if by_images else 1.0
-        line = mean_line([dict(zip(steps.tolist(), values.tolist(), strict=True)) for _, steps, values in curves])
+        line = mean_line(
+            [
+                {place(run, step): value for step, value in zip(steps.tolist(), values.tolist(), strict=True)}
+                for run, (_, steps, values) in zip(members[label], curves, strict=True)
+            ]
+        )
         if not line.steps:
             raise UserError(
                 f"the runs of {label} were validated at no step that all of them have: name them apart with "
                 "figure.labels=[...], one for each run"
             )
-        lines.append((label, replace(line, steps=[step * factor for step in line.steps])))
+        lines.append((label, line))
     unit, better = meaning(column)
     best, worst = (max, min) if better > 0 else (min, max)
     level = worst(best(line.mean) for _, line in lines)

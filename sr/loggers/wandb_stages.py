@@ -87,7 +87,8 @@ class WandbStages(L.Callback):
         name = f"model-{self.run.experiment.id}"
         for file, alias in ((writer.last, "last"), (writer.folder / "best.ckpt", "best")):
             if file.is_file():
-                figure = {"figure": writer.best} if alias == "best" else {}
+                figure = {"figure": None if writer.best is None else writer.better * writer.best}  # as it was logged
+                figure = figure if alias == "best" else {}
                 self._log(self._linked(file, trainer.global_step), name, [alias], facts | figure)
 
     def _linked(self, file: Path, step: int) -> Path:

@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -148,16 +148,32 @@ def psnr_by_scale(run: Run) -> dict[str, dict[float, float]]:
     return found
 
 
+def patches_seen(run: Run, step: float) -> float:
+    """Training patches, or clips, up to an optimizer step: those of each stage in batches of its own."""
+    begin, seen = 0.0, 0.0
+    for stage, end in zip(*_stages(run), strict=True):
+        size = stage.get("batch_size") or run.config.get("batch_size") or 1
+        last = min(step, end)
+        seen, begin = seen + max(0.0, last - begin) * size, last
+    return seen
+
+
+def _stages(run: Run) -> tuple[list[Any], list[float]]:
+    """What each stage sets, and the step at which it ends; infinity for the last one, which ends with the run."""
+    steps = run.config.get("steps")
+    stages = [stage or {} for stage in (run.config.get("stages") or {}).values()] or [{}]
+    typed = any(override.startswith("steps=") for override in run.overrides)  # then they hold in every stage
+    ends = accumulate((steps if typed else stage.get("steps", steps)) or 0 for stage in stages)
+    return stages, [*list(ends)[:-1], inf]
+
+
 def by_scale(run: Run) -> Iterator[tuple[dict[str, float], Any]]:
     """Each row of metrics.csv with the scale, or the list of scales, that was trained in its stage."""
-    whole, steps = run.config.get("scale"), run.config.get("steps")
-    stages = [stage or {} for stage in (run.config.get("stages") or {}).values()]
-    typed = any(override.startswith("steps=") for override in run.overrides)  # then they hold in every stage
-    ends = list(accumulate((steps if typed else stage.get("steps", steps)) or 0 for stage in stages))
+    whole, (stages, ends) = run.config.get("scale"), _stages(run)
     for row in run.curve:
         # What a row says of its stage is sure; those of validation alone say nothing.
-        number = int(row["stage"]) - 1 if "stage" in row else bisect_left(ends, row["step"])
-        yield row, stages[min(number, len(stages) - 1)].get("scale", whole) if stages else whole
+        number = int(row["stage"]) - 1 if "stage" in row else bisect_left(ends[:-1], row["step"])
+        yield row, stages[min(number, len(stages) - 1)].get("scale", whole)
 
 
 def scale_title(scale: Any) -> str:

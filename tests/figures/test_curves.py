@@ -14,7 +14,7 @@ from sr.figures.convergence import convergence, first_reached
 from sr.figures.curves import curve, groups, labels, meaning
 from sr.figures.jitter import jitter, jitter_of
 from sr.runs import curves as run_curves
-from sr.runs.curves import mean_line
+from sr.runs.curves import mean_line, patches_seen
 from sr.runs.folder import Run, read_run
 
 ADAM, SGD = {"_target_": "torch.optim.Adam", "lr": 1e-3}, {"_target_": "torch.optim.SGD", "lr": 1e-4}
@@ -146,6 +146,8 @@ def test_convergence_tells_when_the_common_level_is_reached(make_run, png):
     assert png(drawing).std() > 5
     by_images = convergence(runs, by_images=True, log_steps=True, labels=["Adam", "Adam", "SGD"]).rows
     assert [row["level_reached_at"] for row in by_images] == [80, 480]
+    staged = replace(runs[0], config={"batch_size": 4, "steps": 10, "stages": {"a": {}, "b": {"batch_size": 8}}})
+    assert [patches_seen(staged, step) for step in (5, 10, 30)] == [20, 40, 200]
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import small_runs
 
+from sr.callbacks.checkpoints import Checkpoints
 from sr.comparison.rows import price
 from sr.errors import UserError
 from sr.loggers import wandb_connection, wandb_log, wandb_logger
 from sr.loggers.run_facts import run_facts
+from sr.loggers.wandb_stages import WandbStages
 from sr.runs.version import code_version
 
 SMALL = ["model=ecbsr_m4c8", "scale=2", "batch_size=2", "patch_size=8", "loss=l1", "benchmarks=null", "logger=wandb"]
@@ -375,3 +378,18 @@ def test_wandb_is_offline_without_a_key_and_one_run_after_a_resume(command, div2
     # Two parts of one run: offline-run-<time>-<id>, and -1 behind it where both began in the same second.
     assert len(runs) == 2 and len({r.name.split("-")[3] for r in runs}) == 1
     assert list(first.folder.glob("wandb/*/files/media/images/val/*.png"))
+
+
+@pytest.mark.parametrize(("better", "best", "told"), [(1, 30.0, 30.0), (-1, -0.12, 0.12), (1, None, None)])
+def test_the_best_checkpoint_has_the_figure_that_was_logged(tmp_path, monkeypatch, better, best, told):
+    """Of LPIPS, of which less is better, and not what a search maximises."""
+    kept = {}
+    monkeypatch.setattr(WandbStages, "_log", lambda *given: kept.update({given[3][0]: given[4]}))
+    monkeypatch.setattr(WandbStages, "_linked", lambda _, file, step: file)
+    writer = Checkpoints(tmp_path, "val/lpips_y", better=better)
+    writer.best = best
+    for name in ("last", "best"):
+        (tmp_path / f"{name}.ckpt").touch()
+    stages = WandbStages(SimpleNamespace(experiment=SimpleNamespace(id="a")), tmp_path, 200.0)
+    stages.on_train_end(SimpleNamespace(callbacks=[writer], global_step=4), SimpleNamespace(metadata={}))
+    assert kept["best"]["figure"] == told and "figure" not in kept["last"]
