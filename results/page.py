@@ -29,11 +29,11 @@ from statistics import mean, stdev
 
 from sr.compose.keys import declared as key
 from sr.errors import UserError
-from sr.loggers.run_facts import code_version
 from sr.metrics.metric import declared, known_metrics
 from sr.runs.config import typed_words
 from sr.runs.folder import Run, find_runs, is_run
 from sr.runs.record import recorded
+from sr.runs.version import code_version
 from sr.scores.score import read
 from sr.scores.text import markdown
 from sr.whole import replacing
