@@ -6,7 +6,7 @@ reduces them. Bicubic's, of a deep picture's alpha and of what lies beside a res
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,7 +104,7 @@ def enlarged(
                 seen(rows.shape[1] / height)
     size = colour.shape[0], colour.shape[1]
     alpha = None if photo.alpha is None else bicubic(photo.alpha[..., None], photo.opaque, size, depth)[..., 0]
-    return Made(Photo(colour, alpha, photo.icc, photo.exif), walked[0])
+    return Made(replace(photo, colour=colour, alpha=alpha), walked[0])
 
 
 def _rows(
@@ -131,7 +131,7 @@ def beside_bicubic(photo: Photo, large: Photo) -> Photo:
     """Bicubic to the left, its result to the right."""
     left = bicubic(filled(photo), photo.white, large.colour.shape[:2], large.colour.dtype)
     alpha = None if large.alpha is None else np.concatenate([large.alpha, large.alpha], 1)
-    return Photo(np.concatenate([left, large.colour], 1), alpha, large.icc, large.exif)
+    return replace(large, colour=np.concatenate([left, large.colour], 1), alpha=alpha)
 
 
 def bicubic(values: np.ndarray, white: float, size: tuple[int, ...], depth: np.dtype[Any]) -> np.ndarray:

@@ -23,12 +23,14 @@ class Photo:
         alpha: (H, W) of the same type; None where the file has none.
         icc: its colour profile, as in the file.
         exif: what of its EXIF is true of any size of it, upright.
+        light: how its values are to be seen, in chunks of a PNG, as in the file.
     """
 
     colour: np.ndarray
     alpha: np.ndarray | None = None
     icc: bytes | None = None
     exif: bytes | None = None
+    light: bytes = b""
 
     @property
     def opaque(self) -> float:

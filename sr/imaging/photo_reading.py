@@ -13,9 +13,11 @@ from sr.errors import UserError
 from sr.imaging.files import DAMAGE, has_sign, huge, is_16_bit, lies_apart, most_pixels, opened, several
 from sr.imaging.image_errors import ImageError, damaged
 from sr.imaging.photo import Photo, in_depth, of_pillow
+from sr.imaging.photo_writing import LIGHT
 
 T = TypeVar("T")
 ORIENTATION = 0x0112
+MOST_LIGHT = 64  # bytes of a chunk on colours
 LARGEST_TILE = 2**22  # pixels of a TIFF's tile, which may be larger than the picture
 TURNS = {2: (0, 1), 3: (2, 0), 4: (2, 1), 5: (3, 1), 6: (3, 0), 7: (1, 1), 8: (1, 0)}  # quarter turns, then mirrored?
 _COLOURS = {0: 1, 1: 1, 2: 3}  # a TIFF's number of what its values mean (white is 0, black is 0, RGB) -> channels
@@ -70,10 +72,11 @@ def _decoded(path: Path, image: Image.Image) -> Photo:
     told = [tile[3] for tile in getattr(image, "tile", [])] if image.format == "PPM" else []
     turn = _orientation(image)
     own: dict[str, Any] = {"icc": image.info.get("icc_profile"), "exif": _told(image.getexif())}
+    own["light"] = _light(path) if image.format == "PNG" else b""
     see_through = image.info.get("transparency")
     image.load()  # tells a damaged file, of which OpenCV returns what it can
     if not deep:
-        return replace(of_pillow(image), exif=own["exif"])
+        return replace(of_pillow(image), exif=own["exif"], light=own["light"])
     tiff = image.format == "TIFF"
     photo = _with_tiff(path, _of_page) if tiff else _turned(_photo(path, read_deep(path)), turn)
     if told and isinstance(told[0], tuple):  # of a PPM what is white
@@ -95,6 +98,20 @@ def misread(image: Image.Image) -> bool:
         or has_sign(image)
         or (is_16_bit(image) and (image.mode != "CMYK" or lies_apart(image)))
     )
+
+
+def _light(path: Path) -> bytes:
+    """A PNG's chunks on gamma, primaries and HDR, of which Pillow reads some."""
+    found = b""
+    with path.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8 and head[4:] != b"IDAT":
+            length = int.from_bytes(head[:4], "big")
+            if head[4:] in LIGHT and length < MOST_LIGHT:
+                found += head + file.read(length + 4)
+            else:
+                file.seek(length + 4, 1)
+    return found
 
 
 def _orientation(image: Image.Image) -> int:

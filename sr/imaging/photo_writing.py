@@ -3,11 +3,13 @@
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from sr.errors import UserError
 from sr.imaging.photo import Photo
@@ -18,6 +20,7 @@ LOSSY = (".jpg", ".jpeg", ".webp")
 NO_ALPHA = (".jpg", ".jpeg", ".bmp")
 JPEG_EXIF = 65_533  # bytes: a JPEG has no place for more
 QUALITY = 95  # of a JPEG where none is typed; a WebP is then lossless
+LIGHT = (b"gAMA", b"cHRM", b"sRGB", b"cICP")  # a PNG's chunks that tell how its values are seen
 BAND = 2**18  # bytes of a deep PNG that are filtered and packed at a time
 _PNG_COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> PNG's number of their kind
 
@@ -48,7 +51,7 @@ def write_photo(path: Path, photo: Photo, quality: int | None = None, as_suffix:
     if suffix in NO_ALPHA and photo.alpha is not None:
         if (photo.alpha < photo.opaque).any():
             raise UserError(f"has an alpha channel, for which {suffix[1:]} has no place: type format=png")
-        photo = Photo(photo.colour, None, photo.icc, photo.exif)
+        photo = replace(photo, alpha=None)
     icc = photo.icc
     if icc and icc[16:20] == b"GRAY" and (photo.colour.shape[2] == 3 or suffix == ".webp"):
         icc = None  # of grey files alone
@@ -57,12 +60,14 @@ def write_photo(path: Path, photo: Photo, quality: int | None = None, as_suffix:
         _write_tiff(path, planes, icc)
     elif planes.dtype == np.uint16:
         with path.open("wb") as file:
-            file.writelines(_png(planes, icc, photo.exif))
+            file.writelines(_png(planes, icc, photo.exif, photo.light))
     else:
         options = _options(suffix, quality)
         if suffix != ".bmp":
             exif = None if suffix in (".jpg", ".jpeg") and len(photo.exif or b"") > JPEG_EXIF else photo.exif
             options |= {name: value for name, value in (("icc_profile", icc), ("exif", exif)) if value}
+        if suffix == ".png" and photo.light:
+            options["pnginfo"] = _light(photo.light)
         image = Image.fromarray(planes[..., 0] if planes.shape[2] == 1 else planes)
         image.save(path, {".png": "PNG", ".webp": "WEBP", ".bmp": "BMP"}.get(suffix, "JPEG"), **options)
 
@@ -81,11 +86,22 @@ def _options(suffix: str, quality: int | None) -> dict[str, Any]:
     return {}
 
 
-def _png(planes: np.ndarray, icc: bytes | None, exif: bytes | None) -> Iterator[bytes]:
+def _light(chunks: bytes) -> PngInfo:
+    """Chunks of LIGHT, as Pillow takes them."""
+    found = PngInfo()
+    while chunks:
+        end = 8 + int.from_bytes(chunks[:4], "big")
+        found.add(chunks[4:8], chunks[8:end])
+        chunks = chunks[end + 4 :]
+    return found
+
+
+def _png(planes: np.ndarray, icc: bytes | None, exif: bytes | None, light: bytes) -> Iterator[bytes]:
     """The parts of a PNG of 16 bits, of which Pillow writes grey alone."""
     height, width, channels = planes.shape
     yield b"\x89PNG\r\n\x1a\n"
     yield _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, _PNG_COLOURS[channels], 0, 0, 0))
+    yield light
     if icc:
         yield _chunk(b"iCCP", b"ICC\0\0" + zlib.compress(icc))
     if exif:

@@ -2,6 +2,7 @@
 
 import struct
 import tracemalloc
+import zlib
 
 import cv2
 import numpy as np
@@ -55,6 +56,22 @@ def test_what_is_written_is_read_back(tmp_path, suffix, dtype):
 def photo_of(planes: np.ndarray) -> Photo:
     found = Photo.of(planes)
     return Photo(found.colour, found.alpha, PROFILE if planes.shape[2] > 2 else None)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_how_a_png_is_to_be_seen_is_kept(tmp_path, dtype):
+    """Linear light and HDR of another PNG would be shown dark or pale."""
+    told = {b"gAMA": struct.pack(">I", 100_000), b"cICP": bytes([9, 16, 0, 1])}
+    light = b"".join(struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in told.items())
+    for channels in (1, 3, 4):
+        write_photo(tmp_path / "a.png", Photo.of(drawn(channels, dtype)))
+        data = (tmp_path / "a.png").read_bytes()
+        (tmp_path / "a.png").write_bytes(data[:33] + light + data[33:])  # behind its header
+        found = read_photo(tmp_path / "a.png")
+        assert found.light == light and np.array_equal(found.planes(), drawn(channels, dtype))
+        write_photo(tmp_path / "b.png", found)
+        again = read_photo(tmp_path / "b.png")
+        assert all(k + d in again.light for k, d in told.items()) and np.array_equal(again.planes(), found.planes())
 
 
 def test_depths_that_a_format_has_not():
