@@ -21,7 +21,7 @@ from sr.compose.conf import CONF
 from sr.compose.keys import declared
 from sr.compose.spelling import FORMER
 from sr.compose.words import Job, Word, Words, config_dirs, pasted, quoted, spelled, split, sweeping
-from sr.errors import UserError, printable
+from sr.errors import UserError, printable, user_error
 from sr.runs.composed import with_resumed_run
 from sr.runs.occupied import OF_JOBS, refuse_foreign, refuse_links
 from sr.runs.place import forget, missing
@@ -116,7 +116,9 @@ class Sweep:
                 self._forget(new, made)  # nothing was begun, of which Hydra has told the reason
                 return False
             if rows or not waiting:
-                log.error(f"{self.folder}: the sweep's table could not be written", exc_info=error)
+                wrong = user_error(error)
+                what = f"{self.folder}: the sweep's table could not be written{f': {wrong}' if wrong else ''}"
+                log.error(what, exc_info=None if wrong else error)
                 told = False
         others = [row for row in rows if row.folder.name not in waiting]
         failed = [row for row in others if row.status in ("failed", "damaged")]

@@ -98,11 +98,20 @@ def test_a_table_that_cannot_be_written_hides_neither_error_nor_hint(tmp_path, m
     (row / ".hydra").mkdir(parents=True)
     (row / ".hydra/config.yaml").write_text("seed: 0")
     record(row, "running")
-    monkeypatch.setattr("sr.sweeps.table.write", lambda *_: (tmp_path / "no such folder/table.md").write_text(""))
+    monkeypatch.setattr("sr.sweeps.table.write", lambda *_: 1 // 0)
     with pytest.raises(ValueError, match="the real one"), Sweep(["-m", "seed=0"], [], tmp_path).concluding():
         raise ValueError("the real one")
-    assert "the sweep's table could not be written" in caplog.text and "FileNotFoundError" in caplog.text
+    assert "the sweep's table could not be written" in caplog.text and "ZeroDivisionError" in caplog.text
     assert "go on with: sr train -m seed=0" in capsys.readouterr().err
+    caplog.clear()
+
+    def denied(*_):
+        raise PermissionError(13, "Permission denied", "table.md")  # in a folder of another user's
+
+    monkeypatch.setattr("sr.sweeps.table.write", denied)
+    with pytest.raises(ValueError, match="the real one"), Sweep(["-m", "seed=0"], [], tmp_path).concluding():
+        raise ValueError("the real one")
+    assert "could not be written: table.md: Permission denied" in caplog.text and "Traceback" not in caplog.text
 
 
 def test_a_key_without_a_value_may_be_typed_beside_a_group_that_is_swept_over():
