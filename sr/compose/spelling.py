@@ -58,15 +58,16 @@ def _spelled(command: str, argument: str) -> str:
     key = former.get(key, key)
     if command == "measure" and key == "model":
         return models_listed(value)
-    if key.startswith("data.") and "data" in former:
-        return f"++{argument}"  # of whichever sets are named: no schema knows their keys
     if key in OPEN or key.startswith("parameter_groups."):
         return f"++{argument}"
     if key in ("callbacks", "logger") and value == "null":
         return f"{key}=[]"
     if command == "upscale" and key in PLACES:
         return f"{key}={places(value)}"
-    if not PLAIN.fullmatch(value) and value[:1] not in "'\"" and os.path.exists(value):
+    there = not PLAIN.fullmatch(value) and value[:1] not in "'\"" and os.path.exists(value)
+    if key.startswith("data.") and "data" in former:  # of whichever sets are named: no schema knows their keys
+        return f"++{key}={quoted(value) if there else value}"
+    if there:
         return f"{key}={quoted(value)}"  # a file or folder, whatever signs its name has
     if key in LISTS and re.fullmatch(r"[^\[\]{},'\"]+", value) and value != "null":
         return f"{key}=[{value}]"

@@ -50,5 +50,6 @@ def test_the_home_folder_is_meant_where_the_shell_leaves_its_sign(monkeypatch, t
     monkeypatch.setenv("HOME", str(home))
     assert spelled_out("train", ["data.root=~/pictures"]) == [f"data.root='{home}/pictures'"]
     monkeypatch.setenv("HOME", "/me")
+    assert spelled_out("evaluate", [f"data.root={home}/pictures"]) == [f"++data.root='{home}/pictures'"]
     assert spelled_out("train", ["data.root=[~/a,~/b]"]) == ["data.root=[/me/a,/me/b]"]
     assert spelled_out("train", ["~callbacks.ema", "data.root=a~/b"]) == ["~callbacks.ema", "data.root=a~/b"]
