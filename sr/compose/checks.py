@@ -74,6 +74,8 @@ def without_leftovers(cfg: DictConfig, typed: Collection[str]) -> DictConfig:
         if group not in typed and not chosen_by_file:
             continue
         node = cfg[group]
+        if not OmegaConf.is_dict(node):
+            raise UserError(f"{group}: {node}: a config of yours leaves nothing of it. Leave that line out")
         taken = _taken(str(node._target_))
         names = [str(k) for k in node if k not in CONTROL and taken is not None and k not in taken]
         if group == "loss":  # a weight for a term that is not there

@@ -68,13 +68,16 @@ COUNTS = {
     ), replace(COUNTED, least=1)),
     **dict.fromkeys(("milestones", "warm_up_steps", "at_step", "update_starting_at_step"), replace(COUNTED, least=0)),
 }  # fmt: skip
-# Config groups that stand in no schema.
+# Config groups that stand in no schema; and those whose options are settings.
 GROUPS = {
     "ablation": Key(grows=True, one_line=True),
     "recipe": Key(),
     "experiment": Key(),
     "hydra": Key(result=False, named=False),
 }
+CHOSEN = (
+    "model", "data", "degradation", "loss", "optimizer", "scheduler", "trainer", "callbacks", "logger",
+)  # fmt: skip
 
 
 def declared(path: str, of: type | None = None) -> Key:
@@ -145,8 +148,15 @@ def refuse_unread(cfg: DictConfig) -> None:
     """Look for keys that were added with a plus where the schema has none, as in +step=10.
 
     Raises:
-        UserError: there is one, and no other value reads it, as ${step}.
+        UserError: there is one, and no other value reads it, as ${step}; or a config of the user's own gives the name
+            of an option as a value, as in `loss: l2`.
     """
+    for group in (name for name in CHOSEN if isinstance(cfg.get(name), str)):
+        raise UserError(
+            f"{group}: {cfg[group]} in a config of yours: that stands where settings are wanted. An option is chosen "
+            f"in its defaults list, in a recipe by - /{group}: {cfg[group]}, in an experiment by - override "
+            f"/{group}: {cfg[group]}, or typed, {group}={cfg[group]}"
+        )
     added = [path for path in _undeclared(cfg, "") if path != "hydra"]
     for path in added:
         if not re.search(rf"\$\{{[^}}]*\b{re.escape(path)}\b", OmegaConf.to_yaml(cfg)):

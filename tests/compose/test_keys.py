@@ -58,6 +58,14 @@ def test_a_key_of_ones_own_is_read_where_another_one_names_it():
     refuse_unread(cfg)
 
 
+@pytest.mark.parametrize("group", ["loss", "optimizer", "data", "callbacks", "logger", "trainer"])
+def test_an_option_that_a_config_gives_as_a_value_is_refused_with_how_it_is_chosen(group):
+    cfg = OmegaConf.structured(schema.TrainSchema)
+    cfg[group] = "mine"
+    with pytest.raises(UserError, match=f"{group}: mine .* defaults list, .* - override /{group}: mine, or typed"):
+        refuse_unread(cfg)
+
+
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
