@@ -69,7 +69,7 @@ def _decoded(path: Path, image: Image.Image) -> Photo:
     _refuse_several(path, image)
     deep = misread(image)  # before anything loads it
     grey = image.mode in ("L", "LA", "I", "F") or "I;16" in image.mode or "LA;16" in str(getattr(image, "tile", ""))
-    told = [tile[3] for tile in getattr(image, "tile", [])] if image.format == "PPM" else []
+    told = [tile[3] for tile in getattr(image, "tile", [])] if image.format == "PPM" and image.mode != "F" else []
     turn = _orientation(image)
     own: dict[str, Any] = {"icc": image.info.get("icc_profile"), "exif": _told(image.getexif())}
     own["light"] = _light(path) if image.format == "PNG" else b""
@@ -217,7 +217,7 @@ def _of_page(page: Any) -> Photo:
     white_is_0 = page.photometric == 0
     try:
         values = np.moveaxis(page.asarray(), 0, -1) if page.axes == "SYX" else page.asarray()
-    except ValueError:  # packed in a way that OpenCV alone knows, which turns it
+    except (ValueError, NotImplementedError):  # packed in a way that OpenCV alone knows, which turns it
         values, turn = read_deep(path), 1
         white_is_0 &= values.dtype == np.uint16  # of 8 bits it makes what is seen
     photo = _turned(_photo(path, values), turn)

@@ -226,6 +226,26 @@ def test_channels_that_lie_apart_are_the_same_picture(tmp_path, options):
             read_photo(file)
 
 
+@pytest.mark.parametrize("bits", [10, 12, 14])
+@pytest.mark.parametrize("kind", ["minisblack", "miniswhite"])
+def test_packed_bits_are_read(tmp_path, bits, kind):
+    values = drawn(1, np.uint16, 5, 8)[..., 0] >> (16 - bits)
+    packed = np.packbits((values[..., None] >> np.arange(bits)[::-1] & 1).astype(np.uint8).reshape(5, -1), axis=1)
+    tifffile.imwrite(tmp_path / "a.tif", packed, photometric=kind)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as tiff:
+        tiff.pages[0].tags["BitsPerSample"].overwrite(bits)
+        tiff.pages[0].tags["ImageWidth"].overwrite(8)
+    unit = values / (2**bits - 1)
+    unit = unit if kind == "minisblack" else 1 - unit
+    assert np.abs(read_photo(tmp_path / "a.tif").colour[..., 0] / 65535 - unit).max() < 2 / 2**bits
+
+
+def test_a_map_of_floats_is_not_black(tmp_path):
+    values = drawn(1, np.float32)[..., 0]
+    (tmp_path / "a.pgm").write_bytes(b"Pf\n7 5\n-1.0\n" + values[::-1].astype("<f4").tobytes())
+    assert np.array_equal(read_photo(tmp_path / "a.pgm").colour[..., 0], values)
+
+
 def test_a_copy_of_8_bits_shows_what_the_file_shows(tmp_path):
     colour, alpha = drawn(3, np.uint16), drawn(1, np.uint16)
     multiplied = (colour * (alpha / np.float32(65535)) + 0.5).astype(np.uint16)
