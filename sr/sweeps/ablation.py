@@ -87,7 +87,11 @@ def read(file: Path) -> Ablation:
     Raises:
         UserError: it does not say what an ablation must, or says what it does not know.
     """
-    content = yaml.safe_load(file.read_text())
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        told = " ".join(str(error).split()).replace('"<unicode string>", ', "")
+        raise UserError(f"{file} is no ablation, as it is no YAML in UTF-8: {told}. Mend it") from error
     try:
         _refuse_unknown(content, KEYS, file)
         columns = tuple(Column(**column) for column in content.get("columns") or [])

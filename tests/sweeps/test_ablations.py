@@ -261,10 +261,12 @@ def test_what_the_rows_have_in_common_can_be_typed():
         ("title: x", "is no ablation: KeyError: 'rows'"),
         ("title: x\ncolumns: [{dataset: A, scale: 2, protocol: y}]\nrows: {a: {paper: [1, 2]}}", "2 published cells"),
         ("title: x\nrows: {a: {paper: [good]}}\ncolumns: [{dataset: A, scale: 2, protocol: y}]", "could not convert"),
+        ("title: x\nrows: [1,", r"x\.yaml is no ablation, as it is no YAML.* in line 2"),
+        ("title: Größe", r"x\.yaml is no ablation, as it is no YAML in UTF-8: .*0xf6"),
     ],
 )
 def test_a_file_that_is_no_ablation_is_refused(tmp_path, text, hint):
-    (tmp_path / "x.yaml").write_text(text)
+    (tmp_path / "x.yaml").write_text(text, encoding="latin-1")
     with pytest.raises(UserError, match=hint):
         read(tmp_path / "x.yaml")
 
