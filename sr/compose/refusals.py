@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 # Of these flags Hydra takes one; names as its parser has them.
 MODES = {"-m": "multirun", "--run": "run", "--cfg": "cfg", "--info": "info", "--shell-completion": "shell_completion"}
 
+COMPLETION = ("install=", "uninstall=", "query=")  # of a shell, as Hydra has it
+
 
 def refuse_meaningless(command: str, words: Words) -> None:
     """Look at what was typed.
@@ -90,6 +92,12 @@ def refuse_flags(command: str, arguments: Sequence[str]) -> None:
     if len(modes) > 1:
         instead = "leave -m out and give each key one value: a config is of one run" if "-m" in modes else "type one"
         raise UserError(f"sr {command}: {' and '.join(modes)} exclude each other: {instead}")
+    if chosen.experimental_rerun is not None:  # a pickle, which runs what it names
+        raise UserError(f"sr {command}: there is no --experimental-rerun: a run goes on by resume=RUN")
+    if chosen.shell_completion and not any("=" in word and word.startswith(COMPLETION) for word in arguments):
+        raise UserError(f"sr {command}: --shell-completion is typed with install=bash, install=zsh or install=fish")
+    if chosen.config_name in {*SCHEMAS} - {command}:
+        raise UserError(f"sr {command}: --config-name={chosen.config_name} is another command: sr {chosen.config_name}")
     if chosen.resolve and not (chosen.cfg or chosen.help):
         raise UserError(f"sr {command}: --resolve is for the config that --cfg shows: type --cfg job --resolve")
 

@@ -81,6 +81,9 @@ def test_a_word_may_be_repeated_and_a_key_of_a_sweep_has_several_values(caplog):
         (["-m", "--cfg", "job"], "-m and --cfg exclude each other: leave -m out and give each key one value"),
         (["--info", "--multirun"], "-m and --info exclude each other"),
         (["--cfg=job", "--info"], "--cfg and --info exclude each other: type one"),
+        (["--experimental-rerun", "a.pickle"], "there is no --experimental-rerun: a run goes on by resume=RUN"),
+        (["--shell-completion"], "--shell-completion is typed with install=bash"),
+        (["-cn", "evaluate"], "--config-name=evaluate is another command: sr evaluate"),
         (["--resolve"], "type --cfg job --resolve"),
     ],
 )
