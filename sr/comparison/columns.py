@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from sr.comparison.rows import Row
+from sr.comparison.seeds import of_fewer
 from sr.metrics.metric import Metric, declared
 from sr.metrics.protocols import get_protocol
 from sr.runs.differences import as_trained, choices, titled, told
@@ -125,6 +126,7 @@ def tabulate(rows: Sequence[Row], notes: Sequence[str] = (), study: Sequence[Rat
             " PSNR's ± is the sample standard deviation." if any(len(line.row.members) > 1 for line in lines) else ""
         )
         notes = [*notes, f"Rows of an ablation: means over their runs, which differ in the seed.{several}"]
+        notes += [note for row in rows for note in of_fewer(row)]
         notes += not_alike((row.label, row.runs) for row in rows if row.members and not row.ensemble)
     if any(line.values.get("status") not in (None, "finished") for line in lines):
         columns.append(Column(("status",), "status"))

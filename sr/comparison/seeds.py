@@ -7,6 +7,7 @@ from typing import Any
 
 from sr.comparison.rows import Row
 from sr.errors import UserError
+from sr.metrics.metric import declared
 from sr.runs.differences import choices
 from sr.runs.folder import Run
 from sr.scores.score import BASELINE, Score
@@ -39,6 +40,24 @@ def averaged(rows: Sequence[Row]) -> list[Row]:
     return [_one(str(key[0]), str(key[2]), group) if len(key) > 1 else group[0] for key, group in groups.items()]
 
 
+def of_fewer(row: Row) -> list[str]:
+    """What to say of means that are not over all of a row's runs."""
+    found: dict[int, list[str]] = {}
+    for s in row.scores:
+        runs = sum(any(_place(own) == _place(s) for own in member.scores) for member in row.members)
+        if runs < len(row.members):
+            found.setdefault(runs, []).append(f"{declared(s.metric).title} on {s.dataset} ({s.protocol})")
+    return [
+        f"note: {row.label}: of {runs} of its {len(row.members)} runs: {', '.join(told)}. The others have no figure "
+        "there, or one that leaves out other images"
+        for runs, told in found.items()
+    ]
+
+
+def _place(s: Score) -> tuple[Any, ...]:
+    return s.dataset, s.scale, s.protocol, s.metric, s.images, s.left_out
+
+
 def _labels(runs: Sequence[Run]) -> dict[int, str]:
     """The label that a run has in its ablation's table, by the run's id; with the ablation's name where two have it."""
     of_ablation: dict[str, list[Run]] = {}
@@ -66,9 +85,13 @@ def _one(label: str, ending: str, rows: Sequence[Row]) -> Row:
     scores: dict[Score, list[Score]] = {}
     for s in (s for row in rows for s in row.scores):
         scores.setdefault(replace(s, value=0.0, model=label + ending), []).append(s)
+    kinds: dict[Score, Score] = {}  # of means that leave out other images those of most runs: they are no one mean
+    for place in sorted(scores, key=lambda place: -len(scores[place])):
+        kinds.setdefault(replace(place, left_out=0), place)
     means = tuple(
         replace(place, value=Mean([s.value for s in found]) if len(found) > 1 else found[0].value)
         for place, found in scores.items()
+        if place in kinds.values()
     )
     own = ("ablation", "seed")
     kept = {k: v for k, v in first.settings.items() if k not in own and all(r.settings.get(k) == v for r in rows)}

@@ -1,5 +1,7 @@
 """The runs of an ablation in a comparison: under their labels, averaged over seeds."""
 
+from dataclasses import replace
+
 import pytest
 
 from sr.comparison.columns import tabulate
@@ -37,6 +39,19 @@ def test_rows_carry_their_labels_and_average_their_seeds(sources):
     assert not {"seed", "ablation"} & {key for column in table.columns for key in column.keys}
     assert any("sample standard deviation" in note for note in table.notes)
     assert found[2].members[1].label == sources[2].label and len(found[2].runs) == 2
+
+
+def test_means_that_leave_out_other_images_are_no_one_mean(sources):
+    """A seed that made one image perfectly: its figure alone stood there as that of all."""
+    odd = sources[-1].run
+    odd.scores[:] = [replace(s, left_out=int(s.metric == "psnr")) for s in odd.scores]
+    odd = sources[1].run  # and one that was not measured
+    odd.scores[:] = [s for s in odd.scores if s.model == "bicubic"]
+    _, _, *found = averaged(rows(sources))
+    assert [next(s.value for s in row.scores if s.metric == "psnr") for row in found] == [31.0, 31.0]
+    first, second = (note for note in tabulate(found).notes if "of its" in note)
+    assert "of 1 of its 2 runs: PSNR on Set5 (y), SSIM on Set5 (y), PSNR on Set5 (rgb)" in first
+    assert "of 1 of its 2 runs: PSNR on Set5 (y), PSNR on Set5 (rgb). The others have no figure there" in second
 
 
 def test_what_people_said_of_one_seed_is_not_the_means(sources):
