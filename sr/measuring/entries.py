@@ -52,6 +52,12 @@ def published_name(node: Mapping[str, Any], name: str = "") -> str:
     return name if name in same else next(iter(same), "")
 
 
+def same_network(node: Mapping[str, Any], other: object) -> bool:
+    """Whether a node, perhaps a file's, is an architecture of ours with the same settings at any scale."""
+    own = isinstance(other, Mapping) and other.get("_target_") == node["_target_"]
+    return own and isinstance(other, Mapping) and _full(other) == _full(node)
+
+
 def _names(node: Mapping[str, Any]) -> list[str]:
     """The names in conf/model of an architecture with these settings at any scale; what is not told is its default."""
     ours = _of_class(str(node["_target_"]))

@@ -28,13 +28,15 @@ from sr.measuring.cost_table import (
     reproduced_note,
 )
 from sr.measuring.deployed_forms import FormCost, chosen, form_costs
-from sr.measuring.entries import published_name
+from sr.measuring.entries import published_name, same_network
 from sr.measuring.latency import Latency, latencies, ntire22
 from sr.measuring.measured import measured_sets, trained_networks
 from sr.measuring.receptive_field import receptive_field
 from sr.measuring.scoring import Entry, pick_device
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver
+from sr.runs.config import read_config
+from sr.runs.folder import is_run
 from sr.scores.published import plain, published_costs
 from sr.scores.same_images import unlike_papers
 from sr.scores.score import Score, read
@@ -65,10 +67,11 @@ def measure(cfg: DictConfig) -> None:
     if not typed and not trained:
         raise UserError("nothing to measure: type model=[bsrn,rlfn] or model=all, checkpoint=RUN or weights=rlfn_x4")
     models: dict[str, SuperResolver] = {name: entry.model for name, entry in trained.items()}
+    nodes: dict[str, dict[str, Any]] = {}  # of architectures
     papers = {name: entry.published for name, entry in trained.items()}  # names of the papers' figures; "" for none
     for name in names:
         try:
-            node = _node(name, cfg.scale, job.words)
+            nodes[name] = node = _node(name, cfg.scale, job.words)
             models[name], papers[name] = _build(node), published_name(node, name)
         except UserError as error:
             if len(names) == 1 and not trained:
@@ -98,7 +101,7 @@ def measure(cfg: DictConfig) -> None:
     for name, model in merged.items():
         log.info(f"counting {name}")
         model = model.cpu()
-        own = _own(results, name, runs.get(name))
+        own = _own(results, name, runs.get(name), nodes.get(name))
         rows.append(_row(name, model, parameters[name], cfg, times.get(name), own, papers[name]))
     if results and not any(row.reproduced_psnr for row in rows):
         whole, kinds = ", ".join(SETS), ", ".join(dict.fromkeys(row.protocol for row in rows))
@@ -251,10 +254,15 @@ def _of_the_papers_lr(scores: Sequence[Score], file: Path) -> list[Score]:
     return [s for s in scores if (s.dataset, s.scale) not in others]
 
 
-def _own(results: Mapping[Path, Sequence[Score]], name: str, run: str | None) -> list[Score]:
-    """What may be of a network's row: of a trained one's, in a run folder, its own alone; others are other weights'."""
+def _own(
+    results: Mapping[Path, Sequence[Score]], name: str, run: str | None, node: Mapping[str, Any] | None = None
+) -> list[Score]:
+    """What may be of a network's row: of a trained one's, in a run folder, its own alone; others are other weights'.
+
+    Of an architecture it is what runs of these settings reached, not those of another size under its name.
+    """
     if run is None:
-        return [s for scores in results.values() for s in scores]
+        return [s for file, scores in results.items() if not _of_another(file, node) for s in scores]
     path, typed = Path(run).resolve(), name.partition(":")[0].removesuffix(" (trained)")
     return [
         replace(s, model=name) if s.model == typed else s
@@ -262,6 +270,17 @@ def _own(results: Mapping[Path, Sequence[Score]], name: str, run: str | None) ->
         for s in scores
         if (folder := file.resolve().parent) in (path, *path.parents[:2]) or not (folder / "checkpoints").is_dir()
     ]
+
+
+def _of_another(file: Path, node: Mapping[str, Any] | None) -> bool:
+    """Whether a results.csv is of a run whose network has other settings than an architecture's."""
+    run = next((folder for folder in file.resolve().parents[:2] if is_run(folder)), None)
+    if node is None or run is None:
+        return False
+    try:
+        return not same_network(node, read_config(run).get("model"))
+    except Exception:  # whatever is wrong with a record: its results.csv tells a name
+        return False
 
 
 def _read(paths: object) -> dict[Path, list[Score]]:

@@ -1,6 +1,7 @@
 """measure.py as a user types it."""
 
 import csv
+import json
 
 import pytest
 
@@ -103,3 +104,15 @@ def test_a_run_has_no_figure_of_another_runs_weights(tmp_path):
         found = _own(_read([str(tmp_path)]), "espcn (trained)", str(typed))
         assert [(s.model, s.value) for s in found] == [("espcn (trained)", 36.0), ("espcn (trained)", 38.0)]
     assert len(_own(_read([str(tmp_path)]), "espcn", None)) == 3
+
+
+def test_a_network_has_no_figure_of_another_size_under_its_name(tmp_path):
+    node = {"_target_": "sr.models.espcn.ESPCN", "scale": 2}
+    for name, own in (("same", {"scale": 4}), ("smaller", {"channels": [8, 4]}), ("damaged", None)):
+        (tmp_path / name / ".hydra").mkdir(parents=True)
+        (tmp_path / name / "run.json").write_text("{}")
+        text = "[" if own is None else json.dumps({"model": node | own})
+        (tmp_path / name / ".hydra/config.yaml").write_text(text)
+        table = f"model,dataset,scale,protocol,psnr,images\n{name},Set5,2,y_classic,36.0,5\n"
+        (tmp_path / name / "results.csv").write_text(table)
+    assert sorted(s.model for s in _own(_read(str(tmp_path)), "espcn", None, node)) == ["damaged", "same"]
