@@ -130,7 +130,8 @@ def tabulate(rows: Sequence[Row], notes: Sequence[str] = (), study: Sequence[Rat
         notes += not_alike((row.label, row.runs) for row in rows if row.members and not row.ensemble)
     if any(line.values.get("status") not in (None, "finished") for line in lines):
         columns.append(Column(("status",), "status"))
-    metrics = metrics_of(scores)
+    measured = metrics_of(scores)
+    metrics = [*(m for m in METRICS if m in measured), *(m for m in measured if m not in METRICS)]  # as cells have them
     explained = [
         f"{legend(metrics)}; {name}: {get_protocol(name).description}, {what_means_are_over(scores)}."
         for name in dict.fromkeys(s.protocol for s in scores)

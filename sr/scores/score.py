@@ -12,7 +12,7 @@ from sr.bounded import Rows, opened
 from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
 from sr.scores.published import METRICS, Published
-from sr.scores.text import Values, aligned, from_csv, legend, shown, write_csv
+from sr.scores.text import Values, aligned, from_csv, legend, shown, shown_beside, write_csv
 
 log = logging.getLogger(__name__)
 Key = tuple[str, str, int, str]
@@ -179,12 +179,14 @@ def identical_notes(means: Iterable[Score]) -> list[str]:
 
 def beside(means: Iterable[Score], papers: Mapping[Key, Published]) -> str:
     """A text table of averages, the papers' figures for them and the differences; "" where there are none."""
+    means = list(means)
     lines, ours = [["model", "set", "protocol", "ours", "paper", "difference", "source"]], pivot(means, *KEY)
+    metrics = metrics_of(means)  # in one order, that of the table above
     for key, paper in papers.items():
         if gaps := _gaps(ours[key], paper):
             model, dataset, scale, protocol = key
-            differences = " / ".join(declared(m).text(gap, "+") for m, gap in gaps.items())
-            cells = [shown(ours[key], list(ours[key])), shown(paper.values, list(gaps)), differences]
+            both = {metric: paper.values[metric] for metric in gaps}
+            cells = [shown(ours[key], metrics), shown_beside(both, metrics), shown_beside(gaps, metrics, "+")]
             lines.append([model, f"{dataset} x{scale}", protocol, *cells, paper.citation])
     return "Beside the published figures:\n" + aligned(lines) if len(lines) > 1 else ""
 

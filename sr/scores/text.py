@@ -20,6 +20,12 @@ def shown(values: Values, metrics: Sequence[str]) -> str:
     return " / ".join(declared(m).text(values[m]) if m in values else "-" for m in metrics)
 
 
+def shown_beside(values: Values, metrics: Sequence[str], sign: str = "") -> str:
+    """The same metrics of another source, as far as it has any: a paper's ``32.24``, or ``- / 32.24`` of SSIM first."""
+    last = max((n for n, m in enumerate(metrics, 1) if m in values), default=0)
+    return " / ".join(declared(m).text(values[m], sign) if m in values else "-" for m in metrics[:last])
+
+
 def legend(metrics: Iterable[str]) -> str:
     """What the numbers of a cell are: ``PSNR in dB / SSIM``."""
     return " / ".join(f"{m.title} in {m.unit}" if m.unit else m.title for m in map(declared, metrics))

@@ -15,7 +15,7 @@ from sr.runs.record import record_sweep
 from sr.scores.paired import Paired, stored
 from sr.scores.published import METRICS
 from sr.scores.score import BASELINE
-from sr.scores.text import aligned, in_markdown, markdown, shown, write_csv
+from sr.scores.text import aligned, in_markdown, markdown, shown, shown_beside, write_csv
 from sr.sweeps.ablation import Ablation, Column
 from sr.sweeps.lines import PLUS, Line, Result, by_kind, table_columns, table_lines, table_metrics
 from sr.sweeps.notes import notes
@@ -117,7 +117,7 @@ def _cells(line: Line, columns: Sequence[Column], lines: Sequence[Line]) -> list
             cell.append(_averaged(alike, metrics) + (f" ({', '.join(aside)})" if aside else ""))
         cells.append("; ".join(cell))
         if any(c in other.paper for other in lines):
-            cells.append(shown(paper.values, list(paper.values)) if (paper := line.paper.get(c)) else "")
+            cells.append(shown_beside(paper.values, metrics) if (paper := line.paper.get(c)) else "")
     return cells
 
 

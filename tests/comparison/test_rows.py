@@ -104,6 +104,14 @@ def test_rows_and_columns(made_up):
     assert "loss" not in titles(alone), "nothing to tell apart"
 
 
+def test_the_note_tells_the_order_of_the_cells(made_up):
+    source = made_up("a")
+    source.run.scores.reverse()  # SSIM first, as of metrics=[ssim,psnr]
+    found = table(source)
+    assert found.lines[-1].cell(found.columns[1]) in ("30.00 / 0.7500", "28.50 / 0.7125")
+    assert found.notes[0].startswith("PSNR in dB / SSIM; ")
+
+
 def test_settings_stand_as_people_write_them(made_up):
     found = table(made_up("a", betas=[0.9, 0.99]), made_up("b", betas=[0.9, 0.999]))
     assert [line[-1] for line in found.cells()[2:]] == ["0.9, 0.99", "0.9, 0.999"]

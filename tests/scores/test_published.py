@@ -1,6 +1,7 @@
 """The papers' figures: whole, sourced, and only held against what is comparable."""
 
 import csv
+import re
 
 import pytest
 
@@ -178,3 +179,18 @@ def test_of_several_reproduced_figures_the_first_is_told_as_such_and_a_file_of_t
     assert "first of 2 on Set5, 30.87 to 30.89 dB" in cost_table.reproduced_note(results, "espcn", 4, "y")
     assert cost_table.reproduced_cells(results, "rlfn_s_x4", 4, "y") == "32.24 / - / - / -"
     assert cost_table.reproduced_note(results, "rlfn_s_x4", 4, "y") == ""
+
+
+@pytest.mark.parametrize(
+    ("measured", "cells"),
+    [
+        ({"ssim": 0.8953, "psnr": 32.24}, ["0.8953 / 32.24", "0.8952 / 32.24", "+0.0001 / 0.00"]),
+        ({"psnr": 32.24, "lpips": 0.17}, ["32.24 / 0.1700", "32.24", "0.00"]),
+        ({"niqe": 6.0, "psnr": 32.24}, ["6.000 / 32.24", "- / 32.24", "- / 0.00"]),
+    ],
+)
+def test_the_papers_figures_have_the_order_of_ours(measured, cells):
+    """Which the line below the table tells: PSNR stood there as SSIM."""
+    key = "rlfn", "Set5", 4, "y"
+    text = beside(scores_of(*key, measured, 5), {key: published("rlfn", 4, "Set5", "y")})
+    assert re.split(r"\s{2,}", text.splitlines()[-1])[3:6] == cells

@@ -54,6 +54,13 @@ def test_seeds_are_averaged_and_settings_make_the_lines(tmp_path):
     assert (tmp_path / "curves.png").is_file()
 
 
+def test_the_papers_cells_have_the_order_of_ours(tmp_path):
+    made = run(tmp_path, 30.0, ablation="x/b")
+    made.scores.reverse()  # SSIM first, as of metrics=[ssim,psnr]
+    text = write([made], tmp_path, ablation(b=paper(38.11, 0.9601, "a")), {}, "command")
+    assert "SSIM / PSNR in dB" in text and "0.9500 / 30.00" in text and "0.9601 / 38.11" in text, text
+
+
 def test_below_it_stands_how_sure_the_differences_are(tmp_path):
     runs = []
     for lr, gain in {"0.1": 0.0, "0.2": 0.3}.items():
