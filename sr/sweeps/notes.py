@@ -1,11 +1,16 @@
 """What stands below a sweep's table."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
-from sr.errors import some
+from sr.compose.keys import declared as declared_key
+from sr.compose.words import Words
+from sr.errors import UserError, some
 from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
-from sr.runs.config import flat
+from sr.runs import yaml_file
+from sr.runs.config import RECORD, flat
 from sr.runs.folder import Run, differing
 from sr.runs.same_data import begun_with
 from sr.scores import same_images
@@ -40,7 +45,8 @@ def notes(
     for reason in dict.fromkeys(left_out.values()):
         words.append(f"not run: {', '.join(row for row, why in left_out.items() if why == reason)}: {reason}")
     trained = ((line.label, line.runs) for line in lines if line.label != BASELINE and not line.label.endswith(PLUS))
-    return words + not_alike(trained) + _alike(lines)
+    words += not_alike(trained)
+    return words + _changed_between([run for line in lines for run in line.runs], ablation, words) + _alike(lines)
 
 
 def not_alike(lines: Iterable[tuple[str, Sequence[Run]]]) -> list[str]:
@@ -67,6 +73,37 @@ def not_alike(lines: Iterable[tuple[str, Sequence[Run]]]) -> list[str]:
                 "again"
             )
     return words
+
+
+def _changed_between(runs: Sequence[Run], ablation: Ablation | None, said: Sequence[str]) -> list[str]:
+    """What differs among rows of the same options though nobody typed it: a config was changed between them.
+
+    But for what is `said` of one line's seeds.
+    """
+    typed = {key.rpartition("@")[2] for run in runs for key in Words(run.overrides).keys} | {"seed"}
+    typed |= {key.rpartition("@")[2] for row in ablation.rows.values() for key in row.settings} if ablation else set()
+    alike: dict[str, list[dict[str, Any]]] = {}
+    for folder in dict.fromkeys(run.folder for run in runs):
+        with suppress(UserError, LookupError, TypeError, AttributeError):  # without a record, or a damaged one
+            config = yaml_file.read(folder / RECORD)["config"]
+            options = {group: option for group, option in config["choices"].items() if group != "ablation"}
+            alike.setdefault(repr(sorted(options.items())), []).append(flat(config))
+            typed -= {*options}  # of which all have the same
+    found: dict[str, dict[str, None]] = {}
+    for configs in alike.values():
+        for key in dict.fromkeys(key for config in configs for key in config):
+            values = dict.fromkeys(str(config[key]) for config in configs if key in config)
+            of_typed = any(key == t or key.startswith(f"{t}.") or t.startswith(f"{key}.") for t in typed)
+            known = of_typed or any(f" {key} is " in note for note in said)
+            if len(values) > 1 and declared_key(key).result and not known:
+                found.setdefault(key, {}).update(values)
+    if not found:
+        return []
+    told = some([f"{key} is {' or '.join(values)}" for key, values in found.items()], NAMED, "; ")
+    return [
+        f"note: rows differ in what nobody typed, as a config was changed between them: {told}. Finished ones keep "
+        "what they were trained with: delete the folders of those that are out of date, and type the command again"
+    ]
 
 
 def _alike(lines: Sequence[Line]) -> list[str]:

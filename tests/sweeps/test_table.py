@@ -195,6 +195,23 @@ def test_runs_that_were_not_trained_alike_are_told_where_they_are_averaged(tmp_p
     assert "trained alike" not in write(runs, tmp_path, ablation(), {}, "command")
 
 
+def test_rows_between_which_a_config_was_changed_are_told(tmp_path):
+    """`model.channels=32` more in a sweep, after lr of its recipe was changed: the rows beside it have the former."""
+    runs = [run(tmp_path, 30.0, model__channels=str(channels)) for channels in (8, 16, 32)]
+    for one, lr in zip(runs, (1e-3, 1e-3, 1e-2), strict=True):
+        choices = {"recipe": "own", "ablation": None}
+        config = {"choices": choices, "optimizer": {"lr": lr}, "model": {"channels": lr}, "seed": lr, "cache_dir": lr}
+        (one.folder / "composed.yaml").write_text(json.dumps({"config": config}))
+    text = write(runs, tmp_path, None, {}, "command")
+    assert (
+        "rows differ in what nobody typed, as a config was changed between them: optimizer.lr is 0.001 or 0.01. F"
+        in text
+    )
+    config = {"choices": {"recipe": "another"}, "optimizer": {"lr": 1e-2}}  # which has a rate of its own
+    (runs[2].folder / "composed.yaml").write_text(json.dumps({"config": config}))
+    assert "nobody typed" not in write(runs, tmp_path, None, {}, "command")
+
+
 def test_seeds_that_were_trained_on_other_images_are_told_where_they_are_averaged(tmp_path):
     runs = [run(tmp_path, 30.0, seed) for seed in range(3)]  # one of before there was sets.json
     for made, images in zip(runs[1:], ({"a": "1", "b": "2"}, {"b": "1", "a": "2"}), strict=True):
