@@ -161,7 +161,8 @@ def table(means: Sequence[Score]) -> str:
             lines[-1].append(f"{cell} ({remark})" if remark else cell)
     over = what_means_are_over(means)
     notes = [f"  {p}: {get_protocol(p).description}, {over}" for p in dict.fromkeys(s.protocol for s in means)]
-    return "\n".join([aligned(lines), *identical_notes(means), f"{legend(metrics)}. Protocols:", *notes])
+    told = [note for metric in metrics if (note := declared(metric).note)]  # as that less is better
+    return "\n".join([aligned(lines), *identical_notes(means), *told, f"{legend(metrics)}. Protocols:", *notes])
 
 
 def what_means_are_over(means: Iterable[Score]) -> str:

@@ -28,6 +28,11 @@ def test_an_identical_image_hides_no_other_and_is_told(tmp_path):
     assert [r["psnr_left_out"] for r in rows] == ["1", "", "1"] and "inf" not in (tmp_path / "results.csv").read_text()
 
 
+def test_the_table_tells_what_a_reader_must_know_of_a_metric():
+    assert "smaller is better" in table(averages(each("mine", 5.1, metric="niqe")))
+    assert "smaller is better" not in table(averages(each("mine", 30.0)))
+
+
 def test_the_caption_of_an_identical_picture_says_so():
     assert each("mine", math.inf)[0].text == "identical (y)" and each("mine", 30.0)[0].text == "30.00 dB (y)"
 
