@@ -58,6 +58,8 @@ def user_error(error: BaseException | None) -> UserError | None:
             file = cause.filename if cause.filename2 is None else cause.filename2  # where it was to be moved
             place = f"{file}: " if file is not None else ""
             return UserError(f"{place}{cause.strerror}. {DISK.get(cause.errno, 'Name another place')}")
+        if isinstance(cause, RuntimeError) and str(cause) == "Could not determine home directory.":
+            return UserError("~name in a path: there is no user of that name, or no home folder. Type the whole path")
         if isinstance(cause, MemoryError):
             what = f" ({reason(cause)})" if str(cause) else ""
             return UserError(f"memory ran out{what}. Free some, or take smaller images, patches or batches")

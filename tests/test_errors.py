@@ -30,6 +30,12 @@ def test_an_error_of_the_disk_names_the_place_and_what_to_do(number, told):
     assert user_error(RuntimeError("a fault")) is None
 
 
+def test_a_home_that_is_not_there_is_told():
+    with pytest.raises(RuntimeError) as error:
+        Path("~nobody-of-that-name/x.png").expanduser()
+    assert "there is no user of that name" in str(user_error(error.value))
+
+
 def test_memory_that_runs_out_is_told_in_one_line():
     wrapped = RuntimeError("within")
     wrapped.__cause__ = MemoryError("Unable to allocate 1.5 GiB\nfor an array")

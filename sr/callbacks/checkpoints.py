@@ -71,12 +71,14 @@ class Checkpoints(EachBatch):
         return self.last.with_suffix(".part")
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "monitor": self.monitor, "code": self.code}
+        of_another = {"of_another": self._of_another} if self._of_another else {}
+        return {"best": self.best, "monitor": self.monitor, "code": self.code, "better": self.better} | of_another
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         best = state_dict["best"]
-        changed = other(str(state_dict.get("code", "")), self.code)
-        if changed or state_dict.get("monitor", self.monitor) != self.monitor:
+        changed = other(str(state_dict.get("code", "")), self.code) or state_dict.get("of_another", False)
+        now = {"monitor": self.monitor, "better": self.better}
+        if changed or any(state_dict.get(key, value) != value for key, value in now.items()):
             self._of_another = True  # of which the number says nothing of this one
         elif best is not None and math.isfinite(best):  # infinity (of older files) could never be surpassed
             self.best = best

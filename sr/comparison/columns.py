@@ -32,7 +32,7 @@ class Column:
     Attributes:
         keys: of the values that it shows; the first one is sorted by.
         title: its head.
-        show: the values -> text; called only where there is a first value.
+        show: the values -> text; called only where there is one.
         better: 1 where more is better, -1 where less is, 0 where neither.
         setting: shown only where the rows differ in it.
     """
@@ -53,7 +53,7 @@ class Line:
 
     def cell(self, column: Column) -> str:
         values = [self.values.get(key) for key in column.keys]
-        return "" if values[0] is None else column.show(*values)
+        return "" if all(value is None for value in values) else column.show(*values)
 
 
 @dataclass(frozen=True)

@@ -58,8 +58,8 @@ class Filler:
         self.lr = lr_settings(words.texts)
         self.device = pick_device(cfg.device)
         try_metrics([get_protocol(SEEN)], 4, metrics)
-        self._held: tuple[str, SuperResolver] | None = None
-        self._left_out: set[str] = set()
+        self._held: tuple[tuple[str, str], SuperResolver] | None = None
+        self._left_out: set[tuple[str, str]] = set()
         self._sets: dict[int, list[SRDataModule]] = {}
 
     def named_sets(self, scale: int) -> list[SRDataModule]:
@@ -119,8 +119,13 @@ class Filler:
         asked = [get_protocol(name) for name in protocols or self.cfg.protocols or papers_protocols(entry, data)]
         if not comparable(data):  # whose LR is another than that which a protocol makes itself
             asked = [p for p in asked if not p.defines_lr] or [get_protocol(SEEN)]
-        images = len(data.pairs("test"))
-        known = {(s.protocol, s.metric) for s in row.scores if (s.dataset, s.images) == (data.test_name, images)}
+        runs = data.runs("test")
+        known = {
+            (s.protocol, s.metric)
+            for s in row.scores
+            if s.dataset == data.test_name
+            and s.images == sum(len(get_protocol(s.protocol).scored(len(run))) for run in runs)  # of clips some count
+        }
         wanted = [p for p in asked if any(p.gives(m) and (p.name, m.name) not in known for m in self.metrics)]
         if not wanted:
             return row
@@ -153,16 +158,17 @@ class Filler:
 
     def _model(self, source: Source) -> SuperResolver | None:
         """A source's model in the form that it is measured in, in place of the one that was held."""
-        if source.label in self._left_out:
+        place = source.label, str(source.path)  # rows of one label may be runs of several scales
+        if place in self._left_out:
             return None
-        if self._held is None or self._held[0] != source.label:
+        if self._held is None or self._held[0] != place:
             self._held = None  # before the next one takes memory
             assert source.load is not None
             try:
                 model = source.load()
-                self._held = source.label, formed(model, AUTO, model.scales[0], self.device).model
+                self._held = place, formed(model, AUTO, model.scales[0], self.device).model
             except Exception as error:  # a torn file, a class that was renamed: whatever its code raises
-                self._left_out.add(source.label)
+                self._left_out.add(place)
                 _warn(f"{source.label} is left out of what is measured and shown", error)
                 return None
         return self._held[1]

@@ -1,13 +1,14 @@
 """What is drawn over runs: training curves, and PSNR against cost with the papers' points beside ours."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sr.comparison.columns import Table
 from sr.comparison.rows import Row, lr_settings
 from sr.metrics.protocols import get_protocol
-from sr.runs.curves import by_name, mean_line, validations
+from sr.runs.curves import by_name, mean_line, scale_title, validations
 from sr.runs.folder import Run
 from sr.scores.cost_points import axes, published_points
 from sr.scores.published import plain
@@ -42,8 +43,9 @@ def cost_pictures(table: Table) -> list[dict[str, Any]]:
                 found.setdefault(kind, []).append(_point(row.label, s.value, *cost, name=name))
             if _of_other_lr(row, s) or s.left_out or (s.dataset, s.scale) in unlike:
                 other_lr.add(kind)
+    several = Counter(kind[:3] for kind in found)  # of which the titles tell the number of images
     pictures = [
-        _picture(*kind[:3], ours + ([] if kind in other_lr else _papers(*kind)))
+        _picture(*kind, ours + ([] if kind in other_lr else _papers(*kind)), several[kind[:3]] > 1)
         for kind, ours in found.items()
         if any(point["macs"] for point in ours)
     ]
@@ -65,12 +67,15 @@ def _papers(dataset: str, scale: int, protocol: str, images: int) -> list[dict[s
     ]  # fmt: skip
 
 
-def _picture(dataset: str, scale: int, protocol: str, points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _picture(
+    dataset: str, scale: int, protocol: str, images: int, points: Sequence[Mapping[str, Any]], several: bool
+) -> dict[str, Any]:
     """With the range of its axes: x in G multiply-adds, y in dB."""
     bicubic = next((p["psnr"] for p in points if p["macs"] is None), None)
     at = {id(p): (p["macs"] / 1e9, p["psnr"]) for p in points if p["macs"]}
     x, y = axes(list(at.values()), scale, bicubic, [at[id(p)] for p in points if p["paper"]])
-    return {"title": f"{dataset} x{scale}, {protocol}", "points": points, "x": x, "y": y}
+    title = f"{dataset} x{scale}, {protocol}{f', {images} images' if several else ''}"
+    return {"title": title, "points": points, "x": x, "y": y}
 
 
 def _of_other_lr(row: Row, s: Score) -> bool:
@@ -88,13 +93,18 @@ def curves(runs: Sequence[tuple[str, Run]]) -> dict[str, dict[str, list[tuple[fl
     """(step, value) by logged name and label, thinned out evenly; validation first.
 
     Of a run whose stages train different scales, each curve stands for itself: `val/psnr_y, x2`; so do validations at
-    several scales, of different images or on other LR. Runs of one label are one curve: the mean at the steps that all
-    of them have.
+    several scales, of different images or on other LR, and all curves of one label at several scales. Runs of one label
+    are one curve: the mean at the steps that all of them have.
     """
+    scales: dict[str, set[str]] = {}
+    for label, run in runs:
+        scales.setdefault(label, set()).add(scale_title(run.config.get("scale")))
     single: dict[str, dict[str, list[dict[float, float]]]] = {}
     for (label, run), end in zip(runs, validations([run for _, run in runs]), strict=True):
         for name, curve in by_name(run).items():
-            name += end if name.startswith("val/") and ", " not in name else ""
+            if ", " not in name:
+                own = scale_title(run.config.get("scale")) if len(scales[label]) > 1 else ""
+                name += end if name.startswith("val/") else own and f", {own}"
             single.setdefault(name, {}).setdefault(label, []).append(curve)
     lines = {name: {label: mean_line(of) for label, of in labels.items()} for name, labels in single.items()}
     found = {

@@ -63,7 +63,7 @@ def _labels(runs: Sequence[Run]) -> dict[int, str]:
     of_ablation: dict[str, list[Run]] = {}
     for run in {id(run): run for run in runs}.values():
         name, slash, _ = str(choices(run).get("ablation") or "").partition("/")
-        if slash:
+        if slash and any(word.lstrip("+").startswith("ablation=") for word in run.overrides):  # none of a checkpoint
             of_ablation.setdefault(name, []).append(run)
     found: dict[int, tuple[str, str]] = {}
     for name, own in of_ablation.items():

@@ -48,6 +48,7 @@ log = logging.getLogger(__name__)
 PORTION = 2**16  # pixels of small images that are decoded at once
 ENTRY = 2**13  # bytes of an image in the index, at most
 LAYOUT = 3  # raise it when the files' layout changes: older ones are then made again
+OF_TIFF = 1  # raise it when a TIFF gives other pixels than before
 
 
 class ImageStore(Images):
@@ -136,6 +137,11 @@ class ImageStore(Images):
 
     # ---- making -------------------------------------------------------------------------------------------
 
+    @property
+    def _layout(self) -> int | list[int]:
+        tiffs = any(path.suffix.lower() in (".tif", ".tiff") for path in self.paths)
+        return [LAYOUT, OF_TIFF] if tiffs else LAYOUT
+
     def _load(self) -> dict[str, Any] | None:
         """The index on disk, if it describes the files and the pixels as they are now."""
         try:
@@ -144,7 +150,7 @@ class ImageStore(Images):
             index = json.loads(text_of(self.index_path, RECORD + ENTRY * len(self.paths)))
             pixels = self.cache_dir / index["pixels"]
             present = pixels.name == index["pixels"] and self._trusts(pixels)
-            present = present and index["layout"] == LAYOUT and index["files"] == states(self.paths)
+            present = present and index["layout"] == self._layout and index["files"] == states(self.paths)
         except (OSError, ValueError, KeyError, TypeError, RecursionError, UserError):
             return None
         if not present:
@@ -209,8 +215,8 @@ class ImageStore(Images):
                     offset += file.write(words.data) // 4
                 file.flush()
                 os.fsync(file.fileno())  # after a power cut the index must not describe pixels that were not written
-            index = {"layout": LAYOUT, "files": state, "pixels": pixels.name, "bytes": 4 * offset, "images": images}
-            index["written"] = _written(pixels)
+            index: dict[str, Any] = {"layout": self._layout, "files": state, "pixels": pixels.name, "bytes": 4 * offset}
+            index |= {"images": images, "written": _written(pixels)}
             write_whole(self.index_path, json.dumps(index))
         except OSError as error:
             raise self._cannot_write(error, need) from error

@@ -63,5 +63,10 @@ class Combined(SRDataModule):
         return JoinedPairs([module.pairs("train") for module in self.sets.values()])
 
     def images(self, part: str) -> dict[str, Images]:
-        modules = list(self.sets.values()) if part == "train" else [self.sets[self.validate_on]]
-        return {name: images for module in modules for name, images in module.images(part).items()}
+        if part != "train":
+            return self.sets[self.validate_on].images(part)
+        found: dict[str, Images] = {}
+        for key, module in self.sets.items():
+            for name, images in module.images(part).items():
+                found[f"{key}: {name}" if name in found else name] = images  # folders of one name are two sets
+        return found

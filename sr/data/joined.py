@@ -34,7 +34,11 @@ class JoinedPairs(Pairs):
         return [look for part in self.parts for look in part.looks()]
 
     def digests(self) -> dict[str, str]:
-        return {name: digest for part in self.parts for name, digest in part.digests().items()}
+        found: dict[str, str] = {}
+        for n, part in enumerate(self.parts, 1):
+            for name, digest in part.digests().items():
+                found[f"{name} ({n})" if name in found else name] = digest  # sets may share their name
+        return found
 
     def stored(self) -> list[Stored] | None:
         parts = [part.stored() for part in self.parts]

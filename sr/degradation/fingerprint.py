@@ -191,11 +191,13 @@ def _imported(code: CodeType, function: FunctionType) -> Iterator[ModuleType]:
     steps = list(dis.get_instructions(code))
     for level, _, step in zip(steps, steps[1:], steps[2:], strict=False):
         if step.opname == "IMPORT_NAME":
-            with suppress(Exception):
+            with suppress(Exception, SystemExit):  # what a script ends with that has no guard
                 name = resolve_name("." * level.argval + step.argval, function.__globals__.get("__package__"))
                 package = name.partition(".")[0]
-                if package not in sys.stdlib_module_names and not _installed(getattr(find_spec(package), "origin", "")):
-                    yield import_module(name)
+                if package not in sys.stdlib_module_names and (spec := find_spec(package)) is not None:
+                    place = spec.origin or next(iter(spec.submodule_search_locations or ()), None)
+                    if not _installed(place):
+                        yield import_module(name)
 
 
 def _slots(cls: type) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 from sr.bounded import text_of
 from sr.errors import UserError
 from sr.forms.deployed import Exported
+from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
 from sr.runs import checkpoint
 from sr.runs.config import RECORD, typed_words
@@ -22,7 +23,7 @@ from sr.runs.differences import patch_of
 from sr.runs.differences import told as told_value
 from sr.scores.paired import stored
 from sr.scores.published import READ, kind_of_lr, plain, told_lr
-from sr.scores.score import RESULTS, Score, metrics_of, pivot, read, what_means_are_over
+from sr.scores.score import RESULTS, Score, identical_notes, metrics_of, pivot, read, remarks, what_means_are_over
 from sr.scores.text import legend, shown
 from sr.whole import write_whole
 from sr.zoo.entries import UNSTATED, ZOO
@@ -189,11 +190,16 @@ def _figures(scores: Sequence[Score], name: str, scale: int) -> str:
     metrics = metrics_of(own)
     cells = pivot(own, "dataset", "protocol", "images", "model")
     lines = ["| set | images | protocol | bicubic | this network |", "|---|---:|---|---:|---:|"]
-    for dataset, protocol, images in dict.fromkeys(key[:-1] for key in cells):
-        at = (dataset, protocol, images)
-        both = (shown(cells.get((*at, one), {}), metrics) for one in ("bicubic", name))
+    said = remarks(own, "dataset", "protocol", "images", "model")
+    for at in dict.fromkeys(key[:-1] for key in cells):
+        dataset, protocol, images = at
+        both = []
+        for one in ("bicubic", name):
+            remark = f" ({said[*at, one]})" if (*at, one) in said else ""
+            both.append(shown(cells.get((*at, one), {}), metrics) + remark)
         lines.append(f"| {_cell(dataset)} | {images} | `{protocol}` | {' | '.join(both)} |")
-    notes = [f"- `{p}`: {get_protocol(p).description}" for p in dict.fromkeys(s.protocol for s in own)]
+    notes = [f"- {note}" for note in (*identical_notes(own), *(declared(m).note for m in metrics)) if note]
+    notes += [f"- `{p}`: {get_protocol(p).description}" for p in dict.fromkeys(s.protocol for s in own)]
     lr = {s.dataset: s.lr for s in own if s.lr and not (plain(s.lr) or get_protocol(s.protocol).defines_lr)}
     # Of folders of LR no name.
     notes += [f"- {_cell(told_lr(d, f'{READ} files' if kind_of_lr(own) == READ else own))}" for d, own in lr.items()]

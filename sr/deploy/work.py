@@ -19,6 +19,7 @@ from sr.imaging.image_errors import ImageError
 from sr.imaging.photo_reading import read_photo, read_photo_size
 from sr.imaging.photo_writing import LIMITS, depth_in, too_large, write_photo
 from sr.layers.identity import identity
+from sr.runs.code import code_of
 from sr.whole import replacing
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,8 @@ class Work:
         how, told = self.how, self.enlarger.metadata
         settings = {"scale": how.scale, "outscale": how.factor, "self_ensemble": how.ensemble, "quality": self.quality}
         settings |= {"model": told.get("model"), "reads": told.get("reads")} | ({"half": True} if how.half else {})
+        if own := code_of(self.enlarger.model).get("code"):  # of a network of the user's own
+            settings["code"] = own
         return identity(self.enlarger.model.state_dict(), settings)
 
     def refuse_in_the_way(self, job: Job) -> None:

@@ -102,12 +102,13 @@ def misread(image: Image.Image) -> bool:
 
 def _light(path: Path) -> bytes:
     """A PNG's chunks on gamma, primaries and HDR, of which Pillow reads some."""
-    found = b""
+    found, wanted = b"", {*LIGHT}  # of each the first: there is one
     with path.open("rb") as file:
         file.seek(8)
         while len(head := file.read(8)) == 8 and head[4:] != b"IDAT":
             length = int.from_bytes(head[:4], "big")
-            if head[4:] in LIGHT and length < MOST_LIGHT:
+            if head[4:] in wanted and length < MOST_LIGHT:
+                wanted.remove(head[4:])
                 found += head + file.read(length + 4)
             else:
                 file.seek(length + 4, 1)

@@ -100,7 +100,8 @@ def refuse_own_lr(protocol: Protocol, data: SRDataModule) -> None:
     if not protocol.defines_lr:
         return
     given = [] if data.of_clips else list(dict.fromkeys(p.lr.parent for p in data.val_pairs() if p.lr is not None))
-    lr = lr_of(data) if data.of_clips else lr_given(given) if given else lr_made(data)
+    told = data.of_clips or hasattr(data, "track")  # DIV2K's tracks say what theirs is
+    lr = lr_of(data) if told else lr_given(given) if given else lr_made(data)
     if not plain(lr):
         raise UserError(
             f"protocol={protocol.name} makes bicubic LR from HR itself, but the LR of {data.name} that is validated on "

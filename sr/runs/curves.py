@@ -151,8 +151,9 @@ def psnr_by_scale(run: Run) -> dict[str, dict[float, float]]:
 def patches_seen(run: Run, step: float) -> float:
     """Training patches, or clips, up to an optimizer step: those of each stage in batches of its own."""
     begin, seen = 0.0, 0.0
+    typed = any(override.startswith("batch_size=") for override in run.overrides)  # then it holds in every stage
     for stage, end in zip(*_stages(run), strict=True):
-        size = stage.get("batch_size") or run.config.get("batch_size") or 1
+        size = (not typed and stage.get("batch_size")) or run.config.get("batch_size") or 1
         last = min(step, end)
         seen, begin = seen + max(0.0, last - begin) * size, last
     return seen

@@ -174,13 +174,16 @@ def differences(models: Mapping[str, Sequence[Values]], better: int = 1) -> dict
 def _best(models: Mapping[str, Sequence[Values]], better: int) -> str:
     """The one whose mean over runs and images is the best; over images on which all have a finite value."""
     known = {m: _alike(runs) for m, runs in models.items()}
+    # Of models that measured other images those of the most count: the others stand beside none of them.
+    ((names, _),) = Counter(frozenset(runs[0]) for runs in known.values()).most_common(1)
+    known = {m: runs for m, runs in known.items() if runs[0].keys() == names}
     odd = {n for runs in known.values() for run in runs for n, value in run.items() if not isfinite(value)}
 
     def mean(model: str) -> float:
         values = [value for run in known[model] for n, value in run.items() if n not in odd]
         return better * fmean(values) if values else -inf
 
-    return max(models, key=mean)
+    return max(known, key=mean)
 
 
 def _alike(runs: Sequence[Values]) -> list[Values]:

@@ -159,8 +159,9 @@ def lr_made(data: SRDataModule) -> str:
 def lr_given(folders: Sequence[str | Path]) -> str:
     """`lr_of` of LR that is read from folders; taken for plain bicubic where all their names say so, and no more."""
     names = ["/".join(Path(folder).parts[-2:]) for folder in folders]  # its own, and that of LR_bicubic/X4
+    said = [part for name in names for part in name.split("/") if "bicubic" in part.lower()] or names
     named = all("bicubic" in name.lower() or name.startswith(("image_SRF", "BI")) for name in names)
-    known = named and not any(map(MORE.search, names))
+    known = named and not any(map(MORE.search, said))
     return f"{PLAIN}, {READ} {some(names)}" if known else f"{READ} {some(names)}"
 
 

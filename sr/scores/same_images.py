@@ -105,9 +105,12 @@ def notes(scores: Iterable[Score], baseline: str) -> list[str]:
 def _parts(scores: Iterable[Score]) -> list[str]:
     """The sets of which other numbers of images were measured than the papers have."""
     counts: dict[str, set[int]] = {}
+    scores = list(scores)
+    whole = {s.dataset: IMAGES.get(s.dataset.partition(MIDDLE)[0]) for s in scores}
     for s in scores:
-        counts.setdefault(s.dataset, set()).add(s.images)
-    whole = {name: IMAGES.get(name.partition(MIDDLE)[0]) for name in counts}
+        # Of some protocols not all frames count; of Vimeo-90K the papers' is one frame of each clip.
+        if (ends := get_protocol(s.protocol).ends) == 0 or (ends is None and s.dataset.startswith("Vimeo90K")):
+            counts.setdefault(s.dataset, set()).add(s.clips if s.clips == whole[s.dataset] else s.images)
     told = {name: " or ".join(map(str, sorted(here))) + " image" + "s" * (here != {1}) for name, here in counts.items()}
     return [
         f"{name}: {told[name]} here, the papers' figures are of {whole[name]}"

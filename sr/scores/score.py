@@ -88,8 +88,9 @@ def _place(s: Score) -> tuple[str, ...]:
 
 
 def of_clips(scores: Iterable[Score]) -> list[Score]:
-    """The mean over the frames of each clip."""
-    return _means([s for s in scores if s.clip], *KEY, "metric", "clip")
+    """The mean over the frames of each clip; infinity for one that is HR itself throughout."""
+    means = _means([s for s in scores if s.clip], *KEY, "metric", "clip")
+    return [replace(s, value=inf) if s.images == s.left_out else s for s in means]
 
 
 def _means(scores: Iterable[Score], *fields: str) -> list[Score]:

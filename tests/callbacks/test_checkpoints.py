@@ -8,7 +8,14 @@ from sr.callbacks import Checkpoints, checkpoints
 from sr.runs.code import PYTHON
 
 
-@pytest.mark.parametrize("former", [{"monitor": "val/psnr_y"}, {"monitor": "val/ssim_y", "code": f"{PYTHON} 0"}])
+@pytest.mark.parametrize(
+    "former",
+    [
+        {"monitor": "val/psnr_y"},
+        {"monitor": "val/ssim_y", "code": f"{PYTHON} 0"},
+        {"monitor": "val/ssim_y", "better": -1},  # which was mended since
+    ],
+)
 def test_what_another_metric_chose_before_a_resume_is_kept(tmp_path, monkeypatch, former):
     """With `resume=RUN metrics=[ssim]` the first validation took the place of the best one by PSNR.
 
@@ -22,7 +29,9 @@ def test_what_another_metric_chose_before_a_resume_is_kept(tmp_path, monkeypatch
     for attempt in ("resumed", "killed before last.ckpt and resumed again"):
         (tmp_path / "best.ckpt").write_text(f"by PSNR, {attempt}")
         keeper = Checkpoints(tmp_path, "val/ssim_y", code=f"{PYTHON} 1")
-        keeper.load_state_dict({"best": 30.0, **former})
+        stopped = Checkpoints(tmp_path, "val/ssim_y", code=f"{PYTHON} 1")
+        stopped.load_state_dict({"best": 30.0, **former})
+        keeper.load_state_dict(stopped.state_dict())  # which was stopped before its first validation
         keeper.on_train_start(trainer, None)
         keeper.on_validation_end(trainer, None)
         keeper.teardown(trainer, None, "fit")

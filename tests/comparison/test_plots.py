@@ -67,3 +67,22 @@ def test_settings_that_say_what_lr_is():
         *about,
         "data.sets.div2k.track=wild",
     ]
+
+
+def test_curves_of_one_label_at_several_scales_are_apart(made_up):
+    found = curves([("A", made_up(f"x{s}", scale=s).run) for s in (2, 4)] + [("B", made_up("b").run)])
+    assert [*found["train/loss, x2"]] == [*found["train/loss, x4"]] == ["A"] and [*found["train/loss"]] == ["B"]
+
+
+def test_pictures_of_a_set_and_of_a_part_of_it_have_titles_of_their_own(made_up):
+    part = made_up("b", psnr=34.0)
+    scores = [dataclasses.replace(s, images=3) for s in part.run.scores]
+    sources = [made_up("a"), dataclasses.replace(part, run=dataclasses.replace(part.run, scores=scores))]
+    titles = [picture["title"] for picture in cost_pictures(tabulate(rows(labelled(sources))))]
+    assert {"Set5 x2, y, 5 images", "Set5 x2, y, 3 images"} <= {*titles} and len({*titles}) == len(titles)
+
+
+def test_a_typed_batch_holds_in_every_stage(made_up):
+    run = made_up("a", steps=10, batch_size=4, stages={"first": {}, "second": {"batch_size": 64}}).run
+    assert pictures.patches_seen(run, 20) == 680
+    assert pictures.patches_seen(dataclasses.replace(run, overrides=["batch_size=4"]), 20) == 80

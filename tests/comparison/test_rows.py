@@ -298,3 +298,13 @@ def test_what_is_measured_now_is_not_held_against_the_files_of_the_run(made_up):
     row = Row("a", 2, source, scores=tuple(averages(now)), each=tuple(now))
     assert _paired([row]).doubts == []
     assert "one of the two was changed" in _paired([dataclasses.replace(row, each=())]).doubts[0]
+
+
+def test_a_second_metric_is_shown_where_the_first_was_not_measured(made_up):
+    alone = made_up("b")
+    scores = [s for s in alone.run.scores if s.metric == "ssim"]
+    made = tabulate(
+        rows(labelled([made_up("a"), dataclasses.replace(alone, run=dataclasses.replace(alone.run, scores=scores))]))
+    )
+    cells = {line[0]: line for line in made.cells()}
+    assert any(cell == "- / 0.7500" for line in cells.values() for cell in line), made.cells()

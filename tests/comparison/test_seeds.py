@@ -80,3 +80,10 @@ def test_an_ablation_that_is_not_known_here_is_left_as_it_is(sources):
     for source in sources:
         source.run.config["choices"]["ablation"] = "somebodys/row"
     assert [row.label for row in averaged(rows(sources))] == [row.label for row in rows(sources)]
+
+
+def test_checkpoints_of_an_ablation_s_rows_are_no_seeds_of_one_row(sources):
+    """A checkpoint does not tell what was typed, by which rows are told apart: all became one mean."""
+    for source in sources:
+        source.run.overrides.clear()
+    assert averaged(found := rows(labelled(sources))) == found

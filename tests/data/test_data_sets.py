@@ -374,3 +374,19 @@ def test_bundled_photos_are_in_the_wheel(settings: dict[str, Any]) -> None:
     sides = [any("motorcycle" in p.name for p in part) for part in (train, held_out)]
     assert sides.count(True) == 1  # the stereo pair shows one scene
     assert not any(grey for _, _, grey in map(data.pairs("test").whole, range(len(held_out))))
+
+
+def test_folders_of_one_name_are_two_sets(settings: dict[str, Any], tmp_path: Path, write: Write) -> None:
+    """The first one's images were held against no validation images, and are kept in no record."""
+    for name, first in (("a", 10), ("b", 20)):
+        for number in range(2):
+            write(tmp_path / name / f"HR/{number}.png", first + number)
+            write(tmp_path / name / f"val/{number}.png", first + 5 + number)
+    own = {n: Folder(train=tmp_path / n / "HR", val=tmp_path / n / "val", **settings) for n in "ab"}
+    both = Combined(sets=own, **settings)
+    both.check("fit")
+    assert sum(map(len, both.images("train").values())) == len(both.pairs("train").digests()) == 4
+    write(tmp_path / "a/HR/0.png", 25)  # which b is validated on
+    leaky = {n: Folder(train=tmp_path / n / "HR", val=tmp_path / n / "val", **settings) for n in "ba"}
+    with pytest.raises(UserError, match="also in the data to measure on"):
+        Combined(sets=leaky, **settings).check("fit")

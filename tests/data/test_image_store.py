@@ -119,6 +119,17 @@ def test_a_damaged_store_is_made_anew(
     )
 
 
+def test_tiffs_are_decoded_anew_where_they_are_read_otherwise_now(photos: Path, tmp_path: Path, monkeypatch) -> None:
+    Image.open(files_of(photos)[0]).save(tmp_path / "a.tif")
+    decoded = []
+    for number, suffix in ((cache.OF_TIFF, "tif"), (cache.OF_TIFF + 1, "tif"), (cache.OF_TIFF + 1, "tif")):
+        monkeypatch.setattr(cache, "OF_TIFF", number)
+        source = Counting([tmp_path / f"a.{suffix}"])
+        ImageStore(source, tmp_path / "cache")
+        decoded.append(source.decoded)
+    assert decoded[1] and not decoded[2]
+
+
 def test_other_pixels_of_the_same_size_and_time_are_seen(photos: Path, tmp_path: Path) -> None:
     files = [tmp_path / "0.bmp", tmp_path / "1.bmp"]  # whose size does not tell the pixels
     for number, file in enumerate(files):

@@ -168,6 +168,22 @@ def test_code_in_other_modules_counts_however_it_is_imported(
     assert keys[0] == keys[1] != keys[2]
 
 
+def test_a_script_that_ends_the_process_is_not_run_to_its_end_for_a_key(
+    module: Callable[[str], Any], tmp_path: Path
+) -> None:
+    (tmp_path / "viewer_of_mine.py").write_text("raise SystemExit(3)")
+    lines = ["from sr.degradation import Step", "class Dim(Step):", "    def __call__(self, x, generator):"]
+    assert (
+        module(
+            "\n".join(
+                [*lines, "        if False or x is None:", "            import viewer_of_mine", "        return x"]
+            )
+        )
+        .Dim()
+        .key
+    )
+
+
 def test_no_address_makes_the_key() -> None:
     """It would be another one in each process, and LR be made anew each time."""
     bundled = [

@@ -143,3 +143,13 @@ def test_a_card_that_is_none_is_left_and_not_read(network, tmp_path, caplog, odd
     with at_once():
         write_card(tmp_path, Exported(checkpoint.load(network), "small", 2), Known())
     assert "does not tell of these weights" in caplog.text
+
+
+def test_a_card_tells_what_a_mean_leaves_out_and_that_less_is_better(network, run, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    what = Exported(checkpoint.load(network), "small", 2)
+    scores = [Score("small", "Set5", 2, "y", "psnr", 30.0, 5, left_out=1), Score("small", "Set5", 2, "y", "niqe", 9, 5)]
+    told = text(tmp_path, what, Known(scores=scores))
+    assert (
+        "(1 of 5 identical)" in told and "- identical: the output is HR itself" in told and "smaller is better" in told
+    ), told

@@ -2,6 +2,7 @@
 
 import errno
 import json
+from types import SimpleNamespace
 
 import pytest
 from conftest import photo
@@ -11,8 +12,10 @@ import sr
 from sr.deploy import work
 from sr.deploy.done import RECORD, Results
 from sr.deploy.enlarger import Enlarger
+from sr.deploy.photos import How
 from sr.deploy.work import of_one_picture
 from sr.errors import UserError
+from sr.models.bicubic import Bicubic
 
 
 @pytest.fixture
@@ -96,3 +99,15 @@ def test_a_link_among_the_results_folders_is_not_written_through(command, tmp_pa
     assert not [*(tmp_path / "elsewhere").iterdir()]
     (tmp_path / "large").symlink_to("elsewhere")  # which is typed, as a folder on another disk
     assert command(*typed, "output=large").code == 0 and (tmp_path / "elsewhere/p_x2.png").is_file()
+
+
+def test_other_code_of_a_network_of_one_s_own_makes_other_results(monkeypatch):
+    """Typed again after it was mended, results of the former code were "there already, as this command makes them"."""
+
+    def made_by(code: dict[str, str]) -> str:
+        monkeypatch.setattr(work, "code_of", lambda model: code)
+        enlarger = SimpleNamespace(metadata={}, model=Bicubic(2))
+        return work.Work(enlarger, How(2), None, False, SimpleNamespace()).made_by
+
+    assert made_by({"code": "3.11 a"}) == made_by({"code": "3.11 a"}) != made_by({"code": "3.11 b"})
+    assert made_by({"methods": "a"}) == made_by({"methods": "b"})  # of this package: told, and results kept

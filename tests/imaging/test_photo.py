@@ -66,7 +66,7 @@ def test_how_a_png_is_to_be_seen_is_kept(tmp_path, dtype):
     for channels in (1, 3, 4):
         write_photo(tmp_path / "a.png", Photo.of(drawn(channels, dtype)))
         data = (tmp_path / "a.png").read_bytes()
-        (tmp_path / "a.png").write_bytes(data[:33] + light + data[33:])  # behind its header
+        (tmp_path / "a.png").write_bytes(data[:33] + 3 * light + data[33:])  # behind its header; the first ones count
         found = read_photo(tmp_path / "a.png")
         assert found.light == light and np.array_equal(found.planes(), drawn(channels, dtype))
         write_photo(tmp_path / "b.png", found)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
+from sr.data.div2k import Div2k
 from sr.data.folder import Folder
 from sr.degradation import Degradation, GaussianNoise, MatlabBicubic
 from sr.errors import UserError
@@ -71,3 +72,11 @@ def test_no_run_is_validated_on_lr_that_a_protocol_makes_in_place_of_its_own(tmp
         refuse_own_lr(get_protocol("y"), Folder(**given, **own))
         with pytest.raises(UserError, match=rf"protocol=y_classic makes bicubic LR.* is {told}.*type protocol=y"):
             refuse_own_lr(get_protocol("y_classic"), Folder(**given, **own))
+
+
+def test_lr_of_div2k_s_own_tracks_is_what_the_track_says(tmp_path):
+    """Its x8 lies in a folder whose name does not say how it was made."""
+    for name, side in (("DIV2K_valid_HR/0801.png", 64), ("DIV2K_valid_LR_x8/0801x8.png", 8)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (side, side)).save(tmp_path / name)
+    refuse_own_lr(get_protocol("y_classic"), Div2k(root=tmp_path, scale=8))

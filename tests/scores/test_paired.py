@@ -1,6 +1,7 @@
 """Whether a difference is real, against counts and simulations that know."""
 
 import csv
+import math
 import tracemalloc
 from itertools import product
 from statistics import fmean
@@ -178,3 +179,26 @@ def test_each_column_of_differences_tells_its_metric(tmp_path):
         paired.add(model, ("Set5", 4, "y_classic", "psnr"), values(30 - value, 31 - value))
     (head, *_), notes = paired.write(tmp_path)
     assert head[1:] == ["Set5 x4 y, NIQE", "Set5 x4 y_classic, PSNR"] and notes[0].startswith("NIQE / PSNR, 95 %")
+
+
+def test_a_clip_that_comes_out_identical_counts_for_none(tmp_path):
+    """Its mean stood as 100 dB in results_per_clip.csv, so that of no mean the clips seemed to be its own."""
+    values = {"a": [math.inf, math.inf], "b": [30.0, 32.0], "c": [40.0, 40.0]}
+    frames = [s for clip, found in values.items() for n, value in enumerate(found)
+              for s in scores_of("net", "clips", 2, "video_y", {"psnr": value}, 1, f"{clip}/{n}", clip)]  # fmt: skip
+    write(frames, tmp_path)
+    doubts = []
+    ((_, _, found),) = stored(tmp_path, averages(frames), lambda s, told: doubts.append(told))
+    assert found == {"a": math.inf, "b": 31.0, "c": 40.0} and not doubts
+    assert [value for *_, value in measured(frames)] == [found]
+
+
+def test_the_best_is_so_among_models_that_measured_the_same_images(tmp_path):
+    every = {"a": [37, 36, 35, 28, 27], "b": [36, 35, 34, 27, 26], "e": [35, 34, 33, 26, 25]}
+    few = {"c": [34, 33, 32], "d": [33, 32, 31]}
+    told = Paired()
+    for model, values in (few | every).items():
+        told.add(model, ("Set5", 4, "y", "psnr"), dict(enumerate(map(float, values))))
+    table, _ = told.write(tmp_path)
+    cells = {line[0]: line[1] for line in table[1:]}
+    assert cells["a"] == "best" and cells["b"].startswith("-1.00") and cells["c"] == cells["d"] == ""

@@ -92,6 +92,8 @@ def test_only_plain_bicubic_lr_is_comparable(tmp_path):
     assert lr_of(Set5(data_dir=tmp_path, scale=2)) == "bicubic"
     for name in ("LR_bicubic_jpeg", "blur_bicubic", "BInoise"):
         assert lr_of(Set5(data_dir=tmp_path, scale=2, lr=name)) == f"read from {name}"
+    (noisy_study := tmp_path / "noise_study").mkdir()  # where it lies says nothing
+    assert lr_of(Folder(test=tmp_path, test_lr=noisy_study / "LR_bicubic", scale=2)).startswith("bicubic, read from")
     assert lr_of(Set5(data_dir=tmp_path, scale=2, lr="LR_bicubic_old")) == "bicubic, read from LR_bicubic_old"
     for kind in (Folder, ClipFolder):  # of a folder of one's own that part counts which is measured
         assert comparable(kind(root=tmp_path, scale=2))

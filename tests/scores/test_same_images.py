@@ -110,3 +110,14 @@ def test_a_part_of_a_set_is_told_below_every_table():
         "Set5: 3 images here, the papers' figures are of 5",
         "Set5 middle 256: 1 image here, the papers' figures are of 5",
     ]
+
+
+def test_a_set_of_which_a_protocol_leaves_frames_out_is_whole_all_the_same():
+    def scores(name, protocol, images, clips):
+        return [replace(s, clips=clips) for s in scores_of("mine", name, 4, protocol, {"psnr": 25.0}, images)]
+
+    whole = [*scores("Vid4", "video_y", 171, 4), *scores("Vid4", "video_duf", 155, 4)]
+    whole += [*scores("Vimeo90K", "video_y", 54768, 7824), *scores("Vimeo90K", "video_centre", 7824, 7824)]
+    assert notes(whole, "bicubic") == []
+    part = scores("Vid4", "video_y", 34, 1) + scores("Vimeo90K", "video_centre", 10, 10)
+    assert len(notes(part, "bicubic")) == 2
