@@ -16,7 +16,7 @@ from lightning.pytorch.trainer.states import RunningStage
 from gpu.part import NO_DEVICE, Part
 from sr.data.bundled import Bundled
 from sr.degradation import Degradation, GaussianBlur, GaussianNoise, Jpeg, MatlabBicubic
-from sr.loggers.run_facts import code_version
+from sr.runs.version import code_version
 
 
 def device_of(part: Part) -> torch.device:

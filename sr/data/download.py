@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
 import os
@@ -148,8 +149,7 @@ def unpack(path: Path, folder: str | Path) -> None:
                 for name in tqdm(names, f"unpacking {path.name}", unit="file", delay=1, disable=None):
                     archive.extract(name, temporary)
         else:
-            with tarfile.open(path) as archive_tar:
-                archive_tar.extractall(temporary, filter="data")
+            _untar(path, temporary)
         _move(temporary, folder)
     except (zipfile.BadZipFile, tarfile.TarError) as error:
         raise UserError(f"{path} cannot be unpacked: {error}. Remove it and download it again") from error
@@ -157,6 +157,22 @@ def unpack(path: Path, folder: str | Path) -> None:
         raise UserError(f"cannot unpack {path} into {folder}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _untar(path: Path, folder: Path) -> None:
+    """Files and folders alone: a link could lead anywhere. Python has such a filter of its own from 3.11.4 on."""
+    inside = folder.resolve()
+    with tarfile.open(path) as archive:
+        for member in tqdm(archive, f"unpacking {path.name}", unit="file", delay=1, disable=None):
+            target = (inside / member.name.lstrip("/")).resolve()
+            if not target.is_relative_to(inside):
+                raise UserError(f"{path} holds a name that leads out of the folder: {member.name!r}. Not unpacked")
+            if member.isfile() and (content := archive.extractfile(member)) is not None:
+                if member.size > shutil.disk_usage(inside).free:  # of a sparse file a few bytes say so
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with content, target.open("wb") as file:
+                    shutil.copyfileobj(content, file)
 
 
 def _move(source: Path, target: Path) -> None:

@@ -161,6 +161,19 @@ def test_names_that_lead_outside_stay_inside_or_are_refused(
     assert not (tmp_path / "evil.png").exists() and not Path("/evil.png").exists()
 
 
+def test_a_tar_s_links_are_left_out(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        link = tarfile.TarInfo("HR")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "elsewhere")
+        file.addfile(link)
+        through = tarfile.TarInfo("HR/1.png")
+        through.size = 1
+        file.addfile(through, io.BytesIO(b"1"))
+    (tmp_path / "elsewhere").mkdir()
+    unpack(tmp_path / "a.tar", tmp_path / "root")
+    assert (tmp_path / "root/HR/1.png").read_bytes() == b"1" and not any((tmp_path / "elsewhere").iterdir())
+
+
 def test_damaged_archives_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"nonsense")
     with pytest.raises(UserError, match="cannot be unpacked"):
