@@ -86,5 +86,5 @@ def convergence(
         ax.set_xscale("log")
         plain_numbers(ax.xaxis, (2, 5))
     ax.set(xlabel="training patches seen" if by_images else "optimizer steps", ylabel=f"{column}{unit}")
-    ax.legend(loc="lower right")
+    ax.legend(loc="upper right" if better < 0 else "lower right")  # where curves end elsewhere
     return Drawing(figure, rows, notes)
