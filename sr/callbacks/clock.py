@@ -78,6 +78,8 @@ class Clock(L.Callback):
             if self.seconds:
                 # A run that is only measured again has a trainer that took no step.
                 facts.update(seconds=round(self.seconds, 3), steps=max(begun, trainer.global_step))
+            untrained = status != "running" and resumed is not None and trainer.global_step <= begun
+            facts["code"] = trained_by if untrained else list(dict.fromkeys([*trained_by, told()]))
             record(folder, status, device=trainer.strategy.root_device.type, error=error, **facts)
 
         def ended(status: str, error: str | None = None) -> None:
@@ -91,7 +93,7 @@ class Clock(L.Callback):
                 log.warning(f"warning: {folder / 'run.json'} still says running: {reason(unwritten)}")
 
         former = recorded(folder)
-        facts["code"] = list(dict.fromkeys([*former.get("code", []), told()]))
+        trained_by = former.get("code", [])
         write("running")
         try:
             yield facts

@@ -119,13 +119,13 @@ class Filler:
         asked = [get_protocol(name) for name in protocols or self.cfg.protocols or papers_protocols(entry, data)]
         if not comparable(data):  # whose LR is another than that which a protocol makes itself
             asked = [p for p in asked if not p.defines_lr] or [get_protocol(SEEN)]
-        runs = data.runs("test")
-        known = {
-            (s.protocol, s.metric)
-            for s in row.scores
-            if s.dataset == data.test_name
-            and s.images == sum(len(get_protocol(s.protocol).scored(len(run))) for run in runs)  # of clips some count
+        of_set, lengths = [s for s in row.scores if s.dataset == data.test_name], [*map(len, data.runs("test"))]
+        counted = {
+            name: sum(map(len, map(get_protocol(name).scored, lengths))) for name in {s.protocol for s in of_set}
         }
+        known = {
+            (s.protocol, s.metric) for s in of_set if s.images == counted[s.protocol]
+        }  # of clips some frames count
         wanted = [p for p in asked if any(p.gives(m) and (p.name, m.name) not in known for m in self.metrics)]
         if not wanted:
             return row

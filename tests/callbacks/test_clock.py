@@ -82,6 +82,10 @@ def test_each_code_that_a_run_was_trained_with_is_recorded_once(tmp_path, monkey
         with Clock().recording(tmp_path, FITTING):
             pass
     assert recorded(tmp_path)["code"] == ["sr 1", "sr 2"]
+    monkeypatch.setattr(module, "told", lambda: "sr 3")
+    with Clock().recording(tmp_path, FITTING, {"global_step": 7}):
+        pass  # measured again, not trained
+    assert recorded(tmp_path)["code"] == ["sr 1", "sr 2"]
     assert told().startswith(f"sr {sr.__version__}") and f"torch {torch.__version__}" in told()
 
 

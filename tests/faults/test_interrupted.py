@@ -145,7 +145,8 @@ def test_a_run_stopped_in_its_final_measuring_is_measured(command, div2k):
     assert "ecbsr_m4c8 (a)" in results
     for name in ("results.csv", "results_per_image.csv"):
         (cut / name).unlink()
-    (cut / "run.json").write_text(json.dumps({"status": "running", "seconds": None, "steps": 0}))
+    left = {"status": "running", "seconds": None, "steps": 0, "code": ended["code"]}
+    (cut / "run.json").write_text(json.dumps(left))
     assert read_run(cut).status == "interrupted"
     again = command("train.py", f"resume={cut}")
     assert again.code == 0 and "this run is complete: 12 steps" in again.out, again
