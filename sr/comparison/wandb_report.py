@@ -30,12 +30,13 @@ class Compared:
 
     Attributes:
         runs: ids of W&B's runs; none means all of the project.
-        keys: of the runs' summaries by metric: {"psnr": ["test/Set5/psnr_y"]}.
+        keys: of the runs' summaries by metric, with the ending of what the network costs there (one of several scales
+            has one for each): {"psnr": {"test/Set5/psnr_y": "", "test/Set5_x3/psnr_y": "_x3"}}.
         settings: dotted keys of the config in which the runs differ.
     """
 
     runs: Sequence[str]
-    keys: Mapping[str, Sequence[str]]
+    keys: Mapping[str, Mapping[str, str]]
     settings: Sequence[str]
 
     @property
@@ -54,7 +55,7 @@ class Compared:
 def compared(table: Table) -> Compared:
     """The runs of a comparison, with the keys that they logged."""
     runs: dict[str, None] = {}
-    keys: dict[str, dict[str, None]] = {}
+    keys: dict[str, dict[str, str]] = {}
     for row in (line.row for line in table.lines):
         for one in row.runs:
             if (known := one.folder / "wandb_id.txt").is_file():
@@ -62,10 +63,12 @@ def compared(table: Table) -> Compared:
         run = row.source.run if row.source else None
         several = run is not None and len({s.scale for s in run.scores}) > 1  # as final_scores names them
         place = (f"_x{row.scale}" if several else "") + (ENSEMBLE if row.ensemble else "")
+        served = (row.source.node or {}).get("scale") if row.source else None
+        cost = f"_x{row.scale}" if isinstance(served, list) and len(served) > 1 else ""
         for s in row.scores if row.final else ():
-            keys.setdefault(s.metric, {})[f"test/{s.apart_from or s.dataset}{place}/{s.metric}_{s.protocol}"] = None
+            keys.setdefault(s.metric, {})[f"test/{s.apart_from or s.dataset}{place}/{s.metric}_{s.protocol}"] = cost
     settings = dict.fromkeys(key for line in table.lines for key in line.row.settings)
-    return Compared(list(runs), {metric: list(named) for metric, named in keys.items()}, list(settings))
+    return Compared(list(runs), keys, list(settings))
 
 
 def build(about: Compared, entity: str, project: str, out: Path, table: str, online: bool | None = None) -> Path:
@@ -145,10 +148,10 @@ def _panels(about: Compared) -> dict[str, list[Any]]:
         ],
         "PSNR and cost": [
             wr.ScatterPlot(
-                title=f"{key} over multiply-adds", x=wr.SummaryMetric("cost/macs"), y=wr.SummaryMetric(key),
+                title=f"{key} over multiply-adds", x=wr.SummaryMetric(f"cost/macs{cost}"), y=wr.SummaryMetric(key),
                 z=wr.SummaryMetric("cost/parameters"), log_x=True,
             )
-            for key in about.keys.get("psnr", ())
+            for key, cost in about.keys.get("psnr", {}).items()
             if not key.rpartition("/")[0].endswith(ENSEMBLE)  # which costs eight times as much
         ],
         "Pictures": [wr.MediaBrowser(title="The same crops", media_keys=["val/panels", "test/panels"], num_columns=1)],

@@ -21,7 +21,7 @@ from sr.scores.score import Score, scores_of
 
 ABOUT = wandb_report.Compared(
     ["aaaa1111", "bbbb2222"],
-    {"psnr": ["test/Set5/psnr_y", "test/B100/psnr_y"], "ssim": ["test/Set5/ssim_y"]},
+    {"psnr": {"test/Set5/psnr_y": "", "test/B100_x3/psnr_y": "_x3"}, "ssim": {"test/Set5/ssim_y": ""}},
     ["optimizer.lr", "seed"],
 )
 TABLE = "| mine |\n|---|"
@@ -63,8 +63,9 @@ def test_the_specification_is_what_wandb_would_read_back(spec):
         "MediaBrowser", "RunComparer",
     ]  # fmt: skip
     bars = [p.metrics[0].name for p in panels if isinstance(p, wr.BarPlot)]
-    assert bars == ["test/Set5/psnr_y", "test/B100/psnr_y", "test/Set5/ssim_y"]
-    scatter = next(p for p in panels if isinstance(p, wr.ScatterPlot))
+    assert bars == ["test/Set5/psnr_y", "test/B100_x3/psnr_y", "test/Set5/ssim_y"]
+    scatter, other = (p for p in panels if isinstance(p, wr.ScatterPlot))
+    assert other.x.name == "cost/macs_x3", "as runs of several scales log them"
     assert (scatter.x.name, scatter.y.name, scatter.log_x) == ("cost/macs", "test/Set5/psnr_y", True)
     assert {grid.runsets[0].filters for grid in grids} == {"Metric(\"ID\") in ['aaaa1111', 'bbbb2222']"}
     assert "config:optimizer.value.lr" in grids[0].runsets[0].pinned_columns
@@ -73,7 +74,7 @@ def test_the_specification_is_what_wandb_would_read_back(spec):
 
 
 def test_self_ensemble_is_not_drawn_over_the_cost_of_one_pass():
-    keys = {"psnr": ["test/Set5/psnr_y", "test/Set5_ensemble/psnr_y"]}
+    keys = {"psnr": {"test/Set5/psnr_y": "", "test/Set5_ensemble/psnr_y": ""}}
     panels = wandb_report._panels(wandb_report.Compared([], keys, []))
     assert len(panels["Test sets"]) == 2 and len(panels["PSNR and cost"]) == 1
 
@@ -114,7 +115,7 @@ def test_the_rows_of_a_comparison_name_their_runs_and_the_keys_that_these_logged
     lines = [Row("vdsr", 2, source, scores=tuple(alone)), Row("vdsr+", 2, source, scores=tuple(averaged))]
     about = wandb_report.compared(tabulate(lines))
     assert about.runs == ["cafe0123"]
-    assert about.keys == {m: [f"test/{s}/{m}_y" for s in ("Set5", "Set5_ensemble")] for m in ("psnr", "ssim")}
+    assert about.keys == {m: dict.fromkeys((f"test/{s}/{m}_y" for s in ("Set5", "Set5_ensemble")), "") for m in ("psnr", "ssim")}
 
 
 @pytest.mark.parametrize(("served", "measured", "keys"), [(4, (4, 2), {"Set5_x4"}), ([2, 3, 4], (4,), {"Set5"})])
@@ -125,6 +126,7 @@ def test_keys_tell_the_scale_where_a_run_measured_several(tmp_path, served, meas
     source = Source("m", tmp_path, {"scale": served}, None, run, label="m")
     about = wandb_report.compared(tabulate([Row("m", 4, source, scores=(scores[0],))]))
     assert {key.split("/")[1] for key in about.keys["psnr"]} == keys
+    assert set(about.keys["psnr"].values()) == {"_x4" if isinstance(served, list) else ""}, "as what it costs is logged"
     apart = replace(scores[0], dataset="Set5 (2)", apart_from="Set5")  # told apart by us alone
     assert wandb_report.compared(tabulate([Row("m", 4, source, scores=(apart,))])).keys == about.keys
 
