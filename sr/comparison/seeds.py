@@ -55,7 +55,7 @@ def of_fewer(row: Row) -> list[str]:
 
 
 def _place(s: Score) -> tuple[Any, ...]:
-    return s.dataset, s.scale, s.protocol, s.metric, s.images, s.left_out
+    return s.dataset, s.scale, s.protocol, s.metric, s.images, s.left_out, s.without
 
 
 def _labels(runs: Sequence[Run]) -> dict[int, str]:
@@ -87,7 +87,7 @@ def _one(label: str, ending: str, rows: Sequence[Row]) -> Row:
         scores.setdefault(replace(s, value=0.0, model=label + ending), []).append(s)
     kinds: dict[Score, Score] = {}  # of means that leave out other images those of most runs: they are no one mean
     for place in sorted(scores, key=lambda place: -len(scores[place])):
-        kinds.setdefault(replace(place, left_out=0), place)
+        kinds.setdefault(replace(place, left_out=0, without=""), place)
     means = tuple(
         replace(place, value=Mean([s.value for s in found]) if len(found) > 1 else found[0].value)
         for place, found in scores.items()

@@ -14,7 +14,7 @@ from torch import Tensor
 import sr.metrics
 from sr.errors import UserError, nearest
 
-NAME = re.compile(r"(?!paper_)[a-z][a-z0-9_]*(?<!_difference)(?<!_left_out)")
+NAME = re.compile(r"(?!paper_)[a-z][a-z0-9_]*(?<!_difference)(?<!_left_out)(?<!_left_out_are)")
 COLUMNS = "model", "dataset", "scale", "protocol", "image", "images", "clip", "clips", "lr"  # others of its tables
 OTHER = "_weights_"  # between the name of a metric and what tells its weights
 
@@ -189,7 +189,7 @@ def _from_file(word: str) -> Metric:
     if not NAME.fullmatch(metric.name) or metric.name in COLUMNS:
         raise UserError(
             f"metrics=[{word}]: {file} declares the name {metric.name!r}, which cannot be a column of its own: name it "
-            f"in small letters, digits and _, and not {', '.join(COLUMNS)}, paper_..., ..._difference or ..._left_out"
+            f"in small letters, digits and _, and not {', '.join(COLUMNS)}, paper_..., ..._difference, ..._left_out or ..._left_out_are"
         )
     own = [known for known in known_metrics().items() if known[0] == metric.name and known[1] is not metric]
     if own and sys.modules.get(name) is not module:  # whose figures it would stand for

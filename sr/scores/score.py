@@ -4,7 +4,8 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from math import inf, isfinite
+from hashlib import sha256
+from math import inf, isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ class Score:
     A mean over frames of clips is one over `clips` clips, each the mean over its frames.
 
     Of a mean `left_out` says over how many images it is not, as their value is infinite or no number: of PSNR those
-    that came out identical to HR. `apart_from` is the set of which `dataset` is told apart by a number: one of the same
+    that came out identical to HR; `without` names them, many of them by a mark (see `_named`), "" where that is not
+    known. `apart_from` is the set of which `dataset` is told apart by a number: one of the same
     name, with other images (see `sr.scores.same_images`). `lr` tells how LR was made (see `sr.scores.published.lr_of`),
     "" where that is not known; scores that differ in nothing else are of one column.
     """
@@ -43,6 +45,7 @@ class Score:
     images: int
     image: str = ""
     left_out: int = 0
+    without: str = ""
     apart_from: str = ""
     clip: str = ""
     clips: int = 0
@@ -50,8 +53,9 @@ class Score:
 
     @property
     def remark(self) -> str:
-        """What stands beside a mean that leaves images out: `1 of 2 identical`."""
-        return declared(self.metric).remark(self.left_out, self.images)
+        """What stands beside a mean that leaves images out: `1 of 2 identical: b.png`; over the same images the same."""
+        said = declared(self.metric).remark(self.left_out, self.images)
+        return f"{said}: {self.without}" if said and self.without else said
 
     @property
     def text(self) -> str:
@@ -79,7 +83,12 @@ def averages(scores: Iterable[Score]) -> list[Score]:
     """
     scores = list(scores)
     places = {place: n for n, place in enumerate(dict.fromkeys(map(_place, scores)))}
-    means = _means([*(s for s in scores if not s.clip), *of_clips(scores)], *KEY, "metric")
+    means = _means([*(s for s in scores if not s.clip), *_clips(scores)], *KEY, "metric")
+    lacking: dict[tuple[str, ...], list[str]] = {}
+    for s in scores:
+        if not isfinite(s.value):
+            lacking.setdefault(_place(s), []).append(s.image)
+    means = [replace(s, without=_named(lacking[_place(s)])) if s.left_out else s for s in means]
     return sorted(means, key=lambda s: places[_place(s)])
 
 
@@ -88,9 +97,21 @@ def _place(s: Score) -> tuple[str, ...]:
 
 
 def of_clips(scores: Iterable[Score]) -> list[Score]:
-    """The mean over the frames of each clip; infinity for one that is HR itself throughout."""
+    """The mean over the frames of each clip that has one; infinity for one that is HR itself throughout."""
+    return [s for s in _clips(scores) if s.value == s.value]
+
+
+def _clips(scores: Iterable[Score]) -> list[Score]:
+    """The mean over the frames of each clip; no number where no frame has a value."""
     means = _means([s for s in scores if s.clip], *KEY, "metric", "clip")
-    return [replace(s, value=inf) if s.images == s.left_out else s for s in means]
+    return [replace(s, value=inf) if s.images == s.left_out and isfinite(s.value) else s for s in means]
+
+
+def _named(images: Sequence[str]) -> str:
+    """Names of images that a mean leaves out; of more than two a mark, which is another one for other images."""
+    if len(images) <= 2:
+        return ", ".join(sorted(images))
+    return f"set {sha256(chr(0).join(sorted(images)).encode(errors='surrogateescape')).hexdigest()[:6]}"
 
 
 def _means(scores: Iterable[Score], *fields: str) -> list[Score]:
@@ -100,12 +121,14 @@ def _means(scores: Iterable[Score], *fields: str) -> list[Score]:
     means = []
     for key, found in groups.items():
         own = dict(zip(fields, key, strict=True))
-        values = [inf if s.images == s.left_out else s.value for s in found]  # of clips that are HR itself throughout
+        values = [s.value for s in found]
         finite = [value for value in values if isfinite(value)]
         mean = declared(own["metric"]).mean(sum(finite), len(finite), values.count(inf), len(found))
+        if mean is None and "clip" in own:  # it counts among the clips that the set's mean leaves out
+            mean = nan
         if mean is None:
-            place = " ".join(filter(None, (own["dataset"], own.get("clip"))))
-            log.warning(f"warning: {own['metric']} of {own['model']} on {place} has no finite value, so no mean of it")
+            told = f"{own['metric']} of {own['model']} on {own['dataset']}"
+            log.warning(f"warning: {told} has no finite value, so no mean of it")
         else:
             left_out = sum(s.left_out if isfinite(s.value) else s.images for s in found)
             clips = len({s.clip for s in found if s.clip and "clip" not in own})
@@ -173,10 +196,14 @@ def what_means_are_over(means: Iterable[Score]) -> str:
 
 def identical_notes(means: Iterable[Score]) -> list[str]:
     """What `1 of 2 identical` means, where it stands beside one of the means."""
+    means = list(means)
+    marked = ['"set" and a mark: of more than two images; the same mark, the same images'] * any(
+        s.without.startswith("set ") for s in means
+    )
     known = [(m, m.perfect) for m in map(declared, metrics_of(s for s in means if s.left_out)) if m.perfect is not None]
     stand_in = ", ".join(f"{m.title} {perfect:g} {m.unit}" for m, perfect in known)
     note = "identical: the output is HR itself, so that the mean is over the other images"
-    return [f"{note} ({stand_in} where there is none)"] if known else []
+    return [f"{note} ({stand_in} where there is none)", *marked] if known else marked
 
 
 def beside(means: Iterable[Score], papers: Mapping[Key, Published]) -> str:
@@ -210,6 +237,7 @@ def write(scores: Sequence[Score], folder: Path, papers: Mapping[Key, Published]
         set_aside(folder)
     extra: dict[tuple[Any, ...], int | str]
     extra = {(s.model, s.dataset, s.scale, s.protocol, f"{s.metric}_left_out"): s.left_out for s in averaged}
+    extra |= {(s.model, s.dataset, s.scale, s.protocol, f"{s.metric}_left_out_are"): s.without for s in averaged}
     extra |= {(s.model, s.dataset, s.scale, s.protocol, "clips"): s.clips for s in averaged}
     extra |= {(s.model, s.dataset, s.scale, s.protocol, "lr"): s.lr for s in averaged}
     for (*key, images), values in pivot(averaged, *KEY, "images").items():
@@ -291,6 +319,7 @@ def read(file: Path) -> list[Score]:
             get_protocol(row["protocol"])  # who reads this describes it
             for s in scores_of(*key, values, int(row["images"])):
                 left_out = int(row.get(f"{s.metric}_left_out") or 0)
-                more = {"left_out": left_out, "clips": int(row.get("clips") or 0), "lr": from_csv(row.get("lr") or "")}
-                found += [replace(s, **more)] if isfinite(s.value) else []  # type: ignore[arg-type]
+                without, lr = (from_csv(row.get(name) or "") for name in (f"{s.metric}_left_out_are", "lr"))
+                mean = replace(s, left_out=left_out, without=without, clips=int(row.get("clips") or 0), lr=lr)
+                found += [mean] if isfinite(s.value) else []
         return found

@@ -20,12 +20,23 @@ def test_an_identical_image_hides_no_other_and_is_told(tmp_path):
     assert [(s.value, s.images, s.left_out) for s in means] == [(30.0, 2, 1), (36.0, 2, 0), (33.0, 2, 1)]
     text = table(means)
     # Means over other images have no difference.
-    assert "30.00 (1 of 2 identical)" in text and "33.00 (+3.00) (1 of 2 identical)" in text and "36.00 (" not in text
+    assert "30.00 (1 of 2 identical: 0.png)" in text and "33.00 (+3.00) (1 of 2 identical: 0.png)" in text and "36.00 (" not in text
     assert "identical: the output is HR itself" in text and "PSNR 100 dB where there is none" in text
     write(scores, tmp_path)
     assert read(tmp_path / "results.csv") == means
     rows = list(csv.DictReader((tmp_path / "results.csv").open()))
     assert [r["psnr_left_out"] for r in rows] == ["1", "", "1"] and "inf" not in (tmp_path / "results.csv").read_text()
+
+
+@pytest.mark.parametrize("more", [(), (math.inf, math.inf)], ids=["named", "marked"])
+def test_means_that_leave_out_as_many_but_other_images_have_no_difference(tmp_path, more):
+    """The count alone told them apart: 32 was "+1.00" over 31, of another image."""
+    scores = each("bicubic", math.inf, 31.0, *more) + each("mine", 32.0, math.inf, *more)
+    text = table(means := averages(scores))
+    assert "(+" not in text and means[0].remark != means[1].remark
+    assert ("the same mark, the same images" in text) == bool(more)
+    write(scores, tmp_path)
+    assert read(tmp_path / "results.csv") == means
 
 
 def test_the_table_tells_what_a_reader_must_know_of_a_metric():
@@ -39,14 +50,14 @@ def test_the_caption_of_an_identical_picture_says_so():
 
 def test_where_all_images_are_identical_a_number_stands_for_infinity():
     (mean,) = averages(each("mine", math.inf, math.inf))
-    assert (mean.value, mean.remark) == (PSNR.perfect, "2 of 2 identical") and mean.value == 100.0
+    assert (mean.value, mean.remark) == (PSNR.perfect, "2 of 2 identical: 0.png, 1.png") and mean.value == 100.0
 
 
 def test_what_is_no_number_is_no_mean(caplog):
     assert averages(each("mine", math.nan, math.nan, metric="own")) == []
     assert "own of mine on Mine has no finite value" in caplog.text
     (mean,) = averages(each("mine", math.nan, 3.0, metric="own"))
-    assert (mean.value, mean.remark) == (3.0, "1 of 2 without a OWN")
+    assert (mean.value, mean.remark) == (3.0, "1 of 2 without a OWN: 0.png")
 
 
 def test_an_older_file_with_infinity_is_read_without_it(tmp_path):
@@ -91,14 +102,19 @@ def test_figures_of_clips_that_are_not_measured_again_are_kept_together(tmp_path
     assert (tmp_path / "results_per_clip_2.csv").is_file() and not (tmp_path / "results_per_clip.csv").exists()
 
 
-def test_an_identical_frame_is_left_out_and_so_is_a_clip_of_such():
+def test_an_identical_frame_is_left_out_and_so_is_a_clip_of_such(tmp_path):
     (mean,) = averages(clips("same", a=[math.inf, 30.0], b=[40.0, 42.0]))
-    assert (mean.value, mean.remark) == ((30.0 + 41.0) / 2, "1 of 4 identical")
+    assert (mean.value, mean.remark) == ((30.0 + 41.0) / 2, "1 of 4 identical: a/0")
     (mean,) = averages(clips("same", a=[math.inf, math.inf], b=[40.0]))
-    assert (mean.value, mean.remark) == (40.0, "2 of 3 identical")
+    assert (mean.value, mean.remark) == (40.0, "2 of 3 identical: a/0, a/1")
     (mean,) = averages(clips("same", a=[math.inf], b=[math.inf]))
-    assert (mean.value, mean.remark) == (PSNR.perfect, "2 of 2 identical")
-    assert averages(clips("odd", "own", a=[math.nan], b=[3.0]))[0].value == 3.0
+    assert (mean.value, mean.remark) == (PSNR.perfect, "2 of 2 identical: a/0, b/0")
+    scores = clips("odd", a=[20.0], b=[30.0]) + clips("odd", "own", a=[math.nan], b=[3.0])
+    psnr, own = averages(scores)
+    assert (own.value, own.images, own.remark) == (3.0, 2, "1 of 2 without a OWN: a/0")
+    assert table([psnr, own]).count("\nMine") == 1, "a clip without a value gave the set a second row"
+    files = write(scores, tmp_path)
+    assert [row["own"] for row in csv.DictReader(files[2].open())] == ["", "3.0"]
 
 
 def test_a_table_that_a_spreadsheet_saved_is_read_or_told_by_what_is_in_it(tmp_path):
