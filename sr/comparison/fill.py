@@ -215,7 +215,9 @@ class Filler:
             return []
         lengths = [len(run) for run in played]
         size, references = int(self.cfg.crop_size), row.source is None  # HR and LR come with the baseline
-        return crop_groups(data.test_name, row.scale, {row.label: kept}, size, lengths, references)
+        run = row.source.run if row.source and len(row.members) > 1 else None
+        label = f"{row.label}, seed {run.seed}" if run else row.label  # pictures of one run have no mean
+        return crop_groups(data.test_name, row.scale, {label: kept}, size, lengths, references)
 
     def _own_sets(self, rows: Sequence[Row], scale: int) -> list[SRDataModule]:
         """The sets of the first run that was measured on one that is still here; else the bundled photos."""

@@ -8,7 +8,7 @@ from typing import Any
 from sr.comparison.columns import Table
 from sr.comparison.rows import Row, lr_settings
 from sr.metrics.protocols import get_protocol
-from sr.runs.curves import by_name, mean_line, scale_title, validations
+from sr.runs.curves import by_name, ended, mean_line, scale_title, validations
 from sr.runs.folder import Run
 from sr.scores.cost_points import axes, published_points
 from sr.scores.published import plain
@@ -94,8 +94,13 @@ def curves(runs: Sequence[tuple[str, Run]]) -> dict[str, dict[str, list[tuple[fl
 
     Of a run whose stages train different scales, each curve stands for itself: `val/psnr_y, x2`; so do validations at
     several scales, of different images or on other LR, and all curves of one label at several scales. Runs of one label
-    are one curve: the mean at the steps that all of them have.
+    are one curve: the mean at the steps that all of them have; those that are not finished count where none is.
     """
+    kinds: dict[tuple[str, str], list[Run]] = {}
+    for label, run in runs:
+        kinds.setdefault((label, scale_title(run.config.get("scale"))), []).append(run)
+    counted = {id(run) for own in kinds.values() for run in ended(own)}
+    runs = [(label, run) for label, run in runs if id(run) in counted]
     scales: dict[str, set[str]] = {}
     for label, run in runs:
         scales.setdefault(label, set()).add(scale_title(run.config.get("scale")))

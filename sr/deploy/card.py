@@ -33,7 +33,7 @@ from sr.zoo.locate import checksum, entry_of
 log = logging.getLogger(__name__)
 CONFIG, CARD = "config.json", "README.md"
 CHOICES = ("data", "degradation", "recipe")  # of a run's config groups
-NUMBERS = {"batch_size": "images a batch", "patch_size": "LR pixels a side of a crop", "seed": "seed"}
+NUMBERS = {"batch_size": "batch size", "patch_size": "LR pixels a side of a crop", "seed": "seed"}
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,26 @@ def known(source: str | Path | None, scale: int) -> Known:
         told["degradation"] = given
     if steps := content.get("global_step"):
         told["steps"] = f"{steps:,}"
-    config = {**config, "patch_size": _patch(file, config)}
-    told |= {told_as: told_value(config[key]) for key, told_as in NUMBERS.items() if config.get(key) is not None}
+    told |= _numbers(file, config)
     if config.get("init_from"):
         told["began from"] = Path(str(config["init_from"])).name  # no more of the path
     return Known(training=told, scores=_scores(file, scale))
+
+
+def _numbers(file: Path, config: Mapping[str, Any]) -> dict[str, str]:
+    """What a run, or each stage of it where they differ, was trained with."""
+    given = config.get("stages")
+    given = {str(name): overlay or {} for name, overlay in given.items()} if isinstance(given, Mapping) else {}
+    stages: list[Mapping[str, Any]] = [
+        {**config, **overlay} for overlay in given.values() if isinstance(overlay, Mapping)
+    ] or [config]
+    found = {"stages": ", ".join(given)} if given else {}
+    for key, told_as in NUMBERS.items():
+        values = [_patch(file, stage) if key == "patch_size" else stage.get(key) for stage in stages]
+        of_stages = ["not known" if value is None else told_value(value) for value in values]
+        if any(value is not None for value in values):
+            found[told_as] = of_stages[0] if len(set(of_stages)) == 1 else "; ".join(of_stages)
+    return found
 
 
 def _given(data: Any) -> str:

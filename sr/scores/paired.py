@@ -103,7 +103,7 @@ class Paired:
             f"{some(sorted(images))}: these are not held against each other"
             for name, images in self.moved.items()
         ]
-        told += self.doubts
+        told += dict.fromkeys(self.doubts)  # a run with self-ensemble is of two rows
         if not rows:
             return [], told
         write_csv(folder / NAME, list(rows[0]), rows)

@@ -53,7 +53,7 @@ class Score:
 
     @property
     def remark(self) -> str:
-        """What stands beside a mean that leaves images out: `1 of 2 identical: b.png`; over the same images the same."""
+        """What stands beside a mean that leaves images out: `1 of 2 identical: b.png`."""
         said = declared(self.metric).remark(self.left_out, self.images)
         return f"{said}: {self.without}" if said and self.without else said
 

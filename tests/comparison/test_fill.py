@@ -35,3 +35,17 @@ def test_clips_of_which_some_frames_count_are_not_measured_again(filler, monkeyp
     data = SimpleNamespace(test_name="Vid4", runs=lambda part: [range(7)], pairs=lambda part: range(7))
     row = Row(BASELINE, 4, scores=(Score(BASELINE, "Vid4", 4, protocol, "psnr", 25.0, counted, clips=1),))
     assert filler._filled(row, data, [protocol]) == row
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_crops_of_a_mean_row_are_of_one_run_which_they_name(filler, monkeypatch, made_up, seeds):
+    """Its pictures and their captions are no mean: they stood under the mean's name."""
+    (source,) = labelled([made_up("a")])
+    row = Row("a", 2, source)
+    row = replace(row, members=(row,) * seeds)
+    monkeypatch.setattr(filler, "_entry", lambda row: object())
+    monkeypatch.setattr(fill, "score_set", lambda *_, **__: ([], []))
+    monkeypatch.setattr(fill, "crop_groups", lambda dataset, scale, samples, *_: [*samples])
+    filler.cfg.update(crops=1, crop_size=8)
+    data = SimpleNamespace(test_name="Set5", runs=lambda part: [range(1)])
+    assert filler._crops(row, data) == [f"a, seed {source.run.seed}" if seeds > 1 else "a"]

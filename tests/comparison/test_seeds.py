@@ -74,6 +74,10 @@ def test_curves_of_seeds_are_their_mean(sources):
     found = averaged(rows(sources))[-1]
     drawn = curves([(found.label, run) for run in found.runs])["val/psnr_y"]
     assert list(drawn) == [found.label] and drawn[found.label][-1] == (30, 28.5)
+    del found.runs[0].curve[-1]  # one that was stopped: it cut the mean of all where it stopped
+    assert (whole := curves([(found.label, run) for run in found.runs])["val/psnr_y"])[found.label][-1][0] < 30
+    object.__setattr__(found.runs[0], "status", "running")
+    assert (whole := curves([(found.label, run) for run in found.runs])["val/psnr_y"])[found.label][-1][0] == 30, whole
 
 
 def test_an_ablation_that_is_not_known_here_is_left_as_it_is(sources):

@@ -115,7 +115,8 @@ def test_the_rows_of_a_comparison_name_their_runs_and_the_keys_that_these_logged
     lines = [Row("vdsr", 2, source, scores=tuple(alone)), Row("vdsr+", 2, source, scores=tuple(averaged))]
     about = wandb_report.compared(tabulate(lines))
     assert about.runs == ["cafe0123"]
-    assert about.keys == {m: dict.fromkeys((f"test/{s}/{m}_y" for s in ("Set5", "Set5_ensemble")), "") for m in ("psnr", "ssim")}
+    sets = "Set5", "Set5_ensemble"
+    assert about.keys == {m: {f"test/{s}/{m}_y": "" for s in sets} for m in ("psnr", "ssim")}
 
 
 @pytest.mark.parametrize(("served", "measured", "keys"), [(4, (4, 2), {"Set5_x4"}), ([2, 3, 4], (4,), {"Set5"})])

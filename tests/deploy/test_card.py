@@ -45,7 +45,7 @@ def test_a_folder_for_a_hub(command, run, network, tmp_path):
     told = (folder / "README.md").read_text()
     assert told.startswith("---\nlicense: unknown\n") and "## Licence of the weights\n\nNot stated.\n" in told
     assert hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest() in told
-    for row in ("| data | div2k |", "| recipe | ecbsr |", "| steps | 12,000 |", "| images a batch | 16 |",
+    for row in ("| data | div2k |", "| recipe | ecbsr |", "| steps | 12,000 |", "| batch size | 16 |",
                 "| began from | earlier.ckpt |", "| A\\|B | 5 | `y` | 33.66 | 36.50 |"):  # fmt: skip
         assert row in told, told
     assert "/home" not in told + (folder / "model.safetensors").read_bytes().decode("latin-1") and "first" not in told
@@ -88,6 +88,11 @@ def test_a_card_tells_of_lr_that_is_not_the_papers(network, run, tmp_path):
         (["patch_size=20"], {"hr_patch_size": 96, "scale": 4, "patch_size": 20}, "| LR pixels a side of a crop | 20 |"),
         (None, {"hr_patch_size": 96, "scale": 4}, ""),  # a copied folder without the record of what was typed
         ([], {"data": {"train_lr": "/home/LR"}}, "| degradation | none: LR was read from files |"),
+        (  # it told the run's, which no stage had
+            [],
+            {"batch_size": 16, "patch_size": 48, "stages": {"a": {"patch_size": 20}, "b": {"batch_size": 4}}},
+            "| stages | a, b |\n| batch size | 16; 4 |\n| LR pixels a side of a crop | 20; 48 |",
+        ),
         ([], {"data": {"track": "wild"}}, "| degradation | track wild |"),
     ],
 )
@@ -101,7 +106,8 @@ def test_a_card_tells_the_crops_and_the_lr_that_were_trained_on(network, run, tm
         (run / "composed.yaml").write_text(json.dumps({"words": typed}))
     (tmp_path / "model.safetensors").write_bytes(b"")
     told = text(tmp_path, Exported(checkpoint.load(network), "small", 2), known(run, 2))
-    assert row in told and ("| 48 |" in told) == ("hr_patch_size" not in config) and "/home" not in told, told
+    assert row in told and "/home" not in told, told
+    assert ("| 48 |" in told) == (not config.keys() & {"hr_patch_size", "stages"}), told
 
 
 def test_a_card_tells_nothing_that_is_not_known(network, run, tmp_path):

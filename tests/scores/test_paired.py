@@ -115,6 +115,8 @@ def test_files_of_a_run_are_read_where_its_means_are_theirs(tmp_path):
     doubts = []
     assert not list(stored(tmp_path, others, lambda s, told: doubts.append((s.value, told)))), "of another measuring"
     assert doubts[0][0] == 31.5 and "says 31.50 of net on =Set x2 (y), but its images have 31.00" in doubts[0][1]
+    told = Paired(doubts=["it was changed"] * 2).write(tmp_path)[1]
+    assert told == ["it was changed"], "of a run with self-ensemble, which is two rows of a sweep's table"
     (tmp_path / "results_per_image.csv").write_text("model,dataset\nnet,x\n\n\0")
     assert [place[0] for _, place, _ in stored(tmp_path, means)] == ["clips"]
     (tmp_path / "results_per_clip.csv").write_bytes(b"model,dataset,clip,scale,protocol,psnr\n\xff,x,y,z,1,1")
