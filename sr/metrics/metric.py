@@ -188,8 +188,8 @@ def _from_file(word: str) -> Metric:
         )
     if not NAME.fullmatch(metric.name) or metric.name in COLUMNS:
         raise UserError(
-            f"metrics=[{word}]: {file} declares the name {metric.name!r}, which cannot be a column of its own: name "
-            f"small letters, digits, _, and not {', '.join(COLUMNS)}, paper_..., ..._difference or ..._left_out(_are)"
+            f"metrics=[{word}]: {file} declares the name {metric.name!r}, which cannot be a column of its own: name it "
+            f"in small letters, digits, _, not {', '.join(COLUMNS)}, paper_..., ..._difference or ..._left_out(_are)"
         )
     own = [known for known in known_metrics().items() if known[0] == metric.name and known[1] is not metric]
     if own and sys.modules.get(name) is not module:  # whose figures it would stand for
