@@ -186,6 +186,8 @@ def table(means: Sequence[Score]) -> str:
     over = what_means_are_over(means)
     notes = [f"  {p}: {get_protocol(p).description}, {over}" for p in dict.fromkeys(s.protocol for s in means)]
     told = [note for metric in metrics if (note := declared(metric).note)]  # as that less is better
+    if models[1:] and models[0] != BASELINE:
+        told.append(f"In brackets: the difference from {models[0]}")
     return "\n".join([aligned(lines), *identical_notes(means), *told, f"{legend(metrics)}. Protocols:", *notes])
 
 

@@ -40,6 +40,12 @@ def test_means_that_leave_out_as_many_but_other_images_have_no_difference(tmp_pa
     assert read(tmp_path / "results.csv") == means
 
 
+def test_the_table_tells_what_gains_are_over_where_that_is_not_bicubic():
+    told = "difference from a"
+    assert told in table(averages(each("a", 30.0) + each("b", 31.0))) and told not in table(averages(each("a", 30.0)))
+    assert "difference from" not in table(averages(each("bicubic", 30.0) + each("b", 31.0)))
+
+
 def test_the_table_tells_what_a_reader_must_know_of_a_metric():
     assert "smaller is better" in table(averages(each("mine", 5.1, metric="niqe")))
     assert "smaller is better" not in table(averages(each("mine", 30.0)))
