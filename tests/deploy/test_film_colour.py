@@ -79,6 +79,15 @@ def test_ten_bits_stay_ten_bits(tmp_path):
     assert len(np.unique(luma)) > 800 and np.abs(luma[16, ::2] - np.arange(64, 940).astype(float)).max() <= 3
 
 
+@pytest.mark.parametrize("form", ["yuv420p9le", "gbrp9le", "gray9le"])
+def test_nine_bits_become_ten(tmp_path, form):
+    """No encoder of a result has nine: they were green and half as bright."""
+    grey = np.repeat(patches().mean(2, keepdims=True).astype(np.uint8), 3, 2)
+    source = write(tmp_path / "a.mkv", [grey], codec="ffv1", form=form, tags=(5, LIMITED, 2, 2), sound=None, level="3")
+    target, how = enlarged(source, "large.mkv", quality=100)
+    assert "libx265" in how and looks(source, target) <= 2
+
+
 def test_the_screen_that_an_hdr_film_was_made_on_is_told(tmp_path):
     told = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400"
     source = write(tmp_path / "a.mkv", [patches()], codec="libx265", form="yuv420p10le", tags=HDR, sound=None,

@@ -49,7 +49,7 @@ class Film:
         rate: frames a second in the mean.
         tags: as the file tells.
         full: whether luma goes over the whole range.
-        bits: of a channel, 8 or 10.
+        bits: of a channel of the result, 8 or 10.
         halved: whether colour has half of luma's columns, and of its rows; None for RGB.
         aspect: of a pixel, width to height, upright; None where none is told.
         turn: that puts it upright.
@@ -111,7 +111,7 @@ class Film:
         tags = Tags(*map(int, (first.colorspace, first.color_range, first.color_primaries, first.color_trc)))
         full, bits = is_full(first), bits_of(first.format)
         found = cls(
-            source, size, times, [base * by for by in later], base, rate, tags, full, max(8, bits),
+            source, size, times, [base * by for by in later], base, rate, tags, full, 10 if bits > 8 else 8,
             _halved(first.format), aspect, turn, static(first),
         )  # fmt: skip
         if found.halved is not None:
