@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,12 +160,14 @@ def results(
 def _meeting(named: Mapping[Path, Path]) -> set[Path]:
     """The files whose results would have one name, also for a file system that knows no capitals.
 
-    Two that differ in capitals alone lie in one that does.
+    Two that differ in capitals alone lie in one that does; in their endings alone, they have one name there, too.
     """
+    same = Counter(named.values())
     groups: dict[str, dict[str, list[Path]]] = {}
     for p, target in named.items():
         groups.setdefault(str(target).casefold(), {}).setdefault(str(place_of(p)).casefold(), []).append(p)
-    return {p for group in groups.values() if len(group) > 1 for alike in group.values() for p in alike}
+    found = [(len(group), p) for group in groups.values() for alike in group.values() for p in alike]
+    return {p for places, p in found if places > 1 or same[named[p]] > 1}
 
 
 def is_film(path: Path) -> bool:
