@@ -76,6 +76,14 @@ def test_patterns_are_not_led_around_by_links(files):
     assert {str(p) for p in find([f"{Path.cwd()}/*/**/b/**/e.*"]).files} == {f"{Path.cwd()}/in/b/[x]/e.png"}
 
 
+def test_a_pattern_in_the_folder_of_the_output_names_what_lies_there(files):
+    """As the folder itself does; results in a folder of their own below it are left out as ever."""
+    files("in/a.png", "in/b/c.png", "in/out/a_x2.png")
+    assert [str(p) for p in find(["in/*.png"], Path("in")).files] == ["in/a.png"]
+    assert {str(p) for p in find(["in/b/*.png"], Path("in")).files} == {"in/b/c.png"}
+    assert {str(p) for p in find(["in/**/*.png"], Path("in/out")).files} == {"in/a.png", "in/b/c.png"}
+
+
 def test_what_is_no_file_is_not_waited_for(files):
     files("in/a.png")
     os.mkfifo("in/pipe.png")
