@@ -18,7 +18,7 @@ from sr.data.pairs import pair_by_name
 from sr.deploy.enlarger import Enlarger
 from sr.deploy.inputs import find, is_film
 from sr.deploy.work import Work
-from sr.errors import UserError
+from sr.errors import UserError, some
 from sr.imaging.color import to_array
 from sr.imaging.files import read_image
 from sr.imaging.image_errors import ImageError
@@ -64,6 +64,11 @@ class Comparison:
             raise UserError(f"hr={cfg.hr}: a folder of HR images is wanted, one for each image of input=")
         hr = [file for file in find([str(folder)], key="hr").files if not is_film(file)]
         self.hr = {p.lr.absolute(): p.hr for p in pair_by_name(hr, files, self.scale) if p.lr is not None}
+        if alone := [file for file in files if file.absolute() not in self.hr]:
+            raise UserError(
+                f"hr={cfg.hr}: of {len(alone)} files of input= HR is not there at x{self.scale}: {some(alone)}. Leave "
+                "them out of input=, as by a pattern"
+            )
         seen: dict[Path, Seen] = {}
         for lr, own in tqdm(self.hr.items(), "HR", dynamic_ncols=True, disable=None, leave=False):
             try:

@@ -220,6 +220,16 @@ def test_hr_that_cannot_be_compared_is_refused_before_anything_is_enlarged(comma
     assert not (tmp_path / "outputs/upscaled").exists()
 
 
+def test_lr_of_another_scale_beside_that_of_hr_is_refused_before_the_work(command, tmp_path):
+    """It ended in a traceback once all was enlarged."""
+    for name, (height, width) in {"LR/ax2.png": (24, 32), "LR/ax4.png": (12, 16), "HR/a.png": (48, 64)}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(photo(48, 64)).resize((width, height)).save(tmp_path / name)
+    outcome = command("upscale.py", "input=LR", "model=bicubic", "scale=2", "hr=HR")
+    assert outcome.code == 1 and "hr=HR: of 1 files of input= HR is not there at x2: LR/ax4.png" in outcome.err, outcome
+    assert not (tmp_path / "outputs/upscaled").exists()
+
+
 def test_a_folder_of_hr_that_is_called_as_a_papers_set_is_the_users_own_and_its_lr_is_told(command, tmp_path):
     for folder, size in (("Set5", (64, 48)), ("LR", (32, 24))):
         (tmp_path / folder).mkdir()
