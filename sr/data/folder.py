@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sr.data.missing import images_below, left_out, missing
+from sr.data.missing import DEPTH, images_below, left_out, missing
 from sr.data.pairs import ImagePair, ImagePairs, hr_stem, lr_stems, pair_by_name
 from sr.data.split import SplitModule, split_by_name
 from sr.errors import UserError, some
@@ -132,7 +132,13 @@ class Folder(SplitModule):
         setting = f"data.{part if self.hr[part] else 'root'}=<a folder of images>"
         pairs = []
         for i, folder in enumerate(folders):
-            if not (groups := images_below(folder)):
+            groups = images_below(folder, deeper := list[Path]())
+            if deeper:
+                self._tell(
+                    f"warning: not read are the images below {some(deeper)}: sub-folders are looked into {DEPTH} "
+                    "levels down. Type the folders in which they lie, as data.root=[A,B]"
+                )
+            if not groups:
                 what = f"Images for data.{part if self.hr[part] else 'root'}"
                 raise missing(what, [folder], setting=setting, where=self._where)
             small = self._lr_below(part, lr[i], set(groups)) if lr else None
@@ -143,6 +149,12 @@ class Folder(SplitModule):
             for place, hr in groups.items():
                 own = small if small is None else small.get(place, [])
                 pairs.append(pair_by_name(hr, own, self.scale, self.hr_name, self.lr_name, TEMPLATES))
+        pairs = [group for group in pairs if group]  # of other names than those of a template there are none
+        if not pairs:
+            raise UserError(
+                f"data.hr_name={self.hr_name}: no image of {some(folders)} is named so. Leave it out, or say how they "
+                "are named; the star is what HR and LR names share"
+            )
         if not lr:
             self._tell_of_lr([pair.hr for group in pairs for pair in group])
         if not lr and (given := [p for p, own in self.lr.items() if own]):

@@ -18,18 +18,31 @@ def images_in(folder: Path) -> list[Path]:
     return list_images(folder) if folder.is_dir() else []
 
 
-def images_below(folder: Path) -> dict[Path, list[Path]]:
-    """The images of a folder by the place of their own folder in it; of sub-folders only where it has none itself."""
+def images_below(folder: Path, deeper: list[Path] | None = None) -> dict[Path, list[Path]]:
+    """The images of a folder by the place of their own folder in it; of sub-folders only where it has none itself.
+
+    Args:
+        folder: to look into, DEPTH levels down.
+        deeper: folders farther down that hold images are added.
+    """
     if found := images_in(folder):
         return {Path(): found}
     groups = {}
     for name, inside, _ in os.walk(folder, followlinks=True):
         place = Path(name).relative_to(folder)
-        wanted = (n for n in inside if not n.startswith(".") and not n.endswith(ORIGINALS))
-        inside[:] = sorted(wanted) if len(place.parts) < DEPTH else []
+        inside[:] = sorted(n for n in inside if not n.startswith(".") and not n.endswith(ORIGINALS))
+        if len(place.parts) == DEPTH:
+            if deeper is not None:
+                deeper += [Path(name, n) for n in inside if _holds_images(Path(name, n))]
+            inside.clear()
         if place.parts and (found := images_in(Path(name))):
             groups[place] = found
     return groups
+
+
+def _holds_images(folder: Path) -> bool:
+    """At any depth; links are not followed, as they could lead around."""
+    return any(n.lower().endswith(IMAGE_SUFFIXES) and n[0] != "." for _, _, names in os.walk(folder) for n in names)
 
 
 def left_out(folder: Path) -> str:

@@ -60,7 +60,7 @@ def test_a_folder_is_looked_through_once(tmp_path, monkeypatch):
         pixels = np.random.default_rng(n).integers(0, 256, (16, 16, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{n}.png")
     looks, below = [], folder.images_below
-    monkeypatch.setattr(folder, "images_below", lambda path: looks.append(path) or below(path))
+    monkeypatch.setattr(folder, "images_below", lambda path, *more: looks.append(path) or below(path, *more))
     data = Folder(root=tmp_path, scale=2, patch_size=4, batch_size=2, cache_dir=tmp_path / "cache")
     data.check("fit")
     data.pairs("test").verify()

@@ -191,6 +191,32 @@ def test_sub_folders_pair_as_they_lie(folder: Callable[..., Folder], tmp_path: P
         folder(root=None, test=tmp_path / "HR", test_lr=tmp_path / "LR").test_pairs()
 
 
+def test_images_too_far_down_are_told(
+    folder: Callable[..., Folder], tmp_path: Path, write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a tree with images on several levels a part was trained on and measured, without a word."""
+    write(tmp_path / "HR/a/x.png", 1)
+    (tmp_path / "HR/1/2/3/none").mkdir(parents=True)
+    folder(root=tmp_path / "HR").test_pairs()
+    assert not caplog.text
+    write(tmp_path / "HR/1/2/3/4/5/t.png", 8)
+    (tmp_path / "HR/1/2/3/4/5/again").symlink_to(tmp_path / "HR")
+    assert len(folder(root=tmp_path / "HR").test_pairs()) == 1
+    assert f"not read are the images below {tmp_path}/HR/1/2/3/4: " in caplog.text
+    with pytest.raises(UserError, match="not found"):
+        folder(root=tmp_path / "HR/1").test_pairs()
+
+
+def test_files_of_another_name_than_typed_are_left_out_or_told(
+    folder: Callable[..., Folder], tmp_path: Path, write: Write
+) -> None:
+    write(tmp_path / "Set/LR/a_small.png", 1, 20, 24)
+    with pytest.raises(UserError, match=r"data.hr_name=\*_big: no image of .*Set is named so"):
+        folder(root=tmp_path / "Set", hr_name="*_big").test_pairs()
+    write(tmp_path / "Set/HR/a_big.png", 1)
+    assert [p.name for p in folder(root=tmp_path / "Set", hr_name="*_big").test_pairs()] == ["a"]
+
+
 def test_what_is_left_out_of_a_folder_is_counted(
     folder: Callable[..., Folder], photos: Path, write: Write, caplog: pytest.LogCaptureFixture
 ) -> None:
