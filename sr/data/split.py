@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Iterable
 from math import ceil
 from pathlib import Path
@@ -16,6 +17,7 @@ from sr.data.settings import share
 from sr.errors import UserError, some
 
 log = logging.getLogger(__name__)
+CROP = re.compile(r"_s\d{3,}(?=(\.\w+)?$)")  # 0001_s001.png, as BasicSR's extract_subimages names them
 
 
 class SplitModule(SRDataModule):
@@ -97,11 +99,24 @@ def split_by_name(pairs: list[ImagePair], part: float) -> tuple[list[ImagePair],
 def held_out_names(paths: Iterable[str | Path], part: float, what: str = "image") -> set[str | Path]:
     """A share of them, one at least, by a hash of their last parts: adding images moves few others.
 
+    Crops that were cut of one photo, which overlap, stay on one side, unless there are no others.
+
     Raises:
         UserError: there is one alone.
     """
-    by_name = sorted((hashlib.blake2b(os.fsencode(os.path.basename(p))).digest(), str(p), p) for p in paths)
-    names = [p for *_, p in by_name]
+    names = list(paths)
     if len(names) < 2:
         raise UserError(f"one {what} ({names[0]}) cannot serve for training and validation: add more {what}s")
-    return set(names[: min(len(names) - 1, max(1, round(part * len(names))))])
+    photos = {p: CROP.sub("", str(p)) for p in names}
+    if len({*photos.values()}) == 1:
+        photos = {p: str(p) for p in names}
+
+    def drawn(p: str | Path) -> tuple[bytes, str]:
+        return hashlib.blake2b(os.fsencode(os.path.basename(photos[p]))).digest(), str(p)
+
+    names.sort(key=drawn)
+    most = max(n for n in range(1, len(names)) if photos[names[n]] != photos[names[n - 1]])
+    end = min(most, max(1, round(part * len(names))))
+    while photos[names[end]] == photos[names[end - 1]]:
+        end += 1
+    return set(names[:end])

@@ -231,6 +231,21 @@ def test_folder_holds_out_the_same_share_each_time_and_says_so(
         split_by_name([ImagePair("a", Path("a.png"))], 0.1)
 
 
+def test_crops_of_one_photo_are_held_out_together() -> None:
+    """Those that BasicSR cuts overlap: the held-out ones were figures on pixels that are trained on."""
+
+    def held(share: float, *files: str) -> list[str]:
+        return [str(p.hr) for p in split_by_name([ImagePair(f, Path(f)) for f in files], share)[1]]
+
+    crops = [f"{n:04d}_s{k:03d}.png" for n in range(1, 11) for k in range(1, 6)]
+    found = held(0.1, *crops)
+    assert len(found) == 5 and len({name.partition("_")[0] for name in found}) == 1
+    assert len(held(0.13, *crops)) == 10 and len(held(0.5, *crops[:10])) == 5
+    assert len(held(0.9, *crops[:10])) == 5, "one photo at least is trained on"
+    assert len(held(0.2, *crops[:5])) == 1, "all are of one photo: as they come"
+    assert len(held(0.15, *(f"{folder}/{n:04d}.png" for folder in "ab" for n in range(10)))) == 3
+
+
 def test_lr_in_a_folder_within_is_told_with_what_to_type(
     folder: Callable[..., Folder], tmp_path: Path, write: Write
 ) -> None:
