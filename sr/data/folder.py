@@ -25,6 +25,7 @@ TEMPLATES = (
     "names share)"
 )
 LR_FOLDER = re.compile(r"(?:^|[_-])(?:LR|LQ)(?:bic)?(?:[xX]?\d|[_-]|$)|^[xX]\d$|(?:^|[_-])BI[xX]?\d", re.IGNORECASE)
+LONGEST = 150  # bytes of several folders' names: files of the cache and panels are called by them
 Folders = str | Path | Sequence[str | Path]
 
 
@@ -235,7 +236,10 @@ def _folders(given: Folders | None) -> list[Path]:
 
 
 def _joined(folders: Sequence[Path]) -> str:
-    return " + ".join(p.name or p.absolute().name for p in folders)
+    names = [p.name or p.absolute().name for p in folders]
+    whole = " + ".join(names)
+    few = len(names) < 3 or len(os.fsencode(whole)) <= LONGEST
+    return whole if few else f"{' + '.join(names[:2])} and {len(names) - 2} more folders"
 
 
 def _distinct(groups: list[list[ImagePair]]) -> list[ImagePair]:

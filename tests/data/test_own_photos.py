@@ -191,6 +191,17 @@ def test_sub_folders_pair_as_they_lie(folder: Callable[..., Folder], tmp_path: P
         folder(root=None, test=tmp_path / "HR", test_lr=tmp_path / "LR").test_pairs()
 
 
+def test_many_folders_have_a_name_that_files_can_have(
+    folder: Callable[..., Folder], tmp_path: Path, write: Write
+) -> None:
+    """Shards as LSDIR's: the cache and panels are called by them, and systems take 255 bytes."""
+    shards = [write(tmp_path / f"shard {n:04d}/{n}.png", n).parent for n in range(30)]
+    data = folder(root=None, train=shards)
+    data.check("fit")
+    assert data.test_name == "shard 0000 + shard 0001 and 28 more folders held-out"
+    assert folder(root=None, train=shards[:3]).name == "shard 0000 + shard 0001 + shard 0002"
+
+
 def test_images_too_far_down_are_told(
     folder: Callable[..., Folder], tmp_path: Path, write: Write, caplog: pytest.LogCaptureFixture
 ) -> None:
