@@ -1,8 +1,10 @@
 """What a folder of results holds and of what it was made, so that a command that is typed again goes on."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +22,19 @@ class Maker:
 
     source: str
     state: tuple[int, int]  # bytes, time of modification in ns
+    changed: int  # time of change in ns, which is the system's: touch -d and unzip set that of modification only
     made_by: str
 
     @classmethod
     def of(cls, source: Path, made_by: str) -> "Maker":
         """Of a file as it is now."""
-        return cls(str(source.resolve()), state_of(source), made_by)
+        return cls(str(source.resolve()), state_of(source), source.stat().st_ctime_ns, made_by)
+
+
+def digest_of(file: str) -> str:
+    """Of what is in a file."""
+    with Path(file).open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def state_of(file: Path) -> tuple[int, int]:
@@ -74,9 +83,12 @@ class Results:
     def holds(self, file: Path, maker: Maker) -> bool:
         """Whether a result is there whole, as it was written, and was made of just that."""
         entry = self._entry(file)
-        return bool(entry) and [entry.get("source"), entry.get("state"), entry.get("made_by")] == [
+        if not entry or [entry.get("source"), entry.get("state"), entry.get("made_by")] != [
             maker.source, list(maker.state), maker.made_by,
-        ]  # fmt: skip
+        ]:  # fmt: skip
+            return False
+        # A copy by links and other rights change that time, too; older records tell neither.
+        return entry.get("changed") in (None, maker.changed) or entry.get("digest") == digest_of(maker.source)
 
     def why_not(self, file: Path, maker: Maker) -> str:
         """Why what lies there is not the result, as it follows its name in a sentence."""
@@ -96,6 +108,8 @@ class Results:
         """Say of what a result is made that lies in `part` and is about to take its place."""
         entry: dict[str, Any] = {"file": file.relative_to(self.folder).as_posix(), **asdict(maker)}
         entry |= {"result": state_of(part), "seconds": float(round(seconds, 4))}
+        with suppress(OSError):  # it may be gone meanwhile
+            entry["digest"] = digest_of(maker.source)
         line = json.dumps(entry)
         with (self.folder / RECORD).open("a", encoding="utf-8") as lines:
             lines.write(("\n" if self._torn else "") + line + "\n")

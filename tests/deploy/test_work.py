@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 
 import sr
 from sr.deploy import work
-from sr.deploy.done import RECORD, Results
+from sr.deploy.done import RECORD, Maker, Results
 from sr.deploy.enlarger import Enlarger
 from sr.deploy.photos import How
 from sr.deploy.work import of_one_picture
@@ -60,6 +61,32 @@ def test_what_befalls_one_picture_does_not_end_the_others(command, meanwhile, tm
 def test_a_record_that_is_none_is_no_record(tmp_path):
     (tmp_path / RECORD).write_text("[" * 100_000 + '\n{"file": ["a"]}\n"file"\n{"file": "b.png", "seconds": 1.5}')
     assert {*Results(tmp_path)._known} == {"['a']", "b.png"}
+
+
+def test_another_picture_of_the_same_size_and_time_is_seen(tmp_path):
+    """As the data's cache sees it: what unzip or touch -d put there had the former picture's result."""
+    source, out = tmp_path / "a.bmp", tmp_path / "out"
+    out.mkdir()
+
+    def put(value: int) -> Maker:
+        source.write_bytes(bytes([value]) * 100)
+        os.utime(source, ns=(10**18, 10**18))
+        return Maker.of(source, "by")
+
+    maker, result = put(1), out / "a_x2.bmp"
+    result.write_bytes(b"large")
+    Results(out).note(result, result, maker, 0.1)
+    assert Results(out).holds(result, maker)
+    source.chmod(0o600)  # another time of change, and the same picture
+    assert Results(out).holds(result, Maker.of(source, "by")) and Results(out).holds(result, put(1))
+    other = put(2)
+    assert not Results(out).holds(result, other) and "made of another file" in Results(out).why_not(result, other)
+    record = json.loads((out / RECORD).read_text())
+    former = {key: value for key, value in record.items() if key not in ("changed", "digest")}  # as they were written
+    (out / RECORD).write_text(json.dumps(former) + "\n")
+    assert Results(out).holds(result, put(1))
+    source.unlink()
+    Results(out).note(result, result, maker, 0.1)  # what was made of it is kept
 
 
 def test_a_full_disk_and_a_wrong_program_end_the_run():
