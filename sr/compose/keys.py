@@ -100,7 +100,7 @@ def _declared(path: str, of: type) -> Key:
         if fnmatchcase(path, pattern):
             return known
     first, *rest = re.split(r"[./@]", path)
-    if rest and rest[-1] in COUNTS and first not in ("data", "degradation", "budget", "figure"):
+    if rest and rest[-1] in COUNTS and first not in ("model", "data", "degradation", "budget", "figure"):
         return COUNTS[rest[-1]]
     known = root(of).get(first, Key())
     return known.of_contents if rest else known

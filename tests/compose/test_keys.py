@@ -88,6 +88,8 @@ def test_an_option_that_a_config_gives_as_a_value_is_refused_with_how_it_is_chos
         ("stages.last.scheduler.periods", {"budget": "steps"}),
         ("stages.last.batch_size", {"budget": "size", "stage": True}),
         ("data.steps", {"budget": ""}),
+        ("model.steps", {"budget": ""}),  # of an unfolded network: a budget built another one
+        ("stages.last.model.network.period", {"budget": ""}),
         ("model", {"own_column": True}),
         ("model.channels", {"own_column": False, "fixed": True}),
         ("loss@losses.adversarial", {"fixed": True}),
