@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import secrets
 import signal
 import threading
 import time
@@ -61,6 +62,7 @@ class Checkpoints(EachBatch):
         self._settled = False  # between two optimizer steps
         self._told = self._stopping = 0  # this process; all of them
         self._previous_handler: Any = None
+        self._own = secrets.token_hex(4)  # who else may write in the folder puts no link where a part will be
 
     @property
     def last(self) -> Path:
@@ -68,7 +70,10 @@ class Checkpoints(EachBatch):
 
     @property
     def _part(self) -> Path:
-        return self.last.with_suffix(".part")
+        return self._part_of(self.last)
+
+    def _part_of(self, path: Path) -> Path:
+        return path.with_name(f".{path.stem}.{self._own}.part")
 
     def state_dict(self) -> dict[str, Any]:
         of_another = {"of_another": self._of_another} if self._of_another else {}
@@ -96,6 +101,8 @@ class Checkpoints(EachBatch):
         self._written_at = time.monotonic()
         self._begun_step = self._written_step = trainer.global_step
         self._captured = None
+        for left in self.folder.glob("*.part") if trainer.is_global_zero else ():  # of a killed process: this one's run
+            left.unlink()
         if threading.current_thread() is threading.main_thread():
             self._previous_handler = signal.signal(signal.SIGINT, self._ask)
             if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
@@ -214,7 +221,7 @@ class Checkpoints(EachBatch):
 
     def _save(self, trainer: L.Trainer, path: Path) -> None:
         # In the same folder first: a move from another disk, such as that of the system's temporary files, can tear.
-        part = path.with_suffix(".part")
+        part = self._part_of(path)
         _write(trainer, part)
         if trainer.is_global_zero:
             _settle(part)

@@ -13,6 +13,7 @@ from torch import Tensor
 from sr.errors import UserError, some
 from sr.models.base import SuperResolver
 from sr.models.hooks import EachBatch
+from sr.whole import replacing
 
 REMEDIES = "Usual remedies: a smaller optimizer.lr, trainer.gradient_clip_val=0.1, or trainer.precision=32-true"
 BEHIND = 8  # micro-batches, at most, whose losses have not arrived from a GPU yet
@@ -85,7 +86,8 @@ class NanGuard(EachBatch):
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / f"nan_batch{f'_rank{trainer.global_rank}' if trainer.world_size > 1 else ''}.pt"
         images = {"lr": batch.lr.cpu(), "hr": batch.hr.cpu(), "name": list(batch.name)}
-        torch.save({**images, "step": step, "losses": losses}, file)
+        with replacing(file) as part:
+            torch.save({**images, "step": step, "losses": losses}, part)
         wrong = {name: value for name, value in losses.items() if not math.isfinite(value)}
         terms = " and ".join(name for name in wrong if name != "loss") or "the sum of its terms"
         return UserError(

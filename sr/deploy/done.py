@@ -11,6 +11,7 @@ from typing import Any
 
 from sr.bounded import TABLE, text_of
 from sr.errors import UserError
+from sr.whole import unlinked
 
 RECORD = ".upscaled.jsonl"  # a line for each result, written before the result takes its place
 PART = re.compile(r"\.(.+)\.\d+\.part(\.\w+)")  # see sr.whole
@@ -111,7 +112,7 @@ class Results:
         with suppress(OSError):  # it may be gone meanwhile
             entry["digest"] = digest_of(maker.source)
         line = json.dumps(entry)
-        with (self.folder / RECORD).open("a", encoding="utf-8") as lines:
+        with open(self.folder / RECORD, "a", encoding="utf-8", opener=unlinked) as lines:
             lines.write(("\n" if self._torn else "") + line + "\n")
         self._torn = False
         self._known[entry["file"]] = json.loads(line)

@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from sr.bounded import TABLE, Rows, text_of
 from sr.errors import UserError, reason
 from sr.loggers.run_facts import at_step
-from sr.whole import replacing
+from sr.whole import replacing, unlinked
 
 
 class CsvLog(Logger):
@@ -88,7 +88,7 @@ class CsvLog(Logger):
         if columns != self._columns or min(self._unwritten) < self._newest:
             self._rewrite(columns)
         else:
-            with self.file.open("r+", newline="") as f:
+            with open(self.file, "r+", newline="", opener=unlinked) as f:
                 f.seek(self._newest_at)
                 self._write(f, sorted({*self._unwritten, self._newest}))
                 f.truncate()  # only now: a process that is killed in between has not taken the newest row away

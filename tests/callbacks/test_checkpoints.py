@@ -41,3 +41,25 @@ def test_what_another_metric_chose_before_a_resume_is_kept(tmp_path, monkeypatch
     again.load_state_dict(keeper.state_dict())
     again.on_validation_end(trainer, None)
     assert sorted(p.name for p in tmp_path.glob("best*")) == ["best.ckpt", "best_before_20.ckpt"]
+
+
+def test_a_link_where_a_checkpoint_would_be_written_is_not_followed(tmp_path, monkeypatch):
+    """In a folder that others may write in, or on a scratch disk: a file of the user's was overwritten."""
+    monkeypatch.setattr(checkpoints, "_write", lambda trainer, part: part.write_text("weights"))
+    (precious := tmp_path / "precious").write_text("mine")
+    (folder := tmp_path / "checkpoints").mkdir()
+    trainer = SimpleNamespace(
+        sanity_checking=False, state=SimpleNamespace(fn="fit"), is_global_zero=True, world_size=1, global_step=2,
+        received_sigterm=False, callback_metrics={"val/psnr_y": 30.0},
+    )  # fmt: skip
+    keeper = Checkpoints(folder, "val/psnr_y")
+    for when in ("before", "while it trains"):
+        for name in ("last.part", "best.part"):
+            (folder / name).symlink_to(precious)
+        if when == "before":
+            keeper.on_train_start(trainer, None)
+            assert not [*folder.iterdir()], "what a killed process left is removed"
+    keeper.on_validation_end(trainer, None)
+    keeper.teardown(trainer, None, "fit")
+    assert precious.read_text() == "mine" and (folder / "last.ckpt").read_text() == "weights"
+    assert not (folder / "last.ckpt").is_symlink() and not (folder / "best.ckpt").is_symlink()

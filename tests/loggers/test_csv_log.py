@@ -23,6 +23,19 @@ def test_rows_are_on_disk_after_save_and_count_steps_done(tmp_path):
     assert rows(tmp_path)[2]["loss"] == "0.2"
 
 
+def test_a_link_that_somebody_puts_in_its_place_is_not_written_through(tmp_path):
+    log = CsvLog(tmp_path)
+    log.log_metrics({"loss": 1.0}, 0)
+    log.save()
+    (precious := tmp_path / "precious").write_text("mine")
+    log.file.unlink()
+    log.file.symlink_to(precious)
+    log.log_metrics({"loss": 2.0}, 1)
+    with pytest.raises(OSError, match=r"symbolic links.*metrics\.csv"):
+        log.save()
+    assert precious.read_text() == "mine"
+
+
 def test_one_step_is_one_row_whatever_comes_when(tmp_path):
     log = CsvLog(tmp_path)
     log.log_metrics({"loss": 1.0}, 0)
