@@ -54,10 +54,11 @@ class Word:
 
 
 class Words:
-    """The overrides of one command line, in order."""
+    """The overrides of one command line, in order; `config_dirs` are the folders of its --config-dir."""
 
-    def __init__(self, texts: Iterable[str] = ()) -> None:
+    def __init__(self, texts: Iterable[str] = (), config_dirs: Iterable[str] = ()) -> None:
         self._words = tuple(Word(as_typed(str(text))) for text in texts)
+        self.config_dirs = tuple(dict.fromkeys(map(str, config_dirs)))
 
     def __iter__(self) -> Iterator[Word]:
         return iter(self._words)
@@ -86,7 +87,7 @@ class Words:
 
     def only(self, wanted: Callable[[str], bool]) -> Words:
         """The words whose key is wanted."""
-        return Words(word.text for word in self._words if wanted(word.key))
+        return Words((word.text for word in self._words if wanted(word.key)), self.config_dirs)
 
     def without(self, *keys: str) -> Words:
         """The words with other keys."""
@@ -94,7 +95,8 @@ class Words:
 
     def then(self, later: Words) -> Words:
         """These words and later ones, each key once: the last word of it."""
-        return Words({word.key: word.text for word in (*self, *later)}.values())
+        texts = {word.key: word.text for word in (*self, *later)}.values()
+        return Words(texts, (*self.config_dirs, *later.config_dirs))
 
     def names(self, group: str) -> list[str] | None:
         """The names in `model=[...]`, which Hydra keeps nowhere else; None where it was not typed."""
@@ -170,23 +172,23 @@ class Job:
         folder: that it writes into; while a row's is being named, the sweep's.
         choices: the options chosen from config groups.
         sweep: folder of the sweep that it is a row of, or None.
-        config_dirs: that were typed.
     """
 
     words: Words
     folder: Path
     choices: Mapping[str, Any]
     sweep: Path | None
-    config_dirs: tuple[str, ...]
 
     @classmethod
     def current(cls) -> Job:
         """The one that Hydra runs now."""
         run = HydraConfig.get()
         return cls(
-            words=Words(run.overrides.task),
+            words=Words(
+                run.overrides.task,
+                (s.path for s in run.runtime.config_sources if s.provider == "command-line"),
+            ),
             folder=Path(run.sweep.dir if OmegaConf.is_missing(run.runtime, "output_dir") else run.runtime.output_dir),
             choices=run.runtime.choices,
             sweep=Path(run.sweep.dir) if run.mode == RunMode.MULTIRUN else None,
-            config_dirs=tuple(s.path for s in run.runtime.config_sources if s.provider == "command-line"),
         )

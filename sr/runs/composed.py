@@ -118,12 +118,13 @@ def from_its_weights(folder: Path, words: Words) -> str:
 def anew(words: Words, *more: str) -> str:
     """The command that begins a new run with these words."""
     kept = words.only(lambda key: not key.startswith(("hydra.", "resume")))
-    return pasted("train", [*kept.texts, *more])
+    return pasted("train", [*(f"--config-dir={folder}" for folder in words.config_dirs), *kept.texts, *more])
 
 
 def keep(folder: Path, config: DictConfig, words: Words) -> None:
     """Write `composed.yaml`, whole or not at all."""
-    content = {"format": FORMAT, "words": words.texts, "config": _without_impure(config)}
+    content = {"format": FORMAT, "words": words.texts, "config_dirs": [*words.config_dirs]}
+    content["config"] = _without_impure(config)
     write_whole(folder / RECORD, own.signed(OmegaConf.to_yaml(OmegaConf.create(content))))
 
 
@@ -142,6 +143,7 @@ def read(folder: Path) -> Composed:
                 raise UserError(f"{file} was written by a newer version of this project (format {content['format']})")
             raw, words = content["config"], Words(content["words"])
             mine = own.is_own(text)
+            words = Words(words.texts, content.get("config_dirs", ())) if mine else words
         except (TypeError, LookupError) as error:
             raise UserError(f"{file} is not what a run of this project writes there") from error
     else:

@@ -108,7 +108,7 @@ def run_as_command(cfg: DictConfig, job: Job, resume: Path | None) -> Any:
     folder = job.folder
     assert job.sweep is not None
     typed = [
-        *(f"--config-dir={path}" for path in job.config_dirs),
+        *(f"--config-dir={path}" for path in job.words.config_dirs),
         *map(spelled, job.words.texts),
         path_word("hydra.run.dir", folder),
     ]

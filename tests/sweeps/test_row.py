@@ -20,7 +20,7 @@ def test_processes_of_a_row_decide_as_the_first_did_before_it_changed_the_folder
     monkeypatch.chdir(tmp_path)
     for name, value in {"JOB_ID": 7, "STEP_NUM_TASKS": 2, "STEP_NUM_NODES": 1, "RESTART_COUNT": 1}.items():
         monkeypatch.setenv(f"SLURM_{name}", str(value))
-    monkeypatch.setattr(Job, "current", lambda: Job(Words(), folder, {}, folder.parent if of_sweep else None, ()))
+    monkeypatch.setattr(Job, "current", lambda: Job(Words(), folder, {}, folder.parent if of_sweep else None))
     monkeypatch.setattr("sr.sweeps.row.refuse_apart", lambda: None)
     cfg, resumed = OmegaConf.create({"resume": None, "trainer": {"strategy": "auto", "devices": 1}}), []
 
@@ -49,7 +49,7 @@ def test_a_row_that_somebody_else_began_is_told(monkeypatch, tmp_path, caplog, s
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "last.ckpt").touch()
     (folder / RECORD).write_text("config: {}\n")
-    monkeypatch.setattr(Job, "current", lambda: Job(Words(), folder, {}, folder.parent, ()))
+    monkeypatch.setattr(Job, "current", lambda: Job(Words(), folder, {}, folder.parent))
     assert run_row(OmegaConf.create(cfg), lambda *_: 3.0) == 3.0
     assert "was not begun by you on this machine" in caplog.text
     caplog.clear()

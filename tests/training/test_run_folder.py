@@ -95,6 +95,8 @@ def test_a_resume_remembers_interpolations_and_the_config_dir(command, div2k, tm
         f"data.root={div2k}", "steps=4", "val_every_steps=${steps}",
     )  # fmt: skip
     assert first.code == 0, first
+    refused = command("train.py", f"resume={first.folder}", "seed=7")
+    assert refused.code == 1 and f"sr train --config-dir={tmp_path}/more" in refused.err, refused
     again = command("train.py", f"resume={first.folder}", "steps=6")
     assert again.code == 0 and saved(first.folder)["global_step"] == 6, again
 
