@@ -80,13 +80,14 @@ def _led_elsewhere(entity: str | None) -> bool:
     wrong = [key for key in strange if not os.environ.get(variables[key]) and not (key == "entity" and entity)]
     for key in wrong:
         told = "..." if key == "api_key" else printable(here[key])
-        name, variable = printable(key), printable(variables[key])
+        name, field = printable(key), wandb.Settings.model_fields.get(key)
+        trusting = f"If you trust it: export {variables[key]}={shlex.quote(told)}. Else remove" if field else "Remove"
         log.warning(
             f"warning: W&B: {'offline, because' if key in WAYS else f'{name} is left alone, though'} the file "
-            f"wandb/settings in this folder, not your own settings, says {name} = {told}. If you trust it: export "
-            f"{variable}={shlex.quote(told)}. Else remove the file: wandb sync follows it, too"
+            f"wandb/settings in this folder, not your own settings, says {name} = {told}. {trusting} the file: wandb "
+            "sync follows it, too"
         )
-        if (field := wandb.Settings.model_fields.get(key)) is not None:
+        if field is not None:
             value = own.get(key, field.get_default(call_default_factory=True))
             setattr(wandb.setup().settings, key, value)
     return bool({*wrong} & {*WAYS})

@@ -257,7 +257,9 @@ def test_a_folders_settings_run_nothing_and_write_nowhere(alone, monkeypatch, tm
 
     folder, ran = tmp_path / "of_somebody", tmp_path / "ran"
     (folder / "wandb").mkdir(parents=True)
-    (folder / "wandb/settings").write_text("[default]\nsave_code = true\nx_files_dir = ../mine\nproject = theirs\n")
+    (folder / "wandb/settings").write_text(
+        "[default]\nsave_code = true\nx_files_dir = ../mine\nproject = theirs\n$(id) = 1\n"
+    )
     program = tmp_path / "program"
     program.write_text(f"#!/bin/sh\necho >> {ran}\n")
     program.chmod(0o755)
@@ -270,6 +272,7 @@ def test_a_folders_settings_run_nothing_and_write_nowhere(alone, monkeypatch, tm
     with caplog.at_level("INFO"):
         logger.experiment  # noqa: B018  (begins it)
     assert f"later: wandb sync '{tmp_path}/my run/wandb'/offline-run-*" in caplog.text
+    assert "says $(id) = 1. Remove the file" in caplog.text and "export WANDB_$" not in caplog.text  # to be pasted
     logger.log_pictures("val/panels", [np.zeros((4, 4, 3), np.uint8)], ["a"], 3)
     logger.experiment.finish()
     wandb.teardown()
