@@ -46,8 +46,8 @@ def starting_alike() -> Iterator[None]:
     somebody else's may hold a module of any name.
     """
     before = {name: os.environ.get(name) for name in ("PYTHONSAFEPATH", "PYTHONPATH")}
-    if not sys.flags.safe_path and not before["PYTHONSAFEPATH"]:
-        own = [os.path.abspath(sys.path[0]), before["PYTHONPATH"]]
+    if not before["PYTHONSAFEPATH"]:  # python -P, which is not inherited, says the same: sys.path has no such place
+        own = [None if sys.flags.safe_path else os.path.abspath(sys.path[0]), before["PYTHONPATH"]]
         os.environ |= {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, own))}
     try:
         yield

@@ -21,7 +21,7 @@ from sr.compose.conf import CONF
 from sr.compose.keys import declared
 from sr.compose.spelling import FORMER
 from sr.compose.words import Job, Word, Words, config_dirs, pasted, quoted, spelled, split, sweeping
-from sr.errors import UserError, printable, user_error
+from sr.errors import UserError, printable, some, user_error
 from sr.runs.composed import with_resumed_run
 from sr.runs.occupied import OF_JOBS, refuse_foreign, refuse_links
 from sr.runs.place import forget, missing
@@ -32,6 +32,7 @@ from sr.sweeps.slurm import LAUNCHER, left_with_slurm, queued
 
 log = logging.getLogger(__name__)
 JOBS = "hydra.launcher.submitit_folder"
+RAY = "hydra.launcher.ray.init"
 EXTRAS = {  # what a launcher's or sweeper's name begins with -> its package, and the extra that brings it
     "joblib": ("hydra_joblib_launcher", "joblib"),
     "submitit": ("hydra_submitit_launcher", "submitit"),
@@ -39,6 +40,7 @@ EXTRAS = {  # what a launcher's or sweeper's name begins with -> its package, an
     "optuna": ("hydra_optuna_sweeper", "optuna"),
     "search": ("hydra_optuna_sweeper", "optuna"),
 }
+MODULES = (".py", ".pyc", ".so", ".pyd")
 SEED = "seed=0"  # where none is typed
 
 
@@ -167,6 +169,9 @@ def prepared(arguments: Sequence[str]) -> Sweep:
         return Sweep(list(arguments), [*flags, *map(spelled, words.texts)])
     _refuse_missing(words)
     _refuse_odd_backend()
+    launcher = str(words.value("hydra/launcher"))
+    if launcher.startswith("ray"):
+        _refuse_modules_here()
     _refuse_places(words)
     swept = _swept(words)
     place = words.value("hydra.sweep.dir")
@@ -179,12 +184,38 @@ def prepared(arguments: Sequence[str]) -> Sweep:
         texts = [_left_to_the_rows(Word(text), swept) for text in texts]
     texts.append(f"hydra.sweep.dir={quoted(folder.resolve())}")
     texts.append(f"hydra.sweep.subdir=${{row_folder:{','.join(quoted(key) for key in swept)}}}")
-    launcher = str(words.value("hydra/launcher"))
     submitted = launcher == LAUNCHER and "hydra/sweeper" not in words  # which waits for figures
+    if launcher == "ray":
+        texts += _of_ray(words)
     if launcher.startswith("submitit") and not submitted and JOBS not in words:
         # A new one for each command: it unpickles what lies where a job was to put its result.
         texts.append(f"{JOBS}={quoted(folder.resolve() / OF_JOBS / secrets.token_hex(8) / '%j')}")
     return Sweep(list(arguments), [*flags, *map(spelled, texts)], folder.resolve(), ablation, left_out, submitted)
+
+
+def _of_ray(words: Words) -> list[str]:
+    """A Ray of one's own unless one is named: without, it is that which any user of the machine has begun before."""
+    memory = f"{RAY}.object_store_memory"  # for which the launcher asks, and a Ray that is there has it
+    if not words.value(f"{RAY}.address") and not os.environ.get("RAY_ADDRESS"):
+        return [*([] if f"{RAY}.address" in words else [f"{RAY}.address=local"])]
+    return [] if memory in words else [f"+{memory}=null"]
+
+
+def _refuse_modules_here() -> None:
+    """Ray's workers look for modules first in the folder where one stands, which may hold some of somebody else's.
+
+    Raises:
+        UserError: there are modules, and this process does not import from there.
+    """
+    here = Path.cwd()
+    if here in (CONF.parent, *(Path(place).resolve() for place in sys.path if place)):
+        return
+    if found := [p for p in here.iterdir() if p.suffix in MODULES or (p.is_dir() and any(p.glob("*.py")))]:
+        raise UserError(
+            f"hydra/launcher=ray: its processes would take modules from the folder where you stand first, and here lie "
+            f"{some(sorted(p.name for p in found))}. Type the command in another folder; or, if you trust what lies "
+            "here: export PYTHONPATH=."
+        )
 
 
 def _refuse_places(words: Words) -> None:

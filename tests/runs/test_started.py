@@ -125,7 +125,8 @@ def strangers(tmp_path):
     return tmp_path
 
 
-def test_what_a_command_starts_imports_nothing_from_where_the_user_stands(strangers):
+@pytest.mark.parametrize("flags", [[], ["-P"]])
+def test_what_a_command_starts_imports_nothing_from_where_the_user_stands(strangers, flags):
     script = (
         f"import subprocess, sys; sys.path[0] = {str(ROOT)!r}\n"
         "from sr.runs.started import starting_alike\n"
@@ -133,7 +134,10 @@ def test_what_a_command_starts_imports_nothing_from_where_the_user_stands(strang
         "    subprocess.run([sys.executable, '-c', 'import sr, yaml; print(sr.__file__)'])"
     )
     given = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONSAFEPATH")}
-    told = subprocess.run([sys.executable, "-c", script], cwd=strangers, env=given, capture_output=True, text=True)
+    given |= {"PYTHONPATH": str(ROOT)} if flags else {}
+    told = subprocess.run(
+        [sys.executable, *flags, "-c", script], cwd=strangers, env=given, capture_output=True, text=True
+    )
     assert told.stdout.strip() == str(ROOT / "sr/__init__.py"), told
 
 

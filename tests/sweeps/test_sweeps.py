@@ -143,6 +143,35 @@ def test_results_of_local_jobs_lie_where_nobody_can_have_put_any(monkeypatch):
     ]
 
 
+def test_ray_takes_no_modules_from_where_one_stands_unless_one_does(monkeypatch, tmp_path):
+    """Its workers look there first: a `yaml.py` of somebody else's ran, before a line of ours."""
+    monkeypatch.setattr("sr.sweeps.command._refuse_missing", lambda _: None)
+    monkeypatch.chdir(tmp_path)
+    words = ["-m", "model=edsr", "seed=0,1", "hydra/launcher=ray"]
+    (tmp_path / "outputs").mkdir()
+    assert prepared(words).folder
+    (tmp_path / "lightning").mkdir()
+    for file in ("lightning/__init__.py", "yaml.py"):
+        (tmp_path / file).touch()
+    with pytest.raises(UserError, match=r"lightning, yaml\.py.*export PYTHONPATH=\."):
+        prepared(words)
+    assert prepared([*words[:-1], "hydra/launcher=joblib"]).folder
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert prepared(words).folder
+
+
+def test_ray_is_ones_own_unless_one_is_named(monkeypatch):
+    """Another user's, which was joined where there was one, asked for no memory: a traceback."""
+    monkeypatch.setattr("sr.sweeps.command._refuse_missing", lambda _: None)
+    monkeypatch.setattr("sr.sweeps.command._refuse_modules_here", lambda: None)
+    words, place = ["-m", "model=edsr", "seed=0,1", "hydra/launcher=ray"], "hydra.launcher.ray.init"
+    assert prepared(words).arguments[-1] == f"{place}.address=local"
+    named = prepared([*words, f"{place}.address=host:6379"]).arguments
+    assert named[-1] == f"+{place}.object_store_memory=null" and f"{place}.address=local" not in named
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    assert prepared(words).arguments[-1] == f"+{place}.object_store_memory=null"
+
+
 def test_an_extra_that_is_missing_is_named(monkeypatch):
     monkeypatch.setattr("sr.sweeps.command.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r'pip install "sr-lab\[submitit\]"'):
