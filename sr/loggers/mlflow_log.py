@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from filelock import FileLock
@@ -31,12 +32,16 @@ NOT_IN_NAMES = re.compile(r"[^\w/. -]")  # characters that MLflow refuses in nam
 
 
 def mlflow_logger(
-    tracking_uri: str, project: str = "sr", tags: dict[str, str] | None = None, facts: dict[str, Any] | None = None
+    tracking_uri: str | None = None,
+    project: str = "sr",
+    tags: dict[str, str] | None = None,
+    facts: dict[str, Any] | None = None,
 ) -> MlflowRun:
     """One MLflow run for a run folder, resumes included.
 
     Args:
-        tracking_uri: of the store: a file (sqlite:///...) or a server.
+        tracking_uri: of the store: a file (sqlite:///...) or a server. None: $MLFLOW_TRACKING_URI, read here so that a
+            password in it gets into no config, else `outputs/mlflow.db`.
         project: MLflow's experiment.
         tags: beside those of model, scale, recipe, sweep and commit.
         facts: see `sr.loggers.run_facts`; filled in by train.py.
@@ -51,6 +56,7 @@ def mlflow_logger(
         import sqlalchemy  # noqa: F401
     except ImportError as error:
         raise UserError(f'logger=mlflow: {error}. Type: pip install "sr-lab[mlflow]"') from error
+    tracking_uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{LOCAL}outputs/mlflow.db"
     if tracking_uri.startswith(LOCAL):  # MLflow knows a store by its address, wherever the process stands by then
         tracking_uri = LOCAL + str(Path(tracking_uri.removeprefix(LOCAL)).resolve())
     return MlflowRun(completed(facts), tracking_uri, project, tags or {})
@@ -115,7 +121,9 @@ class MlflowRun(Logger):
         if self._place is None:
             return
         there, here = (local_file_uri_to_path(uri) for uri in (told, self._place))  # type: ignore[no-untyped-call]
-        if not Path(there).resolve().is_relative_to(Path(here).resolve()):
+        address = urlsplit(told)  # http://host/../outputs/mlflow is no folder, though a path can be made of it
+        here_alone = address.scheme in ("", "file") or (os.name == "nt" and len(address.scheme) == 1)
+        if not here_alone or address.netloc or not Path(there).resolve().is_relative_to(Path(here).resolve()):
             raise UserError(
                 f"logger=mlflow: the store {self.uri} says that pictures and tables go to {printable(told)}, and those "
                 f"of this project go to {self._place}. If the store was moved, or is somebody else's, rename it; or "

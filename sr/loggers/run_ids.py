@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sr.bounded import text_of
 from sr.errors import printable
+from sr.whole import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +23,8 @@ def known(file: Path) -> str | None:
     if not file.is_file():
         return None
     found, place = id_in(file), text_of(file).partition("\n")[2].strip()
-    first = Path(place) / file.name
-    if place and first.is_file() and not first.samefile(file) and id_in(first) == found:
+    first = Path(place) / file.name  # in a copy by hard links it is the same file, in another folder
+    if place and first.is_file() and not first.parent.samefile(file.parent) and id_in(first) == found:
         log.warning(
             f"note: {file.parent} is a copy of {printable(place)}, which goes on under its {file.stem}; "
             "a new one begins here"
@@ -35,5 +36,4 @@ def known(file: Path) -> str | None:
 
 def keep(file: Path, found: str) -> None:
     """Write an id down."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(f"{found}\n{file.parent.resolve()}\n", encoding="utf-8")
+    write_whole(file, f"{found}\n{file.parent.resolve()}\n")

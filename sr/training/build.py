@@ -1,5 +1,6 @@
 """What a training run is made of, built from its config: architecture, data, loss and optimizer, trainer."""
 
+import logging
 import re
 from collections.abc import Collection, Sequence
 from contextlib import nullcontext
@@ -29,11 +30,13 @@ from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver, Training
 from sr.models.module import Module
 from sr.runs.code import codes_of
-from sr.runs.config import plain
+from sr.runs.config import flat, plain
 from sr.runs.construct import limited
 from sr.runs.started import started
 from sr.training.speed import lightnings
 from sr.training.stage_configs import StageConfig, at_scale, scales
+
+log = logging.getLogger(__name__)
 
 
 def architecture(cfg: DictConfig) -> type[SuperResolver]:
@@ -168,6 +171,12 @@ def _try(setup: Training, model: SuperResolver) -> None:
             )
     if isinstance(model, Module):  # which nobody here knows
         model.tried()
+    played = {id(p) for p in adversary.discriminator.parameters()} if adversary is not None else set()
+    if idle := [n for n, p in setup.loss.named_parameters() if p.requires_grad and id(p) not in played]:
+        log.warning(
+            f"warning: the loss holds parameters that nothing trains, they stay as they are: {some(idle)}. If they are "
+            "meant to learn, let the network hold them; if not, requires_grad_(False) tells so"
+        )
     for module in setup.loss.modules():
         if (refuse := getattr(module, "refuse_for", None)) is not None:
             refuse(model)
@@ -214,6 +223,16 @@ def refuse_told_elsewhere(trainer: DictConfig) -> None:
     if wrong := [key for key in INSTEAD if trainer.get(key) is not None]:
         told = "; ".join(f"instead of trainer.{key}={trainer[key]} type {INSTEAD[key]}" for key in wrong)
         raise UserError(f"the trainer does not decide how long a run is and what it sees: {told}")
+
+
+def refuse_passwords(cfg: DictConfig) -> None:
+    """Raises a UserError where an address holds one: what is composed is kept in files that are given to others."""
+    for key, value in flat(plain(cfg)).items():
+        if re.search(r"://[^/\s@:]*:[^/\s@]+@", str(value)):
+            raise UserError(
+                f"{key} holds a password, which would stand in the run's folder and in its checkpoints. For MLflow "
+                "leave it out and type: export MLFLOW_TRACKING_USERNAME=... MLFLOW_TRACKING_PASSWORD=..."
+            )
 
 
 def trainer(

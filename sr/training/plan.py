@@ -115,6 +115,7 @@ def checked(cfg: DictConfig, job: Job) -> DictConfig:
     refuse_malformed(cfg.stages)
     refuse_unused_losses(cfg, job.words.keys)
     build.refuse_told_elsewhere(cfg.trainer)
+    build.refuse_passwords(cfg)
     clips = build.architecture(cfg).clips
     for scale in scales(cfg):
         one = at_scale(cfg, scale, job.words.keys)

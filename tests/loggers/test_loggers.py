@@ -85,10 +85,14 @@ def test_a_copied_run_folder_is_a_run_of_its_own(tmp_path, caplog):
     second = run_id(tmp_path / "b")
     assert second != first and f"b is a copy of {tmp_path}/a, which goes on under its wandb_id" in caplog.text
     assert (run_id(tmp_path / "a"), run_id(tmp_path / "b")) == (first, second)
+    (tmp_path / "linked").mkdir()  # cp -al, rsync --link-dest
+    (tmp_path / "linked/wandb_id.txt").hardlink_to(tmp_path / "a/wandb_id.txt")
+    assert run_id(tmp_path / "linked") not in (first, second) and run_id(tmp_path / "a") == first
+    caplog.clear()
     shutil.move(tmp_path / "a", tmp_path / "c")
     assert run_id(tmp_path / "c") == first
     (tmp_path / "c/wandb_id.txt").write_text(f"{first}\n")  # of an earlier version
-    assert run_id(tmp_path / "c") == first and caplog.text.count("copy") == 1
+    assert run_id(tmp_path / "c") == first and not caplog.text
 
 
 def test_a_failed_run_is_failed_in_mlflow_too(command, typed, tmp_path):
@@ -111,7 +115,13 @@ def empty_store(tmp_path_factory) -> Path:
     return file
 
 
-@pytest.mark.parametrize("place", ["file://{}/elsewhere", "http://127.0.0.1:9/x", "{}/outputs/mlflow/../../elsewhere"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("file://{}/elsewhere", "http://127.0.0.1:9/x", "{}/outputs/mlflow/../../elsewhere"),
+        *("http://127.0.0.1:9/../../outputs/mlflow", "s3:outputs/mlflow"),
+    ],
+)
 def test_a_store_that_sends_pictures_elsewhere_is_refused(empty_store, tmp_path, place):
     from mlflow import MlflowClient
 

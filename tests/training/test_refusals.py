@@ -1,12 +1,17 @@
 """Wrong input is refused before the first step, and a run that stops early is not finished."""
 
 import json
+from importlib.util import find_spec
 
 import pytest
+import torch
 from PIL import Image
 from small_runs import SMALL, pasted, saved
+from torch import nn
 
 from sr.compose.words import quoted
+from sr.loggers import mlflow_logger
+from sr.losses import Charbonnier
 
 
 def refused(command, *typed: str) -> str:
@@ -139,3 +144,30 @@ def test_a_training_image_in_the_test_set_is_refused(command, div2k):
 def test_an_absent_benchmark_is_refused_before_training(command, div2k):
     err = refused(command, "data=div2k", f"data.root={div2k}", "benchmarks=[set5]")
     assert "Set5" in err
+
+
+def test_a_password_gets_into_no_file(command, monkeypatch):
+    """Of a tracking server: it stood in composed.yaml, in each checkpoint, in TensorBoard's events and in W&B's run."""
+    address = "http://alice:S3cret@localhost:1"
+    err = refused(command, "data=bundled", "logger=mlflow", f"logger.mlflow.tracking_uri={address}")
+    assert "logger.mlflow.tracking_uri holds a password" in err and "MLFLOW_TRACKING_PASSWORD" in err
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    shown = command("train.py", "model=ecbsr_m4c8", "logger=mlflow", "--cfg", "job", "--resolve")
+    assert shown.code == 0 and "tracking_uri: null" in shown.out and "S3cret" not in shown.out
+    logger = mlflow_logger(facts={"folder": "."}) if find_spec("mlflow") else None
+    assert logger is None or logger.uri == address
+
+
+def test_parameters_of_a_loss_that_nothing_trains_are_told(command, div2k, monkeypatch):
+    """A loss with weights of its own was accepted, and they never learned."""
+    typed = ["data=div2k", f"data.root={div2k}", "steps=1", *SMALL[1:], "model=espcn"]
+    assert "nothing trains" not in command("train.py", *typed, folder="plain").out
+
+    class Learned(Charbonnier):
+        def __init__(self, **settings):
+            super().__init__(**settings)
+            self.scale = nn.Parameter(torch.ones(()))
+
+    monkeypatch.setattr("sr.losses.Charbonnier", Learned)
+    done = command("train.py", *[w for w in typed if w != "loss=l1"], "loss=charbonnier")
+    assert done.code == 0 and "nothing trains" in done.out and "scale. If they are meant to learn" in done.out, done
