@@ -1,5 +1,6 @@
 """Several data sets as one."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +9,10 @@ from sr.data.joined import JoinedPairs
 from sr.data.module import SRDataModule
 from sr.data.pairs import ImagePair
 from sr.data.pairset import Pairs
+from sr.data.split import SplitModule
 from sr.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 class Combined(SRDataModule):
@@ -32,6 +36,11 @@ class Combined(SRDataModule):
         for name, module in self.sets.items():
             if module.scale != self.scale:
                 raise UserError(f"data.sets.{name} has scale {module.scale}, but scale={self.scale}")
+            if name != self.validate_on and isinstance(module, SplitModule) and module.splits and module.val_share:
+                log.warning(
+                    f"warning: data.sets.{name} holds {module.val_share:g} of its images out, and nobody validates on "
+                    f"them: to train on all of them type data.sets.{name}.val_share=0"
+                )
         self.name = " + ".join(module.name for module in self.sets.values())
         self.sets[self.validate_on].val_images = self.val_images
 

@@ -216,6 +216,20 @@ def test_combined_mistakes_and_leaks(div2k: Path, settings: dict[str, Any], tmp_
 # ---- folders ----------------------------------------------------------------------------------------------
 
 
+def test_what_a_set_holds_out_that_is_not_validated_on_is_told(
+    settings: dict[str, Any], tmp_path: Path, write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A tenth of it was not trained on, and nothing else was done with it."""
+    for seed in range(12):
+        write(tmp_path / f"{'ab'[seed // 6]}/{seed}.png", seed)
+    told = "data.sets.a holds 0.1 of its images out, and nobody validates on them: to train on all of them type "
+    for share, times in ((0.1, 1), (0, 0)):
+        sets = {n: Folder(train=tmp_path / n, val_share=share if n == "a" else 0.1, **settings) for n in "ab"}
+        Combined(sets=sets, validate_on="b", **settings)
+        assert caplog.text.count(told + "data.sets.a.val_share=0") == times
+        caplog.clear()
+
+
 def test_folder_holds_out_the_same_share_each_time_and_says_so(
     folder: Callable[..., Folder], caplog: pytest.LogCaptureFixture, photos: Path, write: Write
 ) -> None:
