@@ -58,7 +58,8 @@ class ImageStore(Images):
     `.bin` with the pixels. It is made again when any file has another state (`sr.data.images.states`), and when the
     `.bin` has another one than after it was written and its pixels other digests: zeroed or cut, for example. Two
     processes that need it at once make it once: the second waits. A failed build leaves no `.bin` or `.json`. Beside
-    an index of another user than this one, root and the images' owner, one of this user's is made.
+    an index of another user than this one, root and the images' owner, one of this user's is made; beside one of these,
+    too, where it has to be made again.
 
     Args:
         source: what is decoded.
@@ -84,12 +85,16 @@ class ImageStore(Images):
         files = "\n".join(str(p.absolute()) for p in source.paths)
         name = hashlib.blake2b(os.fsencode(f"{source.key}\n{files}"), digest_size=8).hexdigest()
         slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
-        self.index_path = self.cache_dir / f"{slug}-{name}.json"
+        self.index_path, own = (self.cache_dir / f"{slug}{of}-{name}.json" for of in ("", f"-of-{user()}"))
         if os.path.lexists(self.index_path) and not self._trusts(self.index_path):
             log.warning(f"warning: {self.index_path} is another user's, or no file: {label} is decoded for this user")
-            self.index_path = self.cache_dir / f"{slug}-of-{user()}-{name}.json"
+            self.index_path = own
         self._pixels: np.ndarray | None = None
-        self._take(self._load() or self._make(source, before))
+        found = self._load()
+        if found is None and os.path.lexists(self.index_path) and self.index_path.lstat().st_uid != user():
+            self.index_path = own  # theirs, of former images, is not to be written
+            found = self._load()
+        self._take(found or self._make(source, before))
 
     def _take(self, index: dict[str, Any]) -> None:
         self._file = self.cache_dir / index["pixels"]

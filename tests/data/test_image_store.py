@@ -367,6 +367,20 @@ def test_what_another_user_wrote_into_a_cache_is_decoded_anew(
         assert {p: p.read_bytes() for p in before} == before
 
 
+def test_images_that_changed_since_another_user_decoded_them_are_decoded_for_this_user(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can write another's files in a cache of several people: "Permission denied. Free some room", it said."""
+    folder = tmp_path / "cache"
+    assert decoded_anew(photos, folder)
+    owned(monkeypatch, lambda path: US if "-of-" in path.name else 1001)
+    assert not decoded_anew(photos, folder)
+    os.utime(files_of(photos)[0], ns=(1, 1))
+    theirs = {p: p.read_bytes() for p in folder.iterdir()}
+    assert decoded_anew(photos, folder) and not decoded_anew(photos, folder)
+    assert {p: p.read_bytes() for p in theirs} == theirs
+
+
 @pytest.mark.parametrize("odd", ["pipe", "large", "nested"])
 def test_an_index_that_is_none_is_not_waited_for(photos: Path, tmp_path: Path, odd: str) -> None:
     index = ImageStore(LazyImages(files_of(photos)), tmp_path / "cache").index_path
