@@ -107,10 +107,22 @@ class Paired:
         if not rows:
             return [], told
         write_csv(folder / NAME, list(rows[0]), rows)
-        leading: dict[tuple[str, int, str], Place] = {}  # by set and protocol: its first metric
+        leading: dict[tuple[str, int, str], Place] = {}  # by set and protocol: its first metric that has a best
+        unknown: dict[str, None] = {}
         for place in filter(pairs.__getitem__, pairs):
-            leading.setdefault(place[:3], place)
+            if declared(place[3]).better:
+                leading.setdefault(place[:3], place)
+            else:
+                unknown[place[3]] = None
         columns = list(leading.values())
+        told += [
+            f"whether more or less of {declared(name).title} is better is not known here, so that none is called the "
+            f"best by it: its file tells (better=), as sr compare runs=[...] metrics=[PATH/{name}.py]"
+            for name in unknown
+            if any(place[3] == name and place[:3] not in leading for place in self.found)
+        ]
+        if not columns:
+            return [], told
         rivals = {place: {model for two in pairs[place] for model in two} for place in columns}
         models = dict.fromkeys(model for place in columns for model in self.found[place] if model in rivals[place])
         titles = dict.fromkeys(declared(place[3]).title for place in columns)

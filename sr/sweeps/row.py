@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from sr.compose.words import Job, pasted, path_word, spelled
 from sr.errors import UserError, user_error
+from sr.metrics.metric import get_metrics
 from sr.runs import own
 from sr.runs.config import RECORD
 from sr.runs.latest import left, saved
@@ -50,6 +51,9 @@ def run_row(cfg: DictConfig, task: Callable[[DictConfig, Job, Path | None], Any]
                 f"warning: {folder} was not begun by you on this machine: its figures are taken as they stand there. "
                 "To train it here move that folder away"
             )
+        for word in (word for word in cfg.get("metrics") or () if word.endswith(".py")):
+            with suppress(UserError):  # by which the sweep's table knows which of its figures is the best
+                get_metrics([word])
         return recorded(folder).get("objective")
     if job.sweep is None:
         refuse_apart()

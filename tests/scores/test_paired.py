@@ -204,3 +204,21 @@ def test_the_best_is_so_among_models_that_measured_the_same_images(tmp_path):
     table, _ = told.write(tmp_path)
     cells = {line[0]: line[1] for line in table[1:]}
     assert cells["a"] == "best" and cells["b"].startswith("-1.00") and cells["c"] == cells["d"] == ""
+
+
+def test_none_is_called_the_best_by_a_metric_of_which_nobody_knows_whether_more_is_better(tmp_path):
+    """As one of the user's own, in a command that did not read its file."""
+    paired, unknown = Paired(), (*PLACE[:3], "mine_alone")
+    for model, error in (("good", 5.0), ("bad", 80.0)):
+        paired.add(model, unknown, values(error, error + 1))
+    table, notes = paired.write(tmp_path)
+    assert table == [] and (tmp_path / "differences.csv").is_file()
+    assert notes == [
+        "whether more or less of MINE_ALONE is better is not known here, so that none is called the best by it: its "
+        "file tells (better=), as sr compare runs=[...] metrics=[PATH/mine_alone.py]"
+    ]
+    for model, psnr in (("good", 34.0), ("bad", 10.0)):
+        paired.add(model, PLACE, values(psnr, psnr + 1))
+    table, notes = paired.write(tmp_path)
+    assert [line[:2] for line in table[1:]] == [["good", "best"], ["bad", "-24.00 [-24.00, -24.00] p 0.5"]]
+    assert notes[0].startswith("PSNR, 95 % interval")

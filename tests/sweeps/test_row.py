@@ -4,6 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from sr.compose.words import Job, Words
+from sr.metrics.metric import declared
 from sr.runs import own
 from sr.runs.config import RECORD
 from sr.runs.latest import set_aside
@@ -56,3 +57,14 @@ def test_a_row_that_somebody_else_began_is_told(monkeypatch, tmp_path, caplog, s
     (folder / RECORD).write_text(own.signed("config: {}\n"))
     run_row(OmegaConf.create(cfg), lambda *_: 3.0)
     assert "begun by you" not in caplog.text
+
+
+def test_a_row_that_is_skipped_tells_the_sweeps_table_what_its_own_metric_is(monkeypatch, tmp_path):
+    """Else the largest error was the best of a sweep that was typed again."""
+    folder, metric = tmp_path / "sweep" / "row", tmp_path / "skipped.py"
+    metric.write_text("from sr.metrics.metric import Metric\nMETRIC = Metric('skipped', None, better=-1)\n")
+    record(folder, "finished", objective=3.0)
+    monkeypatch.setattr(Job, "current", lambda: Job(Words(), folder, {}, folder.parent))
+    for files in ([str(metric)], [str(tmp_path / "gone.py")]):
+        assert run_row(OmegaConf.create({"resume": None, "metrics": ["psnr", *files]}), lambda *_: 3.0) == 3.0
+    assert declared("skipped").better == -1
