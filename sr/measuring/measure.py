@@ -1,6 +1,7 @@
 """The cost run: one row per architecture and size, without weights that anybody trained."""
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from functools import partial
@@ -35,6 +36,7 @@ from sr.measuring.receptive_field import receptive_field
 from sr.measuring.scoring import Entry, pick_device
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver
+from sr.runs import checkpoint
 from sr.runs.config import read_config
 from sr.runs.folder import is_run
 from sr.scores.published import plain, published_costs
@@ -48,6 +50,7 @@ log = logging.getLogger(__name__)
 
 TIMINGS = ("rounds", "ntire22")
 IN_A_CLIP = "counted as a frame within a clip; latency and peak memory are those of one alone, without flow to others"
+SCALE = re.compile(r"x\d+")  # name of the folder of one of several scales
 SMALL = (256, 256)  # LR pixels: the NTIRE challenges' input
 
 
@@ -263,13 +266,23 @@ def _own(
     """
     if run is None:
         return [s for file, scores in results.items() if not _of_another(file, node) for s in scores]
-    path, typed = Path(run).resolve(), name.partition(":")[0].removesuffix(" (trained)")
-    return [
-        replace(s, model=name) if s.model == typed else s
-        for file, scores in results.items()
-        for s in scores
-        if (folder := file.resolve().parent) in (path, *path.parents[:2]) or not (folder / "checkpoints").is_dir()
-    ]
+    place, typed = checkpoint.locate(run), name.partition(":")[0].removesuffix(" (trained)")
+    trained_in = checkpoint.run_of(place) if place.name == "last.ckpt" else None  # whose figures its results.csv has
+    found = []
+    for file, scores in results.items():
+        if (of := _run_of(file)) not in (None, trained_in):
+            continue
+        if of is None and any(s.model.partition(":")[0] == typed for s in scores):
+            log.warning(f"note: {file} knows networks by their names: its figures of {typed} stand in the row of {run}")
+        found += [replace(s, model=name) if s.model == typed else s for s in scores]
+    return found
+
+
+def _run_of(file: Path) -> Path | None:
+    """The run that a results.csv is of, perhaps at one of several scales; None for those of sr evaluate."""
+    folder = file.resolve().parent
+    folder = folder.parent if SCALE.fullmatch(folder.name) else folder
+    return folder if (folder / "checkpoints").is_dir() else None
 
 
 def _of_another(file: Path, node: Mapping[str, Any] | None) -> bool:

@@ -94,16 +94,39 @@ def test_all_is_every_model(root):
     assert argument.count(",") + 1 == len(list((root / "conf/model").glob("*.yaml")))
 
 
-def test_a_run_has_no_figure_of_another_runs_weights(tmp_path):
-    for name, psnr in (("a", 36.0), ("b", 37.0), ("evaluated", 38.0)):
+def results_of(tmp_path, **psnr):
+    """Folders of runs, and one of sr evaluate, with a figure each; of `x2` in its own folder for that scale."""
+    for name, value in psnr.items():
         (tmp_path / name / ("panels" if name == "evaluated" else "checkpoints")).mkdir(parents=True)
-        (tmp_path / name / "results.csv").write_text(
-            f"model,dataset,scale,protocol,psnr,images\nespcn,Set5,2,y_classic,{psnr},5\n"
+        (tmp_path / name / "checkpoints" / "last.ckpt").touch() if name != "evaluated" else None
+        place = tmp_path / name / "x2" if name.endswith("x2") else tmp_path / name
+        place.mkdir(exist_ok=True)
+        (place / "results.csv").write_text(
+            f"model,dataset,scale,protocol,psnr,images\nespcn,Set5,2,y_classic,{value},5\n"
         )
+    return _read([str(tmp_path)])
+
+
+def test_a_run_has_no_figure_of_another_runs_weights(tmp_path, caplog):
+    results = results_of(tmp_path, a=36.0, b=37.0, evaluated=38.0)
     for typed in (tmp_path / "a", tmp_path / "a" / "checkpoints" / "last.ckpt"):
-        found = _own(_read([str(tmp_path)]), "espcn (trained)", str(typed))
+        found = _own(results, "espcn (trained)", str(typed))
         assert [(s.model, s.value) for s in found] == [("espcn (trained)", 36.0), ("espcn (trained)", 38.0)]
-    assert len(_own(_read([str(tmp_path)]), "espcn", None)) == 3
+    assert f"{tmp_path / 'evaluated' / 'results.csv'} knows networks by their names" in caplog.text
+    assert len(_own(results, "espcn", None)) == 3
+
+
+def test_figures_of_a_runs_last_weights_are_not_those_of_its_best(tmp_path):
+    results = results_of(tmp_path, a=36.0)
+    for name in ("best", "previous", "stage1_first"):
+        (tmp_path / "a" / "checkpoints" / f"{name}.ckpt").touch()
+        assert _own(results, "espcn", str(tmp_path / "a" / "checkpoints" / f"{name}.ckpt")) == []
+
+
+def test_figures_of_one_of_several_scales_are_their_runs_own(tmp_path):
+    results = results_of(tmp_path, a_x2=36.0, b_x2=37.0)
+    assert [s.value for s in _own(results, "espcn", str(tmp_path / "a_x2"))] == [36.0]
+    assert len(_own(results, "espcn", str(tmp_path))) == 1, "a folder of runs means its newest one"
 
 
 def test_a_network_has_no_figure_of_another_size_under_its_name(tmp_path):
