@@ -39,7 +39,7 @@ def crop_grid(
     """For each image: the whole with a box, and crops of HR, bicubic and every model with PSNR and SSIM below.
 
     The crops fill the height of the image beside them; LR stands among them where a place would be empty. Of the
-    figures below them the best are bold.
+    figures below them the best are bold. A network on clips sees each image alone, which the title says.
 
     Args:
         models: in the order in which their crops stand; bicubic is always among them.
@@ -85,7 +85,12 @@ def crop_grid(
         parts.append((photo.name, hr, window, cells))
     title = f"x{scale}; PSNR in dB / SSIM of the whole image, protocol {rule.name}: {rule.description}"
     notes = [f"the first {most} of {len(images)} images are drawn: figure.most={len(images)} draws all"]
-    return Drawing(_draw(parts, lines, title), rows, notes if len(images) > most else [])
+    notes = notes if len(images) > most else []
+    if alone := [e.name for e in entries if e.model.clips]:
+        told = f"{', '.join(alone)}: of each image alone, without the frames around it"
+        title += f"; {told}"
+        notes.append(f"{told}; figure=frame_psnr has the figures within a clip")
+    return Drawing(_draw(parts, lines, title), rows, notes)
 
 
 def _told(values: Mapping[str, float], best: Mapping[str, float]) -> str:

@@ -13,6 +13,7 @@ from small_runs import write
 
 from sr.errors import UserError
 from sr.figures.alignment import alignment, wheel
+from sr.figures.crop_grid import crop_grid
 from sr.figures.inputs import Photo, read_photos
 from sr.figures.temporal import frame_psnr, temporal_profile
 from sr.imaging.files import write_image
@@ -66,6 +67,16 @@ def test_psnr_of_frames_has_the_lr_and_the_mean_of_its_protocol(clip, name, fram
     mean = np.mean([values[n] for n in protocol.scored(5)])
     over = "" if frames == 5 else " of 1 of 5 frames"
     assert drawing.figure.axes[0].get_legend().get_texts()[0].get_text() == f"bicubic (mean {mean:.2f}{over})"
+
+
+def test_a_grid_of_crops_says_which_networks_miss_their_clip(clip, models):
+    drawing = crop_grid([*models, Entry("bare", Bicubic(4))], clip[:2], size=20, protocol="video_y")
+    told = "ours, edvr: of each image alone, without the frames around it"
+    assert told in " ".join(drawing.figure.get_suptitle().split())
+    assert drawing.notes == [f"{told}; figure=frame_psnr has the figures within a clip"]
+    psnr = [row["psnr"] for row in drawing.rows if row["model"] == "ours"]
+    within = [row["psnr"] for row in frame_psnr(models[:1], clip).rows if row["model"] == "ours"]
+    assert abs(psnr[0] - within[0]) > 1e-3, "which the note is about"
 
 
 def test_a_frame_that_comes_out_identical_hides_no_other(clip):
