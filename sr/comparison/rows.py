@@ -101,6 +101,11 @@ class Row:
         """Whether the scores are under x8 self-ensemble."""
         return self.source is not None and self.label == f"{self.source.label}+"
 
+    def _of_stage(self, source: Source) -> Mapping[str, Any]:
+        """What an earlier stage changes in the network, as EDVR's first one, which is without TSA."""
+        stages = source.run.config.get("stages") if source.run and not self.final else None
+        return ((stages or {}).get(self.label.removeprefix(f"{source.label} ").strip("()")) or {}).get("model") or {}
+
     @property
     def price(self) -> Price | None:
         """None where the architecture is not known here, and for the baseline."""
@@ -110,7 +115,7 @@ class Row:
             _warn_once(f"note: what {self.source.label} costs is not known: of its file no layers are counted")
             return None
         try:
-            found = price(self.source.node, self.scale)
+            found = price({**self.source.node, **self._of_stage(self.source)}, self.scale)
             return found.eightfold() if self.ensemble else found
         except Exception as error:  # a run that failed for its settings, or cannot be counted, still has its row
             _warn_once(f"warning: what {self.source.label} x{self.scale} costs is not known: {reason(error)}")

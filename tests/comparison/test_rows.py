@@ -232,6 +232,18 @@ def test_costs_are_of_the_merged_form(made_up):
     assert price(made_up("a").node, 4).counts.macs < found.counts.macs  # LR is smaller
 
 
+def test_a_stage_has_the_cost_of_its_own_network(made_up):
+    """As of EDVR, whose first stage has no TSA."""
+    source, stages = made_up("a"), {"narrow": {"model": {"channels": 4}}, "plain": {"steps": 5}, "last": None}
+    more = [scores_of(f"ecbsr_m4c8 ({name})", "Set5", 2, "y", {"psnr": 29.0}, 5)[0] for name in ("narrow", "plain")]
+    run = dataclasses.replace(source.run, scores=[*source.run.scores, *more], config=source.run.config)
+    run.config["stages"] = stages
+    found = {row.label: row.price for row in rows(labelled([dataclasses.replace(source, run=run)]))}
+    narrow = price(source.node | {"channels": 4}, 2)
+    assert narrow.parameters < found["ecbsr_m4c8"].parameters
+    assert (found["ecbsr_m4c8 (narrow)"], found["ecbsr_m4c8 (plain)"]) == (narrow, found["ecbsr_m4c8"])
+
+
 class Reads(SuperResolver):
     """A network that looks at a value: there is none where costs are counted."""
 
