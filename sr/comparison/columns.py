@@ -1,13 +1,14 @@
 """Rows of a comparison as a table: which columns there are, what stands in them, how a value is shown."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import fmean
 from typing import Any
 
 from sr.comparison.rows import Row
 from sr.comparison.seeds import of_fewer
+from sr.errors import some
 from sr.metrics.metric import Metric, declared
 from sr.metrics.protocols import get_protocol
 from sr.runs.differences import as_trained, choices, titled, told
@@ -119,6 +120,11 @@ def tabulate(rows: Sequence[Row], notes: Sequence[str] = (), study: Sequence[Rat
     published = dict.fromkeys(k for line in lines for k in line.values if k.endswith("/mos") and k != "study/mos")
     columns += [Column((key,), key.replace("/mos", ", MOS"), lambda v: f"{v:.2f}") for key in published]
     columns += [column for column in COSTS if any(line.values.get(column.keys[0]) for line in lines)]
+    uncounted: dict[str, dict[str, None]] = {}
+    for line in (line for line in lines if line.values.get("uncounted")):
+        uncounted.setdefault(line.values["uncounted"], {})[line.row.label] = None
+    if uncounted:
+        columns = [replace(c, keys=("macs", "uncounted")) if c.keys == ("macs",) else c for c in columns]
     columns += [Column((key,), titled(key), told, setting=True) for key in _differing(rows)]
     if any(line.row.members for line in lines):
         columns.append(Column(("runs",), "runs"))
@@ -139,7 +145,9 @@ def tabulate(rows: Sequence[Row], notes: Sequence[str] = (), study: Sequence[Rat
     explained += identical_notes(scores)
     explained += same_images.notes(scores, BASELINE)
     timed = any(line.values.get("seconds") for line in lines)
-    explained += [COST_NOTE, *([TIME_NOTE] if timed else []), *([MOS_NOTE] if published else [])]
+    without = [f"+ ?: of {some(list(of))} the counter does not know {known}" for known, of in uncounted.items()]
+    explained += [COST_NOTE, *without]
+    explained += [*([TIME_NOTE] if timed else []), *([MOS_NOTE] if published else [])]
     explained += rated.notes(asked)
     explained += [note for m in metrics if (note := declared(m).note)]
     return Table(columns, lines, [*explained, *notes])
@@ -197,6 +205,8 @@ def _values(row: Row, titles: Mapping[tuple[str, int], str]) -> dict[str, Any]:
         values |= {"parameters": price.parameters, "macs": counts.macs, "activations": counts.activations}
         if price.training_parameters != price.parameters:
             values["parameters_trained"] = price.training_parameters
+        if counts.unknown:
+            values["uncounted"] = ", ".join(counts.unknown)
     if run and row.final:
         every, seconds = row.runs, [other.seconds for other in row.runs if other.seconds is not None]
         states = [other.status for other in every if other.status != "finished"]
@@ -237,7 +247,7 @@ def _differing(rows: Sequence[Row]) -> list[str]:
 COSTS = (
     Column(("parameters",), "parameters", lambda n: f"{n:,}", -1),
     Column(("parameters_trained",), "while training", lambda n: f"{n:,}", -1),
-    Column(("macs",), "multiply-adds, G", lambda n: f"{n / 1e9:.2f}", -1),
+    Column(("macs",), "multiply-adds, G", lambda n, more="": f"{n / 1e9:.2f}{' + ?' * bool(more)}", -1),
     Column(("activations",), "activations, M", lambda n: f"{n / 1e6:.1f}", -1),
     Column(("steps_done",), "steps done", lambda n: f"{n:,}"),
     Column(("seconds",), "training time", duration, -1),

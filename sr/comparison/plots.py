@@ -27,7 +27,8 @@ def cost_pictures(table: Table) -> list[dict[str, Any]]:
     Returns:
         Each {"title": ..., "points": [...], "x": range, "y": range}; a point has
         `label`, `psnr` in dB, `macs` of 1280x720 and `parameters`
-        (None for the baseline), `name` of the network, and `paper`: published, not measured here.
+        (None for the baseline), `name` of the network, `uncounted`: it has more multiply-adds than these, and `paper`:
+        published, not measured here.
     """
     found: dict[tuple[str, int, str, int], list[dict[str, Any]]] = {}
     other_lr, unlike = set(), unlike_papers(s for line in table.lines for s in line.row.scores)
@@ -40,7 +41,8 @@ def cost_pictures(table: Table) -> list[dict[str, Any]]:
         for s in row.scores:
             kind = s.dataset, s.scale, s.protocol, s.images
             if s.metric == "psnr" and math.isfinite(s.value):
-                found.setdefault(kind, []).append(_point(row.label, s.value, *cost, name=name))
+                more = bool(price and price.counts.unknown)
+                found.setdefault(kind, []).append(_point(row.label, s.value, *cost, name=name, uncounted=more))
             if _of_other_lr(row, s) or s.left_out or (s.dataset, s.scale) in unlike:
                 other_lr.add(kind)
     several = Counter(kind[:3] for kind in found)  # of which the titles tell the number of images

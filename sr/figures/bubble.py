@@ -41,10 +41,13 @@ def run_points(runs: Sequence[Run], scale: int, dataset: str, protocols: Sequenc
         if not found:
             continue
         model = construct(run.config["model"], run.folder).merged()
-        macs = cost(model, lr_size(scale), scale).macs / 1e9
-        point = {"model": run.name, "parameters": sum(p.numel() for p in model.parameters()), "macs_g": macs}
+        counts = cost(model, lr_size(scale), scale)
+        parameters = sum(p.numel() for p in model.parameters())
+        point = {"model": run.name, "parameters": parameters, "macs_g": counts.macs / 1e9}
         last = {"psnr": found[-1].value, "protocol": found[-1].protocol, "kind": "ours", "source": str(run.folder)}
         last |= dict.fromkeys(("parameters_kind", "macs_kind", "psnr_kind"), "measured")
+        if counts.unknown:
+            last |= {"model": f"{run.name} + ?", "macs_kind": f"measured, without {', '.join(counts.unknown)}"}
         points.append(point | last)
     return points
 
@@ -79,6 +82,8 @@ def bubble(
             f"{skipped} of {len(runs)} runs have no figure on all of {dataset} x{scale}, on the papers' images and LR, "
             f"under {', '.join(known)}"
         )
+    kinds = dict.fromkeys((p["model"], p["macs_kind"]) for p in ours if p["macs_kind"] != "measured")
+    notes += [f"{model}: multiply-adds {kind}, which the counter does not know" for model, kind in kinds]
     points += ours
     if not points:
         raise UserError(

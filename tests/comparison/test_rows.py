@@ -9,6 +9,7 @@ import torch
 
 from sr.comparison.columns import tabulate
 from sr.comparison.compare import _paired
+from sr.comparison.plots import cost_pictures
 from sr.comparison.rows import Row, labelled, price, rows
 from sr.models.base import SuperResolver
 from sr.runs.differences import settings, told
@@ -242,6 +243,31 @@ def test_a_stage_has_the_cost_of_its_own_network(made_up):
     narrow = price(source.node | {"channels": 4}, 2)
     assert narrow.parameters < found["ecbsr_m4c8"].parameters
     assert (found["ecbsr_m4c8 (narrow)"], found["ecbsr_m4c8 (plain)"]) == (narrow, found["ecbsr_m4c8"])
+
+
+class Attends(SuperResolver):
+    """A network with a product that is no layer's."""
+
+    def __init__(self, scale: int) -> None:
+        super().__init__(scale=scale)
+        self.conv = torch.nn.Conv2d(3, 3 * scale**2, 3, padding=1)
+
+    def network(self, x, scale):
+        x = self.conv(x)
+        return torch.nn.functional.pixel_shuffle(x + torch.bmm(x.flatten(1, 2), x.flatten(1, 2).mT).mean(), scale)
+
+
+def test_multiply_adds_that_are_not_all_counted_say_so_in_every_table(made_up, monkeypatch):
+    monkeypatch.setitem(sys.modules, "attends", types.SimpleNamespace(Attends=Attends))
+    monkeypatch.setenv("SR_TRUST", "attends")
+    source = dataclasses.replace(made_up("a", name="own"), node={"_target_": "attends.Attends", "scale": 2})
+    found = table(source, made_up("b"))
+    cells = {line[0]: line[titles(found).index("multiply-adds, G")] for line in found.cells()}
+    assert cells == {"entry, x2": "multiply-adds, G", "bicubic": "", "own": "0.07 + ?", "ecbsr_m4c8": "0.61"}
+    assert "+ ?: of own the counter does not know bmm x 1" in found.notes and "uncounted" in found.keys
+    assert found.numeric(titles(found).index("multiply-adds, G")) and "uncounted" not in table(made_up("b")).keys
+    points = {point["label"]: point["uncounted"] for point in cost_pictures(found)[0]["points"] if not point["paper"]}
+    assert points == {"bicubic": False, "own": True, "ecbsr_m4c8": False}
 
 
 class Reads(SuperResolver):

@@ -4,6 +4,7 @@ import pytest
 
 from sr.errors import UserError
 from sr.figures.bubble import area, bubble, published_points, run_points
+from sr.measuring.cost import Cost
 from sr.models.srcnn import SRCNN
 
 
@@ -52,6 +53,14 @@ def test_it_is_drawn_with_runs_and_says_what_was_left_out(make_run, png):
     assert png(drawing).std() > 5
     names = [text.get_text() for text in drawing.figure.axes[0].texts]
     assert len(names) == len(drawing.rows) and "bsrn" in names
+
+
+def test_multiply_adds_that_are_not_all_counted_are_told(make_run, monkeypatch):
+    monkeypatch.setattr("sr.figures.bubble.cost", lambda *_: Cost(10**9, 1, 1, 1, ("bmm x 4",)))
+    drawing = bubble([make_run("a", results=[row("srcnn", 30.1)])])
+    assert drawing.notes == ["srcnn + ?: multiply-adds measured, without bmm x 4, which the counter does not know"]
+    assert [r["macs_kind"] for r in drawing.rows if r["kind"] == "ours"] == ["measured, without bmm x 4"]
+    assert "srcnn + ?" in [text.get_text() for text in drawing.figure.axes[0].texts]
 
 
 def test_runs_of_one_network_are_named_once(make_run):

@@ -72,9 +72,10 @@
     draw(shape, "title", {}, told(p));
   }
 
-  const figures = (p) => `${p.psnr.toFixed(2)} dB, ${short(p.macs / 1e9)} G`;
+  const macs = (p) => `${short(p.macs / 1e9)} G${p.uncounted ? " + ?" : ""}`;
+  const figures = (p) => `${p.psnr.toFixed(2)} dB, ${macs(p)}`;
   const told = (p) => `${p.label}${p.paper ? " (published)" : ""}: ${p.psnr.toFixed(2)} dB, ` +
-    `${short(p.macs / 1e9)} G multiply-adds, ${p.parameters.toLocaleString("en")} parameters`;
+    `${macs(p)} multiply-adds, ${p.parameters.toLocaleString("en")} parameters`;
 
   // Runs of one network stand above each other: the best is named for all of them, a bubble's own name is its tooltip.
   const alike = (p, all) => all.filter((q) => q !== p && !p.paper && !q.paper && q.macs === p.macs && q.parameters === p.parameters);
