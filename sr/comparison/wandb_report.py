@@ -56,6 +56,7 @@ def compared(table: Table) -> Compared:
     """The runs of a comparison, with the keys that they logged."""
     runs: dict[str, None] = {}
     keys: dict[str, dict[str, str]] = {}
+    columns: dict[str, set[tuple[str, int]]] = {}  # of the table, that W&B has under one key
     for row in (line.row for line in table.lines):
         for one in row.runs:
             if (known := one.folder / "wandb_id.txt").is_file():
@@ -65,8 +66,14 @@ def compared(table: Table) -> Compared:
         place = (f"_x{row.scale}" if several else "") + (ENSEMBLE if row.ensemble else "")
         served = (row.source.node or {}).get("scale") if row.source else None
         cost = f"_x{row.scale}" if isinstance(served, list) and len(served) > 1 else ""
-        for s in row.scores if row.final else ():
-            keys.setdefault(s.metric, {})[f"test/{s.apart_from or s.dataset}{place}/{s.metric}_{s.protocol}"] = cost
+        for s in row.scores if row.final and run else ():
+            key = f"test/{s.apart_from or s.dataset}{place}/{s.metric}_{s.protocol}"
+            columns.setdefault(key, set()).add((s.dataset, s.images))
+            keys.setdefault(s.metric, {})[key] = cost
+    for key in (key for key, of in columns.items() if len(of) > 1):
+        log.warning(f"note: {key} is not drawn: it is of other images or other LR in some runs")
+        for of_metric in keys.values():
+            of_metric.pop(key, None)
     settings = dict.fromkeys(key for line in table.lines for key in line.row.settings)
     return Compared(list(runs), keys, list(settings))
 

@@ -132,6 +132,22 @@ def test_keys_tell_the_scale_where_a_run_measured_several(tmp_path, served, meas
     assert wandb_report.compared(tabulate([Row("m", 4, source, scores=(apart,))])).keys == about.keys
 
 
+def test_what_the_table_tells_apart_is_not_drawn_as_one(tmp_path, caplog):
+    """W&B knows one key of a set, whatever its images and LR: of two kinds it would draw one chart."""
+    kinds = {"plain": {}, "noisy": {"dataset": "Set5 (2)", "apart_from": "Set5"}, "part": {"images": 2}}
+    lines = []
+    for name, kind in kinds.items():
+        scores = [Score(name, "Set5", 4, protocol, "psnr", 30.0, 5) for protocol in ("y", "rgb")]
+        scores[0] = replace(scores[0], **kind)
+        run = Run(tmp_path, name, {}, [], scores, [], 60.0, 100, "finished", 3)
+        lines.append(Row(name, 4, Source(name, tmp_path, {}, None, run, label=name), scores=tuple(scores)))
+    for beside in ("noisy", "part"):
+        caplog.clear()
+        about = wandb_report.compared(tabulate([row for row in lines if row.label in ("plain", beside)]))
+        assert about.keys == {"psnr": {"test/Set5/psnr_rgb": ""}}
+        assert "test/Set5/psnr_y is not drawn: it is of other images or other LR" in caplog.text
+
+
 def test_what_wandb_refuses_is_kept(monkeypatch, tmp_path):
     def refuse(*_):
         raise ConnectionError("no room")
