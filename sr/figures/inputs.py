@@ -21,6 +21,7 @@ from sr.imaging.resize import imresize
 from sr.measuring.scoring import Entry
 from sr.models.base import SuperResolver
 from sr.precision import full_precision
+from sr.runs.trained_scales import tell_untrained, trained_scales
 
 DARK = 8  # levels from black and from white at which a pixel says little about colours
 
@@ -117,18 +118,22 @@ def placed_window(image: np.ndarray, at: Sequence[int], size: int, scale: int) -
 
 
 def common_scale(models: Sequence[Entry], asked: int | None) -> int:
-    """The scale to work at: the one asked for, or the only one that all models are made for.
+    """The scale to work at: the one asked for, or the only one that all models were trained for.
 
     Raises:
         UserError: there is none, or more than one.
     """
     shared = set.intersection(*(set(entry.model.scales) for entry in models))
+    of_models = [trained_scales(entry.model.scales, entry.model.metadata) for entry in models]
+    trained = set.intersection(*map(set, of_models)) or shared
     if asked in shared:
+        for entry in models:
+            tell_untrained(entry.model, entry.name, int(asked))
         return int(asked)
-    if asked is None and len(shared) == 1:
-        return shared.pop()
+    if asked is None and len(trained) == 1:
+        return trained.pop()
     scales = "; ".join(f"{entry.name}: {', '.join(map(str, entry.model.scales))}" for entry in models)
     if asked is None and shared:
-        raise UserError(f"these models are of several scales: type scale={min(shared)}, for example ({scales})")
+        raise UserError(f"these models are of several scales: type scale={min(trained)}, for example ({scales})")
     wanted = "one scale that all models are made for" if asked is None else f"scale={asked}"
     raise UserError(f"wanted is {wanted}, but the models have {scales}. Give models of one scale")

@@ -18,6 +18,7 @@ from sr.measuring.entries import tell_trained_on
 from sr.measuring.scoring import Entry, Sample, score_set
 from sr.metrics.protocols import get_protocol
 from sr.models.bicubic import Bicubic
+from sr.runs.trained_scales import tell_untrained
 from sr.scores.score import BASELINE
 from sr.study.design import HR, SPOILED, Shown
 
@@ -92,6 +93,7 @@ def _made(
     seen = [get_protocol("y")]
     try:
         model = source.load() if source.load else Bicubic(sets[0].scale)
+        tell_untrained(model, source.label, sets[0].scale)
         weights = source.weights(model)
         model = formed(model, AUTO, sets[0].scale, device).model
         entry = Entry(source.label if source.load else BASELINE, model, source.published, run=source.folder)

@@ -68,6 +68,16 @@ def test_common_scale():
         common_scale([two], 3)
 
 
+def test_a_scale_that_was_not_trained_is_told_and_not_advised(caplog):
+    many = Entry("many", MDSR([2, 3, 4], 1, 4))
+    many.model.metadata = {"config": {"scale": 4}}
+    assert common_scale([many], None) == 4 and not caplog.text
+    assert common_scale([many], 2) == 2 and "scale=2: many was not trained for it" in caplog.text
+    many.model.metadata = {"config": {"scale": [3, 4]}}
+    with pytest.raises(UserError, match="type scale=3, for example"):
+        common_scale([many], None)
+
+
 def test_answer_leaves_the_mode_and_gives_no_gradient(pictures):
     model = Bicubic(2).train()
     found = answer(model, pictures[0].lr(2), 2)

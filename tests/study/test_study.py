@@ -12,6 +12,7 @@ from raters import a_study, answered, saved
 
 from sr.errors import UserError
 from sr.models.ecbsr import ECBSR
+from sr.models.mdsr import MDSR
 from sr.runs.checkpoint import describe
 from sr.study.answers import read_study
 from sr.study.reading import told
@@ -104,6 +105,17 @@ def test_a_page_is_made_answered_read_and_compared(command, nets, tmp_path):
     assert refused.code == 1 and "study=gone: bt.csv and mos.csv are not there" in refused.out + refused.err
     refused = command("compare.py", *typed, "study=[told,told]", folder="twice")
     assert refused.code == 1 and "has a bt of another study too" in refused.err
+
+
+def test_a_network_of_several_scales_is_shown_at_those_it_was_trained_for(command, nets, tmp_path):
+    node = {"_target_": "sr.models.mdsr.MDSR", "scale": [2, 3, 4], "num_blocks": 1, "channels": 4}
+    content = {"state_dict": MDSR([2, 3, 4], 1, 4).state_dict(), "sr": describe(node, "mdsr", {"scale": 2})}
+    torch.save(content, tmp_path / "many.ckpt")
+    words = ["checkpoint=many.ckpt", "baseline=true", *nets[1:], "crop_size=24", "catch=2", "images=1", "crops=1"]
+    done = command("study.py", *words, "out=trained", folder="")
+    assert done.code == 0 and read_study(tmp_path / "trained/key.json").scale == 2 and "not trained" not in f"{done}"
+    done = command("study.py", *words, "scale=3", "out=other", folder="")
+    assert done.code == 0 and "scale=3: mdsr was not trained for it" in f"{done}"
 
 
 def test_opinions(command, nets, tmp_path):
