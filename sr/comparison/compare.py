@@ -62,7 +62,7 @@ def compare(cfg: DictConfig) -> None:
         known = tabulated(averaged(rows(labelled(named), filler.baselines(named))))
         found = filler.missing(_single(line.row for line in select(known, now)))
 
-    notes = [*damaged, *_leaky(named), *replaced, *_unseen(study, table)]
+    notes = [*damaged, *_leaky(named), *_mirrored(named, filler.lr), *replaced, *_unseen(study, table)]
     if not any(s.metric == "lpips" for row in found for s in row.scores):
         notes.append(UNMEASURED if any(m.name == "lpips" for m in metrics) else NO_LPIPS)
     if sets and filler.lr:
@@ -196,6 +196,14 @@ def _leaky(named: Sequence[Source]) -> list[str]:
     """What to say of runs that were allowed to validate on what they train on."""
     runs = dict.fromkeys(s.run.folder for s in named if s.run and _unchecked(s.run))
     return [f"{run}: trained with check_leaks=false, its figures may be of images that it trained on" for run in runs]
+
+
+def _mirrored(named: Sequence[Source], lr: Sequence[str]) -> list[str]:
+    """What to say of runs whose stored figures are of mirrored clips, unless all is measured now, as `lr` is typed."""
+    mirrored = [s.run for s in named if s.run and flat(s.run.config).get("data.mirror") is True]
+    runs = dict.fromkeys(run.folder for run in mirrored if not lr and any(s.clips for s in run.scores))
+    told = "its figures on the clips of its own data are of each clip followed by itself, run backward"
+    return [f"{run}: trained with data.mirror=true: {told}, of a network on clips" for run in runs]
 
 
 def _unchecked(run: Run) -> bool:

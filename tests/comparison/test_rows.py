@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sr.comparison.columns import tabulate
-from sr.comparison.compare import _paired
+from sr.comparison.compare import _mirrored, _paired
 from sr.comparison.plots import cost_pictures
 from sr.comparison.rows import Row, labelled, price, rows
 from sr.models.base import SuperResolver
@@ -142,6 +142,16 @@ def test_means_of_clips_are_told_from_those_of_images(made_up):
     of_clips = dataclasses.replace(of_clips, run=dataclasses.replace(of_clips.run, scores=scores))
     for made, ending in ((of_images, "mean over images."), (of_clips, "of clips over frames, then over clips.")):
         assert any(note.endswith(ending) for note in table(made).notes)
+
+
+def test_stored_figures_of_mirrored_clips_are_told(made_up):
+    """A network on clips has others of clips as they are, which stand in the same column."""
+    source = made_up("a", data={"mirror": True})
+    clips = dataclasses.replace(source.run, scores=[dataclasses.replace(s, clips=2) for s in source.run.scores])
+    named = [source, dataclasses.replace(source, run=clips), made_up("b", data={"mirror": False})]
+    told = "its figures on the clips of its own data are of each clip followed by itself, run backward"
+    assert _mirrored(named, []) == [f"{clips.folder}: trained with data.mirror=true: {told}, of a network on clips"]
+    assert _mirrored(named, ["data.mirror=false"]) == [], "then all is measured now"
 
 
 def test_a_set_of_other_images_or_lr_has_columns_of_its_own(made_up):
