@@ -51,7 +51,7 @@ def upscale(cfg: DictConfig) -> None:
     how = enlarger.how(cfg.scale, cfg.outscale, cfg.self_ensemble, tile=cfg.tile, scratch=scratch, half=cfg.half)
     suffix = suffix.replace("{scale}", f"{how.factor:g}")
     jobs = [Job(p, *places) for p, places in results(found, output, suffix, format_, cfg.side_by_side, film).items()]
-    comparison = Comparison(cfg, found.files, how.factor, enlarger) if cfg.hr else None
+    comparison = Comparison(cfg, found, how.factor, enlarger) if cfg.hr else None
     with locked(output):
         _told(found, jobs, enlarger, how, output)
         given = enlarger, how, cfg.quality, cfg.overwrite, Results(output)

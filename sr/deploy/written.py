@@ -14,9 +14,9 @@ from tqdm import tqdm
 from sr.data.belonging import Seen, decided, pair, report
 from sr.data.folder import own_name
 from sr.data.images import LazyImages
-from sr.data.pairs import pair_by_name
+from sr.data.pairs import ImagePair, pair_by_name
 from sr.deploy.enlarger import Enlarger
-from sr.deploy.inputs import find, is_film
+from sr.deploy.inputs import Found, find, is_film, place_of
 from sr.deploy.work import Work
 from sr.errors import UserError, some
 from sr.imaging.color import to_array
@@ -39,7 +39,7 @@ class Comparison:
 
     Args:
         cfg: of the command.
-        files: that are enlarged.
+        lr: what is enlarged.
         factor: by which.
         enlarger: that does it.
 
@@ -48,13 +48,13 @@ class Comparison:
             number.
     """
 
-    def __init__(self, cfg: DictConfig, files: Sequence[Path], factor: float, enlarger: Enlarger) -> None:
+    def __init__(self, cfg: DictConfig, lr: Found, factor: float, enlarger: Enlarger) -> None:
         if int(factor) != factor:
             raise UserError(f"hr={cfg.hr}: figures are told for whole factors, not x{factor:g}. Leave hr= out")
         self.scale, self.name = int(factor), enlarger.name + ("+" if cfg.self_ensemble else "")
         self.dataset, self.metrics = own_name(Path(cfg.hr).resolve().name), get_metrics(cfg.metrics)
         names = cfg.protocols or [p for p in enlarger.model.protocols if not get_protocol(p).defines_lr]
-        self.lr = lr_given(list(dict.fromkeys(file.absolute().parent for file in files)))
+        self.base, self.lr = lr.base, lr_given(list(dict.fromkeys(file.absolute().parent for file in lr.files)))
         self.protocols = [get_protocol(name) for name in names]
         if wrong := [p.name for p in self.protocols if p.defines_lr]:
             raise UserError(f"protocols=[{','.join(wrong)}] make LR of their own; here it is given: leave them out")
@@ -62,17 +62,17 @@ class Comparison:
         folder = Path(cfg.hr).expanduser()
         if not folder.is_dir():
             raise UserError(f"hr={cfg.hr}: a folder of HR images is wanted, one for each image of input=")
-        hr = [file for file in find([str(folder)], key="hr").files if not is_film(file)]
-        self.hr = {p.lr.absolute(): p.hr for p in pair_by_name(hr, files, self.scale) if p.lr is not None}
-        if alone := [file for file in files if file.absolute() not in self.hr]:
+        pairs = _paired(find([str(folder)], key="hr"), lr, self.scale)
+        self.hr = {p.lr.absolute(): p.hr for p in pairs if p.lr is not None}
+        if alone := [file for file in lr.files if file.absolute() not in self.hr]:
             raise UserError(
                 f"hr={cfg.hr}: of {len(alone)} files of input= HR is not there at x{self.scale}: {some(alone)}. Leave "
                 "them out of input=, as by a pattern"
             )
         seen: dict[Path, Seen] = {}
-        for lr, own in tqdm(self.hr.items(), "HR", dynamic_ncols=True, disable=None, leave=False):
+        for small, own in tqdm(self.hr.items(), "HR", dynamic_ncols=True, disable=None, leave=False):
             try:
-                photo = read_photo(lr)  # as EXIF turns it
+                photo = read_photo(small)  # as EXIF turns it
             except ImageError:  # named when its turn comes
                 continue
             large = read_image(own).pixels
@@ -81,10 +81,10 @@ class Comparison:
                 (height, width), (h, w) = found, wanted
                 raise UserError(
                     f"{own} has {width} x {height} pixels (width x height), where {w} x {h} are wanted: it is no HR of "
-                    f"{lr.name}"
+                    f"{small.name}"
                 )
-            seen[lr] = pair(large, to_array(_unit(photo)), self.scale)
-        images = LazyImages([self.hr[lr] for lr in seen]), LazyImages(list(seen)), range(len(seen))
+            seen[small] = pair(large, to_array(_unit(photo)), self.scale)
+        images = LazyImages([self.hr[small] for small in seen]), LazyImages(list(seen)), range(len(seen))
         belonging = decided(*images, list(seen.values()), self.scale)
         report(belonging, self.dataset, "leave hr= out")
         self.suspicious = len(belonging.suspicious)
@@ -97,11 +97,10 @@ class Comparison:
             h, w = sr.shape[-2:]
             reference = torch.from_numpy(hr.pixels[:h, :w]).permute(2, 0, 1)[None]
             lr = _unit(read_photo(source)) if any(m.of_lr for m in self.metrics) else None
+            name = "_".join(place_of(source).relative_to(self.base).parts)
             for protocol in self.protocols:
                 values = protocol.compare(sr, reference, self.scale, hr.grey, self.metrics, lr)
-                scores += scores_of(
-                    self.name, self.dataset, self.scale, protocol.name, values, 1, source.name, lr=self.lr
-                )
+                scores += scores_of(self.name, self.dataset, self.scale, protocol.name, values, 1, name, lr=self.lr)
         if scores:
             log.info(f"\n{table(averages(scores))}\n")
             if not plain(self.lr):
@@ -110,6 +109,23 @@ class Comparison:
                 log.info(f"{self.suspicious} of {len(self.hr)} LR files do not fit their HR: see the warning above\n")
             for path in write(scores, Path(HydraConfig.get().runtime.output_dir)):
                 log.info(str(path))
+
+
+def _paired(hr: Found, lr: Found, scale: int) -> list[ImagePair]:
+    """Sub-folders as they lie, where both have the same ones, else all files by their names."""
+    high, low = (_by_place(found) for found in (hr, lr))
+    if high.keys() != low.keys():
+        high, low = ({Path(): [file for own in each.values() for file in own]} for each in (high, low))
+    return [pair for place, own in low.items() for pair in pair_by_name(high[place], own, scale)]
+
+
+def _by_place(found: Found) -> dict[Path, list[Path]]:
+    """Pictures by the place of their folder below the base."""
+    places: dict[Path, list[Path]] = {}
+    for file in found.files:
+        if not is_film(file):
+            places.setdefault(place_of(file).relative_to(found.base).parent, []).append(file)
+    return places
 
 
 def _unit(photo: Photo) -> torch.Tensor:

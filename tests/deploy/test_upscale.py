@@ -230,6 +230,18 @@ def test_lr_of_another_scale_beside_that_of_hr_is_refused_before_the_work(comman
     assert not (tmp_path / "outputs/upscaled").exists()
 
 
+def test_sub_folders_of_hr_pair_as_they_lie(command, tmp_path):
+    """As in training: two of one name were to be renamed."""
+    for seed, place in enumerate("ab"):
+        for name, (height, width) in {"LR": (24, 32), "HR": (48, 64)}.items():
+            (tmp_path / name / place).mkdir(parents=True)
+            Image.fromarray(photo(48, 64, seed)).resize((width, height)).save(tmp_path / name / place / "x.png")
+    outcome = command("upscale.py", "input=LR", "model=bicubic", "scale=2", "hr=HR", "protocols=[y]")
+    rows = (outcome.folder / "results_per_image.csv").read_text().splitlines()
+    assert outcome.code == 0 and len(rows) == 3 and rows[1].split(",")[5] != rows[2].split(",")[5], outcome
+    assert [row.split(",")[2] for row in rows[1:]] == ["a_x.png", "b_x.png"]
+
+
 def test_a_folder_of_hr_that_is_called_as_a_papers_set_is_the_users_own_and_its_lr_is_told(command, tmp_path):
     for folder, size in (("Set5", (64, 48)), ("LR", (32, 24))):
         (tmp_path / folder).mkdir()
