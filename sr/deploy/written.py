@@ -24,6 +24,7 @@ from sr.imaging.files import read_image
 from sr.imaging.image_errors import ImageError
 from sr.imaging.photo import Photo
 from sr.imaging.photo_reading import read_photo
+from sr.imaging.photo_writing import LOSSY
 from sr.measuring.rehearsal import try_metrics
 from sr.metrics.metric import get_metrics
 from sr.metrics.protocols import get_protocol
@@ -52,6 +53,7 @@ class Comparison:
         if int(factor) != factor:
             raise UserError(f"hr={cfg.hr}: figures are told for whole factors, not x{factor:g}. Leave hr= out")
         self.scale, self.name = int(factor), enlarger.name + ("+" if cfg.self_ensemble else "")
+        self.quality = cfg.quality
         self.dataset, self.metrics = own_name(Path(cfg.hr).resolve().name), get_metrics(cfg.metrics)
         names = cfg.protocols or [p for p in enlarger.model.protocols if not get_protocol(p).defines_lr]
         self.base, self.lr = lr.base, lr_given(list(dict.fromkeys(file.absolute().parent for file in lr.files)))
@@ -105,6 +107,12 @@ class Comparison:
             log.info(f"\n{table(averages(scores))}\n")
             if not plain(self.lr):
                 log.info(f"{told_lr(self.dataset, self.lr)}\n")
+            endings = {target.suffix.lower() for target in made.values()} & {*LOSSY}
+            if lossy := sorted(endings - {".webp"} if self.quality is None else endings):
+                log.warning(
+                    f"warning: the figures are of the results as they were written, and {lossy[0][1:]} loses some of "
+                    "it: format=png tells the network's own\n"
+                )
             if self.suspicious:
                 log.info(f"{self.suspicious} of {len(self.hr)} LR files do not fit their HR: see the warning above\n")
             for path in write(scores, Path(HydraConfig.get().runtime.output_dir)):

@@ -230,6 +230,19 @@ def test_lr_of_another_scale_beside_that_of_hr_is_refused_before_the_work(comman
     assert not (tmp_path / "outputs/upscaled").exists()
 
 
+@pytest.mark.parametrize(("words", "told"), [(["format=jpg"], True), (["format=webp"], False),
+                                             (["format=webp", "quality=60"], True), ([], False)])  # fmt: skip
+def test_figures_of_what_jpeg_left_are_told(command, tmp_path, words, told):
+    """LR of JPEG files has such results: on Set5 they are 0.3 dB from the network's."""
+    for name, (height, width) in {"LR": (24, 32), "HR": (48, 64)}.items():
+        (tmp_path / name).mkdir()
+        Image.fromarray(photo(48, 64)).resize((width, height)).save(tmp_path / name / "a.png")
+    outcome = command("upscale.py", "input=LR", "model=bicubic", "scale=2", "hr=HR", "protocols=[y]", *words)
+    ending = words[0].partition("=")[2] if words else ""
+    assert outcome.code == 0
+    assert (f"and {ending} loses some of it: format=png tells the network's own" in outcome.out + outcome.err) == told
+
+
 def test_sub_folders_of_hr_pair_as_they_lie(command, tmp_path):
     """As in training: two of one name were to be renamed."""
     for seed, place in enumerate("ab"):
