@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sr.errors import UserError
 from sr.loggers.run_ids import id_in
+from sr.metrics.protocols import NAMES
 from sr.scores.text import legend
 from sr.whole import write_whole
 
@@ -147,7 +148,7 @@ def _panels(about: Compared) -> dict[str, list[Any]]:
     metrics = dict.fromkeys(["psnr", *about.keys])  # runs that are not measured yet have curves
     panels = {
         "Validation": [
-            *(curve(legend([metric]), metric_regex=f"^val/{metric}_.*") for metric in metrics),
+            *(curve(legend([metric]), metric_regex=f"^val/{metric}_({NAMES})$") for metric in metrics),
             curve("Loss", y=["train/loss"], log_y=True),
         ],
         "Test sets": [

@@ -7,6 +7,7 @@ import numpy as np
 
 from sr.errors import UserError
 from sr.metrics.metric import known_metrics
+from sr.metrics.protocols import is_of
 from sr.runs.curves import by_name, scale_title, validations
 from sr.runs.differences import choices, settings, word
 from sr.runs.folder import Run
@@ -28,7 +29,7 @@ def curve(run: Run, key: str | None = None) -> tuple[str, np.ndarray, np.ndarray
         UserError: the run did not log it, or not of its last scale.
     """
     logged = list(dict.fromkeys(k for row in run.curve for k in row if k != "step"))
-    found = key or next((k for k in sorted(logged) if k.startswith("val/psnr")), None)
+    found = key or next((k for k in sorted(logged) if k.startswith("val/psnr") and is_of(k, "psnr")), None)
     if found not in logged:
         wanted = f"no {key}" if key else "no validation PSNR"
         raise UserError(f"{run.folder}/metrics.csv holds {wanted}, only {', '.join(sorted(logged)) or 'nothing'}")
@@ -44,10 +45,9 @@ def curve(run: Run, key: str | None = None) -> tuple[str, np.ndarray, np.ndarray
 
 def meaning(column: str) -> tuple[str, int]:
     """The unit of a column, as it follows its name, and whether more (1) or less (-1) is better; 0: nobody knows."""
-    name = column.rpartition("/")[2]
-    own = [m for m in known_metrics().values() if name == m.name or name.startswith(f"{m.name}_")]
+    own = [m for m in known_metrics().values() if is_of(column, m.name)]
     if not own:
-        return "", -(name == "loss")
+        return "", -(column.rpartition("/")[2] == "loss")
     metric = max(own, key=lambda m: len(m.name))
     return f", {metric.unit}" if metric.unit else "", metric.better
 

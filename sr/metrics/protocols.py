@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sr.errors import UserError, nearest
+from sr.metrics.metric import OTHER
 from sr.metrics.protocol import ClassicProtocol, FloatProtocol, Protocol, UnroundedProtocol, luma, luma8, rgb
 from sr.metrics.ssim import ssim_replicate, ssim_volumetric
 
@@ -55,6 +56,17 @@ PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _ALL}
 
 COMPOSED = re.compile(r"(?P<channel>y|rgb)_shave(_?(?P<shave>\d+|scale\d*))(_(?P<rounding>uint8|float))?")
 ROUNDINGS = {"rgb": "SR in 8-bit RGB", "uint8": "SR in 8-bit RGB, then Y in 8 bit", "float": "nothing rounded"}
+
+
+NAMES = "|".join([*PROTOCOLS, r"(y|rgb)_shave\w*"])  # of protocols, as a regular expression that W&B reads, too
+
+
+def is_of(column: str, metric: str) -> bool:
+    """Whether a logged column is of a metric: `val/psnr_y` is of psnr, `val/psnr_b_y`, of one's own, is not.
+
+    With other weights it is of the metric, too (see `sr.metrics.metric.OTHER`).
+    """
+    return bool(re.fullmatch(rf"(.*/)?{re.escape(metric)}({OTHER}\w+?)?(_({NAMES}))?", column))
 
 
 def get_protocol(name: str | Mapping[str, Any]) -> Protocol:

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from sr.metrics.protocols import is_of
 from sr.runs.config import flat
 from sr.runs.folder import Run
 from sr.runs.same_data import begun_with
@@ -142,7 +143,7 @@ def psnr_by_scale(run: Run) -> dict[str, dict[float, float]]:
         name, _, other = name.partition(", ")
         words = name.split("/")
         title = other or scale_title(whole)
-        if words[0] == "val" and words[-1].startswith("psnr") and len(words) == 2 + (", " in title):
+        if words[0] == "val" and is_of(words[-1], "psnr") and len(words) == 2 + (", " in title):
             scale, protocol = words[1] if ", " in title else title, words[-1].removeprefix("psnr_")
             found.setdefault(f"{scale}, {protocol}", {}).update(curve)
     return found

@@ -1,6 +1,7 @@
 """The workspace and the report that a comparison becomes on W&B, checked by W&B's own packages."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -71,6 +72,16 @@ def test_the_specification_is_what_wandb_would_read_back(spec):
     assert "config:optimizer.value.lr" in grids[0].runsets[0].pinned_columns
     places = [(p.layout.x, p.layout.y) for p in grids[1].panels]
     assert len(set(places)) == len(places)  # none on top of another
+
+
+@pytest.mark.parametrize(
+    ("metric", "other"), [("psnr", "psnr_b"), ("lpips", "lpips_vgg"), ("lpips", "lpips_weights_0123abcd")]
+)
+def test_a_metrics_curves_are_not_those_of_one_whose_name_begins_so(metric, other):
+    panels = wandb_report._panels(wandb_report.Compared([], {metric: {}}, []))["Validation"]
+    found = next(panel.metric_regex for panel in panels if panel.metric_regex.startswith(f"^val/{metric}_"))
+    for protocol in ("y", "y_classic", "video_duf", "rgb_shave4", "y_shave_scale6_uint8"):
+        assert re.search(found, f"val/{metric}_{protocol}") and not re.search(found, f"val/{other}_{protocol}")
 
 
 def test_self_ensemble_is_not_drawn_over_the_cost_of_one_pass():

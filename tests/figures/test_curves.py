@@ -14,7 +14,7 @@ from sr.figures.convergence import convergence, first_reached
 from sr.figures.curves import curve, groups, labels, meaning
 from sr.figures.jitter import jitter, jitter_of
 from sr.runs import curves as run_curves
-from sr.runs.curves import mean_line, patches_seen
+from sr.runs.curves import mean_line, patches_seen, psnr_by_scale
 from sr.runs.folder import Run, read_run
 
 ADAM, SGD = {"_target_": "torch.optim.Adam", "lr": 1e-3}, {"_target_": "torch.optim.SGD", "lr": 1e-4}
@@ -37,6 +37,16 @@ def test_of_stages_of_several_scales_the_last_one_is_drawn(make_run):
     begun = make_run("b", [34.0], steps=20, stages=stages)
     with pytest.raises(UserError, match="no val/psnr_y of the run's last scale, x4"):
         curve(begun)
+
+
+def test_a_metric_whose_name_begins_with_psnr_is_none(make_run):
+    """As PSNR-B of a file of one's own."""
+    run = make_run("a", [30.0, 31.0])
+    run = replace(run, curve=[row | {"val/psnr_b_y": 20.0} for row in run.curve])
+    assert curve(run)[0] == "val/psnr_y" and list(psnr_by_scale(run)) == ["x4, y"]
+    assert (meaning("val/psnr_y"), meaning("val/x2/psnr_rgb_shave4")) == ((", dB", 1), (", dB", 1))
+    assert meaning("val/psnr_b_y") == ("", 0), "of its file nothing was read"
+    assert meaning("test/Set5/lpips_vgg_y") == meaning("val/lpips_weights_0123abcd_y") == ("", -1)
 
 
 def test_names_tell_what_is_different_and_seeds_share_one(make_run):
