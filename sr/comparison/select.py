@@ -9,6 +9,7 @@ from typing import Any
 
 from sr.comparison.columns import Line, Table
 from sr.errors import UserError, nearest
+from sr.metrics.protocols import is_of
 
 ALIASES = {"name": "entry", "label": "entry", "multiply-adds": "macs", "time": "seconds", "training_time": "seconds"}
 CONDITION = re.compile(r"^(?P<key>[^<>=!~]+?)\s*(?P<sign>>=|<=|!=|==|=|>|<|~)\s*(?P<value>.*)$")
@@ -135,7 +136,7 @@ def find_key(table: Table, typed: str, argument: str) -> str:
     rules: tuple[Callable[[str], bool], ...] = (
         lambda key: key == name,
         lambda key: "/" in key and (key.startswith((f"{name}/", f"{name}_")) or key.endswith(f"/{name}")),
-        lambda key: "/" in key and key.rpartition("/")[2].startswith(f"{name}_"),
+        lambda key: "/" in key and is_of(key, name),
         lambda key: key.endswith(f".{name}"),
     )
     for rule in rules:

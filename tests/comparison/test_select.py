@@ -8,6 +8,7 @@ from sr.comparison.columns import tabulate
 from sr.comparison.rows import labelled, rows
 from sr.comparison.select import conditions, find_key, order, select
 from sr.errors import UserError
+from sr.scores.score import scores_of
 
 
 @pytest.fixture
@@ -100,3 +101,14 @@ def test_what_is_no_number_is_sorted_to_the_end(found):
 
 def test_two_conditions_on_one_column_both_hold(found):
     assert chosen(found, "psnr>28", "psnr<30.5") == ["a", "c"]
+
+
+def test_a_metric_is_not_one_whose_name_begins_so(made_up):
+    source = made_up("a")
+    values = {"lpips_vgg": 0.4, "lpips": 0.3, "psnr_b": 20.0}
+    scores = [*source.run.scores, *scores_of("ecbsr_m4c8", "Set5", 2, "y", values, 5)]
+    more = [*scores, *scores_of("ecbsr_m4c8", "Set14", 2, "y", {"psnr_b": 20.0, "dists_weights_0123": 0.2}, 14)]
+    found = tabulate(rows(labelled([dataclasses.replace(source, run=dataclasses.replace(source.run, scores=more))])))
+    assert find_key(found, "lpips", "sort") == "Set5/lpips_y" and find_key(found, "psnr", "sort") == "Set5/psnr_y"
+    assert find_key(found, "lpips_vgg", "sort") == "Set5/lpips_vgg_y"
+    assert find_key(found, "dists", "sort") == "Set14/dists_weights_0123_y"
