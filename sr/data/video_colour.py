@@ -10,7 +10,7 @@ from sr.errors import UserError
 BT709, BT601, BT2020 = 1, 5, 9  # as a bitstream's tag counts; what else is told is of BT.601's kind
 MATRICES = {BT709: (0.2126, 0.0722), BT601: (0.299, 0.114), BT2020: (0.2627, 0.0593)}  # R and B in Y
 ALIKE = {4: BT601, 5: BT601, 6: BT601}
-UNSPECIFIED, FULL = 2, 2  # of matrix, of range
+RGB, UNSPECIFIED, FULL = 0, 2, 2  # of matrix, of matrix, of range
 HD = 720  # rows from which a matrix that is not told is BT.709
 
 
@@ -56,6 +56,8 @@ def rgb_of(source: Path, frame: Any) -> np.ndarray:
             return frame.to_ndarray(format="rgb24").astype(np.float32)
         g, b, r = _planes(frame.reformat(format=f"gbrp{bits}le"))
         return np.stack([r, g, b], -1) * np.float32(255 / (2**bits - 1))
+    if bits < 8:  # black and white
+        frame, bits = frame.reformat(format="gray"), 8
     full = is_full(frame)
     if len(form.components) == 1:
         return np.repeat(_luma(frame.to_ndarray().astype(np.float32), bits, full)[..., None], 3, 2)

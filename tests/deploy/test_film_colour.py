@@ -88,6 +88,16 @@ def test_nine_bits_become_ten(tmp_path, form):
     assert "libx265" in how and looks(source, target) <= 2
 
 
+@pytest.mark.parametrize("form", ["gray", "monob"])
+def test_grey_needs_no_matrix(tmp_path, form):
+    """Of PNG frames, as of microscopes, the matrix is told to be that of RGB, and the film was refused for it."""
+    grey = np.repeat((patches().mean(2, keepdims=True) > 100) * 255, 3, 2).astype(np.uint8)
+    source = write(tmp_path / "a.mov", [grey], codec="png", form=form, tags=(2, 0, 2, 2), sound=None, pred="none")
+    assert frames(source)[0].colorspace == 0
+    target, how = enlarged(source, "large.mp4", quality=100)
+    assert "libx264 yuv420p" in how and looks(source, target) <= 2 and frames(target)[0].colorspace == 2
+
+
 def test_the_screen_that_an_hdr_film_was_made_on_is_told(tmp_path):
     told = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400"
     source = write(tmp_path / "a.mkv", [patches()], codec="libx265", form="yuv420p10le", tags=HDR, sound=None,

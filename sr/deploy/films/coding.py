@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from sr.data.video_colour import FULL, MATRICES
+from sr.data.video_colour import FULL, MATRICES, RGB
 from sr.data.video_container import pyav
 from sr.deploy.films.film import Film, Size, Tags
 from sr.errors import UserError
 
 CRF = 18  # of x264 and x265 where no quality is typed: what is lost is hardly seen
 SIDE = 16_384  # pixels, the most that these take
-RGB_TAG = 0  # of the matrix
 RATES = (1, 240)  # frames a second, by which a codec shares out its bits
 
 
@@ -62,7 +61,7 @@ class Coding:
         form, note = ("gbrp10le" if deep else "rgb24", "") if rgb else _form(film, size, deep)
         tags = film.told_for(size.height)
         if rgb:
-            tags = tags._replace(matrix=RGB_TAG, range=FULL)
+            tags = tags._replace(matrix=RGB, range=FULL)
         crf = CRF if quality is None else round(10 + (100 - quality) * 0.4)
         # Without B-frames: pieces join, and each time stamp is that of its frame in every container.
         always = "bframes=0:log-level=error" + (f":{film.hdr}" if film.hdr else "")

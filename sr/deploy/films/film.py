@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sr.data.video_colour import FULL, HD, UNSPECIFIED, bits_of, is_full, matrix_of, rgb_of
+from sr.data.video_colour import FULL, HD, RGB, UNSPECIFIED, bits_of, is_full, matrix_of, rgb_of
 from sr.data.video_container import Turn, film_in, header, opened, pyav, turn_of
 from sr.data.video_files import decoded
 from sr.deploy.films.hdr import dynamic, static
@@ -109,6 +109,8 @@ class Film:
         times, later = spaced(source, told, step, base)
         size = Size(first.width, first.height) if turn.swapped else Size(first.height, first.width)
         tags = Tags(*map(int, (first.colorspace, first.color_range, first.color_primaries, first.color_trc)))
+        if tags.matrix == RGB and len(first.format.components) == 1:  # grey, whose result has one all the same
+            tags = tags._replace(matrix=UNSPECIFIED)
         full, bits = is_full(first), bits_of(first.format)
         found = cls(
             source, size, times, [base * by for by in later], base, rate, tags, full, 10 if bits > 8 else 8,
