@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from hydra.errors import HydraException
+
 from sr.compose.keys import declared as declared_key
-from sr.compose.words import Words
+from sr.compose.words import Word, Words
 from sr.errors import UserError, some
 from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
@@ -46,7 +48,8 @@ def notes(
         words.append(f"not run: {', '.join(row for row, why in left_out.items() if why == reason)}: {reason}")
     trained = ((line.label, line.runs) for line in lines if line.label != BASELINE and not line.label.endswith(PLUS))
     words += not_alike(trained)
-    return words + _changed_between([run for line in lines for run in line.runs], ablation, words) + _alike(lines)
+    runs = [run for line in lines for run in line.runs]
+    return words + _changed_between(runs, ablation, words) + _edited(runs, ablation) + _alike(lines)
 
 
 def not_alike(lines: Iterable[tuple[str, Sequence[Run]]]) -> list[str]:
@@ -103,6 +106,39 @@ def _changed_between(runs: Sequence[Run], ablation: Ablation | None, said: Seque
     return [
         f"note: rows differ in what nobody typed, as a config was changed between them: {told}. Finished ones keep "
         "what they were trained with: delete the folders of those that are out of date, and type the command again"
+    ]
+
+
+def edited(config: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The settings of an ablation's row that the config of a run, as its record has it, does not have: (old, new)."""
+    then = flat(config) | {key: name for key, name in config["choices"].items() if key != "data"}
+    found = {}
+    for key, new in settings.items():
+        word = Word(f"{key}={new}")
+        old = then.get(word.key)
+        if any(value is None or isinstance(value, dict | list) or "$" in str(value) for value in (old, new)):
+            continue
+        new = word.parsed if isinstance(new, str) else new  # as it is typed: YAML takes 1e-3 for a text
+        if old != new and str(old) != str(new):
+            found[word.key] = old, new
+    return found
+
+
+def _edited(runs: Sequence[Run], ablation: Ablation | None) -> list[str]:
+    """Rows whose settings in the ablation's file are not, or not any more, those that they were trained with."""
+    told: dict[str, None] = {}
+    rows = ablation.rows if ablation else {}
+    for run in {run.folder: run for run in runs}.values():
+        with suppress(UserError, LookupError, TypeError, AttributeError, HydraException):  # see `_changed_between`
+            config = yaml_file.read(run.folder / RECORD)["config"]
+            row = rows[str(config["choices"]["ablation"]).partition("/")[2]]
+            for key, (old, new) in edited(config, row.settings).items():
+                told[f"{row.label}: {key} is {old}, and {new} in the ablation"] = None
+    if not told:
+        return []
+    return [
+        f"warning: rows were not trained with what their ablation says now: {some([*told], NAMED, '; ')}. Delete their "
+        "folders, and type the command again"
     ]
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import get_class
+from omegaconf import OmegaConf
 
 from sr.compose import schema as config
 from sr.compose.checks import check_targets, without_leftovers
@@ -21,6 +22,7 @@ from sr.runs.folder import find_runs
 from sr.scores.published import published
 from sr.sweeps.ablation import read
 from sr.sweeps.ablation_rows import find, store, with_rows
+from sr.sweeps.notes import edited
 from sr.training.speed import lightnings
 from sr.training.stage_configs import at_scale, scales, stage_configs
 
@@ -84,6 +86,9 @@ def test_every_row_composes_and_all_of_its_schedule_follows_the_steps(compose, n
     for row in ablation.rows.values():
         store(ablation, row)
         cfg = compose(f"ablation={name}/{row.name}", "steps=40")
+        own = {key: value for key, value in row.settings.items() if key != "steps"}
+        composed = OmegaConf.to_container(cfg, resolve=False) | {"choices": {}}
+        assert not edited(composed, own), "a table would say that the row was edited since"
         cfg.choices = {"ablation": row.name}
         cfg = without_leftovers(cfg, {"steps"})
         for scale in scales(cfg):

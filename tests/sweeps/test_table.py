@@ -195,6 +195,18 @@ def test_runs_that_were_not_trained_alike_are_told_where_they_are_averaged(tmp_p
     assert "trained alike" not in write(runs, tmp_path, ablation(), {}, "command")
 
 
+def test_rows_that_were_edited_after_they_were_trained_are_told(tmp_path):
+    """A finished row is skipped when the command is typed again: its former figures stood under its new settings."""
+    made = run(tmp_path, 30.0, ablation="x/a")
+    config = {"choices": {"ablation": "x/a", "loss": "l1"}, "model": {"channels": 32}, "optimizer": {"lr": 0.001}}
+    (made.folder / "composed.yaml").write_text(json.dumps({"config": config}))
+    settings = {"model.channels": 32, "optimizer.lr": "1e-3", "loss": "l1", "+callbacks.ema.decay": 1, "data": "paper"}
+    for changed, told in (({}, ""), ({"model.channels": 16}, "A: model.channels is 32, and 16 in the ablation. Delete")):
+        rows_of = {"a": AblationRow("a", "A", settings | changed, {}, "", False)}
+        text = write([made], tmp_path, Ablation("x", "t", "", "", (), rows_of), {}, "command")
+        assert told in text and ("in the ablation" in text) == bool(told), text
+
+
 def test_rows_between_which_a_config_was_changed_are_told(tmp_path):
     """`model.channels=32` more in a sweep, after lr of its recipe was changed: the rows beside it have the former."""
     runs = [run(tmp_path, 30.0, model__channels=str(channels)) for channels in (8, 16, 32)]
