@@ -18,7 +18,6 @@ run() { # name, arguments of train.py
     if [ -f "$folder/checkpoints/last.ckpt" ]; then
         $python train.py "resume=$folder"
     else
-        rm -rf "$folder"
         # shellcheck disable=SC2086
         $python train.py "$@" $images "hydra.run.dir=$folder"
     fi

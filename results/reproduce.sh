@@ -19,7 +19,6 @@ for name in srcnn_x3 espcn_x3 fsrcnn_x3; do
         if [ -f "$folder/checkpoints/last.ckpt" ]; then
             $python train.py "resume=$folder"
         else
-            rm -rf "$folder"
             # shellcheck disable=SC2086
             $python train.py "experiment=reproduce/$name" "seed=$seed" $images logger=csv trainer=cpu "hydra.run.dir=$folder"
         fi

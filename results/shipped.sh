@@ -15,7 +15,6 @@ train() { # scale, other arguments of train.py
     if [ -f "$folder/checkpoints/last.ckpt" ]; then
         $python train.py "resume=$folder"
     else
-        rm -rf "$folder"
         # shellcheck disable=SC2086
         $python train.py $network $settings data=t91_bsd200_general100 "scale=$1" "${@:2}" "hydra.run.dir=$folder"
     fi

@@ -13,7 +13,6 @@ export MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456 # a quarter l
 measure() { # name, arguments of evaluate.py
     [[ ${#only[@]} -eq 0 || " ${only[*]} " == *" $1 "* ]] || return 0
     if [ ! -f "$out/$1/results.csv" ]; then
-        rm -rf "${out:?}/$1"
         $python evaluate.py "${@:2}" "benchmarks=[set5,set14]" "protocols=[y]" \
             "metrics=[psnr,ssim,lpips,lpips_vgg,dists,niqe,lr_psnr]" panels=0 baseline=false \
             "data_dir=$SR_SHARED/data" "zoo.dir=$SR_SHARED/weights" "hydra.run.dir=$out/$1"

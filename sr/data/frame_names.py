@@ -53,11 +53,13 @@ def refuse_several(names: Sequence[str], folder: Path | None = None) -> None:
         text = f"{where} holds frames of several clips: {some(told)}. Give each a folder of its own"
         if folder is not None:
             places, moves = [], []
-            for (before, behind), _ in counted:
+            for (before, behind), _ in sorted(counted, key=lambda one: -len(one[0][0])):  # a_2_0001 before a_0001
                 short = f"{before}{behind}".strip("_-. ") or "frames"
                 places.append(shlex.quote(str(folder.with_name(f"{folder.name}_{short}"))))
-                moves.append(f"mv {shlex.quote(f'{folder}/{before}')}[0-9]*{shlex.quote(f'{behind}.')}* {places[-1]}")
-            text += f", and so their LR: mkdir {' '.join(places)}; {'; '.join(moves)}"
+                moves.append(
+                    f"mv -n {shlex.quote(f'{folder}/{before}')}[0-9]*{shlex.quote(f'{behind}.')}* {places[-1]}"
+                )
+            text += f", and so their LR: mkdir {' && '.join([' '.join(places), *moves])}"
         raise UserError(text)
     if counted and others:
         first, *_, last = counted[0][1]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from sr.data.video_files import VIDEO_SUFFIXES
 from sr.deploy.films.joining import FORMATS
@@ -145,11 +145,11 @@ def results(
             break
         marked |= meeting
     made = {p: (target, _side_of(target, output) if beside else None) for p, target in named.items()}
-    sources = {p.resolve() for p in found.files}
+    sources = {place for p in found.files for place in _places(p)}
     owners = {str(target).casefold(): p for p, target in named.items()}
     for p, (target, side) in made.items():
         for file in (target, side):
-            if file is not None and file.resolve() in sources:
+            if file is not None and sources & _places(file):
                 raise UserError(f"the result of {p} would lie upon a file that is enlarged, {file}. Type output=PATH")
         if side is not None and (other := owners.get(str(side).casefold())):
             raise UserError(
@@ -157,6 +157,12 @@ def results(
                 "or enlarge one of the two by a command of its own with another output=PATH"
             )
     return made
+
+
+def _places(file: Path) -> set[Any]:
+    """By what a file is known, where a disk knows no capitals and where a folder has two names, too."""
+    there = file.stat() if file.exists() else None
+    return {file.resolve(), *([(there.st_dev, there.st_ino)] if there else [])}
 
 
 def _meeting(named: Mapping[Path, Path]) -> set[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,7 @@ def read_photos(paths: Sequence[str | Path]) -> list[Photo]:
         if path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
             raise UserError(
                 f"images={path} is a film, and a figure is drawn of frames: give the folder that holds them, as after "
-                f"ffmpeg -i {path.name} FOLDER/%04d.png"
+                f"ffmpeg -i {shlex.quote(str(path))} FOLDER/%04d.png"
             )
         files = sorted(list_images(path), key=lambda file: in_time(file.stem)) if path.is_dir() else [path]
         if not files:

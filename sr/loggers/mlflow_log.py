@@ -24,7 +24,9 @@ from sr.loggers import run_ids
 from sr.loggers.run_facts import RunFacts, at_step, completed
 from sr.runs.config import flat
 from sr.runs.version import code_version
+from sr.scores.text import no_formula
 
+log = logging.getLogger(__name__)
 LOCAL = "sqlite:///"
 AT_ONCE = 100  # parameters that MLflow takes in one request
 LONGEST = 500  # characters of a parameter
@@ -99,8 +101,7 @@ class MlflowRun(Logger):
 
     def _begin(self) -> str:
         file = Path(self.facts["folder"]) / "mlflow_id.txt"
-        if found := run_ids.known(file):
-            run = self._client.get_run(found)
+        if (found := run_ids.known(file)) and (run := self._known(found)):
             self._refuse_elsewhere(run.info.artifact_uri)
             return run.info.run_id
         known = self._client.get_experiment_by_name(self.project)
@@ -113,6 +114,19 @@ class MlflowRun(Logger):
         run = self._client.create_run(parent, tags=tags, run_name=self.facts["name"])
         run_ids.keep(file, run.info.run_id)
         return run.info.run_id
+
+    def _known(self, found: str) -> Any:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._client.get_run(found)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            log.warning(
+                f"note: {self.uri} holds no run {found}, as which this one was logged before: a new one begins there"
+            )
+            return None
 
     def _refuse_elsewhere(self, told: str) -> None:
         """A store that came with a folder of somebody else could have files written anywhere, or sent to a server."""
@@ -172,7 +186,7 @@ class MlflowRun(Logger):
     def log_table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
         """As a CSV file, which MLflow shows as a table; its own kind of table grows with every resume."""
         text = io.StringIO()
-        csv.writer(text).writerows([columns, *rows])
+        csv.writer(text).writerows([[no_formula(cell) for cell in row] for row in (columns, *rows)])
         self._for_files().log_text(self._id, text.getvalue(), f"{key}.csv")
 
     @rank_zero_only

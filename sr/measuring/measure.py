@@ -75,7 +75,8 @@ def measure(cfg: DictConfig) -> None:
     for name in names:
         try:
             nodes[name] = node = _node(name, cfg.scale, job.words)
-            models[name], papers[name] = _build(node), published_name(node, name)
+            (model := _build(node)).scale_of(cfg.scale)
+            models[name], papers[name] = model, published_name(node, name)
         except UserError as error:
             if len(names) == 1 and not trained:
                 raise

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.conf import CONF
 from sr.compose.words import listed
-from sr.errors import UserError, some
+from sr.errors import UserError, printable, some
 from sr.runs import yaml_file
 
 VARIABLE = "SR_TRUST"  # modules, or what else is trusted, between commas; a command's own processes inherit it
@@ -29,6 +29,7 @@ BUILDS = re.compile(
 LARGEST = 4096  # number of such a transform: pixels, holes, levels. By larger ones it would take hours of a crop
 APART = ("figure", "hydra", "logger")  # groups of conf/ that nothing of a training is built from, but its loggers
 FOREIGN = "is refused: nothing shows that you began this run here, and"
+NAME = re.compile(r"[\w./:@+-]+")  # of a module, a file or an address: no sign that a shell acts on
 ADDRESS = re.compile(r"(?!sqlite|file)\w+://")
 
 
@@ -63,6 +64,8 @@ def trusts_place(place: Path) -> bool:
 def how_to_trust(names: Sequence[str]) -> str:
     """What to type for what stands in no list."""
     roots = dict.fromkeys(name if ":" in name or name.endswith(".py") else name.partition(".")[0] for name in names)
+    if odd := [root for root in roots if not NAME.fullmatch(root)]:  # what is told is pasted into a shell
+        return f"Nothing that can be trusted has such a name: {some([printable(root) for root in odd])}"
     typed = ",".join(roots)
     return f"If you know whose it is and trust it, type trust=[{typed}], or set {VARIABLE}={typed} for all commands"
 

@@ -84,11 +84,11 @@ def write_csv(file: Path, columns: Sequence[str], rows: Iterable[Mapping[str, ob
     forget_parts(file)
     with replacing(file) as part, part.open("w", newline="", encoding="utf-8") as f:
         writer = csv.DictWriter(f, columns, extrasaction="ignore")
-        writer.writerow({name: _no_formula(name) for name in columns})
-        writer.writerows({key: _no_formula(value) for key, value in row.items()} for row in rows)
+        writer.writerow({name: no_formula(name) for name in columns})
+        writer.writerows({key: no_formula(value) for key, value in row.items()} for row in rows)
 
 
-def _no_formula(value: object) -> object:
+def no_formula(value: object) -> object:
     """A cell in which a spreadsheet finds nothing to compute: text that would begin a formula begins with a ' instead.
 
     A name in a file of somebody else's could otherwise be one that reads files or calls an address.

@@ -65,6 +65,7 @@ def made(cfg: DictConfig, folder: Path) -> None:
     if len(trials) > LONG:
         log.warning(f"warning: {len(trials)} trials are more than people look at with care; {_fewer(found)}")
     found.write(folder / KEY)
+    (folder / KEY).chmod(0o600)  # raters may sit at this machine
     write_whole(folder / PAGE, html)
     for name in (KEY, PAGE):
         log.info(str(folder / name))

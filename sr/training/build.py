@@ -162,8 +162,9 @@ def _try(setup: Training, model: SuperResolver) -> None:
         UserError: an optimizer or a schedule refuses its settings, or a discriminator or a teacher the network.
     """
     if (adversary := setup.adversary) is not None:
-        seen = next(m.in_channels for m in adversary.discriminator.modules() if isinstance(m, torch.nn.Conv2d))
-        if seen != model.colors:
+        own = type(adversary.discriminator).__module__.startswith("sr.")  # of others nobody knows what reads the image
+        convs = [m for m in adversary.discriminator.modules() if own and isinstance(m, torch.nn.Conv2d)]
+        if convs and (seen := convs[0].in_channels) != model.colors:
             node = "loss.terms.adversarial.loss.discriminator.colors"
             raise UserError(
                 f"the discriminator of the loss sees images of {seen} colours, {type(model).__name__} works on "
@@ -257,7 +258,8 @@ def trainer(
         callbacks.append(Progress(steps[-1] * cfg.accumulate))
     for key, node in cfg.callbacks.items():
         if node is not None:
-            extra = {"folder": str(folder / "panels")} if key == "panels" else {}
+            drawn = key == "panels" or node.get("_target_") == "sr.callbacks.Panels"
+            extra = {"folder": str(folder / key)} if drawn else {}
             callbacks.append(checks.built(node, f"callbacks.{key}", L.Callback, **extra))
     callbacks.append(last)  # after the others: an average of weights must have taken the step that is saved
     loggers: list[Any] = [CsvLog(folder)]

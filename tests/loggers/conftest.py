@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from wandb_files import Kept
 
+from sr.runs.config import RECORD
+from sr.runs.own import signed
+
 
 @pytest.fixture
 def kept() -> Callable[[Path], list[Kept]]:
@@ -30,3 +33,15 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     wandb.teardown()  # forgets the key of an earlier test
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("something asked the user"))
+
+
+@pytest.fixture
+def begun() -> Callable[[Path], Path]:
+    """Makes a folder one of a run that this user began."""
+
+    def begin(folder: Path) -> Path:
+        folder.mkdir(exist_ok=True)
+        (folder / RECORD).write_text(signed("config: {}\n"))
+        return folder
+
+    return begin

@@ -74,10 +74,19 @@ def test_mlflow_has_curves_pictures_and_parameters_in_one_run_over_a_resume(comm
     assert "val/panels/0801_0000002.png" in kept and Path(run.info.artifact_uri).is_relative_to(tmp_path / "outputs")
 
 
-def test_a_copied_run_folder_is_a_run_of_its_own(tmp_path, caplog):
+def test_a_run_that_somebody_else_began_is_none_of_the_users(begun, tmp_path, caplog):
+    """Its wandb_id.txt, in which anybody may write the id of a run of the user's, chose which run was changed."""
+    first = run_id(begun(tmp_path / "mine"))
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "composed.yaml").write_text("config: {}\n")
+    (theirs / "wandb_id.txt").write_text(f"{first}\n")
+    assert run_id(theirs) != first and f"you did not begin the run in {theirs}" in caplog.text
+
+
+def test_a_copied_run_folder_is_a_run_of_its_own(begun, tmp_path, caplog):
     """Both wrote into one W&B run, and their curves were mixed there; a folder that was moved goes on."""
-    (tmp_path / "a").mkdir()
-    first = run_id(tmp_path / "a")
+    first = run_id(begun(tmp_path / "a"))
     assert run_id(tmp_path / "a") == first == id_in(tmp_path / "a/wandb_id.txt") and len(first) == 8
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     (tmp_path / "again").symlink_to(tmp_path / "a")
@@ -85,7 +94,7 @@ def test_a_copied_run_folder_is_a_run_of_its_own(tmp_path, caplog):
     second = run_id(tmp_path / "b")
     assert second != first and f"b is a copy of {tmp_path}/a, which goes on under its wandb_id" in caplog.text
     assert (run_id(tmp_path / "a"), run_id(tmp_path / "b")) == (first, second)
-    (tmp_path / "linked").mkdir()  # cp -al, rsync --link-dest
+    begun(tmp_path / "linked")  # cp -al, rsync --link-dest
     (tmp_path / "linked/wandb_id.txt").hardlink_to(tmp_path / "a/wandb_id.txt")
     assert run_id(tmp_path / "linked") not in (first, second) and run_id(tmp_path / "a") == first
     caplog.clear()
@@ -122,14 +131,14 @@ def empty_store(tmp_path_factory) -> Path:
         *("http://127.0.0.1:9/../../outputs/mlflow", "s3:outputs/mlflow"),
     ],
 )
-def test_a_store_that_sends_pictures_elsewhere_is_refused(empty_store, tmp_path, place):
+def test_a_store_that_sends_pictures_elsewhere_is_refused(begun, empty_store, tmp_path, place):
     from mlflow import MlflowClient
 
     (tmp_path / "outputs").mkdir()
     uri = f"sqlite:///{shutil.copy(empty_store, tmp_path / 'outputs')}"
     place, client = place.format(tmp_path), MlflowClient(uri)
     made = client.create_run(client.create_experiment("sr", place))
-    (tmp_path / "resumed").mkdir()
+    begun(tmp_path / "resumed")
     (tmp_path / "resumed/mlflow_id.txt").write_text(made.info.run_id)
     for folder in ("new", "resumed"):
         logger = mlflow_logger(uri, facts={"folder": str(tmp_path / folder)})
@@ -141,6 +150,16 @@ def test_a_store_that_sends_pictures_elsewhere_is_refused(empty_store, tmp_path,
     other = mlflow_logger(uri, "other", facts={"folder": str(tmp_path / "other")})
     other.log_hyperparams({"steps": 4})
     assert other.version
+
+
+def test_a_run_that_the_store_does_not_know_begins_a_new_one_there(begun, empty_store, tmp_path, caplog):
+    """A folder that was moved to where another store is could not be gone on with."""
+    (begun(tmp_path / "run") / "mlflow_id.txt").write_text("0" * 32)
+    logger = mlflow_logger(f"sqlite:///{shutil.copy(empty_store, tmp_path)}", facts={"folder": str(tmp_path / "run")})
+    logger.log_table("scores", ["model"], [["=cmd()"]], 1)
+    assert "holds no run 000" in caplog.text and logger.version == id_in(tmp_path / "run/mlflow_id.txt")
+    (kept,) = tmp_path.rglob("scores.csv")
+    assert kept.read_text().split() == ["model", "'=cmd()"]
 
 
 def test_mlflow_reports_nothing_home(tmp_path, monkeypatch):

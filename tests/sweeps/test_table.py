@@ -201,7 +201,10 @@ def test_rows_that_were_edited_after_they_were_trained_are_told(tmp_path):
     config = {"choices": {"ablation": "x/a", "loss": "l1"}, "model": {"channels": 32}, "optimizer": {"lr": 0.001}}
     (made.folder / "composed.yaml").write_text(json.dumps({"config": config}))
     settings = {"model.channels": 32, "optimizer.lr": "1e-3", "loss": "l1", "+callbacks.ema.decay": 1, "data": "paper"}
-    for changed, told in (({}, ""), ({"model.channels": 16}, "A: model.channels is 32, and 16 in the ablation. Delete")):
+    for changed, told in (
+        ({}, ""),
+        ({"model.channels": 16}, "A: model.channels is 32, and 16 in the ablation. Delete"),
+    ):
         rows_of = {"a": AblationRow("a", "A", settings | changed, {}, "", False)}
         text = write([made], tmp_path, Ablation("x", "t", "", "", (), rows_of), {}, "command")
         assert told in text and ("in the ablation" in text) == bool(told), text
