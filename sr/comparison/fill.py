@@ -25,6 +25,7 @@ from sr.metrics.metric import Metric, get_metrics
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
+from sr.runs.composed import STRANGERS
 from sr.runs.folder import Run
 from sr.runs.own import began
 from sr.scores.published import comparable
@@ -33,8 +34,6 @@ from sr.scores.score import BASELINE, Score, averages
 log = logging.getLogger(__name__)
 # Of a run's words those that choose a config by its name, not by its place, or set a value that looks nothing up.
 PLAIN = re.compile(r"[+]{0,2}(\w+=\w+|(data_dir|cache_dir|\w+(\.\w+)+)=[^${}\\]*)")
-# And of a run that somebody else began none that says where to read.
-STRANGERS = re.compile(r"[+]{0,2}(\w+=\w+|data\.lr=\w+|\w+(\.\w+)+=-?\d[\d.]*)")
 PLACES = ("data_dir", "cache_dir")
 FALLBACK = "bundled"  # photos that are there without any download
 MOST_SHOWN = 24  # models of whom crops are made, of each scale

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 from filelock import FileLock
@@ -59,6 +59,11 @@ def mlflow_logger(
     except ImportError as error:
         raise UserError(f'logger=mlflow: {error}. Type: pip install "sr-lab[mlflow]"') from error
     tracking_uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{LOCAL}outputs/mlflow.db"
+    address = urlsplit(tracking_uri)
+    if address.password:  # MLflow tells its address in errors and at the end
+        os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(address.username or "")
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(address.password)
+        tracking_uri = address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()
     if tracking_uri.startswith(LOCAL):  # MLflow knows a store by its address, wherever the process stands by then
         tracking_uri = LOCAL + str(Path(tracking_uri.removeprefix(LOCAL)).resolve())
     return MlflowRun(completed(facts), tracking_uri, project, tags or {})

@@ -81,7 +81,7 @@ def chosen_protocols(
     others = [e for e in entries if e.name != BASELINE]
     like = others if entry.name == BASELINE and others else [entry]
     names = asked or [n for e in like for n in papers_protocols(e, data)]
-    found = [get_protocol(name) for name in dict.fromkeys(names)]
+    found = [*{p.name: p for p in map(get_protocol, names)}.values()]  # rgb_shave4 and what it stands for are one
     pictures = next((e.pictures for e in like if e.pictures), None)
     own = [p for p in found if p.defines_lr and (pictures or not comparable(data))]
     if own and asked:

@@ -5,6 +5,7 @@ checkpoint tell.
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ from sr.runs.trust import refuse_foreign, refuse_impure, trust, trust_what_was_t
 from sr.whole import write_whole
 
 FORMAT = 2
+# Words of a run that somebody else began that choose a config by its name, or set a number, and say nowhere to read.
+STRANGERS = re.compile(r"[+]{0,2}(\w+=\w+|data\.lr=\w+|\w+(\.\w+)+=-?\d[\d.]*)")
 # Where a run reads data, and writes beside its folder; the user's own settings say it, or his words.
 HERE = ("logger", "cache_dir", "data_dir")
 log = logging.getLogger(__name__)
@@ -103,7 +106,8 @@ class Composed:
         """What to say where a resume would change a key: itself, or by what is typed of others (`why`)."""
         follows, typed = f", which follows from {why}" if why else "", self.words.then(words)
         another = key.partition(".")[0] == "model"  # which its weights may not fit
-        begin = f": {anew(typed)}" if another else f" from its weights: {from_its_weights(self.folder, typed)}"
+        begin = f" from its weights: {from_its_weights(self.folder, typed)}"
+        begin = f": {anew(_pasteable(self.folder, typed))}" if another else begin
         return UserError(
             f"a run goes on with what it was begun with, but {key} was {then}, is {now}{follows}. Leave that "
             f"out, or begin a new run{begin}"
@@ -112,7 +116,13 @@ class Composed:
 
 def from_its_weights(folder: Path, words: Words) -> str:
     """The command that begins a new run from the weights of the one in a folder."""
-    return anew(words.without("init_from"), path_word("init_from", folder))
+    return anew(_pasteable(folder, words).without("init_from"), path_word("init_from", folder))
+
+
+def _pasteable(folder: Path, words: Words) -> Words:
+    """What is pasted counts as typed, so is trusted: of somebody else's words those that only choose and count."""
+    mine = own.began(folder) or trusts_place(folder.resolve())
+    return words if mine else Words(text for text in words.texts if STRANGERS.fullmatch(text))
 
 
 def anew(words: Words, *more: str) -> str:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from importlib.machinery import all_suffixes
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -40,7 +41,6 @@ EXTRAS = {  # what a launcher's or sweeper's name begins with -> its package, an
     "optuna": ("hydra_optuna_sweeper", "optuna"),
     "search": ("hydra_optuna_sweeper", "optuna"),
 }
-MODULES = (".py", ".pyc", ".so", ".pyd")
 SEED = "seed=0"  # where none is typed
 
 
@@ -210,10 +210,17 @@ def _refuse_modules_here() -> None:
     here = Path.cwd()
     if here in (CONF.parent, *(Path(place).resolve() for place in sys.path if place)):
         return
-    if found := [p for p in here.iterdir() if p.suffix in MODULES or (p.is_dir() and any(p.glob("*.py")))]:
+    found: set[str] = set()
+    for folder, inside, files in os.walk(here):
+        inside[:] = [name for name in inside if name.isidentifier()]  # others cannot be imported from
+        if any(file.endswith(tuple(all_suffixes())) for file in files):
+            place = Path(folder).relative_to(here)
+            found |= {place.parts[0]} if place.parts else {f for f in files if f.endswith(tuple(all_suffixes()))}
+            inside[:] = inside if not place.parts else []
+    if found:
         raise UserError(
             f"hydra/launcher=ray: its processes would take modules from the folder where you stand first, and here lie "
-            f"{some(sorted(p.name for p in found))}. Type the command in another folder; or, if you trust what lies "
+            f"{some(sorted(found))}. Type the command in another folder; or, if you trust what lies "
             "here: export PYTHONPATH=."
         )
 

@@ -229,10 +229,11 @@ def refuse_told_elsewhere(trainer: DictConfig) -> None:
 def refuse_passwords(cfg: DictConfig) -> None:
     """Raises a UserError where an address holds one: what is composed is kept in files that are given to others."""
     for key, value in flat(plain(cfg)).items():
-        if re.search(r"://[^/\s@:]*:[^/\s@]+@", str(value)):
+        if re.search(r"://[^/\s@]+@", str(value)):
             raise UserError(
                 f"{key} holds a password, which would stand in the run's folder and in its checkpoints. For MLflow "
-                "leave it out and type: export MLFLOW_TRACKING_USERNAME=... MLFLOW_TRACKING_PASSWORD=..."
+                "type logger=mlflow alone, and: export MLFLOW_TRACKING_URI=... MLFLOW_TRACKING_USERNAME=... "
+                "MLFLOW_TRACKING_PASSWORD=..."
             )
 
 

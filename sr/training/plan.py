@@ -105,6 +105,9 @@ class Plan:
         )
 
 
+WARM_START = ("first", "second", "third")  # the stages of conf/callbacks/warm_start.yaml
+
+
 def checked(cfg: DictConfig, job: Job) -> DictConfig:
     """The composed config with the names that were chosen, without what does not apply, every target looked at."""
     cfg = cfg.copy()
@@ -114,6 +117,7 @@ def checked(cfg: DictConfig, job: Job) -> DictConfig:
     refuse_out_of_range(cfg)
     refuse_malformed(cfg.stages)
     refuse_unused_losses(cfg, job.words.keys)
+    _refuse_stages_twice(cfg, job.words)
     build.refuse_told_elsewhere(cfg.trainer)
     build.refuse_passwords(cfg)
     clips = build.architecture(cfg).clips
@@ -127,6 +131,17 @@ def checked(cfg: DictConfig, job: Job) -> DictConfig:
             "of their frames. Leave it out: trainer.compile=false"
         )
     return cfg
+
+
+def _refuse_stages_twice(cfg: DictConfig, words: Words) -> None:
+    """Raises a UserError where callbacks=warm_start would put its three stages before those of the recipe."""
+    typed = [key.split(".")[1] for key in words.keys if key.startswith("stages.")]
+    own = [name for name in cfg.stages if name not in (*WARM_START, *typed)]
+    if "warm_start" in (words.names("callbacks") or ()) and own and "stages" not in words:
+        raise UserError(
+            f"callbacks=warm_start is for a recipe without stages, and recipe={cfg.choices.recipe} has its own: "
+            f"{', '.join(own)}. Leave warm_start out"
+        )
 
 
 def planned(composed: DictConfig, job: Job, stranger: Path | None = None, anew: bool = True) -> Plan:

@@ -301,6 +301,24 @@ def test_two_sequences_in_one_folder_are_parted_by_the_command_that_is_told(buil
     assert names(found) == ["two clips_a", "two clips_it's b"] and [len(c.frames) for c in found] == [3, 3]
 
 
+def test_the_command_that_parts_two_sequences_takes_each_its_own_and_replaces_nothing(
+    build: Any, tmp_path: Path
+) -> None:
+    """A frame of the same name that lay there was replaced, and a_2_0000 went with a_0000."""
+    for form in ("a_{:04d}.png", "a_2_{:04d}.png"):
+        clip(tmp_path / "mine/two", 3, form)
+    with pytest.raises(UserError, match="several clips") as told:
+        build(ClipFolder, root=tmp_path / "mine").setup("test")
+    line = str(told.value).partition("LR: ")[2]
+    (tmp_path / "mine/two_a_2").mkdir()
+    assert subprocess.run(["sh", "-c", line], capture_output=True).returncode, "the folder is there already"
+    assert len([*(tmp_path / "mine/two").iterdir()]) == 6
+    for folder in (tmp_path / "mine").glob("two_*"):
+        folder.rmdir()
+    subprocess.run(["sh", "-c", line], check=True)
+    assert [len([*(tmp_path / "mine" / name).iterdir()]) for name in ("two_a", "two_a_2", "two")] == [3, 3, 0]
+
+
 def test_frames_that_do_not_pair_are_told_how_names_pair(build: Any, tmp_path: Path) -> None:
     """Clips have no key for names of other forms."""
     clip(tmp_path / "hr/a", 2)

@@ -100,6 +100,14 @@ def test_nothing_lies_upon_an_input(files):
         find(["in/*.txt"])
 
 
+def test_a_result_that_is_an_input_by_another_name_is_refused(files):
+    """As where a disk knows no capitals, a.jpg is a.JPG; here it is a hard link."""
+    files("in/a.JPG")
+    os.link("in/a.JPG", "in/a.jpg")
+    with pytest.raises(UserError, match="would lie upon"):
+        results(find(["in/a.JPG"]), Path("in").absolute(), "", "jpg")
+
+
 def test_what_lies_beside_bicubic_lies_upon_nothing_either(files):
     files("in/b/a.png", "in/side_by_side/b/a.png", "out/side_by_side/a.png")
     output = Path("out").absolute()

@@ -95,7 +95,7 @@ def test_the_bundled_photos_need_no_setting(command):
 
 def test_a_protocol_composed_in_place_is_measured_and_its_name_is_read_back(command):
     typed = ["model=bicubic", "scale=2", "benchmarks=bundled", "panels=0"]
-    outcome = command("evaluate.py", *typed, "protocols=[{channel: rgb, shave: 4},ntire22]")
+    outcome = command("evaluate.py", *typed, "protocols=[{channel: rgb, shave: 4},ntire22,rgb_shave4]")
     assert outcome.code == 0 and "RGB, SR in 8-bit RGB, shave = 4" in outcome.out, outcome
     composed, listed = results(outcome.folder)
     assert (composed["protocol"], listed["protocol"]) == ("rgb_shave4", "ntire22")

@@ -62,6 +62,9 @@ def test_models_without_this_scale(command):
     done = command("measure.py", "model=[espcn,lapsrn]", "scale=3", "rounds=0", "receptive_field=false")
     assert done.code == 0, done
     assert list(table(done.folder)) == ["espcn"] and "lapsrn left out" in done.out + done.err
+    typed = ["model=[espcn,mdsr_baseline]", "scale=8", "rounds=0", "receptive_field=false"]  # whose scales are a list
+    done = command("measure.py", *typed, folder="c")
+    assert done.code == 0 and "mdsr_baseline left out: this MDSR serves scale 2, 3, 4" in done.out + done.err, done
     done = command("measure.py", "model=lapsrn", "scale=3", "rounds=0", folder="b")
     assert done.code == 1 and "no scale 3" in done.err
 

@@ -26,7 +26,7 @@ from sr.runs.config import plain
 from sr.runs.construct import construct
 from sr.runs.folder import Run, read_run
 from sr.runs.record import recorded
-from sr.runs.trust import refuse_foreign, refuse_impure, trust, trusts
+from sr.runs.trust import how_to_trust, refuse_foreign, refuse_impure, trust, trusts
 from sr.training.resumed import refuse_edited
 
 
@@ -178,6 +178,20 @@ def test_an_unsigned_run_of_one_s_own_is_trusted_by_its_folder(begun, tmp_path, 
     run = composed.read(old)
     assert run.own and run.config.data_dir == "/mine" and trusts("my_pkg.Callback")
     assert composed.read(changed(begun, tmp_path / "beside")).own is False
+
+
+def test_what_is_told_to_be_pasted_trusts_nothing_of_somebody_else(begun, tmp_path):
+    """Pasted it counts as typed: the metric's code ran."""
+    words = ["metrics=[psnr,theirs/extra.py]", "+callbacks.x._target_=evil.Callback", "trust=[evil]", "batch_size=2"]
+    theirs = changed(begun, tmp_path / "theirs")
+    content = yaml.safe_load((theirs / composed.RECORD).read_text())
+    (theirs / composed.RECORD).write_text(yaml.safe_dump(content | {"words": words}))
+    run = composed.read(theirs)
+    for key in ("seed", "model.channels"):
+        told = str(run.refusal(key, 0, 1, Words(["seed=1"])))
+        assert "batch_size=2 seed=1" in told and not {w for w in ("theirs/extra", "evil") if w in told}, told
+    odd = how_to_trust(["timm; touch x; true .Net"])
+    assert "trust=[" not in odd and "trust=[timm]" in how_to_trust(["timm.Net"])
 
 
 def test_a_line_in_what_was_typed_for_a_run_of_somebody_else_is_refused(begun, tmp_path):

@@ -148,12 +148,14 @@ def test_ray_takes_no_modules_from_where_one_stands_unless_one_does(monkeypatch,
     monkeypatch.setattr("sr.sweeps.command._refuse_missing", lambda _: None)
     monkeypatch.chdir(tmp_path)
     words = ["-m", "model=edsr", "seed=0,1", "hydra/launcher=ray"]
-    (tmp_path / "outputs").mkdir()
-    assert prepared(words).folder
-    (tmp_path / "lightning").mkdir()
-    for file in ("lightning/__init__.py", "yaml.py"):
+    for file in ("outputs/run/results.csv", "clips/00001/code.py"):  # which has no name that can be imported
+        (tmp_path / file).parent.mkdir(parents=True)
         (tmp_path / file).touch()
-    with pytest.raises(UserError, match=r"lightning, yaml\.py.*export PYTHONPATH=\."):
+    assert prepared(words).folder
+    for file in ("lightning/__init__.pyc", "yaml.py", "hydra_plugins/evil/__init__.py"):  # a namespace package, too
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    with pytest.raises(UserError, match=r"hydra_plugins, lightning, yaml\.py.*export PYTHONPATH=\."):
         prepared(words)
     assert prepared([*words[:-1], "hydra/launcher=joblib"]).folder
     monkeypatch.syspath_prepend(str(tmp_path))
