@@ -8,9 +8,11 @@ import logging
 import os
 import re
 import secrets
+import shlex
+import stat
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from importlib.machinery import all_suffixes
 from importlib.util import find_spec
@@ -184,6 +186,8 @@ def prepared(arguments: Sequence[str]) -> Sweep:
         texts = [_left_to_the_rows(Word(text), swept) for text in texts]
     texts.append(f"hydra.sweep.dir={quoted(folder.resolve())}")
     texts.append(f"hydra.sweep.subdir=${{row_folder:{','.join(quoted(key) for key in swept)}}}")
+    if launcher.startswith("submitit"):
+        _tell_who_else_writes(folder)
     submitted = launcher == LAUNCHER and "hydra/sweeper" not in words  # which waits for figures
     if launcher == "ray":
         texts += _of_ray(words)
@@ -191,6 +195,37 @@ def prepared(arguments: Sequence[str]) -> Sweep:
         # A new one for each command: it unpickles what lies where a job was to put its result.
         texts.append(f"{JOBS}={quoted(folder.resolve() / OF_JOBS / secrets.token_hex(8) / '%j')}")
     return Sweep(list(arguments), [*flags, *map(spelled, texts)], folder.resolve(), ablation, left_out, submitted)
+
+
+def _tell_who_else_writes(folder: Path) -> None:
+    """Jobs unpickle what lies in the sweep's folder: whoever may write there, or around it, runs code as the user."""
+    umask = os.umask(0)
+    os.umask(umask)
+    for place in (folder.resolve(), *folder.resolve().parents):
+        there = place.stat() if place.exists() else None
+        mode = there.st_mode if there else 0o777 & ~umask
+        if (
+            mode & 0o022
+            and not mode & stat.S_ISVTX
+            and (mode & 0o002 or not _alone(there.st_gid if there else os.getgid()))
+        ):
+            log.warning(
+                f"warning: others may write in {place}, where Slurm's jobs find what they run: they could run code as "
+                f"you. If you do not trust them all: chmod go-w {shlex.quote(str(place))} and umask 022"
+            )
+            return
+
+
+def _alone(group: int) -> bool:
+    """Whether a group is that of one user, as many systems give each one, with nobody else in it."""
+    import grp  # which only Unix has
+    import pwd
+
+    me = pwd.getpwuid(os.getuid()).pw_name
+    with suppress(KeyError):
+        found = grp.getgrgid(group)
+        return found.gr_name == me and {*found.gr_mem} <= {me}
+    return False
 
 
 def _of_ray(words: Words) -> list[str]:

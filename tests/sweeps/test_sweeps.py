@@ -143,6 +143,26 @@ def test_results_of_local_jobs_lie_where_nobody_can_have_put_any(monkeypatch):
     ]
 
 
+def test_others_who_may_write_where_jobs_are_are_told(monkeypatch, tmp_path, caplog):
+    """In a group's folder with umask 002 anybody of the group could replace what a job that waits will run."""
+    monkeypatch.setattr("sr.sweeps.command._refuse_missing", lambda _: None)
+    monkeypatch.chdir(tmp_path)
+    words = ["-m", "model=edsr", "seed=0,1", "hydra/launcher=submitit_local"]
+    former = os.umask(0o022)
+    try:
+        prepared(words)
+        assert "others may write" not in caplog.text
+        os.umask(0o002)
+        monkeypatch.setattr("sr.sweeps.command._alone", lambda group: True)
+        prepared(words)
+        assert "others may write" not in caplog.text, "a group of one's own"
+        monkeypatch.setattr("sr.sweeps.command._alone", lambda group: False)
+        prepared(words)
+        assert "others may write in " in caplog.text
+    finally:
+        os.umask(former)
+
+
 def test_ray_takes_no_modules_from_where_one_stands_unless_one_does(monkeypatch, tmp_path):
     """Its workers look there first: a `yaml.py` of somebody else's ran, before a line of ours."""
     monkeypatch.setattr("sr.sweeps.command._refuse_missing", lambda _: None)

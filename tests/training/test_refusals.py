@@ -182,3 +182,21 @@ def test_stages_of_a_recipe_stand_not_behind_those_of_warm_start(command):
         "train.py", "model=rlfn_s", "callbacks=[panels,warm_start]", "--cfg", "job"
     )  # whose are these three
     assert shown.code == 0
+
+
+def test_a_discriminator_of_ones_own_may_read_the_image_as_it_likes(command, monkeypatch):
+    """One of 12 channels, after PixelUnshuffle, was told to take 3; one without a Conv2d ended in a traceback."""
+
+    class Own(nn.Module):
+        def __init__(self, **_):
+            super().__init__()
+            self.score = nn.Linear(3, 1)
+
+        def forward(self, image):
+            return self.score(image.mean((-1, -2)))
+
+    Own.__module__ = "mine"
+    monkeypatch.setattr("sr.losses.SRGANDiscriminator", Own)
+    typed = ["model=srresnet", "model.num_blocks=1", "model.channels=4", "scale=2", "loss=adversarial", "steps=1"]
+    done = command("train.py", *typed, "data=bundled", "patch_size=8", "batch_size=1", "benchmarks=[]", "callbacks=[]")
+    assert done.code == 0, done

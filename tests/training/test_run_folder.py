@@ -125,3 +125,12 @@ def test_images_that_were_replaced_before_a_resume_are_told(command, photos, tmp
     val[0].write_bytes(former)
     done = command("train.py", f"resume={tmp_path}/run", "steps=4")
     assert done.code == 0 and "begun with" not in done.err + done.out, done
+
+
+def test_panels_under_another_key_are_drawn_in_the_run_s_folder(command, div2k, tmp_path, monkeypatch):
+    """They were drawn in ./panels of where one stands, over what was there."""
+    monkeypatch.chdir(tmp_path)
+    typed = [*SMALL[1:], "model=espcn", "data=div2k", f"data.root={div2k}", "steps=1", "val_every_steps=1"]
+    done = command("train.py", *typed, "+callbacks.more._target_=sr.callbacks.Panels")
+    assert done.code == 0 and not (tmp_path / "panels").exists(), done
+    assert (done.folder / "more/step_0000001.png").is_file()
