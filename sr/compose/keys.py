@@ -207,6 +207,12 @@ def stage_keys() -> list[str]:
     return [name for name, known in root().items() if known.stage]
 
 
+def typed_of(stage: str, path: str, typed: Iterable[str]) -> bool:
+    """Whether a key, what it stands in, or something in it was typed for one stage: that goes before what all have."""
+    own = f"stages.{stage}.{path}."
+    return any(key.startswith("stages") and (f"{key}.".startswith(own) or own.startswith(f"{key}.")) for key in typed)
+
+
 def recorded_choices(choices: Mapping[str, Any]) -> dict[str, str | None]:
     """Of the options that Hydra says were chosen from config groups those on which the result depends."""
     return {

@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from sr.compose.keys import typed_of
+from sr.compose.words import Words
 from sr.metrics.protocols import is_of
 from sr.runs.config import flat
 from sr.runs.folder import Run
@@ -152,21 +154,27 @@ def psnr_by_scale(run: Run) -> dict[str, dict[float, float]]:
 def patches_seen(run: Run, step: float) -> float:
     """Training patches, or clips, up to an optimizer step: those of each stage in batches of its own."""
     begin, seen = 0.0, 0.0
-    typed = any(override.startswith("batch_size=") for override in run.overrides)  # then it holds in every stage
-    for stage, end in zip(*_stages(run), strict=True):
-        size = (not typed and stage.get("batch_size")) or run.config.get("batch_size") or 1
+    for size, end in zip(_of_stages(run, "batch_size"), _stages(run)[1], strict=True):
         last = min(step, end)
-        seen, begin = seen + max(0.0, last - begin) * size, last
+        seen, begin = seen + max(0.0, last - begin) * (size or 1), last
     return seen
 
 
 def _stages(run: Run) -> tuple[list[Any], list[float]]:
     """What each stage sets, and the step at which it ends; infinity for the last one, which ends with the run."""
-    steps = run.config.get("steps")
     stages = [stage or {} for stage in (run.config.get("stages") or {}).values()] or [{}]
-    typed = any(override.startswith("steps=") for override in run.overrides)  # then they hold in every stage
-    ends = accumulate((steps if typed else stage.get("steps", steps)) or 0 for stage in stages)
+    ends = accumulate(steps or 0 for steps in _of_stages(run, "steps"))
     return stages, [*list(ends)[:-1], inf]
+
+
+def _of_stages(run: Run, key: str) -> list[Any]:
+    """A key in each stage: what was typed for all goes before what a recipe says of one."""
+    whole, typed = run.config.get(key), Words(run.overrides).keys
+    stages = (run.config.get("stages") or {"": {}}).items()
+    return [
+        whole if key in typed and not typed_of(name, key, typed) else (stage or {}).get(key, whole)
+        for name, stage in stages
+    ]
 
 
 def by_scale(run: Run) -> Iterator[tuple[dict[str, float], Any]]:

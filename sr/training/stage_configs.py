@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from sr.compose.keys import declared, stage_keys
+from sr.compose.keys import declared, stage_keys, typed_of
 from sr.errors import UserError, nearest
 
 
@@ -151,7 +151,7 @@ def _overlaid(cfg: DictConfig, name: str, node: Any, typed: Collection[str], fir
         for key in node:
             if not declared(key).stage:
                 raise UserError(f"stages.{name}.{key}: a stage has no such key.{nearest(str(key), stage_keys())}")
-            if key in typed and not declared(key).whole_run:
+            if key in typed and not declared(key).whole_run and not typed_of(name, key, typed):
                 continue
             # Copied with its interpolations, so that ${steps} in it means this stage's.
             value = node[key]
@@ -162,7 +162,8 @@ def _overlaid(cfg: DictConfig, name: str, node: Any, typed: Collection[str], fir
                 own[key] = value
         for path in typed:
             top = path.partition(".")[0]
-            if "." in path and top in node and OmegaConf.select(own, path) is not None:
+            known = top in node and OmegaConf.select(own, path) is not None
+            if "." in path and known and not typed_of(name, path, typed):
                 OmegaConf.update(own, path, OmegaConf.select(cfg, path))
     for key in ("loss", "optimizer", "scheduler"):
         if key in node and not OmegaConf.is_dict(own[key]):

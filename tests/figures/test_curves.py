@@ -158,6 +158,8 @@ def test_convergence_tells_when_the_common_level_is_reached(make_run, png):
     assert [row["level_reached_at"] for row in by_images] == [80, 480]
     staged = replace(runs[0], config={"batch_size": 4, "steps": 10, "stages": {"a": {}, "b": {"batch_size": 8}}})
     assert [patches_seen(staged, step) for step in (5, 10, 30)] == [20, 40, 200]
+    typed = replace(staged, overrides=["batch_size=4", "stages.b.batch_size=8"])  # what is typed of one goes before
+    assert [patches_seen(typed, step) for step in (5, 10, 30)] == [20, 40, 200]
 
 
 @pytest.mark.parametrize(

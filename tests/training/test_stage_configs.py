@@ -53,6 +53,18 @@ def test_what_is_typed_at_the_root_holds_in_every_stage():
     assert second.cfg.loss == ROOT["loss"]
 
 
+def test_what_is_typed_for_one_stage_goes_before_what_is_typed_for_all():
+    cfg = config(steps=7, stages={"a": {"steps": 30}, "b": {"steps": 5, "optimizer": {"lr": 1e-5, "eps": 1.0}}})
+    typed = {"steps", "optimizer.lr", "stages.b.steps", "stages.b.optimizer.lr"}
+    first, second = stage_configs(cfg, typed)
+    assert (first.end, second.end) == (7, 12) and (first.cfg.optimizer.lr, second.cfg.optimizer.lr) == (1e-3, 1e-5)
+    first, second = stage_configs(cfg, {"steps", "stages"})  # as +stages={...} beside steps=7
+    assert (first.end, second.end) == (30, 35)
+    assert stage_configs(cfg, {"optimizer.eps", "stages.b.optimizer.lr"})[1].cfg.optimizer == {
+        "_target_": "adam", "lr": 1e-5, "eps": 1e-8,
+    }  # fmt: skip
+
+
 def test_the_model_that_was_typed_is_changed_by_a_stage_but_for_what_was_typed_of_it():
     cfg = config(model={"_target_": "m", "tsa": True, "pcd": True}, stages={"a": {"model": {"tsa": False}}, "b": {}})
     first, second = stage_configs(cfg, {"model", "model.pcd"})  # as model=edvr_m model.pcd=true
