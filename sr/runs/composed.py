@@ -1,7 +1,7 @@
 """What a run was composed of, kept in its folder from its first step on: a resume reads this, not the words typed then.
 
-`composed.yaml` is written once, by the run itself. Folders of format 1 have none: there Hydra's own record and the last
-checkpoint tell.
+`composed.yaml` is written by the run itself, and again where a resume is told another length. Folders of format 1 have
+none: there Hydra's own record and the last checkpoint tell.
 """
 
 import logging
@@ -136,6 +136,20 @@ def keep(folder: Path, config: DictConfig, words: Words) -> None:
     content = {"format": FORMAT, "words": words.texts, "config_dirs": [*words.config_dirs]}
     content["config"] = _without_impure(config)
     write_whole(folder / RECORD, own.signed(OmegaConf.to_yaml(OmegaConf.create(content))))
+
+
+def keep_length(run: Composed, words: Words) -> None:
+    """Keep how long a run is to be from a resume on: the next one, which need not say it again, goes on to there.
+
+    Only where this user began it, and by keys that say nothing else.
+    """
+    words = words.only(lambda key: declared(key).budget == "steps" and not declared(key).fixed)
+    if not words.texts or not own.began(run.folder):
+        return
+    config = run.config.copy()
+    for word in words:
+        OmegaConf.update(config, word.key, word.parsed, force_add=True)
+    keep(run.folder, config, run.words.then(words))
 
 
 def read(folder: Path) -> Composed:

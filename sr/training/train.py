@@ -51,7 +51,7 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
     """
     if not first_process():
         logging.getLogger().setLevel(logging.WARNING)
-    stranger = None
+    stranger, later = None, job.words
     if resume is not None:
         run = composed.read(resume)
         stranger = None if run.own else resume
@@ -82,6 +82,7 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
         before = _begun_from(plan) if resumed is None else [job.folder]
         same_data.keep(job.folder, images, before, same_data.thumbnails(plan.data))
         if resumed is not None and resumed["global_step"] < plan.stages[-1].end:
+            composed.keep_length(run, later)
             folders = [job.folder, *job.folder.glob("x*/")]  # of results of the weights that it goes on from
             trainer.callbacks.insert(0, _SetAside(folders, resumed["global_step"]))  # type: ignore[attr-defined]
     log.info(introduction(plan, job.folder))

@@ -79,6 +79,21 @@ def test_what_a_run_keeps_is_refused_by_name_with_the_command_that_would_do_it(r
     assert again.code == 0 and "resuming at step 4 of 6" in again.out, again
 
 
+def test_a_length_that_a_resume_is_told_holds_for_the_next_one(run, command):
+    last = run / "checkpoints/last.ckpt"
+    begun = last.read_bytes()
+    assert command("train.py", f"resume={run}", "steps=8", "val_every_steps=4").code == 0
+    last.write_bytes(begun)  # as if it had been killed before its next checkpoint
+    again = command("train.py", f"resume={run}")
+    assert again.code == 0 and "resuming at step 4 of 8" in again.out, again
+    kept = composed.read(run)
+    assert kept.own and (kept.config.steps, kept.config.val_every_steps) == (8, 4)
+    record = (run / composed.RECORD).read_text()
+    (run / composed.RECORD).write_text(record.rpartition("signature")[0])  # somebody else's, whom nobody asked
+    assert command("train.py", f"resume={run}", "steps=9").code == 0
+    assert composed.read(run).config.steps == 8
+
+
 def test_a_group_may_be_chosen_again_for_what_is_harmless_in_it(run):
     resumed = composed.read(run)
     other = OmegaConf.create({"trainer": OmegaConf.to_container(resumed.config.trainer)})
