@@ -22,8 +22,14 @@ from sr.training.stage_configs import StageConfig
 log = logging.getLogger(__name__)
 
 
-def score_run(plan: Plan, trainer: L.Trainer, folder: Path) -> float | None:
+def score_run(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Mapping[str, Any] | None = None) -> float | None:
     """Measure the result, and the earlier stages beside it, on every set; log and write the scores.
+
+    Args:
+        plan: of the run.
+        trainer: that trained it.
+        folder: of the run.
+        resumed: the checkpoint that it went on from, perhaps of more steps than are asked for.
 
     Returns:
         The result's mean by the first metric, on the first set under the first protocol; negative where less is better.
@@ -40,6 +46,7 @@ def score_run(plan: Plan, trainer: L.Trainer, folder: Path) -> float | None:
     if cfg.self_ensemble:
         results.append(replace(results[-1], ensemble=True))  # beside the plain result, from which it is told by a +
     objective: float | None = None
+    done = max(stages[-1].end, resumed["global_step"] if resumed else 0)
     for scale, measured in sets.items():
         if not measured:
             continue
@@ -62,8 +69,8 @@ def score_run(plan: Plan, trainer: L.Trainer, folder: Path) -> float | None:
                 averaged = "_ensemble" if s.model.endswith("+") else ""
                 scores[f"{prefix}/{s.dataset}{at}{averaged}/{s.metric}_{s.protocol}"] = s.value
         for logger in trainer.loggers:
-            logger.log_metrics(scores, step=stages[-1].end - 1)
-        _show(trainer, at, means, [panel_file(data, subfolder) for data in measured], stages[-1].end)
+            logger.log_metrics(scores, step=done - 1)
+        _show(trainer, at, means, [panel_file(data, subfolder) for data in measured], done)
     for logger in trainer.loggers:
         logger.save()
         logger.finalize("success")
