@@ -1,7 +1,7 @@
 """A training run resolved once: every stage with its config, model, data and what it trains with, all of it frozen."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.checks import check_targets, without_leftovers
+from sr.compose.conf import CONF
 from sr.compose.image_sets import refuse_idle_degradation
 from sr.compose.keys import recorded_choices, refuse_out_of_range
 from sr.compose.rules import scale_name
@@ -210,6 +211,23 @@ def planned(composed: DictConfig, job: Job, stranger: Path | None = None, anew: 
 log = logging.getLogger(__name__)
 
 
+def told_of_callbacks(cfg: DictConfig, words: Words, steps: int) -> Iterator[str]:
+    """What to know of a run's callbacks: which no typed list replaces, and which come too late."""
+    names = words.names("callbacks")
+    typed = {*(names or ()), *(key.split(".")[1] for key in words.keys if key.startswith("callbacks."))}
+    there = [str(name) for name, node in cfg.callbacks.items() if node is not None]
+    stays = [name for name in there if name not in typed]
+    # An option of one's own may have callbacks of other names.
+    known = all(n in cfg.callbacks or (CONF / "callbacks" / f"{n}.yaml").is_file() for n in names or ())
+    if names is not None and known and stays:
+        out = " ".join(f"callbacks.{name}=null" for name in stays)
+        yield f"beside the callbacks that were typed the recipe's stay: {', '.join(stays)}. Without: {out}"
+    for name in there:
+        for key in ("at_step", "update_starting_at_step"):
+            if isinstance(at := cfg.callbacks[name].get(key), int) and at >= steps:
+                yield f"callbacks.{name}.{key}={at} is never reached: the run ends at step {steps:,}"
+
+
 def introduction(plan: Plan, folder: Path) -> str:
     """The network, the recipe and the steps of each stage; what a reader should know besides is logged."""
     cfg, model, typed = plan.cfg, plan.model, plan.words.keys
@@ -218,6 +236,8 @@ def introduction(plan: Plan, folder: Path) -> str:
     form = f"{parameters:,} parameters" + (f" ({merged:,} merged)" if merged != parameters else "")
     if cfg.choices.recipe == "base":
         log.warning(f"note: there is no recipe for {plan.name} yet; this is the base recipe (conf/recipe/base.yaml)")
+    for told in told_of_callbacks(cfg, plan.words, plan.stages[-1].end):
+        log.warning(f"note: {told}")
     if model.clips and not isinstance(plan.stages[-1].data, ClipModule):
         log.warning(f"note: {plan.name} is for clips; each image of {plan.stages[-1].data.name} is one of one frame")
     if untrained := sorted(set(model.scales) - set(scales(plan.stages[-1].cfg))):

@@ -18,8 +18,9 @@ from sr.compose.checks import check_targets
 from sr.compose.rules import recipe_of
 from sr.compose.schema import register
 from sr.compose.suggestions import options
-from sr.compose.words import as_typed, spelled
+from sr.compose.words import Words, as_typed, spelled
 from sr.runs.config import plain
+from sr.training.plan import told_of_callbacks
 from sr.training.speed import lightnings
 from sr.training.stage_configs import at_scale, patches, scales, stage_configs
 
@@ -305,6 +306,28 @@ def test_batch_norm_switches_at_nine_tenths_and_only_where_there_is_batch_norm()
         assert cfg.callbacks.population_statistics.at_step == 0.9 * cfg.steps
     for model in ("plain", "plain_ecb"):
         assert "population_statistics" not in composed(f"model={model}")[0].callbacks
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("model=swinir_light callbacks=[]", "recipe's stay: ema. Without: callbacks.ema=null"),
+        ("model=vdsr callbacks=[panels,ema]", "recipe's stay: adjustable_clipping. Without: callbacks.adj"),
+        ("model=vdsr callbacks=[panels,ema,adjustable_clipping]", ""),
+        ("model=swinir_light callbacks=[panels] callbacks.ema=null", ""),
+        ("model=swinir_light callbacks=[panels] callbacks.ema.decay=0.9", ""),
+        ("model=swinir_light", ""),
+        (
+            "model=repsr steps=20000",
+            "statistics.at_step=720000 is never reached: the run ends at step 20,000",
+        ),
+        ("model=repsr callbacks.population_statistics.at_step=null", ""),
+    ],
+)
+def test_callbacks_of_a_recipe_that_stay_or_come_too_late_are_told(typed, told):
+    cfg = composed(*typed.split())[0]
+    found = "; ".join(told_of_callbacks(cfg, Words(typed.split()), stage_configs(cfg, ())[-1].end))
+    assert told in found and bool(told) == bool(found)
 
 
 def test_published_lengths_in_hr_pixels_become_lr_patches():
