@@ -34,6 +34,7 @@ class DRCN(SuperResolver):
 
     supported_scales: ClassVar[tuple[int, ...]] = tuple(range(2, 9))
     protocols: ClassVar[tuple[str, ...]] = ("y_classic", "y")
+    no_graph: ClassVar[str] = "the shares of DRCN's loss change with the steps"
 
     def __init__(self, scale: int | Sequence[int], num_recursions: int = 16, channels: int = 256) -> None:
         super().__init__(scale, colors=1)

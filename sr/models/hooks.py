@@ -87,7 +87,7 @@ def why_no_graph(trainer: L.Trainer, model: "TrainingLoops", optimizers: Sequenc
     device = trainer.strategy.root_device
     if graph.capture_for(device) is None:
         return f"the device is {device.type}"
-    if reason := _strange(trainer, ("on_before_optimizer_step",)):
+    if reason := model.no_graph or _strange(trainer, ("on_before_optimizer_step",)):
         return reason
     modules = [*model.modules(), *model.loss.modules()]
     if found := next((m for m in modules if m._forward_hooks or m._forward_pre_hooks or m._backward_hooks), None):

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import lightning.pytorch as L
 import torch
@@ -40,6 +40,7 @@ class TrainingLoops(L.LightningModule):
             where a stage goes on with them.
     """
 
+    no_graph: ClassVar[str] = ""  # why a step is no CUDA graph, which repeats what Python counts as it was
     scales: tuple[int, ...]
     stream: Callable[..., Iterator[Tensor]]
 

@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock, Mock
 
@@ -30,7 +31,10 @@ from sr.losses import (
 )
 from sr.losses.contrastive import RandomFeatures
 from sr.models import graph
+from sr.models.drcn import DRCN
 from sr.models.graph import WARM_UP, Graphs
+from sr.models.hooks import why_no_graph
+from sr.models.srcnn import SRCNN
 from sr.models.srresnet import SRResNet
 from sr.models.watch import Watch
 
@@ -212,6 +216,16 @@ def test_no_model_waits_for_its_device_or_its_host(name):
     node = OmegaConf.create({"model": node, "scale": [2, 3, 4] if "mdsr" in name else scale, "seed": 0}).model
     model = hydra.utils.instantiate(node).to("meta")
     assert trained(model, WeightedSum({"l1": {"weight": 1.0, "loss": nn.L1Loss()}}), scale) == ""
+
+
+def test_a_loss_whose_shares_python_counts_is_in_no_graph(monkeypatch):
+    """DRCN would have been trained with the shares of its fourth step to the end."""
+    monkeypatch.setattr(graph, "capture_for", lambda device: Recorder)
+    trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu")), callbacks=[])
+    setup = SimpleNamespace(loss=nn.L1Loss())
+    for network, told in ((DRCN(2, 2, 4), "the shares of DRCN's loss change with the steps"), (SRCNN(2), "")):
+        network._training_setup = setup
+        assert why_no_graph(trainer, network, []) == told
 
 
 def test_the_watch_finds_what_it_looks_for():
