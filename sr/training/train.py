@@ -2,8 +2,9 @@
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,15 @@ from sr.training.resumed import refuse_edited, refuse_other_settings, refuse_oth
 log = logging.getLogger(__name__)
 
 
-class _SetAside(L.Callback):
-    """Renames the figures of weights that a run goes on from, once they are others: its first step may be refused."""
+class _GoesOn(L.Callback):
+    """Does what must not be done before a resume has taken its first step, which may be refused."""
 
-    def __init__(self, folders: Sequence[Path], step: int) -> None:
-        self.folders, self.step = list(folders), step
+    def __init__(self, step: int, tasks: Sequence[Callable[[], object]]) -> None:
+        self.step, self.tasks = step, list(tasks)
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        while self.folders and trainer.global_step > self.step:
-            set_aside_results(self.folders.pop(0))
+        while self.tasks and trainer.global_step > self.step:
+            self.tasks.pop(0)()
 
 
 def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None:
@@ -82,9 +83,9 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
         before = _begun_from(plan) if resumed is None else [job.folder]
         same_data.keep(job.folder, images, before, same_data.thumbnails(plan.data))
         if resumed is not None and resumed["global_step"] < plan.stages[-1].end:
-            composed.keep_length(run, later)
             folders = [job.folder, *job.folder.glob("x*/")]  # of results of the weights that it goes on from
-            trainer.callbacks.insert(0, _SetAside(folders, resumed["global_step"]))  # type: ignore[attr-defined]
+            tasks = [partial(composed.keep_length, run, later), *(partial(set_aside_results, f) for f in folders)]
+            trainer.callbacks.insert(0, _GoesOn(resumed["global_step"], tasks))  # type: ignore[attr-defined]
     log.info(introduction(plan, job.folder))
     if shares := shared_out(plan, trainer):
         log.info(shares)
