@@ -1,9 +1,26 @@
-"""What Lightning counts and logs: kept exact, and cheap, where one of its steps is several of the optimizer's."""
+"""What Lightning counts and logs, exact and cheap where one of its steps is several of ours; what torch has drawn."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import lightning.pytorch as L
+import torch
+from torch import Tensor
+
+
+def drawn(device: torch.device) -> dict[str, Tensor]:
+    """How far torch's random numbers, those of dropout for example, have been drawn, by kind of device."""
+    found = {"cpu": torch.get_rng_state()}
+    return found | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
+
+
+def draw_on(states: Mapping[str, Tensor], device: torch.device) -> None:
+    """Go on drawing where `drawn` found them."""
+    if "cpu" in states:
+        torch.set_rng_state(states["cpu"])
+    if "cuda" in states and device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 def count_alike(checkpoint: dict[str, Any]) -> None:

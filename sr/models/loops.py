@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sr.errors import UserError
 from sr.losses.distributed import averaged, broadcast_state
 from sr.metrics.protocol_metric import ProtocolMetric
-from sr.models.bookkeeping import count_alike
+from sr.models.bookkeeping import count_alike, draw_on, drawn
 from sr.models.hooks import one_at_a_time
 from sr.models.optimizers import as_set, go_on, suit
 from sr.models.stepping import Stepper
@@ -36,6 +36,7 @@ class TrainingLoops(L.LightningModule):
         stepper: takes the steps where `automatic_optimization` is off.
         steps_at_once: the most that it takes without Lightning; None for as many as fit between two looks at the logs.
         graph: whether a step is one CUDA graph; "auto" where it can be.
+        random: where torch's random numbers go on in the next step, as `drawn` found them; empty: from where they are.
         former_optimizers: state of each optimizer of the stage before, and of its schedule or None to begin it; set
             where a stage goes on with them.
     """
@@ -53,6 +54,7 @@ class TrainingLoops(L.LightningModule):
         self.steps_at_once: int | None = None
         self.graph: bool | str = "auto"
         self.former_optimizers: list[tuple[dict[str, Any], dict[str, Any] | None]] | None = None
+        self.random: dict[str, Tensor] = {}
         self._training_setup: Training | None = None
         self._remarked: set[str] = set()  # which validation images have no value, as far as it was told
         self._frozen: set[str] = set()  # parameters that the present stage keeps from learning
@@ -137,6 +139,8 @@ class TrainingLoops(L.LightningModule):
         yield 0, self.loss(sr, hr, lr)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        draw_on(self.random, self.trainer.strategy.root_device)  # not before: what makes loaders draws, too
+        self.random = {}
         if self.stepper is not None:
             loss = self.stepper.take(batch)
         else:
@@ -240,6 +244,7 @@ class TrainingLoops(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["sr"] = {**self.metadata, "batches_seen": self.batches_seen}
         checkpoint["loss_state_dict"] = self.loss.state_dict()
+        checkpoint["random"] = drawn(self.trainer.strategy.root_device)
         checkpoint["state_dict"] = {name: value.contiguous() for name, value in checkpoint["state_dict"].items()}
         for optimizer, state in zip(self.trainer.optimizers, checkpoint.get("optimizer_states", []), strict=False):
             as_set(optimizer, state)
@@ -247,4 +252,5 @@ class TrainingLoops(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.batches_seen = int(checkpoint["sr"]["batches_seen"])
         self.loss.load_state_dict(checkpoint["loss_state_dict"])
+        self.random = dict(checkpoint.get("random", {}))
         count_alike(checkpoint)

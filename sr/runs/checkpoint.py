@@ -122,7 +122,7 @@ def _exported(file: Path, known_intact: bool) -> dict[str, Any]:
 
 # What readers rely on, in a checkpoint and in what it tells about itself; what is not there is not looked at.
 KINDS = {"sr": dict, "state_dict": dict, "loss_state_dict": dict, "current_model_state": dict, "global_step": int}
-KINDS |= {"callbacks": dict, "loops": dict, "optimizer_states": list, "lr_schedulers": list}
+KINDS |= {"random": dict, "callbacks": dict, "loops": dict, "optimizer_states": list, "lr_schedulers": list}
 TOLD = {"format": int, "name": str, "model": dict, "config": dict, "stage": dict, "reads": dict}
 TOLD |= {"batches_seen": int, "stream": int, "code": str, "codes": dict, "methods": dict}
 STAGE = {"number": int, "of": int, "name": str, "begin": int, "end": int}

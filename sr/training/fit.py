@@ -16,6 +16,7 @@ from sr.compiled import compiled
 from sr.compose.words import pasted, path_word
 from sr.errors import UserError, reason, user_error
 from sr.loggers import CsvLog
+from sr.models.bookkeeping import draw_on, drawn
 from sr.runs import checkpoint
 from sr.runs.code import tell_other_code, tell_other_codes
 from sr.runs.config import plain
@@ -123,9 +124,9 @@ def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -
                 raise
             raise of_another_program(folder, plan.words, f"{type(error).__name__}: {reason(error)}") from error
         if going_on and resumed is not None and step >= stage.end:
-            checkpoint.load_weights(
-                model, resumed["state_dict"], folder
-            )  # nothing was trained; a mean of weights counts
+            # Nothing was trained; a mean of weights counts.
+            checkpoint.load_weights(model, resumed["state_dict"], folder)
+            draw_on(model.random, trainer.strategy.root_device)
         if trainer.global_step < stage.end:  # as told by a callback: Lightning returns as if all were done
             raise UserError(
                 f"training was stopped at step {trainer.global_step:,} of {stage.end:,} by one of the callbacks "
@@ -135,7 +136,8 @@ def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -
             )
         step = stage.end
         if index + 1 < len(stages):
-            stages[index + 1].model.batches_seen = model.batches_seen
+            following = stages[index + 1].model
+            following.batches_seen, following.random = model.batches_seen, drawn(trainer.strategy.root_device)
             _leave(trainer, stage, folder)
 
 

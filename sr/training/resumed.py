@@ -33,6 +33,8 @@ def refuse_torn(resumed: Content, folder: Path, words: Words) -> None:
     version, states = "pytorch-lightning_version", ("optimizer_states", "lr_schedulers")
     if missing := [key for key in ("global_step", version, *states) if key not in resumed]:
         raise of_another_program(folder, words, f"no {missing[0]}")
+    if not all(isinstance(state, Tensor) for state in resumed.get("random", {}).values()):
+        raise of_another_program(folder, words, "random")
     if not isinstance(resumed[version], str):
         raise of_another_program(folder, words, version)
     for key in states:

@@ -3,6 +3,7 @@
 import csv
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,28 @@ def test_a_run_killed_in_any_stage_ends_as_one_that_was_not(train, typed):
         assert {"stage1_a.ckpt", "stage2_b.ckpt"} <= {p.name for p in (folder / "checkpoints").glob("*")} or (
             folder / "checkpoints/stage2_second.ckpt"
         ).is_file()
+
+
+DRAWING = """
+from torch import nn
+
+class Net(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 12, 3, padding=1), nn.Dropout(), nn.PixelShuffle(2))
+"""
+
+
+def test_a_network_that_draws_draws_on_after_a_resume(train, tmp_path, monkeypatch):
+    (tmp_path / "drawing.py").write_text(DRAWING)
+    monkeypatch.delitem(sys.modules, "drawing", raising=False)
+    typed = ["model=module", "model.network._target_=drawing.Net", "scale=2", "steps=5", "callbacks=[warm_start]"]
+    whole = train(*typed, "optimizer.lr=1e-2", folder="whole")
+    assert whole.code == 0, whole
+    cut = whole.folder.parent / "cut"
+    assert train(*typed, "optimizer.lr=1e-2", folder="cut", kill_at=3).code == 1
+    for step in (5, 9, None):  # the second stage's beginning, and the middle of it
+        assert train(f"resume={cut}", kill_at=step).code == (step is not None)
+    assert same(saved(whole.folder)["state_dict"], saved(cut)["state_dict"])
 
 
 def log_every_step(*typed: str) -> list[str]:
