@@ -1,5 +1,6 @@
 """What torch.save wrote, read as tensors and plain values only: nothing in it runs, grows, or was changed unnoticed."""
 
+import io
 import logging
 import pickle
 import re
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -79,6 +81,43 @@ def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
         log.info(f"note: {path} holds no checksums; whether it is as it was written is not known")
     bounded(content, path)
     return content
+
+
+def plain_numbers(value: Any) -> Any:
+    """What is to be kept in a file, with Python's numbers in place of NumPy's, which `load` does not give back."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return {key: plain_numbers(inner) for key, inner in value.items()}
+    return type(value)(map(plain_numbers, value)) if type(value) in (list, tuple) else value
+
+
+def refuse_lost(state: Mapping[str, Any], whose: str) -> None:
+    """Look whether what a part of a training keeps in checkpoints comes back from there.
+
+    Raises:
+        UserError: it does not, so that the run could not go on.
+    """
+    try:
+        torch.save(plain_numbers(dict(state)), file := io.BytesIO())
+        file.seek(0)
+        with _READING, torch.serialization.safe_globals([(Ignored, name) for name in HARMLESS]):
+            lost = _lost(state, torch.load(file, map_location="cpu", weights_only=True))
+    except Exception as error:
+        lost = _refused(error) if isinstance(error, pickle.UnpicklingError) else reason(error)
+    if lost:
+        raise UserError(
+            f"{whose}: its state_dict() does not come back from a checkpoint ({lost}), so that no run could go on with "
+            "it. Keep numbers, words, lists, dicts and tensors there, and nothing else"
+        )
+
+
+def _lost(kept: Any, found: Any, path: str = "") -> str:
+    """What was kept and is no more; empty where all is there."""
+    if isinstance(found, Ignored):
+        return f"{path} is a {type(kept).__module__}.{type(kept).__name__}"
+    items = found.items() if isinstance(found, dict) else enumerate(found) if isinstance(found, list | tuple) else ()
+    return next(filter(None, (_lost(kept[key], inner, f"{path}.{key}".lstrip(".")) for key, inner in items)), "")
 
 
 def _zipped(path: Path) -> bool:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sr.errors import UserError
+from sr.layers.torch_file import plain_numbers
 from sr.losses.distributed import averaged, broadcast_state
 from sr.metrics.protocol_metric import ProtocolMetric
 from sr.models.bookkeeping import count_alike, draw_on, drawn
@@ -248,6 +249,8 @@ class TrainingLoops(L.LightningModule):
         checkpoint["state_dict"] = {name: value.contiguous() for name, value in checkpoint["state_dict"].items()}
         for optimizer, state in zip(self.trainer.optimizers, checkpoint.get("optimizer_states", []), strict=False):
             as_set(optimizer, state)
+        for key in ("callbacks", "optimizer_states", "lr_schedulers") & checkpoint.keys():
+            checkpoint[key] = plain_numbers(checkpoint[key])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.batches_seen = int(checkpoint["sr"]["batches_seen"])

@@ -3,7 +3,8 @@
 import logging
 import re
 from collections.abc import Collection, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from sr.data.loaders import Loaders
 from sr.data.module import SRDataModule
 from sr.data.multiscale import MultiScale
 from sr.errors import UserError, reason, some, user_error
+from sr.layers.torch_file import refuse_lost
 from sr.loggers import CsvLog
 from sr.loggers.run_facts import run_facts
 from sr.losses import Distillation
@@ -189,9 +191,17 @@ def _try(setup: Training, model: SuperResolver) -> None:
     schedules = [setup.scheduler] + ([adversary.scheduler] if adversary else [])
     for schedule, optimizer in zip(schedules, optimizers, strict=True):
         try:
-            schedule(optimizer)
+            made = schedule(optimizer)
         except Exception as error:
             raise user_error(error) or UserError(f"scheduler: {reason(error)}") from error
+        wanted = [p for p in signature(made.step).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+        if any(p.default is p.empty for p in wanted):
+            raise UserError(
+                f"scheduler: {type(made).__name__} changes the rate by a figure, and a schedule is stepped without one "
+                "here, after each optimizer step. Type another one, as scheduler=multistep"
+            )
+        refuse_lost(optimizer.state_dict(), "optimizer")
+        refuse_lost(made.state_dict(), "scheduler")
 
 
 # Settings of Lightning that would end a run before its steps, look at less than the config says, or have no effect.
@@ -261,7 +271,9 @@ def trainer(
         if node is not None:
             drawn = key == "panels" or node.get("_target_") == "sr.callbacks.Panels"
             extra = {"folder": str(folder / key)} if drawn else {}
-            callbacks.append(checks.built(node, f"callbacks.{key}", L.Callback, **extra))
+            callbacks.append(added := checks.built(node, f"callbacks.{key}", L.Callback, **extra))
+            with suppress(LookupError, TypeError, AttributeError):  # of one that has its state only later
+                refuse_lost(added.state_dict(), f"callbacks.{key}")
     callbacks.append(last)  # after the others: an average of weights must have taken the step that is saved
     loggers: list[Any] = [CsvLog(folder)]
     known = {"facts": run_facts(folder, name, plain(cfg.choices), scale_name(cfg.scale), sweep, cfg.seed)}

@@ -117,6 +117,40 @@ def test_a_run_that_a_callback_stops_is_not_finished(command, div2k, tmp_path, m
     assert not (folder / "results.csv").exists() and saved(folder)["global_step"] == 3
 
 
+KEEPING = """
+import numpy as np
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+
+def numpys(optimizer):
+    return LambdaLR(optimizer, lambda step: np.cos(step / 10))
+
+
+class Table(LRScheduler):
+    def __init__(self, optimizer):
+        self.table = np.linspace(1, 0)
+        super().__init__(optimizer)
+
+    def get_lr(self):
+        return [float(rate * self.table[self.last_epoch]) for rate in self.base_lrs]
+"""
+
+
+def test_a_schedule_of_ones_own_that_could_not_go_on_is_refused_and_numpys_numbers_go_on(
+    command, div2k, tmp_path, monkeypatch
+):
+    (tmp_path / "keeping.py").write_text(KEEPING)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    typed = ["~scheduler.factor", "~scheduler.total_iters", "data=div2k", f"data.root={div2k}"]
+    err = refused(command, *typed, "scheduler._target_=keeping.Table")
+    assert "scheduler: its state_dict() does not come back from a checkpoint (table is a numpy.ndarray)" in err
+    err = refused(command, *typed, "scheduler._target_=torch.optim.lr_scheduler.ReduceLROnPlateau")
+    assert "ReduceLROnPlateau changes the rate by a figure" in err
+    cut = command("train.py", *SMALL, *typed, "scheduler._target_=keeping.numpys", "steps=2", folder="cut")
+    again = command("train.py", f"resume={cut.folder}", "steps=4")
+    assert again.code == 0 and saved(cut.folder)["lr_schedulers"][0]["last_epoch"] == 4, again
+
+
 def test_a_scale_that_the_model_lacks_is_refused(command, div2k):
     err = refused(command, "data=div2k", f"data.root={div2k}", "scale=7")
     assert "has no scale 7" in err
