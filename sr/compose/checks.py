@@ -4,10 +4,11 @@ import inspect
 import logging
 import types
 import typing
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -90,6 +91,30 @@ def without_leftovers(cfg: DictConfig, typed: Collection[str]) -> DictConfig:
             with open_dict(cfg):
                 del OmegaConf.select(cfg, parent)[last]
             log.info(f"{path} is the recipe's and does not apply to {group}={node._target_}: left out")
+    return cfg
+
+
+def with_own_patch(cfg: DictConfig, choices: Mapping[str, Any], typed: Collection[str]) -> DictConfig:
+    """The config without a recipe's HR patch where what builds on it, an experiment or a recipe, says the LR patch.
+
+    Composed, the HR patch would go before it: only the files tell which of the two was said last.
+
+    Args:
+        cfg: of a run that begins, as composed.
+        choices: the options chosen from config groups.
+        typed: what the user typed: names of groups and dotted keys.
+    """
+    if cfg.hr_patch_size is None or "hr_patch_size" in typed:
+        return cfg
+    loader: Any = GlobalHydra.instance().config_loader()
+    for group in ("experiment", "recipe"):
+        found = loader.repository.load_config(f"{group}/{choices[group]}") if choices.get(group) else None
+        said = [key for key in ("patch_size", "hr_patch_size") if found is not None and key in found.config]
+        if said == ["patch_size"]:
+            cfg = cfg.copy()
+            cfg.hr_patch_size = None
+        if said:
+            break
     return cfg
 
 

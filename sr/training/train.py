@@ -12,6 +12,7 @@ import lightning.pytorch as L
 from omegaconf import DictConfig
 
 from sr.callbacks.clock import Clock
+from sr.compose.checks import with_own_patch
 from sr.compose.rules import scale_name
 from sr.compose.words import Job
 from sr.runs import checkpoint, composed, same_data
@@ -58,6 +59,8 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
         stranger = None if run.own else resume
         cfg = run.changed(job.words, cfg)
         job = replace(job, words=run.words.then(job.words))
+    else:
+        cfg = with_own_patch(cfg, job.choices, job.words.keys)
     source, resumed = latest(resume) if resume is not None and saved(resume) else (None, None)
     if resumed is not None:  # before anything is imported or decoded
         refuse_torn(resumed, job.folder, job.words)

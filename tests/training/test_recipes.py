@@ -1,6 +1,7 @@
 """The recipes: each composes and fits its model, has the numbers of its paper, and names the paper's data."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -14,7 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from sr.compose.checks import check_targets
+from sr.compose.checks import check_targets, with_own_patch
 from sr.compose.rules import recipe_of
 from sr.compose.schema import register
 from sr.compose.suggestions import options
@@ -31,10 +32,10 @@ EXPERIMENTS = ["demo", *(name for name in options("experiment") if name.startswi
 
 
 @contextmanager
-def composing() -> Iterator[None]:
+def composing(conf: Path = CONF) -> Iterator[None]:
     GlobalHydra.instance().clear()
     register()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with initialize_config_dir(str(conf), version_base="1.3"):
         yield
 
 
@@ -328,6 +329,29 @@ def test_callbacks_of_a_recipe_that_stay_or_come_too_late_are_told(typed, told):
     cfg = composed(*typed.split())[0]
     found = "; ".join(told_of_callbacks(cfg, Words(typed.split()), stage_configs(cfg, ())[-1].end))
     assert told in found and bool(told) == bool(found)
+
+
+@pytest.mark.parametrize(
+    ("said", "typed", "side"),
+    [
+        ("experiment patch_size: 24", "", 24),
+        ("experiment patch_size: 24\nhr_patch_size: 96", "", 48),
+        ("experiment patch_size: 24", "hr_patch_size=64", 32),
+        ("recipe patch_size: 24", "", 24),
+        ("recipe steps: 2", "", 128),
+    ],
+)
+def test_an_lr_patch_that_is_said_after_an_hr_patch_is_trained_on(tmp_path, said, typed, side):
+    """An experiment's 24 on top of RLFN's recipe was trained with 128."""
+    group, _, text = said.partition(" ")
+    base = "- rlfn_stage" if group == "recipe" else "- override /recipe: rlfn_stage"
+    conf = shutil.copytree(CONF, tmp_path / "conf")
+    (conf / group / "own.yaml").write_text(f"# @package _global_\ndefaults:\n  {base}\n  - _self_\n{text}\n")
+    words = ["model=rlfn_s", "scale=2", f"{group}=own", *filter(None, [typed])]
+    with composing(conf):
+        cfg = compose("train", words, return_hydra_config=True)
+        found = with_own_patch(cfg, cfg.hydra.runtime.choices, Words(words).keys)
+    assert patches(found, Words(words).keys) == {2: side}
 
 
 def test_published_lengths_in_hr_pixels_become_lr_patches():
