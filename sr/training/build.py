@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Sequence
 from contextlib import nullcontext, suppress
 from inspect import signature
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import lightning.pytorch as L
 import torch
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig, OmegaConf
 
 from sr.callbacks import Checkpoints, NanGuard, Progress
@@ -157,6 +159,25 @@ def setups(cfg: DictConfig, stages: Sequence[StageConfig], models: Sequence[Supe
     return built
 
 
+def refuse_kept(stages: Sequence[StageConfig], models: Sequence[SuperResolver], setups: Sequence[Training]) -> None:
+    """Raises a UserError for a stage that is to go on with the state of an optimizer that is none of its own."""
+    parts = list(zip(stages, models, setups, strict=True))
+    for (before, former, last), (stage, model, setup) in pairwise(parts):
+        if stage.cfg.optimizer_state != "kept":
+            continue
+        weights = [[(name, p.shape) for name, p in each.learnable().items()] for each in (former, model)]
+        if weights[0] != weights[1]:
+            why = "has a network of other sizes"
+        elif before.cfg.optimizer._target_ != stage.cfg.optimizer._target_:
+            why = f"is trained by {before.cfg.optimizer._target_}"
+        elif (last.adversary is None) != (setup.adversary is None):
+            why = "has no discriminator" if last.adversary is None else "has a discriminator"
+        else:
+            continue
+        key = f"stages.{stage.name}.optimizer_state"
+        raise UserError(f"{key}=kept: the stage before it {why}, whose state does not fit. Type {key}=fresh")
+
+
 def _try(setup: Training, model: SuperResolver) -> None:
     """Build once what is built again when its stage begins, perhaps after hours.
 
@@ -283,16 +304,12 @@ def trainer(
             own: dict[str, Any] = known if ours else {}  # another library's takes what it takes
             loggers.append(checks.built(node, f"logger.{key}", Logger, **own, _convert_="all"))
     callbacks += [hook for logger in loggers for hook in getattr(logger, "callbacks", [])]
-    strategy: dict[str, Any] = (
-        {"strategy": "ddp_find_unused_parameters_true"} if partial_updates and cfg.trainer.strategy == "ddp" else {}
-    )
     here, plugins = started(), list(cfg.trainer.get("plugins") or [])
     if here is not None and here.by == "srun":  # Lightning would save, and put the job back, in the middle of a step
         plugins.append(SLURMEnvironment(auto_requeue=False))
-    return checks.built(
+    made: L.Trainer = checks.built(
         lightnings(cfg.trainer),
         "trainer (trainer=auto takes what this machine has)",
-        **strategy,
         plugins=plugins or None,
         max_steps=steps[0],
         max_epochs=-1,
@@ -308,3 +325,6 @@ def trainer(
         default_root_dir=str(folder),
         _convert_="all",
     )
+    if partial_updates and isinstance(made.strategy, DDPStrategy):  # typed, or chosen for several devices
+        made.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
+    return made

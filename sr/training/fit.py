@@ -161,10 +161,11 @@ def _warm_start(stage: Stage, former: Stage | None, folder: Path) -> None:
         content = {"state_dict": former.model.state_dict(), "sr": former.model.metadata}
         source = f"stage {former.number}"
     elif source == "best":
-        best = sorted((folder / "checkpoints").glob(f"stage{stage.number - 1}_*_best.ckpt"))
-        if not best:
+        assert former is not None
+        best = folder / "checkpoints" / f"stage{former.number}_{former.name}_best.ckpt"
+        if not best.is_file():
             raise never_validated(stage)
-        source = str(best[0])
+        source = str(best)
         content = checkpoint.read(source)
     elif source:
         content = _read(stage, source)

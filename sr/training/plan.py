@@ -186,6 +186,8 @@ def planned(composed: DictConfig, job: Job, stranger: Path | None = None, anew: 
     refuse_without_best(configs, cfg.val_every_steps)
     composed.budget.factor = cfg.budget.factor
     setups = build.setups(cfg, configs, models)
+    if anew:
+        build.refuse_kept(configs, models, setups)
     name, config = str(cfg.choices.model), plain(cfg)
     entry = Entry(name, models[-1], published_name(plain(configs[-1].cfg.model), name))
     middle = cfg.budget.get("test_middle")  # which budgets of older runs do not have

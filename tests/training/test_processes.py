@@ -6,8 +6,13 @@ import socket
 import subprocess
 import sys
 
+import hydra
 import pytest
 from small_runs import PACKAGE, ROOT, SMALL, rows, saved, start
+
+from sr.compose import schema
+from sr.compose.conf import CONF
+from sr.training import build
 
 
 def test_two_processes_measure_as_one_does(command, div2k, tmp_path):
@@ -54,6 +59,20 @@ def test_processes_share_the_batch_of_one(command, div2k, tmp_path, extra):
     assert len(a) == len(b) and max(float((a[k] - b[k]).abs().max()) for k in a) < 1e-4
     ours, theirs = ([float(r["train/loss"]) for r in rows(f)] for f in (one.folder, tmp_path / "two"))
     assert ours == pytest.approx(theirs, rel=1e-3)  # what is written down is of all processes, not of the first
+
+
+@pytest.mark.parametrize("typed", ["trainer=ddp", "trainer=cpu", "trainer=cpu trainer.devices=1"])
+def test_of_several_processes_a_step_may_leave_weights_without_a_gradient(tmp_path, typed):
+    """MDSR on trainer.devices=2 alone ended in a traceback in its second step."""
+    schema.register()
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        words = ["trainer.devices=2", *typed.split(), "trainer.accelerator=cpu", "logger=csv", "callbacks=[]"]
+        cfg = hydra.compose("train", words)
+    cfg.choices = {"model": "mdsr"}
+    for partial in (True, False):
+        strategy = build.trainer(cfg, [4], tmp_path, "mdsr", partial, None).strategy
+        found = getattr(strategy, "_ddp_kwargs", {}).get("find_unused_parameters", False)
+        assert found is (partial and cfg.trainer.devices == 2)
 
 
 @pytest.mark.slow

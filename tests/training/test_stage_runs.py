@@ -95,6 +95,27 @@ def test_a_run_killed_in_any_stage_ends_as_one_that_was_not(train, typed):
         ).is_file()
 
 
+@pytest.mark.parametrize(
+    ("stages", "told"),
+    [
+        ("{a: {scale: 3}, b: {optimizer_state: kept}}", "has a network of other sizes"),
+        (
+            "{a: {}, b: {optimizer_state: kept, optimizer: {_target_: torch.optim.SGD, _partial_: true, lr: 0.1}}}",
+            "is trained by torch.optim.Adam",
+        ),
+    ],
+)
+def test_an_optimizers_state_that_does_not_fit_the_next_stage_is_refused_before_the_first_step(train, stages, told):
+    done = train(*SMALL, f"+stages={stages}", "steps=2")
+    assert done.code == 1 and f"b.optimizer_state=kept: the stage before it {told}" in done.err, done
+    assert not (done.folder / "checkpoints").exists()
+
+
+def test_the_best_of_a_stage_is_that_of_its_whole_name(train):
+    done = train(*SMALL, "+stages={a_best: {}, b: {init_from: best}}", "steps=2", "val_every_steps=1")
+    assert done.code == 0 and "checkpoints/stage1_a_best_best.ckpt" in done.out, done
+
+
 DRAWING = """
 from torch import nn
 
