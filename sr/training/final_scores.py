@@ -92,7 +92,8 @@ def validated(trainer: L.Trainer, resumed: Mapping[str, Any] | None) -> float | 
     """The best of the last stage's validations, as `score_run` returns it; of a complete run, its checkpoint's."""
     keeper = next(c for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
     stored = (resumed or {}).get("callbacks", {}).get(keeper.state_key, {})
-    return keeper.best if keeper.best is not None else stored.get("best")
+    of_it = stored.get("monitor", keeper.monitor) == keeper.monitor  # else it is another metric's
+    return keeper.best if keeper.best is not None or not of_it else stored.get("best")
 
 
 def _earlier(stages: Sequence[StageConfig], name: str, folder: Path) -> list[Entry]:

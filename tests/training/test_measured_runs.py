@@ -14,6 +14,7 @@ from small_runs import SMALL, rows
 from sr.compose.image_sets import refuse_same_names
 from sr.data.folder import SETS, Folder
 from sr.errors import UserError
+from sr.runs.record import recorded
 from sr.scores.published import IMAGES
 from sr.training.build import test_sets as sets_to_measure
 from sr.training.stage_configs import StageConfig
@@ -103,6 +104,14 @@ def test_figures_of_former_weights_and_of_other_protocols_are_kept(command, div2
     assert command("train.py", f"resume={first.folder}", "steps=3", "protocols=[y]").code == 0  # it has done 4
     logged = [row["step"] for row in rows(first.folder) if any(row[key] for key in row if key.startswith("test/"))]
     assert logged == ["2", "4"]
+
+
+def test_the_objective_of_a_complete_run_is_of_the_metric_that_is_asked_for(command, div2k):
+    first = command("train.py", *SMALL, "data=div2k", f"data.root={div2k}", "steps=2", "val_every_steps=2")
+    assert first.code == 0 and 5 < recorded(first.folder)["objective"] < 60, first
+    assert command("train.py", f"resume={first.folder}").code == 0 and recorded(first.folder)["objective"] > 5
+    assert command("train.py", f"resume={first.folder}", "metrics=[ssim]").code == 0
+    assert recorded(first.folder)["objective"] is None, "a PSNR"
 
 
 def test_images_of_ones_own_are_not_taken_for_a_papers_set(command, photos, tmp_path):
