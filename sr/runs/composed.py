@@ -30,8 +30,10 @@ from sr.runs.trust import refuse_foreign, refuse_impure, trust, trust_what_was_t
 from sr.whole import write_whole
 
 FORMAT = 2
-# Words of a run that somebody else began that choose a config by its name, or set a number, and say nowhere to read.
+# Words of a run that somebody else began that choose a config by its name, or set a number, and say nowhere to read;
+# and those that say where images are.
 STRANGERS = re.compile(r"[+]{0,2}(\w+=\w+|data\.lr=\w+|\w+(\.\w+)+=-?\d[\d.]*)")
+IMAGES = re.compile(r"data(_dir|\.(root|train|val|test)(_lr)?)=[\w./~+-]+")
 # Where a run reads data, and writes beside its folder; the user's own settings say it, or his words.
 HERE = ("logger", "cache_dir", "data_dir")
 log = logging.getLogger(__name__)
@@ -122,7 +124,7 @@ def from_its_weights(folder: Path, words: Words) -> str:
 def _pasteable(folder: Path, words: Words) -> Words:
     """What is pasted counts as typed, so is trusted: of somebody else's words those that only choose and count."""
     mine = own.began(folder) or trusts_place(folder.resolve())
-    return words if mine else Words(text for text in words.texts if STRANGERS.fullmatch(text))
+    return words if mine else Words(t for t in words.texts if STRANGERS.fullmatch(t) or IMAGES.fullmatch(t))
 
 
 def anew(words: Words, *more: str) -> str:
