@@ -29,6 +29,7 @@ from sr.scores import rated
 from sr.scores.paired import Paired, Place, Values, measured, stored
 from sr.scores.score import BASELINE, Score
 from sr.scores.text import aligned, write_csv
+from sr.sweeps.notes import of_other_code
 from sr.whole import write_whole
 from sr.zoo.entries import name_of
 
@@ -63,6 +64,7 @@ def compare(cfg: DictConfig) -> None:
         found = filler.missing(_single(line.row for line in select(known, now)))
 
     notes = [*damaged, *_leaky(named), *_mirrored(named, filler.lr), *replaced, *_unseen(study, table)]
+    notes += of_other_code(source.run for source in named if source.run and source.run.status == "finished")
     if not any(s.metric == "lpips" for row in found for s in row.scores):
         notes.append(UNMEASURED if any(m.name == "lpips" for m in metrics) else NO_LPIPS)
     if sets and filler.lr:

@@ -2,8 +2,9 @@
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from hydra.utils import get_object
@@ -13,6 +14,7 @@ from sr.degradation.fingerprint import fingerprint, own
 from sr.errors import UserError, told_once
 from sr.metrics.metric import get_metrics
 from sr.models.base import SuperResolver
+from sr.runs.record import recorded
 
 log = logging.getLogger(__name__)
 # Each compiles code in its own way, and so it does with -O. And -2: as code is described since loggers are names.
@@ -79,6 +81,24 @@ def codes_of(config: Any) -> dict[str, str]:
                 ours = tuple(base for base in getattr(thing, "__mro__", ()) if base.__module__.startswith("sr."))
                 found[target] = f"{PYTHON} {fingerprint(thing, without=ours)}"
     return found
+
+
+def digests(model: SuperResolver, config: Any) -> dict[str, str]:
+    """Of all code that a run is made of, by name, for its record: each class of a network, what its config names."""
+    found = methods_of(model) | codes_of(config)
+    for cls in _classes(model):
+        with suppress(UserError):
+            found[f"{cls.__module__}.{cls.__qualname__}"] = f"{PYTHON} {fingerprint(cls, SuperResolver.__mro__)}"
+    return found
+
+
+def changed_between(folders: Iterable[Path]) -> list[str]:
+    """Names of code that is not the same in all of some runs, as far as their records tell."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for folder in folders:
+        for name, told in (recorded(folder).get("digests") or {}).items():
+            found.setdefault((name, told.partition(" ")[0]), set()).add(told)
+    return sorted({name for (name, _), known in found.items() if len(known) > 1})
 
 
 def _targets(node: Any) -> Iterator[str]:

@@ -18,9 +18,11 @@ def record(folder: Path, status: str, **facts: Any) -> None:
     """Write `run.json`: how it is (running, finished, failed or interrupted), and facts; what is not given stays.
 
     Facts are `seconds` (of training over all resumes, validation left out), `steps` (of the optimizer, done), `device`,
-    `error` and `code` (see `sr.runs.version.told`, of each process that went on with it with another one).
+    `error`, `code` (see `sr.runs.version.told`, of each process that went on with it with another one) and `digests`
+    (see `sr.runs.code.digests`).
     """
     content: dict[str, Any] = {"status": status, "seconds": None, "steps": 0, "device": None, "code": [], "error": None}
+    content["digests"] = {}
     content |= {k: v for k, v in recorded(folder).items() if k in content and k != "error"}
     write_whole(folder / "run.json", content | {"status": status} | facts)
 
@@ -41,6 +43,8 @@ def recorded(folder: Path) -> dict[str, Any]:
 def _fits(key: str, value: Any) -> bool:
     if key in ("seconds", "steps", "objective"):
         return value is None or (type(value) in (int, float) and abs(value) < 1e12)
+    if key == "digests":
+        return isinstance(value, dict) and all(isinstance(code, str) for code in value.values())
     if key == "code":
         return isinstance(value, list) and all(isinstance(code, str) for code in value)
     return key not in ("status", "device", "error") or value is None or isinstance(value, str)

@@ -12,6 +12,7 @@ from sr.errors import UserError, some
 from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
 from sr.runs import yaml_file
+from sr.runs.code import changed_between
 from sr.runs.config import RECORD, flat
 from sr.runs.folder import Run, differing
 from sr.runs.same_data import begun_with
@@ -49,7 +50,8 @@ def notes(
     trained = ((line.label, line.runs) for line in lines if line.label != BASELINE and not line.label.endswith(PLUS))
     words += not_alike(trained)
     runs = [run for line in lines for run in line.runs]
-    return words + _changed_between(runs, ablation, words) + _edited(runs, ablation) + _alike(lines)
+    words += _changed_between(runs, ablation, words) + _edited(runs, ablation)
+    return words + of_other_code([run for run in runs if run.status == "finished"]) + _alike(lines)
 
 
 def not_alike(lines: Iterable[tuple[str, Sequence[Run]]]) -> list[str]:
@@ -76,6 +78,17 @@ def not_alike(lines: Iterable[tuple[str, Sequence[Run]]]) -> list[str]:
                 "again"
             )
     return words
+
+
+def of_other_code(runs: Iterable[Run]) -> list[str]:
+    """What to say of runs that name the same code, which was changed between their trainings."""
+    names = changed_between(dict.fromkeys(run.folder for run in runs))
+    if not names:
+        return []
+    return [
+        f"note: the code of {some(names)} was changed between the trainings of these runs, each of which keeps what it "
+        "was trained with: delete the folders of those that are out of date, and type their command again"
+    ]
 
 
 def _changed_between(runs: Sequence[Run], ablation: Ablation | None, said: Sequence[str]) -> list[str]:

@@ -16,6 +16,8 @@ from sr.compose.checks import with_own_patch
 from sr.compose.rules import scale_name
 from sr.compose.words import Job
 from sr.runs import checkpoint, composed, same_data
+from sr.runs.code import digests
+from sr.runs.config import plain
 from sr.runs.latest import LAST, latest, put_back, saved, set_aside
 from sr.runs.lock import claim, first_process
 from sr.scores.score import set_aside as set_aside_results
@@ -98,6 +100,8 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
         log.info(f"the checkpoints that were there are kept in {aside}")
     try:
         with clock.recording(job.folder, trainer, resumed) as facts:
+            if resumed is None or resumed["global_step"] < plan.stages[-1].end:
+                facts["digests"] = digests(plan.stages[-1].model, plain(plan.cfg))
             fit(plan, trainer, job.folder, resumed)
             if trainer.global_rank != 0:
                 return None

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sr.runs.folder import Run
+from sr.runs.record import record
 from sr.scores.score import Score, read, scores_of
 from sr.scores.score import write as write_scores
 from sr.sweeps.ablation import Ablation, AblationRow, Cell, Column
@@ -193,6 +194,18 @@ def test_runs_that_were_not_trained_alike_are_told_where_they_are_averaged(tmp_p
     assert "the finished runs of A were not trained alike: model.residual is False or True. They keep" in text
     runs[1].config["scale"] = 3  # another column, which averages nothing with the first
     assert "trained alike" not in write(runs, tmp_path, ablation(), {}, "command")
+
+
+def test_code_that_was_changed_between_runs_is_told(tmp_path):
+    """A loss of one's own was changed, and one seed more trained: the mean was over both, without a word."""
+    runs = [run(tmp_path, 30.0, seed, ablation="x/a") for seed in (0, 1)]
+    first = {"my.Loss": "3.11-2 ab", "my.Net": "3.11-2 cd"}
+    other_python = first | {"my.Loss": "3.12-2 ef"}
+    for second, told in ((first, ""), (other_python, ""), ({"my.Net": "3.11-2 0"}, "the code of my.Net was changed")):
+        for made, own in zip(runs, (first, second), strict=True):
+            record(made.folder, "finished", digests=own)
+        text = write(runs, tmp_path, ablation(), {}, "command")
+        assert told in text and ("between the trainings" in text) == bool(told), text
 
 
 def test_rows_that_were_edited_after_they_were_trained_are_told(tmp_path):
