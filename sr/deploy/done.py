@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from sr.bounded import TABLE, text_of
 from sr.errors import UserError
+from sr.runs import own
 from sr.whole import unlinked
 
 RECORD = ".upscaled.jsonl"  # a line for each result, written before the result takes its place
@@ -44,6 +45,11 @@ def state_of(file: Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
+def _signature(entry: Mapping[str, Any]) -> str:
+    """Of all that is noted of a result; "" where no key can be kept."""
+    return own.signature(json.dumps({k: v for k, v in entry.items() if k != "signature"}, sort_keys=True), RECORD)
+
+
 class Results:
     """The results in a folder. One process at a time writes there.
 
@@ -59,6 +65,7 @@ class Results:
         if (folder / RECORD).is_symlink():
             raise UserError(f"{folder / RECORD} is a link, and what it leads to would be written to. Remove the link")
         self._known: dict[str, dict[str, Any]] = {}
+        self._looked_at: dict[Path, tuple[tuple[int, int], str]] = {}  # state and digest of results
         text = self._text()
         self._torn = not text.endswith("\n") and bool(text)
         for line in text.splitlines():
@@ -75,11 +82,17 @@ class Results:
             return ""
 
     def _entry(self, file: Path) -> dict[str, Any]:
+        """What is known of a result that lies there as this user's command wrote it: others may write here, too."""
         entry = self._known.get(file.relative_to(self.folder).as_posix(), {})
         try:
-            return entry if list(state_of(file)) == entry.get("result") else {}
+            state = state_of(file)
+            if list(state) != entry.get("result") or entry.get("signature") != _signature(entry):
+                return {}
+            if (known := self._looked_at.get(file)) is None or known[0] != state:
+                known = self._looked_at[file] = state, digest_of(str(file))
         except FileNotFoundError:
             return {}
+        return entry if known[1] == entry.get("pixels") else {}
 
     def holds(self, file: Path, maker: Maker) -> bool:
         """Whether a result is there whole, as it was written, and was made of just that."""
@@ -88,8 +101,8 @@ class Results:
             maker.source, list(maker.state), maker.made_by,
         ]:  # fmt: skip
             return False
-        # A copy by links and other rights change that time, too; older records tell neither.
-        return entry.get("changed") in (None, maker.changed) or entry.get("digest") == digest_of(maker.source)
+        # A copy by links and other rights change that time, too.
+        return entry.get("changed") == maker.changed or entry.get("digest") == digest_of(maker.source)
 
     def why_not(self, file: Path, maker: Maker) -> str:
         """Why what lies there is not the result, as it follows its name in a sentence."""
@@ -111,6 +124,8 @@ class Results:
         entry |= {"result": state_of(part), "seconds": float(round(seconds, 4))}
         with suppress(OSError):  # it may be gone meanwhile
             entry["digest"] = digest_of(maker.source)
+        entry["pixels"] = digest_of(str(part))
+        entry["signature"] = _signature(entry)
         line = json.dumps(entry)
         with open(self.folder / RECORD, "a", encoding="utf-8", opener=unlinked) as lines:
             lines.write(("\n" if self._torn else "") + line + "\n")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.fx import GraphModule
 
 from sr.errors import UserError
 from sr.forms.deployed import Exported
@@ -61,6 +62,9 @@ def to_onnx(file: Path, what: Exported, opset: int) -> None:
         assert program is not None
         program.save(str(file), external_data=False)
     model = onnx.load(str(file))
+    for node in [node for graph in (model.graph, *model.functions) for node in graph.node]:
+        del node.metadata_props[:]  # where on this disk each line of code lies
+        node.doc_string = ""
     facts = what.facts
     facts |= {CHECKSUM: checksum(model.SerializeToString(), facts)}
     onnx.helper.set_model_props(model, {FACTS + key: value for key, value in facts.items()})
@@ -90,6 +94,9 @@ def _run_onnx(file: Path, what: Exported) -> Run:
 def _to_program(file: Path, what: Exported, opset: int) -> None:
     with _quiet():
         program = torch.export.export(what.deployed(), (_example(what),), dynamic_shapes=(_free(what, named=False),))
+        for part in program.graph_module.modules():
+            for node in part.graph.nodes if isinstance(part, GraphModule) else ():
+                node.meta.pop("stack_trace", None)  # where on this disk the code lies
         with file.open("wb") as f:
             torch.export.save(program, f, extra_files={"sr.json": json.dumps(what.facts)})
 

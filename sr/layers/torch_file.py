@@ -2,6 +2,7 @@
 
 import io
 import logging
+import mmap
 import pickle
 import re
 import threading
@@ -62,6 +63,7 @@ def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
     """
     try:
         refuse_odd(path)
+        _refuse_bytearrays(path)
         intact = _checked(path, values=not mapped)
         with _READING, torch.serialization.safe_globals([(Ignored, name) for name in HARMLESS]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
@@ -81,6 +83,13 @@ def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
         log.info(f"note: {path} holds no checksums; whether it is as it was written is not known")
     bounded(content, path)
     return content
+
+
+def _refuse_bytearrays(path: Path) -> None:
+    """Raises a UserError where a file could have one made of a size that it names: torch makes it before we see it."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find(b"bytearray") >= 0:
+            raise UserError(f"{path} is refused: it holds a bytearray, which is as large as it says, and no weights")
 
 
 def plain_numbers(value: Any) -> Any:

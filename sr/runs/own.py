@@ -20,10 +20,16 @@ def signed(text: str, kind: str = "") -> str:
         text: the record.
         kind: what it is of, where that is no run: text of that kind, in which strangers' names may stand, is no run's.
     """
+    found = signature(text, kind)
+    return f"{text}{MARK}{found}\n" if found else text
+
+
+def signature(text: str, kind: str = "") -> str:
+    """Of a record; "" where no key can be kept."""
     key = _key()
     if key is not None and kind:
         key = hmac.digest(key, kind.encode(), "sha256")
-    return text if key is None else f"{text}{MARK}{_signature(text, key)}\n"
+    return "" if key is None else _signature(text, key)
 
 
 def is_own(text: str) -> bool:

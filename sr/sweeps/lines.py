@@ -9,6 +9,7 @@ from sr.compose.keys import declared
 from sr.compose.words import Words
 from sr.runs.config import flat
 from sr.runs.folder import Run
+from sr.runs.own import began
 from sr.runs.same_data import begun_with
 from sr.scores.published import METRICS, published
 from sr.scores.same_images import told_apart
@@ -81,7 +82,9 @@ def _once(line: Line) -> Line:
     kept: dict[str, Run] = {}
     keys = [str(run.folder) if run.status == "damaged" else training(run) for run in line.runs]
     for key, run in zip(keys, line.runs, strict=True):
-        if key not in kept or run.status == "finished" != kept[key].status:
+        former = kept.get(key)
+        worth = (run.status == "finished", began(run.folder))
+        if former is None or worth > (former.status == "finished", began(former.folder)):
             kept[key] = run
     twins = [(run, kept[key]) for key, run in zip(keys, line.runs, strict=True) if run is not kept[key]]
     return replace(line, runs=list(kept.values()), twins=twins) if twins else line

@@ -15,7 +15,9 @@ from sr.runs import yaml_file
 from sr.runs.code import changed_between
 from sr.runs.config import RECORD, flat
 from sr.runs.folder import Run, differing
+from sr.runs.own import began
 from sr.runs.same_data import begun_with
+from sr.runs.trust import trusts_place
 from sr.scores import same_images
 from sr.scores.score import BASELINE, identical_notes
 from sr.scores.text import legend
@@ -50,7 +52,7 @@ def notes(
     trained = ((line.label, line.runs) for line in lines if line.label != BASELINE and not line.label.endswith(PLUS))
     words += not_alike(trained)
     runs = [run for line in lines for run in line.runs]
-    words += _changed_between(runs, ablation, words) + _edited(runs, ablation)
+    words += _changed_between(runs, ablation, words) + _edited(runs, ablation) + _of_others(runs)
     return words + of_other_code([run for run in runs if run.status == "finished"]) + _alike(lines)
 
 
@@ -135,6 +137,14 @@ def edited(config: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
         if old != new and str(old) != str(new):
             found[word.key] = old, new
     return found
+
+
+def _of_others(runs: Sequence[Run]) -> list[str]:
+    """Finished rows that nothing shows to be this user's: anybody knows what a sweep's folder will be called."""
+    finished = {run.folder: run for run in runs if run.status == "finished"}
+    names = [f.name for f in finished if not (began(f) or trusts_place(f.resolve()))]
+    told = "on this machine: their figures are taken as they stand there. Move away what is not yours"
+    return [f"warning: nothing shows that you began {some(names)} {told}"] if names else []
 
 
 def _edited(runs: Sequence[Run], ablation: Ablation | None) -> list[str]:

@@ -11,7 +11,7 @@ from PIL import Image
 
 import sr
 from sr.deploy import work
-from sr.deploy.done import RECORD, Maker, Results
+from sr.deploy.done import RECORD, Maker, Results, digest_of
 from sr.deploy.enlarger import Enlarger
 from sr.deploy.photos import How
 from sr.deploy.work import of_one_picture
@@ -81,12 +81,26 @@ def test_another_picture_of_the_same_size_and_time_is_seen(tmp_path):
     assert Results(out).holds(result, Maker.of(source, "by")) and Results(out).holds(result, put(1))
     other = put(2)
     assert not Results(out).holds(result, other) and "made of another file" in Results(out).why_not(result, other)
-    record = json.loads((out / RECORD).read_text())
-    former = {key: value for key, value in record.items() if key not in ("changed", "digest")}  # as they were written
-    (out / RECORD).write_text(json.dumps(former) + "\n")
-    assert Results(out).holds(result, put(1))
     source.unlink()
     Results(out).note(result, result, maker, 0.1)  # what was made of it is kept
+
+
+def test_a_result_that_somebody_else_put_there_is_none(tmp_path):
+    """In a folder that others may write in: it was measured as the network's own, 10 dB better."""
+    source, result, state = tmp_path / "a.bmp", tmp_path / "a_x2.bmp", (10**18, 10**18)
+    source.write_bytes(b"small")
+    result.write_bytes(b"large")
+    os.utime(result, ns=state)
+    maker = Maker.of(source, "by")
+    Results(tmp_path).note(result, result, maker, 0.1)
+    assert Results(tmp_path).holds(result, maker)
+    result.write_bytes(b"LARGE")  # of the same size
+    os.utime(result, ns=state)
+    assert not Results(tmp_path).holds(result, maker)
+    entry = json.loads((tmp_path / RECORD).read_text())
+    (tmp_path / RECORD).write_text(json.dumps(entry | {"pixels": digest_of(str(result))}))
+    assert not Results(tmp_path).holds(result, maker)
+    assert "not of this command" in Results(tmp_path).why_not(result, maker)
 
 
 def test_a_full_disk_and_a_wrong_program_end_the_run():

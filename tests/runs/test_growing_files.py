@@ -91,6 +91,22 @@ def test_containers_that_grow_are_refused(tmp_path):
         checkpoint.read(write(tmp_path / "c.ckpt", stage={"x": nested}))
 
 
+@pytest.mark.parametrize("zipped", [True, False])
+def test_what_torch_would_count_for_minutes_is_refused_before(tmp_path, zipped):
+    """`Counter(bytearray(10**10))`, which takes 70 bytes of a file."""
+    number = (10**10).to_bytes(5, "little")
+    content = b"\x80\x02ccollections\nCounter\nc__builtin__\nbytearray\n\x8a\x05" + number + b"\x85R\x85R."
+    file = tmp_path / "net.pth"
+    file.write_bytes(content)
+    if zipped:
+        with zipfile.ZipFile(file, "w") as container:
+            container.writestr("net/data.pkl", content)
+            container.writestr("net/version", "3\n")
+    for read in (read_tensors, torch_file.load, checkpoint.read):
+        with at_once(), pytest.raises(UserError, match="a bytearray"):
+            read(file)
+
+
 def test_tensors_that_share_bytes_are_refused(tmp_path):
     entry = {"dtype": "F32", "shape": [1_000_000], "data_offsets": [0, 4_000_000]}
     for names in ("a", "ab"):

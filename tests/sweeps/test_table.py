@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sr.runs.folder import Run
+from sr.runs.own import signed
 from sr.runs.record import record
 from sr.scores.score import Score, read, scores_of
 from sr.scores.score import write as write_scores
@@ -194,6 +195,18 @@ def test_runs_that_were_not_trained_alike_are_told_where_they_are_averaged(tmp_p
     assert "the finished runs of A were not trained alike: model.residual is False or True. They keep" in text
     runs[1].config["scale"] = 3  # another column, which averages nothing with the first
     assert "trained alike" not in write(runs, tmp_path, ablation(), {}, "command")
+
+
+def test_rows_that_nothing_shows_to_be_the_users_are_told_and_his_own_counts(tmp_path):
+    """Who gave a folder to stand in knew what the sweep's would be called: rows of his stood there as the user's."""
+    theirs, mine = (run(tmp_path, psnr, 0, ablation="x/a", model="edsr") for psnr in (40.0, 30.0))
+    assert theirs.folder.name < mine.folder.name
+    (mine.folder / "composed.yaml").write_text(signed("config: {}\n"))
+    text = write([theirs, mine], tmp_path, ablation(), {}, "command")
+    assert [r["psnr"] for r in rows(tmp_path) if r["line"] == "A"] == ["30.0"], text
+    text = write([theirs], tmp_path, ablation(), {}, "command")
+    assert f"nothing shows that you began {theirs.folder.name} on this machine" in text
+    assert "nothing shows" not in write([mine], tmp_path, ablation(), {}, "command")
 
 
 def test_code_that_was_changed_between_runs_is_told(tmp_path):
