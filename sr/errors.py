@@ -3,8 +3,10 @@
 import difflib
 import errno
 import logging
+import os
 from collections.abc import Collection, Iterable, Iterator
 from functools import cache
+from pathlib import Path
 
 from yaml import MarkedYAMLError
 
@@ -60,6 +62,8 @@ def user_error(error: BaseException | None) -> UserError | None:
             return UserError(f"{place}{cause.strerror}. {DISK.get(cause.errno, 'Name another place')}")
         if isinstance(cause, RuntimeError) and str(cause) == "Could not determine home directory.":
             return UserError("~name in a path: there is no user of that name, or no home folder. Type the whole path")
+        if isinstance(cause, RecursionError) and _last_file(cause).parent == Path(os.__file__).parent:
+            return UserError("a folder holds folders within each other too deep to be looked through. Name another one")
         if isinstance(cause, MemoryError):
             what = f" ({reason(cause)})" if str(cause) else ""
             return UserError(f"memory ran out{what}. Free some, or take smaller images, patches or batches")
@@ -68,6 +72,14 @@ def user_error(error: BaseException | None) -> UserError | None:
         if isinstance(cause, MarkedYAMLError) and cause.problem_mark is not None:
             return UserError(f"{cause.problem_mark.name}, line {cause.problem_mark.line + 1}: {cause.problem}. Mend it")
     return None
+
+
+def _last_file(error: BaseException) -> Path:
+    """Where it was raised."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return Path(at.tb_frame.f_code.co_filename if at is not None else "")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

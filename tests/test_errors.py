@@ -43,6 +43,27 @@ def test_memory_that_runs_out_is_told_in_one_line():
     assert str(user_error(MemoryError())).startswith("memory ran out. Free some")
 
 
+def test_folders_that_are_too_deep_are_told():
+    """Of an own network that calls itself on and on the traceback is wanted."""
+
+    def deep(*_):
+        raise RecursionError
+
+    def own():
+        own()
+
+    deep.__code__ = deep.__code__.replace(co_filename=os.__file__)
+    assert "too deep" in str(user_error(caught(deep))) and user_error(caught(own)) is None
+
+
+def caught(task) -> BaseException:
+    try:
+        task()
+    except RecursionError as error:
+        return error
+    raise AssertionError
+
+
 def test_an_error_that_is_raised_again_is_found_though_it_is_its_own_cause():
     inner = UserError("mend this")
     outer = RuntimeError("wrapped")

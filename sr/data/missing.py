@@ -27,10 +27,13 @@ def images_below(folder: Path, deeper: list[Path] | None = None) -> dict[Path, l
     """
     if found := images_in(folder):
         return {Path(): found}
-    groups = {}
+    groups, seen = {}, {os.path.realpath(folder)}
     for name, inside, _ in os.walk(folder, followlinks=True):
         place = Path(name).relative_to(folder)
         inside[:] = sorted(n for n in inside if not n.startswith(".") and not n.endswith(ORIGINALS))
+        # Links to a folder that is being looked through, as to `.`, would lead into it again and again.
+        inside[:] = [n for n in inside if not (Path(name, n).is_symlink() and os.path.realpath(Path(name, n)) in seen)]
+        seen |= {os.path.realpath(Path(name, n)) for n in inside}
         if len(place.parts) == DEPTH:
             if deeper is not None:
                 deeper += [Path(name, n) for n in inside if _holds_images(Path(name, n))]

@@ -4,6 +4,7 @@ import gc
 import os
 import pickle
 import pickletools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +66,17 @@ def test_a_folder_is_looked_through_once(tmp_path, monkeypatch):
     data.check("fit")
     data.pairs("test").verify()
     assert looks == [tmp_path] and len(data.pairs("train")) == 11
+
+
+def test_links_to_a_folder_that_is_looked_through_lead_nowhere(tmp_path):
+    """Sixty of them made 216,000 folders of it; one made each picture count several times."""
+    (tmp_path / "sub").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "sub/a.png")
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "sub")  # another name is told elsewhere
+    for n in range(60):
+        (tmp_path / f"l{n}").symlink_to(tmp_path)
+        (tmp_path / f"sub/l{n}").symlink_to("..")
+    assert set(folder.images_below(tmp_path)) == {Path("elsewhere"), Path("sub")}
 
 
 @pytest.mark.parametrize("steps", [[], [GaussianBlur([0.5, 2.0]), GaussianNoise([1, 10])]], ids=["bicubic", "random"])

@@ -68,3 +68,16 @@ def test_a_row_that_is_skipped_tells_the_sweeps_table_what_its_own_metric_is(mon
     for files in ([str(metric)], [str(tmp_path / "gone.py")]):
         assert run_row(OmegaConf.create({"resume": None, "metrics": ["psnr", *files]}), lambda *_: 3.0) == 3.0
     assert declared("skipped").better == -1
+
+
+def test_a_row_that_is_skipped_tells_what_was_changed_in_its_configs_since(monkeypatch, tmp_path, caplog):
+    """`channels: 32` in a model of one's own, which was 16: the sweep that was typed again had the former figures."""
+    folder = tmp_path / "sweep" / "row"
+    record(folder, "finished", objective=3.0)
+    then = {"model": {"channels": 16, "scale": "${scale}"}, "budget": {"factor": 0.1}, "scale": 2, "data_dir": "a"}
+    (folder / RECORD).write_text(own.signed(OmegaConf.to_yaml(OmegaConf.create({"config": then}))))
+    monkeypatch.setattr(Job, "current", lambda: Job(Words(), folder, {}, folder.parent))
+    now = then | {"budget": {"factor": None}, "data_dir": "b", "resume": None}
+    assert run_row(OmegaConf.create(now), lambda *_: 0.0) == 3.0 and "warning" not in caplog.text
+    run_row(OmegaConf.create(now | {"model": {"channels": 32, "scale": "${scale}"}}), lambda *_: 0.0)
+    assert "row was trained with other settings than its configs say now: model.channels was 16, is 32" in caplog.text
