@@ -4,7 +4,7 @@ import csv
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,6 +17,26 @@ WEIGHTS = 1 << 31  # ONNX's own limit: 5 * 10^8 numbers of four bytes, and no au
 MOST_VALUES = 30_000_000  # of a table, a row counted as ten more, which is the memory that it takes
 LARGE, HOLLOW = 1 << 27, 8  # bytes of a file of which an eighth must have been written: the rest would be holes
 LONGEST = 1 << 20  # letters of a line of it
+
+
+def others_may_write(mode: int, group: int) -> bool:
+    """Whether somebody else than its owner may write a file or a folder; nobody knows it on Windows.
+
+    A group does not count that is its user's alone, as many systems give each one.
+    """
+    if os.name == "nt" or mode & stat.S_IWOTH:
+        return os.name != "nt"
+    return bool(mode & stat.S_IWGRP) and not _alone(group)
+
+
+def _alone(group: int) -> bool:
+    import grp  # which only Unix has
+    import pwd
+
+    with suppress(KeyError):  # of a number without a name
+        found, me = grp.getgrgid(group), pwd.getpwuid(os.getuid()).pw_name
+        return found.gr_name == me and {*found.gr_mem} <= {me}
+    return False
 
 
 def refuse_odd(file: Path, most: float = float("inf")) -> None:

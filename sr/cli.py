@@ -59,6 +59,7 @@ from sr.compose.words import Job, split, sweeping
 from sr.errors import UserError, interrupted, nearest, printable, reason, user_error
 from sr.memory import keep_freed_memory
 from sr.runs.lock import locked, refuse_alone
+from sr.runs.occupied import refuse_name
 from sr.runs.place import emptied
 from sr.runs.preempted import requests_passed_on
 from sr.runs.started import starting_alike
@@ -115,6 +116,7 @@ def main(command: str) -> None:
     arguments = sys.argv[1:]
     unread(sys.stdout, sys.stderr)
     try:
+        refuse_name(Path.cwd())
         refuse_alone()  # torch reads the numbers of processes while it is imported
         refuse_bytes(arguments)
         refuse_flags(command, arguments)

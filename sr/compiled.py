@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from sr.bounded import others_may_write
 from sr.errors import UserError
 
 
@@ -31,7 +32,7 @@ def _refuse_others() -> None:
     with suppress(FileExistsError):
         place.mkdir(mode=0o700, parents=True)
     found = place.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & stat.S_IWOTH:
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or others_may_write(found.st_mode, found.st_gid):
         raise UserError(
             f"nothing is compiled: torch would run what lies in {place}, and others can write there. Put "
             f"TMPDIR=FOLDER, a folder of your own, before the command"

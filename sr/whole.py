@@ -16,19 +16,24 @@ from typing import Any
 from sr.errors import DISK
 
 DAY = 86400  # seconds
+READ_BY_ALL = 0o644  # of what is shared and believed: the group that umask 002 gives rights to could change it
 
 
 @contextmanager
-def replacing(file: Path) -> Iterator[Path]:
+def replacing(file: Path, mode: int = 0o666) -> Iterator[Path]:
     """A place to write to, hidden beside `file` and with its suffix, which replaces `file` once all is written.
 
     In the same folder, as a move from another disk can tear. After an error `file` is what it was. Of threads and
     processes that replace one file at the same time each writes to a place of its own, and the last one's stays.
     Who else may write in the folder knows no place beforehand, and can put no link there that would be written through.
+
+    Args:
+        file: to be replaced.
+        mode: who may read and write it, less what the umask takes away.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.stem}.{secrets.randbelow(10**9)}.part{file.suffix}")
-    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
     try:
         yield part
         os.replace(part, file)
@@ -54,10 +59,10 @@ def unlinked(file: str, flags: int) -> int:
     return os.open(file, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
-def write_whole(file: Path, content: Any) -> None:
+def write_whole(file: Path, content: Any, mode: int = 0o666) -> None:
     """Replace a file at once by text, or by what JSON can hold."""
     forget_parts(file)
-    with replacing(file) as part:
+    with replacing(file, mode) as part:
         part.write_text(content if isinstance(content, str) else json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

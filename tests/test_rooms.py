@@ -11,7 +11,7 @@ import pytest
 SR = Path(__file__).resolve().parents[1] / "sr"
 # From the ground up. A room may import the ones before it.
 ROOMS = (
-    "errors", "memory", "compiled", "precision", "whole", "bounded", "philox", "imaging", "layers", "degradation",
+    "errors", "memory", "precision", "whole", "bounded", "compiled", "philox", "imaging", "layers", "degradation",
     "metrics", "losses", "data", "models", "scores", "compose", "runs", "zoo", "forms", "measuring", "deploy",
     "callbacks", "loggers", "training", "sweeps", "figures", "comparison", "study", "cli",
 )  # fmt: skip

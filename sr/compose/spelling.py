@@ -86,7 +86,7 @@ def places(value: str) -> str:
         return value
     several = not there and value[0] == "[" and value[-1] == "]" and not set(value) & set("'\"")
     words = [word.strip() for word in value[1:-1].split(",")] if several else [value]
-    found = ",".join(quoted(word.replace("${", "\\${")) for word in words if word)
+    found = ",".join(quoted(word) for word in words if word)
     return f"[{found}]" if several else found
 
 

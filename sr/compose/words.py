@@ -39,7 +39,7 @@ class Word:
         if value[:1] in ("'", '"'):
             with suppress(HydraException):
                 if isinstance(parsed := self.parsed, str):
-                    return parsed
+                    return re.sub(r"((\\\\)*)\\\$\{", lambda found: found[1][::2] + "${", parsed)  # see `quoted`
         return value.strip("'\"")
 
     @property
@@ -144,7 +144,8 @@ def listed(value: object) -> list[str]:
 
 def quoted(value: str | Path) -> str:
     """For Hydra's grammar: a folder may hold spaces, commas, quotes or a drive's colon."""
-    # Backslashes are signs only where they stand before a quote or at the end.
+    # Backslashes are signs only where they stand before a quote, a ${ or at the end.
+    value = re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + "\\${", str(value))
     return "'{}'".format(re.sub(r"(\\*)('|$)", lambda end: 2 * end[1] + "\\'" * len(end[2]), str(value)))
 
 

@@ -22,7 +22,7 @@ from sr.data.compact import Fingerprint
 from sr.data.images import Images, each, fingerprint, states, trusts
 from sr.data.shift import Fit, fit
 from sr.errors import LINES, UserError, some
-from sr.whole import write_whole
+from sr.whole import READ_BY_ALL, write_whole
 
 log = logging.getLogger(__name__)
 RULES = 2  # raise it when other pairs are found: what was found by older rules is then looked at anew
@@ -171,7 +171,7 @@ def looked_at(hr: Images, lr: Images, hr_of: Sequence[int], scale: int, cache_di
     looks = each(lambda i: look_at(hr[hr_of[i]], lr[i], thumbnails[hr_of[i]], scale), len(lr))
     found = judge(hr, lr, hr_of, looks, scale)
     with suppress(OSError):  # looking again costs little
-        write_whole(kept, found._asdict())
+        write_whole(kept, found._asdict(), READ_BY_ALL)
     return found
 
 

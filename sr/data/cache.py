@@ -42,7 +42,7 @@ from sr.data.images import (
 from sr.errors import UserError
 from sr.imaging.files import Picture
 from sr.imaging.image_errors import together
-from sr.whole import replacing, write_whole
+from sr.whole import READ_BY_ALL, replacing, write_whole
 
 log = logging.getLogger(__name__)
 PORTION = 2**16  # pixels of small images that are decoded at once
@@ -87,7 +87,9 @@ class ImageStore(Images):
         slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
         self.index_path, own = (self.cache_dir / f"{slug}{of}-{name}.json" for of in ("", f"-of-{user()}"))
         if os.path.lexists(self.index_path) and not self._trusts(self.index_path):
-            log.warning(f"warning: {self.index_path} is another user's, or no file: {label} is decoded for this user")
+            log.warning(
+                f"warning: {self.index_path} is another user's, or writable by others: {label} is decoded for this user"
+            )
             self.index_path = own
         self._pixels: np.ndarray | None = None
         found = self._load()
@@ -177,7 +179,7 @@ class ImageStore(Images):
             log.warning(f"warning: {pixels} is damaged: the images of {self.label} are decoded anew")
             return None
         with suppress(OSError):  # of somebody else, for reading only
-            write_whole(self.index_path, index | {"written": _written(pixels)})
+            write_whole(self.index_path, index | {"written": _written(pixels)}, READ_BY_ALL)
         return index
 
     def _make(self, source: Images, before: Callable[[], None] | None) -> dict[str, Any]:
@@ -210,7 +212,7 @@ class ImageStore(Images):
             left.unlink(missing_ok=True)  # of a process that was killed
         try:
             images, offset = [], 0
-            with replacing(pixels) as part, part.open("wb") as file:
+            with replacing(pixels, READ_BY_ALL) as part, part.open("wb") as file:
                 bar = tqdm(
                     _ordered(source, sizes), f"decoding {self.label}", len(source), unit="image", delay=1, disable=None
                 )
@@ -222,7 +224,7 @@ class ImageStore(Images):
                 os.fsync(file.fileno())  # after a power cut the index must not describe pixels that were not written
             index: dict[str, Any] = {"layout": self._layout, "files": state, "pixels": pixels.name, "bytes": 4 * offset}
             index |= {"images": images, "written": _written(pixels)}
-            write_whole(self.index_path, json.dumps(index))
+            write_whole(self.index_path, json.dumps(index), READ_BY_ALL)
         except OSError as error:
             raise self._cannot_write(error, need) from error
         for older in {*self.cache_dir.glob(f"{self.index_path.stem}-*.bin")} - {pixels}:

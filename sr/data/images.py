@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
+from sr.bounded import others_may_write
 from sr.data.compact import THUMBNAIL, Fingerprint, Fingerprints, Paths
 from sr.errors import UserError
 from sr.imaging.files import Picture, read_image, read_size
@@ -69,13 +70,15 @@ def user() -> int:
 def trusts(kept: Path, sources: Sequence[Path]) -> bool:
     """Whether what a cache keeps is a file or folder, no link, and of nobody who could not have changed its sources.
 
-    Of several people who share a cache these are this user, root, and who owns all of the sources.
+    Of several people who share a cache these are this user, root, and who owns all of the sources; a file of theirs
+    that others may write is anybody's.
     """
     try:
         found = kept.lstat()
         known = found.st_uid in (0, user()) or all(path.stat().st_uid == found.st_uid for path in sources)
     except OSError:  # it is not there
         return False
+    known = known and not (stat.S_ISREG(found.st_mode) and others_may_write(found.st_mode, found.st_gid))
     return known and (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode))
 
 

@@ -21,6 +21,7 @@ from sr.data.missing import images_in
 from sr.data.video_colour import bits_of, rgb_of
 from sr.data.video_container import film_in, header, opened, pyav, turn_of
 from sr.errors import UserError, printable, reason, told_once
+from sr.whole import READ_BY_ALL, write_whole
 
 log = logging.getLogger(__name__)
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".y4m", ".mpg", ".mpeg", ".ts")
@@ -113,8 +114,10 @@ def _write(source: Path, folder: Path) -> None:
     frames = images_in(folder)
     if not frames:
         raise UserError(f"{source} holds no frame")
+    for frame in frames:
+        frame.chmod(frame.stat().st_mode & READ_BY_ALL)  # before their times are noted
     kept = {"written": _states(frames), "told": "; ".join(told)}
-    (folder / KEPT).write_text(json.dumps(kept))
+    write_whole(folder / KEPT, json.dumps(kept), READ_BY_ALL)
 
 
 def _frames(source: Path, told: list[str]) -> Iterator[np.ndarray]:

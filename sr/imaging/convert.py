@@ -55,6 +55,11 @@ def to_8_bit(path: Path) -> np.ndarray:
 
 def _deep(path: Path, values: np.ndarray) -> np.ndarray:
     """Of values that Pillow cannot give."""
+    if np.issubdtype(values.dtype, np.signedinteger):
+        raise UserError(
+            f"{path} holds {values.dtype} values, of which nobody knows what is black and white: save it with 16 bits "
+            "without a sign, or as floats"
+        )
     top = 65535.0 if values.dtype == np.uint16 else _range(path, values)
     unit = (values.astype(np.float64) / top).clip(0, 1)
     if unit.ndim == 3 and unit.shape[2] in (2, 4):

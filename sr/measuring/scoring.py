@@ -231,6 +231,10 @@ def score_all(
         log.warning(told + "\n")
     if gaps := beside(means, papers):
         log.info(gaps + "\n")
+        if not any(s.model == BASELINE for s in means):
+            log.warning(
+                "note: without bicubic nothing tells whether images and LR are the papers': leave baseline=false out\n"
+            )
     for path in (*drawn, *write(scores, folder, papers)):
         log.info(str(path))
     return means

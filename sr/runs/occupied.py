@@ -97,6 +97,21 @@ def _made_by(folder: Path, mode: str) -> dict[str, Any]:
     return found if isinstance(found.get("job", {}).get("config_name"), str) else {}
 
 
+def refuse_name(folder: Path) -> None:
+    """Look at the names of a folder and of those around it, which whoever gave them chose.
+
+    Raises:
+        UserError: one holds `${`, behind which Hydra would look something up and write elsewhere, or into the folder's
+            name, as what the environment holds; or a sign that begins a new line in a log.
+    """
+    place = os.path.realpath(folder)
+    if "${" in place or any(ord(sign) < 32 for sign in place):
+        raise UserError(
+            f"{place!r}: a folder's name holds ${{ or a line break, by which what is written there would go elsewhere. "
+            "Rename it"
+        )
+
+
 def refuse_links(folder: Path, rows: bool = False) -> None:
     """Look at a command's folder before anything is written in it, so before Hydra writes its records and the log.
 
@@ -111,6 +126,7 @@ def refuse_links(folder: Path, rows: bool = False) -> None:
         UserError: a link in it leads out of it, so that what is written would be written there; or what should be a
             file is a named pipe or the like, which would be waited for; or a folder in it cannot be looked into.
     """
+    refuse_name(folder)
     inside, own = Path(os.path.realpath(folder)), not rows and began(folder)
 
     def unseen(error: OSError) -> None:

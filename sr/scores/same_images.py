@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import count, islice
 from math import isclose
 
+from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
 from sr.scores.published import IMAGES, READ, kind_of_lr, plain, published, told_lr
 from sr.scores.score import BASELINE, FIRST, Score, alike
@@ -15,7 +16,9 @@ from sr.scores.score import BASELINE, FIRST, Score, alike
 Place = tuple[str, int, int]  # set, images, scale
 Values = dict[tuple[str, str], float]  # by protocol and metric
 MIDDLE = " middle "  # behind a set's name, of whose images the middle was measured
-ANOTHER = 0.2  # dB by which bicubic differs where images or LR are others than the papers'
+# By how much bicubic differs where images or LR are others than the papers': PSNR in dB, and SSIM, which sees LR of
+# area averaging, whose PSNR at x4 happens to be the same.
+ANOTHER = {"psnr": 0.2, "ssim": 0.004}
 
 
 def told_apart(runs: Iterable[Sequence[Score]], baseline: str) -> list[list[Score]]:
@@ -131,15 +134,18 @@ def unlike_papers(means: Iterable[Score]) -> dict[tuple[str, int], str]:
 
     Of these they have other images, or other LR, whatever its folder is called.
     """
-    found = {}
+    found: dict[tuple[str, int], str] = {}
     for s in means:
-        if s.model != BASELINE or s.metric != "psnr":
+        # SSIM of other protocols is not everywhere that of the papers.
+        if s.model != BASELINE or s.metric not in ANOTHER or (s.metric == "ssim" and not s.protocol.startswith("y")):
             continue
         known = published(BASELINE, s.scale, s.dataset, s.protocol, s.images)
         if known is None and s.protocol.startswith("y"):  # of which the papers know one, a hundredth apart from ours
             known = published(BASELINE, s.scale, s.dataset, "y_classic", s.images)
-        if known is not None and abs(known.values["psnr"] - s.value) > ANOTHER:
-            found[s.dataset, s.scale] = f"{s.value:.2f} dB there, {known.values['psnr']:.2f} in the papers"
+        paper = known.values.get(s.metric) if known is not None else None
+        if paper is not None and abs(paper - s.value) > ANOTHER[s.metric]:
+            text, unit = declared(s.metric).text, "dB" if s.metric == "psnr" else "SSIM"
+            found.setdefault((s.dataset, s.scale), f"{text(s.value)} {unit} there, {text(paper)} in the papers")
     return found
 
 

@@ -12,7 +12,7 @@ import shlex
 import stat
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib.machinery import all_suffixes
 from importlib.util import find_spec
@@ -20,6 +20,7 @@ from pathlib import Path
 
 from hydra.errors import HydraException
 
+from sr.bounded import others_may_write
 from sr.compose.conf import CONF
 from sr.compose.keys import declared
 from sr.compose.spelling import FORMER
@@ -203,29 +204,13 @@ def _tell_who_else_writes(folder: Path) -> None:
     os.umask(umask)
     for place in (folder.resolve(), *folder.resolve().parents):
         there = place.stat() if place.exists() else None
-        mode = there.st_mode if there else 0o777 & ~umask
-        if (
-            mode & 0o022
-            and not mode & stat.S_ISVTX
-            and (mode & 0o002 or not _alone(there.st_gid if there else os.getgid()))
-        ):
+        mode, group = (there.st_mode, there.st_gid) if there else (0o777 & ~umask, os.getgid())
+        if not mode & stat.S_ISVTX and others_may_write(mode, group):
             log.warning(
                 f"warning: others may write in {place}, where Slurm's jobs find what they run: they could run code as "
                 f"you. If you do not trust them all: chmod go-w {shlex.quote(str(place))} and umask 022"
             )
             return
-
-
-def _alone(group: int) -> bool:
-    """Whether a group is that of one user, as many systems give each one, with nobody else in it."""
-    import grp  # which only Unix has
-    import pwd
-
-    me = pwd.getpwuid(os.getuid()).pw_name
-    with suppress(KeyError):
-        found = grp.getgrgid(group)
-        return found.gr_name == me and {*found.gr_mem} <= {me}
-    return False
 
 
 def _of_ray(words: Words) -> list[str]:

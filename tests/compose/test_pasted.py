@@ -20,9 +20,13 @@ AWKWARD = 'it\'s $HOME [x], y & "z"'
 SMALL = ["model=ecbsr_m4c8", "scale=2", "budget=smoke", "callbacks=[]", "benchmarks=[]"]
 
 
-@pytest.mark.parametrize("name", [AWKWARD, "a b", "back\\slash", "ends\\", "quote\\'s", "x=1,y", "'", "(c) ~ #"])
+@pytest.mark.parametrize(
+    "name",
+    [AWKWARD, "a b", "back\\slash", "ends\\", "quote\\'s", "x=1,y", "'", "(c) ~ #", "a${oc.env:HOME}", "b\\${x}"],
+)
 def test_a_quoted_name_is_read_as_it_was(name):
-    assert Word(f"resume={quoted(name)}").value == Word(f"resume={quoted(name)}").parsed == name
+    assert Word(f"resume={quoted(name)}").value == name
+    assert OmegaConf.create({"x": Word(f"resume={quoted(name)}").parsed}).x == name, "not what Hydra would look up"
 
 
 def ours(folder: Path) -> Path:

@@ -367,6 +367,23 @@ def test_what_another_user_wrote_into_a_cache_is_decoded_anew(
         assert {p: p.read_bytes() for p in before} == before
 
 
+def test_what_others_may_write_is_decoded_for_this_user(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With umask 002, in a group's folder: a colleague could change the pixels in place, and what the index says."""
+    monkeypatch.setattr("sr.bounded._alone", lambda group: False)
+    folder, former = tmp_path / "cache", os.umask(0o002)
+    try:
+        assert decoded_anew(photos, folder) and not decoded_anew(photos, folder)
+    finally:
+        os.umask(former)
+    files = [p for p in folder.iterdir() if p.suffix in (".json", ".bin")]
+    assert {p.stat().st_mode & 0o777 for p in files} == {0o644}
+    for file in files:
+        file.chmod(0o664)  # of an earlier version
+    assert decoded_anew(photos, folder) and not decoded_anew(photos, folder)
+
+
 def test_images_that_changed_since_another_user_decoded_them_are_decoded_for_this_user(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

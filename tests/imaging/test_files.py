@@ -371,3 +371,12 @@ def test_kinds_and_sizes_of_the_real_images(shared: Path):
         picture = read_image(shared / "data" / path)
         assert picture.grey == (mode == "L")
         assert picture.pixels.shape == (int(height), int(width), 3)
+
+
+def test_values_with_a_sign_are_not_converted(tmp_path):
+    """Half of a microscope's picture became black, the rest half as bright, without a word."""
+    values = (np.arange(64, dtype=np.int16).reshape(8, 8) - 32) * 1000
+    file = tmp_path / "a.tif"
+    Image.frombytes("I;16", (8, 8), values.astype("<i2").tobytes()).save(file, tiffinfo={339: 2})
+    with pytest.raises(UserError, match="holds int16 values"):
+        convert.to_8_bit(file)

@@ -43,6 +43,9 @@ def test_a_whole_set_on_which_bicubic_has_another_figure_is_not_the_papers():
     assert unlike_papers([mean("y_classic", 28.42), mean("y", 25.94)]) == {
         ("Set5", 4): "25.94 dB there, 28.42 in the papers"
     }
+    area = [mean("y", 28.43), mean("y", 0.8165, metric="ssim")]  # made by cv2.INTER_AREA, in a folder LR_bicubic
+    assert unlike_papers(area) == {("Set5", 4): "0.8165 SSIM there, 0.8104 in the papers"}
+    assert not unlike_papers([mean("y", 28.43), mean("y", 0.8113, metric="ssim")]), "MATLAB's"
 
 
 @pytest.mark.shared

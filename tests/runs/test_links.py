@@ -65,3 +65,20 @@ def test_a_folder_that_hides_what_is_in_it_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", closed)
     with pytest.raises(UserError, match=r"'there' cannot be looked into \(Permission denied\)"):
         refuse_links(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a${oc.env:SECRET}", "a\nssh-ed25519 key"])
+def test_a_folder_whose_name_leads_elsewhere_is_refused(command, monkeypatch, tmp_path, name):
+    """Hydra looked up what stands behind `${`: a log went into a file of the user's, a key into a folder's name."""
+    (tmp_path / name / "run/checkpoints").mkdir(parents=True)
+    (tmp_path / name / "run/checkpoints/last.ckpt").touch()
+    (tmp_path / name / "run/composed.yaml").write_text("config: {}\n")
+    monkeypatch.setenv("SECRET", "s3cret")
+    for place in (tmp_path, tmp_path / name):
+        monkeypatch.chdir(place)
+        typed = [f"resume={tmp_path / name / 'run'}"] if place == tmp_path else ["model=espcn", "budget=smoke"]
+        done = command("train.py", *typed, folder="")
+        assert done.code == 1 and "holds ${ or a line break" in done.err and "s3cret" not in done.err, done
+    with pytest.raises(UserError, match="line break"):
+        refuse_links(tmp_path / name / "run")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [name]

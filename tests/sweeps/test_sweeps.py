@@ -153,10 +153,10 @@ def test_others_who_may_write_where_jobs_are_are_told(monkeypatch, tmp_path, cap
         prepared(words)
         assert "others may write" not in caplog.text
         os.umask(0o002)
-        monkeypatch.setattr("sr.sweeps.command._alone", lambda group: True)
+        monkeypatch.setattr("sr.bounded._alone", lambda group: True)
         prepared(words)
         assert "others may write" not in caplog.text, "a group of one's own"
-        monkeypatch.setattr("sr.sweeps.command._alone", lambda group: False)
+        monkeypatch.setattr("sr.bounded._alone", lambda group: False)
         prepared(words)
         assert "others may write in " in caplog.text
     finally:
