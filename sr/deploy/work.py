@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from sr.bounded import refuse_odd
 from sr.deploy.done import Maker, Results
 from sr.deploy.enlarger import Enlarger
 from sr.deploy.photos import How, beside_bicubic
@@ -120,6 +121,7 @@ class Work:
             job: one that is not done.
             seen: called now and then with the share of it that is done since.
         """
+        refuse_odd(job.source)
         maker = Maker.of(job.source, self.made_by)
         photo = read_photo(job.source)
         began = time.perf_counter()

@@ -220,7 +220,10 @@ def score_all(
             papers |= papers_figures(entry, averages(found), data)
             samples[found[0].model] = outputs
         if panels:
-            drawn.append(_draw(samples, data, folder, size, at))
+            try:
+                drawn.append(_draw(samples, data, folder, size, at))
+            except OSError as error:  # on a full disk; the figures are still to be told
+                log.warning(f"warning: there is no panel of {data.test_name}: {reason(error)}")
     means = averages(scores)
     others = unlike_papers(s for s in means if plain(s.lr))
     papers = {key: paper for key, paper in papers.items() if key[1:3] not in others}

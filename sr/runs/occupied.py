@@ -51,7 +51,7 @@ def refuse_foreign(folder: Path, command: str, mode: str) -> None:
 def keep_former(folder: Path, hydra: Any, mode: str) -> None:
     """Move what the same command with other words left in a folder that was typed into `former`, `former_2`, ... there.
 
-    A run is gone on with or refused, a comparison's page is made anew on purpose, and a study's keys are kept.
+    A run is gone on with or refused, and a study's keys are kept.
 
     Args:
         folder: that was typed.
@@ -62,7 +62,7 @@ def keep_former(folder: Path, hydra: Any, mode: str) -> None:
         BusyError: another process is writing there.
     """
     command = str(hydra.job.config_name)
-    if command in ("train", "compare", "study") or not folder.is_dir():
+    if command in ("train", "study") or not folder.is_dir():
         return
     refuse_busy(folder)
     there, found = _visible(folder, command), _made_by(folder, mode)
@@ -144,13 +144,16 @@ def refuse_links(folder: Path, rows: bool = False) -> None:
         for link in filter(os.path.islink, (os.path.join(place, name) for name in (*folders, *files))):
             if own and (os.path.relpath(link, inside) in LARGE or link.endswith(".ckpt")):
                 continue
+            # W&B links its logs from there; it replaces links and never writes through them, but into linked folders.
+            of_wandb = os.path.relpath(link, inside).startswith(f"wandb{os.sep}")
+            if of_wandb and (not os.path.isdir(link) or re.fullmatch(r"latest-run|debug.*\.log", Path(link).name)):
+                continue
             if not Path(target := os.path.realpath(link)).is_relative_to(inside):
                 raise UserError(
                     f"{folder} is refused: {link!r} is a link that leads out of it, to {target!r}, and what is "
                     "written in it would be written there. Remove the link"
                 )
-        # W&B links its logs from there; it replaces links and never writes through them.
-        folders[:] = [] if rows else [name for name in folders if name != "wandb"]
+        folders[:] = [] if rows else folders
     for row in folder.glob("*/") if rows else ():
         refuse_links(row)
 

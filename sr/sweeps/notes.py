@@ -83,13 +83,13 @@ def not_alike(lines: Iterable[tuple[str, Sequence[Run]]]) -> list[str]:
 
 
 def of_other_code(runs: Iterable[Run]) -> list[str]:
-    """What to say of runs that name the same code, which was changed between their trainings."""
+    """What to say of runs that name the same code, or weights, which were changed between their trainings."""
     names = changed_between(dict.fromkeys(run.folder for run in runs))
     if not names:
         return []
     return [
-        f"note: the code of {some(names)} was changed between the trainings of these runs, each of which keeps what it "
-        "was trained with: delete the folders of those that are out of date, and type their command again"
+        f"note: {some(names)} was changed between the trainings of these runs, each of which keeps what it was trained "
+        "with: delete the folders of those that are out of date, and type their command again"
     ]
 
 

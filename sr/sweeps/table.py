@@ -110,8 +110,9 @@ def _cells(line: Line, columns: Sequence[Column], lines: Sequence[Line]) -> list
         sizes = {result.images for other in lines for result in other.results.get(c, ())}
         kinds = by_kind(found)
         cell = []
+        every = max(most, sum(c.scale in _scales(run) for run in finished))
         for (images, remark), alike in kinds.items():
-            aside = [f"n={len(alike)}"] if len(alike) < most and not base else []
+            aside = [f"n={len(alike)}"] if len(alike) < every and not base else []
             aside += [f"{images} images"] if len(sizes) > 1 else []
             aside += [remark] if remark else []
             cell.append(_averaged(alike, metrics) + (f" ({', '.join(aside)})" if aside else ""))
@@ -119,6 +120,11 @@ def _cells(line: Line, columns: Sequence[Column], lines: Sequence[Line]) -> list
         if any(c in other.paper for other in lines):
             cells.append(shown_beside(paper.values, metrics) if (paper := line.paper.get(c)) else "")
     return cells
+
+
+def _scales(run: Run) -> list[Any]:
+    scale = run.config.get("scale")
+    return scale if isinstance(scale, list) else [scale]
 
 
 def _averaged(results: Sequence[Result], metrics: Sequence[str]) -> str:

@@ -289,6 +289,8 @@ def trainer(
     if cfg.trainer.enable_progress_bar:
         callbacks.append(Progress(steps[-1] * cfg.accumulate))
     for key, node in cfg.callbacks.items():
+        if not re.fullmatch(r"[\w-]+", str(key)):  # panels are drawn in a folder of this name
+            raise UserError(f"callbacks.{key}: a callback is named by letters, figures, _ and -")
         if node is not None:
             drawn = key == "panels" or node.get("_target_") == "sr.callbacks.Panels"
             extra = {"folder": str(folder / key)} if drawn else {}

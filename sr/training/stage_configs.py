@@ -1,5 +1,6 @@
 """A run as a list of stages: each is the composed config with some of its keys changed."""
 
+import logging
 import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
@@ -10,7 +11,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sr.compose.keys import declared, stage_keys, typed_of
-from sr.errors import UserError, nearest
+from sr.errors import UserError, nearest, told_once
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,9 @@ def at_scale(cfg: DictConfig, scale: int, typed: Collection[str]) -> DictConfig:
 def refuse_malformed(stages: Mapping[Any, Any]) -> None:
     """Raises a UserError where a stage is not a name and what changes in it."""
     for name, node in stages.items():
-        if node is not None and not OmegaConf.is_dict(node):
+        if node is None:
+            raise UserError(f"stages.{name}=null: to take a stage out type ~stages.{name}; one as the rest is {{}}")
+        if not OmegaConf.is_dict(node):
             raise UserError(f"stages.{name}={node}: a stage is what changes in it, such as {{steps: 1000}}")
         if not re.fullmatch(r"[\w.-]+", str(name)):
             raise UserError(f"stages.{name}: files are named after a stage; use letters, figures, _ and -")
@@ -152,6 +157,8 @@ def _overlaid(cfg: DictConfig, name: str, node: Any, typed: Collection[str], fir
             if not declared(key).stage:
                 raise UserError(f"stages.{name}.{key}: a stage has no such key.{nearest(str(key), stage_keys())}")
             if key in typed and not declared(key).whole_run and not typed_of(name, key, typed):
+                if key in ("loss", "optimizer", "scheduler"):
+                    told_once(log, logging.INFO, f"note: stage {name} has no {key} of its own, as {key}= was typed")
                 continue
             # Copied with its interpolations, so that ${steps} in it means this stage's.
             value = node[key]

@@ -15,17 +15,20 @@ from sr.callbacks.clock import Clock
 from sr.compose.checks import with_own_patch
 from sr.compose.rules import scale_name
 from sr.compose.words import Job
+from sr.losses import Distillation
 from sr.runs import checkpoint, composed, same_data
 from sr.runs.code import digests
 from sr.runs.config import plain
 from sr.runs.latest import LAST, latest, put_back, saved, set_aside
 from sr.runs.lock import claim, first_process
+from sr.runs.record import recorded
 from sr.scores.score import set_aside as set_aside_results
 from sr.training import build, final_scores
 from sr.training.fit import first_stage, fit, ready
 from sr.training.plan import Plan, checked, introduction, planned
 from sr.training.processes import shared_out, with_processes
 from sr.training.resumed import refuse_edited, refuse_other_settings, refuse_other_stream, refuse_torn
+from sr.zoo.locate import checksum
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +104,8 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
     try:
         with clock.recording(job.folder, trainer, resumed) as facts:
             if resumed is None or resumed["global_step"] < plan.stages[-1].end:
-                facts["digests"] = digests(plan.stages[-1].model, plain(plan.cfg))
+                known = recorded(job.folder).get("digests", {}) if resumed is not None else _weights(plan)
+                facts["digests"] = known | digests(plan.stages[-1].model, plain(plan.cfg))
             fit(plan, trainer, job.folder, resumed)
             if trainer.global_rank != 0:
                 return None
@@ -115,6 +119,18 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
         raise
     finally:
         _finish_wandb()
+
+
+def _weights(plan: Plan) -> dict[str, str]:
+    """Digests of weights that a run begins from, or learns from: under one name others may lie by the next seed."""
+    found = {}
+    for stage in plan.stages:
+        source = str(stage.cfg.init_from)
+        if Path(source).exists():
+            found[f"init_from={source}"] = f"sha256 {checksum(checkpoint.locate(Path(source)))}"
+        for teacher in (m for m in stage.setup.loss.modules() if isinstance(m, Distillation)):
+            found[f"teacher={plan.cfg.teacher}"] = f"mark {int(teacher.mark)}"
+    return found
 
 
 def _begun_from(plan: Plan) -> list[Path]:

@@ -82,3 +82,16 @@ def test_a_folder_whose_name_leads_elsewhere_is_refused(command, monkeypatch, tm
     with pytest.raises(UserError, match="line break"):
         refuse_links(tmp_path / name / "run")
     assert sorted(p.name for p in tmp_path.iterdir()) == [name]
+
+
+def test_a_linked_folder_within_that_of_wandb_is_refused(begun, tmp_path):
+    """Checkpoints are put into wandb/checkpoints: those of the user's other run were replaced."""
+    (tmp_path / "outside/files").mkdir(parents=True)
+    (begun / "wandb/run").mkdir(parents=True)
+    (begun / "wandb/latest-run").symlink_to(begun / "wandb/run")
+    (tmp_path / "outside/a.txt").touch()
+    (begun / "wandb/run/a.txt").symlink_to(tmp_path / "outside/a.txt")  # as wandb.save makes them, which it replaces
+    refuse_links(begun)
+    (begun / "wandb/checkpoints").symlink_to(tmp_path / "outside")
+    with pytest.raises(UserError, match="wandb/checkpoints' is a link that leads out"):
+        refuse_links(begun)

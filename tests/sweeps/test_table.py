@@ -214,7 +214,7 @@ def test_code_that_was_changed_between_runs_is_told(tmp_path):
     runs = [run(tmp_path, 30.0, seed, ablation="x/a") for seed in (0, 1)]
     first = {"my.Loss": "3.11-2 ab", "my.Net": "3.11-2 cd"}
     other_python = first | {"my.Loss": "3.12-2 ef"}
-    for second, told in ((first, ""), (other_python, ""), ({"my.Net": "3.11-2 0"}, "the code of my.Net was changed")):
+    for second, told in ((first, ""), (other_python, ""), ({"my.Net": "3.11-2 0"}, "note: my.Net was changed")):
         for made, own in zip(runs, (first, second), strict=True):
             record(made.folder, "finished", digests=own)
         text = write(runs, tmp_path, ablation(), {}, "command")

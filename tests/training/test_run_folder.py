@@ -6,10 +6,15 @@ import shutil
 from pathlib import Path
 
 import lightning.pytorch as L
+import pytest
 import torch
+from omegaconf import OmegaConf
 from small_runs import SMALL, rows, saved
 
+from sr.errors import UserError
+from sr.runs import composed
 from sr.runs.record import recorded
+from sr.training.build import trainer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -134,3 +139,6 @@ def test_panels_under_another_key_are_drawn_in_the_run_s_folder(command, div2k, 
     done = command("train.py", *typed, "+callbacks.more._target_=sr.callbacks.Panels")
     assert done.code == 0 and not (tmp_path / "panels").exists(), done
     assert (done.folder / "more/step_0000001.png").is_file()
+    config = {"callbacks": {"../../victim": {"_target_": "sr.callbacks.Panels"}}}  # of a stranger's run, or one's own
+    with pytest.raises(UserError, match="named by letters"):
+        trainer(OmegaConf.merge(composed.read(done.folder).config, config), [1], done.folder, "x", False, None)

@@ -3,8 +3,8 @@
 import pytest
 from omegaconf import OmegaConf
 
-from sr.errors import UserError
-from sr.training.stage_configs import patches, refuse_unused_losses, scales, stage_configs
+from sr.errors import UserError, told_once
+from sr.training.stage_configs import patches, refuse_malformed, refuse_unused_losses, scales, stage_configs
 
 ROOT = {
     "steps": 100,
@@ -119,3 +119,13 @@ def test_hr_patches_are_divided_by_each_scale_unless_lr_patches_are_typed():
     assert patches(cfg, {"patch_size"}) == {2: 48, 3: 48, 4: 48}
     cfg.hr_patch_size = None
     assert patches(cfg, set()) == {2: 48, 3: 48, 4: 48}
+
+
+def test_a_stage_that_is_null_is_refused_and_a_loss_that_it_loses_is_told(caplog):
+    """It was trained as a stage without its settings; by loss=l2 a stage lost its contrastive loss, without a word."""
+    with pytest.raises(UserError, match=r"type ~stages\.third"):
+        refuse_malformed({"third": None})
+    told_once.cache_clear()
+    with caplog.at_level("INFO"):
+        stage_configs(config(stages={"a": {}, "b": {"loss": "${losses.other}"}}), {"loss"})
+    assert caplog.text.count("has no loss of its own, as loss= was typed") == 1 and "stage b has" in caplog.text
