@@ -84,4 +84,5 @@ class OwnLog(logging.FileHandler):
         if file.is_file() and file.stat().st_nlink > 1:
             with replacing(file) as part:
                 shutil.copy2(file, part)
-        return super()._open()
+        number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        return os.fdopen(number, "a", encoding=self.encoding, errors=self.errors)

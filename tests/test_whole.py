@@ -127,3 +127,11 @@ def test_a_copy_by_hard_links_keeps_its_lines(tmp_path):
         OwnLog(tmp_path / "train.log").emit(logging.makeLogRecord({"msg": "later"}))
     assert (tmp_path / "backup.log").read_text() == "former\n"
     assert (tmp_path / "train.log").read_text() == "former\nlater\nlater\n"
+
+
+def test_a_log_is_not_written_through_a_link(tmp_path):
+    (precious := tmp_path / "precious").write_text("mine")
+    (tmp_path / "train.log").symlink_to(precious)
+    with pytest.raises(OSError, match="symbolic links"):
+        OwnLog(tmp_path / "train.log")
+    assert precious.read_text() == "mine"

@@ -13,6 +13,7 @@ from typing import Any
 import lightning.pytorch as L
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from sr.errors import UserError
 from sr.losses.distributed import largest
 from sr.models.hooks import EachBatch
 from sr.runs.code import other
@@ -62,6 +63,7 @@ class Checkpoints(EachBatch):
         self._settled = False  # between two optimizer steps
         self._told = self._stopping = 0  # this process; all of them
         self._previous_handler: Any = None
+        self._place = ""  # where the folder is, once the first checkpoint is written
         self._own = secrets.token_hex(4)  # who else may write in the folder puts no link where a part will be
 
     @property
@@ -206,6 +208,7 @@ class Checkpoints(EachBatch):
     def _capture(self, trainer: L.Trainer) -> None:
         """Write all that a resume needs, which counts from `_publish` on: Lightning logs a step after its hooks."""
         self._captured = None
+        self._refuse_moved()
         _write(trainer, self._part)
         self._captured = trainer.global_step
 
@@ -219,9 +222,16 @@ class Checkpoints(EachBatch):
                 copy_whole(self.last, self.folder / BEFORE)
             os.replace(self._part, self.last)
 
+    def _refuse_moved(self) -> None:
+        """Raises a UserError where the folder is another one than when the run began: others may write around it."""
+        if (place := os.path.realpath(self.folder)) != (self._place or place):
+            raise UserError(f"{self.folder} led to {self._place} when the run began, and leads to {place} now")
+        self._place = place
+
     def _save(self, trainer: L.Trainer, path: Path) -> None:
         # In the same folder first: a move from another disk, such as that of the system's temporary files, can tear.
         part = self._part_of(path)
+        self._refuse_moved()
         _write(trainer, part)
         if trainer.is_global_zero:
             _settle(part)

@@ -29,7 +29,7 @@ from sr.scores import rated
 from sr.scores.paired import Paired, Place, Values, measured, stored
 from sr.scores.score import BASELINE, Score
 from sr.scores.text import aligned, write_csv
-from sr.sweeps.notes import of_other_code
+from sr.sweeps.notes import of_other_code, of_others
 from sr.whole import write_whole
 from sr.zoo.entries import name_of
 
@@ -64,7 +64,8 @@ def compare(cfg: DictConfig) -> None:
         found = filler.missing(_single(line.row for line in select(known, now)))
 
     notes = [*damaged, *_leaky(named), *_mirrored(named, filler.lr), *replaced, *_unseen(study, table)]
-    notes += of_other_code(source.run for source in named if source.run and source.run.status == "finished")
+    runs_named = [source.run for source in named if source.run]
+    notes += of_other_code(run for run in runs_named if run.status == "finished") + of_others(runs_named)
     if not any(s.metric == "lpips" for row in found for s in row.scores):
         notes.append(UNMEASURED if any(m.name == "lpips" for m in metrics) else NO_LPIPS)
     if sets and filler.lr:

@@ -165,6 +165,7 @@ def text(folder: Path, what: Exported, about: Known) -> str:
     """The card."""
     kind, s = type(what.model), what.scale
     clip, parameters = "T, " if kind.clips else "", sum(p.numel() for p in what.model.parameters())
+    reads = ", ".join(f"{k} {v}" for k, v in ((what.model.metadata or {}).get("reads") or {}).items())
     summary = (kind.__doc__ or kind.__name__).strip().splitlines()[0]
     rows = {
         "network": f"{kind.__name__}: {summary}",
@@ -173,6 +174,7 @@ def text(folder: Path, what: Exported, about: Known) -> str:
         "in and out": f"RGB in [0, 1], (B, {clip}3, h, w) to (B, {clip}3, {s}h, {s}w)",
         "weights": f"{checkpoint.EXPORTED}, sha256 {checksum(folder / checkpoint.EXPORTED)}",
         "arguments of the constructor": CONFIG,
+        **({"reads": f"another range or order, {reads}: sr.load takes it from the weights' metadata"} if reads else {}),
     }
     licence = about.licence or (f"None is stated by {about.origin}." if about.origin else "Not stated.")
     parts = [

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sr.bounded import TABLE, text_of
+from sr.bounded import TABLE, refuse_odd, text_of
 from sr.errors import UserError
 from sr.runs import own
 from sr.whole import unlinked
@@ -29,7 +29,12 @@ class Maker:
 
     @classmethod
     def of(cls, source: Path, made_by: str) -> "Maker":
-        """Of a file as it is now."""
+        """Of a file as it is now.
+
+        Raises:
+            UserError: it is none that can be read through.
+        """
+        refuse_odd(source)
         return cls(str(source.resolve()), state_of(source), source.stat().st_ctime_ns, made_by)
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sr.bounded import refuse_odd
 from sr.deploy.done import Maker, Results
 from sr.deploy.enlarger import Enlarger
 from sr.deploy.photos import How, beside_bicubic
@@ -121,7 +120,6 @@ class Work:
             job: one that is not done.
             seen: called now and then with the share of it that is done since.
         """
-        refuse_odd(job.source)
         maker = Maker.of(job.source, self.made_by)
         photo = read_photo(job.source)
         began = time.perf_counter()

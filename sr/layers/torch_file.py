@@ -178,8 +178,9 @@ def _checked(path: Path, values: bool = True) -> bool:
     Raises:
         UserError: something was, or the container holds more than its size.
     """
-    if not zipfile.is_zipfile(path):
-        return False
+    with path.open("rb") as file:
+        if file.read(4) != b"PK\x03\x04":  # by which torch tells, and not by what stands at the end
+            return False
     try:
         with zipfile.ZipFile(path) as container:
             parts = container.infolist()

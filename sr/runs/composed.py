@@ -77,7 +77,7 @@ class Composed:
         if not self.own and "logger" not in words:
             log.warning(
                 "note: nothing shows that you began this run here: it logs to metrics.csv alone (or logger=wandb) and "
-                f"looks for data in your own data_dir. If it is your own: {_as_own(self.folder)}"
+                f"looks for data in your own data_dir{self._reads()}. If it is your own: {_as_own(self.folder)}"
             )
         free = words.only(lambda key: not declared(key).fixed and not key.startswith(("hydra", "resume")))
         for word in free:
@@ -103,6 +103,14 @@ class Composed:
                 "Type metrics=[...] anew, with the file's path"
             )
         return config
+
+    def _reads(self) -> str:
+        """The folders that it names beside it, of whose pictures its panels and weights will tell."""
+        found = flat(plain(self.config.get("data") or {}))
+        named = [
+            str(v) for k, v in found.items() if re.search(r"(root|train|val|test)(_lr)?$", k.rpartition(".")[2]) and v
+        ]
+        return f", and in {some(named)}" if named else ""
 
     def refusal(self, key: str, then: Any, now: Any, words: Words, why: str = "") -> UserError:
         """What to say where a resume would change a key: itself, or by what is typed of others (`why`)."""

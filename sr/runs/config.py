@@ -49,7 +49,8 @@ def typed_words(folder: Path) -> Words:
     record, saved = folder / RECORD, folder / ".hydra" / "overrides.yaml"
     content = quickly(record) if record.is_file() else None
     found = content.get("words") if isinstance(content, dict) else read(saved) if saved.is_file() else []
-    return Words(str(word) for word in found) if isinstance(found, list) else Words()
+    dirs = content.get("config_dirs") if isinstance(content, dict) else None
+    return Words(map(str, found), dirs if isinstance(dirs, list) else ()) if isinstance(found, list) else Words()
 
 
 def plain(node: Any) -> Any:

@@ -204,7 +204,8 @@ def identical_notes(means: Iterable[Score]) -> list[str]:
     )
     known = [(m, m.perfect) for m in map(declared, metrics_of(s for s in means if s.left_out)) if m.perfect is not None]
     stand_in = ", ".join(f"{m.title} {perfect:g} {m.unit}" for m, perfect in known)
-    note = "identical: the output is HR itself, so that the mean is over the other images"
+    titles = " and ".join(m.title for m, _ in known)
+    note = f"identical: the output is HR itself, so that the mean of {titles} is over the other images"
     return [f"{note} ({stand_in} where there is none)", *marked] if known else marked
 
 

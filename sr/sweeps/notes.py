@@ -1,6 +1,6 @@
 """What stands below a sweep's table."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -52,7 +52,7 @@ def notes(
     trained = ((line.label, line.runs) for line in lines if line.label != BASELINE and not line.label.endswith(PLUS))
     words += not_alike(trained)
     runs = [run for line in lines for run in line.runs]
-    words += _changed_between(runs, ablation, words) + _edited(runs, ablation) + _of_others(runs)
+    words += _changed_between(runs, ablation, words) + _edited(runs, ablation) + of_others(runs)
     return words + of_other_code([run for run in runs if run.status == "finished"]) + _alike(lines)
 
 
@@ -124,14 +124,20 @@ def _changed_between(runs: Sequence[Run], ablation: Ablation | None, said: Seque
     ]
 
 
-def edited(config: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The settings of an ablation's row that the config of a run, as its record has it, does not have: (old, new)."""
+def edited(
+    config: Mapping[str, Any], settings: Mapping[str, Any], typed: Container[str] = ()
+) -> dict[str, tuple[Any, Any]]:
+    """The settings of an ablation's row that the config of a run, as its record has it, does not have: (old, new).
+
+    But for what was `typed`, which wins over those that all rows have.
+    """
     then = flat(config) | {key: name for key, name in config["choices"].items() if key != "data"}
     found = {}
     for key, new in settings.items():
         word = Word(f"{key}={new}")
         old = then.get(word.key)
-        if any(value is None or isinstance(value, dict | list) or "$" in str(value) for value in (old, new)):
+        odd = any(value is None or isinstance(value, dict | list) or "$" in str(value) for value in (old, new))
+        if odd or word.key in typed:
             continue
         new = word.parsed if isinstance(new, str) else new  # as it is typed: YAML takes 1e-3 for a text
         if old != new and str(old) != str(new):
@@ -139,7 +145,7 @@ def edited(config: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
     return found
 
 
-def _of_others(runs: Sequence[Run]) -> list[str]:
+def of_others(runs: Sequence[Run]) -> list[str]:
     """Finished rows that nothing shows to be this user's: anybody knows what a sweep's folder will be called."""
     finished = {run.folder: run for run in runs if run.status == "finished"}
     names = [f.name for f in finished if not (began(f) or trusts_place(f.resolve()))]
@@ -155,7 +161,7 @@ def _edited(runs: Sequence[Run], ablation: Ablation | None) -> list[str]:
         with suppress(UserError, LookupError, TypeError, AttributeError, HydraException):  # see `_changed_between`
             config = yaml_file.read(run.folder / RECORD)["config"]
             row = rows[str(config["choices"]["ablation"]).partition("/")[2]]
-            for key, (old, new) in edited(config, row.settings).items():
+            for key, (old, new) in edited(config, row.settings, Words(run.overrides).keys).items():
                 told[f"{row.label}: {key} is {old}, and {new} in the ablation"] = None
     if not told:
         return []

@@ -22,6 +22,7 @@ from sr.data.loaders import Loaders
 from sr.errors import UserError
 from sr.models.base import SuperResolver
 from sr.models.hooks import EachBatch
+from sr.runs import own
 from sr.runs.config import plain
 from sr.runs.preempted import SWEEP
 from sr.runs.started import number_of, started
@@ -65,12 +66,21 @@ def budget_factor(
                 f"budget={cfg.budget.name}: {factor:.3g} of the recipe's steps, as {known[rows]['row']} was timed for "
                 f"({file})"
             )
+            if known[rows].get("signature") != _signature(rows, factor):
+                log.warning(
+                    f"warning: nothing shows that you timed what {file} tells, by which this row trains for so many "
+                    "steps. If it is not yours, repeat all rows in a new folder"
+                )
         else:
             factor = budget.factor_of_seconds(cfg.budget, _times(cfg, stages, models, data))
-            known[rows] = {"factor": factor, "row": job.folder.name}
+            known[rows] = {"factor": factor, "row": job.folder.name, "signature": _signature(rows, factor)}
             write_whole(file, known)
     os.environ[FACTOR] = str(factor)
     return factor
+
+
+def _signature(rows: str, factor: float) -> str:
+    return own.signature(f"{rows} {factor!r}", "budget.json")
 
 
 def _found(file: Path) -> dict[str, Any]:

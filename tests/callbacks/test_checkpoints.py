@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from sr.callbacks import Checkpoints, checkpoints
+from sr.errors import UserError
 from sr.runs.code import PYTHON
 
 
@@ -63,3 +64,18 @@ def test_a_link_where_a_checkpoint_would_be_written_is_not_followed(tmp_path, mo
     keeper.teardown(trainer, None, "fit")
     assert precious.read_text() == "mine" and (folder / "last.ckpt").read_text() == "weights"
     assert not (folder / "last.ckpt").is_symlink() and not (folder / "best.ckpt").is_symlink()
+
+
+def test_a_folder_that_is_put_elsewhere_while_it_trains_is_not_written_in(tmp_path, monkeypatch):
+    """Its owner put a link in its place: the weights went over those of another run of the user's."""
+    monkeypatch.setattr(checkpoints, "_write", lambda trainer, part: part.write_text("weights"))
+    trainer = SimpleNamespace(is_global_zero=True, world_size=1, global_step=2)
+    (folder := tmp_path / "checkpoints").mkdir()
+    (tmp_path / "mine").mkdir()
+    keeper = Checkpoints(folder, "val/psnr_y")
+    keeper._write_last(trainer)
+    folder.rename(tmp_path / "moved")
+    folder.symlink_to(tmp_path / "mine")
+    with pytest.raises(UserError, match="mine now"):
+        keeper._write_last(trainer)
+    assert not [*(tmp_path / "mine").iterdir()] and (tmp_path / "moved/last.ckpt").is_file()

@@ -37,7 +37,8 @@ def made_up(tmp_path: Path) -> Callable[..., Source]:
         scores = [
             score
             for model, protocol, db in means
-            for score in scores_of(model, "Set5", scale, protocol, {"psnr": db, "ssim": db / 40}, 5)
+            for like_papers in [35.07 if (model, scale) == ("bicubic", 4) else 40]
+            for score in scores_of(model, "Set5", scale, protocol, {"psnr": db, "ssim": db / like_papers}, 5)
         ]
         curve = [{"step": float(n), "val/psnr_y": 25 + n / 10, "train/loss": 1 / n} for n in (10, 20, 30)]
         folder = tmp_path / place

@@ -1,13 +1,17 @@
 """The runs of an ablation in a comparison: under their labels, averaged over seeds."""
 
+import json
 from dataclasses import replace
 
 import pytest
+from omegaconf import OmegaConf
 
 from sr.comparison.columns import tabulate
 from sr.comparison.plots import curves
 from sr.comparison.rows import labelled, rows
 from sr.comparison.seeds import averaged
+from sr.runs.config import RECORD
+from sr.runs.own import signed
 from sr.scores.rated import Rated
 from sr.sweeps.ablation_rows import find
 
@@ -39,6 +43,22 @@ def test_rows_carry_their_labels_and_average_their_seeds(sources):
     assert not {"seed", "ablation"} & {key for column in table.columns for key in column.keys}
     assert any("sample standard deviation" in note for note in table.notes)
     assert found[2].members[1].label == sources[2].label and len(found[2].runs) == 2
+
+
+def test_an_ablation_of_ones_own_with_the_name_of_another_keeps_its_labels(sources, tmp_path):
+    """An ECBSR trained with L2 stood as "SRResNet, L1", the label of the project's row of that name."""
+    (tmp_path / "ablation").mkdir()
+    (tmp_path / "ablation/l1_l2.yaml").write_text("title: t\nrows: {l1: {label: mine, set: {loss: l2}}}")
+    sources = sources[1:3]
+    for source in sources:
+        source.run.folder.mkdir(exist_ok=True)
+        config = {"choices": {"ablation": "l1_l2/l1", "loss": "l2", "model": "ecbsr_m4c8"}}
+        words = {"config": config, "words": [], "config_dirs": [str(tmp_path)]}
+        (source.run.folder / RECORD).write_text(json.dumps(words))
+    assert {row.label for row in averaged(rows(sources))[1:]} == {source.label for source in sources}, "nobody's"
+    for source in sources:
+        (source.run.folder / RECORD).write_text(signed(OmegaConf.to_yaml(OmegaConf.create(words))))
+    assert [row.label for row in averaged(rows(sources))] == ["bicubic", "mine"]
 
 
 def test_means_that_leave_out_other_images_are_no_one_mean(sources):

@@ -1,5 +1,6 @@
 """What is kept in a checkpoint comes back from it."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -32,3 +33,14 @@ def test_what_does_not_come_back_is_refused(value, told):
     with pytest.raises(UserError, match=r"callbacks\.x: its state_dict\(\) does not come back") as refused:
         refuse_lost({"a": [1, value]}, "callbacks.x")
     assert told in str(refused.value)
+
+
+def test_a_zip_behind_another_file_proves_nothing_of_it(tmp_path, caplog):
+    """torch tells by the first bytes, and zipfile by the last: flipped weights passed as verified."""
+    file = tmp_path / "net.pth"
+    torch.save({"a": torch.ones(3)}, file, _use_new_zipfile_serialization=False)
+    with zipfile.ZipFile(file, "a") as container:
+        container.writestr("note.txt", "whole")
+    with caplog.at_level("INFO"):
+        load(file)
+    assert "holds no checksums" in caplog.text

@@ -232,8 +232,11 @@ def test_rows_that_were_edited_after_they_were_trained_are_told(tmp_path):
         ({"model.channels": 16}, "A: model.channels is 32, and 16 in the ablation. Delete"),
     ):
         rows_of = {"a": AblationRow("a", "A", settings | changed, {}, "", False)}
-        text = write([made], tmp_path, Ablation("x", "t", "", "", (), rows_of), {}, "command")
+        whole = Ablation("x", "t", "", "", (), rows_of)
+        text = write([made], tmp_path, whole, {}, "command")
         assert told in text and ("in the ablation" in text) == bool(told), text
+    typed = replace(made, overrides=["ablation=x/a", "model.channels=32"])  # which wins over what all rows have
+    assert "in the ablation" not in write([typed], tmp_path, whole, {}, "command")
 
 
 def test_rows_between_which_a_config_was_changed_are_told(tmp_path):

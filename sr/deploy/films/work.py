@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
-from sr.bounded import refuse_odd
 from sr.data.video_container import film_in, opened, pyav
 from sr.deploy.done import Maker
 from sr.deploy.films.coding import Coding
@@ -59,7 +58,6 @@ class FilmWork(Work):
 
     def do(self, job: Job, seen: Callable[[float], object]) -> str:
         """See `Work.do`. What is done of it when it is killed is not done again."""
-        refuse_odd(job.source)
         maker, film, began = Maker.of(job.source, self.made_by), Film.of(job.source), time.perf_counter()
         high, wide = self.how.size(*film.size)
         codings = {t: Coding.of(film, Size(high, wide * (1 + (t == job.side))), self.lossless, self.quality)
