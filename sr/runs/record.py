@@ -22,8 +22,7 @@ def record(folder: Path, status: str, **facts: Any) -> None:
     (see `sr.runs.code.digests`).
     """
     content: dict[str, Any] = {"status": status, "seconds": None, "steps": 0, "device": None, "code": [], "error": None}
-    content["digests"] = {}
-    content |= {k: v for k, v in recorded(folder).items() if k in content and k != "error"}
+    content |= {k: v for k, v in recorded(folder).items() if k in (*content, "digests") and k != "error"}
     write_whole(folder / "run.json", content | {"status": status} | facts)
 
 

@@ -62,7 +62,7 @@ def test_the_record_follows_the_run(passing, tmp_path):
         clock.on_train_end(FITTING, None)
         facts["objective"] = 31.5
     end = {"status": "finished", "seconds": 4.0, "steps": 7, "device": "cpu", "error": None, "objective": 31.5}
-    assert recorded(tmp_path) == end | {"code": [told()], "digests": {}}
+    assert recorded(tmp_path) == end | {"code": [told()]}
     with Clock().recording(tmp_path, FITTING):
         pass  # measured again: what it trained before stays
     assert recorded(tmp_path)["seconds"] == 4.0 and recorded(tmp_path)["steps"] == 7
