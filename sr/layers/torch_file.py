@@ -63,8 +63,8 @@ def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
     """
     try:
         refuse_odd(path)
-        _refuse_bytearrays(path)
         intact = _checked(path, values=not mapped)
+        _refuse_bytearrays(path)
         with _READING, torch.serialization.safe_globals([(Ignored, name) for name in HARMLESS]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except UserError:
@@ -87,9 +87,14 @@ def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
 
 def _refuse_bytearrays(path: Path) -> None:
     """Raises a UserError where a file could have one made of a size that it names: torch makes it before we see it."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if content.find(b"bytearray") >= 0:
-            raise UserError(f"{path} is refused: it holds a bytearray, which is as large as it says, and no weights")
+    if _container(path):
+        with zipfile.ZipFile(path) as container:  # of which the values of tensors, which are most of it, are not read
+            named = any(b"bytearray" in container.read(p) for p in container.infolist() if "/data/" not in p.filename)
+    else:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            named = content.find(b"bytearray") >= 0
+    if named:
+        raise UserError(f"{path} is refused: it holds a bytearray, which is as large as it says, and no weights")
 
 
 def plain_numbers(value: Any) -> Any:
@@ -127,6 +132,12 @@ def _lost(kept: Any, found: Any, path: str = "") -> str:
         return f"{path} is a {type(kept).__module__}.{type(kept).__name__}"
     items = found.items() if isinstance(found, dict) else enumerate(found) if isinstance(found, list | tuple) else ()
     return next(filter(None, (_lost(kept[key], inner, f"{path}.{key}".lstrip(".")) for key, inner in items)), "")
+
+
+def _container(path: Path) -> bool:
+    """Whether torch takes a file for a zip file: by how it begins, and not, as zipfile does, by how it ends."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
 
 
 def _zipped(path: Path) -> bool:
@@ -178,9 +189,8 @@ def _checked(path: Path, values: bool = True) -> bool:
     Raises:
         UserError: something was, or the container holds more than its size.
     """
-    with path.open("rb") as file:
-        if file.read(4) != b"PK\x03\x04":  # by which torch tells, and not by what stands at the end
-            return False
+    if not _container(path):
+        return False
     try:
         with zipfile.ZipFile(path) as container:
             parts = container.infolist()
