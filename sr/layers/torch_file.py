@@ -135,9 +135,9 @@ def _lost(kept: Any, found: Any, path: str = "") -> str:
 
 
 def _container(path: Path) -> bool:
-    """Whether torch takes a file for a zip file: by how it begins, and not, as zipfile does, by how it ends."""
+    """Whether it is a zip file by how it begins, too, by which torch tells: zipfile looks at how it ends."""
     with path.open("rb") as file:
-        return file.read(4) == b"PK\x03\x04"
+        return file.read(4) == b"PK\x03\x04" and zipfile.is_zipfile(path)
 
 
 def _zipped(path: Path) -> bool:

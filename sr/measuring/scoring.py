@@ -206,6 +206,7 @@ def score_all(
     scores: list[Score] = []
     papers: dict[Key, Published] = {}
     drawn: list[Path] = []
+    undrawn: OSError | None = None
     for data in sets:
         if any(e.ensemble for e in entries) and not data.symmetric:
             log.warning(f"warning: the LR of {data.test_name} was not made symmetrically {ASYMMETRIC}")
@@ -222,8 +223,8 @@ def score_all(
         if panels:
             try:
                 drawn.append(_draw(samples, data, folder, size, at))
-            except OSError as error:  # on a full disk; the figures are still to be told
-                log.warning(f"warning: there is no panel of {data.test_name}: {reason(error)}")
+            except OSError as error:  # on a full disk, of which is told once the figures are
+                undrawn = undrawn or error
     means = averages(scores)
     others = unlike_papers(s for s in means if plain(s.lr))
     papers = {key: paper for key, paper in papers.items() if key[1:3] not in others}
@@ -240,6 +241,8 @@ def score_all(
             )
     for path in (*drawn, *write(scores, folder, papers)):
         log.info(str(path))
+    if undrawn is not None:
+        raise undrawn
     return means
 
 

@@ -297,9 +297,6 @@ def trainer(
             callbacks.append(added := checks.built(node, f"callbacks.{key}", L.Callback, **extra))
             with suppress(LookupError, TypeError, AttributeError):  # of one that has its state only later
                 refuse_lost(added.state_dict(), f"callbacks.{key}")
-            callbacks.append(added := checks.built(node, f"callbacks.{key}", L.Callback, **extra))
-            with suppress(LookupError, TypeError, AttributeError):  # of one that has its state only later
-                refuse_lost(added.state_dict(), f"callbacks.{key}")
     callbacks.append(last)  # after the others: an average of weights must have taken the step that is saved
     loggers: list[Any] = [CsvLog(folder)]
     known = {"facts": run_facts(folder, name, plain(cfg.choices), scale_name(cfg.scale), sweep, cfg.seed)}
