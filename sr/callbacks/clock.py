@@ -52,7 +52,11 @@ class Clock(L.Callback):
 
     @contextmanager
     def recording(
-        self, folder: Path, trainer: L.Trainer, resumed: Mapping[str, Any] | None = None
+        self,
+        folder: Path,
+        trainer: L.Trainer,
+        resumed: Mapping[str, Any] | None = None,
+        digests: Mapping[str, str] | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Keep `run.json` while the run goes on: running, then finished, interrupted, or failed with the error.
 
@@ -62,11 +66,12 @@ class Clock(L.Callback):
             folder: of the run.
             trainer: that trains it.
             resumed: the checkpoint that it goes on from, with the steps and seconds up to it.
+            digests: of the code and the weights that it is made of.
 
         Yields:
             What else should stand in it, to be filled in.
         """
-        facts: dict[str, Any] = {}
+        facts: dict[str, Any] = {"digests": dict(digests)} if digests else {}
         begun = int(resumed["global_step"]) if resumed else 0
         known = (resumed or {}).get("callbacks", {}).get(self.state_key)
         if isinstance(known, Mapping) and isinstance(known.get("seconds"), float | int):

@@ -102,10 +102,11 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
     if aside is not None:
         log.info(f"the checkpoints that were there are kept in {aside}")
     try:
-        with clock.recording(job.folder, trainer, resumed) as facts:
-            if resumed is None or resumed["global_step"] < plan.stages[-1].end:
-                known = recorded(job.folder).get("digests", {}) if resumed is not None else _weights(plan)
-                facts["digests"] = known | digests(plan.stages[-1].model, plain(plan.cfg))
+        made_of = recorded(job.folder).get("digests", {})
+        if resumed is None or resumed["global_step"] < plan.stages[-1].end:
+            of_weights = {} if resumed is not None else _weights(plan)
+            made_of = made_of | of_weights | digests(plan.stages[-1].model, plain(plan.cfg))
+        with clock.recording(job.folder, trainer, resumed, made_of) as facts:
             fit(plan, trainer, job.folder, resumed)
             if trainer.global_rank != 0:
                 return None
@@ -125,8 +126,8 @@ def _weights(plan: Plan) -> dict[str, str]:
     """Digests of weights that a run begins from, or learns from: under one name others may lie by the next seed."""
     found = {}
     for stage in plan.stages:
-        source = str(stage.cfg.init_from)
-        if Path(source).exists():
+        source = stage.cfg.init_from
+        if source not in (None, "last", "best") and Path(source).exists():
             found[f"init_from={source}"] = f"sha256 {checksum(checkpoint.locate(Path(source)))}"
         for teacher in (m for m in stage.setup.loss.modules() if isinstance(m, Distillation)):
             found[f"teacher={plan.cfg.teacher}"] = f"mark {int(teacher.mark)}"
