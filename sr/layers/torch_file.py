@@ -64,7 +64,7 @@ def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
     try:
         refuse_odd(path)
         intact = _checked(path, values=not mapped)
-        _refuse_bytearrays(path)
+        _refuse_bytearrays(path, intact)
         with _READING, torch.serialization.safe_globals([(Ignored, name) for name in HARMLESS]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except UserError:
@@ -85,9 +85,9 @@ def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
     return content
 
 
-def _refuse_bytearrays(path: Path) -> None:
+def _refuse_bytearrays(path: Path, intact: bool) -> None:
     """Raises a UserError where a file could have one made of a size that it names: torch makes it before we see it."""
-    if _container(path):
+    if intact:
         with zipfile.ZipFile(path) as container:  # of which the values of tensors, which are most of it, are not read
             named = any(b"bytearray" in container.read(p) for p in container.infolist() if "/data/" not in p.filename)
     else:
