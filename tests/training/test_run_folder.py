@@ -11,6 +11,7 @@ import torch
 from omegaconf import OmegaConf
 from small_runs import SMALL, rows, saved
 
+from sr.callbacks import Panels
 from sr.errors import UserError
 from sr.runs import composed
 from sr.runs.record import recorded
@@ -139,6 +140,9 @@ def test_panels_under_another_key_are_drawn_in_the_run_s_folder(command, div2k, 
     done = command("train.py", *typed, "+callbacks.more._target_=sr.callbacks.Panels")
     assert done.code == 0 and not (tmp_path / "panels").exists(), done
     assert (done.folder / "more/step_0000001.png").is_file()
+    cfg = composed.read(done.folder).config
+    made = trainer(cfg, [1], tmp_path / "other", "x", False, None)
+    assert [type(callback) for callback in made.callbacks].count(Panels) == 1, "each is there once"
     config = {"callbacks": {"../../victim": {"_target_": "sr.callbacks.Panels"}}}  # of a stranger's run, or one's own
     with pytest.raises(UserError, match="named by letters"):
-        trainer(OmegaConf.merge(composed.read(done.folder).config, config), [1], done.folder, "x", False, None)
+        trainer(OmegaConf.merge(cfg, config), [1], done.folder, "x", False, None)
