@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import re
 import secrets
 import signal
 import threading
@@ -22,6 +23,7 @@ from sr.runs.terminal import write_nowhere
 from sr.whole import copy_whole
 
 log = logging.getLogger(__name__)
+PART = re.compile(r"\.(last|best)\.[0-9a-f]{8}\.part|(last|best)\.part")  # the latter of earlier versions
 CTRL_C, TERM = 1, 2  # what a process was told; the greater one holds for all
 
 
@@ -103,8 +105,9 @@ class Checkpoints(EachBatch):
         self._written_at = time.monotonic()
         self._begun_step = self._written_step = trainer.global_step
         self._captured = None
-        for left in self.folder.glob("*.part") if trainer.is_global_zero else ():  # of a killed process: this one's run
-            left.unlink()
+        for left in self.folder.glob("*.part") if trainer.is_global_zero else ():
+            if PART.fullmatch(left.name):  # of a killed process of this run
+                left.unlink()
         if threading.current_thread() is threading.main_thread():
             self._previous_handler = signal.signal(signal.SIGINT, self._ask)
             if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it

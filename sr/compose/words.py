@@ -146,7 +146,7 @@ def quoted(value: str | Path) -> str:
     """For Hydra's grammar: a folder may hold spaces, commas, quotes or a drive's colon."""
     # Backslashes are signs only where they stand before a quote, a ${ or at the end.
     value = re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + "\\${", str(value))
-    return "'{}'".format(re.sub(r"(\\*)('|$)", lambda end: 2 * end[1] + "\\'" * len(end[2]), str(value)))
+    return "'{}'".format(re.sub(r"(\\*)('|$)", lambda end: 2 * end[1] + "\\'" * len(end[2]), value))
 
 
 def path_word(key: str, path: str | Path) -> str:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from sr.bounded import text_of
 from sr.errors import printable
-from sr.runs.own import began
-from sr.runs.trust import trusts_place
+from sr.runs.trust import trusts_run
 from sr.whole import write_whole
 
 log = logging.getLogger(__name__)
@@ -24,7 +23,7 @@ def known(file: Path) -> str | None:
     """
     if not file.is_file():
         return None
-    if not (began(file.parent) or trusts_place(file.parent.resolve())):  # else anybody's word chose a run of the user's
+    if not trusts_run(file.parent):  # else anybody's word chose a run of the user's
         log.warning(f"note: you did not begin the run in {file.parent}: its {file.stem} is left, a new one begins here")
         return None
     found, place = id_in(file), text_of(file).partition("\n")[2].strip()

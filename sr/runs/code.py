@@ -83,9 +83,9 @@ def codes_of(config: Any) -> dict[str, str]:
     return found
 
 
-def digests(model: SuperResolver, config: Any) -> dict[str, str]:
+def digests(model: SuperResolver, metadata: Mapping[str, Any]) -> dict[str, str]:
     """Of all code that a run is made of, by name, for its record: each class of a network, what its config names."""
-    found = methods_of(model) | codes_of(config)
+    found = {**metadata["methods"], **metadata["codes"]}  # as its checkpoints tell them
     for cls in _classes(model):
         with suppress(UserError):
             found[f"{cls.__module__}.{cls.__qualname__}"] = f"{PYTHON} {fingerprint(cls, SuperResolver.__mro__)}"

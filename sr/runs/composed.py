@@ -26,7 +26,7 @@ from sr.runs import own, yaml_file
 from sr.runs.config import RECORD, flat, hydras_choices, plain, read_config, typed_words, upgraded
 from sr.runs.latest import last_run, run_folder
 from sr.runs.occupied import refuse_links
-from sr.runs.trust import refuse_foreign, refuse_impure, trust, trust_what_was_typed, trusts_place
+from sr.runs.trust import refuse_foreign, refuse_impure, trust, trust_what_was_typed, trusts_place, trusts_run
 from sr.whole import write_whole
 
 FORMAT = 2
@@ -107,9 +107,8 @@ class Composed:
     def _reads(self) -> str:
         """The folders that it names beside it, of whose pictures its panels and weights will tell."""
         found = flat(plain(self.config.get("data") or {}))
-        named = [
-            str(v) for k, v in found.items() if re.search(r"(root|train|val|test)(_lr)?$", k.rpartition(".")[2]) and v
-        ]
+        keys = re.compile(r"(.*\.)?(root|train|val|test)(_lr)?")
+        named = [str(value) for key, value in found.items() if value and keys.fullmatch(key)]
         return f", and in {some(named)}" if named else ""
 
     def refusal(self, key: str, then: Any, now: Any, words: Words, why: str = "") -> UserError:
@@ -131,8 +130,9 @@ def from_its_weights(folder: Path, words: Words) -> str:
 
 def _pasteable(folder: Path, words: Words) -> Words:
     """What is pasted counts as typed, so is trusted: of somebody else's words those that only choose and count."""
-    mine = own.began(folder) or trusts_place(folder.resolve())
-    return words if mine else Words(t for t in words.texts if STRANGERS.fullmatch(t) or IMAGES.fullmatch(t))
+    return (
+        words if trusts_run(folder) else Words(t for t in words.texts if STRANGERS.fullmatch(t) or IMAGES.fullmatch(t))
+    )
 
 
 def anew(words: Words, *more: str) -> str:

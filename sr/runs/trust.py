@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from sr.compose.conf import CONF
 from sr.compose.words import listed
 from sr.errors import UserError, printable, some
-from sr.runs import yaml_file
+from sr.runs import own, yaml_file
 
 VARIABLE = "SR_TRUST"  # modules, or what else is trusted, between commas; a command's own processes inherit it
 
@@ -59,6 +59,11 @@ def trusts_place(place: Path) -> bool:
     """Whether a run folder or a file, or a folder around it that was typed with a slash, is one of the trusted."""
     places = [(Path(t).expanduser().resolve(), "/" in t) for t in _trusted()]
     return any(own == place or (within and own in place.parents) for own, within in places)
+
+
+def trusts_run(folder: Path) -> bool:
+    """Whether this user began the run in a folder, or trusts it."""
+    return own.began(folder) or trusts_place(folder.resolve())
 
 
 def how_to_trust(names: Sequence[str]) -> str:

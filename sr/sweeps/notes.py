@@ -15,9 +15,8 @@ from sr.runs import yaml_file
 from sr.runs.code import changed_between
 from sr.runs.config import RECORD, flat
 from sr.runs.folder import Run, differing
-from sr.runs.own import began
 from sr.runs.same_data import begun_with
-from sr.runs.trust import trusts_place
+from sr.runs.trust import trusts_run
 from sr.scores import same_images
 from sr.scores.score import BASELINE, identical_notes
 from sr.scores.text import legend
@@ -148,7 +147,7 @@ def edited(
 def of_others(runs: Sequence[Run]) -> list[str]:
     """Finished rows that nothing shows to be this user's: anybody knows what a sweep's folder will be called."""
     finished = {run.folder: run for run in runs if run.status == "finished"}
-    names = [f.name for f in finished if not (began(f) or trusts_place(f.resolve()))]
+    names = [f.name for f in finished if not trusts_run(f)]
     told = "on this machine: their figures are taken as they stand there. Move away what is not yours"
     return [f"warning: nothing shows that you began {some(names)} {told}"] if names else []
 

@@ -262,9 +262,9 @@ def refuse_passwords(cfg: DictConfig) -> None:
     for key, value in flat(plain(cfg)).items():
         if re.search(r"://[^/\s@]+@", str(value)):
             raise UserError(
-                f"{key} holds a password, which would stand in the run's folder and in its checkpoints. For MLflow "
-                "type logger=mlflow alone, and: export MLFLOW_TRACKING_URI=... MLFLOW_TRACKING_USERNAME=... "
-                "MLFLOW_TRACKING_PASSWORD=..."
+                f"{key} holds a password, or a user's name, which would stand in the run's folder and in its "
+                "checkpoints. For MLflow type logger=mlflow alone, and: export MLFLOW_TRACKING_URI=... "
+                "MLFLOW_TRACKING_USERNAME=... MLFLOW_TRACKING_PASSWORD=..."
             )
 
 

@@ -18,7 +18,6 @@ from sr.compose.words import Job
 from sr.losses import Distillation
 from sr.runs import checkpoint, composed, same_data
 from sr.runs.code import digests
-from sr.runs.config import plain
 from sr.runs.latest import LAST, latest, put_back, saved, set_aside
 from sr.runs.lock import claim, first_process
 from sr.runs.record import recorded
@@ -105,7 +104,7 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
         made_of = recorded(job.folder).get("digests", {})
         if resumed is None or resumed["global_step"] < plan.stages[-1].end:
             of_weights = {} if resumed is not None else _weights(plan)
-            made_of = made_of | of_weights | digests(plan.stages[-1].model, plain(plan.cfg))
+            made_of = made_of | of_weights | digests(plan.stages[-1].model, plan.stages[-1].metadata)
         with clock.recording(job.folder, trainer, resumed, made_of) as facts:
             fit(plan, trainer, job.folder, resumed)
             if trainer.global_rank != 0:

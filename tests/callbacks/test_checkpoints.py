@@ -58,8 +58,9 @@ def test_a_link_where_a_checkpoint_would_be_written_is_not_followed(tmp_path, mo
         for name in ("last.part", "best.part"):
             (folder / name).symlink_to(precious)
         if when == "before":
+            (folder / "notes.part").write_text("mine")
             keeper.on_train_start(trainer, None)
-            assert not [*folder.iterdir()], "what a killed process left is removed"
+            assert [p.name for p in folder.iterdir()] == ["notes.part"], "what a killed process left is removed"
     keeper.on_validation_end(trainer, None)
     keeper.teardown(trainer, None, "fit")
     assert precious.read_text() == "mine" and (folder / "last.ckpt").read_text() == "weights"

@@ -61,6 +61,21 @@ def test_no_published_figure_stands_beside_lr_that_is_called_bicubic_alone(comma
     assert "Beside the published figures" not in done.out, done
 
 
+@pytest.mark.shared
+@pytest.mark.parametrize("baseline", [True, False])
+def test_without_bicubic_it_is_told_that_nothing_tells_whose_images_these_are(command, shared, baseline):
+    typed = [
+        "weights=[rlfn_x4]",
+        f"zoo.dir={shared}/weights",
+        f"data_dir={shared}/data",
+        "benchmarks=[set5]",
+        "panels=0",
+    ]
+    done = command("evaluate.py", *typed, "protocols=[y]", f"baseline={str(baseline).lower()}")
+    assert done.code == 0 and "Beside the published figures" in done.out, done
+    assert ("leave baseline=false out" in done.out) == (not baseline), done
+
+
 def test_no_run_is_validated_on_lr_that_a_protocol_makes_in_place_of_its_own(tmp_path, photos):
     hr, _ = photos(tmp_path / "HR", 2, 24, 24), photos(tmp_path / "LR_bicubic", 2, 12, 12)
     photos(tmp_path / "mine", 2, 12, 12)

@@ -134,12 +134,14 @@ def test_a_run_of_somebody_else_writes_where_this_user_says(begun, tmp_path, mon
     values = {
         "logger": {"m": {"_target_": "evil.Logger", "tracking_uri": "${paper.data}//x", "save_dir": "/precious"}},
         "paper": {"data": "http:"}, "cache_dir": "/precious", "data__cache_dir": "/precious", "data__download": True,
+        "data__train": "/home/me/pictures",
         "zoo": {"dir": "/precious", "download": True, "range": "0-1", "order": None},
     }  # fmt: skip
     monkeypatch.setenv("SR_CACHE_DIR", "/mine")
     run = composed.read(changed(begun, tmp_path / "theirs", **values))
     config = run.changed(Words(["steps=9"]), run.config)
     assert config.logger == {} and "logs to metrics.csv alone" in caplog.text
+    assert "in your own data_dir, and in /home/me/pictures." in caplog.text, "which it may leave pictures of"
     assert config.cache_dir == config.data.cache_dir == "/mine" and not config.data.download
     assert (config.zoo.dir, config.zoo.range) == ("data/weights", "0-1")
     typed = OmegaConf.create({"logger": {"wandb": {"_target_": "sr.loggers.wandb_logger"}}})
