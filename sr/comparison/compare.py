@@ -203,7 +203,7 @@ def _leaky(named: Sequence[Source]) -> list[str]:
 
 def _mirrored(named: Sequence[Source], lr: Sequence[str]) -> list[str]:
     """What to say of runs whose stored figures are of mirrored clips, unless all is measured now, as `lr` is typed."""
-    mirrored = [s.run for s in named if s.run and flat(s.run.config).get("data.mirror") is True]
+    mirrored = [s.run for s in named if s.run and (s.run.config.get("data") or {}).get("mirror") is True]
     runs = dict.fromkeys(run.folder for run in mirrored if not lr and any(s.clips for s in run.scores))
     told = "its figures on the clips of its own data are of each clip followed by itself, run backward"
     return [f"{run}: trained with data.mirror=true: {told}, of a network on clips" for run in runs]
