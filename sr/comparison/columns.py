@@ -186,7 +186,8 @@ def _texts(metrics: Sequence[Metric], *values: Any) -> str:
 
 def _values(row: Row, titles: Mapping[tuple[str, int], str]) -> dict[str, Any]:
     run = row.source.run if row.source else None
-    values: dict[str, Any] = dict(choices(run)) | as_trained(run) if run else {}
+    each = [dict(choices(run)) | as_trained(run) for run in row.runs]
+    values: dict[str, Any] = {k: v for k, v in each[0].items() if all(v == o.get(k) for o in each[1:])} if each else {}
     values |= {**row.settings, "entry": row.label, "scale": row.scale}
     said = remarks(row.scores, "dataset", "images", "protocol")
     values |= {
@@ -210,7 +211,7 @@ def _values(row: Row, titles: Mapping[tuple[str, int], str]) -> dict[str, Any]:
     if run and row.final:
         every, seconds = row.runs, [other.seconds for other in row.runs if other.seconds is not None]
         states = [other.status for other in every if other.status != "finished"]
-        values |= {"steps_done": run.steps or None, "status": ", ".join(dict.fromkeys(states)) or run.status}
+        values |= {"steps_done": min(other.steps for other in every) or None, "status": ", ".join(dict.fromkeys(states)) or run.status}
         values |= {"seconds": fmean(seconds) if seconds else None, "runs": len(every)}
     return values
 

@@ -90,6 +90,13 @@ def test_seeds_that_were_not_trained_alike_are_told(sources):
     assert f"the finished runs of {find('l1_l2').rows['l2'].label} were not trained alike: optimizer.lr is" in note
 
 
+def test_a_mean_is_of_no_one_seed(sources):
+    """It was found as its first seed and stood as trained as long as that one, though another was stopped."""
+    object.__setattr__(sources[-1].run, "steps", 7)
+    line = tabulate(averaged(rows(sources))).lines[-1]
+    assert "seed" not in line.values and line.values["steps_done"] == 7
+
+
 def test_curves_of_seeds_are_their_mean(sources):
     found = averaged(rows(sources))[-1]
     drawn = curves([(found.label, run) for run in found.runs])["val/psnr_y"]

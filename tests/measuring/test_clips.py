@@ -1,6 +1,7 @@
 """Clips measured as users type it: every network, frame by frame, by clip."""
 
 import csv
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -174,6 +175,7 @@ def held(folder, *typed):
         [sys.executable, "-c", WATCHED, *typed, "baseline=false", "panels=0", "protocols=[video_y]",
          f"hydra.run.dir={folder}"],
         cwd=folder.parent, capture_output=True, text=True,
+        env=os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"},  # what is freed leaves no holes
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return int(done.stdout.split()[-1])
