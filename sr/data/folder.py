@@ -232,7 +232,11 @@ def own_name(name: str) -> str:
 def _folders(given: Folders | None) -> list[Path]:
     if given is None:
         return []
-    return [Path(p).expanduser() for p in ([given] if isinstance(given, (str, Path)) else given)]
+    listed = [given] if isinstance(given, (str, Path)) else list(given)
+    if not all(isinstance(p, (str, Path)) for p in listed):
+        told = "each place of a list holds a folder. LR is given for all of them or made for all"
+        raise UserError(f"data: [{', '.join('null' if p is None else str(p) for p in listed)}]: {told}")
+    return [Path(p).expanduser() for p in listed]
 
 
 def _joined(folders: Sequence[Path]) -> str:

@@ -299,6 +299,8 @@ def test_folders_with_lr_of_their_own(folder: Callable[..., Folder], tmp_path: P
     assert len({*data.pairs("train").names, *data.pairs("val").names}) == 6  # no name stands for two images
     with pytest.raises(UserError, match="1 folders for 2 HR folders"):
         folder(root=None, train=both, train_lr=tmp_path / "a/LR").check("fit")
+    with pytest.raises(UserError, match=r"LR, null\]: each place of a list holds a folder"):
+        folder(root=None, train=both, train_lr=[tmp_path / "a/LR", None])
     write(tmp_path / "a/LR/1x2.png", 1, 20, 25)
     with pytest.raises(UserError, match=r"1x2\.png is 25x20"):
         folder(root=None, train=both, train_lr=[tmp_path / "a/LR", tmp_path / "b/LR"]).check("fit")
