@@ -211,7 +211,10 @@ def _values(row: Row, titles: Mapping[tuple[str, int], str]) -> dict[str, Any]:
     if run and row.final:
         every, seconds = row.runs, [other.seconds for other in row.runs if other.seconds is not None]
         states = [other.status for other in every if other.status != "finished"]
-        values |= {"steps_done": min(other.steps for other in every) or None, "status": ", ".join(dict.fromkeys(states)) or run.status}
+        values |= {
+            "steps_done": min(other.steps for other in every) or None,
+            "status": ", ".join(dict.fromkeys(states)) or run.status,
+        }
         values |= {"seconds": fmean(seconds) if seconds else None, "runs": len(every)}
     return values
 

@@ -29,7 +29,7 @@ from sr.scores import rated
 from sr.scores.paired import Paired, Place, Values, measured, stored
 from sr.scores.score import BASELINE, Score
 from sr.scores.text import aligned, write_csv
-from sr.sweeps.notes import of_other_code, of_others
+from sr.sweeps.notes import of_changed, of_others
 from sr.whole import write_whole
 from sr.zoo.entries import name_of
 
@@ -65,7 +65,7 @@ def compare(cfg: DictConfig) -> None:
 
     notes = [*damaged, *_leaky(named), *_mirrored(named, filler.lr), *replaced, *_unseen(study, table)]
     runs_named = [source.run for source in named if source.run]
-    notes += of_other_code(run for run in runs_named if run.status == "finished") + of_others(runs_named)
+    notes += of_changed(run for run in runs_named if run.status == "finished") + of_others(runs_named)
     if not any(s.metric == "lpips" for row in found for s in row.scores):
         notes.append(UNMEASURED if any(m.name == "lpips" for m in metrics) else NO_LPIPS)
     if sets and filler.lr:

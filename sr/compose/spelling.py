@@ -11,6 +11,7 @@ from sr.compose.words import PLAIN, quoted
 FORMER = {  # words that stand for others, as earlier versions had them
     "train": {
         "test_protocols": "protocols", "channels_last": "trainer.channels_last", "compile": "trainer.compile",
+        "data.batch_size": "batch_size", "data.patch_size": "patch_size",
     },
     "evaluate": {"data": "benchmarks", "protocol": "protocols"},
     "compare": {"data": "benchmarks", "protocol": "protocols"},

@@ -52,7 +52,7 @@ def notes(
     words += not_alike(trained)
     runs = [run for line in lines for run in line.runs]
     words += _changed_between(runs, ablation, words) + _edited(runs, ablation) + of_others(runs)
-    return words + of_other_code([run for run in runs if run.status == "finished"]) + _alike(lines)
+    return words + of_changed([run for run in runs if run.status == "finished"]) + _alike(lines)
 
 
 def not_alike(lines: Iterable[tuple[str, Sequence[Run]]]) -> list[str]:
@@ -68,9 +68,6 @@ def not_alike(lines: Iterable[tuple[str, Sequence[Run]]]) -> list[str]:
                 follows = key.endswith("seed") and all(config.get(key) == config.get("seed") for config in configs)
                 if not follows:
                     found[key] = " or ".join(dict.fromkeys(str(config.get(key)) for config in configs))
-            trained = {tuple(sorted(begun_with(run.folder).get("train", {}).values())) for run in runs}
-            if len(trained - {()}) > 1:  # a run of before there was sets.json tells nothing
-                found["what sets.json tells of training images"] = "not the same in all"
         if found:
             keys = [f"{key} is {values}" for key, values in found.items()]
             words.append(
@@ -81,9 +78,19 @@ def not_alike(lines: Iterable[tuple[str, Sequence[Run]]]) -> list[str]:
     return words
 
 
-def of_other_code(runs: Iterable[Run]) -> list[str]:
-    """What to say of runs that name the same code, or weights, which were changed between their trainings."""
-    names = changed_between(dict.fromkeys(run.folder for run in runs))
+def of_changed(runs: Iterable[Run]) -> list[str]:
+    """What to say of runs that name the same code, weights or images, which were changed between their trainings."""
+    of_folder = {run.folder: run for run in runs}
+    names = changed_between(of_folder)
+    images: dict[str, dict[tuple[str, ...], str]] = {}  # by what is typed of them: all digests, and what they are of
+    for folder, run in of_folder.items():
+        if trained := begun_with(folder).get("train"):  # a run of before there was sets.json tells nothing
+            data = {f"data.{key}": value for key, value in flat(run.config.get("data") or {}).items()}
+            place = {k: v for k, v in data.items() if (known := declared_key(k)).result and not known.training}
+            of, count = next(iter(trained)).partition(":")[0], len(trained)
+            found = images.setdefault(repr(place), {})
+            found[tuple(sorted(trained.values()))] = f"{of} ({count} training images)"
+    names += [" or ".join(dict.fromkeys(found.values())) for found in images.values() if len(found) > 1]
     if not names:
         return []
     return [

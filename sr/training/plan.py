@@ -124,6 +124,9 @@ def checked(cfg: DictConfig, job: Job) -> DictConfig:
     clips = build.architecture(cfg).clips
     for scale in scales(cfg):
         one = at_scale(cfg, scale, job.words.keys)
+        for key in ("batch_size", "patch_size"):  # also read where no data set is: by plans, budgets and figures
+            if (own := one.data.get(key)) not in (None, one[key]):
+                raise UserError(f"data.{key}={own}: {key} is a key of the run, not of its data: {key}={own}")
         of_scale = {key: plain(one[key]) for key in ("data", "degradation")}
         check_targets(plain(cfg) | of_scale | {"trainer": lightnings(cfg.trainer)})
     if speed(cfg.trainer).compile and clips:

@@ -24,6 +24,7 @@ from sr.compose.spelling import spelled_out
         ("evaluate", "metrics=[psnr,a b/lr=1/rmse.py]", "metrics=['psnr','a b/lr=1/rmse.py']"),
         ("train", "test_protocols=[y]", "protocols=[y]"),
         ("train", "channels_last=true", "trainer.channels_last=true"),
+        ("train", "data.batch_size=8", "batch_size=8"),
         ("train", "compile=true", "trainer.compile=true"),
         ("train", "protocol=rgb", "protocol=rgb"),
         ("train", "data=div2k", "data=div2k"),

@@ -256,14 +256,19 @@ def test_rows_between_which_a_config_was_changed_are_told(tmp_path):
     assert "nobody typed" not in write(runs, tmp_path, None, {}, "command")
 
 
-def test_seeds_that_were_trained_on_other_images_are_told_where_they_are_averaged(tmp_path):
-    runs = [run(tmp_path, 30.0, seed) for seed in range(3)]  # one of before there was sets.json
-    for made, images in zip(runs[1:], ({"a": "1", "b": "2"}, {"b": "1", "a": "2"}), strict=True):
-        (made.folder / "sets.json").write_text(json.dumps({"train": images}))
-    assert "trained alike" not in write(runs, tmp_path, None, {}, "command")
-    (runs[1].folder / "sets.json").write_text(json.dumps({"train": {"a": "1", "b": "3"}}))
-    text = write(runs, tmp_path, None, {}, "command")
-    assert "were not trained alike: what sets.json tells of training images is not the same in all" in text
+def test_runs_of_one_folder_whose_training_images_were_changed_are_told(tmp_path):
+    """More photos, then more rows of the sweep: those beside them had seen half as many. Seeds are averaged, too."""
+    for other in ({"seed": 2}, {"model__channels": "16"}):
+        runs = [run(tmp_path, 30.0, 0), run(tmp_path, 30.0, 1), run(tmp_path, 30.0, **other)]
+        # The first one is of before there was sets.json.
+        for made, images in zip(runs[1:], ({"S x2: a": "1", "S x2: b": "2"}, {"b": "1", "a": "2"}), strict=True):
+            (made.folder / "sets.json").write_text(json.dumps({"train": images}))
+        assert "was changed between" not in write(runs, tmp_path, None, {}, "command")
+        (runs[2].folder / "sets.json").write_text(json.dumps({"train": {"S x2: a": "1"}}))
+        text = write(runs, tmp_path, None, {}, "command")
+        assert "S x2 (2 training images) or S x2 (1 training images) was changed between the trainings" in text
+        runs[2].config["data"] = {"train": "elsewhere"}
+        assert "was changed between" not in write(runs, tmp_path, None, {}, "command")
 
 
 def test_what_is_no_number_breaks_no_table(tmp_path):

@@ -22,6 +22,14 @@ def refused(command, *typed: str) -> str:
     return outcome.err
 
 
+def test_a_batch_that_the_data_alone_has_is_refused(command, tmp_path):
+    """Plans, budgets and curves by images read the run's: they told of batches of 4, trained on were 8."""
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment/mine.yaml").write_text("# @package _global_\ndata: {batch_size: 8}\n")
+    err = refused(command, "data=bundled", f"--config-dir={tmp_path}", "experiment=mine")
+    assert "data.batch_size=8: batch_size is a key of the run" in err
+
+
 def test_a_missing_root_says_what_was_looked_for_and_what_to_type(command, tmp_path):
     err = refused(command, "data=div2k", f"data.root={tmp_path}/nowhere")
     assert "nowhere" in err and "DIV2K_train_HR" in err and "data.root=" in err and "data.download=true" in err
