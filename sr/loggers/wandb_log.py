@@ -104,7 +104,9 @@ class WandbRun(WandbLogger):
             except (wandb.Error, ValueError, OSError) as error:
                 why = f"the server did not take the run ({reason(error)})"
                 wandb.teardown()  # else the id of the run that did not begin stays in use
-        log.info(f"W&B: offline, {why}; later: wandb sync {shlex.quote(str(self.folder / 'wandb'))}/offline-run-*")
+        # Those of this id alone: others in there may be somebody else's, and would be sent as the user's.
+        parts = f"{shlex.quote(str(self.folder / 'wandb'))}/offline-run-*-{given['id']}*"
+        log.info(f"W&B: offline, {why}; later: wandb sync {parts}")
         return wandb.init(**given, mode="offline")
 
     def _wandb_settings(self) -> Any:

@@ -1,6 +1,6 @@
 """An ablation on the command line: its rows become options of the group `ablation`, which Hydra sweeps over."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from textwrap import shorten
@@ -118,15 +118,18 @@ def _meant(ablation: Ablation, patterns: Sequence[str]) -> list[AblationRow]:
 def _refuse_varied(ablation: Ablation, typed: Words) -> None:
     """Raises a UserError where a typed key would make rows alike that bear different labels.
 
-    What is typed wins over a row, so this is every key that the rows vary, what lies above it and what lies within it.
+    What is typed wins over a row, so this is every key that the rows vary, what lies above it and what lies within it;
+    and what they vary in one stage, where it is typed for all of them.
     """
+    settings = {name: dict(_by_stage(row.settings)) for name, row in ablation.rows.items()}
     varied: dict[str, str] = {}
-    for key in dict.fromkeys(key for row in ablation.rows.values() for key in row.settings):
-        values = {name: row.settings.get(key) for name, row in ablation.rows.items()}
-        if len({str(value) for value in values.values()}) > 1:
-            varied[_path(key)] = "; ".join(
-                f"{name}: {key.lstrip('+')}={value}" for name, value in values.items() if value is not None
-            )
+    for key in dict.fromkeys(key for own in settings.values() for key in own):
+        values = {name: f"{key.lstrip('+')}={own[key]}" for name, own in settings.items() if key in own}
+        if len({*values.values()}) > 1 or len(values) < len(settings):
+            told = varied[_path(key)] = "; ".join(f"{name}: {value}" for name, value in values.items())
+            _, _, in_all = _path(key).removeprefix("stages.").partition(".")
+            if _path(key).startswith("stages.") and in_all:
+                varied.setdefault(in_all, told)
     for word in typed:
         # Of a group of which several are chosen, as callbacks=[ema], what is not named stays as it is.
         own = [f"{word.key}.{name}" for name in typed.names(word.key) or ()] if "[" in word.value else [_path(word.key)]
@@ -137,6 +140,15 @@ def _refuse_varied(ablation: Ablation, typed: Words) -> None:
                     "typed, it would hold for all of them, whatever their labels say. Leave it out, choose rows "
                     f"(ablation={ablation.name}/<row>), or train it for itself, without ablation="
                 )
+
+
+def _by_stage(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """`stages: {second: {steps: 1}}` as `stages.second.steps`; all else as it is."""
+    for key, value in settings.items():
+        if _path(key).split(".")[0] == "stages" and isinstance(value, dict) and value:
+            yield from _by_stage({f"{key}.{name}": inner for name, inner in value.items()})
+        else:
+            yield key, value
 
 
 def _path(key: str) -> str:

@@ -7,7 +7,7 @@ from small_runs import changed
 
 from sr.compose.words import Words
 from sr.errors import UserError
-from sr.runs import composed
+from sr.runs import composed, occupied
 from sr.runs.occupied import refuse_links
 from sr.sweeps.command import prepared
 from sr.whole import write_whole
@@ -84,7 +84,7 @@ def test_a_folder_whose_name_leads_elsewhere_is_refused(command, monkeypatch, tm
     assert sorted(p.name for p in tmp_path.iterdir()) == [name]
 
 
-def test_a_linked_folder_within_that_of_wandb_is_refused(begun, tmp_path):
+def test_a_linked_folder_within_that_of_wandb_is_refused(begun, tmp_path, monkeypatch):
     """Checkpoints are put into wandb/checkpoints: those of the user's other run were replaced."""
     (tmp_path / "outside/files").mkdir(parents=True)
     (begun / "wandb/run").mkdir(parents=True)
@@ -92,6 +92,10 @@ def test_a_linked_folder_within_that_of_wandb_is_refused(begun, tmp_path):
     (tmp_path / "outside/a.txt").touch()
     (begun / "wandb/run/a.txt").symlink_to(tmp_path / "outside/a.txt")  # as wandb.save makes them, which it replaces
     refuse_links(begun)
+    monkeypatch.setattr(occupied, "began", lambda folder: False)
+    with pytest.raises(UserError, match="wandb/run/a.txt' is a link that leads out"):  # it would be sent
+        refuse_links(begun)
+    monkeypatch.undo()
     (begun / "wandb/checkpoints").symlink_to(tmp_path / "outside")
     with pytest.raises(UserError, match="wandb/checkpoints' is a link that leads out"):
         refuse_links(begun)

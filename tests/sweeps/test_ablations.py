@@ -240,6 +240,11 @@ def test_a_scale_typed_over_rows_of_several_scales_is_refused():
         ("rlfn_blocks", "model.channels=16"),
         ("srgan_losses", "loss@losses.adversarial=srgan"),
         ("srgan_losses", "losses.adversarial.terms={}"),
+        ("rlfn_contrastive", "loss=l2"),  # the last stage's too, which one row alone says
+        ("rlfn_warm_start", "optimizer_state=kept"),
+        ("edsr_rlfn_tricks", "loss=l2"),
+        ("edsr_x2_start", "init_from=x2.ckpt"),
+        ("srgan_losses", "scheduler.milestones=[3]"),
     ],
 )
 def test_what_the_rows_vary_cannot_be_typed_for_all_of_them(ablation, typed, tmp_path):
