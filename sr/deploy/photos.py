@@ -4,6 +4,7 @@ In tiles it comes strip by strip, so that the network's floats of the whole resu
 reduces them. Bicubic's, of a deep picture's alpha and of what lies beside a result, are held whole.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -21,6 +22,9 @@ from sr.imaging.photo import Photo, in_depth
 from sr.imaging.resize import imresize
 from sr.models.base import SuperResolver
 from sr.precision import full_precision
+
+log = logging.getLogger(__name__)
+DIM = 1 / 8  # of white: what is seen of a picture lies above it
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ def enlarged(
     """
     depth, white, channels = depth or photo.colour.dtype, photo.white, photo.colour.shape[2]
     lr = _unit(filled(photo), white).expand(-1, 3, -1, -1)
+    _tell_dim(photo)
     colour = np.empty((0, 0, channels), depth)
     walked: list[bool] = []
     with torch.inference_mode(), full_precision(device):
@@ -105,6 +110,18 @@ def enlarged(
     size = colour.shape[0], colour.shape[1]
     alpha = None if photo.alpha is None else bicubic(photo.alpha[..., None], photo.opaque, size, depth)[..., 0]
     return Made(replace(photo, colour=colour, alpha=alpha), walked[0])
+
+
+def _tell_dim(photo: Photo) -> None:
+    """Warn of floats below a bright highlight, and of 10 or 12 bits in a file of 16."""
+    step = max(1, math.isqrt(photo.colour.size // 100_000))
+    most = float(np.percentile(photo.colour[::step, ::step], 95)) / photo.white
+    if photo.colour.dtype != np.uint8 and 0 < most < DIM:
+        log.warning(
+            f"warning: of 100 values of the picture 95 are below {most:.2%} of its white, {photo.white:g}: the network "
+            "sees it as nearly black, and what it draws there may be far off. Scale the values so that 1 (of 16 bits "
+            "65535) is white, and clip what is brighter"
+        )
 
 
 def _rows(

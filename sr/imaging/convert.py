@@ -22,7 +22,7 @@ def to_8_bit(path: Path) -> np.ndarray:
     """(H, W, 3) or (H, W) uint8 of a file that `read_image` refuses.
 
     What is transparent goes on white; 16 bits are rounded; of several pictures the first is taken. Floats up to 1 are
-    taken as 0 to 1, larger ones and integers as 8 or 16 bits, so that all files of a kind are treated alike.
+    taken as 0 to 1, those far above it and integers as 8 or 16 bits, so that all files of a kind are treated alike.
 
     Raises:
         UserError: the file is damaged, or its values have no such range.
@@ -60,7 +60,7 @@ def _deep(path: Path, values: np.ndarray) -> np.ndarray:
             f"{path} holds {values.dtype} values, of which nobody knows what is black and white: save it with 16 bits "
             "without a sign, or as floats"
         )
-    top = 65535.0 if values.dtype == np.uint16 else _range(path, values)
+    top = _range(path, values)
     unit = (values.astype(np.float64) / top).clip(0, 1)
     if unit.ndim == 3 and unit.shape[2] in (2, 4):
         unit = unit[..., :-1] * unit[..., -1:] + 1 - unit[..., -1:]
@@ -70,12 +70,22 @@ def _deep(path: Path, values: np.ndarray) -> np.ndarray:
 
 
 def _range(path: Path, values: np.ndarray) -> float:
-    """What stands for white."""
-    top = float(values.max())
+    """What stands for white.
+
+    Raises:
+        UserError: it is not known: as of floats a little above 1, or of 10 or 12 bits in a file of 16.
+    """
+    top, floats = float(values.max()), np.issubdtype(values.dtype, np.floating)
     found = next((white for white in (1.0, 255.0, 65535.0) if top <= white), None)
-    if found is None or not np.isfinite(values).all():
-        raise UserError(f"{path} holds values up to {top:g}, and what of them is white is not known: scale them to 0-1")
-    return 1.0 if np.issubdtype(values.dtype, np.floating) and found == 1 else max(found, 255.0)
+    dim = 1 < top < 16 if floats else values.dtype == np.uint16 and 0 < top < 4096
+    if found is None or dim or not np.isfinite(values).all():
+        raise UserError(
+            f"{path} holds {values.dtype} values up to {top:g}, and what of them is white is not known: scale them to "
+            f"{'0-1' if floats else '0-65535'}"
+        )
+    if values.dtype == np.uint16:
+        return 65535.0
+    return 1.0 if floats and found == 1 else max(found, 255.0)
 
 
 def convert(path: Path) -> Path:

@@ -34,13 +34,15 @@ class Photo:
 
     @property
     def opaque(self) -> float:
-        """What stands for 1 in alpha."""
-        return 1.0 if self.colour.dtype.kind == "f" else float(np.iinfo(self.colour.dtype).max)
+        """What stands for 1 in alpha: of floats 1, or what is largest."""
+        if self.colour.dtype.kind != "f":
+            return float(np.iinfo(self.colour.dtype).max)
+        return 1.0 if self.alpha is None else max(1.0, float(self.alpha.max()))
 
     @property
     def white(self) -> float:
         """What stands for 1 in colours: of floats 1, or what is brightest."""
-        return max(self.opaque, float(self.colour.max())) if self.colour.dtype.kind == "f" else self.opaque
+        return max(1.0, float(self.colour.max())) if self.colour.dtype.kind == "f" else self.opaque
 
     @classmethod
     def of(cls, planes: np.ndarray) -> Self:
@@ -58,7 +60,7 @@ def of_pillow(image: Image.Image) -> Photo:
     icc = image.info.get("icc_profile")
     if image.mode.startswith("I"):
         values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
+        if values.min() < 0 or values.max() > 65535 or (image.mode == "I" and values.max() < 256):
             raise UserError("an image of 32-bit integers: what of them is white is not known. Scale them to 16 bits")
         return Photo(values.astype(np.uint16)[..., None], icc=icc)
     if image.mode == "F":

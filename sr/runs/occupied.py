@@ -147,7 +147,9 @@ def refuse_links(folder: Path, rows: bool = False) -> None:
             # W&B links its logs from there; it replaces links and never writes through them, but into linked folders.
             # It sends what they lead to, those that the user's callbacks made.
             of_wandb = os.path.relpath(link, inside).startswith(f"wandb{os.sep}")
-            if of_wandb and ((own and not os.path.isdir(link)) or re.fullmatch(r"latest-run|debug.*\.log", Path(link).name)):
+            if of_wandb and (
+                (own and not os.path.isdir(link)) or re.fullmatch(r"latest-run|debug.*\.log", Path(link).name)
+            ):
                 continue
             if not Path(target := os.path.realpath(link)).is_relative_to(inside):
                 raise UserError(

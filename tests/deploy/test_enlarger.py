@@ -100,6 +100,18 @@ def test_tiles_and_other_depths_make_the_same_picture(model):
     assert np.array_equal(small.alpha[:, 40:], np.full((48, 20), 255)) and small.colour.max() == 255
 
 
+def test_a_picture_far_below_its_white_is_told(model, caplog):
+    """A lamp in a picture of floats, 12 bits in one of 16: the network drew a grid, and nobody was told."""
+    lamp = photo(24, 30) / np.float32(255)
+    model(lamp), model((lamp * 65535).astype(np.uint16))
+    assert "nearly black" not in caplog.text
+    lamp[3, 4] = 40
+    for dim in (lamp, (lamp.clip(0, 1) * 4095).astype(np.uint16)):
+        caplog.clear()
+        model(dim)
+        assert "95 are below" in caplog.text and "nearly black" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("image", "hint"),
     [

@@ -262,6 +262,27 @@ def test_a_copy_of_8_bits_shows_what_the_file_shows(tmp_path):
         assert np.abs(to_8_bit(tmp_path / name) / 255 - values).max() < 0.003, name
 
 
+@pytest.mark.parametrize(("dtype", "top"), [(np.float32, 1.2), (np.uint16, 4095)])
+def test_no_copy_is_made_of_what_may_be_of_two_ranges(tmp_path, dtype, top):
+    """Overshoots of floats were taken for 0 to 255, and 12 bits for 16: black pictures in place of a training set."""
+    values = (np.linspace(0, 1, 105).reshape(5, 7, 3) * top).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb")
+    with pytest.raises(UserError, match="what of them is white is not known: scale them to 0-"):
+        to_8_bit(tmp_path / "a.tif")
+
+
+def test_alpha_has_the_range_of_floats(tmp_path):
+    values = drawn(4, np.float32) * 255
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", extrasamples=["unassalpha"])
+    found = read_photo(tmp_path / "a.tif")
+    assert found.opaque == values[..., 3].max() > 200
+
+
+def test_whole_numbers_that_may_be_of_8_or_16_bits_are_refused():
+    with pytest.raises(UserError, match="what of them is white is not known"):
+        of_pillow(Image.fromarray(np.full((5, 7), 255, np.int32)))
+
+
 def test_signed_values_are_called_so(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.full((5, 7), -1, np.int8))
     for read in (read_photo, read_image, to_8_bit):
@@ -336,8 +357,8 @@ def test_pages_without_end_are_not_counted(tmp_path):
 
 
 def test_pillow_images_of_every_mode():
-    for mode in ("1", "L", "P", "LA", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "I;16", "I", "F"):
-        image = Image.new("RGB", (7, 5), (10, 200, 30)).convert("L" if mode in ("I;16", "I", "F", "1") else "RGB")
+    for mode in ("1", "L", "P", "LA", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "I;16", "F"):
+        image = Image.new("RGB", (7, 5), (10, 200, 30)).convert("L" if mode in ("I;16", "F", "1") else "RGB")
         found = of_pillow(image.convert("RGBA").convert(mode) if mode in ("LA", "PA") else image.convert(mode)
                           if mode != "LAB" else Image.new("LAB", (7, 5)))  # fmt: skip
         assert found.colour.shape[:2] == (5, 7)

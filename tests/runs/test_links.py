@@ -93,7 +93,7 @@ def test_a_linked_folder_within_that_of_wandb_is_refused(begun, tmp_path, monkey
     (begun / "wandb/run/a.txt").symlink_to(tmp_path / "outside/a.txt")  # as wandb.save makes them, which it replaces
     refuse_links(begun)
     monkeypatch.setattr(occupied, "began", lambda folder: False)
-    with pytest.raises(UserError, match="wandb/run/a.txt' is a link that leads out"):  # it would be sent
+    with pytest.raises(UserError, match=r"wandb/run/a\.txt' is a link that leads out"):  # it would be sent
         refuse_links(begun)
     monkeypatch.undo()
     (begun / "wandb/checkpoints").symlink_to(tmp_path / "outside")
