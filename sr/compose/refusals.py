@@ -1,6 +1,7 @@
 """Words that Hydra would take for something that nobody means; they are refused before it composes with them."""
 
 import logging
+import re
 from collections.abc import Sequence, Set
 from contextlib import suppress
 from typing import Any
@@ -19,7 +20,8 @@ from sr.errors import UserError
 log = logging.getLogger(__name__)
 # Of these flags Hydra takes one; names as its parser has them.
 MODES = {"-m": "multirun", "--run": "run", "--cfg": "cfg", "--info": "info", "--shell-completion": "shell_completion"}
-
+# A variable of the environment that a job is given, by its name.
+SECRET = re.compile(r"(\w*(?:KEY|TOKEN|SECRET|PASSW)\w*)['\"]?\s*[=:]\s*[^\s}\],]", re.IGNORECASE)
 COMPLETION = ("install=", "uninstall=", "query=")  # of a shell, as Hydra has it
 
 
@@ -43,6 +45,11 @@ def refuse_meaningless(command: str, words: Words) -> None:
         if other.value != word.value and not word.key.startswith("hydra."):
             log.warning(f"note: of {other.text} and {word.text} the last one typed holds")
             first[word.key] = word
+        if word.key.startswith("hydra.") and (found := SECRET.search(word.text)):
+            raise UserError(
+                f"{word.key}: {found[1]} would stand in the command's folder, and in what is given to others. Leave "
+                f"the word out, and before the command: export {found[1]}=..."
+            )
         key, equals, value = word.text.partition("=")
         if equals and not value.strip("'\" "):
             raise UserError(

@@ -40,6 +40,7 @@ _TURNED_BY_EXIF = ("JPEG", "MPO", "WEBP")
 _ORIENTATION = 0x0112
 _BITS, _PLANES, _SIGN = 258, 284, 339  # a TIFF's tags: bits of a value; 2 of channels that lie apart, of a sign
 MOST_COUNTED = 100  # pages of a TIFF
+MOST_SCANS = 500  # of a JPEG, in each of which all of it is gone through; encoders write a dozen
 
 # Up to twice this many pixels are read; the warning before that would only repeat itself for each image.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -79,6 +80,8 @@ def opened(path: Path, use: Callable[[Image.Image], T]) -> T:
     for source in (path, None):
         try:
             with Image.open(source or _without_texts(path), formats=FORMATS) as image:
+                if image.info.get("progressive") and path.read_bytes().count(b"\xff\xda") > MOST_SCANS:
+                    raise ImageError(path, f"is refused: its pixels are given more than {MOST_SCANS} times, bit by bit")
                 return use(image)
         except UserError:
             raise

@@ -1,5 +1,6 @@
 """Reads a file of weights as named tensors, whatever wrote it. Nothing in the file is executed."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,12 @@ from torch import Tensor
 
 from sr.bounded import refuse_odd
 from sr.compose.words import path_typed
-from sr.errors import UserError, some
+from sr.errors import UserError, some, told_once
 from sr.layers import torch_file
 from sr.runs import safetensors
 from sr.zoo import matlab_file
 
+log = logging.getLogger(__name__)
 # What trainers put a state dict into; the first of them that is there wins, averages of the weights before the weights.
 WRAPPERS = (
     "params_ema", "ema", "model_ema", "ema_state_dict", "state_dict_ema", "params", "state_dict", "model_state_dict",
@@ -51,6 +53,12 @@ def read_tensors(path: Path, known_intact: bool = False) -> dict[str, Tensor]:
     if content is None:
         return matlab_file.read(path)
     state = _unwrapped(content)
+    sets = [name for name in WRAPPERS if isinstance(content, Mapping) and isinstance(content.get(name), Mapping)]
+    sets = [name for name in sets if state and not known_intact and _unwrapped(content[name])]
+    if len(sets) > 1:
+        told_once(
+            log, logging.WARNING, f"note: {path} holds several sets of weights: {sets[0]} is taken of {some(sets)}"
+        )
     if not state:
         kind = f"a {type(content).__name__}{f' of {some(content)}' if isinstance(content, Mapping) else ''}"
         raise UserError(f"{path} holds no tensors by name: {kind} is not a state dict")

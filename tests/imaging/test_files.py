@@ -21,6 +21,7 @@ from sr.errors import UserError
 from sr.imaging import convert
 from sr.imaging.files import list_images, read_image, read_size, write_image
 from sr.imaging.image_errors import together
+from sr.imaging.photo_reading import read_photo
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (12, 17, 3), dtype=np.uint8)
@@ -380,3 +381,16 @@ def test_values_with_a_sign_are_not_converted(tmp_path):
     Image.frombytes("I;16", (8, 8), values.astype("<i2").tobytes()).save(file, tiffinfo={339: 2})
     with pytest.raises(UserError, match="holds int16 values"):
         convert.to_8_bit(file)
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused(tmp_path):
+    """libjpeg goes through all pixels for each: 1 MB took minutes, in which nothing stopped it."""
+    file = tmp_path / "a.jpg"
+    Image.new("L", (64, 64), 128).save(file, progressive=True)
+    content = file.read_bytes()
+    assert read_size(file) == (64, 64)
+    last = content.rindex(b"\xff\xda")
+    file.write_bytes(content[:-2] + content[last:-2] * 600 + content[-2:])
+    for read in (read_image, read_size, read_photo):
+        with pytest.raises(UserError, match="more than 500 times"):
+            read(file)

@@ -80,6 +80,14 @@ def test_wrappers_and_prefixes_are_taken_off(authors_file, wrap, tmp_path):
     torch.testing.assert_close(load(str(path), tmp_path).model.state_dict(), model.state_dict())
 
 
+def test_which_of_two_sets_of_weights_is_taken_is_told(authors_file, tmp_path, caplog):
+    """An average is far below its weights early in a training, and a paper's figure may be of either."""
+    load(str(authors_file("BSRN", wrap=WRAPPINGS["generator"])[0]), tmp_path)
+    assert "sets of weights" not in caplog.text
+    load(str(authors_file("BSRN", wrap=WRAPPINGS["ema wins"])[0]), tmp_path)
+    assert "holds several sets of weights: params_ema is taken of params_ema, params" in caplog.text
+
+
 def test_missing_unknown_and_resized_keys_are_listed(authors_file, tmp_path):
     def spoil(state):
         del state["block_2.esa.conv4.bias"]
