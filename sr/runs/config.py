@@ -1,5 +1,6 @@
 """The configuration of a run as its folder tells it."""
 
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -9,9 +10,11 @@ from omegaconf import OmegaConf
 
 from sr.compose.keys import recorded_choices
 from sr.compose.words import Words
-from sr.errors import UserError
+from sr.errors import UserError, told_once
+from sr.runs.record import recorded
 from sr.runs.yaml_file import quickly, read, resolved
 
+log = logging.getLogger(__name__)
 RECORD = "composed.yaml"  # which only the run itself writes, see sr.runs.composed
 
 
@@ -27,13 +30,27 @@ def read_config(folder: Path) -> dict[str, Any]:
 
         with suppress(UserError, LookupError, TypeError):  # damaged, or not ours: then the record tells
             # Mapped, not read: of a large model's file only the few pages that hold the config.
-            config = torch_file.load(last, known_intact=True, mapped=True)["sr"]["config"]
-            return _checked(upgraded(config), last)
+            content = torch_file.load(last, known_intact=True, mapped=True)
+            config = _checked(upgraded(content["sr"]["config"]), last)
+            _tell_others(folder, content.get("global_step"))
+            return config
     file = folder / ".hydra" / "config.yaml"
     config = resolved(_checked(read(file), file))
     if config.get("choices") == {}:  # which train.py fills in only after Hydra has kept the config
         config["choices"] = recorded_choices(hydras_choices(folder))
     return _checked(upgraded(config), file)
+
+
+def _tell_others(folder: Path, step: Any) -> None:
+    """Warn where a finished run's last checkpoint is of another step than its figures: another one was put there."""
+    told = recorded(folder)
+    if told.get("status") == "finished" and step is not None and told.get("steps") not in (None, step):
+        told_once(
+            log,
+            logging.WARNING,
+            f"warning: {folder / 'checkpoints' / 'last.ckpt'} was written at step {step}, and the run ended at step "
+            f"{told['steps']}: its curve and its figures are of other weights, and maybe of another config",
+        )
 
 
 def _checked(config: Any, file: Path) -> dict[str, Any]:

@@ -99,6 +99,18 @@ def test_the_config_is_the_checkpoints_and_a_torn_checkpoint_does_no_harm(tmp_pa
     assert read_run(place).config["steps"] == 100
 
 
+def test_another_checkpoint_in_the_place_of_the_last_one_is_told(tmp_path, caplog):
+    """Settings were those of one run, figures and curve those of another."""
+    place = folder(tmp_path / "a", {"seed": 0})
+    (place / "checkpoints").mkdir()
+    record(place, "finished", steps=20)
+    for step, told in ((20, False), (60, True)):
+        content = {"state_dict": {}, "sr": {"config": {"seed": 0}}, "global_step": step}
+        torch.save(content, place / "checkpoints/last.ckpt")
+        read_run(place)
+        assert ("was written at step 60, and the run ended at step 20" in caplog.text) == told
+
+
 def test_a_run_without_a_checkpoint_neither_hides_a_choice_nor_makes_steps_differ(tmp_path):
     """It failed before Hydra's config was filled in and scaled; the others are read from their checkpoints."""
     budget = {"name": "smoke", "steps": 4, "factor": None}
