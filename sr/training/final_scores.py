@@ -7,17 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+import torch
 
 from sr.callbacks import Checkpoints
+from sr.compose.words import path_typed
 from sr.imaging.files import read_image
 from sr.measuring.entries import published_name, tell_trained_on
 from sr.measuring.scoring import Entry, panel_file, score_all
 from sr.metrics.metric import get_metrics
+from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
 from sr.runs import checkpoint
+from sr.runs.latest import LAST
 from sr.scores.score import BASELINE, Score, as_table
 from sr.training.plan import Plan
 from sr.training.stage_configs import StageConfig
+from sr.whole import replacing
 
 log = logging.getLogger(__name__)
 
@@ -34,14 +39,14 @@ def score_run(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Mapping[str
     Returns:
         The result's mean by the first metric, on the first set under the first protocol; negative where less is better.
     """
-    cfg, model, name, stages, sets = plan.cfg, plan.model, plan.name, plan.stages, plan.test_sets
+    cfg, name, stages, sets = plan.cfg, plan.name, plan.stages, plan.test_sets
     if not any(sets.values()):
         if cfg.benchmarks is None:  # else it was typed that nothing is measured
             log.info(
                 "no test set was found to measure the result on: type benchmarks=[set5] data_dir=<folder that holds it>"
             )
         return None
-    metrics = get_metrics(cfg.metrics)
+    metrics, model = get_metrics(cfg.metrics), _as_saved(plan.model, folder / "checkpoints")
     results = [*_earlier(stages, name, folder), Entry(name, model, published_name(model.metadata["model"], name))]
     if cfg.self_ensemble:
         results.append(replace(results[-1], ensemble=True))  # beside the plain result, from which it is told by a +
@@ -75,6 +80,23 @@ def score_run(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Mapping[str
         logger.save()
         logger.finalize("success")
     return objective
+
+
+def _as_saved(model: SuperResolver, folder: Path) -> SuperResolver:
+    """The network as last.ckpt holds it: whoever takes the run up has the weights that its figures are of.
+
+    What a callback made of them when training had ended is kept, and told.
+    """
+    saved = checkpoint.load(folder / LAST, known_intact=True)
+    ended = model.state_dict()
+    if any(not torch.equal(value.to(ended[key]), ended[key]) for key, value in saved.state_dict().items()):
+        with replacing(kept := folder / "after_training.ckpt") as part:
+            torch.save({"state_dict": ended, "sr": {**model.metadata, "batches_seen": model.batches_seen}}, part)
+        log.warning(
+            f"warning: a callback changed the weights when training had ended. The figures are of {LAST}, which is as "
+            f"they were before; measure the changed ones by sr evaluate {path_typed('checkpoint', kept)}"
+        )
+    return saved
 
 
 def _show(trainer: L.Trainer, at: str, means: Sequence[Score], panels: Sequence[Path], step: int) -> None:

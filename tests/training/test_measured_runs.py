@@ -155,3 +155,30 @@ def test_what_is_typed_twice_is_measured_once(command, photos, tmp_path):
     with (done.folder / "results.csv").open() as f:
         (row,) = csv.DictReader(f)
     assert row["images"] == "2"
+
+
+LATE = """
+import torch
+from lightning.pytorch import Callback
+
+class Late(Callback):
+    def on_train_end(self, trainer, model):
+        with torch.no_grad():
+            [p.zero_() for p in model.parameters()]
+"""
+
+
+def test_what_a_callback_changes_when_training_has_ended_is_kept_and_not_measured(
+    command, div2k, tmp_path, monkeypatch
+):
+    """Lightning's SWA put the first weights back: results.csv had their figures, last.ckpt the trained ones."""
+    (tmp_path / "late_callback.py").write_text(LATE)
+    monkeypatch.syspath_prepend(tmp_path)
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke", "benchmarks=[div2k]", "seed=0"]
+    plain = command("train.py", *typed, "callbacks=[]", folder="plain")
+    assert plain.code == 0 and "a callback changed" not in plain.out + plain.err, plain
+    late = command("train.py", *typed, "callbacks=[]", "+callbacks.late._target_=late_callback.Late", folder="late")
+    assert late.code == 0 and "a callback changed the weights when training had ended" in late.out + late.err, late
+    assert (late.folder / "results.csv").read_text() == (plain.folder / "results.csv").read_text()
+    kept = torch.load(late.folder / "checkpoints/after_training.ckpt", weights_only=True)["state_dict"]
+    assert not any(value.any() for key, value in kept.items() if key.endswith("weight"))
