@@ -64,7 +64,7 @@ def compare(cfg: DictConfig) -> None:
         found = filler.missing(_single(line.row for line in select(known, now)))
 
     notes = [*damaged, *_leaky(named), *_mirrored(named, filler.lr), *replaced, *_unseen(study, table)]
-    runs_named = [source.run for source in named if source.run]
+    runs_named = [s.run for s in named if s.run and s.run.folder.is_dir()]  # a checkpoint has no stored figures
     notes += of_changed(run for run in runs_named if run.status == "finished") + of_others(runs_named)
     if not any(s.metric == "lpips" for row in found for s in row.scores):
         notes.append(UNMEASURED if any(m.name == "lpips" for m in metrics) else NO_LPIPS)

@@ -25,7 +25,7 @@ from sr.errors import LINES, UserError, some
 from sr.whole import READ_BY_ALL, write_whole
 
 log = logging.getLogger(__name__)
-RULES = 2  # raise it when other pairs are found: what was found by older rules is then looked at anew
+RULES = 3  # raise it when other pairs are found: what was found by older rules is then looked at anew
 
 # Correlations of 16x16 grey thumbnails. Of one photo: 0.99 and more.
 SAME = 0.9
@@ -38,6 +38,7 @@ UNRELATED = 0.3
 SURE = 0.5  # a shift is believed from here on
 GAIN = 0.03  # and only if it fits by so much better than none
 LEAST_SHIFT = 0.3  # LR pixels
+CLOSER, MOST_LATE = 0.9, 0.8  # to its thumbnail; of all frames: as many are not nearer to another one by chance
 TURNS = ("turned by 90 degrees", "turned by 180 degrees", "turned by 270 degrees", "mirrored", "turned and mirrored")
 
 # The NTIRE tracks of 2018, whose LR are moved, blurred and noisy by design.
@@ -109,7 +110,24 @@ def judge(hr: Images, lr: Images, hr_of: Sequence[int], looks: Sequence[Look], s
             odd.append(f"fits {hr.paths[own].name} {_moved(*(round(v * scale) for v in shift))}")
         if odd:
             found.suspicious.append(f"{name} {' and '.join(odd)}")
+    found.suspicious.extend(_other_frames(hr, lr, hr_of))
     return found
+
+
+def _other_frames(hr: Images, lr: Images, hr_of: Sequence[int]) -> list[str]:
+    """What to say of frames that come too early or too late: most look more like the next one's HR than their own.
+
+    Each by itself is near enough to its own HR.
+    """
+    large, small = (np.array([f.thumbnail for f in images.fingerprints], np.float64) for images in (hr, lr))
+    for step, which in ((1, "after"), (-1, "before")):
+        near = [(i, own) for i, own in enumerate(hr_of) if 0 <= own + step < len(large)]
+        near = [(i, own) for i, own in near if hr.paths[own].parent == hr.paths[own + step].parent]
+        apart = [[np.abs(small[i] - large[n]).mean() for n in (own, own + step)] for i, own in near]
+        late = [i for (i, _), (mine, other) in zip(near, apart, strict=True) if other < CLOSER * mine]
+        if len(late) > max(1, MOST_LATE * len(near)):
+            return [f"{lr.paths[i]} shows the frame {which} {hr.paths[hr_of[i]].name}" for i in late]
+    return []
 
 
 def _normalised(images: np.ndarray) -> np.ndarray:
