@@ -1,9 +1,11 @@
 """What a checkpoint says about the training that it goes on with, looked at before Lightning takes it as it is."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
@@ -33,9 +35,11 @@ def refuse_torn(resumed: Content, folder: Path, words: Words) -> None:
     version, states = "pytorch-lightning_version", ("optimizer_states", "lr_schedulers")
     if missing := [key for key in ("global_step", version, *states) if key not in resumed]:
         raise of_another_program(folder, words, f"no {missing[0]}")
-    if not all(isinstance(state, Tensor) for state in resumed.get("random", {}).values()):
+    drawn, wanted = resumed.get("random", {}), torch.get_rng_state()
+    kinds = {getattr(state, "dtype", None) for state in drawn.values()}
+    if kinds - {wanted.dtype} or drawn.get("cpu", wanted).shape != wanted.shape:
         raise of_another_program(folder, words, "random")
-    if not isinstance(resumed[version], str):
+    if not re.match(r"[2-9]\d*\.\d", str(resumed[version])):  # of older ones Lightning wants what is not here
         raise of_another_program(folder, words, version)
     for key in states:
         if not all(isinstance(state, dict) for state in resumed[key]):

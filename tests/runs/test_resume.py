@@ -19,6 +19,7 @@ from sr.degradation.resize import MatlabBicubic
 from sr.errors import UserError
 from sr.runs import composed, same_data
 from sr.runs.composed import with_resumed_run
+from sr.training.resumed import refuse_torn
 
 TINY = ["model=ecbsr_m4c8", "scale=2", "data=div2k", "batch_size=2", "patch_size=8", "callbacks=[panels]",
         "benchmarks=[]", "steps=4", "val_every_steps=2"]  # fmt: skip
@@ -224,6 +225,19 @@ def test_a_torn_checkpoint_is_refused_before_anything_is_looked_at(run, refused,
     del content[key]
     torch.save(content, last)
     assert {f"data.root={div2k}", f"init_from={run}"} < {*refused(f"of another program (no {key})", "steps=8")}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("random", {"cpu": torch.zeros(3, dtype=torch.uint8)}), ("random", {"cpu": torch.zeros(5056)}),
+     ("pytorch-lightning_version", "0.0.1"), ("pytorch-lightning_version", "xxxx")],
+)  # fmt: skip
+def test_what_lightning_or_torch_would_not_take_is_refused(run, key, value):
+    last = run / "checkpoints/last.ckpt"
+    content = torch.load(last, weights_only=True)
+    refuse_torn(content, run, Words(["model=srcnn"]))
+    with pytest.raises(UserError, match=f"of another program \\({key}"):
+        refuse_torn(content | {key: value}, run, Words(["model=srcnn"]))
 
 
 def test_other_images_are_refused_and_the_same_ones_may_lie_elsewhere(command, photos, tmp_path, monkeypatch):
