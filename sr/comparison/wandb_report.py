@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sr.errors import UserError
-from sr.loggers.run_ids import id_in
+from sr.loggers.run_ids import id_of
 from sr.metrics.protocols import NAMES
 from sr.scores.text import legend
 from sr.whole import write_whole
@@ -60,8 +60,8 @@ def compared(table: Table) -> Compared:
     columns: dict[str, set[tuple[str, int]]] = {}  # of the table, that W&B has under one key
     for row in (line.row for line in table.lines):
         for one in row.runs:
-            if (known := one.folder / "wandb_id.txt").is_file():
-                runs[id_in(known)] = None
+            if found := id_of(one.folder, "wandb_id.txt"):
+                runs[found] = None
         run = row.source.run if row.source else None
         several = run is not None and len({s.scale for s in run.scores}) > 1  # as final_scores names them
         place = (f"_x{row.scale}" if several else "") + (ENSEMBLE if row.ensemble else "")

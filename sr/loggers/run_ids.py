@@ -1,6 +1,7 @@
 """Which run of a dashboard a run folder is: its id, and the folder's place, by which a copy is known."""
 
 import logging
+import re
 from pathlib import Path
 
 from sr.bounded import text_of
@@ -14,6 +15,14 @@ log = logging.getLogger(__name__)
 def id_in(file: Path) -> str:
     """The id that `keep` wrote."""
     return text_of(file).partition("\n")[0].strip()
+
+
+def id_of(folder: Path, name: str) -> str | None:
+    """The id of the user's own run in a folder; None of anybody else's, who may have written one of the user's there."""
+    file = folder / name
+    if not file.is_file() or not trusts_run(folder):
+        return None
+    return found if re.fullmatch(r"[\w-]+", found := id_in(file)) else None
 
 
 def known(file: Path) -> str | None:

@@ -47,6 +47,11 @@ def connection(entity: str | None = None) -> tuple[str, str]:
         return "offline", f"{address.hostname} does not answer"
     if address.hostname not in (urlsplit(wandb.Settings().base_url).hostname, "api.wandb.ai"):
         log.info(f"W&B: the server is {address.scheme}://{address.netloc.rpartition('@')[2]}")
+    if "@" in address.netloc:
+        log.warning(
+            "warning: WANDB_BASE_URL holds a user's name or a password, which W&B keeps in its files of this run. Name "
+            "the server without, and give the password by ~/.netrc"
+        )
     return asked if asked == "shared" else "online", ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import shlex
 from collections.abc import Mapping, Sequence
@@ -99,7 +100,7 @@ class WandbRun(WandbLogger):
             try:
                 run = wandb.init(**given, mode=mode)  # type: ignore[arg-type]
                 if mode == "online":
-                    log.info(f"W&B: {run.url}")
+                    log.info(f"W&B: {re.sub(r'//[^/]*@', '//', str(run.url))}")  # without a password
                 return run
             except (wandb.Error, ValueError, OSError) as error:
                 why = f"the server did not take the run ({reason(error)})"

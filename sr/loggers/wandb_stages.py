@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from sr.callbacks.checkpoints import Checkpoints
 from sr.loggers.csv_log import CsvLog
-from sr.loggers.run_ids import id_in
+from sr.loggers.run_ids import id_of
 from sr.measuring.cost import price
 from sr.runs.checkpoint import run_of
 from sr.zoo.locate import checksum
@@ -52,8 +52,8 @@ class WandbStages(L.Callback):
         if source is None or not source.is_file():
             return
         own = source.parent == self.folder / "checkpoints"
-        run_id = (run_of(source) or source) / "wandb_id.txt"  # of the run whose artifact the checkpoint is
-        name = f"model-{id_in(run_id) if run_id.is_file() else checksum(source)[:12]}"
+        place = run_of(source)  # of the run whose artifact the checkpoint is
+        name = f"model-{(place and id_of(place, 'wandb_id.txt')) or checksum(source)[:12]}"
         self._begun_from = f"{name}:{aliases[0]}" if own else f"{name} ({source})"
         if trainer.ckpt_path is None:  # a resumed stage wrote it when it began
             if self.largest is not None:

@@ -116,7 +116,7 @@ def table_of(spec):
     return next(b.text for b in report.blocks if isinstance(b, wr.MarkdownBlock))
 
 
-def test_the_rows_of_a_comparison_name_their_runs_and_the_keys_that_these_logged(tmp_path):
+def test_the_rows_of_a_comparison_name_their_runs_and_the_keys_that_these_logged(tmp_path, monkeypatch):
     (tmp_path / "wandb_id.txt").write_text("cafe0123\n")
     alone = scores_of("vdsr", "Set5", 2, "y", {"psnr": 37.5, "ssim": 0.95}, 5)
     averaged = scores_of("vdsr+", "Set5", 2, "y", {"psnr": 37.6, "ssim": 0.951}, 5)
@@ -124,6 +124,8 @@ def test_the_rows_of_a_comparison_name_their_runs_and_the_keys_that_these_logged
     node = {"_target_": "sr.models.vdsr.VDSR", "scale": 2}
     source = Source("vdsr", tmp_path, node, None, run, label="vdsr")
     lines = [Row("vdsr", 2, source, scores=tuple(alone)), Row("vdsr+", 2, source, scores=tuple(averaged))]
+    assert not wandb_report.compared(tabulate(lines)).runs, "whoever wrote it there names anybody's"
+    monkeypatch.setenv("SR_TRUST", f"{tmp_path}/")
     about = wandb_report.compared(tabulate(lines))
     assert about.runs == ["cafe0123"]
     sets = "Set5", "Set5_ensemble"

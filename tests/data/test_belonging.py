@@ -78,9 +78,7 @@ def opened(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Callable[..., st
     return build
 
 
-def test_frames_that_come_too_late_are_a_warning(
-    opened: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_frames_that_come_too_late_are_a_warning(opened: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is near enough to its own HR, as motion is small: 1.2 dB were lost without a word."""
     moving = scene(0, 160, 260)
     monkeypatch.setitem(globals(), "scene", lambda i: moving[:, 8 + 2 * i : 208 + 2 * i])

@@ -12,7 +12,7 @@ import pytest
 
 from sr.errors import UserError
 from sr.loggers import mlflow_logger
-from sr.loggers.run_ids import id_in
+from sr.loggers.run_ids import id_in, id_of
 from sr.loggers.wandb_log import run_id
 
 SMALL = ["model=ecbsr_m4c8", "scale=2", "batch_size=2", "patch_size=8", "loss=l1", "steps=4", "val_every_steps=2"]
@@ -82,6 +82,8 @@ def test_a_run_that_somebody_else_began_is_none_of_the_users(begun, tmp_path, ca
     (theirs / "composed.yaml").write_text("config: {}\n")
     (theirs / "wandb_id.txt").write_text(f"{first}\n")
     assert run_id(theirs) != first and f"you did not begin the run in {theirs}" in caplog.text
+    (theirs / "wandb_id.txt").write_text(f"{first}\n")  # or which artifact a checkpoint is a version of
+    assert id_of(theirs, "wandb_id.txt") is None and id_of(tmp_path / "mine", "wandb_id.txt") == first
 
 
 def test_a_copied_run_folder_is_a_run_of_its_own(begun, tmp_path, caplog):
