@@ -18,7 +18,7 @@ def id_in(file: Path) -> str:
 
 
 def id_of(folder: Path, name: str) -> str | None:
-    """The id of the user's own run in a folder; None of anybody else's, who may have written one of the user's there."""
+    """The id of the user's own run in a folder; None of somebody else's, who may have written the user's there."""
     file = folder / name
     if not file.is_file() or not trusts_run(folder):
         return None

@@ -17,6 +17,7 @@ from sr.loggers.csv_log import CsvLog
 from sr.loggers.run_ids import id_of
 from sr.measuring.cost import price
 from sr.runs.checkpoint import run_of
+from sr.zoo.load import file_of
 from sr.zoo.locate import checksum
 
 log = logging.getLogger(__name__)
@@ -149,5 +150,4 @@ def _source(folder: Path, metadata: dict[str, Any]) -> tuple[Path | None, list[s
     given = given or config.get("init_from")
     if not given:
         return None, []
-    path = Path(given)
-    return (path / "checkpoints" / "last.ckpt" if path.is_dir() else path), [path.stem]
+    return file_of(given), [Path(given).stem]

@@ -27,6 +27,7 @@ from sr.training.fit import first_stage, fit, ready
 from sr.training.plan import Plan, checked, introduction, planned
 from sr.training.processes import shared_out, with_processes
 from sr.training.resumed import refuse_edited, refuse_other_settings, refuse_other_stream, refuse_torn
+from sr.zoo.load import file_of
 from sr.zoo.locate import checksum
 
 log = logging.getLogger(__name__)
@@ -126,8 +127,8 @@ def _weights(plan: Plan) -> dict[str, str]:
     found = {}
     for stage in plan.stages:
         source = stage.cfg.init_from
-        if source not in (None, "last", "best") and Path(source).exists():
-            found[f"init_from={source}"] = f"sha256 {checksum(checkpoint.locate(Path(source)))}"
+        if source not in (None, "last", "best") and (file := file_of(source)):
+            found[f"init_from={source}"] = f"sha256 {checksum(file)}"
         for teacher in (m for m in stage.setup.loss.modules() if isinstance(m, Distillation)):
             found[f"teacher={plan.cfg.teacher}"] = f"mark {int(teacher.mark)}"
     return found
@@ -136,8 +137,7 @@ def _weights(plan: Plan) -> dict[str, str]:
 def _begun_from(plan: Plan) -> list[Path]:
     """The folders of the runs whose weights the run's stages begin from."""
     sources = [stage.cfg.init_from for stage in plan.stages if stage.cfg.init_from not in (None, "last", "best")]
-    places = [Path(source).expanduser() for source in sources]
-    runs = [checkpoint.run_of(checkpoint.locate(place)) for place in places if place.exists()]
+    runs = [checkpoint.run_of(file) for source in sources if (file := file_of(source))]
     return [run for run in runs if run is not None]
 
 

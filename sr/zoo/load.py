@@ -212,6 +212,12 @@ def beginning(source: str, zoo: Any, scale: int | None, key: str = "init_from") 
     return {"state_dict": model.state_dict(), "sr": dict(model.metadata)}
 
 
+def file_of(source: str) -> Path | None:
+    """The checkpoint, or author's file, that is begun from; None of a name of the zoo, whatever lies here under it."""
+    path = Path(source).expanduser()
+    return checkpoint.locate(path) if source not in ZOO and path.exists() else None
+
+
 def is_ours(path: Path) -> bool:
     """Whether a file is a checkpoint of this project: by what is in it, whatever its name."""
     try:

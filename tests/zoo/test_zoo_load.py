@@ -29,7 +29,7 @@ from sr.zoo import __main__ as zoo
 from sr.zoo import matlab_file
 from sr.zoo.entries import ENTRIES, ZOO
 from sr.zoo.files import read_tensors
-from sr.zoo.load import FAMILIES, beginning, save
+from sr.zoo.load import FAMILIES, beginning, file_of, save
 from sr.zoo.load import load as load_as_users_do
 from sr.zoo.locate import checksum
 from sr.zoo.trial import Trial, _arithmetics, _other
@@ -400,6 +400,10 @@ def test_what_training_may_begin_from(authors_file, tmp_path, monkeypatch):
         beginning(str(tmp_path / "absent.ckpt"), settings, 4)
     vdsr, _ = authors_file("VDSR", "any.mat")
     assert beginning(str(vdsr), settings, 3)["sr"]["model"]["scale"] == 3
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rlfn_x2").symlink_to(tmp_path / "any.mat")  # a stranger's link led W&B to a key of the user's
+    assert beginning("rlfn_x2", settings, 4)["sr"]["name"] == "rlfn" and file_of("rlfn_x2") is None
+    assert file_of(str(path)) == path and file_of("absent.ckpt") is None
 
 
 def listed(monkeypatch, path, **changes):
