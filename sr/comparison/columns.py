@@ -17,7 +17,7 @@ from sr.scores.published import METRICS, MOS_NOTE, opinions
 from sr.scores.rated import Rated
 from sr.scores.score import BASELINE, Score, identical_notes, metrics_of, pivot, remarks, what_means_are_over
 from sr.scores.text import duration, legend
-from sr.sweeps.notes import not_alike
+from sr.sweeps.changed import not_alike
 
 COST_NOTE = (
     "Parameters of the merged form; multiply-adds and activations (elements that convolutions put out) of one image "

@@ -29,7 +29,8 @@ from sr.scores import rated
 from sr.scores.paired import Paired, Place, Values, measured, stored
 from sr.scores.score import BASELINE, Score
 from sr.scores.text import aligned, write_csv
-from sr.sweeps.notes import of_changed, of_others
+from sr.sweeps.changed import of_changed
+from sr.sweeps.notes import of_others
 from sr.whole import write_whole
 from sr.zoo.entries import name_of
 

@@ -1,28 +1,22 @@
 """The runs of an ablation as its own table has them: a row for each label, averaged over the seeds."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from hydra.errors import HydraException
-
 from sr.comparison.rows import Row
-from sr.compose.words import Words
 from sr.errors import UserError
 from sr.metrics.metric import declared
-from sr.runs import yaml_file
-from sr.runs.config import RECORD, typed_words
+from sr.runs.config import typed_words
 from sr.runs.differences import choices
 from sr.runs.folder import Run
 from sr.runs.own import began
 from sr.scores.score import BASELINE, Score
-from sr.sweeps.ablation import Ablation
 from sr.sweeps.ablation_rows import find
+from sr.sweeps.changed import edited
 from sr.sweeps.lines import PLUS, table_lines
-from sr.sweeps.notes import edited
 
 
 class Mean(float):
@@ -80,7 +74,7 @@ def _labels(runs: Sequence[Run]) -> dict[int, str]:
         dirs = {Path(place) for run in own if began(run.folder) for place in typed_words(run.folder).config_dirs}
         try:
             ablation = find(name, sorted(dirs))
-            own = [run for run in own if _of(run, ablation)]
+            own = [run for run in own if not edited(run, ablation)]  # nor a row of before it was
             lines = table_lines(own, ablation, {})
         except UserError:  # of another version, or of somebody else's folder
             continue
@@ -90,15 +84,6 @@ def _labels(runs: Sequence[Run]) -> dict[int, str]:
                 found |= {places[run.folder]: (name, line.label) for run in line.runs}
     several = {label for _, label in found.values() if len({n for n, other in found.values() if other == label}) > 1}
     return {at: f"{name}: {label}" if label in several else label for at, (name, label) in found.items()}
-
-
-def _of(run: Run, ablation: Ablation) -> bool:
-    """Whether a run was trained as the ablation's row of that name says, and not as another one's of the same name."""
-    with suppress(UserError, LookupError, TypeError, AttributeError, HydraException):  # without a record
-        config = yaml_file.read(run.folder / RECORD)["config"]
-        row = ablation.rows[str(config["choices"]["ablation"]).partition("/")[2]]
-        return not edited(config, row.settings, Words(run.overrides).keys)
-    return True
 
 
 def _one(label: str, ending: str, rows: Sequence[Row]) -> Row:

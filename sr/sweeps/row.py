@@ -11,24 +11,23 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from sr.compose.keys import declared
 from sr.compose.words import Job, pasted, path_word, spelled
 from sr.errors import UserError, some, user_error
 from sr.metrics.metric import get_metrics
-from sr.runs import own, yaml_file
-from sr.runs.config import RECORD, flat
+from sr.runs import own
+from sr.runs.config import RECORD
 from sr.runs.latest import left, saved
 from sr.runs.lock import BusyError, first_process, locked
 from sr.runs.place import refuse_apart
 from sr.runs.preempted import SWEEP
 from sr.runs.record import record, recorded
 from sr.runs.started import TASKS, can_tell, hear, restarted, started, tell
+from sr.sweeps.changed import since
 from sr.training.timing import FACTOR
 
 log = logging.getLogger(__name__)
-SETTLED = ("budget", "choices", "metrics", "trainer")  # as a run begins, which its record holds
 
 
 def run_row(cfg: DictConfig, task: Callable[[DictConfig, Job, Path | None], Any]) -> Any:
@@ -53,7 +52,7 @@ def run_row(cfg: DictConfig, task: Callable[[DictConfig, Job, Path | None], Any]
                 f"warning: {folder} was not begun by you on this machine: its figures are taken as they stand there. "
                 "To train it here move that folder away"
             )
-        if changed := _changed(cfg, folder):
+        if changed := since(cfg, folder):
             log.warning(
                 f"warning: {folder.name} was trained with other settings than its configs say now: {some(changed)}. To "
                 "train it anew move its folder away"
@@ -91,17 +90,6 @@ def _begun(folder: Path) -> Path | None:
             "train it here from its first step move that folder away"
         )
     return folder if begun else None
-
-
-def _changed(cfg: DictConfig, folder: Path) -> list[str]:
-    """What differs between a row as it is composed now and as its record has it, of what a result depends on."""
-    with suppress(UserError, LookupError, TypeError, AttributeError):  # without a record, or a damaged one
-        composed: Any = OmegaConf.to_container(cfg, resolve=False)
-        then, now = flat(yaml_file.read(folder / RECORD)["config"]), flat(composed)
-        wanted = [key for key in now if key in then and declared(key).result and key.partition(".")[0] not in SETTLED]
-        plain = [key for key in wanted if not any(v is None or "$" in str(v) for v in (then[key], now[key]))]
-        return [f"{key} was {then[key]}, is {now[key]}" for key in plain if str(then[key]) != str(now[key])]
-    return []
 
 
 def _as_the_first(what: str, folder: Path, found: Callable[[], bool]) -> bool:

@@ -22,7 +22,7 @@ from sr.runs.folder import find_runs
 from sr.scores.published import published
 from sr.sweeps.ablation import read
 from sr.sweeps.ablation_rows import find, store, with_rows
-from sr.sweeps.notes import edited
+from sr.sweeps.changed import as_recorded, otherwise
 from sr.training.speed import lightnings
 from sr.training.stage_configs import at_scale, scales, stage_configs
 
@@ -87,8 +87,8 @@ def test_every_row_composes_and_all_of_its_schedule_follows_the_steps(compose, n
         store(ablation, row)
         cfg = compose(f"ablation={name}/{row.name}", "steps=40")
         own = {key: value for key, value in row.settings.items() if key != "steps"}
-        composed = OmegaConf.to_container(cfg, resolve=False) | {"choices": {}}
-        assert not edited(composed, own), "a table would say that the row was edited since"
+        composed = flat(OmegaConf.to_container(cfg, resolve=False))
+        assert not otherwise(composed, as_recorded(own, composed)), "a table would say that the row was edited since"
         cfg.choices = {"ablation": row.name}
         cfg = without_leftovers(cfg, {"steps"})
         for scale in scales(cfg):
