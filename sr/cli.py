@@ -66,7 +66,8 @@ from sr.runs.started import starting_alike
 from sr.runs.terminal import unread
 from sr.runs.trust import trust_what_was_typed
 from sr.runs.yaml_file import refuse_endless
-from sr.sweeps.command import Sweep, prepared, row_folder
+from sr.sweeps.command import Sweep, prepared
+from sr.sweeps.names import row_folder
 
 TASKS = {  # what a command runs, imported when it runs: nobody waits for torch who asks for help or mistyped a name
     "train": "sr.training.train.train",

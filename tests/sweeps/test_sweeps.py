@@ -134,7 +134,7 @@ def test_a_run_is_not_gone_on_with_in_a_sweep(typed):
 
 def test_results_of_local_jobs_lie_where_nobody_can_have_put_any(monkeypatch):
     """submitit would unpickle them where a job was killed."""
-    monkeypatch.setattr("sr.sweeps.command._refuse_missing", lambda _: None)
+    monkeypatch.setattr("sr.sweeps.launchers._installed", lambda _: True)
     words = ["-m", "model=edsr", "seed=0,1", "hydra/launcher=submitit_local"]
     places = [word for _ in "ab" for word in prepared(words).arguments if word.startswith("hydra.launcher.submitit")]
     assert len(set(places)) == 2 and all("/.submitit/" in place for place in places)
@@ -145,7 +145,7 @@ def test_results_of_local_jobs_lie_where_nobody_can_have_put_any(monkeypatch):
 
 def test_others_who_may_write_where_jobs_are_are_told(monkeypatch, tmp_path, caplog):
     """In a group's folder with umask 002 anybody of the group could replace what a job that waits will run."""
-    monkeypatch.setattr("sr.sweeps.command._refuse_missing", lambda _: None)
+    monkeypatch.setattr("sr.sweeps.launchers._installed", lambda _: True)
     monkeypatch.chdir(tmp_path)
     words = ["-m", "model=edsr", "seed=0,1", "hydra/launcher=submitit_local"]
     former = os.umask(0o022)
@@ -165,7 +165,7 @@ def test_others_who_may_write_where_jobs_are_are_told(monkeypatch, tmp_path, cap
 
 def test_ray_takes_no_modules_from_where_one_stands_unless_one_does(monkeypatch, tmp_path):
     """Its workers look there first: a `yaml.py` of somebody else's ran, before a line of ours."""
-    monkeypatch.setattr("sr.sweeps.command._refuse_missing", lambda _: None)
+    monkeypatch.setattr("sr.sweeps.launchers._installed", lambda _: True)
     monkeypatch.chdir(tmp_path)
     words = ["-m", "model=edsr", "seed=0,1", "hydra/launcher=ray"]
     for file in ("outputs/run/results.csv", "clips/00001/code.py"):  # which has no name that can be imported
@@ -184,8 +184,8 @@ def test_ray_takes_no_modules_from_where_one_stands_unless_one_does(monkeypatch,
 
 def test_ray_is_ones_own_unless_one_is_named(monkeypatch):
     """Another user's, which was joined where there was one, asked for no memory: a traceback."""
-    monkeypatch.setattr("sr.sweeps.command._refuse_missing", lambda _: None)
-    monkeypatch.setattr("sr.sweeps.command._refuse_modules_here", lambda: None)
+    monkeypatch.setattr("sr.sweeps.launchers._installed", lambda _: True)
+    monkeypatch.setattr("sr.sweeps.launchers._refuse_modules_here", lambda: None)
     words, place = ["-m", "model=edsr", "seed=0,1", "hydra/launcher=ray"], "hydra.launcher.ray.init"
     assert prepared(words).arguments[-1] == f"{place}.address=local"
     named = prepared([*words, f"{place}.address=host:6379"]).arguments
@@ -195,7 +195,7 @@ def test_ray_is_ones_own_unless_one_is_named(monkeypatch):
 
 
 def test_an_extra_that_is_missing_is_named(monkeypatch):
-    monkeypatch.setattr("sr.sweeps.command.find_spec", lambda name: None)
+    monkeypatch.setattr("sr.sweeps.launchers.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r'pip install "sr-lab\[submitit\]"'):
         prepared(["-m", "seed=0,1", "hydra/launcher=submitit_slurm"])
 
