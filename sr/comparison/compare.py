@@ -23,7 +23,7 @@ from sr.measuring.entries import paper_of, published_name, weights_entries
 from sr.metrics.lpips import find_weights, lpips_of
 from sr.metrics.metric import OTHER, Metric, get_metrics
 from sr.runs import checkpoint
-from sr.runs.config import flat
+from sr.runs.config import flat, last
 from sr.runs.folder import Run, find_runs, is_run, read_run
 from sr.scores import rated
 from sr.scores.paired import Paired, Place, Values, measured, stored
@@ -230,8 +230,7 @@ def _readable(found: Sequence[Source]) -> tuple[list[Source], list[str]]:
 
 
 def _of_run(run: Run) -> Source:
-    has_weights = (run.folder / "checkpoints" / "last.ckpt").is_file()
-    load = partial(checkpoint.load, run.folder) if has_weights else None
+    load = partial(checkpoint.load, run.folder) if last(run.folder).is_file() else None
     node = run.config.get("model")
     return Source(run.name, run.folder, node, load, run, published_name(node, run.name) if node else "")
 
@@ -239,8 +238,8 @@ def _of_run(run: Run) -> Source:
 def _of_checkpoint(path: Path) -> Source:
     """A run's last checkpoint is the run, with its figures; any other one has none yet."""
     file = checkpoint.locate(path)
-    folder = checkpoint.run_of(file)
-    if file.name == "last.ckpt" and folder is not None and is_run(folder):
+    folder = checkpoint.ended_with(file)
+    if folder is not None and is_run(folder):
         return _of_run(read_run(folder))
     metadata = checkpoint.read(file)["sr"]
     config, name = metadata["config"], name_of(metadata)

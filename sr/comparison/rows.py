@@ -3,13 +3,12 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sr.compose.keys import declared
 from sr.compose.words import Word
-from sr.errors import reason
+from sr.errors import reason, told_once
 from sr.layers.identity import identity
 from sr.measuring.cost import Price, price
 from sr.models.base import SuperResolver
@@ -50,6 +49,13 @@ class Source:
     def folder(self) -> Path | None:
         """Of the run that trained it."""
         return None if self.run is None else self.path if self.path.is_dir() else run_of(self.path)
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """Those of the architecture that were trained."""
+        scale = (self.node or {}).get("scale") or []
+        served = scale if isinstance(scale, list | tuple) else [scale]
+        return trained_scales(served, {"config": self.run.config} if self.run else {})
 
     def weights(self, model: SuperResolver | None = None) -> str:
         """Which ones it has now, in which network; "" where there are none. Loaded unless they are given."""
@@ -112,20 +118,16 @@ class Row:
         if self.source is None or not self.source.node:
             return None
         if FILE in self.source.node:
-            _warn_once(f"note: what {self.source.label} costs is not known: of its file no layers are counted")
+            told = f"note: what {self.source.label} costs is not known: of its file no layers are counted"
+            told_once(log, logging.WARNING, told)  # it is asked for again with every table
             return None
         try:
             found = price({**self.source.node, **self._of_stage(self.source)}, self.scale)
             return found.eightfold() if self.ensemble else found
         except Exception as error:  # a run that failed for its settings, or cannot be counted, still has its row
-            _warn_once(f"warning: what {self.source.label} x{self.scale} costs is not known: {reason(error)}")
+            told = f"warning: what {self.source.label} x{self.scale} costs is not known: {reason(error)}"
+            told_once(log, logging.WARNING, told)
             return None
-
-
-@cache
-def _warn_once(text: str) -> None:
-    """Prices are asked for again with every table of a comparison."""
-    log.warning(text)
 
 
 def labelled(sources: Sequence[Source]) -> list[Source]:
@@ -164,7 +166,7 @@ def rows(sources: Sequence[Source], known: Sequence[Score] = ()) -> list[Row]:
     measured = told_apart([known, *(source.run.scores if source.run else [] for source in sources)], BASELINE)[1:]
     for source, stored in zip(sources, measured, strict=True):
         own = next(differing) if source.run else {}
-        if not (scales := _scales(source, stored)):
+        if not (scales := list(dict.fromkeys([s.scale for s in stored] or source.scales))):
             log.warning(f"warning: {source.label} has no row: neither its settings nor its figures tell a scale")
         for scale in scales:
             here = [s for s in stored if s.scale == scale]
@@ -175,14 +177,6 @@ def rows(sources: Sequence[Source], known: Sequence[Score] = ()) -> list[Row]:
                 found.append(Row(source.label + suffix, scale, source, suffix in ("", "+"), scores, own))
             reference = with_baseline(reference, scale, [s for s in here if s.model == BASELINE])
     return reference + found
-
-
-def _scales(source: Source, stored: Sequence[Score]) -> list[int]:
-    """Those of the scores, else those of the architecture that were trained."""
-    scale = (source.node or {}).get("scale") or []
-    served = scale if isinstance(scale, list | tuple) else [scale]
-    trained = trained_scales(served, {"config": source.run.config} if source.run else {})
-    return list(dict.fromkeys([s.scale for s in stored] or trained))
 
 
 def with_baseline(reference: Sequence[Row], scale: int, scores: Sequence[Score]) -> list[Row]:

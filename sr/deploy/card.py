@@ -119,8 +119,8 @@ def _patch(file: Path, config: Mapping[str, Any]) -> Any:
 
 def _scores(file: Path, scale: int) -> list[Score]:
     """The run's averages, where the file is what it ended with."""
-    run = checkpoint.run_of(file)
-    if run is None or file.name != "last.ckpt":
+    run = checkpoint.ended_with(file)
+    if run is None:
         return []
     name = f"{RESULTS[0]}.csv"
     found = next((place for place in (run / name, run / f"x{scale}" / name) if place.is_file()), None)

@@ -14,11 +14,9 @@ from sr.compose.words import Job, listed
 from sr.errors import UserError
 from sr.figures.drawing import Drawing
 from sr.figures.inputs import Photo, bundled_photos, read_photos
-from sr.measuring.entries import paper_of, weights_entries
+from sr.measuring.entries import checkpoint_entry, weights_entries
 from sr.measuring.scoring import Entry, pick_device
-from sr.runs import checkpoint
 from sr.runs.folder import Run, find_runs
-from sr.zoo.entries import name_of
 
 log = logging.getLogger(__name__)
 
@@ -64,11 +62,9 @@ def gathered(draw: Callable[..., Any], name: str, cfg: DictConfig) -> dict[str, 
 def _models(cfg: DictConfig) -> list[Entry]:
     entries = weights_entries(cfg, None)
     for path in listed(cfg.checkpoint):
-        content = checkpoint.read(path)
-        name = name_of(content["sr"])
-        folder = Path(path).resolve()
-        folder = checkpoint.run_of(folder) or folder if folder.is_file() else folder
-        entries.append(Entry(f"{name}:{folder.name}", checkpoint.build(content, path), paper_of(content["sr"])))
+        entry, folder = checkpoint_entry(path), Path(path).resolve()
+        folder = entry.run or folder if folder.is_file() else folder
+        entries.append(replace(entry, name=f"{entry.name}:{folder.name}"))
     # A run's folder stands behind its model's name only where two have the same.
     short = [entry.name.split(":")[0] for entry in entries]
     named = [s if short.count(s) == 1 else e.name for e, s in zip(entries, short, strict=True)]

@@ -16,8 +16,9 @@ from sr.data.leaks import find_copies
 from sr.data.module import SRDataModule
 from sr.errors import some
 from sr.measuring.scoring import Entry
+from sr.runs import checkpoint
 from sr.runs.same_data import looked_like, trained_on
-from sr.zoo.entries import ENTRIES
+from sr.zoo.entries import ENTRIES, name_of
 from sr.zoo.load import load
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,13 @@ def weights_entries(cfg: DictConfig, scale: int | None, strict: bool = True) -> 
         name = loaded.name if loaded.name not in taken else f"{loaded.name}:{taken.count(loaded.name) + 1}"
         entries.append(Entry(name, loaded.model, paper_of(loaded.model.metadata)))
     return entries
+
+
+def checkpoint_entry(path: str) -> Entry:
+    """The model of `checkpoint=`; of one architecture all have one name."""
+    content = checkpoint.read(path)
+    metadata, run = content["sr"], checkpoint.run_of(checkpoint.locate(path))
+    return Entry(name_of(metadata), checkpoint.build(content, path), paper_of(metadata), run=run)
 
 
 def paper_of(metadata: Mapping[str, Any]) -> str:

@@ -15,16 +15,14 @@ from sr.data.module import SRDataModule
 from sr.errors import UserError
 from sr.forms.running import known
 from sr.layers.statistics import batch_norms, with_own_statistics
-from sr.measuring.entries import paper_of, tell_trained_on, weights_entries
+from sr.measuring.entries import checkpoint_entry, tell_trained_on, weights_entries
 from sr.measuring.rehearsal import rehearse
 from sr.measuring.scoring import Entry, pick_device, score_all
 from sr.metrics.metric import get_metrics
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
-from sr.runs import checkpoint
 from sr.runs.trained_scales import tell_untrained, trained_scales
 from sr.scores.score import BASELINE
-from sr.zoo.entries import name_of
 
 log = logging.getLogger(__name__)
 UNTRAINED_SCALE = 4  # at which model=bicubic is measured unless a scale is typed
@@ -87,21 +85,20 @@ def _entries(cfg: DictConfig) -> list[Entry]:
     if words := [word.text for word in Job.current().words if word.key.startswith("model.")]:
         raise UserError(f"{words[0]}: a checkpoint knows its architecture, and the file's is measured. Leave it out")
     entries = weights_entries(cfg, cfg.scale)
-    contents = [checkpoint.read(path) for path in paths]
-    for path, content in zip(paths, contents, strict=True):
-        model = checkpoint.build(content, path)
-        if cfg.scale and cfg.scale not in model.scales:
-            scales = ", ".join(map(str, model.scales))
+    trained = [checkpoint_entry(path) for path in paths]
+    names = [entry.name for entry in trained]
+    for path, entry in zip(paths, trained, strict=True):
+        told = entry.model.metadata
+        if cfg.scale and cfg.scale not in entry.model.scales:
+            scales = ", ".join(map(str, entry.model.scales))
             raise UserError(f"scale={cfg.scale}: checkpoint {path} is of scale {scales}; leave scale= out")
-        if cfg.model is not None and cfg.model._target_ != content["sr"]["model"]["_target_"]:
+        if cfg.model is not None and cfg.model._target_ != told["model"]["_target_"]:
             raise UserError(
-                f"model={_chosen()}: checkpoint {path} is of {content['sr']['name']}; leave model= out, a checkpoint "
-                "knows its architecture"
+                f"model={_chosen()}: checkpoint {path} is of {told['name']}; leave model= out, a checkpoint knows its "
+                "architecture"
             )
-        alike = [c for c in contents if name_of(c["sr"]) == name_of(content["sr"])]
-        name = _unique(name_of(content["sr"]), path, [e.name for e in entries], len(alike) > 1)
-        run = checkpoint.run_of(checkpoint.locate(path))
-        entries.append(Entry(name, model, paper_of(content["sr"]), run=run))
+        name = _unique(entry.name, path, [e.name for e in entries], names.count(entry.name) > 1)
+        entries.append(replace(entry, name=name))
     for folder in map(Path, pictures):
         taken = [BASELINE, *(e.name for e in entries)]
         name = _unique(folder.resolve().name, str(folder), taken, False)

@@ -268,7 +268,7 @@ def _own(
     if run is None:
         return [s for file, scores in results.items() if not _of_another(file, node) for s in scores]
     place, typed = checkpoint.locate(run), name.partition(":")[0].removesuffix(" (trained)")
-    trained_in = checkpoint.run_of(place) if place.name == "last.ckpt" else None  # whose figures its results.csv has
+    trained_in = checkpoint.ended_with(place)
     found = []
     for file, scores in results.items():
         if (of := _run_of(file)) not in (None, trained_in):

@@ -10,11 +10,9 @@ from sr.compose.image_sets import build_sets, found_benchmarks, refuse_missing
 from sr.compose.words import listed, quoted
 from sr.data.module import SRDataModule
 from sr.errors import UserError, some
-from sr.measuring.entries import paper_of, weights_entries
+from sr.measuring.entries import checkpoint_entry, weights_entries
 from sr.measuring.papers import Entry
-from sr.runs import checkpoint
 from sr.runs.trained_scales import tell_untrained
-from sr.zoo.entries import name_of
 
 
 def trained_networks(cfg: DictConfig, names: Sequence[str]) -> dict[str, Entry]:
@@ -40,9 +38,7 @@ def trained_networks(cfg: DictConfig, names: Sequence[str]) -> dict[str, Entry]:
     for spec, entry in zip(listed(cfg.weights), weights_entries(cfg, cfg.scale, strict=False), strict=True):
         add(entry, f"weights={spec}")
     for path in listed(cfg.checkpoint):
-        content = checkpoint.read(path)
-        model, name = checkpoint.build(content, path), name_of(content["sr"])
-        add(Entry(name, model, paper_of(content["sr"])), f"checkpoint={path}")
+        add(checkpoint_entry(path), f"checkpoint={path}")
     return found
 
 

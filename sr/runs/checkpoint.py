@@ -15,7 +15,7 @@ from sr.layers import torch_file
 from sr.models.base import Reads, SuperResolver
 from sr.runs import safetensors
 from sr.runs.code import tell_other_code
-from sr.runs.config import upgraded
+from sr.runs.config import LAST, last, upgraded
 from sr.runs.construct import construct
 from sr.runs.record import recorded
 
@@ -48,16 +48,14 @@ def locate(path: str | Path) -> Path:
     try:
         if found.is_file():
             return found
-        for own in (found / "checkpoints" / "last.ckpt", found / EXPORTED):
+        for own in (last(found), found / EXPORTED):
             if own.is_file():
                 return own
-        runs = sorted(found.glob("**/checkpoints/last.ckpt"), key=lambda p: p.stat().st_mtime)
+        runs = sorted(found.glob(f"**/checkpoints/{LAST}"), key=lambda p: p.stat().st_mtime)
     except (OSError, ValueError) as error:  # a name that no file can have
         raise UserError(f"checkpoint {path} cannot be looked for: {reason(error)}") from error
     if not runs and recorded(found):
-        raise UserError(
-            f"checkpoint {path}: a run without {found / 'checkpoints' / 'last.ckpt'}, so there are no weights"
-        )
+        raise UserError(f"checkpoint {path}: a run without {last(found)}, so there are no weights")
     if not runs:
         what = f"there is no such file{_beside(found)}"
         if found.is_dir():
@@ -77,6 +75,11 @@ def run_of(file: Path) -> Path | None:
     """The folder of the run that a checkpoint lies in; None where it lies elsewhere."""
     place = file.resolve().parent
     return place.parent if place.name == "checkpoints" else None
+
+
+def ended_with(file: Path) -> Path | None:
+    """The folder of the run that ended with a checkpoint, whose figures its results.csv has; None of any other one."""
+    return run_of(file) if file.name == LAST else None
 
 
 def _beside(path: Path) -> str:

@@ -15,7 +15,13 @@ from sr.runs.record import recorded
 from sr.runs.yaml_file import quickly, read, resolved
 
 log = logging.getLogger(__name__)
+LAST = "last.ckpt"
 RECORD = "composed.yaml"  # which only the run itself writes, see sr.runs.composed
+
+
+def last(folder: Path) -> Path:
+    """Where a run's last checkpoint is, from which it goes on."""
+    return folder / "checkpoints" / LAST
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -24,14 +30,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: the record is damaged, or more than a run writes.
     """
-    last = folder / "checkpoints" / "last.ckpt"
-    if last.is_file():
+    file = last(folder)
+    if file.is_file():
         from sr.layers import torch_file  # torch, which a run without a checkpoint does not need
 
         with suppress(UserError, LookupError, TypeError):  # damaged, or not ours: then the record tells
             # Mapped, not read: of a large model's file only the few pages that hold the config.
-            content = torch_file.load(last, known_intact=True, mapped=True)
-            config = _checked(upgraded(content["sr"]["config"]), last)
+            content = torch_file.load(file, known_intact=True, mapped=True)
+            config = _checked(upgraded(content["sr"]["config"]), file)
             _tell_others(folder, content.get("global_step"))
             return config
     file = folder / ".hydra" / "config.yaml"
@@ -101,7 +107,7 @@ def before_budget(folder: Path, config: dict[str, Any]) -> bool:
     """Whether the counts in a config are still the recipe's, which its budget would have changed."""
     budget = config.get("budget") or {}
     changes = any(budget.get(key) for key in ("seconds", "steps", "max_batch", "smallest_patch"))
-    return changes and budget.get("factor") is None and not (folder / "checkpoints" / "last.ckpt").is_file()
+    return changes and budget.get("factor") is None and not last(folder).is_file()
 
 
 MOVED = {  # where classes and functions stood that a stored config may name

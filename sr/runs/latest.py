@@ -7,11 +7,11 @@ from typing import Any
 
 from sr.compose.words import pasted, path_typed, path_word
 from sr.errors import UserError, reason
-from sr.runs.config import RECORD
+from sr.runs.config import LAST, RECORD
 from sr.whole import copy_whole
 
 log = logging.getLogger(__name__)
-LAST, BEFORE = "last.ckpt", "previous.ckpt"
+BEFORE = "previous.ckpt"
 DAMAGED = "damaged.ckpt"  # what stood in the last one's place; kept, as nobody knows what it may be good for
 
 

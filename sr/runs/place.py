@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -156,13 +156,13 @@ def remove(folder: Path, made: Path, own: set[str | None]) -> None:
     if {p.name for p in folder.iterdir()} - own or {p.name for p in records} - RECORDS:
         return
     shutil.rmtree(folder, ignore_errors=True)
-    forget([p for p in folder.parents if p == made or made in p.parents])
+    forget(folder.parent, made)
 
 
-def forget(folders: Sequence[Path]) -> None:
-    """Remove folders, the innermost first, as far as nothing is in them but what Hydra writes when a sweep begins."""
+def forget(folder: Path, made: Path) -> None:
+    """Remove a folder and those around it, to `made`, while nothing is in them but what Hydra begins a sweep with."""
     with suppress(OSError):  # it holds something else
-        for folder in folders:
-            if [p.name for p in folder.iterdir()] == [OF_A_SWEEP]:
-                (folder / OF_A_SWEEP).unlink()
-            folder.rmdir()
+        for place in (p for p in (folder, *folder.parents) if p == made or made in p.parents):
+            if [p.name for p in place.iterdir()] == [OF_A_SWEEP]:
+                (place / OF_A_SWEEP).unlink()
+            place.rmdir()

@@ -15,7 +15,6 @@ from sr.compose.image_sets import build_sets, refuse_idle_degradation, refuse_mi
 from sr.compose.words import Job
 from sr.errors import UserError
 from sr.measuring.scoring import pick_device
-from sr.runs.trained_scales import trained_scales
 from sr.scores.rated import ZOO, place_of
 from sr.scores.score import BASELINE
 from sr.study.answers import KEY, MODES, Model, Study
@@ -94,18 +93,12 @@ def _loadable(found: Sequence[Source]) -> list[Source]:
 
 def _scale(cfg: DictConfig, named: Sequence[Source]) -> int:
     """The one that is typed, or that all models were trained for."""
-    scales = {scale for source in named for scale in _scales(source)}
+    scales = {scale for source in named for scale in source.scales}
     if cfg.scale is not None:
         return int(cfg.scale)
     if len(scales) != 1:
         raise UserError(f"the models are of the scales {', '.join(map(str, sorted(scales)))}: type one, scale=...")
     return scales.pop()
-
-
-def _scales(source: Source) -> list[int]:
-    scale = (source.node or {}).get("scale") or []
-    served = scale if isinstance(scale, list | tuple) else [int(scale)]
-    return list(trained_scales(served, {"config": source.run.config} if source.run else {}))
 
 
 def _trials(cfg: DictConfig, models: int, pictures: Pictures) -> list[Trial]:

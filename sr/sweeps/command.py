@@ -128,7 +128,8 @@ class Sweep:
         """Leave no trace of a sweep that was refused."""
         if new and self.folder is not None:
             (self.folder / SWEEP).unlink(missing_ok=True)
-            forget([p for p in (self.folder, *self.folder.parents) if made and (p == made or made in p.parents)])
+            if made is not None:
+                forget(self.folder, made)
 
 
 def prepared(arguments: Sequence[str]) -> Sweep:

@@ -122,7 +122,6 @@ def _earlier(stages: Sequence[StageConfig], name: str, folder: Path) -> list[Ent
     """The models as the stages before the last one left them."""
     found = []
     for stage in stages[:-1]:
-        file = folder / "checkpoints" / f"stage{stage.number}_{stage.name}.ckpt"
-        model = checkpoint.load(file)
+        model = checkpoint.load(folder / "checkpoints" / f"{stage.file}.ckpt")
         found.append(Entry(f"{name} ({stage.name})", model, published_name(model.metadata["model"], name)))
     return found

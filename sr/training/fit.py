@@ -162,7 +162,7 @@ def _warm_start(stage: Stage, former: Stage | None, folder: Path) -> None:
         source = f"stage {former.number}"
     elif source == "best":
         assert former is not None
-        best = folder / "checkpoints" / f"stage{former.number}_{former.name}_best.ckpt"
+        best = folder / "checkpoints" / f"{former.file}_best.ckpt"
         if not best.is_file():
             raise never_validated(stage)
         source = str(best)
@@ -215,9 +215,8 @@ def _leave(trainer: L.Trainer, stage: Stage, folder: Path) -> None:
     """Keep a finished stage's checkpoints under its name."""
     if trainer.is_global_zero:
         checkpoints = folder / "checkpoints"
-        name = f"stage{stage.number}_{stage.name}"
-        copy_whole(checkpoints / LAST, checkpoints / f"{name}.ckpt")
+        copy_whole(checkpoints / LAST, checkpoints / f"{stage.file}.ckpt")
         best = checkpoints / "best.ckpt"
         if best.is_file() and checkpoint.read(best)["sr"]["stage"]["number"] == stage.number:
-            os.replace(best, checkpoints / f"{name}_best.ckpt")
+            os.replace(best, checkpoints / f"{stage.file}_best.ckpt")
     trainer.strategy.barrier()

@@ -37,6 +37,11 @@ class StageConfig:
     end: int
 
     @property
+    def file(self) -> str:
+        """What its checkpoint is called once it has ended, without the suffix."""
+        return f"stage{self.number}_{self.name}"
+
+    @property
     def tag(self) -> dict[str, Any]:
         """What a checkpoint says about the stage that it was written in, in plain values."""
         return {"number": self.number, "of": self.of, "name": self.name, "begin": self.begin, "end": self.end}
