@@ -15,6 +15,7 @@ from typing import Any
 from sr.bounded import text_of
 from sr.errors import UserError
 from sr.forms.deployed import Exported
+from sr.layers.identity import checksum
 from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
 from sr.runs import checkpoint
@@ -28,7 +29,7 @@ from sr.scores.text import legend, shown
 from sr.whole import write_whole
 from sr.zoo.entries import UNSTATED, ZOO
 from sr.zoo.load import is_ours
-from sr.zoo.locate import checksum, entry_of
+from sr.zoo.locate import entry_of
 
 log = logging.getLogger(__name__)
 CONFIG, CARD = "config.json", "README.md"

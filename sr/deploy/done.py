@@ -1,6 +1,5 @@
 """What a folder of results holds and of what it was made, so that a command that is typed again goes on."""
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 from sr.bounded import TABLE, refuse_odd, text_of
 from sr.errors import UserError
+from sr.layers.identity import checksum
 from sr.runs import own
 from sr.whole import unlinked
 
@@ -36,12 +36,6 @@ class Maker:
         """
         refuse_odd(source)
         return cls(str(source.resolve()), state_of(source), source.stat().st_ctime_ns, made_by)
-
-
-def digest_of(file: str) -> str:
-    """Of what is in a file."""
-    with Path(file).open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def state_of(file: Path) -> tuple[int, int]:
@@ -94,7 +88,7 @@ class Results:
             if list(state) != entry.get("result") or entry.get("signature") != _signature(entry):
                 return {}
             if (known := self._looked_at.get(file)) is None or known[0] != state:
-                known = self._looked_at[file] = state, digest_of(str(file))
+                known = self._looked_at[file] = state, checksum(file)
         except FileNotFoundError:
             return {}
         return entry if known[1] == entry.get("pixels") else {}
@@ -107,7 +101,7 @@ class Results:
         ]:  # fmt: skip
             return False
         # A copy by links and other rights change that time, too.
-        return entry.get("changed") == maker.changed or entry.get("digest") == digest_of(maker.source)
+        return entry.get("changed") == maker.changed or entry.get("digest") == checksum(Path(maker.source))
 
     def why_not(self, file: Path, maker: Maker) -> str:
         """Why what lies there is not the result, as it follows its name in a sentence."""
@@ -128,8 +122,8 @@ class Results:
         entry: dict[str, Any] = {"file": file.relative_to(self.folder).as_posix(), **asdict(maker)}
         entry |= {"result": state_of(part), "seconds": float(round(seconds, 4))}
         with suppress(OSError):  # it may be gone meanwhile
-            entry["digest"] = digest_of(maker.source)
-        entry["pixels"] = digest_of(str(part))
+            entry["digest"] = checksum(Path(maker.source))
+        entry["pixels"] = checksum(part)
         entry["signature"] = _signature(entry)
         line = json.dumps(entry)
         with open(self.folder / RECORD, "a", encoding="utf-8", opener=unlinked) as lines:

@@ -1,6 +1,5 @@
 """Classifiers' convolutions, from torchvision's weight files that the user has; nothing is downloaded."""
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from torch.nn import functional as F
 
 from sr.errors import UserError, reason, told_once
 from sr.layers import torch_file
-from sr.layers.identity import identity
+from sr.layers.identity import checksum, identity
 
 log = logging.getLogger(__name__)
 # ImageNet's mean and deviation of RGB in [0, 1], with which torchvision trained them.
@@ -111,9 +110,7 @@ class Pretrained:
         }
         if (own := identity(state, {})) == self.identity:
             return ""
-        with file.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
-        return "" if digest.startswith(Path(self.file).stem.rpartition("-")[2]) else own[:8]
+        return "" if checksum(file).startswith(Path(self.file).stem.rpartition("-")[2]) else own[:8]
 
     def seen(
         self, x: Tensor, weights: Iterable[tuple[Tensor, Tensor]], pool: Callable[[Tensor], Tensor] | None = None

@@ -13,12 +13,12 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from sr.callbacks.checkpoints import Checkpoints
+from sr.layers.identity import checksum
 from sr.loggers.csv_log import CsvLog
 from sr.loggers.run_ids import id_of
 from sr.measuring.cost import price
 from sr.runs.checkpoint import run_of
 from sr.zoo.load import file_of
-from sr.zoo.locate import checksum
 
 log = logging.getLogger(__name__)
 FILE = "model.ckpt"  # within an artifact, so that the same checkpoint is the same artifact wherever it is logged

@@ -54,7 +54,7 @@ def _tell_others(folder: Path, step: Any) -> None:
         told_once(
             log,
             logging.WARNING,
-            f"warning: {folder / 'checkpoints' / 'last.ckpt'} was written at step {step}, and the run ended at step "
+            f"warning: {last(folder)} was written at step {step}, and the run ended at step "
             f"{told['steps']}: its curve and its figures are of other weights, and maybe of another config",
         )
 

@@ -15,6 +15,7 @@ from sr.callbacks.clock import Clock
 from sr.compose.checks import with_own_patch
 from sr.compose.rules import scale_name
 from sr.compose.words import Job
+from sr.layers.identity import checksum
 from sr.losses import Distillation
 from sr.runs import checkpoint, composed, same_data
 from sr.runs.code import digests
@@ -28,7 +29,6 @@ from sr.training.plan import Plan, checked, introduction, planned
 from sr.training.processes import shared_out, with_processes
 from sr.training.resumed import refuse_edited, refuse_other_settings, refuse_other_stream, refuse_torn
 from sr.zoo.load import file_of
-from sr.zoo.locate import checksum
 
 log = logging.getLogger(__name__)
 

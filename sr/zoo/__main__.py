@@ -8,11 +8,11 @@ from pathlib import Path
 from sr.compose.common_schema import Zoo
 from sr.compose.words import pasted, path_word
 from sr.errors import UserError, printable, user_error
+from sr.layers.identity import checksum
 from sr.scores.text import aligned
 from sr.zoo.entries import ENTRIES, ZOO
 from sr.zoo.files import SUFFIXES
 from sr.zoo.load import is_ours, load, save
-from sr.zoo.locate import checksum
 from sr.zoo.matlab_file import LARGEST
 
 

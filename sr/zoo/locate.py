@@ -1,6 +1,5 @@
 """Finds an author's file below a folder, under any name, or fetches it; what does not have its checksum is refused."""
 
-import hashlib
 import logging
 from pathlib import Path
 
@@ -8,17 +7,12 @@ from sr.compose.words import path_typed
 from sr.data.archives import Archive
 from sr.data.download import fetch
 from sr.errors import UserError
+from sr.layers.identity import checksum
 from sr.zoo.entries import ZooEntry, by_checksum
 from sr.zoo.files import SUFFIXES
 from sr.zoo.matlab_file import LARGEST
 
 log = logging.getLogger(__name__)
-
-
-def checksum(path: Path) -> str:
-    """sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def entry_of(path: Path, scale: int | None = None) -> ZooEntry | None:

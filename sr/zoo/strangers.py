@@ -5,11 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sr.errors import UserError, reason
+from sr.layers.identity import checksum
 from sr.models.base import SuperResolver
 from sr.zoo import spandrel_file
 from sr.zoo.families import Tensors
 from sr.zoo.files import raw_tensors
-from sr.zoo.locate import checksum
 from sr.zoo.onnx_file import OnnxResolver
 from sr.zoo.spandrel_file import SpandrelResolver
 from sr.zoo.trial import HOPELESS, UNPROVED, Trial, try_out

@@ -11,11 +11,12 @@ from PIL import Image
 
 import sr
 from sr.deploy import work
-from sr.deploy.done import RECORD, Maker, Results, digest_of
+from sr.deploy.done import RECORD, Maker, Results
 from sr.deploy.enlarger import Enlarger
 from sr.deploy.photos import How
 from sr.deploy.work import of_one_picture
 from sr.errors import UserError
+from sr.layers.identity import checksum
 from sr.models.bicubic import Bicubic
 
 
@@ -98,7 +99,7 @@ def test_a_result_that_somebody_else_put_there_is_none(tmp_path):
     os.utime(result, ns=state)
     assert not Results(tmp_path).holds(result, maker)
     entry = json.loads((tmp_path / RECORD).read_text())
-    (tmp_path / RECORD).write_text(json.dumps(entry | {"pixels": digest_of(str(result))}))
+    (tmp_path / RECORD).write_text(json.dumps(entry | {"pixels": checksum(result)}))
     assert not Results(tmp_path).holds(result, maker)
     assert "not of this command" in Results(tmp_path).why_not(result, maker)
 

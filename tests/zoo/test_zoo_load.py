@@ -21,6 +21,7 @@ from other_projects import HELD, fsrcnn
 
 from sr.compose.schema import Zoo
 from sr.errors import UserError
+from sr.layers.identity import checksum
 from sr.models.edsr import EDSR
 from sr.models.mdsr import MDSR
 from sr.runs import checkpoint
@@ -31,7 +32,6 @@ from sr.zoo.entries import ENTRIES, ZOO
 from sr.zoo.files import read_tensors
 from sr.zoo.load import FAMILIES, beginning, file_of, save
 from sr.zoo.load import load as load_as_users_do
-from sr.zoo.locate import checksum
 from sr.zoo.trial import Trial, _arithmetics, _other
 
 load = partial(load_as_users_do, range_="own")  # the weights of most files here are random

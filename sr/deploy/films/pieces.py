@@ -15,6 +15,7 @@ from sr.bounded import text_of
 from sr.data.video_container import opened, pyav
 from sr.deploy.films.coding import Coding
 from sr.errors import UserError, reason
+from sr.layers.identity import checksum
 from sr.runs import own
 from sr.whole import replacing, write_whole
 
@@ -80,11 +81,7 @@ class Pieces:
         paths = [self._path(number, result) for result in range(len(self.codings))]
         if any(path.is_symlink() or not path.is_file() for path in paths):
             return None
-        digests = []
-        for path in paths:
-            with path.open("rb") as file:
-                digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-        return f"{self.folder.name} {number} {' '.join(digests)}\n"
+        return f"{self.folder.name} {number} {' '.join(map(checksum, paths))}\n"
 
     @contextmanager
     def writing(self, number: int) -> Iterator[list[Piece]]:
