@@ -9,18 +9,17 @@ from sr.compose.common_schema import Zoo
 from sr.compose.words import listed
 from sr.deploy.done import state_of
 from sr.deploy.enlarger import Enlarger
-from sr.errors import UserError, nearest
+from sr.errors import UserError
 from sr.forms.running import AUTO
 from sr.measuring.scoring import pick_device
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
 from sr.runs import checkpoint
 from sr.scores.score import BASELINE
-from sr.zoo.entries import ZOO, name_of, shipped
-from sr.zoo.load import is_ours, load
+from sr.zoo.entries import name_of, shipped
+from sr.zoo.load import KINDS, load, ours
 
 DEFAULT = 4  # the factor of what is enlarged where neither a network nor a factor is told
-KINDS = "a run folder, a checkpoint, an author's file, or a name of `sr zoo list`"
 
 
 def named(source: str | Path | None, scale: int | None, zoo: Zoo) -> tuple[str, SuperResolver]:
@@ -40,13 +39,8 @@ def named(source: str | Path | None, scale: int | None, zoo: Zoo) -> tuple[str, 
         raise UserError(f"the model's name is empty; is a variable empty? Give {KINDS}, or None")
     if source == BASELINE:
         return BASELINE, Bicubic(scale or 4).eval()
-    path = Path(source).expanduser()
-    if source not in ZOO and (path.is_dir() or path.suffix == ".ckpt" or (path.is_file() and is_ours(path))):
-        content = checkpoint.read(path)
-        return name_of(content["sr"]), checkpoint.build(content, path)
-    if source not in ZOO and not path.exists() and len(path.parts) == 1 and not path.suffix:
-        hint = nearest(source, ZOO)
-        raise UserError(f"model={source}: neither a run, nor a file, nor a name of the zoo.{hint} Type {KINDS}")
+    if (content := ours(str(source), "model")) is not None:
+        return name_of(content["sr"]), checkpoint.build(content, source)
     found = load(str(source), zoo.dir, scale, zoo.download, zoo.range, zoo.order)
     return found.name, found.model
 

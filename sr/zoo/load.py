@@ -30,6 +30,7 @@ from sr.zoo.torch_maps import TORCH_FAMILIES
 from sr.zoo.trial import HOPELESS, RANGES, UNPROVED, Trial, try_out
 from sr.zoo.video_maps import VIDEO_FAMILIES, flow_network
 
+KINDS = "a run folder, a checkpoint, an author's file, or a name of `sr zoo list`"
 log = logging.getLogger(__name__)
 FAMILIES = (
     *TORCH_FAMILIES, *SPAN_FAMILIES, *BASELINE_FAMILIES, *RESIDUAL_FAMILIES, *PLAIN_FAMILIES, *VIDEO_FAMILIES,
@@ -198,15 +199,9 @@ def beginning(source: str, zoo: Any, scale: int | None, key: str = "init_from") 
     Raises:
         UserError: see `checkpoint.read` and `load`.
     """
-    path = Path(source).expanduser()
-    if source not in ZOO and (path.is_dir() or not path.is_file() or is_ours(path)):
-        if not path.exists() and len(path.parts) == 1 and not path.suffix:
-            hint = nearest(source, ZOO)
-            raise UserError(
-                f"{key}={source}: neither a run, nor a file, nor an entry of the zoo.{hint} See sr zoo list"
-            )
-        return checkpoint.read(source)
-    if source not in ZOO and (flow := flow_network(read_tensors(path))):
+    if (content := ours(source, key)) is not None:
+        return content
+    if source not in ZOO and (flow := flow_network(read_tensors(Path(source).expanduser()))):
         return {"state_dict": flow, "sr": {"model": {}, "part": True}}
     model = load(source, zoo.dir, scale, zoo.download, zoo.range, zoo.order, strict=False).model
     return {"state_dict": model.state_dict(), "sr": dict(model.metadata)}
@@ -216,6 +211,25 @@ def file_of(source: str) -> Path | None:
     """The checkpoint, or author's file, that is begun from; None of a name of the zoo, whatever lies here under it."""
     path = Path(source).expanduser()
     return checkpoint.locate(path) if source not in ZOO and path.exists() else None
+
+
+def ours(source: str, key: str) -> dict[str, Any] | None:
+    """The contents of the run or checkpoint that is named; None for a name of the zoo and an author's file.
+
+    Args:
+        source: as typed.
+        key: under which it was typed.
+
+    Raises:
+        UserError: nothing is named so; or see `checkpoint.read`.
+    """
+    path = Path(source).expanduser()
+    if source in ZOO or (path.is_file() and not is_ours(path)):
+        return None
+    if not path.exists() and len(path.parts) == 1 and not path.suffix:
+        hint = nearest(source, ZOO)
+        raise UserError(f"{key}={source}: neither a run, nor a file, nor a name of the zoo.{hint} Type {KINDS}")
+    return checkpoint.read(path)
 
 
 def is_ours(path: Path) -> bool:
