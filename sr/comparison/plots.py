@@ -11,7 +11,6 @@ from sr.metrics.protocols import get_protocol
 from sr.runs.curves import by_name, ended, mean_line, scale_title, validations
 from sr.runs.folder import Run
 from sr.scores.cost_points import axes, published_points
-from sr.scores.published import plain
 from sr.scores.same_images import unlike_papers
 from sr.scores.score import Score
 
@@ -82,10 +81,8 @@ def _picture(
 
 def _of_other_lr(row: Row, s: Score) -> bool:
     """Whether a score, as far as is known, is on LR that is not the papers' plain bicubic."""
-    if get_protocol(s.protocol).defines_lr:
-        return False
-    if s.lr:
-        return not plain(s.lr)
+    if s.lr or get_protocol(s.protocol).defines_lr:
+        return not s.plain
     run = row.source.run if row.source else None
     values = [setting.partition("=")[2].strip("'\"") for setting in lr_settings(run.overrides if run else ())]
     return s.dataset in row.other_lr or any(value not in PLAIN for value in values)

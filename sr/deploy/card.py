@@ -23,7 +23,7 @@ from sr.runs.config import RECORD, typed_words
 from sr.runs.differences import patch_of
 from sr.runs.differences import told as told_value
 from sr.scores.paired import stored
-from sr.scores.published import READ, kind_of_lr, plain, told_lr
+from sr.scores.published import READ, kind_of_lr, told_lr
 from sr.scores.score import RESULTS, Score, identical_notes, metrics_of, pivot, read, remarks, what_means_are_over
 from sr.scores.text import legend, shown
 from sr.whole import write_whole
@@ -218,7 +218,7 @@ def _figures(scores: Sequence[Score], name: str, scale: int) -> str:
         lines.append(f"| {_cell(dataset)} | {images} | `{protocol}` | {' | '.join(both)} |")
     notes = [f"- {note}" for note in (*identical_notes(own), *(declared(m).note for m in metrics)) if note]
     notes += [f"- `{p}`: {get_protocol(p).description}" for p in dict.fromkeys(s.protocol for s in own)]
-    lr = {s.dataset: s.lr for s in own if s.lr and not (plain(s.lr) or get_protocol(s.protocol).defines_lr)}
+    lr = {s.dataset: s.lr for s in own if not s.plain}
     # Of folders of LR no name.
     notes += [f"- {_cell(told_lr(d, f'{READ} files' if kind_of_lr(own) == READ else own))}" for d, own in lr.items()]
     return "\n".join([*lines, "", f"{legend(metrics)}, {what_means_are_over(own)}.", "", *notes, ""])

@@ -13,7 +13,7 @@ from sr.metrics.protocols import get_protocol
 from sr.runs.construct import construct
 from sr.runs.folder import Run
 from sr.scores.cost_points import arrow, axes, inside, published_points, told
-from sr.scores.published import IMAGES, plain
+from sr.scores.published import IMAGES
 from sr.scores.same_images import unlike_papers
 
 PER_MILLION = 420.0  # points squared of a bubble, for each million of parameters
@@ -34,7 +34,7 @@ def run_points(runs: Sequence[Run], scale: int, dataset: str, protocols: Sequenc
             for s in run.scores
             if (s.dataset, s.scale, s.protocol, s.metric, s.model) == (dataset, scale, protocol, "psnr", run.name)
             and s.images == IMAGES.get(dataset, s.images)
-            and (not s.lr or plain(s.lr) or get_protocol(s.protocol).defines_lr)
+            and s.plain
             and not s.left_out  # as the figures beside it
             and (dataset, scale) not in unlike_papers(run.scores)
         ]

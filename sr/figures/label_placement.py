@@ -45,7 +45,7 @@ def placed(
     return taken
 
 
-def place_labels(ax: Axes, points: Sequence[tuple[float, float, float, str]], fontsize: float = 8) -> None:
+def place_labels(ax: Axes, points: Sequence[tuple[float, float, float, str]]) -> None:
     """Write names beside points: x and y in the axes' data, the radius in points (1/72 inch), the name.
 
     To be called last: the axes' limits and scales must be as they will stay.
@@ -55,7 +55,7 @@ def place_labels(ax: Axes, points: Sequence[tuple[float, float, float, str]], fo
     figure.draw_without_rendering()  # lays the page out, which moves the axes
     unit = figure.dpi / 72
     pixels = [(*ax.transData.transform((x, y)), radius * unit) for x, y, radius, _ in points]
-    style: Any = {"fontsize": fontsize, "ha": "center", "va": "center", "in_layout": False}
+    style: Any = {"fontsize": 8, "ha": "center", "va": "center", "in_layout": False}
     texts = [ax.text(x, y, name, **style) for x, y, _, name in points]
     extents = [text.get_window_extent() for text in texts]
     area = ax.get_window_extent()

@@ -32,19 +32,18 @@ def depth_in(suffix: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.uint16 if suffix == ".png" else np.uint8)
 
 
-def write_photo(path: Path, photo: Photo, quality: int | None = None, as_suffix: str | None = None) -> None:
+def write_photo(path: Path, photo: Photo, quality: int | None = None) -> None:
     """Write a picture in the format of the file's suffix. The folder is there; nothing guards a file that is.
 
     Args:
         path: one of WRITTEN by its suffix.
         photo: of a depth that the format has (`depth_in`).
         quality: 1 to 100, of the formats in LOSSY.
-        as_suffix: the format where the file's name tells none.
 
     Raises:
         UserError: an alpha channel that is used and that the format has no place for, or too many pixels a side.
     """
-    suffix = (as_suffix or path.suffix).lower()
+    suffix = path.suffix.lower()
     height, width = photo.colour.shape[:2]
     if max(height, width) > LIMITS.get(suffix, 2**31 - 1):
         raise UserError(too_large(height, width, suffix))

@@ -63,9 +63,9 @@ class Cost:
     unknown: tuple[str, ...] = ()  # operations that are not counted and may multiply: "bmm x 3"
 
 
-def lr_size(scale: int, output: Sequence[int] = (720, 1280)) -> tuple[int, int]:
-    """(h, w) of LR whose enlargement covers `output` (H, W): x2 360x640, x3 240x427, x4 180x320."""
-    return math.ceil(output[0] / scale), math.ceil(output[1] / scale)
+def lr_size(scale: int) -> tuple[int, int]:
+    """(h, w) of LR whose enlargement covers 720x1280: x2 360x640, x3 240x427, x4 180x320."""
+    return math.ceil(720 / scale), math.ceil(1280 / scale)
 
 
 def cost(model: SuperResolver, size: Sequence[int], scale: int) -> Cost:

@@ -34,12 +34,11 @@ from sr.measuring.latency import Latency, latencies, ntire22
 from sr.measuring.measured import measured_sets, trained_networks
 from sr.measuring.receptive_field import receptive_field
 from sr.measuring.scoring import Entry, pick_device
-from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver
 from sr.runs import checkpoint
 from sr.runs.config import read_config
 from sr.runs.folder import is_run
-from sr.scores.published import plain, published_costs
+from sr.scores.published import published_costs
 from sr.scores.same_images import unlike_papers
 from sr.scores.score import Score, read
 from sr.scores.text import counted, write_csv
@@ -248,11 +247,7 @@ def _count(model: SuperResolver) -> int:
 def _of_the_papers_lr(scores: Sequence[Score], file: Path) -> list[Score]:
     """Without the sets whose LR is told to be another than the papers', or on which bicubic has another figure."""
     others = {place: f"bicubic has {told}" for place, told in unlike_papers(scores).items()}
-    others |= {
-        (s.dataset, s.scale): f"its LR is {s.lr}"
-        for s in scores
-        if s.lr and not (plain(s.lr) or get_protocol(s.protocol).defines_lr)
-    }
+    others |= {(s.dataset, s.scale): f"its LR is {s.lr}" for s in scores if not s.plain}
     for (dataset, scale), told in others.items():
         log.warning(f"note: {dataset} x{scale} of {file} is left out, it is of other images or other LR: {told}")
     return [s for s in scores if (s.dataset, s.scale) not in others]

@@ -12,7 +12,7 @@ from typing import Any
 from sr.bounded import Rows, opened
 from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
-from sr.scores.published import METRICS, Published
+from sr.scores.published import METRICS, Published, plain
 from sr.scores.text import Values, aligned, from_csv, legend, shown, shown_beside, write_csv
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,11 @@ class Score:
         """What stands beside a mean that leaves images out: `1 of 2 identical: b.png`."""
         said = declared(self.metric).remark(self.left_out, self.images)
         return f"{said}: {self.without}" if said and self.without else said
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is on the papers' plain bicubic LR, as far as is known."""
+        return not self.lr or plain(self.lr) or get_protocol(self.protocol).defines_lr
 
     @property
     def text(self) -> str:

@@ -63,13 +63,13 @@ def interval(resampled: np.ndarray, raters: int, figure: np.ndarray | float = np
     return np.fmin(low, figure), np.fmax(high, figure)
 
 
-def answers_drawn(wins: np.ndarray, seed: int = 0, times: int = RESAMPLES) -> np.ndarray:
+def answers_drawn(wins: np.ndarray, times: int = RESAMPLES) -> np.ndarray:
     """(times, M, M): shares of the comparisons of every two models that fit what was answered.
 
     For raters who are too few to be drawn, and for two models of which all preferred the same one: drawn anew they
     would all be alike. Each share is from the posterior of Jeffreys' prior, Beta(wins + 1/2, losses + 1/2).
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     i, j = np.triu_indices(len(wins), 1)
     share = generator.beta(wins[i, j] + 0.5, wins[j, i] + 0.5, (times, len(i)))
     found = np.zeros((times, *wins.shape))
@@ -78,13 +78,13 @@ def answers_drawn(wins: np.ndarray, seed: int = 0, times: int = RESAMPLES) -> np
     return found
 
 
-def unanimous(opinion: float, answers: int, seed: int = 0, times: int = RESAMPLES) -> np.ndarray:
-    """(times,): means of opinions, 1 to 5, of which so many were alike: drawn anew they would have no spread.
+def unanimous(opinion: float, answers: int) -> np.ndarray:
+    """(RESAMPLES,): means of opinions, 1 to 5, of which so many were alike: drawn anew they would have no spread.
 
     Shares of the five are from the posterior of Perks' prior, Dirichlet(counts + 1/5).
     """
     values = np.arange(1, 6)
-    shares = np.random.default_rng(seed).dirichlet((values == opinion) * answers + 0.2, times)
+    shares = np.random.default_rng(0).dirichlet((values == opinion) * answers + 0.2, RESAMPLES)
     return np.asarray(shares @ values)
 
 

@@ -71,7 +71,7 @@ def run_row(cfg: DictConfig, task: Callable[[DictConfig, Job, Path | None], Any]
             resume = _begun(folder)
             if (cfg.trainer.strategy == "auto" and cfg.trainer.devices == 1) or started():
                 return task(cfg, job, resume)
-        return run_as_command(cfg, job, resume)
+        return run_as_command(job, resume)
     except BusyError:
         raise  # what it is recorded to be is the other process's
     except Exception as error:
@@ -104,7 +104,7 @@ def _as_the_first(what: str, folder: Path, found: Callable[[], bool]) -> bool:
     return so
 
 
-def run_as_command(cfg: DictConfig, job: Job, resume: Path | None) -> Any:
+def run_as_command(job: Job, resume: Path | None) -> Any:
     """Run a row as a command of its own, which locks the row's folder itself, and outlives this process so protected.
 
     Returns:
