@@ -34,7 +34,7 @@ from sr.runs.config import typed_words
 from sr.runs.folder import Run, find_runs, is_run
 from sr.runs.record import recorded
 from sr.runs.version import code_version
-from sr.scores.score import read
+from sr.scores.results import read
 from sr.scores.text import markdown
 from sr.whole import replacing
 

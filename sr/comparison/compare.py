@@ -26,7 +26,8 @@ from sr.runs import checkpoint
 from sr.runs.config import flat, last
 from sr.runs.folder import Run, find_runs, is_run, read_run
 from sr.scores import rated
-from sr.scores.paired import Paired, Place, Values, measured, stored
+from sr.scores.paired import Paired
+from sr.scores.results import Place, Values, measured, stored
 from sr.scores.score import BASELINE, Score
 from sr.scores.text import aligned, write_csv
 from sr.sweeps.changed import of_changed

@@ -22,9 +22,9 @@ from sr.runs import checkpoint
 from sr.runs.config import RECORD, typed_words
 from sr.runs.differences import patch_of
 from sr.runs.differences import told as told_value
-from sr.scores.paired import stored
 from sr.scores.published import READ, kind_of_lr, told_lr
-from sr.scores.score import RESULTS, Score, identical_notes, metrics_of, pivot, read, remarks, what_means_are_over
+from sr.scores.results import RESULTS, read, stored
+from sr.scores.score import Score, identical_notes, metrics_of, pivot, remarks, what_means_are_over
 from sr.scores.text import legend, shown
 from sr.whole import write_whole
 from sr.zoo.entries import UNSTATED, ZOO

@@ -29,7 +29,8 @@ from sr.measuring.rehearsal import try_metrics
 from sr.metrics.metric import get_metrics
 from sr.metrics.protocols import get_protocol
 from sr.scores.published import lr_given, plain, told_lr
-from sr.scores.score import Score, averages, scores_of, table, write
+from sr.scores.results import write
+from sr.scores.score import Score, averages, scores_of, table
 from sr.whole import write_whole
 
 log = logging.getLogger(__name__)

@@ -39,8 +39,9 @@ from sr.runs import checkpoint
 from sr.runs.config import read_config
 from sr.runs.folder import is_run
 from sr.scores.published import published_costs
+from sr.scores.results import read
 from sr.scores.same_images import unlike_papers
-from sr.scores.score import Score, read
+from sr.scores.score import Score
 from sr.scores.text import counted, write_csv
 from sr.whole import write_whole
 from sr.zoo.onnx_file import OnnxResolver

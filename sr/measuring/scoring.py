@@ -29,8 +29,9 @@ from sr.metrics.protocol import DEFAULT, Channel, Protocol
 from sr.models.clips import Made
 from sr.precision import full_precision
 from sr.scores.published import PLAIN, Published, lr_of, plain
+from sr.scores.results import write
 from sr.scores.same_images import MIDDLE, told_unlike, unlike_papers
-from sr.scores.score import BASELINE, Key, Score, averages, beside, scores_of, table, write
+from sr.scores.score import BASELINE, Key, Score, averages, beside, scores_of, table
 
 __all__ = ["BASELINE", "Entry", "chosen_protocols", "papers_protocols", "score_all", "score_set"]
 log = logging.getLogger(__name__)

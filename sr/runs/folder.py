@@ -13,7 +13,8 @@ from sr.errors import UserError, reason
 from sr.runs.config import before_budget, flat, hydras_choices, read_config, typed_words
 from sr.runs.lock import held
 from sr.runs.record import recorded
-from sr.scores.score import Score, read
+from sr.scores.results import read
+from sr.scores.score import Score
 
 T = TypeVar("T")
 

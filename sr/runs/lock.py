@@ -96,7 +96,7 @@ def claim(folder: Path, anew: bool = False) -> None:
     Raises:
         UserError: a run with a checkpoint or with results is in it, a finished one, or a metrics.csv of no known run.
     """
-    from sr.scores.score import set_aside  # torch, for which a command that is refused early does not wait
+    from sr.scores.results import set_aside  # torch, for which a command that is refused early does not wait
 
     facts, results = recorded(folder), ["results*.csv", "x*/results.csv"]
     unknown = not facts and (folder / "metrics.csv").is_file()

@@ -2,30 +2,27 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from math import inf, isclose, isfinite
+from math import inf, isfinite
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
 
-from sr.bounded import Rows, opened
-from sr.errors import reason, some
+from sr.errors import some
 from sr.metrics.metric import declared
-from sr.scores.score import RESULTS, Score, alike, of_clips
-from sr.scores.text import from_csv, write_csv
+from sr.scores.results import Place, Values
+from sr.scores.score import alike
+from sr.scores.text import write_csv
 from sr.scores.wilcoxon import p_values
 
 log = logging.getLogger(__name__)
 RESAMPLES = 10_000
 FEWEST = 1_000  # of so many images that RESAMPLES would take minutes
 MOST_CELLS, CELLS = 20_000_000, 1_000_000  # images times resamples: in all, and in memory at once
-Place = tuple[str, int, str, str]  # set, scale, protocol, metric
-Values = Mapping[str, float]  # of one run, by the names of images or clips
-NO_METRICS = ("model", "dataset", "image", "clip", "scale", "protocol", "images")  # columns of these files
 NAME = "differences.csv"
 MOST_MODELS = 40  # of which every two are compared; of more each is with the best one: pairs grow with the square
 
@@ -243,60 +240,3 @@ def _notes(found: Sequence[Difference], title: str, models: int) -> list[str]:
     least = f" ({', '.join(f'over {n}: never below {2 / 2**n:.2g}' for n in few)})" if few else ""
     kept = "All pairs" if models <= MOST_MODELS else f"More than {MOST_MODELS} models: each beside the best one"
     return [f"{said} over images{least}. An interval that holds 0 tells no winner. {kept}: {NAME}"]
-
-
-def stored(
-    folder: Path, means: Sequence[Score], doubt: Callable[[Score, str], object] = lambda *_: None
-) -> Iterator[tuple[str, Place, Values]]:
-    """What the files beside a results.csv hold of each image, or clip, as far as its means are of them.
-
-    Args:
-        folder: of a run.
-        means: its averages, perhaps under other names of sets (`Score.apart_from`).
-        doubt: is told each mean that is another one than that of its images, and that in words.
-
-    Yields:
-        Model, place (with the name of the set in `means`), values.
-    """
-    each: dict[tuple[str, Place], dict[str, float]] = {}
-    for within in [folder, *sorted(folder.glob("x*"))]:
-        try:
-            clips = _read(within / f"{RESULTS[2]}.csv", "clip")
-            images = _read(within / f"{RESULTS[1]}.csv", "image")
-        except Exception as error:  # whatever is wrong with a file that a table can do without
-            log.warning(f"warning: {within}: figures by image are not read: {reason(error)}")
-            continue
-        each |= images | clips
-    for s in means:
-        place = s.dataset, s.scale, s.protocol, s.metric
-        values = each.get((s.model, (s.apart_from or s.dataset, *place[1:])), {})
-        finite = [value for value in values.values() if isfinite(value)]
-        if not finite:
-            continue
-        if isclose(mean := fmean(finite), s.value, abs_tol=1e-3):
-            yield s.model, place, values
-        else:
-            text, where = declared(s.metric).text, f"{s.dataset} x{s.scale} ({s.protocol})"
-            told = f"{text(s.value)} of {s.model} on {where}, but its images have {text(mean)} in the file beside it"
-            doubt(s, f"{folder / RESULTS[0]}.csv says {told}: one of the two was changed")
-
-
-def measured(scores: Sequence[Score]) -> Iterator[tuple[str, Place, Values]]:
-    """The same of the scores of single images, and of frames, which count as their clips."""
-    found: dict[tuple[str, Place], dict[str, float]] = {}
-    for s in [*(s for s in scores if not s.clip), *of_clips(scores)]:
-        place = s.dataset, s.scale, s.protocol, s.metric
-        found.setdefault((s.model, place), {})[s.clip or s.image] = s.value
-    yield from ((model, place, values) for (model, place), values in found.items())
-
-
-def _read(file: Path, unit: str) -> dict[tuple[str, Place], dict[str, float]]:
-    found: dict[tuple[str, Place], dict[str, float]] = {}
-    if file.is_file():
-        with opened(file) as f:
-            for row in Rows(f, file):
-                metrics = [name for name in row if name not in NO_METRICS]
-                for metric in (m for m in metrics if row[m]):
-                    place = from_csv(row["dataset"]), int(row["scale"]), row["protocol"], metric
-                    found.setdefault((from_csv(row["model"]), place), {})[from_csv(row[unit])] = float(row[metric])
-    return found

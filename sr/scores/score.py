@@ -1,4 +1,4 @@
-"""A measured number, and tables of them: averaging, printing, writing and reading."""
+"""A measured number, and tables of them: averaging and printing."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,18 +6,15 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from math import inf, isfinite, nan
-from pathlib import Path
 from typing import Any
 
-from sr.bounded import Rows, opened
 from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
-from sr.scores.published import METRICS, Published, plain
-from sr.scores.text import Values, aligned, from_csv, legend, shown, shown_beside, write_csv
+from sr.scores.published import Published, plain
+from sr.scores.text import Values, aligned, legend, shown, shown_beside
 
 log = logging.getLogger(__name__)
 Key = tuple[str, str, int, str]
-RESULTS = ("results", "results_per_image", "results_per_clip")  # .csv
 KEY = ("model", "dataset", "scale", "protocol")
 FIRST = "psnr"  # of the baseline the same on every machine; where two runs do not both have it, others are looked at
 BASELINE = "bicubic"  # the first row of every table: it depends on nothing but the images
@@ -220,114 +217,19 @@ def beside(means: Iterable[Score], papers: Mapping[Key, Published]) -> str:
     lines, ours = [["model", "set", "protocol", "ours", "paper", "difference", "source"]], pivot(means, *KEY)
     metrics = metrics_of(means)  # in one order, that of the table above
     for key, paper in papers.items():
-        if gaps := _gaps(ours[key], paper):
+        if found := gaps(ours[key], paper):
             model, dataset, scale, protocol = key
-            both = {metric: paper.values[metric] for metric in gaps}
-            cells = [shown(ours[key], metrics), shown_beside(both, metrics), shown_beside(gaps, metrics, "+")]
+            both = {metric: paper.values[metric] for metric in found}
+            cells = [shown(ours[key], metrics), shown_beside(both, metrics), shown_beside(found, metrics, "+")]
             lines.append([model, f"{dataset} x{scale}", protocol, *cells, paper.citation])
     return "Beside the published figures:\n" + aligned(lines) if len(lines) > 1 else ""
 
 
-def _gaps(ours: Values, paper: Published) -> dict[str, float]:
+def gaps(ours: Values, paper: Published) -> dict[str, float]:
+    """How far averages are above the paper's, by metric."""
     return {metric: ours[metric] - theirs for metric, theirs in paper.values.items() if metric in ours}
-
-
-def write(scores: Sequence[Score], folder: Path, papers: Mapping[Key, Published] | None = None) -> tuple[Path, ...]:
-    """`results.csv` (averages, beside the papers' figures), `results_per_image.csv`, of clips `results_per_clip.csv`.
-
-    Where the former ones hold figures of other sets, protocols or metrics, they are kept (see `set_aside`).
-    """
-    means, each, clips = (folder / f"{name}.csv" for name in RESULTS)
-    metrics = metrics_of(scores)
-    rows = []
-    averaged = averages(scores)
-    if means.is_file() and not _covered(means, averaged):
-        set_aside(folder)
-    extra: dict[tuple[Any, ...], int | str]
-    extra = {(s.model, s.dataset, s.scale, s.protocol, f"{s.metric}_left_out"): s.left_out for s in averaged}
-    extra |= {(s.model, s.dataset, s.scale, s.protocol, f"{s.metric}_left_out_are"): s.without for s in averaged}
-    extra |= {(s.model, s.dataset, s.scale, s.protocol, "clips"): s.clips for s in averaged}
-    extra |= {(s.model, s.dataset, s.scale, s.protocol, "lr"): s.lr for s in averaged}
-    for (*key, images), values in pivot(averaged, *KEY, "images").items():
-        row: dict[str, Any] = dict(zip(KEY, key, strict=True)) | values | {"images": images}
-        row |= {at[-1]: number for at, number in extra.items() if at[:-1] == tuple(key) and number}
-        if paper := (papers or {}).get(tuple(key)):
-            row |= {f"paper_{metric}": value for metric, value in paper.values.items()}
-            gaps = _gaps(values, paper).items()
-            row |= {f"{metric}_difference": round(gap, declared(metric).digits + 2) for metric, gap in gaps}
-            row |= {"paper_source": paper.source, "paper_source_kind": paper.source_kind}
-        rows.append(row)
-    of_papers = [name.format(metric) for name in ("paper_{}", "{}_difference") for metric in METRICS]
-    some = list(dict.fromkeys(at[-1] for at, number in extra.items() if number))
-    write_csv(means, [*KEY, *metrics, "images", *some, *of_papers, "paper_source", "paper_source_kind"], rows)
-    names = ("model", "dataset", "image", "scale", "protocol")
-    images = [dict(zip(names, key, strict=True)) | values for key, values in pivot(scores, *names).items()]
-    write_csv(each, [*names, *metrics], images)
-    if found := of_clips(scores):
-        own = "model", "dataset", "clip", "scale", "protocol"
-        rows = [dict(zip((*own, "images"), key, strict=True)) | v for key, v in pivot(found, *own, "images").items()]
-        write_csv(clips, [*own, *metrics, "images"], rows)
-    return (means, each, clips) if found else (means, each)
-
-
-def set_aside(folder: Path, names: Sequence[str] = RESULTS) -> None:
-    """Rename figures that are not the folder's state any more to `results_2.csv`, or the next number that is free."""
-    number = 2
-    while any((folder / f"{name}_{number}.csv").exists() for name in names):
-        number += 1
-    for name in names:
-        if (folder / f"{name}.csv").is_file():
-            (folder / f"{name}.csv").rename(folder / f"{name}_{number}.csv")
-            log.info(f"the figures that were in {name}.csv are kept in {name}_{number}.csv")
-
-
-def _covered(file: Path, new: Sequence[Score]) -> bool:
-    """Whether new averages are of all that the former ones in a file are of."""
-    try:
-        former = read(file)
-    except (OSError, ValueError, LookupError):  # nobody knows what it is
-        return False
-    if others := [s for s in former if s.model == BASELINE and any(_elsewhere(s, n) for n in new)]:
-        sets = ", ".join(dict.fromkeys(s.dataset for s in others))
-        log.warning(f"warning: {file} holds figures on other images, or other LR, of {sets}: {BASELINE}'s are others")
-        return False
-    # Of older files it is not known how LR was made.
-    return {_what(s) for s in former} <= {_what(s) for s in new} | {_what(replace(s, lr="")) for s in new}
-
-
-def _elsewhere(former: Score, new: Score) -> bool:
-    return _what(former)[:-1] == _what(new)[:-1] and not alike(former.value, new.value, former.metric)
 
 
 def alike(value: float, other: float, metric: str) -> bool:
     """Whether two figures of the baseline are of the same images; other processors round a little otherwise."""
     return value == other or abs(value - other) < (0.5 if metric == FIRST else 1) / 10 ** declared(metric).digits
-
-
-def _what(score: Score) -> tuple[str, str, int, str, str, str]:
-    return score.model, score.dataset, score.scale, score.protocol, score.metric, score.lr
-
-
-def read(file: Path) -> list[Score]:
-    """The averages in a results.csv; the columns between `protocol` and `images` are the metrics.
-
-    What is not finite, as it stood in older files where an image came out identical, is left out.
-
-    Raises:
-        UserError: a protocol is not known.
-    """
-    with opened(file) as f:
-        rows = Rows(f, file)
-        names = list(rows.fieldnames or ())
-        metrics = names[names.index("protocol") + 1 : names.index("images")] if rows.fieldnames else []
-        found: list[Score] = []
-        for row in rows:
-            values = {metric: float(row[metric]) for metric in metrics if row[metric]}
-            key = from_csv(row["model"]), from_csv(row["dataset"]), int(row["scale"]), row["protocol"]
-            get_protocol(row["protocol"])  # who reads this describes it
-            for s in scores_of(*key, values, int(row["images"])):
-                left_out = int(row.get(f"{s.metric}_left_out") or 0)
-                without, lr = (from_csv(row.get(name) or "") for name in (f"{s.metric}_left_out_are", "lr"))
-                mean = replace(s, left_out=left_out, without=without, clips=int(row.get("clips") or 0), lr=lr)
-                found += [mean] if isfinite(s.value) else []
-        return found

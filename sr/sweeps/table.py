@@ -12,8 +12,9 @@ from sr.metrics.metric import declared
 from sr.runs.curves import draw
 from sr.runs.folder import Run
 from sr.runs.record import record_sweep
-from sr.scores.paired import Paired, stored
+from sr.scores.paired import Paired
 from sr.scores.published import METRICS
+from sr.scores.results import stored
 from sr.scores.score import BASELINE
 from sr.scores.text import aligned, in_markdown, markdown, shown, shown_beside, write_csv
 from sr.sweeps.ablation import Ablation, Column

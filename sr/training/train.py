@@ -22,7 +22,7 @@ from sr.runs.code import digests
 from sr.runs.latest import LAST, latest, put_back, saved, set_aside
 from sr.runs.lock import claim, first_process
 from sr.runs.record import recorded
-from sr.scores.score import set_aside as set_aside_results
+from sr.scores.results import set_aside as set_aside_results
 from sr.training import build, final_scores
 from sr.training.fit import first_stage, fit, ready
 from sr.training.plan import Plan, checked, introduction, planned

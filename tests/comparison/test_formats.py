@@ -6,7 +6,8 @@ import dataclasses
 from sr.comparison.columns import tabulate
 from sr.comparison.formats import as_latex, as_markdown
 from sr.comparison.rows import labelled, rows
-from sr.scores.score import read, scores_of, write
+from sr.scores.results import read, write
+from sr.scores.score import scores_of
 from sr.scores.text import from_csv, write_csv
 
 NASTY = r"a|b_c*d&50%<e>\f{g}#h~i^j$"

@@ -13,7 +13,8 @@ from sr.comparison.plots import cost_pictures
 from sr.comparison.rows import Row, labelled, price, rows
 from sr.models.base import SuperResolver
 from sr.runs.differences import settings, told
-from sr.scores.score import averages, scores_of, write
+from sr.scores.results import write
+from sr.scores.score import averages, scores_of
 from sr.scores.text import duration
 
 

@@ -14,7 +14,8 @@ from sr.deploy.card import CARD, Known, known, text
 from sr.deploy.card import write as write_card
 from sr.forms.deployed import Exported
 from sr.runs import checkpoint
-from sr.scores.score import Score, write
+from sr.scores.results import write
+from sr.scores.score import Score
 
 pytest.importorskip("safetensors")
 

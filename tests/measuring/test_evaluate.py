@@ -18,7 +18,8 @@ from sr.metrics.protocol import Protocol
 from sr.metrics.protocols import get_protocol
 from sr.models.repsr import RepSR
 from sr.runs import checkpoint
-from sr.scores.score import read, table
+from sr.scores.results import read
+from sr.scores.score import table
 
 PUBLISHED_BICUBIC = {  # EDSR paper, Table 3: PSNR and SSIM on Y
     2: {"Set5": (33.66, 0.9299), "Set14": (30.24, 0.8688), "B100": (29.56, 0.8431)},

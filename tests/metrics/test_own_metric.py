@@ -13,7 +13,7 @@ from sr.errors import UserError
 from sr.metrics.metric import Metric, declared, get_metrics
 from sr.metrics.protocols import get_protocol
 from sr.metrics.psnr import METRIC
-from sr.scores.score import read
+from sr.scores.results import read
 
 RMSE = '''
 from torch import Tensor

@@ -16,7 +16,7 @@ from sr.runs.folder import find_runs
 from sr.runs.occupied import refuse_foreign
 from sr.runs.record import recorded
 from sr.runs.same_data import begun_with, trained_on
-from sr.scores.paired import stored
+from sr.scores.results import stored
 from sr.zoo.files import read_tensors
 
 ROWS = "model,dataset,scale,protocol,psnr,images\nm,set,2,y,30.0,1\n"

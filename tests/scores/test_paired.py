@@ -9,8 +9,9 @@ from statistics import fmean
 import numpy as np
 import pytest
 
-from sr.scores.paired import Paired, differences, measured, stored
-from sr.scores.score import averages, of_clips, scores_of, write
+from sr.scores.paired import Paired, differences
+from sr.scores.results import measured, stored, write
+from sr.scores.score import averages, of_clips, scores_of
 from sr.scores.wilcoxon import p_values
 
 PLACE = ("Set5", 4, "y", "psnr")

@@ -15,7 +15,8 @@ from sr.measuring.scoring import Entry, papers_protocols
 from sr.metrics.protocols import PROTOCOLS
 from sr.models.ecbsr import ECBSR
 from sr.scores.published import IMAGES, comparable, goals, lr_of, published, published_costs, read_table
-from sr.scores.score import Score, averages, beside, read, scores_of, write
+from sr.scores.results import read, write
+from sr.scores.score import Score, averages, beside, scores_of
 
 
 def rows():

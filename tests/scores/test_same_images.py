@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from sr.scores.results import read, write
 from sr.scores.same_images import notes, told_apart
-from sr.scores.score import Score, read, scores_of, write
+from sr.scores.score import Score, scores_of
 
 BLURRED = "made by GaussianBlur, MatlabBicubic"
 

@@ -7,7 +7,8 @@ import pytest
 
 from sr.errors import UserError
 from sr.metrics.psnr import METRIC as PSNR
-from sr.scores.score import Score, averages, read, table, write
+from sr.scores.results import read, write
+from sr.scores.score import Score, averages, table
 
 
 def each(model: str, *values: float, metric: str = "psnr") -> list[Score]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from sr.runs.folder import Run
 from sr.runs.own import signed
 from sr.runs.record import record
-from sr.scores.score import Score, read, scores_of
-from sr.scores.score import write as write_scores
+from sr.scores.results import read
+from sr.scores.results import write as write_scores
+from sr.scores.score import Score, scores_of
 from sr.sweeps.ablation import Ablation, AblationRow, Cell, Column
 from sr.sweeps.lines import table_columns, table_lines
 from sr.sweeps.table import write
@@ -318,12 +319,13 @@ def test_files_are_written_in_utf8_whatever_the_locale(tmp_path):
     lines = (
         "import pathlib, sys, warnings",
         "from sr.runs import folder as runs",
+        "from sr.scores import results",
         "from sr.scores import score as scores",
         "from sr.sweeps import table as sweep",
         "warnings.filterwarnings('error', category=EncodingWarning, module=r'sr\\.')",
         "place = pathlib.Path(sys.argv[1])",
-        "scores.write([scores.Score('modèle', 'Set5', 2, 'y', 'psnr', 30.0, 5)], place)",
-        "found = scores.read(place / 'results.csv')",
+        "results.write([scores.Score('modèle', 'Set5', 2, 'y', 'psnr', 30.0, 5)], place)",
+        "found = results.read(place / 'results.csv')",
         "one = runs.Run(place, 'modèle', {}, ['model=modèle'], found, [], 60.0, 10, 'finished', 0)",
         "sweep.write([one], place, None, {}, 'train')",
     )
