@@ -1,11 +1,9 @@
 """The cost run: one row per architecture and size, without weights that anybody trained."""
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -15,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from sr.compose.checks import built, check_targets
 from sr.compose.words import Job, Words, listed
 from sr.data.module import SRDataModule
-from sr.errors import UserError, reason
-from sr.measuring import challenge, deployed_forms
+from sr.errors import UserError
+from sr.measuring import challenge, deployed_forms, reproduced
 from sr.measuring.challenge import get_challenge
 from sr.measuring.cost import cost, goes_through_clips, lr_size
 from sr.measuring.cost_table import (
@@ -29,18 +27,13 @@ from sr.measuring.cost_table import (
     reproduced_note,
 )
 from sr.measuring.deployed_forms import FormCost, chosen, form_costs
-from sr.measuring.entries import published_name, same_network
+from sr.measuring.entries import published_name
 from sr.measuring.latency import Latency, latencies, ntire22
 from sr.measuring.measured import measured_sets, trained_networks
 from sr.measuring.receptive_field import receptive_field
 from sr.measuring.scoring import Entry, pick_device
 from sr.models.base import SuperResolver
-from sr.runs import checkpoint
-from sr.runs.config import read_config
-from sr.runs.folder import is_run
 from sr.scores.published import published_costs
-from sr.scores.results import read
-from sr.scores.same_images import unlike_papers
 from sr.scores.score import Score
 from sr.scores.text import counted, write_csv
 from sr.whole import write_whole
@@ -50,7 +43,6 @@ log = logging.getLogger(__name__)
 
 TIMINGS = ("rounds", "ntire22")
 IN_A_CLIP = "counted as a frame within a clip; latency and peak memory are those of one alone, without flow to others"
-SCALE = re.compile(r"x\d+")  # name of the folder of one of several scales
 SMALL = (256, 256)  # LR pixels: the NTIRE challenges' input
 
 
@@ -83,7 +75,7 @@ def measure(cfg: DictConfig) -> None:
             log.info(f"{name} left out: {error}")
     if not models:
         raise UserError(f"none of {', '.join(names)} is defined for scale={cfg.scale}")
-    results = _read(cfg.results)
+    results = reproduced.read(cfg.results)
     parameters = {name: _count(model) for name, model in models.items()}
     if len(cfg.size) != 2:
         raise UserError(f"size={list(cfg.size)}: give height and width, LR pixels: size=[96,96]")
@@ -105,7 +97,7 @@ def measure(cfg: DictConfig) -> None:
     for name, model in merged.items():
         log.info(f"counting {name}")
         model = model.cpu()
-        own = _own(results, name, runs.get(name), nodes.get(name))
+        own = reproduced.of_row(results, name, runs.get(name), nodes.get(name))
         rows.append(_row(name, model, parameters[name], cfg, times.get(name), own, papers[name]))
     if results and not any(row.reproduced_psnr for row in rows):
         whole, kinds = ", ".join(SETS), ", ".join(dict.fromkeys(row.protocol for row in rows))
@@ -243,71 +235,3 @@ def _build(node: Mapping[str, Any]) -> SuperResolver:
 
 def _count(model: SuperResolver) -> int:
     return sum(p.numel() for p in model.parameters())
-
-
-def _of_the_papers_lr(scores: Sequence[Score], file: Path) -> list[Score]:
-    """Without the sets whose LR is told to be another than the papers', or on which bicubic has another figure."""
-    others = {place: f"bicubic has {told}" for place, told in unlike_papers(scores).items()}
-    others |= {(s.dataset, s.scale): f"its LR is {s.lr}" for s in scores if not s.plain}
-    for (dataset, scale), told in others.items():
-        log.warning(f"note: {dataset} x{scale} of {file} is left out, it is of other images or other LR: {told}")
-    return [s for s in scores if (s.dataset, s.scale) not in others]
-
-
-def _own(
-    results: Mapping[Path, Sequence[Score]], name: str, run: str | None, node: Mapping[str, Any] | None = None
-) -> list[Score]:
-    """What may be of a network's row: of a trained one's, in a run folder, its own alone; others are other weights'.
-
-    Of an architecture it is what runs of these settings reached, not those of another size under its name.
-    """
-    if run is None:
-        return [s for file, scores in results.items() if not _of_another(file, node) for s in scores]
-    place, typed = checkpoint.locate(run), name.partition(":")[0].removesuffix(" (trained)")
-    trained_in = checkpoint.ended_with(place)
-    found = []
-    for file, scores in results.items():
-        if (of := _run_of(file)) not in (None, trained_in):
-            continue
-        if of is None and any(s.model.partition(":")[0] == typed for s in scores):
-            log.warning(f"note: {file} knows networks by their names: its figures of {typed} stand in the row of {run}")
-        found += [replace(s, model=name) if s.model == typed else s for s in scores]
-    return found
-
-
-def _run_of(file: Path) -> Path | None:
-    """The run that a results.csv is of, perhaps at one of several scales; None for those of sr evaluate."""
-    folder = file.resolve().parent
-    folder = folder.parent if SCALE.fullmatch(folder.name) else folder
-    return folder if (folder / "checkpoints").is_dir() else None
-
-
-def _of_another(file: Path, node: Mapping[str, Any] | None) -> bool:
-    """Whether a results.csv is of a run whose network has other settings than an architecture's."""
-    run = next((folder for folder in file.resolve().parents[:2] if is_run(folder)), None)
-    if node is None or run is None:
-        return False
-    try:
-        return not same_network(node, read_config(run).get("model"))
-    except Exception:  # whatever is wrong with a record: its results.csv tells a name
-        return False
-
-
-def _read(paths: object) -> dict[Path, list[Score]]:
-    """The averages in results.csv files, or in those of run folders, by file.
-
-    Raises:
-        UserError: there is none, or it is not ours.
-    """
-    given = [paths] if isinstance(paths, str) else list(paths or ())  # type: ignore[call-overload]
-    found: dict[Path, list[Score]] = {}
-    for path in map(Path, given):
-        files = sorted(path.rglob("results.csv")) if path.is_dir() else [path]
-        if not files or not files[0].is_file():
-            raise UserError(f"results={path}: no results.csv there. Make one: sr evaluate weights=[...]")
-        for file in files:
-            try:
-                found[file] = _of_the_papers_lr(read(file), file)
-            except (ValueError, LookupError, TypeError) as error:
-                raise UserError(f"results={file} is no results.csv of this project ({reason(error)})") from error
-    return found

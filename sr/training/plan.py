@@ -1,6 +1,7 @@
 """A training run resolved once: every stage with its config, model, data and what it trains with, all of it frozen."""
 
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver, Training
 from sr.runs import checkpoint
 from sr.runs.code import code_of, codes_of
-from sr.runs.config import plain
+from sr.runs.config import flat, plain
 from sr.scores.published import goals
 from sr.training import budget, build, short
 from sr.training.speed import lightnings, speed
@@ -47,6 +48,7 @@ from sr.training.stage_configs import (
     stage_configs,
 )
 from sr.training.timing import budget_factor
+from sr.training.trainer import refuse_told_elsewhere
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,8 @@ def checked(cfg: DictConfig, job: Job) -> DictConfig:
     refuse_malformed(cfg.stages)
     refuse_unused_losses(cfg, job.words.keys)
     _refuse_stages_twice(cfg, job.words)
-    build.refuse_told_elsewhere(cfg.trainer)
-    build.refuse_passwords(cfg)
+    refuse_told_elsewhere(cfg.trainer)
+    _refuse_passwords(cfg)
     clips = build.architecture(cfg).clips
     for scale in scales(cfg):
         one = at_scale(cfg, scale, job.words.keys)
@@ -146,6 +148,17 @@ def _refuse_stages_twice(cfg: DictConfig, words: Words) -> None:
             f"callbacks=warm_start is for a recipe without stages, and recipe={cfg.choices.recipe} has its own: "
             f"{', '.join(own)}. Leave warm_start out"
         )
+
+
+def _refuse_passwords(cfg: DictConfig) -> None:
+    """Raises a UserError where an address holds one: what is composed is kept in files that are given to others."""
+    for key, value in flat(plain(cfg)).items():
+        if re.search(r"://[^/\s@]+@", str(value)):
+            raise UserError(
+                f"{key} holds a password, or a user's name, which would stand in the run's folder and in its "
+                "checkpoints. For MLflow type logger=mlflow alone, and: export MLFLOW_TRACKING_URI=... "
+                "MLFLOW_TRACKING_USERNAME=... MLFLOW_TRACKING_PASSWORD=..."
+            )
 
 
 def planned(composed: DictConfig, job: Job, stranger: Path | None = None, anew: bool = True) -> Plan:

@@ -23,11 +23,12 @@ from sr.runs.latest import LAST, latest, put_back, saved, set_aside
 from sr.runs.lock import claim, first_process
 from sr.runs.record import recorded
 from sr.scores.results import set_aside as set_aside_results
-from sr.training import build, final_scores
+from sr.training import final_scores
 from sr.training.fit import first_stage, fit, ready
 from sr.training.plan import Plan, checked, introduction, planned
 from sr.training.processes import shared_out, with_processes
 from sr.training.resumed import refuse_edited, refuse_other_settings, refuse_other_stream, refuse_torn
+from sr.training.trainer import trainer as build_trainer
 from sr.zoo.load import file_of
 
 log = logging.getLogger(__name__)
@@ -144,7 +145,7 @@ def _begun_from(plan: Plan) -> list[Path]:
 def _trainer(plan: Plan, job: Job) -> tuple[L.Trainer, Clock]:
     name = f"{plan.name}_x{scale_name(plan.cfg.scale)}"
     ends = [stage.end for stage in plan.stages]
-    trainer = build.trainer(plan.cfg, ends, job.folder, name, plan.partial_updates, job.sweep)
+    trainer = build_trainer(plan.cfg, ends, job.folder, name, plan.partial_updates, job.sweep)
     clock = Clock()
     trainer.callbacks.append(clock)  # type: ignore[attr-defined]
     for module in plan.data:

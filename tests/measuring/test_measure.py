@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from sr.measuring.measure import _own, _read
+from sr.measuring.reproduced import of_row, read
 
 
 def table(folder):
@@ -48,7 +48,7 @@ def test_figures_of_other_lr_are_not_reproduced_ones(command, tmp_path):
     assert table(done.folder)["espcn"]["reproduced_psnr"] == "36.50 / - / - / -"
     noisy = "model,dataset,scale,protocol,psnr,images,lr\nespcn,Set5,2,y,36.5,5,made by Noise\n"
     (tmp_path / "x.csv").write_text(noisy)  # where bicubic was not measured
-    assert _read(str(tmp_path / "x.csv")) == {tmp_path / "x.csv": []}
+    assert read(str(tmp_path / "x.csv")) == {tmp_path / "x.csv": []}
 
 
 def test_a_model_of_another_size(command):
@@ -107,29 +107,29 @@ def results_of(tmp_path, **psnr):
         (place / "results.csv").write_text(
             f"model,dataset,scale,protocol,psnr,images\nespcn,Set5,2,y_classic,{value},5\n"
         )
-    return _read([str(tmp_path)])
+    return read([str(tmp_path)])
 
 
 def test_a_run_has_no_figure_of_another_runs_weights(tmp_path, caplog):
     results = results_of(tmp_path, a=36.0, b=37.0, evaluated=38.0)
     for typed in (tmp_path / "a", tmp_path / "a" / "checkpoints" / "last.ckpt"):
-        found = _own(results, "espcn (trained)", str(typed))
+        found = of_row(results, "espcn (trained)", str(typed))
         assert [(s.model, s.value) for s in found] == [("espcn (trained)", 36.0), ("espcn (trained)", 38.0)]
     assert f"{tmp_path / 'evaluated' / 'results.csv'} knows networks by their names" in caplog.text
-    assert len(_own(results, "espcn", None)) == 3
+    assert len(of_row(results, "espcn", None)) == 3
 
 
 def test_figures_of_a_runs_last_weights_are_not_those_of_its_best(tmp_path):
     results = results_of(tmp_path, a=36.0)
     for name in ("best", "previous", "stage1_first"):
         (tmp_path / "a" / "checkpoints" / f"{name}.ckpt").touch()
-        assert _own(results, "espcn", str(tmp_path / "a" / "checkpoints" / f"{name}.ckpt")) == []
+        assert of_row(results, "espcn", str(tmp_path / "a" / "checkpoints" / f"{name}.ckpt")) == []
 
 
 def test_figures_of_one_of_several_scales_are_their_runs_own(tmp_path):
     results = results_of(tmp_path, a_x2=36.0, b_x2=37.0)
-    assert [s.value for s in _own(results, "espcn", str(tmp_path / "a_x2"))] == [36.0]
-    assert len(_own(results, "espcn", str(tmp_path))) == 1, "a folder of runs means its newest one"
+    assert [s.value for s in of_row(results, "espcn", str(tmp_path / "a_x2"))] == [36.0]
+    assert len(of_row(results, "espcn", str(tmp_path))) == 1, "a folder of runs means its newest one"
 
 
 def test_a_network_has_no_figure_of_another_size_under_its_name(tmp_path):
@@ -141,4 +141,4 @@ def test_a_network_has_no_figure_of_another_size_under_its_name(tmp_path):
         (tmp_path / name / ".hydra/config.yaml").write_text(text)
         table = f"model,dataset,scale,protocol,psnr,images\n{name},Set5,2,y_classic,36.0,5\n"
         (tmp_path / name / "results.csv").write_text(table)
-    assert sorted(s.model for s in _own(_read(str(tmp_path)), "espcn", None, node)) == ["damaged", "same"]
+    assert sorted(s.model for s in of_row(read(str(tmp_path)), "espcn", None, node)) == ["damaged", "same"]

@@ -12,7 +12,7 @@ from small_runs import PACKAGE, ROOT, SMALL, rows, saved, start
 
 from sr.compose import schema
 from sr.compose.conf import CONF
-from sr.training import build
+from sr.training.trainer import trainer
 
 
 def test_two_processes_measure_as_one_does(command, div2k, tmp_path):
@@ -70,7 +70,7 @@ def test_of_several_processes_a_step_may_leave_weights_without_a_gradient(tmp_pa
         cfg = hydra.compose("train", words)
     cfg.choices = {"model": "mdsr"}
     for partial in (True, False):
-        strategy = build.trainer(cfg, [4], tmp_path, "mdsr", partial, None).strategy
+        strategy = trainer(cfg, [4], tmp_path, "mdsr", partial, None).strategy
         found = getattr(strategy, "_ddp_kwargs", {}).get("find_unused_parameters", False)
         assert found is (partial and cfg.trainer.devices == 2)
 

@@ -15,7 +15,7 @@ from sr.callbacks import Panels
 from sr.errors import UserError
 from sr.runs import composed
 from sr.runs.record import recorded
-from sr.training.build import trainer
+from sr.training.trainer import trainer
 
 ROOT = Path(__file__).resolve().parents[2]
 
