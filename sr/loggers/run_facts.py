@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, TypedDict, cast
 
 from sr.metrics.metric import declared
+from sr.runs.occupied import OF_A_SWEEP
 from sr.runs.record import SWEEP
 
-SWEEP_FILES = (SWEEP, "multirun.yaml")  # either stands in a sweep's folder
+SWEEP_FILES = (SWEEP, OF_A_SWEEP)  # either stands in a sweep's folder
 
 
 class RunFacts(TypedDict):

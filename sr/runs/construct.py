@@ -60,13 +60,18 @@ def _architecture(target: str, source: object) -> type[SuperResolver]:
         )
     if target.startswith("sr.") and not target.startswith("sr.models."):
         raise UserError(f"checkpoint {source} is refused: {target} is not a super-resolution model")
-    try:
-        found = get_object(target)
-    except Exception as error:
-        raise UserError(f"checkpoint {source} is of {target}, which is not installed here: {reason(error)}") from error
+    found = _imported(target, source)
     if not (isinstance(found, type) and issubclass(found, SuperResolver)) or found is SuperResolver:
         raise UserError(f"checkpoint {source} is refused: {target} is not a super-resolution model")
     return found
+
+
+def _imported(target: str, source: object) -> Any:
+    """What is called so, of code that is trusted."""
+    try:
+        return get_object(target)
+    except Exception as error:
+        raise UserError(f"checkpoint {source} is of {target}, which is not installed here: {reason(error)}") from error
 
 
 def _is_node(value: Any) -> bool:
@@ -82,10 +87,7 @@ def _made_by(node: Mapping[str, Any], source: object) -> partial[nn.Module]:
     target = str(node["_target_"])
     if not trusts(target):
         raise UserError(f"checkpoint {source} is refused: its network is {target}. {how_to_trust([target])}")
-    try:
-        found = get_object(target)
-    except Exception as error:
-        raise UserError(f"checkpoint {source} is of {target}, which is not installed here: {reason(error)}") from error
+    found = _imported(target, source)
     settings = {k: v for k, v in node.items() if k not in ("_target_", "_partial_")}
     plain = all(_plain_value(v) and not str(k).startswith("_") for k, v in settings.items())
     if not (isinstance(found, type) and issubclass(found, nn.Module)) or not plain:
