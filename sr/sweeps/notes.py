@@ -41,7 +41,7 @@ def notes(
     words += not_alike(trained)
     runs = [*{run.folder: run for line in lines for run in line.runs}.values()]
     words += between(runs, ablation, words)
-    if ablation and (told := [text for run in runs for text in edited(run, ablation)]):
+    if ablation and (told := dict.fromkeys(text for run in runs for text in edited(run, ablation))):
         what = some(told, NAMED, "; ")
         words.append(f"warning: rows were not trained with what their ablation says now: {what}. {ANEW.capitalize()}")
     words += of_others(runs) + of_changed([run for run in runs if run.status == "finished"])
