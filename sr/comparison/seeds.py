@@ -13,10 +13,10 @@ from sr.runs.config import typed_words
 from sr.runs.differences import choices
 from sr.runs.folder import Run
 from sr.runs.own import began
-from sr.scores.score import BASELINE, Score
+from sr.scores.score import Score
 from sr.sweeps.ablation_rows import find
 from sr.sweeps.changed import edited
-from sr.sweeps.lines import PLUS, table_lines
+from sr.sweeps.lines import table_lines
 
 
 class Mean(float):
@@ -80,7 +80,7 @@ def _labels(runs: Sequence[Run]) -> dict[int, str]:
             continue
         places = {run.folder: id(run) for run in own}
         for line in lines:
-            if line.label != BASELINE and not line.label.endswith(PLUS):
+            if line.plain:
                 found |= {places[run.folder]: (name, line.label) for run in line.runs}
     several = {label for _, label in found.values() if len({n for n, other in found.values() if other == label}) > 1}
     return {at: f"{name}: {label}" if label in several else label for at, (name, label) in found.items()}

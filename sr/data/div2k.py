@@ -8,7 +8,6 @@ from sr.data import archives
 from sr.data.missing import images_in, missing
 from sr.data.module import SRDataModule
 from sr.data.pairs import ImagePair, pair_by_name
-from sr.degradation import matlab_bicubic
 from sr.errors import UserError
 
 # Scales of each track; the tracks of 2018 have one, and no sub-folder for it.
@@ -40,8 +39,7 @@ class Div2k(SRDataModule):
             fits = " or ".join(f"scale={s}" for s in TRACKS[track])
             raise UserError(f"DIV2K's track {track} has no scale {self.scale}: type {fits}")
         self.track = track
-        self._plain = self.degradation.key == matlab_bicubic(self.scale).key
-        if not self._plain and track != "bicubic":
+        if not self.plain and track != "bicubic":
             raise UserError(
                 f"DIV2K's track {track} brings its own LR, so another degradation cannot apply: type "
                 "degradation=bicubic, or data.track=bicubic to degrade HR yourself"
@@ -75,7 +73,7 @@ class Div2k(SRDataModule):
 
     def _lr(self, part: str, hr: list[Path]) -> list[Path] | None:
         """LR files, or None if LR is to be made from HR."""
-        if not self._plain:
+        if not self.plain:
             return None
         own = self.root / self._lr_name(part)
         # In a tree with all 900 images under DIV2K_train_HR, LR lies under the training name as well.

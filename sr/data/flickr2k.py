@@ -7,7 +7,6 @@ from sr.data.archives import FLICKR2K, Archive
 from sr.data.missing import images_in, missing
 from sr.data.pairs import ImagePair, pair_by_name
 from sr.data.split import SplitModule, split_by_name
-from sr.degradation import matlab_bicubic
 
 
 class Flickr2k(SplitModule):
@@ -37,8 +36,7 @@ class Flickr2k(SplitModule):
             setting = "data.root=<the folder that holds Flickr2K_HR>"
             looked = [self.root / "Flickr2K_HR"]
             raise missing("Flickr2K's images", looked, setting=setting, source=self.archives())
-        plain = self.degradation.key == matlab_bicubic(self.scale).key
-        lr = images_in(self.root / "Flickr2K_LR_bicubic" / f"X{self.scale}") if plain else []
+        lr = images_in(self.root / "Flickr2K_LR_bicubic" / f"X{self.scale}") if self.plain else []
         return pair_by_name(hr, lr or None, self.scale)
 
     def train_pairs(self) -> list[ImagePair]:

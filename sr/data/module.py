@@ -240,9 +240,14 @@ class SRDataModule(Loaders):
         pairs = self.pairs("train")
         refuse_small(pairs, patch_size, self.scale, lambda i: self.called(pairs, i))
 
-    def _some_crops(self, most: int = 4) -> list[np.ndarray]:
+    @property
+    def plain(self) -> bool:
+        """Whether LR is to be MATLAB's bicubic: then that which a set brings along can be read."""
+        return self.degradation.key == matlab_bicubic(self.scale).key
+
+    def _some_crops(self) -> list[np.ndarray]:
         """HR of the middle of a few training images."""
-        pairs, p = self.pairs("train"), self.patch_size
+        pairs, p, most = self.pairs("train"), self.patch_size, 4
         chosen = range(0, len(pairs), max(1, len(pairs) // most))
         middles = [(i, (pairs.grids[i][0] - p) // 2, (pairs.grids[i][1] - p) // 2, 0) for i in chosen]
         return [unpacked(hr) for _, hr, _ in pairs.crops(middles[:most], p)]

@@ -9,7 +9,6 @@ from sr.data.clips import Clip, ClipModule, paired
 from sr.data.missing import images_in, missing
 from sr.data.settings import flags
 from sr.data.video_files import frames_of, sources
-from sr.degradation import matlab_bicubic
 from sr.errors import UserError, some
 
 TRUTH, GIVEN = "truth", ("input{}", "blur{}")  # of SPMCS and, with its authors' code, of UDM10
@@ -119,7 +118,7 @@ class Reds(ClipModule):
         super().__init__(**settings)
         self.name, self.root = "REDS", Path(root).expanduser()
         flags(lr=lr)
-        self.reads_lr = lr and self.degradation.key == matlab_bicubic(self.scale).key
+        self.reads_lr = lr and self.plain
 
     @property
     def test_name(self) -> str:

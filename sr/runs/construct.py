@@ -58,9 +58,7 @@ def _architecture(target: str, source: object) -> type[SuperResolver]:
             f"checkpoint {source} is refused: it is of {target}, which is not of this package, and no file says what "
             f"is imported. {how_to_trust([target])}"
         )
-    if target.startswith("sr.") and not target.startswith("sr.models."):
-        raise UserError(f"checkpoint {source} is refused: {target} is not a super-resolution model")
-    found = _imported(target, source)
+    found = None if target.startswith("sr.") and not target.startswith("sr.models.") else _imported(target, source)
     if not (isinstance(found, type) and issubclass(found, SuperResolver)) or found is SuperResolver:
         raise UserError(f"checkpoint {source} is refused: {target} is not a super-resolution model")
     return found

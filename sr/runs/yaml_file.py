@@ -2,7 +2,8 @@
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,8 @@ def text_of(file: Path) -> str:
     Raises:
         UserError: it is, or it cannot be read.
     """
-    try:
+    with _reading(file):
         text = bounded.text_of(file, 4 * LARGEST)
-    except UserError:
-        raise
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file} cannot be read: {reason(error)}. It is damaged, or not a run's") from error
     if len(text) > LARGEST:
         raise UserError(f"{file} is refused: it is larger than any record of a run")
     return text
@@ -51,14 +48,9 @@ def text_of(file: Path) -> str:
 
 def parsed(text: str, file: Path) -> Any:
     """The contents of a file's text, as `read`."""
-    try:
+    with _reading(file):
         _refuse_growth(text, file)
-        loaded = OmegaConf.load(io.StringIO(text))
-        return OmegaConf.to_container(loaded, resolve=False)
-    except UserError:
-        raise
-    except Exception as error:  # parsers raise whatever damage leads them to
-        raise UserError(f"{file} cannot be read: {reason(error)}. It is damaged, or not a run's") from error
+        return OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=False)
 
 
 def quickly(file: Path) -> Any:
@@ -68,12 +60,18 @@ def quickly(file: Path) -> Any:
         UserError: as `read`; of interpolations nothing is checked.
     """
     text = text_of(file)
-    try:
+    with _reading(file):
         _refuse_growth(text, file)
         return yaml.load(text, Loader=FAST)
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    try:
+        yield
     except UserError:
         raise
-    except Exception as error:
+    except Exception as error:  # parsers raise whatever damage leads them to
         raise UserError(f"{file} cannot be read: {reason(error)}. It is damaged, or not a run's") from error
 
 

@@ -58,6 +58,11 @@ class Line:
     remark: str = ""
     twins: list[tuple[Run, Run]] = field(default_factory=list)  # a copy that is not counted, and what it is a copy of
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is of what was trained, neither the baseline's nor under self-ensemble."""
+        return self.label != BASELINE and not self.label.endswith(PLUS)
+
     @cached_property
     def results(self) -> dict[Column, list[Result]]:
         """Of each column that was measured, one for each run that measured it."""

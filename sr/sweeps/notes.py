@@ -12,7 +12,7 @@ from sr.scores.score import BASELINE, identical_notes
 from sr.scores.text import legend
 from sr.sweeps.ablation import Ablation, Column
 from sr.sweeps.changed import ANEW, NAMED, between, edited, not_alike, of_changed
-from sr.sweeps.lines import PLUS, Line, table_metrics, training
+from sr.sweeps.lines import Line, table_metrics, training
 
 
 def notes(
@@ -37,8 +37,7 @@ def notes(
         words.append(f"note: {ablation.note}")
     for reason in dict.fromkeys(left_out.values()):
         words.append(f"not run: {', '.join(row for row, why in left_out.items() if why == reason)}: {reason}")
-    trained = ((line.label, line.runs) for line in lines if line.label != BASELINE and not line.label.endswith(PLUS))
-    words += not_alike(trained)
+    words += not_alike((line.label, line.runs) for line in lines if line.plain)
     runs = [*{run.folder: run for line in lines for run in line.runs}.values()]
     words += between(runs, ablation, words)
     if ablation and (told := dict.fromkeys(text for run in runs for text in edited(run, ablation))):
@@ -63,7 +62,7 @@ def _alike(lines: Sequence[Line]) -> list[str]:
     """
     found: dict[str, dict[str, None]] = {}
     for line in lines:
-        for run in line.runs if line.label != BASELINE and not line.label.endswith(PLUS) else ():
+        for run in line.runs if line.plain else ():
             if run.status == "damaged":
                 continue
             found.setdefault(training(run), {})[line.label] = None

@@ -18,7 +18,7 @@ from sr.scores.results import stored
 from sr.scores.score import BASELINE
 from sr.scores.text import aligned, in_markdown, markdown, shown, shown_beside, write_csv
 from sr.sweeps.ablation import Ablation, Column
-from sr.sweeps.lines import PLUS, Line, Result, by_kind, table_columns, table_lines, table_metrics
+from sr.sweeps.lines import Line, Result, by_kind, table_columns, table_lines, table_metrics
 from sr.sweeps.notes import notes
 from sr.whole import write_whole
 
@@ -60,7 +60,7 @@ def write(
     names = ["line", "dataset", "scale", "protocol", "images", "left_out", "n", *measured, "steps", "seconds"]
     names += [*(f"paper_{metric}" for metric in METRICS), "paper_source", "paper_source_kind"]
     write_csv(folder / "table.csv", names, _long(lines, columns))
-    trained = {line.label: line.runs for line in lines if line.label != BASELINE and not line.label.endswith(PLUS)}
+    trained = {line.label: line.runs for line in lines if line.plain}
     drawn = draw(trained, folder / "curves.png")
     facts = ("status", "seconds", "steps", "error")
     rows = [{"row": run.folder.name} | {fact: getattr(run, fact) for fact in facts} for run in runs]

@@ -6,7 +6,7 @@ features that are needed before and after are kept so that they are not made twi
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from sr.deploy.tiling.nodes import Node, Reduce, Region
@@ -115,12 +115,17 @@ def _span(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
     return min(a[0], b[0]), max(a[1], b[1])
 
 
+def way(node: Node, region: Region, there: Collection[Node]) -> tuple[dict[Node, Region], list[Node], Counter[Node]]:
+    """What a part of a node takes: parts of others, the order in which they are made, and how often each is used."""
+    parts = needed(node, region, there)
+    order = [one for one in ancestors([node], there) if one in parts]
+    return parts, order, Counter(origin for one in order for origin in one.inputs)
+
+
 def peak(node: Node, region: Region, there: Iterable[Node]) -> int:
     """Bytes that making a part takes at most, features that are no longer used being freed."""
     there = set(there)
-    parts = needed(node, region, there)
-    order = [one for one in ancestors([node], there) if one in parts]
-    uses = Counter(origin for one in order for origin in one.inputs)
+    parts, order, uses = way(node, region, there)
     held = {one: one.bytes(part) for one, part in parts.items()}
     most = now = sum(held[k] for k in parts if k in there)
     for one in order:

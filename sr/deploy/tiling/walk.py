@@ -1,7 +1,6 @@
 """A recorded network walked over a picture tile by tile."""
 
 import logging
-from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from sr.deploy.tiling.maps import Map
 from sr.deploy.tiling.nodes import Node, Reduce, Region, Span, Whole, cut
-from sr.deploy.tiling.plan import Step, ancestors, needed, peak
+from sr.deploy.tiling.plan import Step, peak, way
 
 log = logging.getLogger(__name__)
 PIECE = 2**24  # bytes of the result that are given away at a time
@@ -151,9 +150,7 @@ class Walk:
     def _part(self, node: Node, region: Region) -> Tensor:
         """A part of a node's result, on the device."""
         there = [*self.maps, *self.values]
-        parts = needed(node, region, there)
-        order = [one for one in ancestors([node], there) if one in parts]
-        uses = Counter(origin for one in order for origin in one.inputs)
+        parts, order, uses = way(node, region, there)
         made: dict[Node, Tensor] = dict(self.values)
         for one, part in parts.items():
             if one in self.maps:
