@@ -47,11 +47,7 @@ def run_row(cfg: DictConfig, task: Callable[[DictConfig, Job, Path | None], Any]
     looks = job.sweep is not None or (restarted() and not cfg.resume)
     if looks and _as_the_first("finished", folder, lambda: recorded(folder).get("status") == "finished"):
         log.info(f"{folder.name} is finished and is skipped")
-        if not own.began(folder):
-            log.warning(
-                f"warning: {folder} was not begun by you on this machine: its figures are taken as they stand there. "
-                "To train it here move that folder away"
-            )
+        _tell_not_own(folder, ": its figures are taken as they stand there. To train it here")
         if changed := since(cfg, folder):
             log.warning(
                 f"warning: {folder.name} was trained with other settings than its configs say now: {some(changed)}. To "
@@ -84,12 +80,14 @@ def run_row(cfg: DictConfig, task: Callable[[DictConfig, Job, Path | None], Any]
 def _begun(folder: Path) -> Path | None:
     """The folder, where its run has come to a checkpoint or begins anew by its record."""
     begun = _as_the_first("begun", folder, lambda: saved(folder) or (left(folder) and (folder / RECORD).is_file()))
-    if begun and not own.began(folder):
-        log.warning(
-            f"warning: {folder} was not begun by you on this machine, and is gone on with from the weights there. To "
-            "train it here from its first step move that folder away"
-        )
+    if begun:
+        _tell_not_own(folder, ", and is gone on with from the weights there. To train it here from its first step")
     return folder if begun else None
+
+
+def _tell_not_own(folder: Path, what: str) -> None:
+    if not own.began(folder):
+        log.warning(f"warning: {folder} was not begun by you on this machine{what} move that folder away")
 
 
 def _as_the_first(what: str, folder: Path, found: Callable[[], bool]) -> bool:
