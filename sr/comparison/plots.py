@@ -8,7 +8,7 @@ from typing import Any
 from sr.comparison.columns import Table
 from sr.comparison.rows import Row, lr_settings
 from sr.metrics.protocols import get_protocol
-from sr.runs.curves import by_name, ended, mean_line, scale_title, validations
+from sr.runs.curves import Curve, by_name, ended, mean_line, scale_title, validations
 from sr.runs.folder import Run
 from sr.scores.cost_points import axes, published_points
 from sr.scores.same_images import unlike_papers
@@ -100,21 +100,21 @@ def curves(runs: Sequence[tuple[str, Run]]) -> dict[str, dict[str, list[tuple[fl
         kinds.setdefault((label, scale_title(run.config.get("scale"))), []).append(run)
     counted = {id(run) for own in kinds.values() for run in ended(own)}
     runs = [(label, run) for label, run in runs if id(run) in counted]
-    scales: dict[str, set[str]] = {}
-    for label, run in runs:
-        scales.setdefault(label, set()).add(scale_title(run.config.get("scale")))
-    single: dict[str, dict[str, list[dict[float, float]]]] = {}
+    of_labels: dict[str, list[tuple[Run, str]]] = {}
     for (label, run), end in zip(runs, validations([run for _, run in runs]), strict=True):
-        for name, curve in by_name(run).items():
-            if ", " not in name:
-                own = scale_title(run.config.get("scale")) if len(scales[label]) > 1 else ""
-                name += end if name.startswith("val/") else own and f", {own}"
-            single.setdefault(name, {}).setdefault(label, []).append(curve)
-    lines = {name: {label: mean_line(of) for label, of in labels.items()} for name, labels in single.items()}
-    found = {
-        name: {label: list(zip(line.steps, line.mean, strict=True)) for label, line in own.items()}
-        for name, own in lines.items()
-    }
+        of_labels.setdefault(label, []).append((run, end))
+    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for label, own_runs in of_labels.items():  # one after the other: whole curves of 200 runs would take gigabytes
+        single: dict[str, list[Curve]] = {}
+        several = len({scale_title(run.config.get("scale")) for run, _ in own_runs}) > 1
+        for run, end in own_runs:
+            for name, curve in by_name(run).items():
+                if ", " not in name:
+                    own = scale_title(run.config.get("scale")) if several else ""
+                    name += end if name.startswith("val/") else own and f", {own}"
+                single.setdefault(name, []).append(curve)
+        for name, line in ((name, mean_line(of)) for name, of in single.items()):
+            found.setdefault(name, {})[label] = _thin(list(zip(line.steps, line.mean, strict=True)), POINTS)
     drawn = {}
     for name in sorted(found, key=lambda n: (not n.startswith("val/psnr"), not n.startswith("val"), n)):
         long = {label: points for label, points in found[name].items() if len(points) > 1}

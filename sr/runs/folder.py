@@ -1,8 +1,10 @@
 """Runs read back from their folders: configuration, figures, curve, time."""
 
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import isnan, nan
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,7 +45,7 @@ class Run:
     config: dict[str, Any]
     overrides: list[str]
     scores: list[Score]
-    curve: list[dict[str, float]]
+    curve: Sequence[dict[str, float]]
     seconds: float | None
     steps: int
     status: str
@@ -72,7 +74,7 @@ def read_run(folder: Path) -> Run:
     scores = [score for file in files if file.is_file() for score in _whole(file, partial(read, file))]
     curve = _whole(folder / "metrics.csv", lambda: _curve(folder / "metrics.csv"))
     status = facts.get("status") or ("finished" if scores else "running")
-    done = [0 if status == "finished" else row["step"] for row in curve]  # else it has gone on since it was recorded
+    done = max((row["step"] for row in curve), default=0)
     return Run(
         folder=folder,
         name=_name(folder, config),
@@ -81,7 +83,8 @@ def read_run(folder: Path) -> Run:
         scores=scores,
         curve=curve,
         seconds=facts.get("seconds"),
-        steps=int(max([facts.get("steps") or max((row["step"] for row in curve), default=0), *done])),
+        # One that is not finished has gone on since it was recorded.
+        steps=int(facts.get("steps") or done if status == "finished" else max(facts.get("steps") or 0, done)),
         status="interrupted" if status == "running" and not held(folder) else status,  # a killed run wrote nothing
         seed=int(config.get("seed") or 0),
         error=facts.get("error"),
@@ -155,14 +158,30 @@ def differing(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _curve(file: Path) -> list[dict[str, float]]:
+class _Curve(Sequence[dict[str, float]]):
+    """Rows that are made when they are looked at: kept as such they would take thirty times their size in the file."""
+
+    def __init__(self, columns: Mapping[str, "array[float]"]) -> None:
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return len(self.columns["step"])
+
+    def __getitem__(self, index: Any) -> Any:
+        return {name: column[index] for name, column in self.columns.items() if not isnan(column[index])}
+
+
+def _curve(file: Path) -> Sequence[dict[str, float]]:
     if not file.is_file():
         return []
     with opened(file) as f:
-        rows = [{k: float(v) for k, v in row.items() if v} for row in Rows(f, file)]
-    for row in rows:
-        int(row["step"])  # a number, and a finite one
-    return rows
+        rows = Rows(f, file)
+        columns = {name: array("d") for name in ("step", *(rows.fieldnames or ()))}
+        for row in rows:
+            int(float(row["step"]))  # a number, and a finite one
+            for name, value in row.items():
+                columns[name].append(float(value or nan))
+    return _Curve(columns)
 
 
 def _name(folder: Path, config: Mapping[str, Any]) -> str:

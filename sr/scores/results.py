@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from sr.bounded import Rows, opened
+from sr.bounded import MOST_OF_MEANS, Rows, opened
 from sr.errors import reason
 from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
@@ -115,7 +115,7 @@ def read(file: Path) -> list[Score]:
         UserError: a protocol is not known.
     """
     with opened(file) as f:
-        rows = Rows(f, file)
+        rows = Rows(f, file, MOST_OF_MEANS)
         names = list(rows.fieldnames or ())
         metrics = names[names.index("protocol") + 1 : names.index("images")] if rows.fieldnames else []
         found: list[Score] = []

@@ -35,7 +35,7 @@ def test_a_run_is_read_back_whole(tmp_path):
     assert run.config == {"seed": 3, "model": {"scale": 2}, "scale": 2, "gone": "${nowhere}"}
     assert run.overrides == ["model=edsr", "seed=1"]
     assert run.scores == scores_of("edsr", "Set5", 2, "y", {"psnr": 30.0, "ssim": 0.9}, 5)
-    assert run.curve == [{"step": 4, "train/loss": 0.5}, {"step": 8, "train/loss": 0.25, "val/psnr_y": 31.5}]
+    assert list(run.curve) == [{"step": 4, "train/loss": 0.5}, {"step": 8, "train/loss": 0.25, "val/psnr_y": 31.5}]
 
 
 def test_results_of_several_scales_are_all_read(tmp_path):

@@ -1,21 +1,24 @@
 """Files of a run folder that nobody can have written in good faith are neither waited for nor read to their end."""
 
 import os
+import tracemalloc
 
 import pytest
 from at_once import at_once
 from small_runs import write
 
 from sr import bounded
+from sr.comparison.plots import curves
 from sr.compose.words import Words
 from sr.errors import UserError, told_once
 from sr.layers import torch_file
 from sr.loggers.csv_log import CsvLog
 from sr.runs import checkpoint, composed, yaml_file
-from sr.runs.folder import find_runs
+from sr.runs.folder import find_runs, read_run
 from sr.runs.occupied import refuse_foreign
 from sr.runs.record import recorded
 from sr.runs.same_data import begun_with, trained_on
+from sr.scores import results
 from sr.scores.results import stored
 from sr.zoo.files import read_tensors
 
@@ -113,3 +116,25 @@ def test_tables_that_grow_are_refused(tmp_path, monkeypatch, text, message):
     (tmp_path / "b.csv").write_text(ROWS)
     with bounded.opened(tmp_path / "b.csv") as lines:
         assert [row["psnr"] for row in bounded.Rows(lines, tmp_path / "b.csv")] == ["30.0"]
+
+
+def test_tables_of_many_runs_take_little_memory(begun, monkeypatch):
+    """A row that was kept took thirty times its size in the file, and all curves of all runs were drawn at once."""
+    (begun / "metrics.csv").write_text("step,val/psnr_y\n" + "".join(f"{n},30\n" for n in range(20_000)))
+    size = (begun / "metrics.csv").stat().st_size
+    tracemalloc.start()
+    try:
+        kept = [read_run(begun) for _ in range(5)]
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        drawn = curves([(str(n), run) for n, run in enumerate(kept)])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 5 * 4 * size and peak - held < 2 * 40 * size, (held, peak, size)
+    assert [len(line) for line in drawn["val/psnr_y"].values()] == [400] * 5
+    assert kept[0].steps == 19_999 and kept[0].curve[-1] == {"step": 19_999, "val/psnr_y": 30}
+    monkeypatch.setattr(results, "MOST_OF_MEANS", 16)
+    (begun / "results.csv").write_text(ROWS + ROWS.partition("\n")[2])
+    with pytest.raises(UserError, match=r"results.csv is refused: it holds more values"):
+        read_run(begun)
