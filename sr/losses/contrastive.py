@@ -35,6 +35,8 @@ class RandomFeatures(Frozen):
         super().__init__()
         if not layers or not set(layers) <= set(self.NAMES):
             raise UserError(f"the random extractor has the layers {', '.join(self.NAMES)}, asked was {list(layers)}")
+        if width > 1024:  # of which the second layer would fill memory before anything can count it
+            raise UserError(f"the random extractor has at most 1024 channels, asked was width={width}")
         self.layers = tuple(layers)
         random = torch.Generator().manual_seed(seed)
         for name, channels, gain in (("first", 3, 5 / 3), ("second", width, 1.0)):

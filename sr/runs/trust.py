@@ -21,10 +21,10 @@ from sr.runs import own, yaml_file
 VARIABLE = "SR_TRUST"  # modules, or what else is trusted, between commas; a command's own processes inherit it
 
 # What a run folder of somebody else may build, beside what conf/ names for a training: classes, none of which runs what
-# it is given, or writes.
+# it is given, or writes, or copies layers so often as it is told, which `sr.runs.construct.limited` does not see.
 BUILDS = re.compile(
     r"sr\.models\.\w+\.[A-Z]\w*"
-    r"|(sr\.(losses|degradation)|torch\.nn|torch\.optim(\.lr_scheduler)?|albumentations)\.[A-Z]\w*"
+    r"|(sr\.(losses|degradation)|torch\.nn(?!\.Transformer)|torch\.optim(\.lr_scheduler)?|albumentations)\.[A-Z]\w*"
 )
 LARGEST = 4096  # number of such a transform: pixels, holes, levels. By larger ones it would take hours of a crop
 APART = ("figure", "hydra", "logger")  # groups of conf/ that nothing of a training is built from, but its loggers

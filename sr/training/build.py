@@ -57,14 +57,15 @@ def models(stages: Sequence[StageConfig], stranger: Path | None = None) -> list[
         stranger: its folder, where somebody else says what is built: nothing far larger than a published network.
     """
     built: list[SuperResolver] = []
-    for n, stage in enumerate(stages):
-        same = n > 0 and plain(stage.cfg.model) == plain(stages[n - 1].cfg.model)
-        with nullcontext() if stranger is None else limited(stranger):
+    with limited(stranger) if stranger else nullcontext():
+        for n, stage in enumerate(stages):
+            same = n > 0 and plain(stage.cfg.model) == plain(stages[n - 1].cfg.model)
             built.append(built[-1] if same else checks.built(stage.cfg.model, "model"))
-        if wrong := set(scales(stage.cfg)) - set(built[-1].scales):
-            served = ", ".join(map(str, built[-1].scales))
+    for stage, model in zip(stages, built, strict=True):
+        if wrong := set(scales(stage.cfg)) - set(model.scales):
+            served = ", ".join(map(str, model.scales))
             raise UserError(f"scale={stage.cfg.scale}: this model serves scale {served}, not {min(wrong)}")
-        if empty := [name for name, p in built[-1].named_parameters() if p.numel() == 0]:
+        if empty := [name for name, p in model.named_parameters() if p.numel() == 0]:
             raise UserError(
                 f"model={stage.cfg.choices.model}: with these settings {some(empty)} would be empty; numbers of "
                 "channels and groups are 1 or more"
@@ -135,10 +136,20 @@ def training(cfg: DictConfig) -> Training:
     )
 
 
-def setups(cfg: DictConfig, stages: Sequence[StageConfig], models: Sequence[SuperResolver]) -> list[Training]:
-    """What each stage trains with, all of it built now: a missing file of a late stage is told at once."""
+def setups(
+    cfg: DictConfig, stages: Sequence[StageConfig], models: Sequence[SuperResolver], stranger: Path | None = None
+) -> list[Training]:
+    """What each stage trains with, all of it built now: a missing file of a late stage is told at once.
+
+    Args:
+        cfg: of the run.
+        stages: of it.
+        models: of them.
+        stranger: see `models`.
+    """
     torch.manual_seed(cfg.seed)  # a discriminator starts the same whatever was timed before
-    built = [training(stage.cfg) for stage in stages]
+    with limited(stranger) if stranger else nullcontext():
+        built = [training(stage.cfg) for stage in stages]
     if cfg.teacher and not any(isinstance(m, Distillation) for b in built for m in b.loss.modules()):
         raise UserError(f"teacher={cfg.teacher}: no loss of this run looks at it. Type loss=distillation too")
     for setup, model in zip(built, models, strict=True):

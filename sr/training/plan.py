@@ -201,7 +201,7 @@ def planned(composed: DictConfig, job: Job, stranger: Path | None = None, anew: 
         configs = stage_configs(cfg, typed)
     refuse_without_best(configs, cfg.val_every_steps)
     composed.budget.factor = cfg.budget.factor
-    setups = build.setups(cfg, configs, models)
+    setups = build.setups(cfg, configs, models, stranger)
     if anew:
         build.refuse_kept(configs, models, setups)
     name, config = str(cfg.choices.model), plain(cfg)

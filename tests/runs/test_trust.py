@@ -79,6 +79,7 @@ def test_not_all_of_this_package_is_a_network(target):
 FOREIGN = {
     "module": ({"callbacks__x": {"_target_": "evilrun.payload.call"}}, "evilrun.payload.call"),
     "torch": ({"callbacks__x": {"_target_": "torch.load", "f": "x", "weights_only": False}}, "torch.load"),
+    "endless": ({"loss": {"_target_": "torch.nn.Transformer", "num_encoder_layers": 10**9}}, "torch.nn.Transformer"),
     "writer": ({"callbacks__x": {"_target_": "sr.runs.record.write_whole"}}, "sr.runs.record.write_whole"),
     "through": ({"loss": {"_target_": "sr.losses.vgg.Path"}}, "sr.losses.vgg.Path"),
     "spelled": ({"name_": "os.getcwd", "callbacks__x": {"_target_": "${name_}"}}, "name_"),
@@ -273,9 +274,15 @@ def test_a_file_of_code_is_recorded_by_where_it_lies(begun):
     assert located(["psnr", "rmse.py"]) == ["psnr", str(Path.cwd() / "rmse.py")]
 
 
-def test_a_run_of_somebody_else_builds_no_network_without_end(begun, command, tmp_path):
-    endless = {"_target_": "sr.models.ecbsr.ECBSR", "scale": 2, "num_blocks": 100_000, "channels": 8}
-    done = command("train.py", f"resume={changed(begun, tmp_path / 'theirs', model=endless)}")
+@pytest.mark.parametrize(
+    ("key", "endless"),
+    [
+        ("model", {"_target_": "sr.models.ecbsr.ECBSR", "scale": 2, "num_blocks": 100_000, "channels": 8}),
+        ("loss", {"_target_": "sr.losses.UNetDiscriminator", "channels": 400}),
+    ],
+)
+def test_a_run_of_somebody_else_builds_nothing_without_end(begun, command, tmp_path, key, endless):
+    done = command("train.py", f"resume={changed(begun, tmp_path / 'theirs', **{key: endless})}")
     assert done.code == 1 and "theirs is refused: its settings ask for a network far larger" in done.err, done
 
 
