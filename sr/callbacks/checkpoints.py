@@ -8,6 +8,8 @@ import secrets
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from sr.whole import copy_whole
 
 log = logging.getLogger(__name__)
 PART = re.compile(r"\.(last|best)\.[0-9a-f]{8}\.part|(last|best)\.part")  # the latter of earlier versions
+HELD = Path("/proc/self/fd")  # where Linux shows open folders under a path
 CTRL_C, TERM = 1, 2  # what a process was told; the greater one holds for all
 
 
@@ -71,10 +74,6 @@ class Checkpoints(EachBatch):
     @property
     def last(self) -> Path:
         return self.folder / LAST
-
-    @property
-    def _part(self) -> Path:
-        return self._part_of(self.last)
 
     def _part_of(self, path: Path) -> Path:
         return path.with_name(f".{path.stem}.{self._own}.part")
@@ -177,16 +176,17 @@ class Checkpoints(EachBatch):
             if self._of_another and trainer.is_global_zero:
                 self._keep_former()
             # Before last.ckpt, which knows of it: killed between the two, a resume validates again.
-            self._save(trainer, self.folder / "best.ckpt")
+            self._save(trainer, "best.ckpt")
         self._write_last(trainer)
         self._stopping = self._agreed(trainer)  # meanwhile
 
     def _keep_former(self) -> None:
         """Keep what another score has chosen: nothing tells whether it is worse."""
-        best, kept = self.folder / "best.ckpt", self.folder / f"best_before_{self._begun_step}.ckpt"
-        if best.is_file() and not kept.exists():  # else from before it was killed
-            os.replace(best, kept)
-            log.info(f"best.ckpt is chosen by {self.monitor} from here on; the former one is kept in {kept.name}")
+        with self._held() as folder:
+            best, kept = folder / "best.ckpt", folder / f"best_before_{self._begun_step}.ckpt"
+            if best.is_file() and not kept.exists():  # else from before it was killed
+                os.replace(best, kept)
+                log.info(f"best.ckpt is chosen by {self.monitor} from here on; the former one is kept in {kept.name}")
         self._of_another = False
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -211,8 +211,8 @@ class Checkpoints(EachBatch):
     def _capture(self, trainer: L.Trainer) -> None:
         """Write all that a resume needs, which counts from `_publish` on: Lightning logs a step after its hooks."""
         self._captured = None
-        self._refuse_moved()
-        _write(trainer, self._part)
+        with self._held() as folder:
+            _write(trainer, self._part_of(folder / LAST))
         self._captured = trainer.global_step
 
     def _publish(self, trainer: L.Trainer) -> None:
@@ -220,25 +220,41 @@ class Checkpoints(EachBatch):
             return
         self._written_at, self._written_step, self._captured = time.monotonic(), self._captured, None
         if trainer.is_global_zero:
-            _settle(self._part)
-            if self.last.is_file():
-                copy_whole(self.last, self.folder / BEFORE)
-            os.replace(self._part, self.last)
+            with self._held() as folder:
+                _settle(part := self._part_of(last := folder / LAST))
+                if last.is_file():
+                    copy_whole(last, folder / BEFORE)
+                os.replace(part, last)
 
-    def _refuse_moved(self) -> None:
-        """Raises a UserError where the folder is another one than when the run began: others may write around it."""
-        if (place := os.path.realpath(self.folder)) != (self._place or place):
-            raise UserError(f"{self.folder} led to {self._place} when the run began, and leads to {place} now")
-        self._place = place
+    @contextmanager
+    def _held(self) -> Iterator[Path]:
+        """The folder while it is written in: a link that is put in its place meanwhile leads nowhere else.
 
-    def _save(self, trainer: L.Trainer, path: Path) -> None:
+        Raises:
+            UserError: it is another one than when the run began, as others may write around it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        number = os.open(self.folder, os.O_RDONLY) if HELD.is_dir() else None
+        held = self.folder if number is None else HELD / str(number)
+        try:
+            if (place := os.path.realpath(held)) != (self._place or place):
+                raise UserError(f"{self.folder} led to {self._place} when the run began, and leads to {place} now")
+            self._place = place
+            yield held
+        except OSError as error:  # which names the file as it is known
+            error.filename, error.filename2 = (f and os.path.realpath(f) for f in (error.filename, error.filename2))
+            raise
+        finally:
+            if number is not None:
+                os.close(number)
+
+    def _save(self, trainer: L.Trainer, name: str) -> None:
         # In the same folder first: a move from another disk, such as that of the system's temporary files, can tear.
-        part = self._part_of(path)
-        self._refuse_moved()
-        _write(trainer, part)
-        if trainer.is_global_zero:
-            _settle(part)
-            os.replace(part, path)
+        with self._held() as folder:
+            _write(trainer, part := self._part_of(folder / name))
+            if trainer.is_global_zero:
+                _settle(part)
+                os.replace(part, folder / name)
 
 
 def _write(trainer: L.Trainer, part: Path) -> None:

@@ -80,3 +80,30 @@ def test_a_folder_that_is_put_elsewhere_while_it_trains_is_not_written_in(tmp_pa
     with pytest.raises(UserError, match="mine now"):
         keeper._write_last(trainer)
     assert not [*(tmp_path / "mine").iterdir()] and (tmp_path / "moved/last.ckpt").is_file()
+
+
+@pytest.mark.skipif(not checkpoints.HELD.is_dir(), reason="a system whose open folders have no path")
+def test_a_folder_that_is_put_elsewhere_while_a_checkpoint_is_written_is_held(tmp_path, monkeypatch):
+    """It was looked at, and then written to by its name: what takes seconds of a large network."""
+    trainer = SimpleNamespace(is_global_zero=True, world_size=1, global_step=2)
+    (folder := tmp_path / "checkpoints").mkdir()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/last.ckpt").write_text("mine")
+
+    def swapped(trainer, part):
+        folder.rename(tmp_path / "moved")
+        folder.symlink_to(tmp_path / "mine")
+        part.write_text("weights")
+
+    monkeypatch.setattr(checkpoints, "_write", swapped)
+    with pytest.raises(UserError, match="mine now"):
+        Checkpoints(folder, "val/psnr_y")._write_last(trainer)
+    (own,) = (tmp_path / "mine").iterdir()
+    assert own.read_text() == "mine" and len([*(tmp_path / "moved").iterdir()]) == 1
+
+    folder.unlink()
+    (tmp_path / "moved").rename(folder)
+    monkeypatch.setattr(checkpoints, "_write", lambda trainer, part: (part.parent / "nowhere/x").write_text("weights"))
+    with pytest.raises(FileNotFoundError) as told:
+        Checkpoints(folder, "val/psnr_y")._save(trainer, "best.ckpt")
+    assert told.value.filename == str(folder / "nowhere/x")
