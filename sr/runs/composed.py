@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from sr.runs import own, yaml_file
 from sr.runs.config import RECORD, flat, hydras_choices, plain, read_config, typed_words, upgraded
 from sr.runs.latest import last_run, run_folder
 from sr.runs.occupied import refuse_links
-from sr.runs.trust import refuse_foreign, refuse_impure, trust, trust_what_was_typed, trusts_place, trusts_run
+from sr.runs.trust import FOREIGN, refuse_foreign, refuse_impure, trust, trust_what_was_typed, trusts_place, trusts_run
 from sr.whole import write_whole
 
 FORMAT = 2
@@ -36,6 +37,7 @@ STRANGERS = re.compile(r"[+]{0,2}(\w+=\w+|data\.lr=\w+|\w+(\.\w+)+=-?\d[\d.]*)")
 IMAGES = re.compile(r"data(_dir|\.(root|train|val|test)(_lr)?)=[\w./~+-]+")
 # Where a run reads data, and writes beside its folder; the user's own settings say it, or his words.
 HERE = ("logger", "cache_dir", "data_dir")
+READ = re.compile(r"(.*\.)?(init_from|teacher|lr|(root|train|val|test)(_lr)?)")  # keys of files and folders
 log = logging.getLogger(__name__)
 
 
@@ -77,7 +79,7 @@ class Composed:
         if not self.own and "logger" not in words:
             log.warning(
                 "note: nothing shows that you began this run here: it logs to metrics.csv alone (or logger=wandb) and "
-                f"looks for data in your own data_dir{self._reads()}. If it is your own: {_as_own(self.folder)}"
+                f"looks for data in your own data_dir. If it is your own: {_as_own(self.folder)}"
             )
         free = words.only(lambda key: not declared(key).fixed and not key.startswith(("hydra", "resume")))
         for word in free:
@@ -90,6 +92,8 @@ class Composed:
                 config[word.key] = OmegaConf.to_container(chosen, resolve=False)
             else:
                 OmegaConf.update(config, word.key, word.parsed, force_add=True)
+        if not self.own:
+            self._refuse_places(config, words)
         # A node without keys says nothing that the missing of its keys does not say.
         then, now = ({k: v for k, v in flat(plain(c)).items() if v != {}} for c in (self.config, config))
         for key in dict.fromkeys([*then, *now]):
@@ -104,12 +108,24 @@ class Composed:
             )
         return config
 
-    def _reads(self) -> str:
-        """The folders that it names beside it, of whose pictures its panels and weights will tell."""
-        found = flat(plain(self.config.get("data") or {}))
-        keys = re.compile(r"(.*\.)?(root|train|val|test)(_lr)?")
-        named = [str(value) for key, value in found.items() if value and keys.fullmatch(key)]
-        return f", and in {some(named)}" if named else ""
+    def _refuse_places(self, config: DictConfig, words: Words) -> None:
+        """Refuse what somebody else's run reads outside this user's data_dir and nobody typed.
+
+        Its panels and its weights would show that, and they lie where somebody else may read them.
+        """
+        named = {key: listed(v) for key, v in flat(plain(config)).items() if READ.fullmatch(key) and key not in words}
+        found = {key: v for key, v in named.items() if any(_outside(place, config.data_dir, key) for place in v)}
+        if found:
+            typed = [word.text for word in words if not word.key.startswith(("hydra", "resume"))]
+            typed += [
+                f"{key}=[{','.join(map(quoted, v))}]" if v[1:] else path_word(key, v[0]) for key, v in found.items()
+            ]
+            raise UserError(
+                f"{self.folder} {FOREIGN} it reads {some([*chain(*found.values())])}, which its panels and "
+                "its weights would show to whoever may read them. If that may be, type it yourself: "
+                f"{pasted('train', [path_word('resume', self.folder), *typed])}\nIf it is your own run: "
+                f"{_as_own(self.folder)}"
+            )
 
     def refusal(self, key: str, then: Any, now: Any, words: Words, why: str = "") -> UserError:
         """What to say where a resume would change a key: itself, or by what is typed of others (`why`)."""
@@ -121,6 +137,13 @@ class Composed:
             f"a run goes on with what it was begun with, but {key} was {then}, is {now}{follows}. Leave that "
             f"out, or begin a new run{begin}"
         )
+
+
+def _outside(place: str, data_dir: str, key: str) -> bool:
+    """Whether something is at a place, and not in this user's data_dir."""
+    path, folder = Path(place).expanduser(), Path(data_dir).expanduser().absolute()
+    at = (folder if key.endswith(".lr") else Path.cwd()) / path  # the former is looked for in a set's own folder
+    return ".." in path.parts or (at.exists() and not at.is_relative_to(folder))
 
 
 def from_its_weights(folder: Path, words: Words) -> str:

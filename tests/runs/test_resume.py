@@ -149,7 +149,7 @@ def test_a_run_of_format_1_is_measured_but_not_gone_on_with(run, command, refuse
     torch.save(content, last)
     begun = refused("at step 4 of 8", "steps=8", "logger=csv")
     assert begun[-1] == f"init_from={run}" and {f"data.root={div2k}", "steps=8"} < {*begun} and "steps=4" not in begun
-    measured = command("train.py", f"resume={run}", "benchmarks=[bundled]", "logger=tensorboard")
+    measured = command("train.py", f"resume={run}", "benchmarks=[bundled]", "logger=tensorboard", f"data.root={div2k}")
     assert measured.code == 0 and "this run is complete: 4 steps" in measured.out, measured
     assert (run / "results.csv").is_file()
 
@@ -317,7 +317,7 @@ def test_lr_may_have_moved(command, photos, tmp_path):
 
 
 @pytest.mark.parametrize("key", ["initial_lr", "weight_decay", "base_lrs"])
-def test_somebody_elses_checkpoint_trains_as_its_run_says(run, command, key):
+def test_somebody_elses_checkpoint_trains_as_its_run_says(run, command, div2k, key):
     record = run / composed.RECORD
     record.write_text("".join(line for line in record.open() if not line.startswith("signature:")))
     last = run / "checkpoints/last.ckpt"
@@ -325,11 +325,11 @@ def test_somebody_elses_checkpoint_trains_as_its_run_says(run, command, key):
     group = content["lr_schedulers"][0] if key == "base_lrs" else content["optimizer_states"][0]["param_groups"][0]
     honest, group[key] = group[key], [9.0] if key == "base_lrs" else 9.0
     torch.save(content, last)
-    again = command("train.py", f"resume={run}", "steps=8")
+    again = command("train.py", f"resume={run}", "steps=8", f"data.root={div2k}")
     assert again.code == 1 and f"trains with {key}=" in again.err and "init_from=" in again.err, again
     group[key] = honest
     torch.save(content, last)
-    again = command("train.py", f"resume={run}", "steps=8")
+    again = command("train.py", f"resume={run}", "steps=8", f"data.root={div2k}")
     assert again.code == 0, again
 
 

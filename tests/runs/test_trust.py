@@ -135,14 +135,12 @@ def test_a_run_of_somebody_else_writes_where_this_user_says(begun, tmp_path, mon
     values = {
         "logger": {"m": {"_target_": "evil.Logger", "tracking_uri": "${paper.data}//x", "save_dir": "/precious"}},
         "paper": {"data": "http:"}, "cache_dir": "/precious", "data__cache_dir": "/precious", "data__download": True,
-        "data__train": "/home/me/pictures",
         "zoo": {"dir": "/precious", "download": True, "range": "0-1", "order": None},
     }  # fmt: skip
     monkeypatch.setenv("SR_CACHE_DIR", "/mine")
     run = composed.read(changed(begun, tmp_path / "theirs", **values))
     config = run.changed(Words(["steps=9"]), run.config)
     assert config.logger == {} and "logs to metrics.csv alone" in caplog.text
-    assert "in your own data_dir, and in /home/me/pictures." in caplog.text, "which it may leave pictures of"
     assert config.cache_dir == config.data.cache_dir == "/mine" and not config.data.download
     assert (config.zoo.dir, config.zoo.range) == ("data/weights", "0-1")
     typed = OmegaConf.create({"logger": {"wandb": {"_target_": "sr.loggers.wandb_logger"}}})
@@ -400,6 +398,46 @@ def test_a_run_of_somebody_else_reads_data_where_this_user_keeps_it(begun, tmp_p
     config = composed.read(changed(begun, tmp_path / "theirs", **values)).config
     assert (config.data_dir, config.data.data_dir, config.data.root) == ("data", "data", "data/DIV2K")
     assert composed.read(begun).config.data_dir == "here"
+
+
+PRIVATE = {
+    "training": ({"data__train": "{0}"}, ["data.train={0}"]),
+    "two": ({"data__root": "{0}/.", "data__test": ["{0}", "gone"]}, ["data.root={0}/.", "data.test=['{0}','gone']"]),
+    "out of the own": ({"data__val": "data/../{0}"}, ["data.val=data/../{0}"]),
+    "of another set": ({"data__sets": {"a": {"root": "{0}"}}}, ["data.sets.a.root={0}"]),
+    "LR": ({"data__lr": "{0}"}, ["data.lr={0}"]),
+    "of a stage": ({"stages": {"a": {"data": {"test_lr": "{0}"}}}}, ["stages.a.data.test_lr={0}"]),
+    "weights": ({"init_from": "{0}"}, ["init_from={0}"]),
+    "teacher": ({"teacher": "{0}"}, ["teacher={0}"]),
+}
+
+
+@pytest.mark.parametrize(("values", "typed"), PRIVATE.values(), ids=PRIVATE)
+def test_a_run_of_somebody_else_shows_no_pictures_that_nobody_typed(begun, tmp_path, monkeypatch, values, typed):
+    """It read any folder of the user's that it named, and left panels of it where somebody else reads."""
+    (private := tmp_path / "pictures").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    def filled(value):
+        if isinstance(value, dict):
+            return {key: filled(of) for key, of in value.items()}
+        return [*map(filled, value)] if isinstance(value, list) else value.format(private)
+
+    theirs = changed(begun, tmp_path / "theirs", **filled(values))
+    run, words = composed.read(theirs), filled(typed)
+    with pytest.raises(UserError, match=r"theirs is refused: nothing shows") as told:
+        run.changed(Words(["steps=9"]), run.config)
+    assert shlex.join(["sr", "train", f"resume={theirs}", "steps=9", *words]) in str(told.value)
+    if "data.sets" not in words[0] and "stages" not in words[0]:
+        assert run.changed(Words(words), run.config)
+    trust([f"{theirs}"])
+    assert composed.read(theirs).changed(Words([]), run.config), "trusted"
+    monkeypatch.setenv("SR_TRUST", "")
+    own = changed(
+        begun, tmp_path / "other", data__train="data/DIV2K", data__lr="LR", init_from="last", teacher="rlfn_x4"
+    )
+    (tmp_path / "data/DIV2K").mkdir(parents=True)
+    assert composed.read(own).changed(Words([]), run.config), "in this user's own data_dir"
 
 
 def test_hydra_refuses_what_its_floor_is_for():
