@@ -80,7 +80,7 @@ def test_what_a_run_keeps_is_refused_by_name_with_the_command_that_would_do_it(r
     assert again.code == 0 and "resuming at step 4 of 6" in again.out, again
 
 
-def test_a_length_that_a_resume_is_told_holds_for_the_next_one(run, command):
+def test_a_length_that_a_resume_is_told_holds_for_the_next_one(run, command, div2k):
     last = run / "checkpoints/last.ckpt"
     begun = last.read_bytes()
     assert command("train.py", f"resume={run}", "steps=8", "val_every_steps=4").code == 0
@@ -91,7 +91,7 @@ def test_a_length_that_a_resume_is_told_holds_for_the_next_one(run, command):
     assert kept.own and (kept.config.steps, kept.config.val_every_steps) == (8, 4)
     record = (run / composed.RECORD).read_text()
     (run / composed.RECORD).write_text(record.rpartition("signature")[0])  # somebody else's, whom nobody asked
-    assert command("train.py", f"resume={run}", "steps=9").code == 0
+    assert command("train.py", f"resume={run}", "steps=9", f"data.root={div2k}").code == 0
     assert composed.read(run).config.steps == 8
 
 

@@ -196,3 +196,23 @@ def test_what_stands_in_the_browser_is_not_trusted(browser, opened, tmp_path):
         browser.run(f"{kept} = {text!r}")
         browser.reopen(tmp_path / "study.html")
         assert browser.run("!document.getElementById('start').hidden") and browser.complaints == []
+
+
+def test_another_tab_of_the_page_takes_no_answers_away(browser, opened, tmp_path):
+    """What one tab kept was written over by what the other one had begun with."""
+    opened("pairs", models=2, pairs=8, catch=0)
+    answer(browser, "ArrowLeft", 1, 8)
+    target = browser.tell("Target.createTarget", url=(tmp_path / "study.html").resolve().as_uri())["targetId"]
+    other = browser.tell("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+    first, browser._session = browser._session, other
+    browser.until("document.readyState === 'complete' && !!document.getElementById('count')")
+    browser.until(f"{COUNT} === '2 of 8' && {ANSWERABLE}")
+    browser._session = first
+    answer(browser, "ArrowLeft", 2, 8)
+    answer(browser, "ArrowLeft", 3, 8)
+    browser._session = other
+    try:
+        browser.until(f"{COUNT} === '4 of 8' && {ANSWERABLE}")
+    finally:
+        browser._session = first
+        browser.tell("Target.closeTarget", targetId=target)

@@ -340,6 +340,15 @@
     if (!at("closed").hidden && state && state.saved < state.answers.length) event.preventDefault();
   });
 
+  function enter() {
+    state = kept();
+    if (state) go();
+    else only("start");
+  }
+
+  // Another tab of this page went on: its answers are these ones, which would else be written over.
+  window.addEventListener("storage", (event) => { if (event.key === PLACE) enter(); });
+
   at("flip").hidden = !PAIRS;
   if (!PAIRS) {
     document.title = "How good is this picture?";
@@ -351,7 +360,5 @@
     : "You see one picture after the other and say how good it looks: 1 is bad, 5 is excellent. + enlarges it.";
   at("number").textContent = `there are ${DATA.trials.length} questions`;
   at("minutes").textContent = Math.max(1, Math.round((DATA.trials.length * SECONDS) / 60));
-  state = kept();
-  if (state) go();
-  else only("start");
+  enter();
 })();
