@@ -2,6 +2,7 @@
 
 import logging
 import os
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,13 @@ def set_aside(folder: Path) -> Path | None:
     """Rename the checkpoints of a run that begins anew; to what, or None where there are none."""
     if not left(folder):
         return None
-    aside, number = folder / "checkpoints_before", 1
-    while aside.exists():
-        number += 1
-        aside = folder / f"checkpoints_before_{number}"
-    return (folder / "checkpoints").rename(aside)
+    return (folder / "checkpoints").rename(_free(folder / "checkpoints_before"))
+
+
+def _free(place: Path) -> Path:
+    """The place, or where something is there already the next one with a number."""
+    places = (place.with_stem(f"{place.stem}_{n}" if n > 1 else place.stem) for n in count(1))
+    return next(at for at in places if not os.path.lexists(at))
 
 
 def latest(folder: Path) -> tuple[Path, dict[str, Any]]:
@@ -71,7 +74,7 @@ def put_back(folder: Path) -> None:
     """Put the checkpoint before the last one in its place."""
     last, before, damaged = (folder / "checkpoints" / name for name in (LAST, BEFORE, DAMAGED))
     if last.exists():
-        os.replace(last, damaged)
+        os.replace(last, _free(damaged))
     copy_whole(before, last)
 
 

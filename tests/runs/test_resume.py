@@ -19,6 +19,7 @@ from sr.degradation.resize import MatlabBicubic
 from sr.errors import UserError
 from sr.runs import composed, same_data
 from sr.runs.composed import with_resumed_run
+from sr.runs.latest import put_back
 from sr.training.resumed import refuse_torn
 
 TINY = ["model=ecbsr_m4c8", "scale=2", "data=div2k", "batch_size=2", "patch_size=8", "callbacks=[panels]",
@@ -360,3 +361,15 @@ def test_the_checkpoint_that_is_typed_is_the_one_it_goes_on_from_or_refused(begu
         with_resumed_run(Words([f"resume={begun}/checkpoints/best.ckpt"]))
     words = with_resumed_run(Words([f"resume={begun}/checkpoints/last.ckpt"]))
     assert words.value("hydra.run.dir") == str(begun)
+
+
+def test_each_damaged_checkpoint_is_kept(tmp_path):
+    """A second one replaced the first."""
+    (folder := tmp_path / "checkpoints").mkdir()
+    (folder / "previous.ckpt").write_text("whole")
+    for text in ("first", "second", "third"):
+        (folder / "last.ckpt").unlink(missing_ok=True)
+        (folder / "last.ckpt").write_text(text)
+        put_back(tmp_path)
+    names = "last.ckpt", "damaged.ckpt", "damaged_2.ckpt", "damaged_3.ckpt"
+    assert [(folder / name).read_text() for name in names] == ["whole", "first", "second", "third"]
