@@ -71,10 +71,9 @@ class DRCN(SuperResolver):
         }
 
     def _progress(self) -> float:
-        """How much of the training is done, 0 to 1."""
-        if self._trainer is None or self.trainer.max_steps < 1:
-            return 0.0
-        return min(1.0, self.trainer.global_step / self.trainer.max_steps)
+        """How much of the training is done, 0 to 1, over all stages."""
+        steps = 0 if self._trainer is None else self.whole_steps or self.trainer.max_steps
+        return min(1.0, self.trainer.global_step / steps) if steps > 0 else 0.0
 
 
 def _conv(in_channels: int, out_channels: int) -> nn.Conv2d:

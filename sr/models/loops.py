@@ -36,6 +36,7 @@ class TrainingLoops(L.LightningModule):
         metadata: what a checkpoint tells about itself, plain values only.
         stepper: takes the steps where `automatic_optimization` is off.
         steps_at_once: the most that it takes without Lightning; None for as many as fit between two looks at the logs.
+        whole_steps: optimizer steps of the run, of all its stages; 0 where nobody told.
         graph: whether a step is one CUDA graph; "auto" where it can be.
         random: where torch's random numbers go on in the next step, as `drawn` found them; empty: from where they are.
         former_optimizers: state of each optimizer of the stage before, and of its schedule or None to begin it; set
@@ -53,6 +54,7 @@ class TrainingLoops(L.LightningModule):
         self.metadata: dict[str, Any] = {}
         self.stepper: Stepper | None = None
         self.steps_at_once: int | None = None
+        self.whole_steps = 0
         self.graph: bool | str = "auto"
         self.former_optimizers: list[tuple[dict[str, Any], dict[str, Any] | None]] | None = None
         self.random: dict[str, Tensor] = {}

@@ -103,7 +103,7 @@ def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -
             _warm_start(stage, former, folder)
         _keep_optimizers(trainer, stage, former, going_on)
         model.attach(stage.setup)
-        model.metadata = dict(stage.metadata)
+        model.metadata, model.whole_steps = dict(stage.metadata), stages[-1].end
         if stage.of > 1:
             log.info(f"stage {stage.number}/{stage.of} {stage.name}: to step {stage.end:,}")
         if going_on:

@@ -10,6 +10,8 @@ import pytest
 import torch
 from small_runs import same, saved
 
+from sr.models.drcn import DRCN
+
 TINY = ["batch_size=2", "patch_size=8", "benchmarks=[]", "callbacks=[]", "val_every_steps=4", "save_every_steps=1"]
 KILL = """
 import os
@@ -326,3 +328,12 @@ def test_the_bar_counts_the_whole_run_in_every_stage_and_after_a_resume(train):
     trained = [n for n in counts if n]
     assert trained == sorted(trained) and trained[0] >= 8 and trained[-1] == 18, counts
     assert not re.search(r"[ <]-\d[\d:]*\.?\d*(?:it/s|,)", outcome.err + outcome.out), "a rate below nothing"
+
+
+def test_the_shares_of_drcns_loss_go_through_all_stages(train, monkeypatch):
+    """They fell to the end of the first stage, and went back to the half where the second one began."""
+    shares, share = [], DRCN._progress
+    monkeypatch.setattr(DRCN, "_progress", lambda model: shares.append(share(model)) or shares[-1])
+    stages = "+stages={a: {steps: 2}, b: {steps: 2}}"
+    done = train("model=drcn", "model.num_recursions=2", "model.channels=4", "scale=2", stages, "trainer=cpu")
+    assert done.code == 0 and shares[-4:] == [0, 0.25, 0.5, 0.75], (shares, done)
