@@ -143,10 +143,10 @@ def _source(folder: Path, metadata: dict[str, Any]) -> tuple[Path | None, list[s
     overlay = (config.get("stages") or {}).get(stage["name"]) if stage else None
     given = (overlay or {}).get("init_from")
     if stage and stage["number"] > 1 and given in (None, "last", "best"):
-        ending = "_best" if given == "best" else ""
-        files = sorted((folder / "checkpoints").glob(f"stage{stage['number'] - 1}_*{ending}.ckpt"))
-        found = [f for f in files if f.stem.endswith("_best") == (given == "best")]
-        return (found[0] if found else None), [f.stem for f in found[:1]]
+        number = stage["number"] - 1
+        name = f"stage{number}_{[*config['stages']][number - 1]}{'_best' if given == 'best' else ''}"
+        file = folder / "checkpoints" / f"{name}.ckpt"
+        return (file, [name]) if file.is_file() else (None, [])
     given = given or config.get("init_from")
     if not given:
         return None, []

@@ -17,7 +17,7 @@ from sr.comparison.rows import price
 from sr.errors import UserError
 from sr.loggers import wandb_connection, wandb_log, wandb_logger
 from sr.loggers.run_facts import run_facts
-from sr.loggers.wandb_stages import WandbStages
+from sr.loggers.wandb_stages import WandbStages, _source
 from sr.runs.version import code_version
 
 SMALL = ["model=ecbsr_m4c8", "scale=2", "batch_size=2", "patch_size=8", "loss=l1", "benchmarks=null", "logger=wandb"]
@@ -398,3 +398,15 @@ def test_the_best_checkpoint_has_the_figure_that_was_logged(tmp_path, monkeypatc
     stages = WandbStages(SimpleNamespace(experiment=SimpleNamespace(id="a")), tmp_path, 200.0)
     stages.on_train_end(SimpleNamespace(callbacks=[writer], global_step=4), SimpleNamespace(metadata={}))
     assert kept["best"]["figure"] == told and "figure" not in kept["last"]
+
+
+@pytest.mark.parametrize("given", ["last", "best"])
+def test_a_stage_of_any_name_is_found_by_the_one_after_it(tmp_path, given):
+    """The checkpoint of a stage called short_best was passed over, as if it were that stage's best one."""
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("stage1_short_best", "stage1_short_best_best", "stage1_other"):
+        (tmp_path / f"checkpoints/{name}.ckpt").touch()
+    config = {"stages": {"short_best": {}, "long": {"init_from": given}}}
+    file, aliases = _source(tmp_path, {"stage": {"number": 2, "name": "long"}, "config": config})
+    name = "stage1_short_best_best" if given == "best" else "stage1_short_best"
+    assert (file, aliases) == (tmp_path / f"checkpoints/{name}.ckpt", [name])
