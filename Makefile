@@ -1,6 +1,7 @@
 # make demo: train, measure and show a small model on bundled photos, and enlarge one by what travels with the project.
 # make test: the tests. Both set up .venv first.
 PYTHON ?= python3
+VERSION = $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
 .PHONY: demo test test-all lint clean
 
@@ -18,7 +19,9 @@ lint: .venv/installed
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
 .venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
+	@test ! -e .venv/pyvenv.cfg || grep -q "^version.*= $(VERSION)\." .venv/pyvenv.cfg || { \
+		echo ".venv is of another Python than $(PYTHON), which is $(VERSION): make clean, or make PYTHON=..."; exit 1; }
+	.venv/bin/python -m pip -V >/dev/null 2>&1 || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install -c constraints.txt -e ".[dev]"
 	touch $@
 

@@ -165,6 +165,26 @@ def test_the_demo_ends_with_one_of_its_photos_enlarged(tmp_path):
     assert_enlarged(tmp_path / "outputs/upscaled/coffee_x4.png", photo)
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_mixes_no_two_pythons_in_one_environment(tmp_path):
+    """It made an environment over one of another Python, in which packages of both lay."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    (config := tmp_path / ".venv/pyvenv.cfg").parent.mkdir()
+    typed = ("make", "test", f"PYTHON={sys.executable}")
+    config.write_text("home = /usr/bin\nversion = 3.1.4\n")
+    told = subprocess.run(typed, cwd=tmp_path, capture_output=True, text=True)
+    assert told.returncode and "is of another Python than" in told.stdout and "make clean" in told.stdout, told
+    assert [*config.parent.iterdir()] == [config]
+    config.write_text("home = /usr/bin\nversion_info = {}.{}.0\n".format(*sys.version_info))
+    python = tmp_path / ".venv/bin/python"
+    python.parent.mkdir()
+    python.write_text('#!/bin/sh\necho typed "$@"\n')
+    python.chmod(0o755)
+    told = subprocess.run(typed, cwd=tmp_path, capture_output=True, text=True)
+    assert not told.returncode and "typed -m pytest" in told.stdout and "version_info" in config.read_text(), told
+
+
 def test_the_command_explains_itself(installed):
     from sr.cli import TASKS
 

@@ -46,6 +46,9 @@ def test_processes_of_a_job_hear_its_folder_and_so_does_its_next_attempt(job, mo
     assert started.remembered(WORDS) == tmp_path / "run" and started.remembered(["model=fsrcnn"]) is None
     with pytest.raises(UserError, match="has told nothing"):
         started.hear(WORDS)  # of this attempt nothing was told yet
+    with monkeypatch.context() as another:
+        another.setattr(os, "getuid", lambda: -1)
+        assert started.remembered(WORDS) is None, "somebody else put it there, and named his folder"
     (tmp_path / "run").rmdir()  # nothing had begun
     assert started.remembered(WORDS) is None
 
