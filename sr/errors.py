@@ -67,6 +67,9 @@ def user_error(error: BaseException | None) -> UserError | None:
         if isinstance(cause, MemoryError):
             what = f" ({reason(cause)})" if str(cause) else ""
             return UserError(f"memory ran out{what}. Free some, or take smaller images, patches or batches")
+        by_callback = isinstance(cause, RuntimeError) and _last_file(cause).match("lightning/pytorch/callbacks/*.py")
+        if by_callback or type(cause).__name__ == "MisconfigurationException":
+            return UserError(f"Lightning refuses this: {str(cause).rstrip('.')}. Leave out or change what it is about")
         if isinstance(cause, UnicodeEncodeError) and "surrogates" in cause.reason:
             return UserError(f"{cause.object.strip()!r:.200}: a name that is not UTF-8. Rename the file or folder")
         if isinstance(cause, MarkedYAMLError) and cause.problem_mark is not None:

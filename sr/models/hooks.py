@@ -65,14 +65,19 @@ def one_at_a_time(trainer: L.Trainer, model: "TrainingLoops") -> str:
     if found := _strange(trainer, CALLBACK_HOOKS):
         return found
     optimizer = getattr(model.training_setup.optimizer, "func", model.training_setup.optimizer)
-    closure = signature(optimizer.step).parameters.get("closure") if hasattr(optimizer, "step") else None
-    if closure is not None and closure.default is closure.empty:
+    if needs_closure(optimizer):
         return f"{getattr(optimizer, '__name__', optimizer)} computes the loss again within its step"
     from sr.models.loops import TrainingLoops
 
     if hook := next((h for h in (*MODEL_HOOKS, "training_step") if _changed(h, model, TrainingLoops)), None):
         return f"{type(model).__name__} has a {hook} of its own"
     return ""
+
+
+def needs_closure(optimizer: Any) -> bool:
+    """Whether an optimizer, or a class of such, says that it computes the loss again within its step."""
+    closure = signature(optimizer.step).parameters.get("closure") if hasattr(optimizer, "step") else None
+    return closure is not None and closure.default is closure.empty
 
 
 def _changed(hook: str, model: Any, base: type) -> bool:

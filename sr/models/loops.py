@@ -141,13 +141,16 @@ class TrainingLoops(L.LightningModule):
         yield 1, {"discriminator": adversary.discriminator_loss(sr, hr)}
         yield 0, self.loss(sr, hr, lr)
 
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        if self.stepper is None:
+            self.batches_seen += 1  # here, as an optimizer may ask for the loss of one batch several times
+
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         draw_on(self.random, self.trainer.strategy.root_device)  # not before: what makes loaders draws, too
         self.random = {}
         if self.stepper is not None:
             loss = self.stepper.take(batch)
         else:
-            self.batches_seen += 1
             self.batch_losses = {}
             ((player, terms),) = self.updates(batch)
             loss = torch.stack(list(terms.values())).sum()

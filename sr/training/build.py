@@ -22,6 +22,7 @@ from sr.losses import Distillation
 from sr.metrics.metric import get_metrics
 from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver, Training
+from sr.models.hooks import needs_closure
 from sr.models.module import Module
 from sr.runs.config import plain
 from sr.runs.construct import limited
@@ -208,6 +209,16 @@ def _try(setup: Training, model: SuperResolver) -> None:
     except Exception as error:
         settings = getattr(setup.optimizer, "keywords", "")
         raise user_error(error) or UserError(f"optimizer {settings}: {reason(error)}") from error
+    for optimizer in optimizers:
+        try:
+            if not needs_closure(optimizer):
+                optimizer.step()  # without gradients, so that it does nothing
+        except Exception as error:
+            if "closure" in f"{type(error).__name__} {error}".lower():
+                raise UserError(
+                    f"optimizer: {type(optimizer).__name__} takes no step without a closure ({reason(error)}). Name a "
+                    "class of yours, derived from it, whose step(self, closure) has no default for it: then it gets one"
+                ) from error
     schedules = [setup.scheduler] + ([adversary.scheduler] if adversary else [])
     for schedule, optimizer in zip(schedules, optimizers, strict=True):
         try:

@@ -40,9 +40,10 @@ def ready(plan: Plan, resumed: Content | None, folder: Path) -> None:
         UserError: a checkpoint does not fit the stage that begins from it; the interrupted run had other stages.
     """
     fast = speed(plan.cfg.trainer)
-    if fast.channels_last:
-        for stage in plan.stages:
-            stage.model.to(memory_format=torch.channels_last)
+    # LBFGS makes one vector of all gradients, for which each must lie in memory as it is counted.
+    lbfgs = any(getattr(stage.setup.optimizer, "func", None) is torch.optim.LBFGS for stage in plan.stages)
+    for stage in plan.stages if fast.channels_last and not lbfgs else ():
+        stage.model.to(memory_format=torch.channels_last)
     first = plan.stages[first_stage(plan.stages, resumed)]
     if resumed is not None:
         checkpoint.load_weights(first.model, resumed["state_dict"], folder)

@@ -1,6 +1,7 @@
 """However many optimizer steps are taken in one of Lightning's, the run is the same to the last bit."""
 
 import csv
+import re
 import sys
 from pathlib import Path
 
@@ -40,6 +41,19 @@ class Count(L.Callback):
     def on_before_optimizer_step(self, trainer, *_):
         self.n += 1
         assert trainer.global_step == self.n - 1
+"""
+REFUSING = """
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+class SAM(torch.optim.SGD):
+    def step(self, closure=None):
+        assert closure is not None, "I need a closure"
+
+class Alone(L.Callback):
+    def on_fit_start(self, *_):
+        raise MisconfigurationException("not beside others.")
 """
 CASES = {
     "ema, accumulated, clipped": [*ECBSR, "callbacks=[ema]", "accumulate=2", "trainer.gradient_clip_val=0.1"],
@@ -154,9 +168,26 @@ def test_a_run_goes_on_by_the_other_way_of_stepping(train, command, monkeypatch)
 
 def test_an_optimizer_that_computes_the_loss_itself(train):
     typed = ["optimizer._target_=torch.optim.LBFGS", "~optimizer.betas"]
-    typed += ["~optimizer.eps", "~optimizer.weight_decay", "patch_size=8", "steps=3", "callbacks=[]"]
-    out = train("model=ecbsr_m4c8", *typed, folder="lbfgs").out
-    assert "one optimizer step at a time: LBFGS computes the loss again within its step" in out
+    typed += ["~optimizer.eps", "~optimizer.weight_decay", "patch_size=8", "steps=3", "callbacks=[]", "trainer=cpu"]
+    done = train("model=ecbsr_m4c8", *typed, folder="lbfgs")
+    assert "one optimizer step at a time: LBFGS computes the loss again within its step" in done.out
+    assert saved(done.folder)["sr"]["batches_seen"] == 3, "it counted each batch as often as its loss was asked for"
+
+
+REFUSED = {
+    "optimizer=sgd optimizer._target_=refusing.SAM": r"SAM takes no step without a closure \(I need a closure\)",
+    "+callbacks.x._target_=refusing.Alone": r"Lightning refuses this: not beside others\. Leave out",
+    "+callbacks.x._target_=lightning.pytorch.callbacks.GradientAccumulationScheduler +callbacks.x.scheduling={0:2}":
+        r"Lightning refuses this: Automatic gradient accumulation",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("typed", "told"), REFUSED.items())
+def test_what_refuses_itself_is_told_without_a_traceback(command, tmp_path, monkeypatch, typed, told):
+    (tmp_path / "refusing.py").write_text(REFUSING)
+    monkeypatch.syspath_prepend(tmp_path)
+    done = command("train.py", *TINY, *ECBSR, "callbacks=[]", *typed.split())
+    assert done.code == 1 and re.search(rf"error: .*{told}", done.err) and "Traceback" not in done.err, done
 
 
 def test_a_network_with_a_training_step_of_its_own(train, monkeypatch):
