@@ -11,6 +11,7 @@ from pathlib import Path
 from yaml import MarkedYAMLError
 
 LINES = "\n  "  # between items that stand on a line each
+OUTPUTS = "hydra.run.dir=PATH; of a sweep hydra.sweep.dir=PATH; sr upscale takes output=PATH beside it"
 DISK = {  # what to do about an error of the system
     errno.ENOSPC: "Free some room on that disk, or write to another one",
     errno.EFBIG: "A limit on the size of files is set here, which ulimit -f tells: raise it",
@@ -59,7 +60,11 @@ def user_error(error: BaseException | None) -> UserError | None:
         if isinstance(cause, OSError) and cause.errno is not None:
             file = cause.filename if cause.filename2 is None else cause.filename2  # where it was to be moved
             place = f"{file}: " if file is not None else ""
-            return UserError(f"{place}{cause.strerror}. {DISK.get(cause.errno, 'Name another place')}")
+            advice = DISK.get(cause.errno, "Name another place")
+            denied = cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+            if denied and file is not None and os.path.abspath(file) == os.path.abspath("outputs"):  # nobody typed it
+                advice = f"Stand in a folder of your own, or say where to write: {OUTPUTS}"
+            return UserError(f"{place}{cause.strerror}. {advice}")
         if isinstance(cause, RuntimeError) and str(cause) == "Could not determine home directory.":
             return UserError("~name in a path: there is no user of that name, or no home folder. Type the whole path")
         if isinstance(cause, RecursionError) and _last_file(cause).parent == Path(os.__file__).parent:

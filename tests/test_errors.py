@@ -28,6 +28,8 @@ def test_an_error_of_the_disk_names_the_place_and_what_to_do(number, told):
     wrapped.__cause__ = OSError(number, os.strerror(number), "/tmp/part", None, "out/last.ckpt")  # of a move
     assert str(user_error(wrapped)) == found
     assert user_error(RuntimeError("a fault")) is None
+    wrapped.__cause__ = OSError(number, os.strerror(number), "outputs")  # where one stands, as nobody typed
+    assert ("hydra.run.dir=PATH" in str(user_error(wrapped))) == (number != errno.ENOSPC)
 
 
 def test_a_home_that_is_not_there_is_told():
