@@ -82,14 +82,21 @@ def _there(file: Path) -> int:
     return found
 
 
+def _refuse_link(file: Path) -> None:
+    """Raises a UserError for a link to another place: what is read is shown in tables, errors and names."""
+    if file.is_symlink() and not (target := file.resolve()).is_relative_to(file.parent.resolve()):
+        raise UserError(f"{file} is refused: it is a link to {target}, which may be anything of yours. Copy it there")
+
+
 @contextmanager
 def opened(file: Path) -> Iterator[TextIO]:
     """A CSV file, open.
 
     Raises:
-        UserError: it is no plain file, or larger than `TABLE`.
+        UserError: it is no plain file, or larger than `TABLE`, or a link to another folder's.
         OSError: it cannot be opened.
     """
+    _refuse_link(file)
     refuse_odd(file, TABLE)
     with file.open(newline="", encoding="utf-8-sig") as text:  # a spreadsheet that saved it marks it so
         yield text
@@ -99,10 +106,11 @@ def text_of(file: Path, most: int = RECORD, encoding: str = "utf-8", errors: str
     """The text of a file of at most so many bytes.
 
     Raises:
-        UserError: it is no plain file, or larger.
+        UserError: it is no plain file, or larger, or a link to another folder's.
         OSError: it cannot be opened.
         ValueError: it is no text of that encoding.
     """
+    _refuse_link(file)
     refuse_odd(file, most)
     return file.read_text(encoding=encoding, errors=errors)
 

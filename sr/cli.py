@@ -256,6 +256,8 @@ def _set_up() -> None:
     schema.register()
     OmegaConf.register_new_resolver("row_folder", row_folder, replace=True)
     keep_freed_memory()
+    # Of a matplotlibrc where one stands it tells each line that is none of its own: by a link those of any file.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # Lightning's own use of a torch function that is on its way out; nothing a user can act on.
     warnings.filterwarnings("ignore", module=r"lightning\.pytorch\.utilities\._pytree")
     warnings.filterwarnings("ignore", message=r"The `srun` command is available")  # nor that: a run is no job's task

@@ -161,7 +161,7 @@ def _instead(path: Path) -> str:
     if start.lstrip()[:1] == b"<":
         return f"a web page, not a file of weights. Download the file itself. {wanted}"
     if start.isascii() and "".join(start.decode().split()).isprintable():
-        return f"a text ({start.decode().strip():.20} ...), not a file of weights. {wanted}"
+        return f"a text, not a file of weights. {wanted}"
     return f"no file of PyTorch weights, or not a whole one{_program(path) or f'. {wanted}'}"
 
 

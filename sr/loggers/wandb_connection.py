@@ -84,8 +84,8 @@ def _led_elsewhere(entity: str | None) -> bool:
     variables = {key: f"WANDB_{key.removeprefix('x').upper()}" for key in strange}  # of x_label it is WANDB__LABEL
     wrong = [key for key in strange if not os.environ.get(variables[key]) and not (key == "entity" and entity)]
     for key in wrong:
-        told = "..." if key == "api_key" else printable(here[key])
         name, field = printable(key), wandb.Settings.model_fields.get(key)
+        told = printable(here[key]) if field and key != "api_key" else "..."  # by a link it may be any file's
         trusting = f"If you trust it: export {variables[key]}={shlex.quote(told)}. Else remove" if field else "Remove"
         log.warning(
             f"warning: W&B: {'offline, because' if key in WAYS else f'{name} is left alone, though'} the file "

@@ -55,8 +55,8 @@ class Run:
 
 def is_run(folder: Path) -> bool:
     """Whether train.py has begun a run in this folder."""
-    begun = (folder / "run.json").is_file() or (folder / "checkpoints").is_dir()
-    return begun and (folder / ".hydra" / "config.yaml").is_file()
+    begun, hydra = (folder / "run.json").is_file() or (folder / "checkpoints").is_dir(), folder / ".hydra"
+    return begun and (hydra / "config.yaml").is_file() and not hydra.is_symlink()  # which could lead anywhere
 
 
 def read_run(folder: Path) -> Run:

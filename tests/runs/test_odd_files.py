@@ -87,8 +87,29 @@ def test_a_folder_may_be_a_link_and_a_device_is_no_file(tmp_path):
     (tmp_path / "run/checkpoints").symlink_to(tmp_path)
     assert checkpoint.read(tmp_path / "run")["sr"]["name"] == "m"
     (tmp_path / "run/metrics.csv").symlink_to("/dev/zero")
-    with at_once(), pytest.raises(UserError, match="a device"):
+    with at_once(), pytest.raises(UserError, match="is a link to /dev/zero"):
         bounded.text_of(tmp_path / "run/metrics.csv")
+    (tmp_path / "run/pipe").symlink_to("/dev/zero")
+    with at_once(), pytest.raises(UserError, match="a device"):
+        bounded.refuse_odd(tmp_path / "run/pipe")
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "results.csv", "run.json", "composed.yaml", "wandb_id.txt", ".hydra"])
+def test_links_of_a_run_show_no_other_files_of_the_user(begun, tmp_path, name, caplog):
+    """A line of ~/.git-credentials, or a whole token, stood in the table that was given on."""
+    secret = tmp_path / "hosts"
+    (secret / "config.yaml").parent.mkdir()
+    (secret / "config.yaml").write_text("first\noauth_token: gho_SECRET\n")
+    (begun / name).unlink(missing_ok=True) if name != ".hydra" else (begun / name).rename(begun / "hydra")
+    (begun / name).symlink_to(secret if name == ".hydra" else secret / "config.yaml")
+    if name == ".hydra":
+        with pytest.raises(UserError, match="no run was found"):
+            find_runs(begun)
+    else:
+        run = find_runs(begun)[0]
+        assert "SECRET" not in f"{run}{caplog.text}"
+        with pytest.raises(UserError, match="is a link to"):
+            bounded.text_of(begun / name)
 
 
 def test_what_would_wait_for_a_reader_is_refused_before_it_is_written_to(begun, tmp_path):
