@@ -26,7 +26,7 @@ class Benchmark(SRDataModule):
 
     Looked for in `data_dir`, first found: benchmarks/Set5/HR, benchmark/Set5/HR (the EDSR authors' archive),
     Set5/HR, Set5/image_SRF_4 (SelfExSR, with img_001_SRF_4_HR.png), Set5 with the images in it. Images there of another
-    number or of other sizes than the set's are measured under another name, "other Set5".
+    number, of other sizes than the set's or saved as JPEG are measured under another name, "other Set5".
 
     Args:
         data_dir: the folder of all data.
@@ -39,6 +39,7 @@ class Benchmark(SRDataModule):
     names: ClassVar[tuple[str, ...]] = ()  # of the set's folder
     count: ClassVar[int]  # of its images
     sizes: ClassVar[Sequence[tuple[int, int]]] = ()  # (H, W) of each, as far as they are known
+    exact: ClassVar[bool] = True  # the papers' images are in no file that loses some of them
     archive: ClassVar[Archive | None] = BENCHMARKS
     where: ClassVar[str | None] = None  # how it is had where no archive is public
 
@@ -85,6 +86,8 @@ class Benchmark(SRDataModule):
         """How files differ from the set's in number or size; empty where they do not."""
         if len(hr) != self.count:
             return f"{len(hr)}, where there are {self.count}"
+        if self.exact and any(path.suffix.lower() in (".jpg", ".jpeg") for path in hr):
+            return "they were saved again as JPEG"
         try:
             found = sorted((*read_size(path), path.name) for path in hr)
         except UserError:
@@ -138,6 +141,7 @@ class B100(Benchmark):
 
     names = ("B100", "BSD100", "BSDS100")
     count = 100
+    exact = False
     sizes = (*((481, 321),) * 23, *((321, 481),) * 77)
 
 
