@@ -343,7 +343,7 @@ def test_benchmark_layouts(tmp_path: Path, settings: dict[str, Any], write: Writ
 def test_other_images_in_a_papers_folder_are_told(
     tmp_path: Path, settings: dict[str, Any], caplog: pytest.LogCaptureFixture, kind: type[Benchmark]
 ) -> None:
-    """Of another number or size; cut to a multiple of a scale, or of other file types without loss, they are still the set."""
+    """Of another number or size; cut to a multiple of a scale, or of another type without loss, it is still the set."""
     name, sizes = kind.__name__, kind.sizes or [(40, 60)] * 100
     assert len(sizes) == kind.count
 
