@@ -54,7 +54,7 @@ def test_a_program_is_said_to_be_one(tmp_path):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"notes on my run\n", r"is a text \(notes on my run \.\.\.\), not a file of weights. Type the path of a file"),
+        (b"notes on my run\n", r"is a text, not a file of weights. Type the path of a file"),
         (b"", "is empty. Copy or download it again"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a", "is what Git LFS has in .* Type git lfs pull"),
         (b"\n<!DOCTYPE html><html>", "is a web page, not a file of weights. Download the file itself"),
