@@ -25,13 +25,12 @@ from sr.metrics.metric import OTHER, Metric, get_metrics
 from sr.runs import checkpoint
 from sr.runs.config import flat, last
 from sr.runs.folder import Run, find_runs, is_run, read_run
+from sr.runs.together import doubts
 from sr.scores import rated
 from sr.scores.paired import Paired
 from sr.scores.results import Place, Values, measured, stored
 from sr.scores.score import BASELINE, Score
 from sr.scores.text import aligned, write_csv
-from sr.sweeps.changed import of_changed
-from sr.sweeps.notes import of_others
 from sr.whole import write_whole
 from sr.zoo.entries import name_of
 
@@ -67,7 +66,7 @@ def compare(cfg: DictConfig) -> None:
 
     notes = [*damaged, *_leaky(named), *_mirrored(named, filler.lr), *replaced, *_unseen(study, table)]
     runs_named = [s.run for s in named if s.run and s.run.folder.is_dir()]  # a checkpoint has no stored figures
-    notes += of_changed(run for run in runs_named if run.status == "finished") + of_others(runs_named)
+    notes += doubts(runs_named)
     if not any(s.metric == "lpips" for row in found for s in row.scores):
         notes.append(UNMEASURED if any(m.name == "lpips" for m in metrics) else NO_LPIPS)
     if sets and filler.lr:

@@ -22,6 +22,8 @@ from sr.runs import checkpoint
 from sr.runs.config import RECORD, typed_words
 from sr.runs.differences import patch_of
 from sr.runs.differences import told as told_value
+from sr.runs.folder import is_run, read_run
+from sr.runs.together import doubts
 from sr.scores.published import READ, kind_of_lr, told_lr
 from sr.scores.results import RESULTS, read, stored
 from sr.scores.score import Score, identical_notes, metrics_of, pivot, remarks, what_means_are_over
@@ -129,6 +131,8 @@ def _scores(file: Path, scale: int) -> list[Score]:
         if found is None:
             return []
         scores, odd = read(found), list[Score]()
+        for note in doubts([read_run(run)] if is_run(run) else []):
+            log.warning(note)
 
         def doubt(score: Score, told: str) -> None:
             odd.append(score)

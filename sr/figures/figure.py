@@ -17,6 +17,7 @@ from sr.figures.inputs import Photo, bundled_photos, read_photos
 from sr.measuring.entries import checkpoint_entry, weights_entries
 from sr.measuring.scoring import Entry, pick_device
 from sr.runs.folder import Run, find_runs
+from sr.runs.together import doubts, once, twins_told
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,9 @@ def _runs(cfg: DictConfig) -> list[Run]:
         log.warning(f"warning: not drawn: {run.error}")
     if not (whole := [run for run in found if run.status != "damaged"]):
         raise UserError(f"runs={','.join(listed(cfg.runs))}: every run there is damaged")
+    whole, twins = once(whole)
+    for note in [*twins_told(twins), *doubts(whole)]:
+        log.warning(note)
     return whole
 
 

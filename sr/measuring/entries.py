@@ -86,7 +86,7 @@ def _full(node: Mapping[Any, Any]) -> dict[str, Any]:
     return {k: p.default for k, p in known.items() if k not in node} | {**node, "scale": None}
 
 
-def tell_trained_on(entry: Entry, data: SRDataModule) -> None:
+def tell_trained_on(entry: Entry, data: SRDataModule) -> list[str]:
     """Warn where a model was trained on images of a checked set, or on such of the same look (`sr.data.leaks`).
 
     A run's folder tells pixels and looks; a checkpoint that lies elsewhere tells no more than where images came from.
@@ -101,7 +101,8 @@ def tell_trained_on(entry: Entry, data: SRDataModule) -> None:
         shared = {place for path in paths for place in path.resolve().parents} & {*trained_in(entry.model.metadata)}
         which = f"images of {min(shared)}, which are among those of {data.test_name}" if shared else ""
     if which:
-        log.warning(f"warning: {entry.name} was trained on {which}: its figures on them flatter it")
+        log.warning(f"warning: {entry.name} {(told := f'was trained on {which}: its figures on them flatter it')}")
+    return [told] if which else []
 
 
 def trained_in(metadata: Mapping[str, Any]) -> list[Path]:

@@ -11,7 +11,8 @@ from sr.errors import UserError, reason
 from sr.measuring.entries import same_network
 from sr.runs import checkpoint
 from sr.runs.config import read_config
-from sr.runs.folder import is_run
+from sr.runs.folder import find_runs, is_run
+from sr.runs.together import doubts
 from sr.scores import results
 from sr.scores.same_images import unlike_papers
 from sr.scores.score import Score
@@ -37,6 +38,9 @@ def read(paths: object) -> dict[Path, list[Score]]:
                 found[file] = _of_the_papers_lr(results.read(file), file)
             except (ValueError, LookupError, TypeError) as error:
                 raise UserError(f"results={file} is no results.csv of this project ({reason(error)})") from error
+    runs = dict.fromkeys(run for file in found if (run := next(filter(is_run, file.resolve().parents[:2]), None)))
+    for note in doubts(run for folder in runs for run in find_runs(folder)):  # a damaged one has no doubts
+        log.warning(note)
     return found
 
 

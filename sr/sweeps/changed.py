@@ -12,17 +12,14 @@ from sr.compose.keys import declared
 from sr.compose.words import Word, Words
 from sr.errors import UserError, some
 from sr.runs import yaml_file
-from sr.runs.code import changed_between
 from sr.runs.config import RECORD, flat
 from sr.runs.folder import Run, differing
-from sr.runs.same_data import begun_with
+from sr.runs.together import KEEP
 from sr.sweeps.ablation import Ablation
 
 NAMED = 3  # settings that are named; of more there is only the number
 SETTLED = ("budget", "choices", "metrics", "trainer")  # as a run begins, which its record holds
 CHOSEN = "choices."  # begins the keys of the options that were chosen from config groups
-ANEW = "delete the folders of those that are out of date, and type their command again"
-KEEP = f"keep what they were trained with: {ANEW}"
 
 
 def recorded_settings(folder: Path) -> dict[str, Any]:
@@ -120,20 +117,3 @@ def not_alike(lines: Iterable[tuple[str, Sequence[Run]]]) -> list[str]:
             told = some([f"{key} is {values}" for key, values in found.items()], NAMED, "; ")
             words.append(f"note: the finished runs of {label} were not trained alike: {told}. They {KEEP}")
     return words
-
-
-def of_changed(runs: Iterable[Run]) -> list[str]:
-    """What to say of runs that name the same code, weights or images, which were changed between their trainings."""
-    of_folder = {run.folder: run for run in runs}
-    names = changed_between(of_folder)
-    images: dict[str, dict[tuple[str, ...], str]] = {}  # by what is typed of them: all digests, and what they are of
-    for folder, run in of_folder.items():
-        if trained := begun_with(folder).get("train"):  # a run of before there was sets.json tells nothing
-            data = {f"data.{key}": value for key, value in flat(run.config.get("data") or {}).items()}
-            place = {k: v for k, v in data.items() if (known := declared(k)).result and not known.training}
-            of, count = next(iter(trained)).partition(":")[0], len(trained)
-            found = images.setdefault(repr(place), {})
-            found[tuple(sorted(trained.values()))] = f"{of} ({count} training images)"
-    names += [" or ".join(dict.fromkeys(found.values())) for found in images.values() if len(found) > 1]
-    told = f"was changed between the trainings of these runs. They {KEEP}"
-    return [f"note: {some(names)} {told}"] if names else []

@@ -7,10 +7,8 @@ from typing import NamedTuple
 
 from sr.compose.keys import declared
 from sr.compose.words import Words
-from sr.runs.config import flat
 from sr.runs.folder import Run
-from sr.runs.own import began
-from sr.runs.same_data import begun_with
+from sr.runs.together import once
 from sr.scores.published import METRICS, published
 from sr.scores.same_images import told_apart
 from sr.scores.score import BASELINE, KEY, metrics_of, pivot, remarks
@@ -76,25 +74,6 @@ class Line:
         return {column: [_without(result, results) for result in results] for column, results in found.items()}
 
 
-def training(run: Run) -> str:
-    """What tells trainings apart: the settings that a result depends on, the seed too, and images, not their places."""
-    config = {key: value for key, value in flat(run.config).items() if declared(key).result}
-    return repr((run.seed, sorted(config.items()), begun_with(run.folder)))
-
-
-def _once(line: Line) -> Line:
-    """The line with each training once, as a copied folder is no other seed; of copies what is finished counts."""
-    kept: dict[str, Run] = {}
-    keys = [str(run.folder) if run.status == "damaged" else training(run) for run in line.runs]
-    for key, run in zip(keys, line.runs, strict=True):
-        former = kept.get(key)
-        worth = (run.status == "finished", began(run.folder))
-        if former is None or worth > (former.status == "finished", began(former.folder)):
-            kept[key] = run
-    twins = [(run, kept[key]) for key, run in zip(keys, line.runs, strict=True) if run is not kept[key]]
-    return replace(line, runs=list(kept.values()), twins=twins) if twins else line
-
-
 def table_lines(runs: Sequence[Run], ablation: Ablation | None, left_out: Mapping[str, str]) -> list[Line]:
     """Bicubic, then the ablation's lines in its order, or one for each setting that was swept over."""
     measured = told_apart((run.scores for run in runs), BASELINE)
@@ -118,7 +97,8 @@ def table_lines(runs: Sequence[Run], ablation: Ablation | None, left_out: Mappin
         label = ", ".join(word for word in (meant.label if meant else "", extra) if word) or run.name
         lines.setdefault(label, Line(label)).runs.append(run)
     found = []
-    for line in map(_once, lines.values()):
+    for line in lines.values():
+        line.runs, line.twins = once(line.runs)
         found.append(line)
         if ensembles.get(line.label) or any(s.model == f"{run.name}+" for run in line.runs for s in run.scores):
             paper = ensembles.get(line.label) or {}

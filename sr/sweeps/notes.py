@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from sr.errors import some
 from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
-from sr.runs.folder import Run
-from sr.runs.trust import trusts_run
+from sr.runs.together import ANEW, doubts, training, twins_told
 from sr.scores import same_images
 from sr.scores.score import BASELINE, identical_notes
 from sr.scores.text import legend
 from sr.sweeps.ablation import Ablation, Column
-from sr.sweeps.changed import ANEW, NAMED, between, edited, not_alike, of_changed
-from sr.sweeps.lines import Line, table_metrics, training
+from sr.sweeps.changed import NAMED, between, edited, not_alike
+from sr.sweeps.lines import Line, table_metrics
 
 
 def notes(
@@ -43,16 +42,7 @@ def notes(
     if ablation and (told := dict.fromkeys(text for run in runs for text in edited(run, ablation))):
         what = some(told, NAMED, "; ")
         words.append(f"warning: rows were not trained with what their ablation says now: {what}. {ANEW.capitalize()}")
-    words += of_others(runs) + of_changed([run for run in runs if run.status == "finished"])
-    return words + _alike(lines)
-
-
-def of_others(runs: Sequence[Run]) -> list[str]:
-    """Finished rows that nothing shows to be this user's: anybody knows what a sweep's folder will be called."""
-    finished = {run.folder: run for run in runs if run.status == "finished"}
-    names = [f.name for f in finished if not trusts_run(f)]
-    told = "on this machine: their figures are taken as they stand there. Move away what is not yours"
-    return [f"warning: nothing shows that you began {some(names)} {told}"] if names else []
+    return words + doubts(runs) + _alike(lines)
 
 
 def _alike(lines: Sequence[Line]) -> list[str]:
@@ -68,7 +58,4 @@ def _alike(lines: Sequence[Line]) -> list[str]:
             found.setdefault(training(run), {})[line.label] = None
     groups = dict.fromkeys(" and ".join(labels) for labels in found.values() if len(labels) > 1)
     words = [f"note: {labels} are one and the same training: their configs are equal" for labels in groups]
-    twins = [(run.folder.name, kept.folder.name) for line in lines for run, kept in line.twins]
-    return words + [
-        f"note: {copy} is the same training as {kept}, seed and all: it counts once" for copy, kept in twins
-    ]
+    return words + twins_told(twin for line in lines for twin in line.twins)

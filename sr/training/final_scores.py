@@ -27,7 +27,9 @@ from sr.whole import replacing
 log = logging.getLogger(__name__)
 
 
-def score_run(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Mapping[str, Any] | None = None) -> float | None:
+def score_run(
+    plan: Plan, trainer: L.Trainer, folder: Path, resumed: Mapping[str, Any] | None, facts: dict[str, Any]
+) -> float | None:
     """Measure the result, and the earlier stages beside it, on every set; log and write the scores.
 
     Args:
@@ -35,6 +37,7 @@ def score_run(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Mapping[str
         trainer: that trained it.
         folder: of the run.
         resumed: the checkpoint that it went on from, perhaps of more steps than are asked for.
+        facts: for its record, to which is added what of the images its weights `saw`.
 
     Returns:
         The result's mean by the first metric, on the first set under the first protocol; negative where less is better.
@@ -57,7 +60,8 @@ def score_run(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Mapping[str
             continue
         for held_out in measured:
             held_out.trainer = None  # this process measures every image, not its share
-            tell_trained_on(replace(results[-1], run=folder), held_out)  # what its first weights saw, too
+            # What its first weights saw, too.
+            facts.setdefault("saw", []).extend(tell_trained_on(replace(results[-1], run=folder), held_out))
         entries = [Entry(BASELINE, Bicubic(scale)), *(e for e in results if scale in e.model.scales)]
         subfolder = folder if len(sets) == 1 else folder / f"x{scale}"
         device, limits = trainer.strategy.root_device, {k: cfg.budget.get(f"test_{k}") for k in ("images", "middle")}

@@ -111,7 +111,7 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
             fit(plan, trainer, job.folder, resumed)
             if trainer.global_rank != 0:
                 return None
-            score = final_scores.score_run(plan, trainer, job.folder, resumed)
+            score = final_scores.score_run(plan, trainer, job.folder, resumed, facts)
             facts["objective"] = final_scores.validated(trainer, resumed) if score is None else score
             return facts["objective"]
     except BaseException:

@@ -1,0 +1,72 @@
+"""Runs whose figures stand beside each other: each training once, and what to say of them."""
+
+from collections.abc import Iterable, Sequence
+
+from sr.compose.keys import declared
+from sr.errors import some
+from sr.runs.code import changed_between
+from sr.runs.config import flat
+from sr.runs.folder import Run
+from sr.runs.own import began
+from sr.runs.record import recorded
+from sr.runs.same_data import begun_with
+from sr.runs.trust import trusts_run
+
+ANEW = "delete the folders of those that are out of date, and type their command again"
+KEEP = f"keep what they were trained with: {ANEW}"
+Twin = tuple[Run, Run]  # a copy that is not counted, and what it is a copy of
+
+
+def training(run: Run) -> str:
+    """What tells trainings apart: the settings that a result depends on, the seed too, and images, not their places."""
+    config = {key: value for key, value in flat(run.config).items() if declared(key).result}
+    return repr((run.seed, sorted(config.items()), begun_with(run.folder)))
+
+
+def once(runs: Sequence[Run]) -> tuple[list[Run], list[Twin]]:
+    """Each training once, as a copied folder is no other seed; of copies what is finished counts."""
+    kept: dict[str, Run] = {}
+    keys = [str(run.folder) if run.status == "damaged" else training(run) for run in runs]
+    for key, run in zip(keys, runs, strict=True):
+        former = kept.get(key)
+        worth = (run.status == "finished", began(run.folder))
+        if former is None or worth > (former.status == "finished", began(former.folder)):
+            kept[key] = run
+    return [*kept.values()], [(run, kept[key]) for key, run in zip(keys, runs, strict=True) if run is not kept[key]]
+
+
+def twins_told(twins: Iterable[Twin]) -> list[str]:
+    """What to say of copies."""
+    names = [(run.folder.name, kept.folder.name) for run, kept in twins]
+    return [f"note: {copy} is the same training as {kept}, seed and all: it counts once" for copy, kept in names]
+
+
+def doubts(runs: Iterable[Run]) -> list[str]:
+    """What to say of finished runs whose figures are taken as they were stored."""
+    finished = {run.folder: run for run in runs if run.status == "finished"}
+    names = [folder.name for folder in finished if not trusts_run(folder)]
+    told = "on this machine: their figures are taken as they stand there. Move away what is not yours"
+    # Anybody knows what a sweep's folder will be called.
+    words = [f"warning: nothing shows that you began {some(names)} {told}"] if names else []
+    saw: dict[str, list[str]] = {}
+    for folder in finished:
+        for text in recorded(folder).get("saw") or ():
+            saw.setdefault(text, []).append(folder.name)
+    words += [f"warning: {some(names)}: {text}" for text, names in saw.items()]
+    changed = changed_between(finished) + _other_images([*finished.values()])
+    if changed:
+        words.append(f"note: {some(changed)} was changed between the trainings of these runs. They {KEEP}")
+    return words
+
+
+def _other_images(runs: Sequence[Run]) -> list[str]:
+    """The places that runs name alike, and whose training images were changed between them."""
+    images: dict[str, dict[tuple[str, ...], str]] = {}  # by what is typed of them: all digests, and what they are of
+    for run in runs:
+        if trained := begun_with(run.folder).get("train"):  # a run of before there was sets.json tells nothing
+            data = {f"data.{key}": value for key, value in flat(run.config.get("data") or {}).items()}
+            place = {k: v for k, v in data.items() if (known := declared(k)).result and not known.training}
+            of, count = next(iter(trained)).partition(":")[0], len(trained)
+            found = images.setdefault(repr(place), {})
+            found[tuple(sorted(trained.values()))] = f"{of} ({count} training images)"
+    return [" or ".join(dict.fromkeys(found.values())) for found in images.values() if len(found) > 1]
