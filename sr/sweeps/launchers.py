@@ -94,10 +94,16 @@ def launching(words: Words, folder: Path) -> list[str]:
 
 
 def _of_ray(words: Words) -> list[str]:
-    """A Ray of one's own unless one is named: without, it is that which any user of the machine has begun before."""
+    """A Ray of one's own unless one is named: without, it is that which any user of the machine has begun before.
+
+    Ray would write the token of one's own, with which anybody runs code there, into a file that others may read.
+    """
     memory = f"{RAY}.object_store_memory"  # for which the launcher asks, and a Ray that is there has it
     if not words.value(f"{RAY}.address") and not os.environ.get("RAY_ADDRESS"):
-        return [*([] if f"{RAY}.address" in words else [f"{RAY}.address=local"])]
+        if not {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & {*os.environ}:
+            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        own = {f"{RAY}.address": "local", f"+{RAY}.include_dashboard": "false"}
+        return [f"{key}={value}" for key, value in own.items() if key.lstrip("+") not in words]
     return [] if memory in words else [f"+{memory}=null"]
 
 

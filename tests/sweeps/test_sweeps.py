@@ -187,7 +187,11 @@ def test_ray_is_ones_own_unless_one_is_named(monkeypatch):
     monkeypatch.setattr("sr.sweeps.launchers._installed", lambda _: True)
     monkeypatch.setattr("sr.sweeps.launchers._refuse_modules_here", lambda: None)
     words, place = ["-m", "model=edsr", "seed=0,1", "hydra/launcher=ray"], "hydra.launcher.ray.init"
-    assert prepared(words).arguments[-1] == f"{place}.address=local"
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.setenv(name, "")  # put back afterwards
+        monkeypatch.delenv(name)
+    assert prepared(words).arguments[-2:] == [f"{place}.address=local", f"+{place}.include_dashboard=false"]
+    assert os.environ["RAY_AUTH_MODE"] == "token" and len(os.environ["RAY_AUTH_TOKEN"]) == 64  # and in no file
     named = prepared([*words, f"{place}.address=host:6379"]).arguments
     assert named[-1] == f"+{place}.object_store_memory=null" and f"{place}.address=local" not in named
     monkeypatch.setenv("RAY_ADDRESS", "auto")
