@@ -4,6 +4,7 @@ import difflib
 import errno
 import logging
 import os
+import shlex
 from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -129,6 +130,13 @@ def reason(error: BaseException) -> str:
 def told_once(log: logging.Logger, level: int, text: str) -> None:
     """Log what would be found again for each of many images, parts or paths, in this process the first time alone."""
     log.log(level, text)
+
+
+def installing(extra: str) -> str:
+    """The command that installs an extra: by the place of a checkout, as a name on an index may be anybody's."""
+    root = Path(__file__).resolve().parents[1]
+    what = f"-e {shlex.quote(f'{root}[{extra}]')}" if (root / "pyproject.toml").is_file() else f'"sr-lab[{extra}]"'
+    return f"pip install {what}"
 
 
 def some(items: Collection[object], most: int = 5, between: str = ", ") -> str:

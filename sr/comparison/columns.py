@@ -16,7 +16,7 @@ from sr.scores import rated, same_images
 from sr.scores.published import METRICS, MOS_NOTE, opinions
 from sr.scores.rated import Rated
 from sr.scores.score import BASELINE, Score, identical_notes, metrics_of, pivot, remarks, what_means_are_over
-from sr.scores.text import duration, legend
+from sr.scores.text import STROKE, duration, legend
 from sr.sweeps.changed import not_alike
 
 COST_NOTE = (
@@ -36,6 +36,7 @@ class Column:
         show: the values -> text; called only where there is one.
         better: 1 where more is better, -1 where less is, 0 where neither.
         setting: shown only where the rows differ in it.
+        scores: how many of the first keys are scores, told with a stroke between them.
     """
 
     keys: tuple[str, ...]
@@ -43,6 +44,7 @@ class Column:
     show: Callable[..., str] = str
     better: int = 0
     setting: bool = False
+    scores: int = 1
 
 
 @dataclass(frozen=True)
@@ -81,19 +83,20 @@ class Table:
         values = [line.values.get(self.columns[column].keys[0]) for line in self.lines]
         return all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in values)
 
-    def best(self) -> set[tuple[int, int]]:
-        """(line, column) of the best scores: of every set and scale, where models compete over the same images."""
-        found = set()
+    def best(self) -> dict[tuple[int, int], set[int]]:
+        """By (line, column) which of its scores are the best of a set and scale, where models have the same images."""
+        found: dict[tuple[int, int], set[int]] = {}
         for n, column in enumerate(self.columns):
             for scale in {line.row.scale for line in self.lines} if "/" in column.keys[0] and column.better else ():
-                rivals = {
-                    i: line.values[column.keys[0]] * column.better
-                    for i, line in enumerate(self.lines)
-                    if line.row.scale == scale and line.values.get(column.keys[0]) is not None
-                }
-                alike = len({_left_out(self.lines[i], column) for i in rivals}) <= 1
-                if alike and sum(not self.lines[i].row.baseline for i in rivals) > 1:
-                    found |= {(i, n) for i, value in rivals.items() if value == max(rivals.values())}
+                rows = {i: line for i, line in enumerate(self.lines) if line.row.scale == scale}
+                for part, key in enumerate(column.keys[: column.scores]):
+                    rivals = {
+                        i: v * column.better for i, line in rows.items() if (v := line.values.get(key)) is not None
+                    }
+                    alike = len({_left_out(self.lines[i], column) for i in rivals}) <= 1
+                    if alike and sum(not self.lines[i].row.baseline for i in rivals) > 1:
+                        for i in (i for i, value in rivals.items() if value == max(rivals.values())):
+                            found.setdefault((i, n), set()).add(part)
         return found
 
 
@@ -117,8 +120,8 @@ def tabulate(rows: Sequence[Row], notes: Sequence[str] = (), study: Sequence[Rat
     columns += _score_columns(scores, titles)
     asked = [m for m in rated.TITLES if any(f"study/{m}" in line.values for line in lines)]
     columns += [Column((f"study/{m}", f"study/{m}_95"), f"{rated.TITLES[m]}, study", _with_interval, 1) for m in asked]
-    published = dict.fromkeys(k for line in lines for k in line.values if k.endswith("/mos") and k != "study/mos")
-    columns += [Column((key,), key.replace("/mos", ", MOS"), lambda v: f"{v:.2f}") for key in published]
+    published = dict.fromkeys(k for line in lines for k in line.values if k.endswith("/mos_published"))
+    columns += [Column((key,), key.replace("/mos_published", ", published MOS"), "{:.2f}".format) for key in published]
     columns += [column for column in COSTS if any(line.values.get(column.keys[0]) for line in lines)]
     uncounted: dict[str, dict[str, None]] = {}
     for line in (line for line in lines if line.values.get("uncounted")):
@@ -166,7 +169,7 @@ def _score_columns(scores: Sequence[Score], titles: Mapping[tuple[str, int], str
             keys = tuple(f"{titles[dataset, images]}/{m}_{protocol}" for m in names)
             if any(s.remark for s in scores if _place(s) == (dataset, images, protocol) and s.metric in names):
                 keys += (f"{titles[dataset, images]}/{names[0]}_left_out_{protocol}",)
-            column = Column(keys, title, partial(_texts, metrics), metrics[0].better)
+            column = Column(keys, title, partial(_texts, metrics), metrics[0].better, scores=len(names))
             (columns if names == papers else others).append(column)
     return columns + others
 
@@ -180,7 +183,7 @@ def _texts(metrics: Sequence[Metric], *values: Any) -> str:
     cells = ["-" if v is None else m.text(v) for m, v in zip(metrics, values, strict=False)]
     if spread := getattr(values[0], "spread", 0.0):
         cells[0] += f" ± {metrics[0].text(spread)}"
-    text = " / ".join(cells)
+    text = STROKE.join(cells)
     return f"{text} ({remark})" if len(values) > len(metrics) and (remark := values[-1]) else text
 
 
@@ -200,7 +203,7 @@ def _values(row: Row, titles: Mapping[tuple[str, int], str]) -> dict[str, Any]:
     values |= {f"{titles[s.dataset, s.images]}/{s.metric}_{s.protocol}": s.value for s in row.scores}
     if row.source and row.final and not row.ensemble:  # nobody rated self-ensembled pictures
         papers = opinions().get((row.source.published, row.scale), {})
-        values |= {f"{name}/mos": value for name, value in papers.items()}
+        values |= {f"{name}/mos_published": value for name, value in papers.items()}
     if price := row.price:
         counts = price.counts
         values |= {"parameters": price.parameters, "macs": counts.macs, "activations": counts.activations}

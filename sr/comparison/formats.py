@@ -2,7 +2,7 @@
 
 from sr.comparison.columns import Table
 from sr.errors import printable
-from sr.scores.text import in_markdown, markdown
+from sr.scores.text import in_markdown, markdown, wrapped
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -21,8 +21,8 @@ def as_markdown(table: Table) -> str:
 def as_latex(table: Table) -> str:
     r"""A `tabular` for \input, with the rules of the booktabs package; the notes are comments in it."""
     head, *lines = [[_latex(cell) for cell in line] for line in table.cells()]
-    for i, n in table.best():
-        lines[i][n] = rf"\textbf{{{lines[i][n]}}}"
+    for (i, n), parts in table.best().items():
+        lines[i][n] = wrapped(lines[i][n], parts, r"\textbf{{{}}}".format)
     body = [" & ".join(line) + r" \\" for line in lines]
     kinds = "".join("r" if table.numeric(n) else "l" for n in range(len(head)))
     comments = [r"% needs \usepackage{booktabs}", *(f"% {printable(' '.join(note.split()))}" for note in table.notes)]

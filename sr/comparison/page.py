@@ -13,7 +13,7 @@ from sr.comparison.plots import cost_pictures, curves
 from sr.imaging.panel import ERROR_GAIN
 from sr.runs.folder import Run
 from sr.scores.score import BASELINE
-from sr.scores.text import in_script
+from sr.scores.text import in_script, wrapped
 
 WEB = Path(__file__).with_name("web")
 SCRIPTS = ("table.js", "chart.js", "curves.js", "cost.js", "crops.js")
@@ -62,11 +62,11 @@ def _table(table: Table) -> str:
         for n, column in enumerate(table.columns):
             value = line.values.get(column.keys[0])
             kind = "th scope=row" if n == 0 else "td"
-            mark = f"{marks[n]}{' best' if (i, n) in best else ''}"
+            told = wrapped(escape(line.cell(column)), best.get((i, n), ()), "<b>{}</b>".format)
             # What is not finite is no number to the script, which would sort the whole column as text.
             known = value is not None and not (isinstance(value, float) and not math.isfinite(value))
             sort = escape(str(value)) if known else ""
-            cells.append(f'<{kind} class="{mark}" data-value="{sort}">{escape(line.cell(column))}</{kind.split()[0]}>')
+            cells.append(f'<{kind} class="{marks[n]}" data-value="{sort}">{told}</{kind.split()[0]}>')
         body.append(f"<tr{' class=baseline' if line.row.baseline else ''}>{''.join(cells)}</tr>")
     return f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(body) + "\n</tbody>"
 

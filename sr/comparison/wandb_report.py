@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sr.errors import UserError
+from sr.errors import UserError, installing
 from sr.loggers.run_ids import id_of
 from sr.metrics.protocols import NAMES
 from sr.scores.text import legend
@@ -99,7 +99,7 @@ def build(about: Compared, entity: str, project: str, out: Path, table: str, onl
     try:
         import wandb_workspaces.workspaces  # noqa: F401
     except ImportError as error:
-        raise UserError(f'wandb=: {error}. Type: pip install "sr-lab[wandb-workspaces]"') from error
+        raise UserError(f"wandb=: {error}. Type: {installing('wandb-workspaces')}") from error
     from sr.loggers.wandb_connection import connection
 
     place = {"entity": entity, "project": project}

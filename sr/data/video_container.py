@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sr.errors import UserError
+from sr.errors import UserError, installing
+from sr.imaging.files import huge, most_pixels
 from sr.memory import limited_to
 
 # FFmpeg's names. It reads more by what is in a file, as lists of other files and addresses (concat, hls, sdp), by which
@@ -26,7 +27,7 @@ def pyav(source: Path) -> Any:
     try:
         import av
     except ImportError as error:
-        raise UserError(f'{source} is a video file, which PyAV reads: pip install "sr-lab[video]"') from error
+        raise UserError(f"{source} is a video file, which PyAV reads: {installing('video')}") from error
     return av
 
 
@@ -56,13 +57,16 @@ def film_in(source: Path, container: Any) -> Any:
     """The stream of pictures in an open file.
 
     Raises:
-        UserError: there is none that can be decoded, or a transparent layer beside it, which FFmpeg leaves out.
+        UserError: there is none that can be decoded, or its frames have more pixels than an image that is read, or a
+            transparent layer is beside it, which FFmpeg leaves out.
     """
     stream = container.streams.best("video")
     if stream is None:
         raise UserError(f"{source} holds no video")
     if stream.codec_context is None:
         raise UserError(f"{source} holds video of a kind that this PyAV cannot decode, or is damaged")
+    if stream.codec_context.width * stream.codec_context.height > most_pixels():
+        raise huge(source)
     if stream.metadata.get("alpha_mode") == "1":  # VP8 and VP9, whose frames do not tell it
         mend = "ffmpeg -i IN -pix_fmt yuv420p -c:a copy OUT.mkv"
         raise UserError(f"{source} has a transparent layer, which is not kept. Convert it first: {mend}")

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec
 
 import numpy as np
 
-from sr.errors import UserError, reason
+from sr.errors import UserError, installing, reason
 from sr.scores.text import write_csv
 from sr.whole import replacing
 
@@ -22,7 +22,7 @@ try:
     from matplotlib.patches import Rectangle
     from matplotlib.ticker import LogLocator
 except ImportError as error:
-    raise UserError('figures need matplotlib: pip install "sr-lab[figures]"') from error
+    raise UserError(f"figures need matplotlib: {installing('figures')}") from error
 except ValueError as error:  # MPLBACKEND in the environment, or a matplotlibrc
     raise UserError(f"matplotlib does not start: {error}") from error
 

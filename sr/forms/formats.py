@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
-from sr.errors import UserError
+from sr.errors import UserError, installing
 from sr.forms.deployed import Exported
 from sr.forms.for_spandrel import for_spandrel, run_for_spandrel
 from sr.runs import checkpoint, safetensors
@@ -46,7 +46,7 @@ def installed(chosen: Sequence[str]) -> None:
     """Raises a UserError where what writes one of the forms is not installed."""
     missing = [m for one in chosen for m in FORMATS[one].needs if importlib.util.find_spec(m) is None]
     if missing:
-        raise UserError(f'{", ".join(dict.fromkeys(missing))} is not installed: pip install "sr-lab[export]"')
+        raise UserError(f"{', '.join(dict.fromkeys(missing))} is not installed: {installing('export')}")
 
 
 def to_onnx(file: Path, what: Exported, opset: int) -> None:

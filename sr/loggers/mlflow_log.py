@@ -19,7 +19,7 @@ from filelock import FileLock
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
-from sr.errors import UserError, printable
+from sr.errors import UserError, installing, printable
 from sr.loggers import run_ids
 from sr.loggers.run_facts import RunFacts, at_step, completed
 from sr.runs.config import flat
@@ -57,7 +57,7 @@ def mlflow_logger(
         import mlflow  # noqa: F401
         import sqlalchemy  # noqa: F401
     except ImportError as error:
-        raise UserError(f'logger=mlflow: {error}. Type: pip install "sr-lab[mlflow]"') from error
+        raise UserError(f"logger=mlflow: {error}. Type: {installing('mlflow')}") from error
     tracking_uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{LOCAL}outputs/mlflow.db"
     address = urlsplit(tracking_uri)
     if address.password:  # MLflow tells its address in errors and at the end

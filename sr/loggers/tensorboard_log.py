@@ -11,7 +11,7 @@ import numpy as np
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from sr.errors import UserError
+from sr.errors import UserError, installing
 from sr.loggers.run_facts import RunFacts, as_text, at_step, completed
 from sr.runs.version import code_version
 from sr.scores.text import markdown
@@ -29,7 +29,7 @@ def tensorboard_logger(facts: dict[str, Any] | None = None) -> TensorBoardRun:
     try:
         import tensorboard  # noqa: F401
     except ImportError as error:
-        raise UserError(f'logger=tensorboard: {error}. Type: pip install "sr-lab[tensorboard]"') from error
+        raise UserError(f"logger=tensorboard: {error}. Type: {installing('tensorboard')}") from error
     return TensorBoardRun(completed(facts))
 
 

@@ -212,10 +212,13 @@ class TrainingLoops(L.LightningModule):
                     self._remarked |= new
                     log.warning(f"note: of x{scale}'s validation images {', '.join(new)}; the others are averaged")
             averaged.reset()
-        for n, metric in enumerate(dict.fromkeys(m for values in found.values() for m in values)):
+        first = self.training_setup.metrics[
+            0
+        ].name  # shown, whether or not it has a value now: Lightning wants one answer
+        for metric in dict.fromkeys(m for values in found.values() for m in values):
             mean = torch.tensor([values[metric] for values in found.values() if metric in values]).mean()
             # The same on all processes; sync_dist only spares a warning of Lightning's.
-            self.log(f"val/{metric}_{name}", mean, prog_bar=n == 0, sync_dist=True)
+            self.log(f"val/{metric}_{name}", mean, prog_bar=metric == first, sync_dist=True)
             if len(found) > 1:
                 each = {f"val/x{s}/{metric}_{name}": values[metric] for s, values in found.items() if metric in values}
                 self.log_dict(each, sync_dist=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from sr.compose.keys import typed_of
 from sr.compose.words import Words
+from sr.errors import installing
 from sr.metrics.protocols import is_of
 from sr.runs.config import flat
 from sr.runs.folder import Run
@@ -118,7 +119,7 @@ def draw(groups: Mapping[str, Sequence[Run]], file: Path) -> bool:
         from matplotlib import rc_context
         from matplotlib.figure import Figure  # takes a second; no display is needed
     except ImportError:
-        log.warning('no picture of the curves: it needs matplotlib, pip install "sr-lab[figures]"')
+        log.warning(f"no picture of the curves: it needs matplotlib, {installing('figures')}")
         return False
     except ValueError as error:  # see sr.figures.drawing
         log.warning(f"no picture of the curves: matplotlib does not start: {error}")

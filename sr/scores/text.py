@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ from sr.metrics.metric import declared
 from sr.whole import forget_parts, replacing
 
 FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.,e+-]*$)")  # begins text that a spreadsheet computes; numbers do not
+STROKE = " / "  # between the values of a cell
 Values = Mapping[str, float]  # by the names of the metrics
 
 
 def shown(values: Values, metrics: Sequence[str]) -> str:
     """A cell: ``32.24 / 0.8952``, with - for a metric that has no value here."""
-    return " / ".join(declared(m).text(values[m]) if m in values else "-" for m in metrics)
+    return STROKE.join(declared(m).text(values[m]) if m in values else "-" for m in metrics)
 
 
 def shown_beside(values: Values, metrics: Sequence[str], sign: str = "") -> str:
@@ -52,16 +53,24 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(text)
 
 
-def markdown(lines: Sequence[Sequence[str]], bold: Collection[tuple[int, int]] = ()) -> str:
+def wrapped(cell: str, parts: Collection[int], wrap: Callable[[str], str]) -> str:
+    """A cell of values with a stroke between them, of which those of some numbers are wrapped."""
+    values = cell.split(STROKE)
+    if len(parts) == len(values):
+        return wrap(cell)
+    return STROKE.join(wrap(value) if n in parts else value for n, value in enumerate(values))
+
+
+def markdown(lines: Sequence[Sequence[str]], bold: Mapping[tuple[int, int], Collection[int]] | None = None) -> str:
     """A Markdown table: the first line is its head, the first column to the left, the others to the right.
 
     Args:
         lines: of plain text.
-        bold: (line, column) of cells in bold, the head not counted.
+        bold: by (line, column), the head not counted, which values of cells are in bold; see `wrapped`.
     """
     cells = [[in_markdown(cell) for cell in line] for line in lines]
-    for line, column in bold:
-        cells[line + 1][column] = f"**{cells[line + 1][column]}**"
+    for (line, column), parts in (bold or {}).items():
+        cells[line + 1][column] = wrapped(cells[line + 1][column], parts, "**{}**".format)
     head, *rest = ["| " + " | ".join(line) + " |" for line in cells]
     rule = "|---|" + "---:|" * (len(lines[0]) - 1)
     return "\n".join([head, rule, *rest])

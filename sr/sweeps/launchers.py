@@ -13,7 +13,7 @@ from pathlib import Path
 from sr.bounded import others_may_write
 from sr.compose.conf import CONF
 from sr.compose.words import Words, quoted
-from sr.errors import UserError, some
+from sr.errors import UserError, installing, some
 from sr.runs.occupied import OF_JOBS
 from sr.sweeps.slurm import LAUNCHER
 
@@ -43,7 +43,7 @@ def refuse_unusable(words: Words) -> None:
     for word in words.only(lambda key: key in ("hydra/launcher", "hydra/sweeper")):
         for name, (package, extra) in EXTRAS.items():
             if word.value.startswith(name) and not _installed(package):
-                raise UserError(f'{word.text} needs a package that is not installed: pip install "sr-lab[{extra}]"')
+                raise UserError(f"{word.text} needs a package that is not installed: {installing(extra)}")
     if str(words.value("hydra/launcher")).startswith("ray"):
         _refuse_modules_here()
 

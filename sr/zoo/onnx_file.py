@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sr.bounded import WEIGHTS, refuse_odd
-from sr.errors import UserError, reason
+from sr.errors import UserError, installing, reason
 from sr.memory import free_ram, limited_to
 from sr.models.base import SuperResolver
 from sr.zoo.onnx_graph import checksum, refuse_endless
@@ -41,7 +41,7 @@ def session(path: Path, threads: int | None = None, as_it_is: bool = False) -> A
     try:
         import onnxruntime
     except ImportError as error:
-        raise UserError(f'{path} needs ONNX Runtime: pip install "sr-lab[export]"') from error
+        raise UserError(f"{path} needs ONNX Runtime: {installing('export')}") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads or torch.get_num_threads(), 4
     options.add_session_config_entry("session.load_model_format", "ONNX")  # else bytes may be read as ORT's own format

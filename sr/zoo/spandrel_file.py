@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sr.errors import UserError, reason, told_once
+from sr.errors import UserError, installing, reason, told_once
 from sr.layers.torch_file import refuse_unusable
 from sr.models.base import SuperResolver
 from sr.runs.construct import limited
 
 log = logging.getLogger(__name__)
 LIBRARY = "spandrel"
-HINT = 'More architectures are read with spandrel: pip install "sr-lab[spandrel]"'
+HINT = f"More architectures are read with spandrel: {installing('spandrel')}"
 _declared: dict[str, torch.library.Library] = {}  # by name of the operator
 
 

@@ -5,6 +5,7 @@ import dataclasses
 
 from sr.comparison.columns import tabulate
 from sr.comparison.formats import as_latex, as_markdown
+from sr.comparison.page import page
 from sr.comparison.rows import labelled, rows
 from sr.scores.results import read, write
 from sr.scores.score import scores_of
@@ -26,6 +27,17 @@ def test_markdown(made_up):
     assert lines[1].endswith("| l1 |")
     assert all(line.replace(r"\|", "").count("|") == head.count("|") for line in lines)
     assert "**31.00 / 0.7750**" in lines[2] and r"- a note, 50% \_long\_" in text
+
+
+def test_each_number_is_bold_by_its_own_metric(made_up):
+    """A bold SSIM was that of the best PSNR."""
+    one, other = made_up("a", loss="l1"), made_up("b", loss="l2", psnr=31.0)
+    better = [s for s in one.run.scores if s.metric == "ssim" and s.model != "bicubic"]
+    one.run.scores[:] = [dataclasses.replace(s, value=0.9) if s in better else s for s in one.run.scores]
+    made = tabulate(rows(labelled([one, other])))
+    assert "| 30.00 / **0.9000** |" in as_markdown(made) and "| **31.00** / 0.7750 |" in as_markdown(made)
+    assert r"30.00 / \textbf{0.9000} &" in as_latex(made) and '<td class="number"' in page(made, [], [])
+    assert "30.00 / <b>0.9000</b></td>" in page(made, [], [])
 
 
 def test_no_cell_moves_the_cursor_of_a_terminal(made_up):

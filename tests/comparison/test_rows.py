@@ -100,7 +100,7 @@ def test_rows_and_columns(made_up):
     assert cells[1][:2] == ["bicubic", "28.00 / 0.7000"]  # of both runs, once
     assert cells[2][:2] == ["ecbsr_m4c8 loss=l1", "30.00 / 0.7500"] and cells[2][-1] == "l1"
     assert cells[3][0] == "ecbsr_m4c8 loss=l2" and cells[3][-3:] == ["100", "1 min 01 s", "l2"]
-    assert found.best() == {(2, 1), (2, 2)}
+    assert found.best() == {(2, 1): {0, 1}, (2, 2): {0, 1}}
     assert any("y: Y unrounded" in note for note in found.notes)
     alone = tabulate([line.row for line in found.lines if line.row.label != "ecbsr_m4c8 loss=l2"])
     assert "loss" not in titles(alone), "nothing to tell apart"
@@ -166,7 +166,7 @@ def test_a_set_of_other_images_or_lr_has_columns_of_its_own(made_up):
     first = titles(found).index("Set5, y") - 1
     assert [cell[:5] for cell in rows["bicubic"][first : first + 4]] == ["28.00", "26.50", "25.00", "26.50"]
     assert [cell[:5] for cell in rows["blurred"][first : first + 4]] == ["", "", "35.00", "33.50"]
-    assert found.best() == {(3, first + 1), (3, first + 2)}, "one model alone on its images is not the best of any"
+    assert found.best() == {(3, first + n): {0, 1} for n in (1, 2)}, "alone on its images it is not the best of any"
     assert any(note.startswith("Set5 (2): not the images, or not the LR, of Set5") for note in found.notes)
 
 
@@ -307,17 +307,17 @@ def test_published_opinions_stand_beside_srgan(made_up):
     source = dataclasses.replace(made_up("a", name="srgan", scale=4), published="srgan")
     found = table(source)
     line = next(line for line in found.lines if not line.row.baseline)
-    assert {k: v for k, v in line.values.items() if k.endswith("/mos")} == {
-        "Set5/mos": 3.58,
-        "Set14/mos": 3.72,
-        "B100/mos": 3.56,
+    assert {k: v for k, v in line.values.items() if k.endswith("/mos_published")} == {
+        "Set5/mos_published": 3.58,
+        "Set14/mos_published": 3.72,
+        "B100/mos_published": 3.56,
     }
     source.run.scores.extend(scores_of("srgan+", "Set5", 4, "y", {"psnr": 31.0, "ssim": 0.8}, 5))
     plus = next(line for line in table(source).lines if line.row.ensemble)
     alone = next(line for line in table(source).lines if line.row.label == "srgan")
     assert plus.values["macs"] == 8 * alone.values["macs"] and plus.values["parameters"] == alone.values["parameters"]
-    assert plus.row.label == "srgan+" and not any(key.endswith("/mos") for key in plus.values)
-    assert "Set5, MOS" in titles(found) and any("Nobody has rated" in note for note in found.notes)
+    assert plus.row.label == "srgan+" and not any(key.endswith("/mos_published") for key in plus.values)
+    assert "Set5, published MOS" in titles(found) and any("Nobody has rated" in note for note in found.notes)
     assert not any("MOS" in title for title in titles(table(made_up("a"))))
 
 

@@ -154,7 +154,7 @@ def test_beside_bicubic_and_another_factor(tmp_path):
 def test_without_pyav_the_command_is_told(tmp_path, monkeypatch):
     source = write(tmp_path / "a.mp4", moving(1))
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(UserError, match=r'pip install "sr-lab\[video\]"'):
+    with pytest.raises(UserError, match=r"pip install -e .*\[video\]"):
         enlarged(source)
 
 

@@ -200,7 +200,7 @@ def test_ray_is_ones_own_unless_one_is_named(monkeypatch):
 
 def test_an_extra_that_is_missing_is_named(monkeypatch):
     monkeypatch.setattr("sr.sweeps.launchers.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r'pip install "sr-lab\[submitit\]"'):
+    with pytest.raises(UserError, match=r"pip install -e .*\[submitit\]"):
         prepared(["-m", "seed=0,1", "hydra/launcher=submitit_slurm"])
 
 

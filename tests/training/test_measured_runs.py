@@ -157,6 +157,18 @@ def test_what_is_typed_twice_is_measured_once(command, photos, tmp_path):
     assert row["images"] == "2"
 
 
+def test_a_first_metric_that_has_a_value_now_and_then_ends_no_run(command, div2k, photos, tmp_path):
+    """Lightning refused that PSNR stood in the bar where the image of the rehearsal was too small for NIQE."""
+    small, large = photos(tmp_path / "val", 1, 112, 112), photos(tmp_path / "large", 1, 208, 224, 5)
+    large[0].rename(tmp_path / "val/z.png")
+    outcome = command(
+        "train.py", *SMALL, "data=folder", f"data.train={div2k}/DIV2K_train_HR", f"data.val={tmp_path}/val", "steps=2",
+        "val_every_steps=1", "metrics=[niqe,psnr]", "trainer.log_every_n_steps=1",
+    )  # fmt: skip
+    assert small and outcome.code == 0 and "without a NIQE" in outcome.out + outcome.err, outcome
+    assert "val/niqe_y" in rows(outcome.folder)[-1]
+
+
 LATE = """
 import torch
 from lightning.pytorch import Callback

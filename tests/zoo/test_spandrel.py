@@ -61,7 +61,7 @@ def file(tmp_path):
 
 def test_without_the_library_its_extra_is_named(file, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "spandrel", None)
-    with pytest.raises(UserError, match=r'no architecture that the zoo knows.*pip install "sr-lab\[spandrel\]"'):
+    with pytest.raises(UserError, match=r"no architecture that the zoo knows.*pip install -e .*\[spandrel\]"):
         load(str(file), tmp_path)
     torch.save({"fea_conv.weight": torch.zeros(4, 3, 3, 3), "IMDB1.c1.weight": torch.zeros(1)}, file)
     with pytest.raises(UserError, match="looks like IMDN but is not whole") as error:
