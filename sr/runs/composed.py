@@ -37,6 +37,7 @@ STRANGERS = re.compile(r"[+]{0,2}(\w+=\w+|data\.lr=\w+|\w+(\.\w+)+=-?\d[\d.]*)")
 IMAGES = re.compile(r"data(_dir|\.(root|train|val|test)(_lr)?)=[\w./~+-]+")
 # Where a run reads data, and writes beside its folder; the user's own settings say it, or his words.
 HERE = ("logger", "cache_dir", "data_dir")
+ONE_PROCESS = {"accelerator": "auto", "devices": 1, "num_nodes": 1, "strategy": "auto"}
 READ = re.compile(r"(.*\.)?(init_from|teacher|lr|(root|train|val|test)(_lr)?)")  # keys of files and folders
 log = logging.getLogger(__name__)
 
@@ -239,15 +240,20 @@ def _as_own(folder: Path) -> str:
 
 
 def _within_folder(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """A config of somebody else, which logs, caches, downloads and looks for data where this user does."""
+    """A config of somebody else, which logs, caches, downloads and looks for data where this user does, in one process.
+
+    What he types, as trainer=ddp, goes before it.
+    """
 
     def walk(node: Any) -> Any:
         if isinstance(node, Mapping):
-            own = {"cache_dir": "${cache_dir}", "data_dir": "${data_dir}", "download": False}
+            own = {"cache_dir": "${cache_dir}", "data_dir": "${data_dir}", "download": False, "num_workers": None}
             return {key: own[key] if key in own else walk(value) for key, value in node.items()}
         return [walk(value) for value in node] if isinstance(node, list) else node
 
     found = {key: walk(value) for key, value in raw.items() if key not in HERE}
+    if isinstance(trainer := found.get("trainer"), dict):
+        found["trainer"] = trainer | ONE_PROCESS
     if isinstance(zoo := found.get("zoo"), dict):
         found["zoo"] = {key: value for key, value in zoo.items() if key not in ("dir", "download")}
     return found

@@ -135,6 +135,7 @@ def test_a_run_of_somebody_else_writes_where_this_user_says(begun, tmp_path, mon
     values = {
         "logger": {"m": {"_target_": "evil.Logger", "tracking_uri": "${paper.data}//x", "save_dir": "/precious"}},
         "paper": {"data": "http:"}, "cache_dir": "/precious", "data__cache_dir": "/precious", "data__download": True,
+        "data__num_workers": 48, "trainer__devices": 64, "trainer__strategy": "ddp",
         "zoo": {"dir": "/precious", "download": True, "range": "0-1", "order": None},
     }  # fmt: skip
     monkeypatch.setenv("SR_CACHE_DIR", "/mine")
@@ -143,6 +144,7 @@ def test_a_run_of_somebody_else_writes_where_this_user_says(begun, tmp_path, mon
     assert config.logger == {} and "logs to metrics.csv alone" in caplog.text
     assert config.cache_dir == config.data.cache_dir == "/mine" and not config.data.download
     assert (config.zoo.dir, config.zoo.range) == ("data/weights", "0-1")
+    assert config.data.num_workers is None and (config.trainer.devices, config.trainer.strategy) == (1, "auto")
     typed = OmegaConf.create({"logger": {"wandb": {"_target_": "sr.loggers.wandb_logger"}}})
     caplog.clear()
     assert run.changed(Words(["logger=wandb"]), typed).logger == typed.logger and not caplog.text
