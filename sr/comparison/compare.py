@@ -25,7 +25,7 @@ from sr.metrics.metric import OTHER, Metric, get_metrics
 from sr.runs import checkpoint
 from sr.runs.config import flat, last
 from sr.runs.folder import Run, find_runs, is_run, read_run
-from sr.runs.together import doubts
+from sr.runs.together import doubts, once, twins_told
 from sr.scores import rated
 from sr.scores.paired import Paired
 from sr.scores.results import Place, Values, measured, stored
@@ -51,6 +51,7 @@ def compare(cfg: DictConfig) -> None:
     wanted, by = conditions([*at_scale, *listed(cfg.filter)]), listed(cfg.sort)
     metrics = _metrics(cfg)
     named, damaged = _readable(sources(cfg))
+    named, copies = _once(named)
     study, replaced = _still(rated.read(listed(cfg.study)), named)
     tabulated = partial(tabulate, study=study)
     table = tabulated(averaged(rows(labelled(named))))
@@ -64,7 +65,7 @@ def compare(cfg: DictConfig) -> None:
         known = tabulated(averaged(rows(labelled(named), filler.baselines(named))))
         found = filler.missing(_single(line.row for line in select(known, now)))
 
-    notes = [*damaged, *_leaky(named), *_mirrored(named, filler.lr), *replaced, *_unseen(study, table)]
+    notes = [*damaged, *copies, *_leaky(named), *_mirrored(named, filler.lr), *replaced, *_unseen(study, table)]
     runs_named = [s.run for s in named if s.run and s.run.folder.is_dir()]  # a checkpoint has no stored figures
     notes += doubts(runs_named)
     if not any(s.metric == "lpips" for row in found for s in row.scores):
@@ -194,6 +195,13 @@ def _unseen(study: Sequence[rated.Rated], table: Table) -> list[str]:
     others = {r.entry for r in study if r.name not in (BASELINE, "HR") and (r.metric, r.value) not in shown}
     told = "rated in the study and no row here, where models are known by name and place"
     return [f"{told}: {some(sorted(others))}"] if others else []
+
+
+def _once(named: Sequence[Source]) -> tuple[list[Source], list[str]]:
+    """Without copies of runs, which would count as seeds, and what to say of them; one with other figures stays."""
+    twins = once([s.run for s in named if s.run and s.run.folder.is_dir()])[1]
+    twins = [(run, kept) for run, kept in twins if run.scores == kept.scores]
+    return [s for s in named if not any(s.run is run for run, _ in twins)], twins_told(twins)
 
 
 def _leaky(named: Sequence[Source]) -> list[str]:

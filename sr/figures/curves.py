@@ -8,7 +8,7 @@ import numpy as np
 from sr.errors import UserError
 from sr.metrics.metric import known_metrics
 from sr.metrics.protocols import is_of
-from sr.runs.curves import by_name, scale_title, validations
+from sr.runs.curves import by_name, losses, scale_title, validations
 from sr.runs.differences import choices, settings, word
 from sr.runs.folder import Run
 
@@ -58,12 +58,13 @@ def common(kind: str, columns: Sequence[str], runs: Sequence[Run]) -> str:
     Raises:
         UserError: their figures belong on no common axis.
     """
-    ends = validations(runs) if columns[0].startswith("val/") else [""] * len(runs)
+    kinds = {"val/": validations, "train/": losses}.get(columns[0][: columns[0].find("/") + 1])
+    ends = kinds(runs) if kinds else [""] * len(runs)
     found = {f"{column}{end}": run.folder for column, end, run in zip(columns, ends, runs, strict=True)}
     if len(found) > 1:
         told = "".join(f"\n  {title}: {folder}" for title, folder in found.items())
         raise UserError(
-            f"figure={kind}: these runs were validated on what cannot be compared:{told}\nDraw a picture of each "
+            f"figure={kind}: these runs' figures are of what cannot be compared:{told}\nDraw a picture of each "
             "kind: type runs=[...] with the runs of one"
         )
     return columns[0]

@@ -15,6 +15,7 @@ from sr.compose.words import Words
 from sr.errors import installing
 from sr.metrics.protocols import is_of
 from sr.runs.config import flat
+from sr.runs.differences import choices
 from sr.runs.folder import Run
 from sr.runs.same_data import begun_with
 from sr.whole import replacing
@@ -81,6 +82,13 @@ def validations(runs: Sequence[Run]) -> list[str]:
         if len({*kinds} - {""}) > 1:
             ends = [f"{end}, {kind}" if kind else end for end, kind in zip(ends, kinds, strict=True)]
     return ends
+
+
+def losses(runs: Sequence[Run]) -> list[str]:
+    """What tells the losses apart that runs were trained with, their weights and ranges too, as `validations`."""
+    configs = [run.config.get("loss") for run in runs]
+    kinds = _named("loss", [str(c or "") for c in configs], [str(choices(run).get("loss")) for run in runs])
+    return [f", {kind}" if kind and len({*kinds} - {""}) > 1 else "" for kind in kinds]
 
 
 def _named(what: str, found: Sequence[Any], names: Sequence[str] = ()) -> list[str]:

@@ -319,6 +319,20 @@ def test_folder_mistakes(folder: Callable[..., Folder], tmp_path: Path) -> None:
         folder(root=tmp_path / "text").check("test")
 
 
+def test_links_that_lead_out_of_a_folder_are_told(
+    folder: Callable[..., Folder], tmp_path: Path, write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In a set of somebody else's they put pictures of the user's into panels and pages."""
+    write(tmp_path / "own/private.png", 7)
+    write(tmp_path / "set/a.png", 1)
+    (tmp_path / "set/b.png").symlink_to("a.png")
+    folder(root=None, test=tmp_path / "set").check("test")
+    assert "lead out" not in caplog.text
+    (tmp_path / "set/c.png").symlink_to(tmp_path / "own/private.png")
+    folder(root=None, test=tmp_path / "set").check("test")
+    assert f"1 are links that lead out of it: c.png to {tmp_path}/own/private.png" in caplog.text
+
+
 # ---- benchmarks -------------------------------------------------------------------------------------------
 
 

@@ -212,6 +212,9 @@ def test_validations_that_cannot_be_compared_are_on_no_common_axis(make_run, tmp
     both = [("one", one), ("other", other)]
     assert [*plots.curves(both)] == ["val/psnr_y, images 1", "val/psnr_y, images 2"]
     assert len(convergence([one, other], key="train/loss").rows) == 1
+    ranges = [make_run(f"of {white}", [28], loss={"range": white}) for white in (1, 255)]
+    with pytest.raises(UserError, match=r"(?s)train/loss, loss 1: .*of 1\n  train/loss, loss 2: .*of 255"):
+        convergence(ranges, key="train/loss")  # one "reached" the level of the other's loss
     (other.folder / "sets.json").write_text(json.dumps({"train": {}, "val": {"c": "cc", "d": "aa ff"}}))
     assert [*plots.curves(both)] == ["val/psnr_y, LR 1", "val/psnr_y, LR 2"]  # of the same HR
     (other.folder / "sets.json").write_text(json.dumps({"train": {}, "val": {"c": "cc", "d": "aa bb"}}))
