@@ -37,6 +37,7 @@ class Entry:
     merge: bool = True  # measured in its merged form; false where that would be another function
     run: Path | None = None  # folder of the run that trained it
     pictures: Path | None = None  # folder of outputs that were made elsewhere; the model only stands in for their maker
+    stage: bool = False  # before a run's last one of its scale: no paper has a figure of it
     ensemble: bool = False  # averaged over the eight flips and rotations of LR (Lim et al., EDSR, section 3.4)
 
     @property
@@ -48,7 +49,7 @@ class Entry:
 def papers_figures(entry: Entry, means: Sequence[Score], data: SRDataModule) -> dict[Key, Published]:
     """The papers' figures for one model's averages on one set, where LR and clips are what the papers measure on."""
     name, found = entry.paper, dict[Key, Published]()
-    for s in means if name and comparable(data) else ():
+    for s in means if name and not entry.stage and comparable(data) else ():
         plus = "+" if name != BASELINE and s.model.endswith("+") else ""
         paper = published(name + plus, s.scale, s.dataset, s.protocol, s.images)
         if paper and entry.model.clips and paper.mirrored != data.mirror:

@@ -217,6 +217,11 @@ def _same_network(model: SuperResolver, theirs: dict[str, torch.Tensor], source:
         for k in sorted(ours.keys() & theirs.keys())
         if ours[k].shape != theirs[k].shape
     ]
+    if unknown and theirs.keys() == model.merged().state_dict().keys():
+        raise UserError(
+            f"{source} holds the merged form of {type(model).__name__}, in which the branches that are trained are "
+            "summed up: it is measured, exported and used as it is, and no training goes on from it"
+        )
     if missing or unknown or resized:
         lists = {"Missing": missing, "Unknown": unknown, "Other shape": resized}
         differing = "".join(f"\n  {label}: {some(names)}" for label, names in lists.items() if names)

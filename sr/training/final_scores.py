@@ -50,7 +50,10 @@ def score_run(
             )
         return None
     metrics, model = get_metrics(cfg.metrics), _as_saved(plan.model, folder / "checkpoints")
-    results = [*_earlier(stages, name, folder), Entry(name, model, published_name(model.metadata["model"], name))]
+    results = [
+        *_earlier(stages, name, folder, model.scales),
+        Entry(name, model, published_name(model.metadata["model"], name)),
+    ]
     if cfg.self_ensemble:
         results.append(replace(results[-1], ensemble=True))  # beside the plain result, from which it is told by a +
     objective: float | None = None
@@ -122,10 +125,11 @@ def validated(trainer: L.Trainer, resumed: Mapping[str, Any] | None) -> float | 
     return keeper.best if keeper.best is not None or not of_it else stored.get("best")
 
 
-def _earlier(stages: Sequence[StageConfig], name: str, folder: Path) -> list[Entry]:
-    """The models as the stages before the last one left them."""
+def _earlier(stages: Sequence[StageConfig], name: str, folder: Path, scales: Sequence[int]) -> list[Entry]:
+    """The models as the stages before the last one, of `scales`, left them: one of another scale is whole, as of x2."""
     found = []
     for stage in stages[:-1]:
         model = checkpoint.load(folder / "checkpoints" / f"{stage.file}.ckpt")
-        found.append(Entry(f"{name} ({stage.name})", model, published_name(model.metadata["model"], name)))
+        paper = published_name(model.metadata["model"], name)
+        found.append(Entry(f"{name} ({stage.name})", model, paper, stage=bool({*model.scales} & {*scales})))
     return found

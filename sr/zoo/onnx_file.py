@@ -1,9 +1,9 @@
 """An ONNX file as one of our models. ONNX Runtime computes; nothing in the file is executed as code."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from threading import Timer
 from typing import Any, Self
 
 import torch
@@ -177,20 +177,12 @@ def run(opened: Any, x: Tensor, name: str, seconds: float | None = None) -> Tens
     given = {opened.get_inputs()[0].name: x.detach().float().cpu().contiguous().numpy()}
     options = RunOptions()
     options.log_severity_level = 4
-    try:
-        with _ended_after(seconds, options) if seconds else nullcontext():
-            return torch.from_numpy(opened.run(None, given, options)[0])
-    except Exception as error:  # see `session`
-        why = f"it takes more than {seconds} s" if options.terminate else reason(error)
-        raise UserError(f"{name} does not run on LR of {tuple(x.shape)}: {why}") from error
-
-
-@contextmanager
-def _ended_after(seconds: float, options: Any) -> Iterator[None]:
-    alarm = Timer(seconds, setattr, (options, "terminate", True))
-    alarm.daemon = True
-    alarm.start()
-    try:
-        yield
-    finally:
-        alarm.cancel()
+    with ThreadPoolExecutor(1) as waited_for:  # so that Ctrl-C is heard while it computes
+        running = waited_for.submit(opened.run, None, given, options)
+        try:
+            return torch.from_numpy(running.result(seconds)[0])
+        except Exception as error:  # see `session`
+            why = reason(error) if running.done() else f"it takes more than {seconds} s"
+            raise UserError(f"{name} does not run on LR of {tuple(x.shape)}: {why}") from error
+        finally:
+            options.terminate = True  # ends it after the operator that it is at

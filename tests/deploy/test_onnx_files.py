@@ -1,6 +1,7 @@
 """ONNX files, anybody's and ours: what they are told by, what they say of themselves, how they are used."""
 
 import os
+import signal
 from collections import Counter
 
 import numpy as np
@@ -12,6 +13,8 @@ from PIL import Image
 import sr
 from sr.deploy.tiles import enlarge
 from sr.errors import UserError
+from sr.memory import give_back_freed_memory
+from sr.zoo import onnx_file
 from sr.zoo.onnx_file import session
 
 onnx = pytest.importorskip("onnx")
@@ -269,6 +272,13 @@ def test_a_small_file_that_asks_for_much_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("sr.zoo.onnx_file.SECONDS", 0.5)
     with pytest.raises(UserError, match=r"takes more than 0.5 s"):
         sr.load(tmp_path / "b.onnx")
+    former = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    try:
+        with pytest.raises(KeyboardInterrupt):  # which was not heard until all was computed
+            onnx_file.run(session(tmp_path / "b.onnx"), torch.rand(1, 3, 8, 9), "b")
+    finally:
+        signal.signal(signal.SIGALRM, former)
 
 
 def test_a_branch_that_is_never_taken_is_not_computed_either(tmp_path):
@@ -313,6 +323,7 @@ def test_memory_that_grows_with_the_square_of_a_picture_is_bounded(told, tmp_pat
         helper.set_model_props(model, {"sr.receptive_radius": "4", "sr.bytes_per_pixel": str(told)})
     onnx.save(model, tmp_path / "a.onnx")
     enlarger = sr.load(tmp_path / "a.onnx")
+    give_back_freed_memory()  # of earlier tests, in which it would find room
     few = 2**26
     monkeypatch.setattr("sr.zoo.onnx_file.free_ram", lambda: 2**40 if told else few)
     monkeypatch.setattr("sr.zoo.onnx_file.MEMORY", few)

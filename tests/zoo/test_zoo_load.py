@@ -22,6 +22,7 @@ from other_projects import HELD, fsrcnn
 from sr.compose.schema import Zoo
 from sr.errors import UserError
 from sr.layers.identity import checksum
+from sr.models.ecbsr import ECBSR
 from sr.models.edsr import EDSR
 from sr.models.mdsr import MDSR
 from sr.runs import checkpoint
@@ -78,6 +79,13 @@ WRAPPINGS = {
 def test_wrappers_and_prefixes_are_taken_off(authors_file, wrap, tmp_path):
     path, model = authors_file("BSRN", wrap=wrap)
     torch.testing.assert_close(load(str(path), tmp_path).model.state_dict(), model.state_dict())
+
+
+def test_a_merged_form_is_said_to_be_one(tmp_path):
+    """Its keys were called those of another architecture."""
+    model = ECBSR(2, num_blocks=1, channels=4, colors=1)
+    with pytest.raises(UserError, match="holds the merged form of ECBSR"):
+        checkpoint.load_weights(model, model.merged().state_dict(), "a file")
 
 
 def test_which_of_two_sets_of_weights_is_taken_is_told(authors_file, tmp_path, caplog):
