@@ -194,6 +194,10 @@ class Vimeo90K(ClipModule):
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{self.root / file} cannot be read: {error}") from error
         names = [PurePosixPath(line.split()[0]).as_posix() for line in text.splitlines() if line.strip()]
+        if out := next((name for name in names if name.startswith("/") or ".." in PurePosixPath(name).parts), None):
+            raise UserError(
+                f"{self.root / file} names {out}, which leads out of the set: clips are named as 00001/0001"
+            )
         return list(dict.fromkeys(names))  # each once, however it is spelled
 
     def _listed(self, file: str) -> list[Clip]:

@@ -165,6 +165,10 @@ def test_vimeo_follows_its_lists(build: Any, tmp_path: Path) -> None:
     assert data.runs("train") == [range(7), range(7, 14)]
     (root / "sep_testlist.txt").write_text("00001/0002\n./00001//0002\n00001/0002 7\n")
     assert names(build(Vimeo90K, root=root).test_clips()) == ["00001/0002"], "each once"
+    for name in ("/home/me/Pictures", "../../Pictures"):  # the user's own stood in panels and pages
+        (root / "sep_testlist.txt").write_text(f"00001/0002\n{name}\n")
+        with pytest.raises(UserError, match=f"names {name}, which leads out of the set"):
+            build(Vimeo90K, root=root).test_clips()
     (root / "sep_testlist.txt").write_text("00001/0009\n")
     with pytest.raises(UserError, match=r"Frames of Vimeo-90K's clip 00001/0009 not found"):
         build(Vimeo90K, root=root).test_clips()
