@@ -20,8 +20,8 @@ from sr.errors import UserError
 log = logging.getLogger(__name__)
 # Of these flags Hydra takes one; names as its parser has them.
 MODES = {"-m": "multirun", "--run": "run", "--cfg": "cfg", "--info": "info", "--shell-completion": "shell_completion"}
-# A variable of the environment, and where a job is given some: Hydra writes down their values, those of env_copy, too.
-SECRET, GIVING = re.compile(r"\w*(?:KEY|TOKEN|SECRET|PASSW)\w*", re.IGNORECASE), ("env_set", "env_copy", "setup")
+# A variable of the environment by its name, where a job is given some: Hydra writes down their values, of env_copy, too.
+SECRET = re.compile(r"\b[A-Z0-9_]*(?:KEY|TOKEN|SECRET|PASSW)[A-Z0-9_]*\b")
 COMPLETION = ("install=", "uninstall=", "query=")  # of a shell, as Hydra has it
 
 
@@ -45,8 +45,7 @@ def refuse_meaningless(command: str, words: Words) -> None:
         if other.value != word.value and not word.key.startswith("hydra."):
             log.warning(f"note: of {other.text} and {word.text} the last one typed holds")
             first[word.key] = word
-        giving = word.key.startswith("hydra.") and {*GIVING} & {*word.key.split(".")}
-        if giving and (found := SECRET.search(word.text)):
+        if word.key.startswith(("hydra.job.", "hydra.launcher.")) and (found := SECRET.search(word.text)):
             raise UserError(
                 f"{word.key}: {found[0]} would stand in the command's folder, and in what is given to others. Leave "
                 f"the word out, and before the command: export {found[0]}=..."

@@ -147,6 +147,7 @@ def test_every_model_composes(command, model):
         pytest.param("loss=[l1,l2]", "choose one of the group by its name", marks=pytest.mark.slow),
         ("init_from=", "init_from=: nothing stands behind the =. Is a variable of the shell empty?"),
         ("+hydra.job.env_set.WANDB_API_KEY=abc", "before the command: export WANDB_API_KEY=..."),
+        ("+hydra.launcher.additional_parameters.export='ALL,HF_TOKEN=abc'", "before the command: export HF_TOKEN=..."),
         ("hydra.job.env_copy=[WANDB_API_KEY]", "before the command: export WANDB_API_KEY=..."),
         ("resume=''", "nothing stands behind the ="),
         pytest.param("model=", "nothing stands behind the =", marks=pytest.mark.slow),
