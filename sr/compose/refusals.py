@@ -20,7 +20,7 @@ from sr.errors import UserError
 log = logging.getLogger(__name__)
 # Of these flags Hydra takes one; names as its parser has them.
 MODES = {"-m": "multirun", "--run": "run", "--cfg": "cfg", "--info": "info", "--shell-completion": "shell_completion"}
-# A variable of the environment by its name, where a job is given some: Hydra writes down their values, of env_copy, too.
+# A variable of the environment, which a job is given: Hydra writes down its value, of env_copy, too.
 SECRET = re.compile(r"\b[A-Z0-9_]*(?:KEY|TOKEN|SECRET|PASSW)[A-Z0-9_]*\b")
 COMPLETION = ("install=", "uninstall=", "query=")  # of a shell, as Hydra has it
 
