@@ -43,6 +43,7 @@ class Enlarger:
         device: where it runs.
         form: in which it runs, see `sr.forms.running`. A tensor goes through `model` itself, which has
             gradients, unless a form is told.
+        scale: where none is given for a picture.
 
     Example:
         >>> import numpy as np, sr
@@ -52,14 +53,20 @@ class Enlarger:
     """
 
     def __init__(
-        self, model: SuperResolver, name: str = "", device: torch.device | str = "cpu", form: str = AUTO
+        self,
+        model: SuperResolver,
+        name: str = "",
+        device: torch.device | str = "cpu",
+        form: str = AUTO,
+        scale: int | None = None,
     ) -> None:
         known(form)
+        self._scale = scale
         self.model, self.name, self._device, self.form = model.to(device), name, torch.device(device), form
         self._formed: dict[int, tuple[list[tuple[int, int]], Formed]] = {}
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("model", "_device") or name.startswith("__"):  # not there yet
+        if name in ("model", "_device", "_scale") or name.startswith("__"):  # not there yet
             raise AttributeError(name)
         return getattr(self.model, name)
 
@@ -139,6 +146,7 @@ class Enlarger:
         return factor
 
     def _factor(self, scale: int | None, outscale: float | None) -> int:
+        scale = scale or self._scale
         if outscale is None:
             return self.model.scale_of(scale)
         if not isinstance(outscale, int | float):

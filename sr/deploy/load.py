@@ -66,7 +66,7 @@ def loaded(source: str | Path | None, scale: int | None, zoo: Zoo, device: str, 
     name, model = named(source, scale, zoo)
     if scale is not None:
         model.scale_of(scale)  # refused now, where it is none of the network's
-    return Enlarger(model, name, pick_device(device), form)
+    return Enlarger(model, name, pick_device(device), form, scale)
 
 
 def kept(

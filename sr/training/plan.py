@@ -258,6 +258,12 @@ def introduction(plan: Plan, folder: Path) -> str:
         log.warning(f"note: {told}")
     if model.clips and not isinstance(plan.stages[-1].data, ClipModule):
         log.warning(f"note: {plan.name} is for clips; each image of {plan.stages[-1].data.name} is one of one frame")
+    last = plan.stages[-1]
+    if (every := last.cfg.val_every_steps) > last.end:
+        log.warning(
+            f"note: this run is never validated, and has no curve and no best.ckpt: it ends at step {last.end:,}, and "
+            f"val_every_steps is {every:,}"
+        )
     if untrained := sorted(set(model.scales) - set(scales(plan.stages[-1].cfg))):
         among = ", ".join(map(str, untrained))
         log.warning(f"note: {plan.name} also serves scale {among}, which this run does not train")

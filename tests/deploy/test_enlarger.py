@@ -11,9 +11,11 @@ from conftest import photo
 from PIL import Image
 
 import sr
+from sr.deploy.enlarger import Enlarger
 from sr.errors import UserError
 from sr.imaging.color import to_array
 from sr.imaging.photo import Photo
+from sr.models.mdsr import MDSR
 from sr.runs import checkpoint
 
 
@@ -98,6 +100,13 @@ def test_tiles_and_other_depths_make_the_same_picture(model):
     assert found.white > 3 and found.alpha.min() == 0 and found.alpha.max() == 1
     small = model.photo(bright, model.how(), np.dtype(np.uint8)).photo
     assert np.array_equal(small.alpha[:, 40:], np.full((48, 20), 255)) and small.colour.max() == 255
+
+
+def test_the_scale_that_a_network_was_loaded_for_is_each_picture_s(tmp_path):
+    """It was looked at and forgotten: "none was given"."""
+    model = Enlarger(MDSR([2, 3], num_blocks=1, channels=4).eval(), scale=3)
+    lr = torch.rand(1, 3, 8, 9)
+    assert model(lr).shape[-2:] == (24, 27) and model(lr, scale=2).shape[-2:] == (16, 18)
 
 
 def test_a_picture_far_below_its_white_is_told(model, caplog):

@@ -169,6 +169,14 @@ def test_a_first_metric_that_has_a_value_now_and_then_ends_no_run(command, div2k
     assert "val/niqe_y" in rows(outcome.folder)[-1]
 
 
+def test_a_run_that_ends_before_its_first_validation_says_so(command, div2k):
+    typed = [*SMALL, "data=div2k", f"data.root={div2k}", "steps=3"]
+    for every, told in ((4, True), (3, False)):
+        outcome = command("train.py", *typed, f"val_every_steps={every}", folder=str(every))
+        assert outcome.code == 0 and ("never validated" in outcome.out + outcome.err) == told, outcome
+        assert (outcome.folder / "checkpoints/best.ckpt").is_file() != told
+
+
 LATE = """
 import torch
 from lightning.pytorch import Callback
