@@ -13,6 +13,7 @@ from sr.data.missing import DEPTH, images_below, left_out, missing
 from sr.data.pairs import ImagePair, ImagePairs, hr_stem, lr_stems, pair_by_name
 from sr.data.split import SplitModule, split_by_name
 from sr.errors import UserError, some
+from sr.imaging.files import tell_links
 
 log = logging.getLogger(__name__)
 # Names of images that everybody means by them.
@@ -145,10 +146,7 @@ class Folder(SplitModule):
             small = self._lr_below(part, lr[i], set(groups)) if lr else None
             if Path() in groups and (others := left_out(folder)):
                 self._tell(f"{folder}: {len(groups[Path()])} images; left out: {others}", logging.INFO)
-            files = [file for group in groups.values() for file in group]
-            if links := [f for f in files if f.is_symlink() and not f.resolve().is_relative_to(folder.resolve())]:
-                told = some([f"{file.name} to {file.resolve()}" for file in links], 3)
-                self._tell(f"note: of the images in {folder} {len(links)} are links that lead out of it: {told}")
+            tell_links(folder, (file for group in groups.values() for file in group))
             if not lr:
                 self._tell_of_lr_folders(folder, groups)
             for place, hr in groups.items():

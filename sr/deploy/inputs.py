@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from sr.data.video_files import VIDEO_SUFFIXES
 from sr.deploy.films.joining import FORMATS
 from sr.errors import UserError, nearest
-from sr.imaging.files import IMAGE_SUFFIXES
+from sr.imaging.files import IMAGE_SUFFIXES, tell_links
 from sr.imaging.photo_writing import WRITTEN
 
 SIDES = "side_by_side"  # the folder within the output's for what lies beside bicubic
@@ -56,6 +56,7 @@ def find(typed: Sequence[str], output: Path | None = None, key: str = "input") -
         if path.is_dir():
             bases.append(place_of(path))
             inside = list(_below(path, left_out))
+            tell_links(path, inside)
         elif set(word) & set(WILD):
             bases.append(place_of(_fixed(path)))
             within = _fixed(path).resolve()

@@ -16,7 +16,7 @@ from sr.data.frame_names import in_time
 from sr.data.missing import left_out
 from sr.data.video_files import VIDEO_SUFFIXES
 from sr.errors import UserError
-from sr.imaging.files import list_images, read_image
+from sr.imaging.files import list_images, read_image, tell_links
 from sr.imaging.panel import Window, detail, pick_crop
 from sr.imaging.resize import imresize
 from sr.measuring.scoring import Entry
@@ -71,6 +71,7 @@ def read_photos(paths: Sequence[str | Path]) -> list[Photo]:
                 f"ffmpeg -i {shlex.quote(str(path))} FOLDER/%04d.png"
             )
         files = sorted(list_images(path), key=lambda file: in_time(file.stem)) if path.is_dir() else [path]
+        tell_links(path, files if path.is_dir() else ())
         if not files:
             only = f", only {others}. Type the path of a folder with images" if (others := left_out(path)) else ""
             raise UserError(f"images={path}: there is no image in this folder{only}")

@@ -1,11 +1,12 @@
 """Reading and writing 8-bit image files, with errors that say what a file is and how to mend it."""
 
 import io
+import logging
 import os
 import struct
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -15,13 +16,14 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from sr.errors import UserError
+from sr.errors import UserError, some, told_once
 from sr.imaging.color import to_uint8
 from sr.imaging.image_errors import MODES, ImageError, damaged
 from sr.whole import replacing
 
 T = TypeVar("T")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+log = logging.getLogger(__name__)
 # Pillow's readers that are used; the others (PostScript, FITS, ...) run code that photos have no need of.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM", "GIF")
 # Of a PNG: what the pixels need. Texts and profiles may be larger than Pillow takes, and are not looked at.
@@ -245,6 +247,15 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
     except OSError as error:
         raise UserError(f"the folder {folder} cannot be read: {error.strerror}") from error
     return [folder / name for name in names]
+
+
+def tell_links(folder: Path, files: Iterable[Path]) -> None:
+    """Tell of links that lead out of a folder: in a stranger's they put the user's own pictures into results."""
+    inside = folder.resolve()
+    links = [f for f in files if f.is_symlink() and not f.resolve().is_relative_to(inside)]
+    if links:
+        told = some([f"{file.name} to {file.resolve()}" for file in links], 3)
+        told_once(log, logging.WARNING, f"note: {len(links)} in {folder} are links that lead out of it: {told}")
 
 
 def _is_image(name: str) -> bool:

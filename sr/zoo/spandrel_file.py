@@ -18,8 +18,10 @@ from torch.nn import functional as F
 
 from sr.errors import UserError, installing, reason, told_once
 from sr.layers.torch_file import refuse_unusable
+from sr.memory import limited_to
 from sr.models.base import SuperResolver
 from sr.runs.construct import limited
+from sr.zoo.onnx_file import MEMORY
 
 log = logging.getLogger(__name__)
 LIBRARY = "spandrel"
@@ -105,7 +107,7 @@ def resolver(path: Path, states: Iterable[Mapping[str, Any]]) -> SpandrelResolve
         tensors = {k: v for k, v in spandrel.canonicalize_state_dict(dict(state)).items() if isinstance(v, Tensor)}
         refuse_unusable(tensors, tensors, path)
         try:
-            with limited(path, tensors):
+            with limited(path, tensors), limited_to(MEMORY):  # masks are made of sizes that a tensor tells
                 return SpandrelResolver(spandrel.ModelLoader().load_from_state_dict(tensors), path)
         except spandrel.UnsupportedModelError:
             continue

@@ -330,7 +330,7 @@ def test_links_that_lead_out_of_a_folder_are_told(
     assert "lead out" not in caplog.text
     (tmp_path / "set/c.png").symlink_to(tmp_path / "own/private.png")
     folder(root=None, test=tmp_path / "set").check("test")
-    assert f"1 are links that lead out of it: c.png to {tmp_path}/own/private.png" in caplog.text
+    assert f"1 in {tmp_path}/set are links that lead out of it: c.png to {tmp_path}/own/private.png" in caplog.text
 
 
 # ---- benchmarks -------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from at_once import at_once
+from PIL import Image
 
 from sr.deploy.inputs import find, results
 from sr.errors import UserError
@@ -130,3 +131,11 @@ def test_results_lie_within_the_output_wherever_a_word_leads(files):
         ("link/../c.png", "link"): {"far/c_x2.png", "link/d_x2.png"},
     }.items():
         assert named([word.format(Path.cwd().name) for word in typed]) == expected, typed
+
+
+def test_links_that_lead_out_of_a_folder_are_told(tmp_path, caplog):
+    (tmp_path / "theirs").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "private.png")
+    (tmp_path / "theirs/b.png").symlink_to(tmp_path / "private.png")
+    assert find([str(tmp_path / "theirs")]).files
+    assert f"1 in {tmp_path}/theirs are links that lead out of it: b.png to {tmp_path}/private.png" in caplog.text
