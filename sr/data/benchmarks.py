@@ -14,7 +14,7 @@ from sr.data.missing import images_in, missing
 from sr.data.module import SRDataModule
 from sr.data.pairs import ImagePair, pair_by_name
 from sr.errors import UserError
-from sr.imaging.files import read_size
+from sr.imaging.files import read_size, tell_links
 
 log = logging.getLogger(__name__)
 CROP = 12  # pixels less a side, copies of a set may have: HR cut to a multiple of each scale
@@ -73,6 +73,7 @@ class Benchmark(SRDataModule):
             setting = "data_dir=<the folder that holds benchmarks/>"
             source = self.archives()
             raise missing(f"{self.name}'s images", looked, setting=setting, source=source, where=self.where)
+        tell_links(hr[0].parent, hr)
         told, why = self._is_other, self._unlike(hr)
         self._is_other = bool(why)
         if why and not told:

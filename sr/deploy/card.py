@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sr.bounded import text_of
+from sr.compose.words import quoted
 from sr.errors import UserError
 from sr.forms.deployed import Exported
 from sr.layers.identity import checksum
@@ -24,6 +25,7 @@ from sr.runs.differences import patch_of
 from sr.runs.differences import told as told_value
 from sr.runs.folder import is_run, read_run
 from sr.runs.together import doubts
+from sr.runs.trust import trusts_run
 from sr.scores.published import READ, kind_of_lr, told_lr
 from sr.scores.results import RESULTS, read, stored
 from sr.scores.score import Score, identical_notes, metrics_of, pivot, remarks, what_means_are_over
@@ -129,6 +131,12 @@ def _scores(file: Path, scale: int) -> list[Score]:
     found = next((place for place in (run / name, run / f"x{scale}" / name) if place.is_file()), None)
     try:
         if found is None:
+            return []
+        if not trusts_run(run):
+            log.warning(
+                f"warning: the figures of {run} are left out of the card: nothing shows that you began that run here. "
+                f"If it is your own: trust=[{quoted(run)}]"
+            )
             return []
         scores, odd = read(found), list[Score]()
         for note in doubts([read_run(run)] if is_run(run) else []):

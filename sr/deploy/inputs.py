@@ -63,6 +63,7 @@ def find(typed: Sequence[str], output: Path | None = None, key: str = "input") -
             beyond = None if left_out in (within, *within.parents) else left_out  # else all of it is meant
             matches = sorted({Path(name) for name in _matching(path)})
             inside = [p for p in matches if p.is_file() and beyond not in p.resolve().parents]
+            tell_links(within, inside)
         else:
             raise UserError(_nothing(key, path))
         own = [p for p in inside if p.suffix.lower() in KNOWN and (p.is_file() or not p.exists())]

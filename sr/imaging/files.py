@@ -251,8 +251,9 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
 
 def tell_links(folder: Path, files: Iterable[Path]) -> None:
     """Tell of links that lead out of a folder: in a stranger's they put the user's own pictures into results."""
-    inside = folder.resolve()
-    links = [f for f in files if f.is_symlink() and not f.resolve().is_relative_to(inside)]
+    inside, files = folder.resolve(), list(files)
+    elsewhere = {place for place in {f.parent for f in files} if not place.resolve().is_relative_to(inside)}
+    links = [f for f in files if f.parent in elsewhere or (f.is_symlink() and not f.resolve().is_relative_to(inside))]
     if links:
         told = some([f"{file.name} to {file.resolve()}" for file in links], 3)
         told_once(log, logging.WARNING, f"note: {len(links)} in {folder} are links that lead out of it: {told}")

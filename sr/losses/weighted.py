@@ -67,5 +67,8 @@ class WeightedSum(nn.Module):
                 images.append(lr)
             if self.ranges[name] != 1:
                 images = [self.ranges[name] * image for image in images]
-            terms[name] = loss(*images) if self.weights[name] == 1 else self.weights[name] * loss(*images)
+            value = loss(*images)
+            if isinstance(value, Tensor) and value.ndim:
+                raise UserError(f"loss.terms.{name} returns {tuple(value.shape)}: one number is wanted, as by .mean()")
+            terms[name] = value if self.weights[name] == 1 else self.weights[name] * value
         return terms

@@ -18,9 +18,10 @@ Twin = tuple[Run, Run]  # a copy that is not counted, and what it is a copy of
 
 
 def training(run: Run) -> str:
-    """What tells trainings apart: the settings that a result depends on, the seed too, and images, not their places."""
+    """What tells trainings apart: settings that a result depends on, seed, code, first weights, images; no places."""
     config = {key: value for key, value in flat(run.config).items() if declared(key).result}
-    return repr((run.seed, sorted(config.items()), begun_with(run.folder)))
+    made_of = sorted(recorded(run.folder).get("digests", {}).items())
+    return repr((run.seed, sorted(config.items()), begun_with(run.folder), made_of))
 
 
 def once(runs: Sequence[Run]) -> tuple[list[Run], list[Twin]]:
@@ -61,12 +62,14 @@ def doubts(runs: Iterable[Run]) -> list[str]:
 
 def _other_images(runs: Sequence[Run]) -> list[str]:
     """The places that runs name alike, and whose training images were changed between them."""
-    images: dict[str, dict[tuple[str, ...], str]] = {}  # by what is typed of them: all digests, and what they are of
+    images: dict[tuple[str, str], dict[tuple[str, ...], str]] = {}  # by what is typed, and by set and scale: digests
     for run in runs:
-        if trained := begun_with(run.folder).get("train"):  # a run of before there was sets.json tells nothing
-            data = {f"data.{key}": value for key, value in flat(run.config.get("data") or {}).items()}
-            place = {k: v for k, v in data.items() if (known := declared(k)).result and not known.training}
-            of, count = next(iter(trained)).partition(":")[0], len(trained)
-            found = images.setdefault(repr(place), {})
-            found[tuple(sorted(trained.values()))] = f"{of} ({count} training images)"
+        data = {f"data.{key}": value for key, value in flat(run.config.get("data") or {}).items()}
+        place = {k: v for k, v in data.items() if (known := declared(k)).result and not known.training}
+        sets: dict[str, list[str]] = {}  # those of all stages
+        for name, digest in begun_with(run.folder).get("train", {}).items():
+            sets.setdefault(name.partition(":")[0], []).append(digest)
+        for of, digests in sets.items():
+            found = images.setdefault((repr(place), of), {})
+            found[tuple(sorted(digests))] = f"{of} ({len(digests)} training images)"
     return [" or ".join(dict.fromkeys(found.values())) for found in images.values() if len(found) > 1]

@@ -1,11 +1,14 @@
 """What Hydra's launchers are refused, and what they are told beside what was typed."""
 
+import atexit
 import logging
 import os
 import secrets
 import shlex
+import shutil
 import stat
 import sys
+import tempfile
 from importlib.machinery import all_suffixes
 from importlib.util import find_spec
 from pathlib import Path
@@ -103,6 +106,9 @@ def _of_ray(words: Words) -> list[str]:
         if not {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & {*os.environ}:
             os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         own = {f"{RAY}.address": "local", f"+{RAY}.include_dashboard": "false"}
+        if f"{RAY}._temp_dir" not in words:  # it prints what lies there, which in /tmp/ray anybody may write
+            own[f"+{RAY}._temp_dir"] = quoted(place := Path(tempfile.mkdtemp(prefix="ray_")))
+            atexit.register(shutil.rmtree, place, ignore_errors=True)
         return [f"{key}={value}" for key, value in own.items() if key.lstrip("+") not in words]
     return [] if memory in words else [f"+{memory}=null"]
 

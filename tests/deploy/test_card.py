@@ -21,8 +21,9 @@ pytest.importorskip("safetensors")
 
 
 @pytest.fixture
-def run(network, tmp_path):
-    """The folder of a run that ended with this network and was measured."""
+def run(network, tmp_path, monkeypatch):
+    """The folder of a run of one's own that ended with this network and was measured."""
+    monkeypatch.setenv("SR_TRUST", f"{tmp_path}/")
     content = torch.load(network, weights_only=True) | {"global_step": 12_000}
     content["sr"]["config"] = {
         "choices": {"data": "div2k", "degradation": "bicubic", "recipe": "ecbsr"}, "batch_size": 16, "patch_size": 48,
@@ -69,6 +70,14 @@ def test_a_folder_for_a_hub(command, run, network, tmp_path):
     again = command("export.py", *words, "overwrite=true")
     assert again.code == 0 and "left as it is, but does not tell of these weights" in again.out + again.err, again
     assert (folder / "README.md").read_text() == "mine" and (folder / "model.safetensors").is_file()
+
+
+def test_a_strangers_figures_stand_in_no_card(run, monkeypatch, caplog):
+    """They were published under the user's name."""
+    last = run / "checkpoints/last.ckpt"
+    assert known(last, 2).scores
+    monkeypatch.setenv("SR_TRUST", "")
+    assert not known(last, 2).scores and "nothing shows that you began that run here" in caplog.text
 
 
 def test_a_card_tells_of_lr_that_is_not_the_papers(network, run, tmp_path):

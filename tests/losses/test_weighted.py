@@ -33,6 +33,13 @@ def test_terms_are_weighted_named_and_in_the_papers_range(pair):
     assert float(terms["l2"]) == pytest.approx(0.5 * (difference**2).mean(), rel=1e-12)
 
 
+def test_a_term_that_is_no_one_number_is_named(pair):
+    """Its mean forgotten: a traceback, of all terms stacked."""
+    loss = WeightedSum({"l1": {"weight": 1.0, "loss": nn.L1Loss(reduction="none")}})
+    with pytest.raises(UserError, match=r"loss\.terms\.l1 returns \(.*\): one number is wanted"):
+        loss(*map(torch.from_numpy, pair))
+
+
 def test_a_term_may_have_a_range_of_its_own_and_may_see_lr(pair, images):
     compared, lr = Compared(), images(2, 3, 2, 3)
     loss = WeightedSum(

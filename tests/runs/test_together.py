@@ -7,7 +7,7 @@ import pytest
 from sr.measuring import reproduced
 from sr.runs.folder import read_run
 from sr.runs.record import record
-from sr.runs.together import doubts
+from sr.runs.together import doubts, once
 
 
 @pytest.fixture
@@ -42,3 +42,5 @@ def test_a_strangers_figures_are_told_where_they_are_measured_beside_and_drawn(c
     done = command("figure.py", "figure=convergence", f"runs=[{','.join(map(str, runs))}]")
     assert done.code == 0 and "nothing shows that you began other" in done.out + done.err, done
     assert "copy is the same training as mine" in done.out + done.err, done
+    record(runs[2], "finished", digests={"lab.Net": "code 1"})  # changed between the two
+    assert once([read_run(folder) for folder in runs])[1] == []

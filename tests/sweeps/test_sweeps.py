@@ -190,7 +190,10 @@ def test_ray_is_ones_own_unless_one_is_named(monkeypatch):
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.setenv(name, "")  # put back afterwards
         monkeypatch.delenv(name)
-    assert prepared(words).arguments[-2:] == [f"{place}.address=local", f"+{place}.include_dashboard=false"]
+    *_, address, dashboard, temporary = prepared(words).arguments
+    assert [address, dashboard] == [f"{place}.address=local", f"+{place}.include_dashboard=false"]
+    folder = Path(temporary.removeprefix(f"+{place}._temp_dir=").strip("'"))  # Ray prints what lies there
+    assert folder.stat().st_mode & 0o777 == 0o700
     assert os.environ["RAY_AUTH_MODE"] == "token" and len(os.environ["RAY_AUTH_TOKEN"]) == 64  # and in no file
     named = prepared([*words, f"{place}.address=host:6379"]).arguments
     assert named[-1] == f"+{place}.object_store_memory=null" and f"{place}.address=local" not in named

@@ -268,6 +268,11 @@ def test_runs_of_one_folder_whose_training_images_were_changed_are_told(tmp_path
         (runs[2].folder / "sets.json").write_text(json.dumps({"train": {"S x2: a": "1"}}))
         text = write(runs, tmp_path, None, {}, "command")
         assert "S x2 (2 training images) or S x2 (1 training images) was changed between the trainings" in text
+        both = {"S x2: a": "1", "S x4: a": "3"}  # of stages at two scales, whose images were counted together
+        for made, images in zip(runs[1:], ({"S x2: a": "1"}, both), strict=True):
+            (made.folder / "sets.json").write_text(json.dumps({"train": images}))
+        assert "was changed between" not in write(runs, tmp_path, None, {}, "command")
+        (runs[2].folder / "sets.json").write_text(json.dumps({"train": {"S x2: a": "9"}}))
         runs[2].config["data"] = {"train": "elsewhere"}
         assert "was changed between" not in write(runs, tmp_path, None, {}, "command")
 
