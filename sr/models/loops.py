@@ -212,9 +212,8 @@ class TrainingLoops(L.LightningModule):
                     self._remarked |= new
                     log.warning(f"note: of x{scale}'s validation images {', '.join(new)}; the others are averaged")
             averaged.reset()
-        first = self.training_setup.metrics[
-            0
-        ].name  # shown, whether or not it has a value now: Lightning wants one answer
+        # Shown, whether or not it has a value now: Lightning wants one answer.
+        first = self.training_setup.metrics[0].name
         for metric in dict.fromkeys(m for values in found.values() for m in values):
             mean = torch.tensor([values[metric] for values in found.values() if metric in values]).mean()
             # The same on all processes; sync_dist only spares a warning of Lightning's.
