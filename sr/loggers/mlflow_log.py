@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import math
 import os
 import re
 import time
@@ -169,6 +170,11 @@ class MlflowRun(Logger):
         for key, value in values.items():
             if known.get(key, value) != value:
                 client.set_tag(self._id, f"resumed.{key}", value)
+
+    @rank_zero_only
+    def forget(self, keys: Sequence[str], step: int) -> None:
+        """As `WandbRun.forget`; MLflow takes nothing away, but NaN as a last one."""
+        self.log_metrics(dict.fromkeys(keys, math.nan), step - 1)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:

@@ -139,6 +139,11 @@ class WandbRun(WandbLogger):
         self.experiment.log({**values, STEP: done}, step=done)
 
     @rank_zero_only
+    def forget(self, keys: Sequence[str], step: int) -> None:
+        """Take figures of former weights from the table of runs, which shows the last one of each key."""
+        self.experiment.summary.update(dict.fromkeys(keys))
+
+    @rank_zero_only
     def log_pictures(self, key: str, pictures: Sequence[np.ndarray], captions: Sequence[str], step: int) -> None:
         import wandb
 

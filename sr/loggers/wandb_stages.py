@@ -67,12 +67,12 @@ class WandbStages(L.Callback):
         """Repeat what was logged up to the checkpoint that is gone on from: a killed process may not have sent it.
 
         Online that is the checkpoint's own step; what came before, W&B takes only once. Offline it is all of it: each
-        process has a file of its own, and the last one shall be whole.
+        process has a file of its own, and the last one shall be whole. What was measured at an end is not the run's now.
         """
         for logger in trainer.loggers if trainer.ckpt_path else ():
             for step, row in sorted(logger.rows.items()) if isinstance(logger, CsvLog) else ():
                 if step == trainer.global_step or self.run.experiment.offline:
-                    known = {key: float(value) for key, value in row.items() if key != "step"}
+                    known = {k: float(v) for k, v in row.items() if k != "step" and not k.startswith("test/")}
                     self.run.log_metrics(known, step - 1)
 
     @rank_zero_only

@@ -16,6 +16,7 @@ from sr.compose.checks import with_own_patch
 from sr.compose.rules import scale_name
 from sr.compose.words import Job
 from sr.layers.identity import checksum
+from sr.loggers import CsvLog
 from sr.losses import Distillation
 from sr.runs import checkpoint, composed, same_data
 from sr.runs.code import digests
@@ -94,6 +95,7 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
         if resumed is not None and resumed["global_step"] < plan.stages[-1].end:
             folders = [job.folder, *job.folder.glob("x*/")]  # of results of the weights that it goes on from
             tasks = [partial(composed.keep_length, run, later), *(partial(set_aside_results, f) for f in folders)]
+            tasks.append(partial(_forget_figures, trainer))
             trainer.callbacks.insert(0, _GoesOn(resumed["global_step"], tasks))  # type: ignore[attr-defined]
     log.info(introduction(plan, job.folder))
     if shares := shared_out(plan, trainer):
@@ -121,6 +123,15 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
         raise
     finally:
         _finish_wandb()
+
+
+def _forget_figures(trainer: L.Trainer) -> None:
+    """Tell loggers that show the last value of each key that the figures at the end were of former weights."""
+    rows = [row for logger in trainer.loggers if isinstance(logger, CsvLog) for row in logger.rows.values()]
+    keys = dict.fromkeys(key for row in rows for key in row if key.startswith("test/"))
+    for logger in trainer.loggers:
+        if keys and hasattr(logger, "forget"):
+            logger.forget([*keys], trainer.global_step)
 
 
 def _weights(plan: Plan) -> dict[str, str]:

@@ -65,6 +65,13 @@ def versions(file) -> list[tuple[str, set[str], bool]]:
     return [(a.name, set(a.aliases) - {"latest"}, a.use_after_commit) for a in file.artifacts]
 
 
+def test_figures_of_former_weights_leave_the_table_of_runs(command, typed, kept):
+    """A longer resume stopped before its end, or measured other sets: the former figures stood beside the new steps."""
+    first = command("train.py", *typed)
+    assert command("train.py", f"resume={first.folder}", "steps=6", "benchmarks=[]").code == 0
+    assert [file.summary.get("test/DIV2K/psnr_y") is None for file in kept(first.folder)] == [False, True]
+
+
 @pytest.mark.slow
 def test_checkpoints_are_artifacts_with_their_origin(command, typed, kept):
     first = command("train.py", *typed, folder="first")
