@@ -67,7 +67,7 @@ class WandbStages(L.Callback):
         """Repeat what was logged up to the checkpoint that is gone on from: a killed process may not have sent it.
 
         Online that is the checkpoint's own step; what came before, W&B takes only once. Offline it is all of it: each
-        process has a file of its own, and the last one shall be whole. What was measured at an end is not the run's now.
+        process has a file of its own, and the last one shall be whole. What an end measured is of former weights.
         """
         for logger in trainer.loggers if trainer.ckpt_path else ():
             for step, row in sorted(logger.rows.items()) if isinstance(logger, CsvLog) else ():

@@ -44,7 +44,17 @@ def settings(runs: Sequence[Run]) -> list[dict[str, Any]]:
     columns = {
         key: column for key, column in (named | plain).items() if not declared(key).own_column and _varies(column)
     }
-    return [{key: column[i] for key, column in columns.items()} for i in range(len(runs))]
+    return [
+        {key: _but_for_stages(run, key, column[i]) if key in named else column[i] for key, column in columns.items()}
+        for i, run in enumerate(runs)
+    ]
+
+
+def _but_for_stages(run: Run, group: str, option: Any) -> Any:
+    """An option of a run, with the stages that had another: SRGAN stood there with its first stage's loss."""
+    stages = run.config.get("stages") or {}
+    others = [name for name, own in stages.items() if isinstance(own, Mapping) and group in own]
+    return f"{option} (another in stage {', '.join(others)})" if others else option
 
 
 def as_trained(run: Run) -> dict[str, Any]:

@@ -30,3 +30,13 @@ def test_the_first_share_of_waiting_is_told_as_it_is(monkeypatch):
         model.stepper.waited = waited
         bar.on_train_batch_end(None, model, None, None, 0)
     assert told["train/data_wait"] == 0.75
+
+
+def test_a_figure_has_no_digit_that_is_none():
+    """32.2449 was told as 32.20, and 32.2501 as 32.30."""
+    assert [progress._told("val/psnr_y", v) for v in (32.2449, 32.2501)] == ["32.24", "32.25"]
+    assert (
+        progress._told("val/ssim_y", 0.81044) == "0.8104"
+        and progress._told("train/loss", 9.84) == "9.84"
+        and progress._told("n", 3) == 3
+    )

@@ -71,6 +71,13 @@ def test_an_option_with_what_was_typed_about_it_stands_for_its_keys(made_up):
     assert told("sr.losses.L1") == "L1" and told("data/a.b") == "data/a.b" and told({}) == "none"
 
 
+def test_stages_of_another_loss_are_told(made_up):
+    """SRGAN stood in a column "loss" with its first stage's L2."""
+    gan, other = made_up("a", loss="l2").run, made_up("b", loss="l1").run
+    gan.config["stages"] = {"pretrain": {}, "adversarial": {"steps": 4, "loss": {"_target_": "losses.adversarial"}}}
+    assert [row["loss"] for row in settings([gan, other])] == ["l2 (another in stage adversarial)", "l1"]
+
+
 def test_a_recipe_stands_for_what_follows_from_it_and_was_not_typed(made_up):
     told = {"edsr": {"batch_size": 16, "clip": 0, "period": 5}, "rlfn": {"batch_size": 64, "clip": 1, "period": 6}}
     sources = [made_up(name, choices={"recipe": name}, **config) for name, config in told.items()]
