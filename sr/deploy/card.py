@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -85,20 +86,22 @@ def known(source: str | Path | None, scale: int) -> Known:
         told["degradation"] = given
     if steps := content.get("global_step"):
         told["steps"] = f"{steps:,}"
-    told |= _numbers(file, config)
+    told |= _numbers(file, config, (content["sr"].get("stage") or {}).get("number"))
     if config.get("init_from"):
         told["began from"] = Path(str(config["init_from"])).name  # no more of the path
     return Known(training=told, scores=_scores(file, scale))
 
 
-def _numbers(file: Path, config: Mapping[str, Any]) -> dict[str, str]:
-    """What a run, or each stage of it where they differ, was trained with."""
+def _numbers(file: Path, config: Mapping[str, Any], last: int | None = None) -> dict[str, str]:
+    """What a run, or each stage of it where they differ, was trained with, up to the last one that these weights saw."""
     given = config.get("stages")
     given = {str(name): overlay or {} for name, overlay in given.items()} if isinstance(given, Mapping) else {}
+    every, given = ", ".join(given), dict(islice(given.items(), last))
     stages: list[Mapping[str, Any]] = [
         {**config, **overlay} for overlay in given.values() if isinstance(overlay, Mapping)
     ] or [config]
-    found = {"stages": ", ".join(given)} if given else {}
+    seen = ", ".join(given)
+    found = {"stages": seen if seen == every else f"{seen} (of {every})"} if given else {}
     for key, told_as in NUMBERS.items():
         values = [_patch(file, stage) if key == "patch_size" else stage.get(key) for stage in stages]
         of_stages = ["not known" if value is None else told_value(value) for value in values]

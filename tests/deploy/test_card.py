@@ -120,6 +120,18 @@ def test_a_card_tells_the_crops_and_the_lr_that_were_trained_on(network, run, tm
     assert ("| 48 |" in told) == (not config.keys() & {"hr_patch_size", "stages"}), told
 
 
+def test_a_card_of_a_stage_s_weights_tells_of_it_and_those_before(run):
+    """SRResNet, after SRGAN's first stage, was told to have seen both."""
+    file = run / "checkpoints/stage1_a.ckpt"
+    content = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
+    content["sr"]["config"] |= {"stages": {"a": {}, "b": {"batch_size": 4}}}
+    for number, told in ((1, ("a (of a, b)", "16")), (2, ("a, b", "16; 4"))):
+        content["sr"]["stage"] = {"number": number, "of": 2, "name": "a", "begin": 0, "end": 1}
+        torch.save(content, file)
+        training = known(file, 2).training
+        assert (training["stages"], training["batch size"]) == told
+
+
 def test_a_card_tells_nothing_that_is_not_known(network, run, tmp_path):
     model = checkpoint.load(network)
     (tmp_path / "model.safetensors").write_bytes(b"")
