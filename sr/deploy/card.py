@@ -93,7 +93,7 @@ def known(source: str | Path | None, scale: int) -> Known:
 
 
 def _numbers(file: Path, config: Mapping[str, Any], last: int | None = None) -> dict[str, str]:
-    """What a run, or each stage of it where they differ, was trained with, up to the last one that these weights saw."""
+    """What a run, or each stage where they differ, was trained with, up to the last one that these weights saw."""
     given = config.get("stages")
     given = {str(name): overlay or {} for name, overlay in given.items()} if isinstance(given, Mapping) else {}
     every, given = ", ".join(given), dict(islice(given.items(), last))
