@@ -157,8 +157,11 @@ def pivot(scores: Iterable[Score], *fields: str) -> dict[tuple[Any, ...], dict[s
 
 
 def as_table(means: Sequence[Score]) -> tuple[list[str], list[list[Any]]]:
-    """Columns and rows of averages: a row for each model, set and protocol, a column for each metric."""
-    places, metrics = (*KEY, "images"), metrics_of(means)
+    """Columns and rows of averages: a row for each model, set and protocol, a column for each metric.
+
+    And one that tells of LR where some is not the papers' plain bicubic.
+    """
+    places, metrics = (*KEY, "images", *(["lr"] if not all(s.plain for s in means) else [])), metrics_of(means)
     rows = [[*place, *(of.get(metric) for metric in metrics)] for place, of in pivot(means, *places).items()]
     return [*places, *metrics], rows
 

@@ -2,13 +2,14 @@
 
 import csv
 import math
+from dataclasses import replace
 
 import pytest
 
 from sr.errors import UserError
 from sr.metrics.psnr import METRIC as PSNR
 from sr.scores.results import read, write
-from sr.scores.score import Score, averages, table
+from sr.scores.score import Score, as_table, averages, table
 
 
 def each(model: str, *values: float, metric: str = "psnr") -> list[Score]:
@@ -39,6 +40,14 @@ def test_means_that_leave_out_as_many_but_other_images_have_no_difference(tmp_pa
     assert ("the same mark, the same images" in text) == bool(more)
     write(scores, tmp_path)
     assert read(tmp_path / "results.csv") == means
+
+
+def test_dashboards_are_told_of_other_lr():
+    """Blind LR of Set5 stood there as Set5, bicubic 5 dB below what it has."""
+    plain = Score("m", "Set5", 4, "y", "psnr", 30.0, 5, lr="bicubic")
+    assert "lr" not in as_table([plain])[0]
+    columns, rows = as_table([replace(plain, lr="made by GaussianNoise")])
+    assert dict(zip(columns, rows[0], strict=True))["lr"] == "made by GaussianNoise"
 
 
 def test_the_table_tells_what_gains_are_over_where_that_is_not_bicubic():
