@@ -45,13 +45,24 @@ def checkpoint_entry(path: str) -> Entry:
 def paper_of(metadata: Mapping[str, Any]) -> str:
     """The name of a paper's figures that a checkpoint may stand beside: an author's file only if it is the paper's.
 
-    Anybody can write a file that claims to be one: it may claim figures of a zoo entry of its own architecture alone.
+    Not of a stage before the last one, but for one of another scale, which is whole, as EDSR's of x2. Anybody can write
+    a file that claims to be one: it may claim figures of a zoo entry of its own architecture alone.
     """
     node, told = metadata["model"], metadata.get("published")
+    stage = metadata.get("stage") or {}
+    if told is None and stage.get("number", 0) < stage.get("of", 0) and node.get("scale") == _ends_at(metadata):
+        return ""
     if told is None:
         return published_name(node, metadata["name"])
     same = _names(node)
     return next((e.published for e in ENTRIES if e.published == told and e.model in same), "")
+
+
+def _ends_at(metadata: Mapping[str, Any]) -> Any:
+    """The scale, or scales, of the last stage of a checkpoint's run."""
+    config: Mapping[str, Any] = metadata.get("config") or {}
+    *_, last = [{}, *(config.get("stages") or {}).values()]
+    return (last or {}).get("scale", config.get("scale"))
 
 
 def published_name(node: Mapping[str, Any], name: str = "") -> str:

@@ -51,6 +51,12 @@ def test_only_the_papers_file_stands_beside_the_paper(tmp_path):
     loaded = load(str(tmp_path / "same.pth"), tmp_path, range_="own")
     assert paper_of(loaded.model.metadata) == ""
     assert paper_of({"model": node, "name": "bsrn_s"}) == "bsrn_s"
+    # An earlier stage's, but of another scale: SRResNet, as SRGAN's first stage, stood beside the paper's SRGAN.
+    stages = {"first": {"scale": 2}, "second": {}, "last": {}}
+    for number, scale, known in ((1, 2, True), (2, node["scale"], False), (3, node["scale"], True)):
+        told = {"stage": {"number": number, "of": 3}, "config": {"scale": node["scale"], "stages": stages}}
+        own = {"model": node | {"scale": scale}, "name": "bsrn_s"}
+        assert bool(paper_of(own | told)) == known, number
 
 
 def test_the_list_names_every_entry(tmp_path):
