@@ -61,8 +61,8 @@ def paper_of(metadata: Mapping[str, Any]) -> str:
 def _ends_at(metadata: Mapping[str, Any]) -> Any:
     """The scale, or scales, of the last stage of a checkpoint's run."""
     config: Mapping[str, Any] = metadata.get("config") or {}
-    *_, last = [{}, *(config.get("stages") or {}).values()]
-    return (last or {}).get("scale", config.get("scale"))
+    overlays: list[Any] = list((config.get("stages") or {}).values()) or [None]
+    return (overlays[-1] or {}).get("scale", config.get("scale"))
 
 
 def published_name(node: Mapping[str, Any], name: str = "") -> str:
