@@ -20,7 +20,8 @@ from sr.errors import UserError
 from sr.losses.distributed import largest
 from sr.models.hooks import EachBatch
 from sr.runs.code import other
-from sr.runs.latest import BEFORE, LAST
+from sr.runs.config import LAST
+from sr.runs.latest import BEFORE
 from sr.runs.terminal import write_nowhere
 from sr.whole import copy_whole
 

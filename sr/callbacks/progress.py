@@ -9,9 +9,6 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
-from sr.metrics.metric import known_metrics
-from sr.metrics.protocols import is_of
-
 SMOOTHING = 0.05  # weight of the newest step in the data-wait share
 
 
@@ -69,7 +66,11 @@ class Progress(TQDMProgressBar):
         """Short names: 'loss', 'psnr_y', 'wait'; no version number."""
         items = super().get_metrics(trainer, pl_module)
         items.pop("v_num", None)
-        return {key.rpartition("/")[2]: _told(key, value) for key, value in items.items()}
+        setup = getattr(pl_module, "training_setup", None)
+        text = {f"val/{m.name}_{setup.protocol.name}": m.text for m in setup.metrics} if setup else {}
+        # With its metric's digits: Lightning rounds to three, and fills up with a 0 that reads as a hundredth.
+        told = {k: text.get(k, "{:.4g}".format)(v) if isinstance(v, float) else v for k, v in items.items()}
+        return {key.rpartition("/")[2]: value for key, value in told.items()}
 
     def on_train_start(self, trainer: L.Trainer, *args: Any) -> None:
         super().on_train_start(trainer, *args)
@@ -115,11 +116,3 @@ class Progress(TQDMProgressBar):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         super().on_validation_end(trainer, pl_module)
         self._ended = None  # validation is no waiting for data
-
-
-def _told(key: str, value: Any) -> Any:
-    """A figure with its metric's digits: Lightning rounds to three, and fills up with a 0 that reads as a hundredth."""
-    if not isinstance(value, float):
-        return value
-    own = [metric for metric in known_metrics().values() if key.startswith("val/") and is_of(key, metric.name)]
-    return max(own, key=lambda metric: len(metric.name)).text(value) if own else f"{value:.4g}"

@@ -60,7 +60,7 @@ def compared(table: Table) -> Compared:
     columns: dict[str, set[tuple[str, int]]] = {}  # of the table, that W&B has under one key
     for row in (line.row for line in table.lines):
         for one in row.runs:
-            if found := id_of(one.folder, "wandb_id.txt"):
+            if found := id_of(one.folder / "wandb_id.txt"):
                 runs[found] = None
         run = row.source.run if row.source else None
         several = run is not None and len({s.scale for s in run.scores}) > 1  # as final_scores names them

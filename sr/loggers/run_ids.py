@@ -17,10 +17,9 @@ def id_in(file: Path) -> str:
     return text_of(file).partition("\n")[0].strip()
 
 
-def id_of(folder: Path, name: str) -> str | None:
-    """The id of the user's own run in a folder; None of somebody else's, who may have written the user's there."""
-    file = folder / name
-    if not file.is_file() or not trusts_run(folder):
+def id_of(file: Path) -> str | None:
+    """The id of the user's own run; None of somebody else's, who may have written one of the user's there."""
+    if not file.is_file() or not trusts_run(file.parent):
         return None
     return found if re.fullmatch(r"[\w-]+", found := id_in(file)) else None
 

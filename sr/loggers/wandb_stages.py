@@ -54,7 +54,7 @@ class WandbStages(L.Callback):
             return
         own = source.parent == self.folder / "checkpoints"
         place = run_of(source)  # of the run whose artifact the checkpoint is
-        name = f"model-{(place and id_of(place, 'wandb_id.txt')) or checksum(source)[:12]}"
+        name = f"model-{(place and id_of(place / 'wandb_id.txt')) or checksum(source)[:12]}"
         self._begun_from = f"{name}:{aliases[0]}" if own else f"{name} ({source})"
         if trainer.ckpt_path is None:  # a resumed stage wrote it when it began
             if self.largest is not None:

@@ -38,7 +38,7 @@ def read(paths: object) -> dict[Path, list[Score]]:
                 found[file] = _of_the_papers_lr(results.read(file), file)
             except (ValueError, LookupError, TypeError) as error:
                 raise UserError(f"results={file} is no results.csv of this project ({reason(error)})") from error
-    runs = dict.fromkeys(run for file in found if (run := next(filter(is_run, file.resolve().parents[:2]), None)))
+    runs = dict.fromkeys(filter(None, map(_begun_in, found)))
     for note in doubts(run for folder in runs for run in find_runs(folder)):  # a damaged one has no doubts
         log.warning(note)
     return found
@@ -81,9 +81,14 @@ def _run_of(file: Path) -> Path | None:
     return folder if (folder / "checkpoints").is_dir() else None
 
 
+def _begun_in(file: Path) -> Path | None:
+    """The run that a results.csv lies in, whether or not it has weights."""
+    return next(filter(is_run, file.resolve().parents[:2]), None)
+
+
 def _of_another(file: Path, node: Mapping[str, Any] | None) -> bool:
     """Whether a results.csv is of a run whose network has other settings than an architecture's."""
-    run = next((folder for folder in file.resolve().parents[:2] if is_run(folder)), None)
+    run = _begun_in(file)
     if node is None or run is None:
         return False
     try:

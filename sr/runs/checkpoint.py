@@ -141,6 +141,11 @@ def _refuse_other_kinds(content: dict[str, Any], file: Path) -> None:
     stage = metadata.get("stage") or {}
     if not wrong and any(not isinstance(stage[key], kind) for key, kind in STAGE.items() if stage and key in stage):
         wrong = ["stage"]
+    if not wrong and stage and not 0 < stage.get("number", 1) <= stage.get("of", stage.get("number", 1)):
+        wrong = ["stage"]
+    overlays = {} if wrong else metadata["config"].get("stages") or {}
+    if not isinstance(overlays, dict) or not all(own is None or isinstance(own, dict) for own in overlays.values()):
+        wrong = ["stages"]
     states = [content.get(key, {}) for key in KINDS if key.endswith(("state_dict", "state"))]
     if not wrong and not all(isinstance(k, str) and isinstance(v, Tensor) for s in states for k, v in s.items()):
         wrong = ["state_dict"]

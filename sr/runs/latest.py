@@ -8,8 +8,7 @@ from typing import Any
 
 from sr.compose.words import pasted, path_typed, path_word
 from sr.errors import UserError, reason
-from sr.runs.config import LAST as LAST
-from sr.runs.config import RECORD
+from sr.runs.config import LAST, RECORD
 from sr.whole import copy_whole
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sr.errors import UserError
-from sr.runs.latest import LAST, resumable, resume_command, saved
+from sr.runs.config import LAST
+from sr.runs.latest import resumable, resume_command, saved
 from sr.runs.record import recorded
 from sr.runs.started import number_of, started
 

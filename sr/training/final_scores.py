@@ -12,13 +12,13 @@ import torch
 from sr.callbacks import Checkpoints
 from sr.compose.words import path_typed
 from sr.imaging.files import read_image
-from sr.measuring.entries import published_name, tell_trained_on
+from sr.measuring.entries import paper_of, published_name, tell_trained_on
 from sr.measuring.scoring import Entry, panel_file, score_all
 from sr.metrics.metric import get_metrics
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
 from sr.runs import checkpoint
-from sr.runs.latest import LAST
+from sr.runs.config import LAST
 from sr.scores.score import BASELINE, Score, as_table
 from sr.training.plan import Plan
 from sr.training.stage_configs import StageConfig
@@ -43,21 +43,22 @@ def score_run(
         The result's mean by the first metric, on the first set under the first protocol; negative where less is better.
     """
     cfg, name, stages, sets = plan.cfg, plan.name, plan.stages, plan.test_sets
+    done = max(stages[-1].end, resumed["global_step"] if resumed else 0)
+    model = _as_saved(plan.model, folder / "checkpoints", done)
     if not any(sets.values()):
         if cfg.benchmarks is None:  # else it was typed that nothing is measured
             log.info(
                 "no test set was found to measure the result on: type benchmarks=[set5] data_dir=<folder that holds it>"
             )
         return None
-    metrics, model = get_metrics(cfg.metrics), _as_saved(plan.model, folder / "checkpoints")
+    metrics = get_metrics(cfg.metrics)
     results = [
-        *_earlier(stages, name, folder, model.scales),
+        *_earlier(stages, name, folder),
         Entry(name, model, published_name(model.metadata["model"], name)),
     ]
     if cfg.self_ensemble:
         results.append(replace(results[-1], ensemble=True))  # beside the plain result, from which it is told by a +
     objective: float | None = None
-    done = max(stages[-1].end, resumed["global_step"] if resumed else 0)
     for scale, measured in sets.items():
         if not measured:
             continue
@@ -89,7 +90,7 @@ def score_run(
     return objective
 
 
-def _as_saved(model: SuperResolver, folder: Path) -> SuperResolver:
+def _as_saved(model: SuperResolver, folder: Path, step: int) -> SuperResolver:
     """The network as last.ckpt holds it: whoever takes the run up has the weights that its figures are of.
 
     What a callback made of them when training had ended is kept, and told.
@@ -97,7 +98,7 @@ def _as_saved(model: SuperResolver, folder: Path) -> SuperResolver:
     saved = checkpoint.load(folder / LAST, known_intact=True)
     ended = model.state_dict()
     if any(not torch.equal(value.to(ended[key]), ended[key]) for key, value in saved.state_dict().items()):
-        with replacing(kept := folder / "after_training.ckpt") as part:
+        with replacing(kept := folder / f"after_step_{step}.ckpt") as part:
             torch.save({"state_dict": ended, "sr": {**model.metadata, "batches_seen": model.batches_seen}}, part)
         log.warning(
             f"warning: a callback changed the weights when training had ended. The figures are of {LAST}, which is as "
@@ -125,11 +126,11 @@ def validated(trainer: L.Trainer, resumed: Mapping[str, Any] | None) -> float | 
     return keeper.best if keeper.best is not None or not of_it else stored.get("best")
 
 
-def _earlier(stages: Sequence[StageConfig], name: str, folder: Path, scales: Sequence[int]) -> list[Entry]:
-    """The models as the stages before the last one, of `scales`, left them: one of another scale is whole, as of x2."""
+def _earlier(stages: Sequence[StageConfig], name: str, folder: Path) -> list[Entry]:
+    """The models as the stages before the last one left them, measured as it is."""
     found = []
     for stage in stages[:-1]:
         model = checkpoint.load(folder / "checkpoints" / f"{stage.file}.ckpt")
         paper = published_name(model.metadata["model"], name)
-        found.append(Entry(f"{name} ({stage.name})", model, paper, stage=bool({*model.scales} & {*scales})))
+        found.append(Entry(f"{name} ({stage.name})", model, paper, stage=not paper_of(model.metadata)))
     return found

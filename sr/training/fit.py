@@ -19,8 +19,8 @@ from sr.loggers import CsvLog
 from sr.models.bookkeeping import draw_on, drawn
 from sr.runs import checkpoint
 from sr.runs.code import tell_other_code, tell_other_codes
-from sr.runs.config import plain
-from sr.runs.latest import LAST, resume_command
+from sr.runs.config import LAST, plain
+from sr.runs.latest import resume_command
 from sr.training import compiling
 from sr.training.plan import Plan, Stage
 from sr.training.resumed import of_another_program

@@ -20,7 +20,8 @@ from sr.loggers import CsvLog
 from sr.losses import Distillation
 from sr.runs import checkpoint, composed, same_data
 from sr.runs.code import digests
-from sr.runs.latest import LAST, latest, put_back, saved, set_aside
+from sr.runs.config import LAST
+from sr.runs.latest import latest, put_back, saved, set_aside
 from sr.runs.lock import claim, first_process
 from sr.runs.record import recorded
 from sr.scores.results import set_aside as set_aside_results

@@ -5,6 +5,8 @@ from types import SimpleNamespace
 from lightning.pytorch.callbacks import TQDMProgressBar
 
 from sr.callbacks import Progress, progress
+from sr.metrics.metric import get_metrics
+from sr.metrics.protocols import get_protocol
 
 
 def test_a_log_without_a_terminal_holds_lines_and_no_carriage_returns(command):
@@ -32,11 +34,11 @@ def test_the_first_share_of_waiting_is_told_as_it_is(monkeypatch):
     assert told["train/data_wait"] == 0.75
 
 
-def test_a_figure_has_no_digit_that_is_none():
+def test_a_figure_has_no_digit_that_is_none(monkeypatch):
     """32.2449 was told as 32.20, and 32.2501 as 32.30."""
-    assert [progress._told("val/psnr_y", v) for v in (32.2449, 32.2501)] == ["32.24", "32.25"]
-    assert (
-        progress._told("val/ssim_y", 0.81044) == "0.8104"
-        and progress._told("train/loss", 9.84) == "9.84"
-        and progress._told("n", 3) == 3
-    )
+    setup = SimpleNamespace(protocol=get_protocol("y"), metrics=get_metrics(["psnr", "ssim"]))
+    for psnr, told in ((32.2449, "32.24"), (32.2501, "32.25")):
+        logged = {"v_num": 3, "train/loss": 9.84, "val/psnr_y": psnr, "val/ssim_y": 0.81044}
+        monkeypatch.setattr(TQDMProgressBar, "get_metrics", lambda *_, logged=logged: dict(logged))
+        found = Progress(1).get_metrics(None, SimpleNamespace(training_setup=setup))
+        assert found == {"loss": "9.84", "psnr_y": told, "ssim_y": "0.8104"}

@@ -83,7 +83,7 @@ def test_a_run_that_somebody_else_began_is_none_of_the_users(begun, tmp_path, ca
     (theirs / "wandb_id.txt").write_text(f"{first}\n")
     assert run_id(theirs) != first and f"you did not begin the run in {theirs}" in caplog.text
     (theirs / "wandb_id.txt").write_text(f"{first}\n")  # or which artifact a checkpoint is a version of
-    assert id_of(theirs, "wandb_id.txt") is None and id_of(tmp_path / "mine", "wandb_id.txt") == first
+    assert id_of(theirs / "wandb_id.txt") is None and id_of(tmp_path / "mine/wandb_id.txt") == first
 
 
 def test_a_copied_run_folder_is_a_run_of_its_own(begun, tmp_path, caplog):

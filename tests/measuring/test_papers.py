@@ -2,13 +2,17 @@
 
 from types import SimpleNamespace
 
+import hydra
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 
+from sr.compose.conf import CONF
 from sr.data.div2k import Div2k
 from sr.data.folder import Folder
 from sr.degradation import Degradation, GaussianNoise, MatlabBicubic
 from sr.errors import UserError
+from sr.measuring.entries import paper_of
 from sr.measuring.papers import Entry, papers_figures, refuse_own_lr
 from sr.metrics.protocols import get_protocol
 from sr.models.basicvsr import BasicVSR
@@ -35,8 +39,13 @@ def test_clips_are_mirrored_or_not_as_the_published_figure_s_were(name, mirrored
 def test_no_published_figure_stands_beside_an_earlier_stage():
     """SRResNet, as SRGAN's first stage, stood 2.6 dB above the paper's SRGAN."""
     data = SimpleNamespace(degradation=SimpleNamespace(steps=[MatlabBicubic(4)]), mirror=False)
-    for stage in (False, True):
-        entry = Entry("srgan (pretrain)", SRResNet(4, num_blocks=1, channels=4), "srgan", stage=stage)
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        node = OmegaConf.to_container(hydra.compose("train", overrides=["model=srgan", "scale=4"]).model, resolve=True)
+    for number, stage in ((2, False), (1, True)):
+        told = {"stage": {"number": number, "of": 2}, "config": {"scale": 4, "stages": {"pretrain": {}, "last": None}}}
+        paper = paper_of({"model": node, "name": "srgan"} | told)
+        assert bool(paper) != stage
+        entry = Entry("srgan (pretrain)", SRResNet(4, num_blocks=1, channels=4), "srgan", stage=not paper)
         found = papers_figures(entry, [Score(entry.name, "Set5", 4, "srgan", "psnr", 32.0, 5)], data)
         assert bool(found) != stage
 

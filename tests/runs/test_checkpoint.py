@@ -120,7 +120,17 @@ NAMES = [{"name": name} for name in ("bicubic", "bicubic ", "HR", "LR", "edsr+",
 
 @pytest.mark.parametrize(
     "told",
-    [*NAMES, {"name": None}, {"model": None}, {"config": []}, {"format": "2"}, {"stage": 3}],
+    [
+        *NAMES,
+        {"name": None},
+        {"model": None},
+        {"config": []},
+        {"format": "2"},
+        {"stage": 3},
+        {"stage": {"number": -1, "of": 2}},
+        {"config": {"stages": [1]}},
+        {"config": {"stages": {"a": "no"}}},
+    ],
 )
 def test_what_does_not_describe_itself_is_refused(tmp_path, told):
     with pytest.raises(UserError, match="does not describe its model"):
