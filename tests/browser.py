@@ -38,10 +38,18 @@ class Browser:
         )
         for end in (*ends, theirs_in, theirs_out):
             os.close(end)
-        self._number, self._rest, self._session = 0, b"", ""
+        self._number, self._rest, self._session, self.user = 0, b"", "", ""
         self.events: list[dict[str, Any]] = []
-        page = next(t for t in self.tell("Target.getTargets")["targetInfos"] if t["type"] == "page")
-        self._session = self.tell("Target.attachToTarget", targetId=page["targetId"], flatten=True)["sessionId"]
+        self.as_a_new_user()
+
+    def as_a_new_user(self) -> None:
+        """Another page, where nothing is kept: to clear a storage that is in use clears what is kept later, too."""
+        self._session, former = "", self.user
+        self.user = self.tell("Target.createBrowserContext")["browserContextId"]
+        if former:
+            self.tell("Target.disposeBrowserContext", browserContextId=former)
+        page = self.tell("Target.createTarget", url="about:blank", browserContextId=self.user)["targetId"]
+        self._session = self.tell("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Runtime", "Log"):
             self.tell(f"{domain}.enable")
         self.tell("Page.setLifecycleEventsEnabled", enabled=True)
@@ -79,14 +87,6 @@ class Browser:
         loaded = {"name": "load", "loaderId": loader}.items()  # else the former page may answer what follows
         while not any(e.get("method") == "Page.lifecycleEvent" and loaded <= e["params"].items() for e in self.events):
             self.events.append(self._read())
-
-    def reopen(self, page: Path, width: int = 1280, height: int = 900) -> None:
-        """Open a page anew, with what it kept: on a busy machine Chromium now and then shows it an empty storage."""
-        for _ in range(20):
-            self.open(page, width, height)
-            if self.run("localStorage.length"):
-                return
-        raise AssertionError("nothing was kept")
 
     def run(self, script: str) -> Any:
         """The value of an expression, promises awaited."""

@@ -221,7 +221,8 @@ def test_the_authors_basicvsr_reaches_its_figure_on_city_and_holds_no_more_for_3
     for frame in sorted(city.iterdir())[:10]:
         (tmp_path / "ten/city" / frame.name).symlink_to(frame)
     ten = held(tmp_path / "of_10", *network, "benchmarks=[clips]", f"data.root={tmp_path / 'ten'}")
-    assert held(tmp_path / "of_34", *network, *CITY, f"data_dir={shared / 'data'}") - ten < 20_000
+    # Of 24 frames more the features would be 156 MB, the enlarged frames 117 MB; decoded frames leave holes of some 20.
+    assert held(tmp_path / "of_34", *network, *CITY, f"data_dir={shared / 'data'}") - ten < 60_000
     (row,) = rows(tmp_path / "of_34")
     assert float(row["psnr"]) == pytest.approx(27.652, abs=0.005)
     assert float(row["ssim"]) == pytest.approx(0.8047, abs=0.0003)

@@ -34,14 +34,13 @@ def uris(study):
 def opened(browser, tmp_path):
     """opened("pairs") -> the study whose page is open and begun."""
 
-    def make(mode, **more):
+    def make(mode, width=1400, height=900, **more):
         study = a_study(mode, **more)
         study.write(tmp_path / "key.json")
         (tmp_path / "study.html").write_text(page(study, uris(study), equal=True), encoding="utf-8")
-        browser.tell("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
-        # Not by a script of the page: its process may write after that of the page which is opened next.
-        browser.tell("Storage.clearDataForOrigin", origin="file://", storageTypes="local_storage")
-        browser.open(tmp_path / "study.html", 1400, 900)
+        browser.as_a_new_user()
+        browser.tell("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+        browser.open(tmp_path / "study.html", width, height)
         assert browser.run("!document.getElementById('start').hidden")
         browser.run("document.getElementById('name').value = 'Ann <b>'")
         browser.run("document.querySelector('#who button').click()")
@@ -98,7 +97,7 @@ def test_forty_answers_by_keyboard_with_a_reload_in_the_middle(browser, opened, 
             browser.until(f"{COUNT} === '18 of 40' && {ANSWERABLE}")
         if number == 20:
             before = browser.run(LEVELS)
-            browser.reopen(tmp_path / "study.html", 1400, 900)
+            browser.open(tmp_path / "study.html", 1400, 900)
             browser.until(f"{COUNT} === '21 of 40' && {ANSWERABLE}")
             assert browser.run(LEVELS) == before, "the same question as before the reload"
         if number == 25:
@@ -160,10 +159,8 @@ def test_zoom_and_flip(browser, opened):
 
 
 @pytest.mark.parametrize(("width", "height"), [(400, 800), (1400, 900), (320, 560), (844, 390)])
-def test_everything_is_seen_without_scrolling(browser, opened, tmp_path, width, height):
-    opened("pairs", catch=0)
-    browser.reopen(tmp_path / "study.html", width, height)
-    browser.until(ANSWERABLE)
+def test_everything_is_seen_without_scrolling(browser, opened, width, height):
+    opened("pairs", width, height, catch=0)
     elements = "[...document.querySelectorAll('.window, #answers button, .bar button')]"
     boxes = f"{elements}.map((e) => e.getBoundingClientRect())"
     within = f"r.left >= 0 && r.top >= 0 && r.right <= {width} && r.bottom <= {height} && r.width > 20"
@@ -190,11 +187,11 @@ def test_what_stands_in_the_browser_is_not_trusted(browser, opened, tmp_path):
     browser.run(
         f"(() => {{const s = JSON.parse({kept}); s.answers.push({{trial: 999}}); {kept} = JSON.stringify(s);}})()"
     )
-    browser.reopen(tmp_path / "study.html")
+    browser.open(tmp_path / "study.html")
     browser.until(f"{COUNT} === '2 of 75' && {ANSWERABLE}")
     for text in ("{", "null", "[]", '{"rater": 7}'):
         browser.run(f"{kept} = {text!r}")
-        browser.reopen(tmp_path / "study.html")
+        browser.open(tmp_path / "study.html")
         assert browser.run("!document.getElementById('start').hidden") and browser.complaints == []
 
 
@@ -202,7 +199,8 @@ def test_another_tab_of_the_page_takes_no_answers_away(browser, opened, tmp_path
     """What one tab kept was written over by what the other one had begun with."""
     opened("pairs", models=2, pairs=8, catch=0)
     answer(browser, "ArrowLeft", 1, 8)
-    target = browser.tell("Target.createTarget", url=(tmp_path / "study.html").resolve().as_uri())["targetId"]
+    url = (tmp_path / "study.html").resolve().as_uri()
+    target = browser.tell("Target.createTarget", url=url, browserContextId=browser.user)["targetId"]
     other = browser.tell("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
     first, browser._session = browser._session, other
     browser.until("document.readyState === 'complete' && !!document.getElementById('count')")
