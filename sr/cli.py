@@ -8,6 +8,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -189,7 +190,9 @@ class Guarded:
                 refuse_idle(cfg, Job.current().words, self.command)
                 if self.command != "train":
                     refuse_out_of_range(cfg)
-                    with locked(Path(HydraConfig.get().runtime.output_dir)):
+                    run: Any = HydraConfig.get()
+                    mine = OmegaConf.select(run, "callbacks.folder.held")
+                    with nullcontext() if mine else locked(Path(run.runtime.output_dir)):
                         return task(cfg)
                 from sr.sweeps.row import run_row
 

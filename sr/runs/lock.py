@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from sr.errors import UserError
 from sr.runs.config import LAST
@@ -47,29 +47,29 @@ def locked(folder: Path) -> Iterator[None]:
     if not first_process():
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0.5)  # somebody may only be looking whether it is held
-    except Timeout as taken:
-        raise _busy(folder) from taken
+    lock = taken(folder)
     try:
         yield
     finally:
         lock.release()
 
 
-def _busy(folder: Path) -> BusyError:
-    return BusyError(
-        f"{folder.name} is being run by another process, in {folder}. Type this again when that one has ended, or name "
-        "another folder"
-    )
+def taken(folder: Path) -> BaseFileLock:
+    """A folder's lock, held; the folder is made where there is none.
 
-
-def refuse_busy(folder: Path) -> None:
-    """Raises a BusyError where a process runs in a folder now."""
-    if held(folder):
-        raise _busy(folder)
+    Raises:
+        BusyError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0.5)  # somebody may only be looking whether it is held
+    except Timeout as busy:
+        raise BusyError(
+            f"{folder.name} is being run by another process, in {folder}. Type this again when that one has ended, or "
+            "name another folder"
+        ) from busy
+    return lock
 
 
 def held(folder: Path) -> bool:

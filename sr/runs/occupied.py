@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from sr.errors import UserError, printable, some
-from sr.runs.lock import refuse_busy
 from sr.runs.own import began
 from sr.runs.record import SWEEP, recorded
 from sr.runs.yaml_file import read
@@ -51,20 +50,12 @@ def refuse_foreign(folder: Path, command: str, mode: str) -> None:
 def keep_former(folder: Path, hydra: Any, mode: str) -> None:
     """Move what the same command with other words left in a folder that was typed into `former`, `former_2`, ... there.
 
-    A run is gone on with or refused, and a study's keys are kept.
-
     Args:
-        folder: that was typed.
+        folder: that was typed, and that this process holds.
         hydra: of the command's config.
         mode: `run` or `sweep`.
-
-    Raises:
-        BusyError: another process is writing there.
     """
     command = str(hydra.job.config_name)
-    if command in ("train", "study") or not folder.is_dir():
-        return
-    refuse_busy(folder)
     there, found = _visible(folder, command), _made_by(folder, mode)
     there = [name for name in there if not re.fullmatch(r"former(_\d+)?", name)]
     if not there or not found or found["overrides"].get("task") == list(hydra.overrides.task):

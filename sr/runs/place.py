@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import BaseFileLock
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -16,7 +17,7 @@ from sr.compose.keys import refuse_unread
 from sr.compose.words import Words, quoted
 from sr.errors import UserError, printable, user_error
 from sr.runs.config import RECORD
-from sr.runs.lock import LOCK, BusyError, first_process, held
+from sr.runs.lock import LOCK, BusyError, first_process, held, taken
 from sr.runs.occupied import OF_A_SWEEP, keep_former, refuse_foreign, reserved
 from sr.runs.started import can_tell, hear, number_of, remembered, started, tell
 
@@ -32,38 +33,55 @@ class NewFolder(Callback):
 
     Args:
         made: filled in: the outermost folder that was not there before the command.
+        held: filled in: whether this process holds the folder's lock already.
     """
 
-    def __init__(self, made: str | None = None) -> None:
-        self.made = made
+    def __init__(self, made: str | None = None, held: bool = False) -> None:
+        self.made, self.held = made, held
+        self._lock: BaseFileLock | None = None
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         with _refusing():
-            _place(config, "run")
+            self._lock = _place(config, "run")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         with _refusing():
             refuse_unread(config)  # once, before there are rows
-            _place(config, "sweep")
+            self._lock = _place(config, "sweep")
+
+    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    on_multirun_end = on_run_end
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_lock": None}  # a launcher's other processes hold their rows
 
 
-def _place(config: DictConfig, mode: str) -> None:
+def _place(config: DictConfig, mode: str) -> BaseFileLock | None:
+    """Choose the folder; one that was typed is held from here on, before Hydra writes its records there.
+
+    A training run holds its own: it is gone on with or refused. So is a study, whose keys are kept.
+    """
     words = [str(word) for word in config.hydra.overrides.task]
     alike = mode == "run" and config.hydra.job.config_name == "train" and not typed(config.hydra)
     if not first_process():
         if alike and started():
             _write_into(config, hear(words))
-        return
+        return None
     former = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(config)  # by which a folder's name finds the model's
     try:
         wanted = Path(str(OmegaConf.select(config, f"hydra.{mode}.dir")))
     finally:
         HydraConfig.instance().cfg = former
-    made, folder = missing(wanted), wanted
+    made, folder, lock = missing(wanted), wanted, None
     if typed(config.hydra) and not _goes_on(config, wanted):
         refuse_foreign(wanted, str(config.hydra.job.config_name), mode)
-        keep_former(wanted, config.hydra, mode)
+        if config.hydra.job.config_name not in ("train", "study"):
+            lock = taken(wanted)
+            keep_former(wanted, config.hydra, mode)
     with read_write(config.hydra), open_dict(config.hydra):
         if not typed(config.hydra):
             before = remembered(words) if alike else None
@@ -73,11 +91,13 @@ def _place(config: DictConfig, mode: str) -> None:
         if alike:
             tell(words, str(folder.absolute()))
         config.hydra.callbacks.folder.made = str(made) if made else None
+        config.hydra.callbacks.folder.held = mode == "run" and lock is not None
         if (folder / RECORD).is_file():  # of another run, which keeps its records if this one is refused
             config.hydra.output_subdir = None
         if mode == "sweep":  # whose rows are composed anew, from what was typed
             told = {"hydra.sweep.dir": folder, "++hydra.callbacks.folder.made": made}
             config.hydra.overrides.hydra.extend([f"{key}={quoted(path)}" for key, path in told.items() if path])
+    return lock
 
 
 def _write_into(config: DictConfig, folder: str | None) -> None:
@@ -140,17 +160,19 @@ def emptied() -> Iterator[None]:
         raise  # what is there is the other process's
     except BaseException:
         run: Any = HydraConfig.get()
-        if first_process() and (made := OmegaConf.select(run, "callbacks.folder.made")):
-            remove(Path(run.runtime.output_dir), Path(made), {run.output_subdir, f"{run.job.name}.log", LOCK})
+        folder: Any = OmegaConf.select(run, "callbacks.folder") or {}
+        if first_process() and (made := folder.get("made")):
+            own = {run.output_subdir, f"{run.job.name}.log", LOCK}
+            remove(Path(run.runtime.output_dir), Path(made), own, mine=bool(folder.get("held")))
         raise
 
 
-def remove(folder: Path, made: Path, own: set[str | None]) -> None:
+def remove(folder: Path, made: Path, own: set[str | None], mine: bool = False) -> None:
     """Remove a folder with nothing but a command's `own` in it, and those around it that are empty then, to `made`.
 
-    One in which another process runs is left alone.
+    One in which another process runs is left alone; where this one holds it, it is `mine`.
     """
-    if held(folder):
+    if not mine and held(folder):
         return
     records = [p for name in own if name and (folder / name).is_dir() for p in (folder / name).iterdir()]
     if {p.name for p in folder.iterdir()} - own or {p.name for p in records} - RECORDS:
@@ -163,6 +185,7 @@ def forget(folder: Path, made: Path) -> None:
     """Remove a folder and those around it, to `made`, while nothing is in them but what Hydra begins a sweep with."""
     with suppress(OSError):  # it holds something else
         for place in (p for p in (folder, *folder.parents) if p == made or made in p.parents):
-            if [p.name for p in place.iterdir()] == [OF_A_SWEEP]:
-                (place / OF_A_SWEEP).unlink()
+            if {p.name for p in place.iterdir()} <= (own := {OF_A_SWEEP, LOCK}):
+                for name in own:
+                    (place / name).unlink(missing_ok=True)
             place.rmdir()

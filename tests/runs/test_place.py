@@ -18,6 +18,7 @@ from sr.runs.lock import locked
 from sr.runs.occupied import reserved
 from sr.runs.place import missing, remove
 
+ROOT = Path(__file__).resolve().parents[2]
 BICUBIC = ["model=bicubic", "benchmarks=[div2k]", "panels=0", "scale=4", "protocols=[y]"]
 
 
@@ -235,3 +236,21 @@ def test_three_runs_begun_at_once_are_three_runs(div2k, tmp_path):
     assert len(found) == 3
     seeds = {w for f in found for w in (f.parent / ".hydra/overrides.yaml").read_text().split() if "seed" in w}
     assert seeds == {"seed=0", "seed=1", "seed=2"}
+
+
+def test_two_commands_at_once_in_one_typed_folder_lose_nothing(div2k, tmp_path):
+    """Both found the folder free before either had written: the records were one's and the figures the other's."""
+    typed = [ROOT / "evaluate.py", *BICUBIC, f"data.root={div2k}", f"hydra.run.dir={tmp_path / 'both'}"]
+
+    def run(metric):
+        words = [sys.executable, *typed, f"metrics=[{metric}]"]
+        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+
+    with ThreadPoolExecutor(2) as several:
+        refused = [done for done in several.map(run, ("psnr", "ssim")) if done.returncode]
+    assert all("both is being run by another process" in done.stderr for done in refused), refused
+    found = list((tmp_path / "both").glob("**/results.csv"))
+    assert len(found) == 2 - len(refused)
+    for file in found:
+        (metric,) = {"psnr", "ssim"} & set(file.read_text().splitlines()[0].split(","))
+        assert f"metrics=['{metric}']" in (file.parent / ".hydra/overrides.yaml").read_text()
