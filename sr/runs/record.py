@@ -18,12 +18,12 @@ def record(folder: Path, status: str, **facts: Any) -> None:
     """Write `run.json`: how it is (running, finished, failed or interrupted), and facts; what is not given stays.
 
     Facts are `seconds` (of training over all resumes, validation left out), `steps` (of the optimizer, done), `device`,
-    `error`, `saw` (images that are measured and that its weights were trained on, in words), `code` (see
-    `sr.runs.version.told`, of each process that went on with it with another one) and `digests` (see
-    `sr.runs.code.digests`).
+    `error`, `saw` (images that are measured and that its weights were trained on, in words), `images` (others that it
+    was trained on from some step on, in words), `code` (see `sr.runs.version.told`, of each process that went on with
+    it with another one) and `digests` (see `sr.runs.code.digests`).
     """
     content: dict[str, Any] = {"status": status, "seconds": None, "steps": 0, "device": None, "code": [], "error": None}
-    content |= {k: v for k, v in recorded(folder).items() if k in (*content, "digests") and k != "error"}
+    content |= {k: v for k, v in recorded(folder).items() if k in (*content, "images", "digests") and k != "error"}
     write_whole(folder / "run.json", content | {"status": status} | facts)
 
 
@@ -45,7 +45,7 @@ def _fits(key: str, value: Any) -> bool:
         return value is None or (type(value) in (int, float) and abs(value) < 1e12)
     if key == "digests":
         return isinstance(value, dict) and all(isinstance(code, str) for code in value.values())
-    if key in ("code", "saw"):
+    if key in ("code", "saw", "images"):
         return isinstance(value, list) and all(isinstance(code, str) for code in value)
     return key not in ("status", "device", "error") or value is None or isinstance(value, str)
 

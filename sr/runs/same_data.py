@@ -40,19 +40,24 @@ def thumbnails(data: Iterable[Loaders]) -> np.ndarray:
     return _rows(b"".join(f.thumbnail.tobytes() for each in images for f in each.fingerprints))
 
 
-def refuse_others(folder: Path, now: Contents, words: Words) -> None:
+def refuse_others(folder: Path, now: Contents, words: Words) -> str:
     """Hold the images against those that the run was begun with.
 
     Other training images are told: they only change what is learned from here on. Other validation images are refused,
     as the best checkpoint and the curve would be of two sets.
+
+    Returns:
+        What was told of other training images; empty where they are the same.
 
     Raises:
         UserError: names the validation images that differ.
     """
     file, then = folder / SETS, begun_with(folder)
     changed = {part: _differing(then[part], images) for part, images in now.items() if images and part in then}
+    told = ""
     if images := changed.get("train"):
-        log.warning(f"warning: {len(images)} training images are not what the run was begun with: {some(images)}")
+        told = f"{len(images)} training images are not what the run was begun with: {some(images)}"
+        log.warning(f"warning: {told}")
     elif "train" in changed and [*then["train"].values()] != [*now["train"].values()]:
         log.warning("warning: the training images come in another order than the run was begun with: so do its samples")
     if images := changed.get("val"):
@@ -61,6 +66,7 @@ def refuse_others(folder: Path, now: Contents, words: Words) -> None:
             f"Figures before and after would be of other images. Put the former ones back, or remove {file} to go on "
             f"all the same. To begin a new run from its weights: {from_its_weights(folder, words)}"
         )
+    return told
 
 
 def trained_on(folder: Path) -> set[str]:

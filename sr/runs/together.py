@@ -51,7 +51,8 @@ def doubts(runs: Iterable[Run]) -> list[str]:
     words = [f"warning: nothing shows that you began {some(names)} {told}"] if names else []
     saw: dict[str, list[str]] = {}
     for folder in finished:
-        for text in recorded(folder).get("saw") or ():
+        facts = recorded(folder)
+        for text in (*facts.get("images", ()), *facts.get("saw", ())):
             saw.setdefault(text, []).append(folder.name)
     words += [f"warning: {some(names)}: {text}" for text, names in saw.items()]
     changed = changed_between(finished) + _other_images([*finished.values()])

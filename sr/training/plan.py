@@ -246,6 +246,16 @@ def told_of_callbacks(cfg: DictConfig, words: Words, steps: int) -> Iterator[str
                 yield f"callbacks.{name}.{key}={at} is never reached: the run ends at step {steps:,}"
 
 
+def told_of_schedules(stages: Sequence[StageConfig]) -> Iterator[str]:
+    """What of the stages' schedules comes after their last step, of all that counts from their first one."""
+    for stage in stages:
+        steps, of = stage.end - stage.begin, f"stage {stage.name}" if stage.of > 1 else "the run"
+        for key, value in flat({"scheduler": plain(stage.cfg.scheduler)}).items():
+            first = min(value, default=0) if isinstance(value, list) else value
+            if key.rpartition(".")[2] in ("milestones", "warm_up_steps") and first >= steps:
+                yield f"{key}={value} is never reached: {of} has {steps:,} steps"
+
+
 def introduction(plan: Plan, folder: Path) -> str:
     """The network, the recipe and the steps of each stage; what a reader should know besides is logged."""
     cfg, model, typed = plan.cfg, plan.model, plan.words.keys
@@ -254,7 +264,7 @@ def introduction(plan: Plan, folder: Path) -> str:
     form = f"{parameters:,} parameters" + (f" ({merged:,} merged)" if merged != parameters else "")
     if cfg.choices.recipe == "base":
         log.warning(f"note: there is no recipe for {plan.name} yet; this is the base recipe (conf/recipe/base.yaml)")
-    for told in told_of_callbacks(cfg, plan.words, plan.stages[-1].end):
+    for told in (*told_of_callbacks(cfg, plan.words, plan.stages[-1].end), *told_of_schedules(plan.stages)):
         log.warning(f"note: {told}")
     if model.clips and not isinstance(plan.stages[-1].data, ClipModule):
         log.warning(f"note: {plan.name} is for clips; each image of {plan.stages[-1].data.name} is one of one frame")

@@ -23,7 +23,7 @@ from sr.runs.code import digests
 from sr.runs.config import LAST
 from sr.runs.latest import latest, put_back, saved, set_aside
 from sr.runs.lock import claim, first_process
-from sr.runs.record import recorded
+from sr.runs.record import record, recorded
 from sr.scores.results import set_aside as set_aside_results
 from sr.training import final_scores
 from sr.training.fit import first_stage, fit, ready
@@ -77,7 +77,7 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
     plan = planned(checked(with_processes(cfg, job.words.keys), job), job, stranger, resume is None)
     images = same_data.contents(plan.data)
     if resumed is not None:
-        same_data.refuse_others(job.folder, images, plan.words)
+        others = same_data.refuse_others(job.folder, images, plan.words)
         stage = plan.stages[first_stage(plan.stages, resumed)]
         refuse_other_settings(stage, resumed, job.folder, plan.words, run.own)
         refuse_edited(run.config, stage.metadata["config"], resumed, job.folder, plan.words)
@@ -97,6 +97,9 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
             folders = [job.folder, *job.folder.glob("x*/")]  # of results of the weights that it goes on from
             tasks = [partial(composed.keep_length, run, later), *(partial(set_aside_results, f) for f in folders)]
             tasks.append(partial(_forget_figures, trainer))
+            if others:
+                known = [*recorded(job.folder).get("images", ()), f"from step {resumed['global_step']} on {others}"]
+                tasks.append(partial(record, job.folder, "running", images=known))
             trainer.callbacks.insert(0, _GoesOn(resumed["global_step"], tasks))  # type: ignore[attr-defined]
     log.info(introduction(plan, job.folder))
     if shares := shared_out(plan, trainer):

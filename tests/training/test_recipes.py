@@ -21,7 +21,7 @@ from sr.compose.schema import register
 from sr.compose.suggestions import options
 from sr.compose.words import Words, as_typed, spelled
 from sr.runs.config import plain
-from sr.training.plan import told_of_callbacks
+from sr.training.plan import told_of_callbacks, told_of_schedules
 from sr.training.speed import lightnings
 from sr.training.stage_configs import at_scale, patches, scales, stage_configs
 
@@ -329,6 +329,24 @@ def test_callbacks_of_a_recipe_that_stay_or_come_too_late_are_told(typed, told):
     cfg = composed(*typed.split())[0]
     found = "; ".join(told_of_callbacks(cfg, Words(typed.split()), stage_configs(cfg, ())[-1].end))
     assert told in found and bool(told) == bool(found)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (
+            "model=edsr scheduler=warm_up scheduler@scheduler.then=cosine steps=900",
+            "steps=1000 is never reached: the run",
+        ),
+        ("model=edsr scheduler=warm_up scheduler@scheduler.then=cosine", ""),
+        ("model=srgan stages.adversarial.steps=100", "[100000] is never reached: stage adversarial has 100 steps"),
+        ("model=srgan budget=smoke", ""),
+    ],
+)
+def test_what_of_a_schedule_comes_after_the_end_is_told(typed, told):
+    cfg = composed(*typed.split())[0]
+    found = "; ".join(told_of_schedules(stage_configs(cfg, ())))
+    assert told in found and bool(told) == bool(found), found
 
 
 @pytest.mark.parametrize(

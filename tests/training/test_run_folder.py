@@ -14,7 +14,9 @@ from small_runs import SMALL, rows, saved
 from sr.callbacks import Panels
 from sr.errors import UserError
 from sr.runs import composed
+from sr.runs.folder import read_run
 from sr.runs.record import recorded
+from sr.runs.together import doubts
 from sr.training.trainer import trainer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,6 +133,8 @@ def test_images_that_were_replaced_before_a_resume_are_told(command, photos, tmp
     val[0].write_bytes(former)
     done = command("train.py", f"resume={tmp_path}/run", "steps=4")
     assert done.code == 0 and "begun with" not in done.err + done.out, done
+    (told,) = doubts([read_run(tmp_path / "run")])
+    assert "run: from step 2 on 1 training images are not what the run was begun with" in told, told
 
 
 def test_panels_under_another_key_are_drawn_in_the_run_s_folder(command, div2k, tmp_path, monkeypatch):
