@@ -35,7 +35,8 @@ class Clock(L.Callback):
         return {"seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.before = float(state_dict["seconds"])
+        known = state_dict.get("seconds")
+        self.before = float(known) if isinstance(known, float | int) and 0 <= known < 1e12 else 0.0
 
     def on_train_start(self, *_: Any) -> None:
         if self._since is None:
@@ -74,7 +75,7 @@ class Clock(L.Callback):
         facts: dict[str, Any] = {"digests": dict(digests)} if digests else {}
         begun = int(resumed["global_step"]) if resumed else 0
         known = (resumed or {}).get("callbacks", {}).get(self.state_key)
-        if isinstance(known, Mapping) and isinstance(known.get("seconds"), float | int):
+        if isinstance(known, Mapping):
             self.load_state_dict(dict(known))
 
         def write(status: str, error: str | None = None) -> None:

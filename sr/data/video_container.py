@@ -1,6 +1,7 @@
 """Video files opened as what they are: a file of that name, and a container of pictures and sound."""
 
 from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,7 +39,8 @@ def opened(source: Path) -> Any:
     not be UTF-8.
 
     Raises:
-        UserError: PyAV is missing, or the file shows its frames time and again: a small one could fill the memory.
+        UserError: PyAV is missing, or the file shows its frames, or bytes, time and again: a small one could fill the
+            memory.
     """
     av, only = pyav(source), {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
     with limited_to(ROOM):
@@ -50,6 +52,10 @@ def opened(source: Path) -> Any:
             )
             container.close()
             raise UserError(told)
+        size, taken = source.stat().st_size, accumulate(entry.size for entry in stream.index_entries)
+        if len(stream.index_entries) > size or any(so_far > REPEATED * size for so_far in taken):
+            container.close()
+            raise UserError(f"{source} is refused: its frames lie upon one another, and take more bytes than it has")
     return container
 
 

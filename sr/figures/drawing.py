@@ -3,6 +3,7 @@
 import functools
 import io
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -14,12 +15,12 @@ from sr.scores.text import write_csv
 from sr.whole import replacing
 
 try:
-    import matplotlib
     from matplotlib.axes import Axes as Axes
     from matplotlib.axis import Axis
     from matplotlib.backends.backend_pgf import LatexError
     from matplotlib.figure import Figure as Figure
     from matplotlib.patches import Rectangle
+    from matplotlib.style import context
     from matplotlib.ticker import LogLocator
 except ImportError as error:
     raise UserError(f"figures need matplotlib: {installing('figures')}") from error
@@ -61,7 +62,7 @@ class Drawing:
         if path.suffix.lstrip(".") not in suffixes:
             raise UserError(f"{path}: a picture is written as one of {', '.join(suffixes)}, for example format=png")
         try:
-            with replacing(path) as part:
+            with replacing(path) as part, own_style():
                 self.figure.savefig(part, dpi=DPI)
         except (RuntimeError, LatexError) as error:
             text = (
@@ -74,16 +75,26 @@ class Drawing:
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", dpi=100)
+        with own_style():
+            self.figure.savefig(buffer, format="png", dpi=100)
         return buffer.getvalue()
 
 
+def own_style() -> AbstractContextManager[None]:
+    """The project's style upon matplotlib's defaults, whose settings are as they were afterwards.
+
+    Nothing counts of a matplotlibrc: one that lies where the user stands is anybody's, and could turn pictures upside
+    down or have LaTeX read any file into them.
+    """
+    return context(STYLE, after_reset=True)
+
+
 def styled(draw: Callable[P, Drawing]) -> Callable[P, Drawing]:
-    """Run a drawing function in the project's style, which leaves matplotlib's own settings as they were."""
+    """Run a drawing function in the project's style."""
 
     @functools.wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Drawing:
-        with matplotlib.rc_context(STYLE):
+        with own_style():
             return draw(*args, **kwargs)
 
     return drawn

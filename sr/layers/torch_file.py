@@ -225,6 +225,8 @@ def _pickled(path: Path) -> bool:
 def bounded(content: Any, source: object) -> None:
     """Refuse contents that are small in a file and endless for who walks through them, as lists of the same list are.
 
+    What a file has put beside the values of its tensors is left out: it would be called in the place of their methods.
+
     Raises:
         UserError: more plain values, or deeper ones, than a record can have; or a tensor of tensors.
     """
@@ -239,8 +241,10 @@ def bounded(content: Any, source: object) -> None:
             stack += [(v, depth + 1) for v in value.values()]
         elif isinstance(value, list | tuple | set):
             stack += [(v, depth + 1) for v in value]
-        elif isinstance(value, Tensor) and value.is_nested:
-            raise UserError(f"{source} is refused: it holds a tensor of tensors, and weights are plain ones")
+        elif isinstance(value, Tensor):
+            vars(value).clear()
+            if value.is_nested:
+                raise UserError(f"{source} is refused: it holds a tensor of tensors, and weights are plain ones")
 
 
 def unusable(name: str, tensor: Tensor, wanted: Tensor) -> str:

@@ -37,7 +37,9 @@ def read_config(folder: Path) -> dict[str, Any]:
         with suppress(UserError, LookupError, TypeError):  # damaged, or not ours: then the record tells
             # Mapped, not read: of a large model's file only the few pages that hold the config.
             content = torch_file.load(file, known_intact=True, mapped=True)
-            config = _checked(upgraded(content["sr"]["config"]), file)
+            told = content["sr"]
+            # Of the two that it tells of, the network that its weights are loaded into counts.
+            config = _checked(upgraded(told["config"] | {k: told[k] for k in ("model",) if k in told}), file)
             _tell_others(folder, content.get("global_step"))
             return config
     file = folder / ".hydra" / "config.yaml"

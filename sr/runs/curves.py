@@ -124,8 +124,8 @@ def draw(groups: Mapping[str, Sequence[Run]], file: Path) -> bool:
     if not curves:
         return False
     try:
-        from matplotlib import rc_context
         from matplotlib.figure import Figure  # takes a second; no display is needed
+        from matplotlib.style import context
     except ImportError:
         log.warning(f"no picture of the curves: it needs matplotlib, {installing('figures')}")
         return False
@@ -133,7 +133,8 @@ def draw(groups: Mapping[str, Sequence[Run]], file: Path) -> bool:
         log.warning(f"no picture of the curves: matplotlib does not start: {error}")
         return False
 
-    with rc_context({"text.parse_math": False}):  # a dollar sign in a name would begin a formula
+    # A dollar sign in a name would begin a formula; and see `sr.figures.drawing`.
+    with context({"text.parse_math": False}, after_reset=True):
         picture = Figure(figsize=(6.4 * len(curves), 4.4), dpi=150, layout="constrained")
         every = picture.subplots(1, len(curves), squeeze=False)[0]
         for axes, (title, of_groups) in zip(every, curves.items(), strict=True):
@@ -142,8 +143,8 @@ def draw(groups: Mapping[str, Sequence[Run]], file: Path) -> bool:
             axes.set(title=title, xlabel="optimizer steps", ylabel="validation PSNR (dB)")
             axes.grid(alpha=0.3)
             axes.legend(fontsize=8)
-    with replacing(file) as part:
-        picture.savefig(part)
+        with replacing(file) as part:
+            picture.savefig(part)
     return True
 
 

@@ -178,7 +178,9 @@ def _curve(file: Path) -> Sequence[dict[str, float]]:
         rows = Rows(f, file)
         columns = {name: array("d") for name in ("step", *(rows.fieldnames or ()))}
         for row in rows:
-            int(float(row["step"]))  # a number, and a finite one
+            for count in ("step", "stage"):
+                if not 0 <= float(row.get(count) or 0) < 2**53:
+                    raise ValueError(f"{count} is {row[count]}")
             for name, value in row.items():
                 columns[name].append(float(value or nan))
     return _Curve(columns)

@@ -12,6 +12,7 @@ from sr.whole import write_whole
 
 log = logging.getLogger(__name__)
 SWEEP = "sweep.json"
+STATUSES = ("running", "finished", "failed", "interrupted")
 
 
 def record(folder: Path, status: str, **facts: Any) -> None:
@@ -37,17 +38,28 @@ def recorded(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         told_once(log, logging.WARNING, f"warning: what {file} tells is left out, as it is damaged: {reason(error)}")
         return {}
-    return {k: v for k, v in content.items() if _fits(k, v)} if isinstance(content, dict) else {}
+    return {k: v for k, v in content.items() if _fits(k, v) and _is_text(v)} if isinstance(content, dict) else {}
+
+
+def _is_text(value: Any) -> bool:
+    """Whether what is read can be written: JSON can name halves of letters, which no file takes."""
+    try:
+        return bool(json.dumps(value, ensure_ascii=False).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _fits(key: str, value: Any) -> bool:
     if key in ("seconds", "steps", "objective"):
-        return value is None or (type(value) in (int, float) and abs(value) < 1e12)
+        low = -1e12 if key == "objective" else 0
+        return value is None or (type(value) in (int, float) and low <= value < 1e12)
+    if key == "status":
+        return value in STATUSES
     if key == "digests":
         return isinstance(value, dict) and all(isinstance(code, str) for code in value.values())
     if key in ("code", "saw", "images"):
         return isinstance(value, list) and all(isinstance(code, str) for code in value)
-    return key not in ("status", "device", "error") or value is None or isinstance(value, str)
+    return key not in ("device", "error") or value is None or isinstance(value, str)
 
 
 def record_sweep(

@@ -1,6 +1,8 @@
 """What a checkpoint says about the training that it goes on with, looked at before Lightning takes it as it is."""
 
+import math
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
 
 from sr.compose.keys import declared, refuse_out_of_range
 from sr.compose.schema import TrainSchema
@@ -24,6 +27,7 @@ from sr.training.stage_configs import refuse_malformed, stage_configs
 
 Content = Mapping[str, Any]
 MOST = 2**40  # steps, and batches: more than anybody trains
+LONGEST = 2**23  # steps of a stage whose schedule is followed to there, some ten seconds a million
 
 
 def refuse_torn(resumed: Content, folder: Path, words: Words) -> None:
@@ -52,6 +56,10 @@ def refuse_torn(resumed: Content, folder: Path, words: Words) -> None:
     rates = [group["lr"] for group in _groups(resumed["optimizer_states"]) if "lr" in group]
     if not all(isinstance(rate, float | int | Tensor) for rate in rates):
         raise of_another_program(folder, words, "lr")
+    try:
+        torch.Generator().set_state(drawn.get("cpu", wanted))
+    except RuntimeError as error:
+        raise of_another_program(folder, words, "random") from error
 
 
 def _groups(states: Sequence[Content]) -> list[Content]:
@@ -156,26 +164,38 @@ def refuse_other_settings(stage: Stage, resumed: Content, folder: Path, words: W
         raise of_another_program(folder, words, "no state of an optimizer")
     for schedule, state in zip(_schedules(stage.setup), resumed["lr_schedulers"], strict=False):
         kind = getattr(schedule, "func", None)
-        if method := next((key for key in state if callable(getattr(kind, key, None))), None):
-            raise of_another_program(folder, words, f"{method} of a schedule")
+        if taken := next((k for k in state if k == "optimizer" or callable(getattr(kind, k, None))), None):
+            raise of_another_program(folder, words, f"{taken} of a schedule")
     if own:
         return
     optimizers = stage.setup.build_optimizers(stage.model.learnable())
-    schedules = _schedules(stage.setup)
-    stored = zip(resumed.get("optimizer_states", []), resumed.get("lr_schedulers", []), strict=False)
-    for optimizer, schedule, (state, rates) in zip(optimizers, schedules, stored, strict=False):
-        full = getattr(schedule(optimizer), "base_lrs", [])
-        found = [("base_lrs", full, rates.get("base_lrs", full))]
-        for group, theirs in zip(optimizer.param_groups, state.get("param_groups", []), strict=False):
-            found += [
-                (key, value, theirs.get(key, value)) for key, value in group.items() if key not in ("params", "lr")
-            ]
-        for key, ours, other in found:
-            if (list(ours) if isinstance(ours, tuple) else ours) != (
-                list(other) if isinstance(other, tuple) else other
-            ):
+    schedules, done = _schedules(stage.setup), min(resumed["global_step"], stage.end) - stage.begin
+    for optimizer, schedule, state, rates in zip(optimizers, schedules, states, resumed["lr_schedulers"], strict=False):
+        known = flat(_stepped(schedule(optimizer), done).state_dict())
+        pairs = [(known, flat(rates)), *zip(optimizer.param_groups, _groups([state]), strict=False)]
+        for key, ours, other in ((k, v, theirs.get(k, v)) for now, theirs in pairs for k, v in now.items()):
+            if key != "params" and not _alike(ours, other):
                 raise UserError(
                     f"the checkpoint in {folder} trains with {key}={other}, but what its run was composed of says "
                     f"{ours}: somebody changed one of them. Its weights can be begun from: "
                     f"{from_its_weights(folder, words)}"
                 )
+
+
+def _stepped(schedule: LRScheduler, steps: int) -> LRScheduler:
+    """A schedule that has just begun, so many steps later, and with it its optimizer's rates."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the optimizer takes none
+        for _ in range(min(steps, LONGEST)):
+            schedule.step()
+    return schedule
+
+
+def _alike(ours: Any, other: Any) -> bool:
+    """Whether two settings are the same, but for how a checkpoint keeps them."""
+    if isinstance(ours, list | tuple) and isinstance(other, list | tuple):
+        return len(ours) == len(other) and all(map(_alike, ours, other))
+    numbers = [float(v) for v in (ours, other) if isinstance(v, float | int) or (torch.is_tensor(v) and v.numel() == 1)]
+    if len(numbers) == 2:
+        return math.isclose(*numbers, rel_tol=1e-6)
+    return not numbers and not torch.is_tensor(other) and bool(ours == other)

@@ -3,10 +3,11 @@
 import logging
 from pathlib import Path
 
+from sr.bounded import refuse_odd
 from sr.compose.words import path_typed
 from sr.data.archives import Archive
 from sr.data.download import fetch
-from sr.errors import UserError
+from sr.errors import UserError, told_once
 from sr.layers.identity import checksum
 from sr.zoo.entries import ZooEntry, by_checksum
 from sr.zoo.files import SUFFIXES
@@ -18,6 +19,16 @@ log = logging.getLogger(__name__)
 def entry_of(path: Path, scale: int | None = None) -> ZooEntry | None:
     """The entry of a file, see `by_checksum`; a file that is larger than any of them is not read for it."""
     return by_checksum(checksum(path), scale) if path.stat().st_size <= LARGEST else None
+
+
+def _written(path: Path) -> bool:
+    """Whether a file holds what its size says: holes of gigabytes would be read for a checksum, and are no weights."""
+    try:
+        refuse_odd(path)
+    except UserError as error:
+        told_once(log, logging.WARNING, f"warning: {error}")
+        return False
+    return True
 
 
 def find(entry: ZooEntry, folder: Path, download: bool = True) -> Path:
@@ -35,7 +46,8 @@ def find(entry: ZooEntry, folder: Path, download: bool = True) -> Path:
     files.sort(key=lambda p: p.name != entry.file)  # its usual name first: mostly one file is read
     others = []
     for path in files:
-        if path.stat().st_size <= LARGEST and (entry.has(checksum(path)) if entry.sha256 else path.name == entry.file):
+        fits = path.stat().st_size <= LARGEST and _written(path)
+        if fits and (entry.has(checksum(path)) if entry.sha256 else path.name == entry.file):
             return path
         if path.name == entry.file:
             others.append(path)

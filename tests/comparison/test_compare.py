@@ -194,10 +194,10 @@ def test_a_model_that_cannot_be_loaded_or_run_is_left_out(command, runs, monkeyp
     typed = [f"runs={runs}", "crops=1", "crop_size=32"]
     done = command("compare.py", *typed, "data=bundled", "protocol=[y,y_classic]")
     assert done.code == 0, done
-    assert (done.out + done.err).count("loss=l2 is left out of what is measured and shown") == 1
+    assert (done.out + done.err).count("loss=l2 Renamed is left out of what is measured and shown") == 1
     rows = table(done)
-    assert rows["ecbsr_m4c8 loss=l1"]["Bundled/psnr_y_classic"] and rows["ecbsr_m4c8 loss=l2"]["Bundled/psnr_y"]
-    assert not rows["ecbsr_m4c8 loss=l2"]["Bundled/psnr_y_classic"]
+    assert rows["ecbsr_m4c8 loss=l1"]["Bundled/psnr_y_classic"] and rows["ecbsr_m4c8 loss=l2 Renamed"]["Bundled/psnr_y"]
+    assert not rows["ecbsr_m4c8 loss=l2 Renamed"]["Bundled/psnr_y_classic"]
     assert [*data(done)["crops"][0]["pictures"]] == ["HR", "LR", "bicubic", "ecbsr_m4c8 loss=l1"]
 
     def full(entry, *rest, **kept):

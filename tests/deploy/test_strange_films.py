@@ -65,6 +65,31 @@ def test_a_film_that_shows_its_frames_without_end_is_refused(tmp_path):
             read(source)
 
 
+def test_a_film_whose_frames_lie_upon_one_another_is_refused(tmp_path):
+    """Of 270 kB came 20 million frames: memory grew for minutes, and as a clip they filled the disk."""
+    with av.open(str(tmp_path / "film.mov"), "w") as film:
+        video = film.add_stream("rawvideo", rate=25, options={})
+        video.width, video.height, video.pix_fmt = 16, 16, "rgb24"
+        for picture in moving(3, 16, 16):
+            film.mux(video.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        film.mux(video.encode())
+    content, chunks = (tmp_path / "film.mov").read_bytes().replace(b"edts", b"free"), 300  # and no list of edits
+    at = content.index(b"stco") + 8
+    assert content[at : at + 4] == (1).to_bytes(4, "big"), "one chunk of three frames"
+    longer = content[at + 4 : at + 8] * (chunks - 1)
+    parts = bytearray(content[:at] + chunks.to_bytes(4, "big") + content[at + 4 : at + 8] + longer + content[at + 8 :])
+    for table in (b"stsz", b"stts"):
+        begin = content.index(table) + 12
+        parts[begin : begin + 4] = (3 * chunks).to_bytes(4, "big")
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stco"):
+        begin = content.index(name) - 4
+        parts[begin : begin + 4] = (int.from_bytes(content[begin : begin + 4], "big") + len(longer)).to_bytes(4, "big")
+    (tmp_path / "film.mov").write_bytes(parts)
+    for read in (Film.of, glance, lambda path: frames_of(path, tmp_path / "cache")):
+        with pytest.raises(UserError, match="lie upon one another, and take more bytes than it has"):
+            read(tmp_path / "film.mov")
+
+
 def test_titles_that_are_no_utf_8_and_unknown_codecs_stop_no_other_film(command, tmp_path):
     changed(write(tmp_path / "in/latin.mp4", moving(2)), b"VideoHandler", b"Vid\xe9oHandler")
     changed(write(tmp_path / "in/strange.mp4", moving(2), sound=None), b"avc1", b"zzzz")

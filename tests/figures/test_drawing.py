@@ -27,6 +27,22 @@ def test_numbers_stand_beside_the_picture_and_missing_cells_are_empty(tmp_path):
     assert simple(1)._repr_png_().startswith(b"\x89PNG")
 
 
+def test_nothing_counts_of_a_matplotlibrc(tmp_path):
+    """One where the user stands turned pictures upside down, and had LaTeX read any file into them."""
+    strange = {"image.origin": "lower", "text.usetex": True, "savefig.dpi": 5000, "text.latex.preamble": r"\\input{x}"}
+
+    @styled
+    def shown() -> Drawing:
+        figure = page(2, 1)
+        figure.subplots().imshow(np.eye(3))
+        return Drawing(figure, [])
+
+    wanted = shown().save(tmp_path / "plain.png")[0].read_bytes()
+    with matplotlib.rc_context(strange):
+        assert shown().save(tmp_path / "it.png")[0].read_bytes() == wanted
+        assert matplotlib.rcParams["image.origin"] == "lower", "they are left as they were"
+
+
 @pytest.mark.parametrize(("suffix", "start"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
 def test_vector_formats(tmp_path, suffix, start):
     picture, _ = simple(1).save(tmp_path / f"it.{suffix}")

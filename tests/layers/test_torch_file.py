@@ -44,3 +44,12 @@ def test_a_zip_behind_another_file_proves_nothing_of_it(tmp_path, caplog):
     with caplog.at_level("INFO"):
         load(file)
     assert "holds no checksums" in caplog.text
+
+
+def test_what_a_file_puts_beside_the_values_of_tensors_is_left_out(tmp_path):
+    """It was called in the place of the methods by which tensors are looked at."""
+    weight = torch.ones(2)
+    weight.to = weight.numel = torch.device
+    torch.save({"layer": [weight]}, tmp_path / "x.ckpt")
+    (found,) = load(tmp_path / "x.ckpt")["layer"]
+    assert found.numel() == 2 and not vars(found)

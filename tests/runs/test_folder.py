@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from small_runs import NODE, write
 
 from sr.errors import UserError
 from sr.runs.config import flat, upgraded
@@ -36,6 +37,32 @@ def test_a_run_is_read_back_whole(tmp_path):
     assert run.overrides == ["model=edsr", "seed=1"]
     assert run.scores == scores_of("edsr", "Set5", 2, "y", {"psnr": 30.0, "ssim": 0.9}, 5)
     assert list(run.curve) == [{"step": 4, "train/loss": 0.5}, {"step": 8, "train/loss": 0.25, "val/psnr_y": 31.5}]
+
+
+def test_the_network_of_a_run_is_the_one_that_its_weights_are_of(tmp_path):
+    """The cost of another one stood beside figures of these weights, wherever a file told of two."""
+    place = folder(tmp_path / "a", {"seed": 3, "model": {"channels": 2}})
+    (place / "checkpoints").mkdir()
+    write(place / "checkpoints/last.ckpt", config={"seed": 3, "model": NODE | {"channels": 2}})
+    assert read_run(place).config == {"seed": 3, "model": NODE}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("metrics.csv", "step,stage\n4,-99\n"), ("metrics.csv", "step,stage\n4,inf\n"), ("metrics.csv", "step\n-4\n")],
+)
+def test_counts_that_no_run_writes_are_damage(tmp_path, name, text):
+    (folder(tmp_path / "a", {"seed": 3}) / name).write_text(text)
+    (run,) = find_runs(tmp_path)
+    assert run.status == "damaged" and "metrics.csv is damaged" in run.error
+
+
+def test_what_no_file_takes_or_no_run_says_is_left_out(tmp_path):
+    half = r"\ud800"
+    (tmp_path / "run.json").write_text(f'{{"status": "{half}", "device": "{half}", "saw": ["{half}"], "steps": -5}}')
+    assert recorded(tmp_path) == {}
+    (tmp_path / "run.json").write_text('{"status": "well done", "device": "cpu"}')
+    assert recorded(tmp_path) == {"device": "cpu"}
 
 
 def test_results_of_several_scales_are_all_read(tmp_path):

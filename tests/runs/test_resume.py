@@ -317,13 +317,14 @@ def test_lr_may_have_moved(command, photos, tmp_path):
     assert found.code == 0 and "resuming at step 4 of 6" in found.out and "are not what" not in found.err, found
 
 
-@pytest.mark.parametrize("key", ["initial_lr", "weight_decay", "base_lrs"])
+@pytest.mark.parametrize("key", ["lr", "initial_lr", "weight_decay", "base_lrs", "last_epoch"])
 def test_somebody_elses_checkpoint_trains_as_its_run_says(run, command, div2k, key):
     record = run / composed.RECORD
     record.write_text("".join(line for line in record.open() if not line.startswith("signature:")))
     last = run / "checkpoints/last.ckpt"
     content = torch.load(last, weights_only=True)
-    group = content["lr_schedulers"][0] if key == "base_lrs" else content["optimizer_states"][0]["param_groups"][0]
+    group = content["lr_schedulers"][0]
+    group = group if key in group else content["optimizer_states"][0]["param_groups"][0]
     honest, group[key] = group[key], [9.0] if key == "base_lrs" else 9.0
     torch.save(content, last)
     again = command("train.py", f"resume={run}", "steps=8", f"data.root={div2k}")

@@ -449,6 +449,14 @@ def test_a_file_larger_than_any_of_the_zoo_is_not_read_for_its_checksum(tmp_path
         assert zoo.listing(tmp_path)
 
 
+def test_files_of_holes_are_not_read_for_the_checksum_of_another(tmp_path):
+    for n in range(20):
+        (tmp_path / f"{n}.pth").touch()
+        os.truncate(tmp_path / f"{n}.pth", 400 << 20)
+    with at_once(), pytest.raises(UserError, match="not found below"):
+        load("rlfn_x2", tmp_path)
+
+
 def test_a_file_whose_checksum_is_not_known_is_found_by_its_name(tmp_path, monkeypatch, caplog):
     caplog.set_level("INFO")
     monkeypatch.setattr("sr.zoo.trial.SIDE", 24)
