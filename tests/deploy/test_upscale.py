@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 from conftest import photo
 from folder_of_everything import ODD, PROFILE, fill, spoil
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from PIL import Image
 from print_profile import CYAN
@@ -361,3 +363,26 @@ def test_pictures_through_a_network_on_clips_are_told_to_be_alone(command, tmp_p
     assert outcome.code == 0 and "each is enlarged alone" in outcome.out, outcome
     outcome = command("upscale.py", "input=p.png", "model=bicubic", "output=other")
     assert outcome.code == 0 and "alone" not in outcome.out, outcome
+
+
+@pytest.mark.parametrize(
+    ("settings", "how"),
+    [
+        ({"_target_": "sr.models.edvr.EDVR", "groups": 2}, "whole"),
+        ({"_target_": "sr.models.edvr.EDVR", "groups": 2, "pcd": False, "tsa": False}, "exact tiles"),
+        ({"_target_": "sr.models.basicvsr.BasicVSR"}, "exact tiles"),
+    ],
+)
+def test_tiles_of_networks_on_clips(command, tmp_path, settings, how):
+    """EDVR takes features from places that it computes: its pictures are made whole, and it is told."""
+    torch.manual_seed(0)
+    node = {"scale": 4, "num_blocks": 1, "channels": 4} | settings
+    model = instantiate(node)
+    content = {"state_dict": model.state_dict(), "sr": checkpoint.describe(node, "small", {})}
+    torch.save(content, tmp_path / "clips.ckpt")
+    pixels = photo(40, 50)
+    Image.fromarray(pixels).save(tmp_path / "p.png")
+    outcome = command("upscale.py", "input=p.png", "model=clips.ckpt", "output=out", "tile=20")
+    assert outcome.code == 0 and re.search(rf"40 -> 200x160, {how}", outcome.out), outcome
+    assert ("cannot be followed: grid_sample takes" in outcome.out) == (how == "whole")
+    assert close(np.asarray(Image.open(tmp_path / "out" / "p_x4.png")), enlarged(tmp_path / "clips.ckpt", pixels))
