@@ -19,6 +19,7 @@ from sr.errors import UserError, reason, told_once
 from sr.imaging import ensemble
 from sr.memory import free_ram
 from sr.models.base import SuperResolver
+from sr.models.smallest import refuse_smaller
 from sr.zoo.onnx_file import OnnxResolver
 
 log = logging.getLogger(__name__)
@@ -155,6 +156,8 @@ def _whole(model: SuperResolver, lr: Tensor, scale: int, averaged: bool, must: b
     try:
         return ensemble.self_ensemble(lambda x: model(x, scale), lr) if averaged else model(lr, scale)
     except (RuntimeError, MemoryError) as error:
+        if not ran_out(error):
+            refuse_smaller(model, scale, *lr.shape[-2:])
         if must or not ran_out(error):
             raise
         log.info("memory ran out on the whole picture: on in tiles")
