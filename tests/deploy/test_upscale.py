@@ -265,6 +265,12 @@ def test_a_folder_of_hr_that_is_called_as_a_papers_set_is_the_users_own_and_its_
     assert outcome.code == 0 and "own Set5  x2" in outcome.out, outcome
     assert "LR of own Set5: read from" in outcome.out and "not plain bicubic as the papers'" in outcome.out
     assert "\nbicubic,own Set5,2,y," in (outcome.folder / "results.csv").read_text()
+    (tmp_path / "LR/a.png").unlink()
+    made = sr.imresize(torch.from_numpy(photo(48, 64)).movedim(-1, 0), 1 / 2).movedim(0, -1).numpy()
+    Image.fromarray(made).save(tmp_path / "LR/b.png")
+    (tmp_path / "Set5/a.png").rename(tmp_path / "Set5/b.png")
+    outcome = command("upscale.py", "input=LR", "model=bicubic", "scale=2", "hr=Set5", "protocols=[y]", folder="plain")
+    assert outcome.code == 0 and "not plain bicubic" not in outcome.out, outcome  # by its pixels
 
 
 def test_hr_of_another_picture_is_refused_and_one_that_fits_badly_is_told(command, tmp_path):
