@@ -160,8 +160,9 @@ def _check(path: str, node: dict[str, Any]) -> None:
                 f"{path}.{key}: {target} has no such argument.{nearest(key, names)} It takes {', '.join(names)}"
             )
         if key in hints and not fits(value, hints[key]):
+            mend = f". Type a list: {path}.{key}=[{value}]" if fits([value], hints[key]) else ""
             raise UserError(
-                f"{path}.{key}={value!r}: {target} wants {_readable(hints[key])} here, not {type(value).__name__}"
+                f"{path}.{key}={value!r}: {target} wants {_readable(hints[key])} here, not {type(value).__name__}{mend}"
             )
     if node.get("_partial_") or "_args_" in node:
         return

@@ -153,7 +153,7 @@ class SRDataModule(Loaders):
     @property
     def trained_on(self) -> bool:
         """Whether the training images were opened: what is measured must be others."""
-        return ("train", self.scale) in self._sets
+        return self.opened("train") is not None
 
     def setup(self, stage: str | None = None) -> None:
         """Check and open the parts that the stage needs; a second call costs nothing."""
@@ -229,6 +229,10 @@ class SRDataModule(Loaders):
         if key not in self._sets:
             self._sets[key] = self.make_set(part)
         return self._sets[key]
+
+    def opened(self, part: str) -> Pairs | None:
+        """These pairs where somebody asked for them before."""
+        return self._sets.get((part, self.scale))
 
     def images(self, part: str) -> dict[str, Images]:
         pairs = self.pairs(part)

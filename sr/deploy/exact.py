@@ -27,7 +27,7 @@ def apart(model: SuperResolver, scale: int, device: torch.device, half: bool = F
     if kept is not None and kept[0] == state:
         return kept[1]
     like = Exported(model, "", scale)
-    lr = like.picture(*(max(side, 2 * like.least) for side in SIZE))
+    lr = like.picture(*(max(side, 2 * like.least) for side in SIZE)).flatten(0, -4)[:1]  # of a clip a frame
     with torch.inference_mode(), full_precision(device):
         whole = model(lr.to(device), scale).cpu()
         found = float(

@@ -15,6 +15,7 @@ from sr.measuring.scoring import pick_device
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
 from sr.runs import checkpoint
+from sr.runs.folder import tell_unfinished
 from sr.scores.score import BASELINE
 from sr.zoo.entries import name_of, shipped
 from sr.zoo.load import KINDS, load, ours
@@ -40,6 +41,7 @@ def named(source: str | Path | None, scale: int | None, zoo: Zoo) -> tuple[str, 
     if source == BASELINE:
         return BASELINE, Bicubic(scale or 4).eval()
     if (content := ours(str(source), "model")) is not None:
+        tell_unfinished(checkpoint.run_of(checkpoint.locate(Path(source).expanduser())))
         return name_of(content["sr"]), checkpoint.build(content, source)
     found = load(str(source), zoo.dir, scale, zoo.download, zoo.range, zoo.order)
     return found.name, found.model

@@ -129,7 +129,7 @@ def _rows(
 ) -> Iterator[tuple[int, Tensor, int]]:
     """Number of the first row, rows (3, h, W) and height of the whole, from the top."""
     given: dict[str, Any] = {"tile": how.tile, "scratch": how.scratch, "device": device, "self_ensemble": how.ensemble}
-    given |= {"half": how.half, "walked": walked}
+    given |= {"half": how.half, "walked": walked, "memory": None}
     if how.factor == how.scale:
         for top, rows in strips(model, lr, how.scale, **given):
             yield top, rows, lr.shape[-2] * how.scale

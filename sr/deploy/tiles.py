@@ -19,6 +19,7 @@ from sr.errors import UserError, reason, told_once
 from sr.imaging import ensemble
 from sr.memory import free_ram
 from sr.models.base import SuperResolver
+from sr.models.smallest import refuse_smaller
 from sr.zoo.onnx_file import OnnxResolver
 
 log = logging.getLogger(__name__)
@@ -28,27 +29,7 @@ LEAST = 2**27  # and what it takes at least
 _last: WeakKeyDictionary[SuperResolver, tuple[Any, tuple[Node, Node] | None]] = WeakKeyDictionary()
 
 
-def enlarge(model: SuperResolver, lr: Tensor, scale: int | None = None, **how: Any) -> Tensor:
-    """`model(lr)`, whole where that fits in memory, else tile by tile with the same result.
-
-    Args:
-        model: see `strips`.
-        lr: likewise.
-        scale: likewise.
-        how: all else that it takes.
-
-    Returns:
-        (1, 3, s*H, s*W) on the host, not clamped.
-    """
-    s = model.scale_of(scale)
-    result = torch.empty(1, 3, s * lr.shape[-2], s * lr.shape[-1], dtype=lr.dtype)
-    for top, rows in strips(model, lr, s, **how):
-        result[0, :, top : top + rows.shape[1]] = rows
-    return result
-
-
-@torch.no_grad()
-def strips(
+def enlarge(
     model: SuperResolver,
     lr: Tensor,
     scale: int | None = None,
@@ -60,16 +41,16 @@ def strips(
     device: torch.device | str | None = None,
     self_ensemble: bool = False,
     walked: Callable[[bool], object] = bool,
-) -> Iterator[tuple[int, Tensor]]:
-    """`enlarge`, a few rows after the other from the top, so that copies and other types of them take no memory.
+) -> Tensor:
+    """`model(lr)`, whole where that fits in memory, else tile by tile with the same result.
 
     Args:
         model: in eval mode; `merged()` is faster. It is moved to `device`.
         lr: (1, 3, H, W) RGB in [0, 1], on the host.
         scale: see `SuperResolver.forward`.
         tile: side of the tiles, LR pixels, also for a picture that would fit; None: from `memory`. What cannot be
-            followed (ONNX files that tell no receptive radius, a network that decides by values) is made whole all
-            the same.
+            followed (ONNX files that tell no receptive radius, a network that decides by values or takes features from
+            places that it computes) is made whole all the same.
         memory: bytes that the work may take, on the device and beside the result; None: from what is free.
         scratch: a folder for features of the whole picture where they do not fit in `memory`; nothing stays in it.
         half: keep these in half precision, which takes half of it and is not exact.
@@ -77,12 +58,42 @@ def strips(
         self_ensemble: the mean over eight flips and turns, see `sr.imaging.ensemble`.
         walked: called with whether it is made tile by tile, before the first rows.
 
-    Yields:
-        The number of its first row, and (3, h, s*W) on the host.
+    Returns:
+        (1, 3, s*H, s*W) on the host, not clamped.
 
     Raises:
         UserError: the model does not serve the scale, is in training mode, or its features of the whole picture fit
             neither in memory nor, as none is named, in a folder.
+    """
+    s = model.scale_of(scale)
+    result = torch.empty(1, 3, s * lr.shape[-2], s * lr.shape[-1], dtype=lr.dtype)
+    made = strips(
+        model, lr, s, tile=tile, memory=memory, scratch=scratch, half=half, device=device,
+        self_ensemble=self_ensemble, walked=walked,
+    )  # fmt: skip
+    for top, rows in made:
+        result[0, :, top : top + rows.shape[1]] = rows
+    return result
+
+
+@torch.no_grad()
+def strips(
+    model: SuperResolver,
+    lr: Tensor,
+    scale: int | None,
+    *,
+    tile: int | None,
+    memory: int | None,
+    scratch: Path | None,
+    half: bool,
+    device: torch.device | str | None,
+    self_ensemble: bool,
+    walked: Callable[[bool], object],
+) -> Iterator[tuple[int, Tensor]]:
+    """`enlarge`, which tells what is given, a few rows after the other, so that copies of them take no memory.
+
+    Yields:
+        The number of its first row, from the top, and (3, h, s*W) on the host.
     """
     if model.training:
         raise UserError("the model is in training mode: call model.eval() first")
@@ -97,8 +108,6 @@ def strips(
     if found is None or (tile is None and peak(found[0], found[0].all, [found[1]]) <= budget):
         whole = _whole(model, lr.to(place), s, self_ensemble, found is None)
         if whole is not None:
-            if whole.shape[-2:] != (s * lr.shape[-2], s * lr.shape[-1]):
-                raise UserError(f"the network makes {tuple(whole.shape)} of {tuple(lr.shape)}: that is not x{s}")
             walked(False)
             yield from ((top, rows[0].cpu()) for top, rows in pieces(whole))
             return
@@ -155,6 +164,8 @@ def _whole(model: SuperResolver, lr: Tensor, scale: int, averaged: bool, must: b
     try:
         return ensemble.self_ensemble(lambda x: model(x, scale), lr) if averaged else model(lr, scale)
     except (RuntimeError, MemoryError) as error:
+        if not ran_out(error):
+            refuse_smaller(model, scale, *lr.shape[-2:])
         if must or not ran_out(error):
             raise
         log.info("memory ran out on the whole picture: on in tiles")

@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from sr.data.as_bicubic import is_bicubic, spread
 from sr.data.belonging import Seen, decided, pair, report
 from sr.data.folder import own_name
 from sr.data.images import LazyImages
@@ -57,7 +58,7 @@ class Comparison:
         self.quality = cfg.quality
         self.dataset, self.metrics = own_name(Path(cfg.hr).resolve().name), get_metrics(cfg.metrics)
         names = cfg.protocols or [p for p in enlarger.model.protocols if not get_protocol(p).defines_lr]
-        self.base, self.lr = lr.base, lr_given(list(dict.fromkeys(file.absolute().parent for file in lr.files)))
+        self.base = lr.base
         self.protocols = [get_protocol(name) for name in names]
         if wrong := [p.name for p in self.protocols if p.defines_lr]:
             raise UserError(f"protocols=[{','.join(wrong)}] make LR of their own; here it is given: leave them out")
@@ -87,6 +88,10 @@ class Comparison:
                     f"{small.name}"
                 )
             seen[small] = pair(large, to_array(_unit(photo)), self.scale)
+        few = [[*seen][n] for n in spread(len(seen))]
+        same = [is_bicubic(to_array(_unit(read_photo(p))), read_image(self.hr[p]).pixels, self.scale) for p in few]
+        folders = list(dict.fromkeys(file.absolute().parent for file in lr.files))
+        self.lr = lr_given(folders, bool(same) and all(same))
         images = LazyImages([self.hr[small] for small in seen]), LazyImages(list(seen)), range(len(seen))
         belonging = decided(*images, list(seen.values()), self.scale)
         report(belonging, self.dataset, "leave hr= out")

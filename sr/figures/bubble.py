@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.lines import Line2D
 
-from sr.errors import UserError
+from sr.errors import UserError, nearest
 from sr.figures.drawing import Drawing, Figure, color, page, plain_numbers, styled
 from sr.figures.label_placement import place_labels
 from sr.measuring.cost import cost, lr_size
@@ -13,7 +13,7 @@ from sr.metrics.protocols import get_protocol
 from sr.runs.construct import construct
 from sr.runs.folder import Run
 from sr.scores.cost_points import arrow, axes, inside, published_points, told
-from sr.scores.published import IMAGES
+from sr.scores.published import IMAGES, published_costs
 from sr.scores.same_images import unlike_papers
 
 PER_MILLION = 420.0  # points squared of a bubble, for each million of parameters
@@ -70,13 +70,24 @@ def bubble(
         models: names of published models to draw; None: all.
 
     Raises:
-        UserError: nothing is left to draw.
+        UserError: no model of such a name is published, or nothing is left to draw.
     """
     scale = scale or 4
+    there = dict.fromkeys(name for name, _ in published_costs())
+    for name in models or ():
+        if name not in there:
+            raise UserError(
+                f"figure.models={name}: no such network's cost is published.{nearest(name, there)} There are "
+                f"{', '.join(sorted(there))}"
+            )
     known = [get_protocol(name).name for name in protocols]
     points = [p for p in published_points(scale, dataset, known) if models is None or p["model"] in models]
     ours = run_points(runs, scale, dataset, known)
-    notes = []
+    notes = [
+        f"no figure and cost of {name} on {dataset} x{scale} under {', '.join(known)} are published"
+        for name in models or ()
+        if all(p["model"] != name for p in points)
+    ]
     if skipped := len(runs) - len(ours):
         notes.append(
             f"{skipped} of {len(runs)} runs have no figure on all of {dataset} x{scale}, on the papers' images and LR, "

@@ -16,7 +16,7 @@ from sr.figures.drawing import Drawing
 from sr.figures.inputs import Photo, bundled_photos, read_photos
 from sr.measuring.entries import checkpoint_entry, weights_entries
 from sr.measuring.scoring import Entry, pick_device
-from sr.runs.folder import Run, find_runs
+from sr.runs.folder import Run, find_runs, tell_unfinished
 from sr.runs.together import doubts, once, twins_told
 
 log = logging.getLogger(__name__)
@@ -82,6 +82,8 @@ def _runs(cfg: DictConfig) -> list[Run]:
     if not (whole := [run for run in found if run.status != "damaged"]):
         raise UserError(f"runs={','.join(listed(cfg.runs))}: every run there is damaged")
     whole, twins = once(whole)
+    for run in whole:
+        tell_unfinished(run.folder)
     for note in [*twins_told(twins), *doubts(whole)]:
         log.warning(note)
     return whole

@@ -56,9 +56,11 @@ def jitter(
     unit, _ = meaning(column)
     short = [row for row in rows if not np.isfinite(row["jitter"])]
     if len(short) == len(rows):
+        most = max(row["values"] for row in rows)
+        mend = "Type figure.share=1, or train" if most >= 3 else f"The longest curve has {most} in all: train again"
         raise UserError(
             f"figure=jitter: no run has 3 values of {column} in the last {share:.0%} of its curve, which a "
-            "jitter takes. Type figure.share=1, or train with a smaller val_every_steps"
+            f"jitter takes. {mend} with a smaller val_every_steps"
         )
     notes = [
         f"no jitter of {row['label']}, seed {row['seed']}: it has {row['values']} values in all, and 3 in the last "

@@ -4,6 +4,7 @@ import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from sr.models.base import SuperResolver
 from sr.models.basicvsr import BasicVSR
 from sr.models.bicubic import Bicubic
 from sr.models.edvr import EDVR
+from sr.models.smallest import smallest_side
 from sr.zoo.onnx_file import OnnxResolver
 from sr.zoo.spandrel_file import SpandrelResolver
 
@@ -115,12 +117,14 @@ class Exported:
         """T of a network on clips; None of one on images."""
         return self.model.frames if isinstance(self.model, EDVR) else None
 
-    @property
+    @cached_property
     def least(self) -> int:
-        """The smallest side of LR."""
+        """The smallest side of LR; see `smallest_side` for errors."""
         if self.frames is not None:
             return CLIP_SIZES[0][0]
-        return 1 if self.model.min_size == 1 else max(self.model.min_size, POOLED + 1)
+        return (
+            smallest_side(self.model, self.scale) if self.model.min_size == 1 else max(self.model.min_size, POOLED + 1)
+        )
 
     @property
     def stem(self) -> str:

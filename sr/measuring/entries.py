@@ -17,6 +17,7 @@ from sr.data.module import SRDataModule
 from sr.errors import some
 from sr.measuring.scoring import Entry
 from sr.runs import checkpoint
+from sr.runs.folder import tell_unfinished
 from sr.runs.same_data import looked_like, trained_on
 from sr.zoo.entries import ENTRIES, name_of
 from sr.zoo.load import load
@@ -39,6 +40,7 @@ def checkpoint_entry(path: str) -> Entry:
     """The model of `checkpoint=`; of one architecture all have one name."""
     content = checkpoint.read(path)
     metadata, run = content["sr"], checkpoint.run_of(checkpoint.locate(path))
+    tell_unfinished(run)
     return Entry(name_of(metadata), checkpoint.build(content, path), paper_of(metadata), run=run)
 
 

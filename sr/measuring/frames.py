@@ -1,14 +1,16 @@
 """What a model is given of a set, frame by frame."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from torch import Tensor
 
 from sr.data.batch import Batch
 from sr.data.module import SRDataModule
 from sr.imaging.ensemble import VIEWS, averaged
+from sr.metrics.protocol import Protocol
 from sr.models.base import SuperResolver
 from sr.models.clips import FeatureFile, Made
+from sr.scores.text import counted
 
 
 def measured_runs(data: SRDataModule, images: int | None) -> list[range]:
@@ -18,6 +20,19 @@ def measured_runs(data: SRDataModule, images: int | None) -> list[range]:
         runs.append(run[:left])
         left -= len(runs[-1])
     return [run for run in runs if run]
+
+
+def told_short(data: SRDataModule, runs: Sequence[range], protocols: Iterable[Protocol]) -> list[str]:
+    """What to say of clips that are too short to be measured without their ends, as a protocol asks for it."""
+    told = []
+    for protocol in protocols if data.of_clips else ():
+        if short := sum(protocol.too_short(len(run)) for run in runs):
+            told.append(
+                f"note: {short} of {counted(len(runs), 'clip')} of {data.test_name}: too short for {protocol.name} to "
+                f"leave out {protocol.ends} frames at each end, so that all of theirs count. Measure longer clips, or "
+                "type protocols=[video_y]"
+            )
+    return told
 
 
 def outputs_of(

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from sr.models.base import SuperResolver
+from sr.models.smallest import smallest_side
 
 WIDTHS = (48, 160, 448)  # LR pixels; a field that fills the widest strip is taken for the whole image
 
@@ -46,10 +47,10 @@ def receptive_field(model: SuperResolver, scale: int) -> int | None:
                 weight.copy_(positive * (0.5 * outputs / positive.sum()))  # a mean of inputs: nothing saturates
                 if layer.bias is not None:
                     layer.bias.zero_()
-    generator = torch.Generator().manual_seed(0)
+    generator, height = torch.Generator().manual_seed(0), smallest_side(probe, scale)
     for width in WIDTHS:
         # Bright, and below the range at which a network may clip.
-        x = 0.6 + 0.3 * torch.rand(1, 3, max(1, model.min_size), width, generator=generator, dtype=torch.float64)
+        x = 0.6 + 0.3 * torch.rand(1, 3, height, width, generator=generator, dtype=torch.float64)
         x.requires_grad_()
         with _MeanForMax():
             output = probe(x, scale)

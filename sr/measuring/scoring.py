@@ -21,7 +21,7 @@ from sr.forms.running import AUTO, formed
 from sr.imaging.color import to_array
 from sr.imaging.files import write_image
 from sr.imaging.panel import disagreement, draw_panel, panel_cells, pick_crop
-from sr.measuring.frames import measured_runs, middle_of, outputs_of
+from sr.measuring.frames import measured_runs, middle_of, outputs_of, told_short
 from sr.measuring.papers import Entry, chosen_protocols, other_lr, papers_figures, papers_protocols
 from sr.measuring.pictures import Pictures
 from sr.metrics.metric import Metric
@@ -207,6 +207,7 @@ def score_all(
     scores: list[Score] = []
     papers: dict[Key, Published] = {}
     drawn: list[Path] = []
+    short: list[str] = []
     undrawn: OSError | None = None
     for data in sets:
         if any(e.ensemble for e in entries) and not data.symmetric:
@@ -215,6 +216,7 @@ def score_all(
         references = KeptReferences() if len(deployed) >= MANY else None
         for entry in deployed:
             under = chosen_protocols(entry, entries, data, protocols)
+            short += told_short(data, measured_runs(data, images), under)
             found, outputs = score_set(
                 entry, data, under, device, panels, metrics, images, middle, references=references
             )
@@ -232,7 +234,7 @@ def score_all(
     log.info("\n" + table(means) + "\n")
     for told in filter(None, map(other_lr, sets)):
         log.info(told + "\n")
-    for told in told_unlike(others):
+    for told in (*dict.fromkeys(short), *told_unlike(others)):
         log.warning(told + "\n")
     if gaps := beside(means, papers):
         log.info(gaps + "\n")

@@ -120,10 +120,14 @@ class Protocol:
         return self.border + self.border_scales * scale
 
     def scored(self, frames: int) -> range:
-        """Which frames of a clip count; all of one that is too short to lose some."""
-        ends = frames // 2 if self.ends is None else self.ends
-        end = ends + 1 if self.ends is None else frames - ends
-        return range(ends, end) if ends < end else range(frames)
+        """Which frames of a clip count; all of one that is `too_short` to lose some."""
+        if self.too_short(frames):
+            return range(frames)
+        return range(frames // 2, frames // 2 + 1) if self.ends is None else range(self.ends, frames - self.ends)
+
+    def too_short(self, frames: int) -> bool:
+        """Whether nothing would be left of a clip without its `ends`."""
+        return bool(self.ends) and frames <= 2 * (self.ends or 0)
 
     def lr(self, hr: Tensor, scale: int, *, grey: bool = False, edge: str = "mirror") -> Tensor:
         """The LR that the model is given: MATLAB bicubic of the 8-bit RGB image, rounded to 8 bit.

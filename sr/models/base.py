@@ -116,12 +116,24 @@ class SuperResolver(TrainingLoops):
         return ycbcr_to_rgb(torch.cat([luma, chroma.to(luma.dtype)], dim=1))
 
     def in_own_colors(self, x: Tensor, scale: int) -> Tensor:
-        """`network`, with inputs below `min_size` padded by repeating the edge and the result cropped."""
+        """`network`, with inputs below `min_size` padded by repeating the edge and the result cropped.
+
+        Raises:
+            UserError: it returned what is not `scale` times as large.
+        """
         h, w = x.shape[-2:]
         pad_h, pad_w = max(0, self.min_size - h), max(0, self.min_size - w)
         if pad_h or pad_w:
             x = F.pad(x, (0, pad_w, 0, pad_h) + (0, 0) * (x.ndim - 4), mode="replicate")
-        return self._returned(self.network(self._given(x), scale)[..., : h * scale, : w * scale])
+        found = self.network(self._given(x), scale)
+        sr, wanted = found[..., : h * scale, : w * scale], (*x.shape[:-2], h * scale, w * scale)
+        if not torch.compiler.is_compiling() and sr.shape != wanted:
+            raise UserError(
+                f"{type(self).__name__}.network returned {tuple(found.shape)} for LR of {tuple(x.shape)} at "
+                f"scale={scale}, and expected is {wanted}: mend what it enlarges by, as nn.PixelShuffle({scale}) after "
+                f"a convolution with {self.colors} * {scale}**2 channels"
+            )
+        return self._returned(sr)
 
     def _given(self, x: Tensor) -> Tensor:
         """(..., C, h, w) in [0, 1] -> the values and the order of channels that the file's network takes."""

@@ -33,6 +33,7 @@ class TrainingLoops(L.LightningModule):
         scales: the enlargement factors of the network.
         batches_seen: micro-batches trained on: where the data stream goes on after a resume.
         batch_losses: of the last batch, without gradients: the network's `loss`, its terms, a discriminator's.
+        step_losses: the same, the mean over the micro-batches of the optimizer step so far: what is logged.
         metadata: what a checkpoint tells about itself, plain values only.
         stepper: takes the steps where `automatic_optimization` is off.
         steps_at_once: the most that it takes without Lightning; None for as many as fit between two looks at the logs.
@@ -51,6 +52,7 @@ class TrainingLoops(L.LightningModule):
         super().__init__()
         self.batches_seen = 0
         self.batch_losses: dict[str, Tensor] = {}
+        self.step_losses: dict[str, Tensor] = {}
         self.metadata: dict[str, Any] = {}
         self.stepper: Stepper | None = None
         self.steps_at_once: int | None = None
@@ -103,7 +105,7 @@ class TrainingLoops(L.LightningModule):
     def __getstate__(self) -> dict[str, Any]:
         """A copy of the model is one of the network, without what it is trained with."""
         own = dict.fromkeys(("_training_setup", "former_optimizers", "stepper"))
-        return super().__getstate__() | own | {"batch_losses": {}}
+        return super().__getstate__() | own | {"batch_losses": {}, "step_losses": {}}
 
     def learnable(self) -> dict[str, nn.Parameter]:
         """Every parameter of the network that learns in some stage, by name.
@@ -155,6 +157,7 @@ class TrainingLoops(L.LightningModule):
             ((player, terms),) = self.updates(batch)
             loss = torch.stack(list(terms.values())).sum()
             self.remember(player, loss, terms)
+            self.take_in()
         self._log_losses()
         return loss
 
@@ -164,9 +167,15 @@ class TrainingLoops(L.LightningModule):
             self.batch_losses["loss"] = total.detach()
         self.batch_losses.update((name, value.detach()) for name, value in terms.items())
 
+    def take_in(self) -> None:
+        """Take the losses of a micro-batch, which `batches_seen` counts, into the mean over its step; nothing waits."""
+        number, found = (self.batches_seen - 1) % self.training_setup.accumulate + 1, self.batch_losses
+        mean = self.step_losses if number > 1 else {}
+        self.step_losses = {k: v if k not in mean else mean[k] + (v - mean[k]) / number for k, v in found.items()}
+
     def _log_losses(self) -> None:
         """The means over all processes at the steps that are written down, between them this process's shares."""
-        losses = self.batch_losses
+        losses = self.step_losses
         values = {"loss": losses["loss"]} if len(losses) == 2 else losses  # of a single term the sum says all
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and (self.trainer.global_step + (self.stepper is None)) % every == 0:

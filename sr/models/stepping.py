@@ -178,6 +178,7 @@ class Stepper:
         for batch, losses in zip(batches, found, strict=True):
             model.batches_seen += 1
             model.batch_losses = losses
+            model.take_in()
             if model.batches_seen % self.accumulate == 0:
                 self._stepped()
             for callback in self.after_batch:

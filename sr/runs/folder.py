@@ -1,5 +1,6 @@
 """Runs read back from their folders: configuration, figures, curve, time."""
 
+import logging
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 from sr.bounded import Rows, opened
 from sr.compose.keys import declared
 from sr.compose.words import path_typed
-from sr.errors import UserError, reason
+from sr.errors import UserError, reason, told_once
 from sr.runs.config import before_budget, flat, hydras_choices, read_config, typed_words
 from sr.runs.lock import held
 from sr.runs.record import recorded
@@ -19,6 +20,7 @@ from sr.scores.results import read
 from sr.scores.score import Score
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def read_run(folder: Path) -> Run:
     files = [folder / "results.csv", *sorted(folder.glob("x*/results.csv"))]
     scores = [score for file in files if file.is_file() for score in _whole(file, partial(read, file))]
     curve = _whole(folder / "metrics.csv", lambda: _curve(folder / "metrics.csv"))
-    status = facts.get("status") or ("finished" if scores else "running")
+    status = _state(folder, facts) or _state(folder, {"status": "finished" if scores else "running"})
     done = max((row["step"] for row in curve), default=0)
     return Run(
         folder=folder,
@@ -85,10 +87,24 @@ def read_run(folder: Path) -> Run:
         seconds=facts.get("seconds"),
         # One that is not finished has gone on since it was recorded.
         steps=int(facts.get("steps") or done if status == "finished" else max(facts.get("steps") or 0, done)),
-        status="interrupted" if status == "running" and not held(folder) else status,  # a killed run wrote nothing
+        status=status,
         seed=int(config.get("seed") or 0),
         error=facts.get("error"),
     )
+
+
+def _state(folder: Path, facts: Mapping[str, Any]) -> str:
+    """How a run is, by what it recorded; "" where it did not."""
+    status = facts.get("status") or ""
+    return "interrupted" if status == "running" and not held(folder) else status  # a killed run wrote nothing
+
+
+def tell_unfinished(folder: Path | None) -> None:
+    """Warn, once, that weights or curves are of a run that goes on or was stopped: they are not what it ends with."""
+    facts = {} if folder is None else recorded(folder)
+    if folder is not None and (status := _state(folder, facts)) not in ("", "finished"):
+        done = f", {facts['steps']:,.0f} steps done" if facts.get("steps") else ""
+        told_once(log, logging.WARNING, f"warning: the run {folder} is not finished: it is {status}{done}")
 
 
 def find_runs(folder: Path) -> list[Run]:

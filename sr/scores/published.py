@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from sr.data.as_bicubic import seen_bicubic
 from sr.data.module import SRDataModule
 from sr.degradation import MatlabBicubic
 from sr.errors import some
@@ -141,10 +142,14 @@ def comparable(data: SRDataModule) -> bool:
 
 
 def lr_of(data: SRDataModule) -> str:
-    """How a set's LR was made: `bicubic` is the papers' plain one, made here; `bicubic, read from ...` is given."""
+    """How a set's LR was made: `bicubic` is the papers' plain one, made here; `bicubic, read from ...` is given.
+
+    What is given is plain where the names of its folders say so, or once opened its pixels.
+    """
     lr, track = getattr(data, "lr", None), getattr(data, "track", "bicubic")
     if folders := getattr(data, "measured_lr", [lr] if lr else []):
-        return lr_given(folders)
+        pairs = None if plain(lr_given(folders)) else data.opened("test")
+        return lr_given(folders, pairs is not None and seen_bicubic(pairs, data.scale))
     if track not in ("bicubic", "x8"):
         return f"of the track {track}"
     return lr_made(data)
@@ -156,12 +161,12 @@ def lr_made(data: SRDataModule) -> str:
     return PLAIN if steps == [MatlabBicubic] else f"made by {', '.join(step.__name__ for step in steps)}"
 
 
-def lr_given(folders: Sequence[str | Path]) -> str:
-    """`lr_of` of LR that is read from folders; taken for plain bicubic where all their names say so, and no more."""
+def lr_given(folders: Sequence[str | Path], seen: bool = False) -> str:
+    """`lr_of` of LR that is read from folders; plain where all their names say so, and no more, or it was seen."""
     names = ["/".join(Path(folder).parts[-2:]) for folder in folders]  # its own, and that of LR_bicubic/X4
     said = [part for name in names for part in name.split("/") if "bicubic" in part.lower()] or names
     named = all("bicubic" in name.lower() or name.startswith(("image_SRF", "BI")) for name in names)
-    known = named and not any(map(MORE.search, said))
+    known = seen or (named and not any(map(MORE.search, said)))
     return f"{PLAIN}, {READ} {some(names)}" if known else f"{READ} {some(names)}"
 
 

@@ -2,12 +2,14 @@
 
 import argparse
 import logging
+import re
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from sr.compose.common_schema import Zoo
 from sr.compose.words import pasted, path_word
-from sr.errors import UserError, printable, user_error
+from sr.errors import UserError, nearest, printable, user_error
 from sr.layers.identity import checksum
 from sr.scores.text import aligned
 from sr.zoo.entries import ENTRIES, ZOO
@@ -15,10 +17,22 @@ from sr.zoo.files import SUFFIXES
 from sr.zoo.load import is_ours, load, save
 from sr.zoo.matlab_file import LARGEST
 
+KEYS = re.compile(r"^(?:zoo\.)?(dir|range|order|scale)=(.*)")  # as the other commands take them
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """As the other commands end: one message and status 1, with the nearest word that there is."""
+        options = [o for action in self._actions for o in (*action.option_strings, *(action.choices or ()))]
+        wrong = re.search(r"invalid choice: '(.*?)'|arguments: ([^=\s]*)", message)
+        sys.exit(f"error: {self.prog}: {message}.{nearest(wrong[1] or wrong[2], options) if wrong else ''} "
+                 f"All that it takes: {self.prog} --help")  # fmt: skip
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse and run; errors that the user can mend end with status 1 and no traceback."""
-    parser = argparse.ArgumentParser(prog="sr zoo", description=__doc__)
+    words = [KEYS.sub(r"--\1=\2", word) for word in (sys.argv[1:] if arguments is None else arguments)]
+    parser = _Parser(prog="sr zoo", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     lists = commands.add_parser(
         "list", help="this project's and the authors' files, what they reach, and which are here"
@@ -31,7 +45,9 @@ def main(arguments: list[str] | None = None) -> None:
     saves.add_argument("--order", help="of its channels: rgb or bgr")
     for command in (lists, saves):
         command.add_argument("--dir", type=Path, default=Path(Zoo.dir), help=f"where the files are ({Zoo.dir})")
-    typed = parser.parse_args(arguments)
+    typed, more = parser.parse_known_args(words)
+    if more:  # told by the command's own parser, which knows its options
+        (lists if typed.command == "list" else saves).error(f"unrecognized arguments: {' '.join(more)}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         if typed.command == "list":

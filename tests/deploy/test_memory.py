@@ -2,7 +2,9 @@
 
 import copy
 import gc
+import inspect
 import re
+import typing
 import weakref
 from pathlib import Path
 
@@ -104,10 +106,21 @@ def test_features_in_half_precision_take_half_and_are_never_called_exact(rlfn, l
         enlarge(rlfn, lr, tile=20, half=True)
 
 
+def test_what_is_taken_is_typed_and_told():
+    taken, hints = inspect.signature(enlarge).parameters, typing.get_type_hints(enlarge)
+    assert all(name in hints and f"\n        {name}: " in (enlarge.__doc__ or "") for name in taken)
+    assert not [p for p in taken.values() if p.kind is p.VAR_KEYWORD]
+
+
+def in_strips(model, lr, tile):
+    defaults = {k: p.default for k, p in inspect.signature(enlarge).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    return list(strips(model, lr, None, **defaults | {"tile": tile}))
+
+
 def test_rows_come_in_strips(lr):
     torch.manual_seed(0)
     model = EDSR(4, num_blocks=1, channels=8).eval()
-    found = list(strips(model, lr, tile=20))
+    found = in_strips(model, lr, tile=20)
     assert [top for top, _ in found] == [0, 64, 132]
     assert all(rows.shape[::2] == (3, 360) for _, rows in found)
     assert not any(rows.is_inference() for _, rows in found)
@@ -120,7 +133,7 @@ def test_few_rows_are_given_away_at_a_time(lr, monkeypatch):
     model = EDSR(4, num_blocks=1, channels=8).eval()
     monkeypatch.setattr(walk, "PIECE", 5 * 3 * 360 * 4)
     for tile, tops in ((20, [*range(0, 64, 5), *range(64, 132, 5), *range(132, 200, 5)]), (None, [*range(0, 200, 5)])):
-        found = list(strips(model, lr, tile=tile))
+        found = in_strips(model, lr, tile)
         assert max(rows.shape[1] for _, rows in found) == 5 and [top for top, _ in found] == tops
         assert tile is None or all(rows.untyped_storage().nbytes() <= walk.PIECE for _, rows in found)
         both = torch.cat([rows for _, rows in found], 1)[None]

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sr.deploy.tiles import enlarge
+from sr.deploy.tiling.nodes import Whole
 from sr.models.base import SuperResolver
 
 
@@ -56,7 +57,7 @@ class Windows(nn.Module):
 
 
 class OfPlaces(nn.Module):
-    """A value for each column, learned or not, and a group norm."""
+    """A value for each column, learned or not, made where the picture is or not, and a group norm."""
 
     def __init__(self):
         super().__init__()
@@ -66,7 +67,7 @@ class OfPlaces(nn.Module):
         columns = torch.linspace(-1, 1, x.shape[-1])
         first, second = x.chunk(2, dim=1)
         x = torch.cat([first * columns, second.clamp(min=-0.5) + columns[None, None, None]], 1)
-        return self.norm(x)
+        return self.norm(x + torch.arange(x.shape[-2], device=x.device)[:, None] / 50)
 
 
 class Net(SuperResolver):
@@ -103,6 +104,14 @@ def test_tiles_are_the_whole(name, caplog):
     assert ("made of the whole picture at once" in caplog.text) == (name in ("unknown", "places"))
 
 
+def test_what_looks_at_the_whole_is_made_once(monkeypatch):
+    """However small the tiles are: each of its parts takes the whole of what it is made of."""
+    made, make = [], Whole.make
+    monkeypatch.setattr(Whole, "make", lambda rule, *given: made.append(rule.name) or make(rule, *given))
+    enlarge(Net(OfPlaces()).eval(), torch.rand(1, 3, 35, 46), tile=13)
+    assert made.count("group_norm") == 1
+
+
 class InPlace(nn.Module):
     """An activation that changes its input, which is used again."""
 
@@ -137,7 +146,15 @@ class Deciding(nn.Module):
         return x if x.mean() > 0 else -x
 
 
-@pytest.mark.parametrize("block", [InPlace, ThroughAView, Assigned, Deciding])
+class Moved(nn.Module):
+    """Features from other places: walked, it would keep a map of the whole for each step on the way there."""
+
+    def forward(self, x):
+        places = torch.stack(torch.meshgrid(*(torch.linspace(-1, 1, n) for n in x.shape[-2:]), indexing="ij")[::-1], -1)
+        return F.grid_sample(x, places[None] + x[:, :2].movedim(1, -1) / 9, align_corners=True)
+
+
+@pytest.mark.parametrize("block", [InPlace, ThroughAView, Assigned, Deciding, Moved])
 def test_what_cannot_be_recorded_is_made_whole(block, caplog):
     torch.manual_seed(0)
     model, lr = Net(block()).eval(), torch.rand(1, 3, 35, 46)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 from conftest import photo
 from folder_of_everything import ODD, PROFILE, fill, spoil
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from PIL import Image
 from print_profile import CYAN
@@ -263,6 +265,12 @@ def test_a_folder_of_hr_that_is_called_as_a_papers_set_is_the_users_own_and_its_
     assert outcome.code == 0 and "own Set5  x2" in outcome.out, outcome
     assert "LR of own Set5: read from" in outcome.out and "not plain bicubic as the papers'" in outcome.out
     assert "\nbicubic,own Set5,2,y," in (outcome.folder / "results.csv").read_text()
+    (tmp_path / "LR/a.png").unlink()
+    made = sr.imresize(torch.from_numpy(photo(48, 64)).movedim(-1, 0), 1 / 2).movedim(0, -1).numpy()
+    Image.fromarray(made).save(tmp_path / "LR/b.png")
+    (tmp_path / "Set5/a.png").rename(tmp_path / "Set5/b.png")
+    outcome = command("upscale.py", "input=LR", "model=bicubic", "scale=2", "hr=Set5", "protocols=[y]", folder="plain")
+    assert outcome.code == 0 and "not plain bicubic" not in outcome.out, outcome  # by its pixels
 
 
 def test_hr_of_another_picture_is_refused_and_one_that_fits_badly_is_told(command, tmp_path):
@@ -361,3 +369,26 @@ def test_pictures_through_a_network_on_clips_are_told_to_be_alone(command, tmp_p
     assert outcome.code == 0 and "each is enlarged alone" in outcome.out, outcome
     outcome = command("upscale.py", "input=p.png", "model=bicubic", "output=other")
     assert outcome.code == 0 and "alone" not in outcome.out, outcome
+
+
+@pytest.mark.parametrize(
+    ("settings", "how"),
+    [
+        ({"_target_": "sr.models.edvr.EDVR", "groups": 2}, "whole"),
+        ({"_target_": "sr.models.edvr.EDVR", "groups": 2, "pcd": False, "tsa": False}, "exact tiles"),
+        ({"_target_": "sr.models.basicvsr.BasicVSR"}, "exact tiles"),
+    ],
+)
+def test_tiles_of_networks_on_clips(command, tmp_path, settings, how):
+    """EDVR takes features from places that it computes: its pictures are made whole, and it is told."""
+    torch.manual_seed(0)
+    node = {"scale": 4, "num_blocks": 1, "channels": 4} | settings
+    model = instantiate(node)
+    content = {"state_dict": model.state_dict(), "sr": checkpoint.describe(node, "small", {})}
+    torch.save(content, tmp_path / "clips.ckpt")
+    pixels = photo(40, 50)
+    Image.fromarray(pixels).save(tmp_path / "p.png")
+    outcome = command("upscale.py", "input=p.png", "model=clips.ckpt", "output=out", "tile=20")
+    assert outcome.code == 0 and re.search(rf"40 -> 200x160, {how}", outcome.out), outcome
+    assert ("cannot be followed: grid_sample takes" in outcome.out) == (how == "whole")
+    assert close(np.asarray(Image.open(tmp_path / "out" / "p_x4.png")), enlarged(tmp_path / "clips.ckpt", pixels))

@@ -73,6 +73,10 @@ def test_a_choice_of_models_another_set_and_nothing_left():
     assert {r["model"] for r in bubble(scale=2, dataset="Urban100", models=["bsrn", "imdn"]).rows} == {"bsrn", "imdn"}
     with pytest.raises(UserError, match="no figure on Set6 x4"):
         bubble(dataset="Set6")
+    with pytest.raises(UserError, match=r"figure\.models=bsnr: no such network.*Did you mean bsrn.* There are .*edsr"):
+        bubble(models=["imdn", "bsnr"])
+    (note,) = bubble(scale=3, models=["imdn", "rlfn"]).notes
+    assert note.startswith("no figure and cost of rlfn on Set5 x3 under y, ")
 
 
 def test_areas_are_in_proportion_to_parameters():

@@ -116,6 +116,8 @@ def test_a_run_of_too_few_validations_for_its_jitter_is_told(make_run):
     ]
     with pytest.raises(UserError, match=r"no run has 3 values of val/psnr_y in the last 50%.*figure\.share=1"):
         jitter([short])
+    with pytest.raises(UserError, match="The longest curve has 2 in all: train again with a smaller val_every_steps"):
+        jitter([make_run("2", [20, 25], model="repsr")])  # of which figure.share=1 makes no more
 
 
 def test_the_mean_is_over_the_steps_that_all_seeds_have():

@@ -85,6 +85,7 @@ def test_the_photos_of_the_wheel_are_the_default(command, monkeypatch, tmp_path)
         (["figure=filters", "figure.colums=3"], "Did you mean figure.columns"),
         (["figure=filters", "+figure.colums=3"], "no such argument. Did you mean columns"),
         (["figure=bubble", "figure.dataset=3"], "wants str"),
+        (["figure=bubble", "figure.models=bsrn"], "not str. Type a list: figure.models=[bsrn]"),
         (["figure=bubble", "format=gif7"], "a picture is written as one of"),
         ([], "figure="),
     ],

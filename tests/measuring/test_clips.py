@@ -110,6 +110,17 @@ def test_one_clip_under_the_protocol_of_duf_and_with_self_ensemble(command, vid4
     assert done.code == 1 and "data.clips=walk: Vid4 has no such clip" in done.err and "calendar, city" in done.err
 
 
+@pytest.mark.parametrize(("name", "short"), [("calendar", True), ("city", False)])
+def test_a_clip_too_short_for_the_protocol_of_duf_is_told(command, vid4, name, short):
+    typed = ["model=bicubic", "benchmarks=[vid4]", f"data_dir={vid4}", "scale=4", "panels=0", f"data.clips=[{name}]"]
+    done = command("evaluate.py", *typed, "protocols=[video_duf,video_y]")
+    assert done.code == 0, done
+    told = "note: 1 of 1 clip of Vid4: too short for video_duf to leave out 2 frames at each end"
+    assert (told in done.out) == short and "short for video_y" not in done.out, done
+    counted = {(r["protocol"], r["images"]) for r in rows(done.folder)}
+    assert counted == {("video_duf", "3" if short else "1"), ("video_y", str(LENGTHS[name]))}
+
+
 def test_vimeos_clips_count_by_the_frame_in_the_middle_of_a_mirrored_clip(command, vid4, networks, tmp_path):
     (tmp_path / "v/sequences").mkdir(parents=True)
     (vid4 / "Vid4/GT").rename(tmp_path / "v/sequences/00001")

@@ -47,6 +47,25 @@ def test_small_inputs_are_padded_and_cropped(size):
     assert torch.equal(sr, lr.repeat_interleave(3, -1).repeat_interleave(3, -2))
 
 
+class Kept(Nearest):
+    """Returns what it was given."""
+
+    def network(self, x: Tensor, scale: int) -> Tensor:
+        return x
+
+
+@pytest.mark.parametrize("colors", [1, 3])
+def test_a_network_that_does_not_enlarge_is_told_what_it_returned(colors):
+    """In training, too: losses of sizes that fit each other by chance told nothing."""
+    told = (
+        rf"Kept.network returned \(2, {colors}, 6, 7\) for LR of .* at scale=3, and expected is .* 18, 21\): .*Shuffle"
+    )
+    with pytest.raises(UserError, match=told):
+        Kept(3, colors)(torch.rand(2, 3, 6, 7))
+    with pytest.raises(UserError, match=r"Kept\.network returned"):
+        Kept(3, colors).training_images(Batch(torch.rand(1, 3, 6, 7), torch.rand(1, 3, 18, 21), 3, ["a"], [False]))
+
+
 def test_a_luma_network_leaves_the_chroma_to_bicubic():
     lr = torch.rand(1, 3, 8, 9, dtype=torch.float64)
     out = rgb_to_ycbcr(Nearest(2, colors=1).double()(lr))

@@ -108,8 +108,12 @@ def test_two_nodes_of_torchruns_train_as_one_process_does(command, div2k, tmp_pa
 
 def test_accumulation_changes_memory_not_the_result(command, div2k):
     typed = [*SMALL, "data=div2k", f"data.root={div2k}", "steps=5", "val_every_steps=5", "batch_size=4"]
+    typed += ["trainer.log_every_n_steps=1"]
     whole = command("train.py", *typed, folder="whole")
     parts = command("train.py", *typed, "accumulate=2", folder="parts")
     assert whole.code == 0 and parts.code == 0, parts
     a, b = saved(whole.folder)["state_dict"], saved(parts.folder)["state_dict"]
     assert max(float((a[k] - b[k]).abs().max()) for k in a) < 1e-4
+    ours, theirs = ([r["train/loss"] for r in rows(f) if r["train/loss"]] for f in (parts.folder, whole.folder))
+    assert len(ours) == 5  # each the mean over both micro-batches, not the second one's
+    assert [float(loss) for loss in ours] == pytest.approx([float(loss) for loss in theirs], rel=1e-3)

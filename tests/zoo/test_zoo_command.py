@@ -2,6 +2,7 @@
 
 import csv
 
+import pytest
 import torch
 
 from sr.zoo import __main__ as zoo
@@ -57,6 +58,26 @@ def test_only_the_papers_file_stands_beside_the_paper(tmp_path):
         told = {"stage": {"number": number, "of": 3}, "config": {"scale": node["scale"], "stages": stages}}
         own = {"model": node | {"scale": scale}, "name": "bsrn_s"}
         assert bool(paper_of(own | told)) == known, number
+
+
+@pytest.mark.parametrize("word", ["zoo.dir={}", "dir={}", "--dir={}"])
+def test_keys_are_taken_as_the_other_commands_take_them(capsys, tmp_path, word):
+    zoo.main(["list", word.format(tmp_path)])
+    assert f"where it is below {tmp_path} (--dir)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["lst"], r"error: sr zoo: .*'lst'.* Did you mean list\? All that it takes: sr zoo --help"),
+        (["list", "--dri=x"], r"error: sr zoo list: unrecognized arguments: --dri=x\. Did you mean --dir\?"),
+        (["list", "zoo.download=false"], r"sr zoo list: unrecognized arguments: zoo.download=false\. .*list --help"),
+        (["save", "a"], r"error: sr zoo save: the following arguments are required: checkpoint\. All"),
+    ],
+)
+def test_what_is_typed_wrong_is_told_with_what_is_near(words, told):
+    with pytest.raises(SystemExit, match=told):
+        zoo.main(words)
 
 
 def test_the_list_names_every_entry(tmp_path):

@@ -36,6 +36,7 @@ VIEWS = {  # which share the memory of what they are made of, or may
 }  # fmt: skip
 IN_PLACE = {"iadd", "isub", "imul", "itruediv", "ipow"}
 UNHEARD = {"setitem", "set"}
+MOVED = {"grid_sample", "grid_sampler"}  # whose maps of the whole take more than the picture made at once
 NEW_DIMENSION = {"stack", "unsqueeze"}
 SHAPES = {"view", "reshape", "flatten", "unflatten"}
 KINDS: dict[str, Callable[..., Any]] = {}  # of operations by name, from torch's own arguments; None: not this case
@@ -66,13 +67,15 @@ class Picture(Tensor):
         kwargs = kwargs or {}
         raw = getattr(func, "__name__", "")
         name = raw.strip("_")
-        if func is Tensor.device.__get__:
+        if func == Tensor.device.__get__:  # made anew by each look
             return args[0].node.device
         if raw == "__get__":  # its shape, its type
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args)
         if name in UNHEARD or "out" in kwargs:
             raise NotImplementedError(f"{name} into a part of a tensor")
+        if name in MOVED:
+            raise NotImplementedError(f"{name} takes features from places that the network computes")
         found = made(*args, **kwargs) if (made := KINDS.get(name)) else None
         if found is None:
             found = _recorded(func, name, args, kwargs)

@@ -93,10 +93,12 @@ class Walk:
             assert total is not None
             self.values[node] = rule.finish(total).to(self.device)
         else:
-            side = max(node.size) if isinstance(rule, Whole) else self._side(step)
             made = self.maps[step.over] if step.over else Map(node, self.folder, self.half)
-            for region, part in self._parts(node, node.all, side):
-                made.write(region, part)
+            if isinstance(rule, Whole):  # each part of which is made of all of its input
+                made.write(node.all, self._part(node, node.all))
+            else:
+                for region, part in self._parts(node, node.all, self._side(step)):
+                    made.write(region, part)
             self.maps[node] = made
         for old in step.last:
             self.maps.pop(old, None)

@@ -1,0 +1,55 @@
+"""LR in folders of any name is plain bicubic where its pixels are."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import photo
+from PIL import Image
+
+import sr
+from sr.data.as_bicubic import SEEN, is_bicubic, spread
+from sr.data.folder import Folder
+from sr.scores.published import comparable, lr_of
+
+
+def shrunk(hr: np.ndarray, scale: int, **how) -> np.ndarray:
+    return sr.imresize(torch.from_numpy(hr).movedim(-1, 0), 1 / scale, **how).movedim(0, -1).numpy()
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("how", [{}, {"edge": "replicate"}, {"quantize_intermediate": False}], ids=str)
+def test_as_the_public_files_are_made(scale, how):
+    hr = photo(49, 62)
+    hr = hr[: 49 // scale * scale, : 62 // scale * scale]
+    lr = shrunk(hr, scale, **how)
+    assert is_bicubic(lr, hr, scale) and is_bicubic(lr, np.pad(hr, ((0, 1), (0, 1), (0, 0))), scale)
+    lr[3, 4, 1] ^= 2
+    assert not is_bicubic(lr, hr, scale)
+
+
+def test_other_bicubics_and_other_sizes_are_not():
+    hr = photo(48, 64)
+    assert not is_bicubic(np.asarray(Image.fromarray(hr).resize((32, 24), Image.Resampling.BICUBIC)), hr, 2)
+    assert not is_bicubic(shrunk(hr, 2)[:-2], hr[:40], 2)
+
+
+def test_a_few_of_a_set_are_looked_at():
+    assert [len(spread(n)) for n in (0, 1, 5, 6, 100)] == [0, 1, 5, 3, SEEN]
+    assert list(spread(100)) == [0, 20, 40, 60, 80]
+
+
+@pytest.mark.parametrize(("last", "known"), [("plain", True), ("blurred", False)])
+def test_a_folder_of_any_name_is_known_by_its_pixels_once_it_is_opened(tmp_path, last, known):
+    for place in ("hr", "small/x2"):
+        (tmp_path / place).mkdir(parents=True)
+    for seed in range(2):
+        hr = photo(48, 64, seed)
+        Image.fromarray(hr).save(tmp_path / f"hr/{seed}.png")
+        small = Image.fromarray(shrunk(hr, 2))
+        if seed and last == "blurred":
+            small = Image.fromarray(hr).resize((32, 24), Image.Resampling.BILINEAR)
+        small.save(tmp_path / f"small/x2/{seed}.png")
+    data = Folder(test=tmp_path / "hr", test_lr=tmp_path / "small/x2", scale=2, cache_dir=tmp_path / "cache")
+    assert lr_of(data) == "read from small/x2"
+    data.setup("test")
+    assert lr_of(data) == ("bicubic, " if known else "") + "read from small/x2" and comparable(data) == known
