@@ -67,8 +67,22 @@ class WeightedSum(nn.Module):
                 images.append(lr)
             if self.ranges[name] != 1:
                 images = [self.ranges[name] * image for image in images]
+            before = [image._version for image in images] if sr.requires_grad else []
             value = loss(*images)
-            if isinstance(value, Tensor) and value.ndim:
-                raise UserError(f"loss.terms.{name} returns {tuple(value.shape)}: one number is wanted, as by .mean()")
+            if not isinstance(value, Tensor) or value.ndim:
+                found = tuple(value.shape) if isinstance(value, Tensor) else f"a {type(value).__name__}"
+                raise UserError(
+                    f"loss.terms.{name} returns {found}: one number is wanted, as by .mean() without .item()"
+                )
+            if sr.requires_grad and not value.requires_grad and self.weights[name]:
+                raise UserError(
+                    f"loss.terms.{name} has no gradient, so that nothing is learned from it: look for .detach(), "
+                    ".round(), .data, NumPy or torch.no_grad() between it and its first argument, or set its weight to 0"
+                )
+            if before and before != [image._version for image in images]:
+                raise UserError(
+                    f"loss.terms.{name} changes the images that it is given, which the other terms see after it: write "
+                    "x = x * 2 for x.mul_(2) or x *= 2"
+                )
             terms[name] = value if self.weights[name] == 1 else self.weights[name] * value
         return terms

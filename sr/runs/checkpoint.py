@@ -66,8 +66,8 @@ def locate(path: str | Path) -> Path:
             "(outputs/<model>_x<scale>/<time>) or a folder of runs, whose newest one is taken"
         )
     if len(runs) > 1:
-        newest = f"checkpoint {path}: of its {len(runs)} runs the newest, {runs[-1].parents[1]}"
-        told_once(log, logging.INFO, newest)  # it is looked for more than once in a command
+        newest = f"note: checkpoint {path}: of its {len(runs)} runs the newest, {runs[-1].parents[1]}"
+        told_once(log, logging.WARNING, newest)  # once, though a command looks for it more often; in Python, too
     return runs[-1]
 
 

@@ -153,9 +153,9 @@ def setups(
         built = [training(stage.cfg) for stage in stages]
     if cfg.teacher and not any(isinstance(m, Distillation) for b in built for m in b.loss.modules()):
         raise UserError(f"teacher={cfg.teacher}: no loss of this run looks at it. Type loss=distillation too")
-    for setup, model in zip(built, models, strict=True):
+    for setup, model, stage in zip(built, models, stages, strict=True):
         setup.learning(model.learnable())
-        _try(setup, model)
+        _try(setup, model, stage.end - stage.begin)
     return built
 
 
@@ -178,8 +178,8 @@ def refuse_kept(stages: Sequence[StageConfig], models: Sequence[SuperResolver], 
         raise UserError(f"{key}=kept: the stage before it {why}, whose state does not fit. Type {key}=fresh")
 
 
-def _try(setup: Training, model: SuperResolver) -> None:
-    """Build once what is built again when its stage begins, perhaps after hours.
+def _try(setup: Training, model: SuperResolver, steps: int) -> None:
+    """Build once what is built again when its stage, of so many steps, begins, perhaps after hours.
 
     Raises:
         UserError: an optimizer or a schedule refuses its settings, or a discriminator or a teacher the network.
@@ -230,6 +230,11 @@ def _try(setup: Training, model: SuperResolver) -> None:
             raise UserError(
                 f"scheduler: {type(made).__name__} changes the rate by a figure, and a schedule is stepped without one "
                 "here, after each optimizer step. Type another one, as scheduler=multistep"
+            )
+        if isinstance(most := getattr(made, "total_steps", None), int) and most < steps:
+            raise UserError(
+                f"scheduler: {type(made).__name__} ends after total_steps={most:,}, and is asked for {steps:,} steps. "
+                f"Type scheduler.total_steps={steps}, or in a config of yours total_steps: ${{steps}}"
             )
         refuse_lost(optimizer.state_dict(), "optimizer")
         refuse_lost(made.state_dict(), "scheduler")

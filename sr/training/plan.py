@@ -266,6 +266,11 @@ def introduction(plan: Plan, folder: Path) -> str:
         log.warning(f"note: there is no recipe for {plan.name} yet; this is the base recipe (conf/recipe/base.yaml)")
     for told in (*told_of_callbacks(cfg, plan.words, plan.stages[-1].end), *told_of_schedules(plan.stages)):
         log.warning(f"note: {told}")
+    if "loss" in typed and "loss.value_range" not in typed and (most := cfg.loss.get("value_range", 1)) != 1:
+        log.warning(
+            f"note: loss={cfg.choices.loss} compares images in 0-{most:g}, as recipe={cfg.choices.recipe} does: what "
+            "its eps and weights mean follows from it. Type loss.value_range=1 for 0-1"
+        )
     if model.clips and not isinstance(plan.stages[-1].data, ClipModule):
         log.warning(f"note: {plan.name} is for clips; each image of {plan.stages[-1].data.name} is one of one frame")
     last = plan.stages[-1]

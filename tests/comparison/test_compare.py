@@ -209,7 +209,9 @@ def test_a_model_that_cannot_be_loaded_or_run_is_left_out(command, runs, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(fill, "score_set", full)
         done = command("compare.py", *typed, "data=bundled", "protocol=[y,y_classic]", folder="b")
-    assert done.code == 0 and "loss=l1 ECBSR is not measured on Bundled: CUDA out of memory" in done.out + done.err, done
+    assert done.code == 0 and "loss=l1 ECBSR is not measured on Bundled: CUDA out of memory" in done.out + done.err, (
+        done
+    )
     assert float(table(done)[l1]["Bundled/psnr_y"]) > 1
 
     # What is known is written before crops are made.

@@ -40,6 +40,32 @@ def test_a_term_that_is_no_one_number_is_named(pair):
         loss(*map(torch.from_numpy, pair))
 
 
+@pytest.mark.parametrize(
+    ("term", "told"),
+    [
+        (lambda sr, hr: (sr - hr).abs().mean().item(), r"returns a float: one number is wanted"),
+        (lambda sr, hr: (sr.detach() - hr).abs().mean(), r"has no gradient, so that nothing is learned from it"),
+        (lambda sr, hr: (sr - hr.mul_(0.5)).abs().mean(), r"changes the images that it is given"),
+    ],
+)
+def test_ordinary_mistakes_in_a_loss_of_ones_own_are_named(pair, term, told):
+    """Traced back, logged as if it was trained, or spoiling the target of the terms after it."""
+    own = nn.Module()
+    own.forward = term
+    loss = WeightedSum({"own": {"weight": 0.5, "loss": own}, "l1": {"weight": 1.0, "loss": nn.L1Loss()}})
+    sr, hr = map(torch.from_numpy, pair)
+    with pytest.raises(UserError, match=rf"loss\.terms\.own {told}"):
+        loss(sr.requires_grad_() * 1, hr)
+
+
+def test_a_term_that_is_only_watched_needs_no_gradient(pair):
+    watched = nn.Module()
+    watched.forward = lambda sr, hr: (sr.detach() - hr).abs().mean()
+    loss = WeightedSum({"own": {"weight": 0.0, "loss": watched}, "l1": {"weight": 1.0, "loss": nn.L1Loss()}})
+    sr, hr = map(torch.from_numpy, pair)
+    assert float(loss(sr.requires_grad_() * 1, hr)["own"]) == 0
+
+
 def test_a_term_may_have_a_range_of_its_own_and_may_see_lr(pair, images):
     compared, lr = Compared(), images(2, 3, 2, 3)
     loss = WeightedSum(

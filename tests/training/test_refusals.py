@@ -154,6 +154,9 @@ def test_a_schedule_of_ones_own_that_could_not_go_on_is_refused_and_numpys_numbe
     assert "scheduler: its state_dict() does not come back from a checkpoint (table is a numpy.ndarray)" in err
     err = refused(command, *typed, "scheduler._target_=torch.optim.lr_scheduler.ReduceLROnPlateau")
     assert "ReduceLROnPlateau changes the rate by a figure" in err
+    cycle = ["scheduler._target_=torch.optim.lr_scheduler.OneCycleLR", "+scheduler.max_lr=0.01"]
+    err = refused(command, *typed, *cycle, "+scheduler.total_steps=6", "steps=12")
+    assert "OneCycleLR ends after total_steps=6, and is asked for 12 steps" in err, "it ended in a traceback there"
     cut = command("train.py", *SMALL, *typed, "scheduler._target_=keeping.numpys", "steps=2", folder="cut")
     again = command("train.py", f"resume={cut.folder}", "steps=4")
     assert again.code == 0 and saved(cut.folder)["lr_schedulers"][0]["last_epoch"] == 4, again
