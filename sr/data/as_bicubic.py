@@ -8,7 +8,7 @@ import torch
 from sr.data.pairset import Pairs
 from sr.imaging.resize import EDGES, imresize
 
-SEEN = 5  # pairs of a set that are looked at, spread over it
+SEEN = 100  # pairs of a set that are looked at, spread over it: of the papers' image sets all
 LEVELS = 1  # of 255 by which others' code that does what MATLAB's does is apart; other bicubics are by 10 and more
 _kept: WeakKeyDictionary[Pairs, bool] = WeakKeyDictionary()
 
@@ -34,7 +34,7 @@ def spread(count: int) -> range:
 
 
 def seen_bicubic(pairs: Pairs, scale: int) -> bool:
-    """Whether the LR of opened pairs is, as far as a few of them tell; looked at once."""
+    """Whether the LR of opened pairs is, as far as those tell that are looked at, once."""
     if pairs not in _kept:
         _kept[pairs] = all(is_bicubic(*pairs.whole(n)[:2], scale) for n in spread(len(pairs)))
     return _kept[pairs]

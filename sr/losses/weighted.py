@@ -77,7 +77,7 @@ class WeightedSum(nn.Module):
             if sr.requires_grad and not value.requires_grad and self.weights[name]:
                 raise UserError(
                     f"loss.terms.{name} has no gradient, so that nothing is learned from it: look for .detach(), "
-                    ".round(), .data, NumPy or torch.no_grad() between it and its first argument, or set its weight to 0"
+                    ".round(), .data, NumPy or torch.no_grad() on the way to it, or set its weight to 0"
                 )
             if before and before != [image._version for image in images]:
                 raise UserError(
