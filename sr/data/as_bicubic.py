@@ -28,13 +28,9 @@ def is_bicubic(lr: np.ndarray, hr: np.ndarray, scale: int) -> bool:
     return any(one.shape == small.shape and int((one - small).abs().max()) <= LEVELS for one in made)
 
 
-def spread(count: int) -> range:
-    """Which of so many pairs are looked at."""
-    return range(0, count, max(1, -(-count // SEEN)))
-
-
 def seen_bicubic(pairs: Pairs, scale: int) -> bool:
     """Whether the LR of opened pairs is, as far as those tell that are looked at, once."""
     if pairs not in _kept:
-        _kept[pairs] = all(is_bicubic(*pairs.whole(n)[:2], scale) for n in spread(len(pairs)))
+        looked = range(0, len(pairs), -(-len(pairs) // SEEN) or 1)
+        _kept[pairs] = all(is_bicubic(*pairs.whole(n)[:2], scale) for n in looked)
     return _kept[pairs]

@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from sr.data.as_bicubic import is_bicubic, spread
+from sr.data.as_bicubic import is_bicubic
 from sr.data.belonging import Seen, decided, pair, report
 from sr.data.folder import own_name
 from sr.data.images import LazyImages
@@ -73,7 +73,7 @@ class Comparison:
                 f"hr={cfg.hr}: of {len(alone)} files of input= HR is not there at x{self.scale}: {some(alone)}. Leave "
                 "them out of input=, as by a pattern"
             )
-        seen: dict[Path, Seen] = {}
+        seen, plain = dict[Path, Seen](), True
         for small, own in tqdm(self.hr.items(), "HR", dynamic_ncols=True, disable=None, leave=False):
             try:
                 photo = read_photo(small)  # as EXIF turns it
@@ -87,11 +87,10 @@ class Comparison:
                     f"{own} has {width} x {height} pixels (width x height), where {w} x {h} are wanted: it is no HR of "
                     f"{small.name}"
                 )
-            seen[small] = pair(large, to_array(_unit(photo)), self.scale)
-        few = [[*seen][n] for n in spread(len(seen))]
-        same = [is_bicubic(to_array(_unit(read_photo(p))), read_image(self.hr[p]).pixels, self.scale) for p in few]
+            given = to_array(_unit(photo))
+            seen[small], plain = pair(large, given, self.scale), plain and is_bicubic(given, large, self.scale)
         folders = list(dict.fromkeys(file.absolute().parent for file in lr.files))
-        self.lr = lr_given(folders, bool(same) and all(same))
+        self.lr = lr_given(folders, bool(seen) and plain)
         images = LazyImages([self.hr[small] for small in seen]), LazyImages(list(seen)), range(len(seen))
         belonging = decided(*images, list(seen.values()), self.scale)
         report(belonging, self.dataset, "leave hr= out")

@@ -7,7 +7,7 @@ from conftest import photo
 from PIL import Image
 
 import sr
-from sr.data.as_bicubic import SEEN, is_bicubic, spread
+from sr.data.as_bicubic import is_bicubic
 from sr.data.folder import Folder
 from sr.scores.published import comparable, lr_of
 
@@ -31,11 +31,6 @@ def test_other_bicubics_and_other_sizes_are_not():
     hr = photo(48, 64)
     assert not is_bicubic(np.asarray(Image.fromarray(hr).resize((32, 24), Image.Resampling.BICUBIC)), hr, 2)
     assert not is_bicubic(shrunk(hr, 2)[:-2], hr[:40], 2)
-
-
-def test_a_few_of_a_set_are_looked_at():
-    assert [len(spread(n)) for n in (0, 1, 5, 6, 100)] == [0, 1, 5, 3, SEEN]
-    assert list(spread(100)) == [0, 20, 40, 60, 80]
 
 
 @pytest.mark.parametrize(("last", "known"), [("plain", True), ("blurred", False)])
