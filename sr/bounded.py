@@ -127,7 +127,10 @@ class Rows(csv.DictReader):  # type: ignore[type-arg]
     def __init__(self, lines: Iterable[str], file: Path, most: int | None = None) -> None:
         self.file, self.left = file, most or MOST_VALUES
         super().__init__(self._short(lines))
-        if len(names := self.fieldnames or ()) == 1 and ";" in names[0]:
+        names = self.fieldnames or ()
+        if twice := next((name for n, name in enumerate(names) if name and name in names[:n]), None):
+            raise UserError(f"{self.file} has two columns called {twice}: nobody knows which one counts")
+        if len(names) == 1 and ";" in names[0]:
             raise UserError(
                 f"{self.file} was saved by another program: its values stand between semicolons. Put the former file "
                 "back, or save it with commas between values and points in numbers"

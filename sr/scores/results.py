@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 RESULTS = ("results", "results_per_image", "results_per_clip")  # .csv
 Place = tuple[str, int, str, str]  # set, scale, protocol, metric
 Values = Mapping[str, float]  # of one run, by the names of images or clips
+MOST_TIMES = 64  # that an image is enlarged
 NO_METRICS = ("model", "dataset", "image", "clip", "scale", "protocol", "images")  # columns of these files
 
 
@@ -122,6 +123,8 @@ def read(file: Path) -> list[Score]:
         for row in rows:
             values = {metric: float(row[metric]) for metric in metrics if row[metric]}
             key = from_csv(row["model"]), from_csv(row["dataset"]), int(row["scale"]), row["protocol"]
+            if not 1 <= key[2] <= MOST_TIMES or int(row["images"]) < 1:
+                raise ValueError(f"scale {key[2]}, images {row['images']}")
             get_protocol(row["protocol"])  # who reads this describes it
             for s in scores_of(*key, values, int(row["images"])):
                 left_out = int(row.get(f"{s.metric}_left_out") or 0)

@@ -142,3 +142,19 @@ def test_a_table_that_a_spreadsheet_saved_is_read_or_told_by_what_is_in_it(tmp_p
     file.write_text(rows.replace(".", "#").replace(",", ";").replace("#", ","))
     with pytest.raises(UserError, match=r"its values stand between semicolons\. Put the former file back"):
         read(file)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("psnr,images", "psnr,psnr,images", "two columns called psnr"),
+        ("2,y", "0,y", "scale 0"),
+        ("2,y", f"{10**24},y", "scale 1000"),
+        ("30.5,1", "30.5,-1", "images -1"),
+    ],
+)
+def test_what_no_command_writes_into_a_table_is_no_figure(tmp_path, before, after, told):
+    rows = "model,dataset,scale,protocol,psnr,images\nm,set,2,y,30.5,1\n"
+    (tmp_path / "results.csv").write_text(rows.replace(before, after))
+    with pytest.raises((UserError, ValueError), match=told):
+        read(tmp_path / "results.csv")
