@@ -1,5 +1,7 @@
 """Whether LR files show what their HR files show: each LR is held against its own HR, shrunk.
 
+So are outputs of other programs (`sr.measuring.pictures`).
+
 Whole images are told apart by their thumbnails, which blur, noise and small shifts hardly change; a shift is measured
 on one crop of each image, where it has detail (`sr.data.shift`), and channels and brightness are compared, too
 (`sr.data.colours`). Frames of a clip are told apart together (`sr.data.frame_order`).
@@ -147,25 +149,31 @@ def _moved(down: int, right: int) -> str:
     return " and ".join(parts)
 
 
-def report(found: Findings, label: str, otherwise: str = "type data.check_pairs=false to go on all the same") -> None:
+def report(
+    found: Findings,
+    label: str,
+    otherwise: str = "type data.check_pairs=false to go on all the same",
+    what: str = "LR files",
+) -> None:
     """Log what is suspicious.
 
     Args:
         found: in all pairs.
         label: of the set.
         otherwise: what to do with LR that is meant all the same.
+        what: was held against HR.
 
     Raises:
         UserError: LR of another image.
     """
     if found.suspicious:
         log.warning(
-            f"warning: {len(found.suspicious)} LR files of {label} do not fit their HR, which costs decibels "
+            f"warning: {len(found.suspicious)} {what} of {label} do not fit their HR, which costs decibels "
             f"unless it is meant:\n  {some(found.suspicious, 5, LINES)}"
         )
     if found.wrong:
         raise UserError(
-            f"{len(found.wrong)} LR files of {label} do not show what their HR shows:\n  "
+            f"{len(found.wrong)} {what} of {label} do not show what their HR shows:\n  "
             f"{some(found.wrong, 20, LINES)}\n  Put the right files there, or {otherwise}"
         )
 
