@@ -1,13 +1,16 @@
 """Whether LR files show what their HR files show: each LR is held against its own HR, shrunk.
 
+So are outputs of other programs (`sr.measuring.pictures`).
+
 Whole images are told apart by their thumbnails, which blur, noise and small shifts hardly change; a shift is measured
 on one crop of each image, where it has detail (`sr.data.shift`), and channels and brightness are compared, too
-(`sr.data.colours`).
+(`sr.data.colours`). Frames of a clip are told apart together (`sr.data.frame_order`).
 """
 
 import json
 import logging
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import blake2b
@@ -19,13 +22,14 @@ import numpy as np
 from sr.bounded import LIST, text_of
 from sr.data.colours import difference
 from sr.data.compact import Fingerprint
+from sr.data.frame_order import shown_instead
 from sr.data.images import Images, each, fingerprint, states, trusts
 from sr.data.shift import Fit, fit
 from sr.errors import LINES, UserError, some
 from sr.whole import READ_BY_ALL, write_whole
 
 log = logging.getLogger(__name__)
-RULES = 3  # raise it when other pairs are found: what was found by older rules is then looked at anew
+RULES = 4  # raise it when other pairs are found: what was found by older rules is then looked at anew
 
 # Correlations of 16x16 grey thumbnails. Of one photo: 0.99 and more.
 SAME = 0.9
@@ -38,7 +42,6 @@ UNRELATED = 0.3
 SURE = 0.5  # a shift is believed from here on
 GAIN = 0.03  # and only if it fits by so much better than none
 LEAST_SHIFT = 0.3  # LR pixels
-CLOSER, MOST_LATE = 0.9, 0.8  # to its thumbnail; of all frames: as many are not nearer to another one by chance
 TURNS = ("turned by 90 degrees", "turned by 180 degrees", "turned by 270 degrees", "mirrored", "turned and mirrored")
 
 # The NTIRE tracks of 2018, whose LR are moved, blurred and noisy by design.
@@ -81,7 +84,7 @@ def judge(hr: Images, lr: Images, hr_of: Sequence[int], looks: Sequence[Look], s
     """
     found = Findings([], [])
     large = np.array([f.thumbnail for f in hr.fingerprints], np.float64)
-    known = _normalised(large)
+    known, frames = _normalised(large), _other_frames(hr, lr, hr_of)
     for i, own in enumerate(hr_of):
         thumbnail = np.array(lr.fingerprints[i].thumbnail, np.float64)
         name, told = lr.paths[i], large[own].std() >= FLAT
@@ -106,28 +109,27 @@ def judge(hr: Images, lr: Images, hr_of: Sequence[int], looks: Sequence[Look], s
             (found.suspicious if doubt else found.wrong).append(f"{name} {wrong}")
             continue
         odd, (best, gain, shift) = [looks[i].colours] if looks[i].colours else [], looks[i].fit
-        if best is not None and best > SURE and gain > GAIN and max(map(abs, shift)) >= LEAST_SHIFT:
+        if i in frames:
+            odd.append(f"shows {hr.paths[frames[i]].name}, not {hr.paths[own].name}")
+        elif best is not None and best > SURE and gain > GAIN and max(map(abs, shift)) >= LEAST_SHIFT:
             odd.append(f"fits {hr.paths[own].name} {_moved(*(round(v * scale) for v in shift))}")
         if odd:
             found.suspicious.append(f"{name} {' and '.join(odd)}")
-    found.suspicious.extend(_other_frames(hr, lr, hr_of))
     return found
 
 
-def _other_frames(hr: Images, lr: Images, hr_of: Sequence[int]) -> list[str]:
-    """What to say of frames that come too early or too late: most look more like the next one's HR than their own.
-
-    Each by itself is near enough to its own HR.
-    """
-    large, small = (np.array([f.thumbnail for f in images.fingerprints], np.float64) for images in (hr, lr))
-    for step, which in ((1, "after"), (-1, "before")):
-        near = [(i, own) for i, own in enumerate(hr_of) if 0 <= own + step < len(large)]
-        near = [(i, own) for i, own in near if hr.paths[own].parent == hr.paths[own + step].parent]
-        apart = [[np.abs(small[i] - large[n]).mean() for n in (own, own + step)] for i, own in near]
-        late = [i for (i, _), (mine, other) in zip(near, apart, strict=True) if other < CLOSER * mine]
-        if len(late) > max(1, MOST_LATE * len(near)):
-            return [f"{lr.paths[i]} shows the frame {which} {hr.paths[hr_of[i]].name}" for i in late]
-    return []
+def _other_frames(hr: Images, lr: Images, hr_of: Sequence[int]) -> dict[int, int]:
+    """LR that shows another frame of its clip, though it is near enough to its own HR, and the HR which it shows."""
+    clips = defaultdict[tuple[Path, Path], list[int]](list)
+    large, small = (np.array([f.thumbnail for f in images.fingerprints]) for images in (hr, lr))
+    for i, own in enumerate(hr_of):
+        if min(large[own].std(), small[i].std()) >= FLAT:
+            clips[hr.paths[own].parent, lr.paths[i].parent].append(i)
+    found = dict[int, int]()
+    for clip in clips.values():
+        own_of = [hr_of[i] for i in clip]
+        found |= {clip[i]: own_of[j] for i, j in shown_instead(small[clip], large[own_of]).items()}
+    return found
 
 
 def _normalised(images: np.ndarray) -> np.ndarray:
@@ -147,25 +149,31 @@ def _moved(down: int, right: int) -> str:
     return " and ".join(parts)
 
 
-def report(found: Findings, label: str, otherwise: str = "type data.check_pairs=false to go on all the same") -> None:
+def report(
+    found: Findings,
+    label: str,
+    otherwise: str = "type data.check_pairs=false to go on all the same",
+    what: str = "LR files",
+) -> None:
     """Log what is suspicious.
 
     Args:
         found: in all pairs.
         label: of the set.
         otherwise: what to do with LR that is meant all the same.
+        what: was held against HR.
 
     Raises:
         UserError: LR of another image.
     """
     if found.suspicious:
         log.warning(
-            f"warning: {len(found.suspicious)} LR files of {label} do not fit their HR, which costs decibels "
+            f"warning: {len(found.suspicious)} {what} of {label} do not fit their HR, which costs decibels "
             f"unless it is meant:\n  {some(found.suspicious, 5, LINES)}"
         )
     if found.wrong:
         raise UserError(
-            f"{len(found.wrong)} LR files of {label} do not show what their HR shows:\n  "
+            f"{len(found.wrong)} {what} of {label} do not show what their HR shows:\n  "
             f"{some(found.wrong, 20, LINES)}\n  Put the right files there, or {otherwise}"
         )
 

@@ -21,6 +21,7 @@ from sr.data.pairset import Pairs, PairSet
 from sr.data.sampling import TrainPatches, WholeImages, refuse_small
 from sr.data.settings import flags, whole
 from sr.degradation import Degradation, matlab_bicubic
+from sr.degradation.trial import refuse_undeclared
 from sr.errors import UserError, some, told_once
 from sr.imaging.image_errors import ImagesError, together
 
@@ -92,6 +93,7 @@ class SRDataModule(Loaders):
         self.degradation = degradation or matlab_bicubic(scale)
         if self.degradation.scale != scale:
             raise UserError(f"the degradation shrinks by {self.degradation.scale}, but scale={scale}")
+        refuse_undeclared(self.degradation)
         if cache_dir == "":
             raise UserError("cache_dir is empty, in SR_CACHE_DIR, perhaps. Name a folder, as cache_dir=data/.cache")
         self.cache_dir = Path(cache_dir)

@@ -14,7 +14,7 @@ from sr.degradation.filters import Filter, joined
 from sr.degradation.fingerprint import fingerprint
 from sr.degradation.parts import Part, moved
 from sr.degradation.randomness import Randomness, words_of
-from sr.degradation.step import Step, seed_of
+from sr.degradation.step import Step, bundled, seed_of
 from sr.errors import UserError
 from sr.imaging.banded import plain
 from sr.memory import sent
@@ -203,7 +203,7 @@ class Degradation:
                 continue
             own = type(step).__call__ is not Step.__call__  # for one image at a time
             x = Step.batch(step, x, draws) if own else step.batch(x, draws)
-            if not type(step).__module__.startswith("sr."):
+            if not bundled(step):
                 _refuse_levels(x, step)
             if within is None:
                 x = moved(x, read.shrunk(step.shrink), wanted, "replicate")

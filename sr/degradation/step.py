@@ -72,6 +72,11 @@ class Step:
         return own.__call__ is not Step.__call__ or own.batch is Step.batch or (self.reach > 0 and not self.edge)
 
 
+def bundled(part: object) -> bool:
+    """Whether a step or a chain is none of the user's own."""
+    return type(part).__module__.startswith("sr.")
+
+
 def seed_of(generator: torch.Generator | None) -> int:
     """The next seed of a generator; 0 of none."""
     return 0 if generator is None else int(torch.randint(2**62, (), generator=generator))

@@ -4,9 +4,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
+from sr.data.belonging import decided, pair, report
+from sr.data.images import LazyImages, SomeImages, each
 from sr.data.module import SRDataModule
 from sr.errors import UserError, some
 from sr.imaging.files import list_images, read_image
@@ -48,7 +52,28 @@ class Pictures:
             )
         if double := next((each for each in fitting if len(each) > 1), None):
             raise UserError(f"pictures={own}: {double[0].name} and {double[1].name} are of one image: keep one of them")
-        self.files, self.scale = [each[0] for each in fitting], data.scale
+        self.folder, self.files, self.scale = own, [each[0] for each in fitting], data.scale
+
+    def check(self, data: SRDataModule) -> None:
+        """Hold each picture against its HR, as LR is: shrunk by half of the scale.
+
+        What outputs lack or make up of HR's finest detail would hide a shift.
+
+        Args:
+            data: the set, verified.
+
+        Raises:
+            UserError: pictures of another size, that show another image, or theirs turned.
+        """
+        pairs, made = data.pairs("test"), LazyImages(self.files)
+        for number, (h, w) in enumerate(pairs.grids):
+            self._refuse_size(number, made.size(number), (h * self.scale, w * self.scale))
+        if data.check_pairs:
+            (stored,) = data.images("test").values()
+            numbers = {path: number for number, path in enumerate(stored.paths)}
+            hr, half = SomeImages(stored, [numbers[path] for path in pairs.paths]), (self.scale + 1) // 2
+            seen = each(lambda n: pair(hr[n], np.asarray(Image.fromarray(made[n]).reduce(half)), half), len(made))
+            report(decided(hr, made, range(len(made)), seen, half), str(self.folder), what="pictures")
 
     def output(self, number: int, hr: Tensor) -> Tensor:
         """The picture of an image, (1, 3, H, W) in [0, 1]; what the set's grid leaves out of HR is left out of it.
@@ -57,12 +82,16 @@ class Pictures:
             UserError: it has another size than HR (1, 3, H, W).
         """
         pixels = torch.from_numpy(read_image(self.files[number]).pixels).permute(2, 0, 1)[None]
-        (height, width), (h, w) = hr.shape[-2:], pixels.shape[-2:]
+        height, width = hr.shape[-2:]
+        self._refuse_size(number, (pixels.shape[-2], pixels.shape[-1]), (height, width))
+        return (pixels[..., :height, :width].float() / 255).to(hr.device)
+
+    def _refuse_size(self, number: int, own: tuple[int, int], wanted: tuple[int, int]) -> None:
+        (height, width), (h, w) = wanted, own
         if not (0 <= h - height < self.scale and 0 <= w - width < self.scale):
             raise UserError(
                 f"{self.files[number]} has {w} x {h} pixels (width x height), where its HR has {width} x {height}"
             )
-        return (pixels[..., :height, :width].float() / 255).to(hr.device)
 
 
 def _by_stem(stems: Sequence[str], files: Sequence[Path]) -> dict[str, list[tuple[int | None, Path]]]:

@@ -7,6 +7,7 @@ import torch
 from sr.compose.image_sets import refuse_same_names
 from sr.data.module import SRDataModule
 from sr.errors import UserError, reason
+from sr.measuring.pictures import Pictures
 from sr.measuring.scoring import Entry, chosen_protocols
 from sr.metrics.metric import Metric
 from sr.metrics.protocol import DEFAULT, Protocol
@@ -32,7 +33,7 @@ def rehearse(
 
     Raises:
         UserError: a protocol that is not known or says nothing of a set, an image that is too small, a metric that
-            fails, two sets of one name.
+            fails, two sets of one name, pictures that are not of a set's images.
     """
     for name in asked or ():
         get_protocol(name)  # where nothing is measured too
@@ -44,6 +45,8 @@ def rehearse(
             for protocol in {p.name: p for p in here}.values():
                 used[protocol.name] = protocol
                 refuse_small(data, "test", protocol, metrics, middle)
+            for folder in (entry.pictures for entry in entries if entry.pictures is not None):
+                Pictures(folder, data).check(data)
         try_metrics(used.values(), scale, metrics)
 
 

@@ -12,7 +12,10 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 
+from sr.data.clip_folder import ClipFolder
 from sr.data.folder import Folder
+from sr.data.frame_order import shown_instead
+from sr.data.images import fingerprint
 from sr.errors import UserError
 from sr.imaging.resize import imresize
 
@@ -84,8 +87,94 @@ def test_frames_that_come_too_late_are_a_warning(opened: Callable[..., str], mon
     monkeypatch.setitem(globals(), "scene", lambda i: moving[:, 8 + 2 * i : 208 + 2 * i])
     assert not opened(lambda hr, i: shrunk(hr))
     told = opened(lambda hr, i: shrunk(scene(i + 1)))
-    assert "LR/0x4.png shows the frame after 0.png" in told and "LR/1x4.png shows the frame after 1.png" in told
-    assert "shows the frame before" in opened(lambda hr, i: shrunk(scene(i - 1) if i else hr))
+    assert "3 LR files" in told and "LR/0x4.png shows 1.png, not 0.png\n" in told and "1x4.png shows 2.png" in told
+    assert "LR/2x4.png shows 1.png, not 2.png\n" in opened(lambda hr, i: shrunk(scene(i - 1) if i else hr))
+
+
+def clips(shared: Path) -> list[Path]:
+    video = shared / "data/video"
+    return [*(video / "Vid4/GT").iterdir(), *(video / "Vimeo90K_sample/sequences").glob("*/*")]
+
+
+def told_of(root: Path, order: Callable[[str, int], int], caplog: pytest.LogCaptureFixture, scale: int = 4) -> str:
+    """What is said of the clips below root/HR where LR n shows frame order(clip, n)."""
+    for clip in (root / "HR").iterdir():
+        files = sorted(clip.iterdir())
+        for n, file in enumerate(files):
+            target = root / "LR" / clip.name / file.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shown = np.asarray(Image.open(files[min(max(order(clip.name, n), 0), len(files) - 1)]).convert("RGB"))
+            h, w = (side // scale * scale for side in shown.shape[:2])
+            Image.fromarray(shrunk(shown[:h, :w], scale)).save(target, compress_level=1)
+    caplog.clear()
+    ClipFolder(test=root / "HR", test_lr=root / "LR", scale=scale, cache_dir=root / "cache").check("test")
+    return caplog.text
+
+
+@pytest.fixture
+def two_clips(tmp_path: Path) -> Path:
+    """Motion of a few pixels a frame, and no two alike."""
+    for name, seed, step in (("a", 0, 3), ("b", 1, 2)):
+        (tmp_path / "HR" / name).mkdir(parents=True)
+        for n in range(12):
+            place = step * n + n % 2
+            Image.fromarray(scene(seed, 160, 260)[:, place : place + 200]).save(tmp_path / f"HR/{name}/{n:02d}.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("order", "wrong"),
+    [
+        (lambda clip, n: n, []),
+        (lambda clip, n: n - (clip == "b"), [("b", n, n - 1) for n in range(1, 12)]),
+        (lambda clip, n: n + 2 * (clip == "a"), [("a", n, n + 2) for n in range(10)]),
+        (lambda clip, n: n - (clip == "a" and n > 5), [("a", n, n - 1) for n in range(6, 12)]),
+        (lambda clip, n: {3: 5, 5: 3}.get(n, n) if clip == "a" else n, [("a", 3, 5), ("a", 5, 3)]),
+        (lambda clip, n: {4: 5, 5: 4}.get(n, n) if clip == "b" else n, [("b", 4, 5), ("b", 5, 4)]),
+    ],
+    ids=["right", "late", "two early", "late from a dropped frame on", "exchanged", "neighbours exchanged"],
+)
+def test_a_clips_frames_are_judged_by_themselves(
+    two_clips: Path, order: Callable[[str, int], int], wrong: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """They were told only where more than 80 % of all frames of the set were late."""
+    told = told_of(two_clips, order, caplog)
+    shown = {(c, int(n), int(m)) for c, n, m in re.findall(r"LR/(\w)/(\d+)\.png shows (\d+)\.png", told)}
+    assert {*wrong[:5]} <= shown <= {*wrong, ("a", 10, 11)} and bool(told) == bool(wrong), told
+    assert (f"{len(wrong)} LR files" in told or f"{len(wrong) + 1} LR files" in told) == bool(wrong), told
+
+
+@pytest.mark.parametrize("apart", [0, 0.05], ids=["still", "nearly still"])
+@pytest.mark.parametrize("noise", [0, 5, 25])
+def test_right_lr_of_still_clips_is_left_in_peace(apart: float, noise: float) -> None:
+    rng, still = np.random.default_rng(0), scene(0).astype(float)
+    for frames in (2, 3, 7, 30):
+        hr = [(still + n * apart + rng.normal(0, 2 * (apart > 0), still.shape)).clip(0, 255) for n in range(frames)]
+        large = [h.astype(np.uint8) for h in hr]
+        small = [(shrunk(h) + rng.normal(0, noise, (40, 50, 3))).clip(0, 255).astype(np.uint8) for h in large]
+        lr, own = (np.array([fingerprint(np.ascontiguousarray(p)).thumbnail for p in each]) for each in (small, large))
+        assert shown_instead(lr, own) == {}, frames
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("scale", [2, 4])
+def test_real_clips(shared: Path, scale: int) -> None:
+    """Right LR is left in peace, clean or noisy; LR late or early by one, and any two that are exchanged, are told."""
+    rng = np.random.default_rng(0)
+    for clip in clips(shared):
+        large = [np.asarray(Image.open(file).convert("RGB")) for file in sorted(clip.glob("*.png"))]
+        low = [shrunk(p[: len(p) // scale * scale, : p.shape[1] // scale * scale], scale) for p in large]
+        noisy = [(p + rng.normal(0, 15, p.shape)).clip(0, 255).astype(np.uint8) for p in low]
+        hr, lr, rough = (
+            np.array([fingerprint(np.ascontiguousarray(p)).thumbnail for p in each]) for each in (large, low, noisy)
+        )
+        last = len(hr) - 1
+        assert shown_instead(lr, hr) == {} == shown_instead(rough, hr), clip
+        assert shown_instead(lr[[0, *range(last)]], hr) == {n: n - 1 for n in range(1, last + 1)}, clip
+        assert shown_instead(lr[[*range(1, last + 1), last]], hr) == {n: n + 1 for n in range(last)}, clip
+        for i, j in ((2, 3), (1, 5)):
+            order = [{i: j, j: i}.get(n, n) for n in range(last + 1)]
+            assert {i: j, j: i}.items() <= shown_instead(lr[order], hr).items(), (clip, i, j)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from skimage import data as photos
 
 from sr.imaging.color import to_array
 from sr.imaging.files import read_image, write_image
@@ -59,6 +60,79 @@ def test_pictures_that_were_made_elsewhere_are_measured(command, tmp_path):
         named = [] if any("pictures=" in word for word in others) else [f"pictures={mine}"]
         outcome = command("evaluate.py", *named, *words, *others)
         assert outcome.code == 1 and said in outcome.out + outcome.err, outcome
+
+
+@pytest.fixture
+def bicubic(tmp_path):
+    """(names, make, words): bicubic's outputs for a set of three photos, each changed by make(output, HR, number)."""
+    names, data = ("a.png", "b.png", "c.png"), tmp_path / "set"
+    for number, name in enumerate(names):
+        write_image(data / name, photos.astronaut()[150 * number :][:131, 40 * number :][:, :203])
+
+    def build(make):
+        for number, name in enumerate(names):
+            hr = torch.from_numpy(read_image(data / name).pixels)[:128, :200].permute(2, 0, 1)[None]
+            output = to_array(imresize(imresize(hr, 1 / 4).float() / 255, 4))
+            write_image(tmp_path / "mine" / name, np.ascontiguousarray(make(output, number)))
+        return [f"pictures={tmp_path / 'mine'}", "scale=4", "benchmarks=[folder]", f"data.test={data}", "panels=0"]
+
+    return names, build
+
+
+def sharpened(output, number):
+    """As of networks trained on features: detail that HR has not, and slightly other colours."""
+    noise = np.random.default_rng(number).normal(0, 12, output.shape)
+    return (1.03 * output + noise - 2).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("make", [lambda output, n: output, sharpened])
+def test_right_pictures_are_measured_without_a_word(command, bicubic, make):
+    outcome = command("evaluate.py", *bicubic[1](make))
+    assert outcome.code == 0 and "warning" not in outcome.out + outcome.err, outcome
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda output, n: output[:, ::-1] if n == 1 else output, "1 pictures of .*mine/b.png is mirrored against"),
+        (lambda output, n: output[::-1, ::-1] if n == 2 else output, "mine/c.png is turned by 180 degrees"),
+        (lambda output, n: output * 0 + 128 if n == 0 else output, "mine/a.png is of one colour"),
+    ],
+)
+def test_pictures_that_do_not_show_their_hr_are_refused(command, bicubic, make, words):
+    """Their mean was told, and was believable."""
+    typed = bicubic[1](make)
+    outcome = command("evaluate.py", *typed)
+    told = outcome.out + outcome.err
+    assert outcome.code == 1 and re.search(words, told, re.DOTALL) and "data.check_pairs=false" in told, outcome
+    assert not (outcome.folder / "results.csv").exists()
+    assert command("evaluate.py", *typed, "data.check_pairs=false", folder="meant").code == 0
+
+
+def test_exchanged_pictures_are_refused_before_anything_is_measured(command, bicubic, tmp_path):
+    names, build = bicubic
+    typed = build(lambda output, n: output)
+    one, two = (tmp_path / "mine" / name for name in names[:2])
+    pixels = read_image(one).pixels, read_image(two).pixels
+    write_image(one, pixels[1])
+    write_image(two, pixels[0])
+    outcome = command("evaluate.py", *typed)
+    assert outcome.code == 1 and "bicubic on" not in outcome.out + outcome.err, outcome
+    assert re.search(r"2 pictures of \S+mine do not show .*mine/a.png shows \S+b.png, not \S+a.png", str(outcome), re.S)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda output, n: output[..., ::-1], "has its channels swapped: they are BGR"),
+        (lambda output, n: output.mean(2, keepdims=True).astype(np.uint8).repeat(3, 2), "is grey, HR is coloured"),
+        (lambda output, n: np.roll(output, (0, 2), (0, 1)), "fits a.png 2 HR pixels further left"),
+    ],
+)
+def test_pictures_of_other_colours_or_moved_are_told(command, bicubic, make, words):
+    outcome = command("evaluate.py", *bicubic[1](make))
+    told = outcome.out + outcome.err
+    assert outcome.code == 0 and "3 pictures of" in told and words in told, outcome
 
 
 def test_a_picture_is_one_images_own(tmp_path):
