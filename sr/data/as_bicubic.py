@@ -8,7 +8,7 @@ import torch
 from sr.data.pairset import Pairs
 from sr.imaging.resize import EDGES, imresize
 
-SEEN = 100  # pairs of a set that are looked at, spread over it: of the papers' image sets all
+SEEN = 1000  # pairs of a set that are looked at, spread over it: of sets of images all
 LEVELS = 1  # of 255 by which others' code that does what MATLAB's does is apart; other bicubics are by 10 and more
 _kept: WeakKeyDictionary[Pairs, bool] = WeakKeyDictionary()
 

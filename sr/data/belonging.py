@@ -187,17 +187,18 @@ def looked_at(hr: Images, lr: Images, hr_of: Sequence[int], scale: int, cache_di
     digest = blake2b(json.dumps([RULES, scale, list(hr_of), files]).encode(), digest_size=8).hexdigest()
     kept = cache_dir / f"pairs-{digest}.json"
     try:
-        found = Findings(**json.loads(text_of(kept, LIST)))
+        content = json.loads(text_of(kept, LIST))
+        of, found = content.pop("of"), Findings(**content)
         lists = all(isinstance(lines, list) and all(isinstance(line, str) for line in lines) for lines in found)
-        if lists and trusts(kept, [*hr.paths, *lr.paths]):
+        if lists and of == digest and trusts(kept, [*hr.paths, *lr.paths]):
             return found
-    except (OSError, ValueError, TypeError, RecursionError, UserError):
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError, UserError):
         pass
     thumbnails = [f.thumbnail for f in hr.fingerprints]
     looks = each(lambda i: look_at(hr[hr_of[i]], lr[i], thumbnails[hr_of[i]], scale), len(lr))
     found = judge(hr, lr, hr_of, looks, scale)
     with suppress(OSError):  # looking again costs little
-        write_whole(kept, found._asdict(), READ_BY_ALL)
+        write_whole(kept, found._asdict() | {"of": digest}, READ_BY_ALL)
     return found
 
 

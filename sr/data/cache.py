@@ -83,7 +83,7 @@ class ImageStore(Images):
         self.paths, self.key, self.label, self._room = source.paths, source.key, label, room
         self.cache_dir = Path(cache_dir).expanduser().absolute()
         files = "\n".join(str(p.absolute()) for p in source.paths)
-        name = hashlib.blake2b(os.fsencode(f"{source.key}\n{files}"), digest_size=8).hexdigest()
+        self._of = name = hashlib.blake2b(os.fsencode(f"{source.key}\n{files}"), digest_size=8).hexdigest()
         slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
         self.index_path, own = (self.cache_dir / f"{slug}{of}-{name}.json" for of in ("", f"-of-{user()}"))
         if os.path.lexists(self.index_path) and not self._trusts(self.index_path):
@@ -157,7 +157,8 @@ class ImageStore(Images):
             index = json.loads(text_of(self.index_path, RECORD + ENTRY * len(self.paths)))
             pixels = self.cache_dir / index["pixels"]
             present = pixels.name == index["pixels"] and self._trusts(pixels)
-            present = present and index["layout"] == self._layout and index["files"] == states(self.paths)
+            same = index["layout"] == self._layout and index["of"] == self._of  # a file may have been renamed
+            present = present and same and index["files"] == states(self.paths)
         except (OSError, ValueError, KeyError, TypeError, RecursionError, UserError):
             return None
         if not present:
@@ -223,7 +224,7 @@ class ImageStore(Images):
                 file.flush()
                 os.fsync(file.fileno())  # after a power cut the index must not describe pixels that were not written
             index: dict[str, Any] = {"layout": self._layout, "files": state, "pixels": pixels.name, "bytes": 4 * offset}
-            index |= {"images": images, "written": _written(pixels)}
+            index |= {"images": images, "written": _written(pixels), "of": self._of}
             write_whole(self.index_path, json.dumps(index), READ_BY_ALL)
         except OSError as error:
             raise self._cannot_write(error, need) from error

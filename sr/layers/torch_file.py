@@ -170,7 +170,8 @@ def _program(path: Path) -> str:
     kinds = {".onnx": "ONNX files", ".pt2": "programs of torch.export"}
     if path.suffix not in kinds:
         return ""
-    return f": no weights are taken of {kinds[path.suffix]}; give the checkpoint that it was made from"
+    measured = ", or measure it as it is, by weights=" if path.suffix == ".onnx" else ""
+    return f": no weights are taken of {kinds[path.suffix]}; give the checkpoint that it was made from{measured}"
 
 
 def _refused(error: pickle.UnpicklingError) -> str:

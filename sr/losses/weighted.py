@@ -1,13 +1,16 @@
 """The sum that training minimises, each term under its own name."""
 
 import functools
+import logging
 from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
 from torch import Tensor, nn
 
-from sr.errors import UserError
+from sr.errors import UserError, told_once
 from sr.losses.adversarial import Adversarial
+
+log = logging.getLogger(__name__)
 
 
 class Term(TypedDict):
@@ -75,9 +78,11 @@ class WeightedSum(nn.Module):
                     f"loss.terms.{name} returns {found}: one number is wanted, as by .mean() without .item()"
                 )
             if sr.requires_grad and not value.requires_grad and self.weights[name]:
-                raise UserError(
-                    f"loss.terms.{name} has no gradient, so that nothing is learned from it: look for .detach(), "
-                    ".round(), .data, NumPy or torch.no_grad() on the way to it, or set its weight to 0"
+                told_once(  # and not refused: there may be nothing to say of these images
+                    log,
+                    logging.WARNING,
+                    f"warning: loss.terms.{name} has no gradient, so that nothing is learned from it in such a step: "
+                    "if that is not meant, look for .detach(), .data, NumPy or torch.no_grad() on the way to it",
                 )
             if before and before != [image._version for image in images]:
                 raise UserError(
@@ -85,4 +90,6 @@ class WeightedSum(nn.Module):
                     "x = x * 2 for x.mul_(2) or x *= 2"
                 )
             terms[name] = value if self.weights[name] == 1 else self.weights[name] * value
+        if sr.requires_grad and not any(value.requires_grad for value in terms.values()):
+            raise UserError("no term of the loss has a gradient: nothing can be learned from " + ", ".join(terms))
         return terms

@@ -78,19 +78,23 @@ def read(places: Sequence[str]) -> list[Rated]:
         places: files of theirs, or folders that hold them.
 
     Raises:
-        UserError: there is none, one cannot be read, or two rate one model by the same metric.
+        UserError: there is none, one cannot be read, or two are of one metric at one scale: nobody saw the models of
+            the one beside those of the other.
     """
-    found: dict[tuple[object, ...], Rated] = {}
+    found: list[Rated] = []
+    studies: dict[tuple[str, int], Path] = {}
     for place in map(Path, places):
         files = [file for file in (place, *(place / name for name in FILES)) if file.is_file()]
         if not files:
             raise UserError(f"study={place}: {' and '.join(FILES)} are not there; sr study answers=[...] writes them")
-        for rated in (rated for file in files for rated in _read(file)):
-            key = rated.metric, rated.name, rated.place, rated.scale
-            if key in found:
-                raise UserError(f"study={place}: {rated.entry} has a {rated.metric} of another study too: name one")
-            found[key] = rated
-    return list(found.values())
+        for own, rated in ((file, rated) for file in files for rated in _read(file)):
+            if (other := studies.setdefault((rated.metric, rated.scale), own)) != own or rated in found:
+                raise UserError(
+                    f"study={place}: {other.parent} has a {rated.metric} at x{rated.scale}, too, of other answers: "
+                    "figures of two studies have no common zero. Name one of them"
+                )
+            found.append(rated)
+    return found
 
 
 def _read(file: Path) -> list[Rated]:

@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from sr.errors import UserError, some
 from sr.scores import rated
+from sr.scores.results import set_aside
 from sr.scores.text import aligned, in_markdown, markdown, write_csv
 from sr.study import agreement
 from sr.study.analysis import Findings, found
@@ -101,6 +103,8 @@ def _tell(study: Study, raters: Sequence[Rater], folder: Path) -> None:
     text = "\n\n".join([markdown(shown), markdown(people), "\n".join(f"- {in_markdown(note)}" for note in notes)])
     files = [folder / f"{metric}.{kind}" for kind in ("csv", "md", "png")]
     details = folder / ("pairs.csv" if metric == "bt" else "sets.csv")
+    if files[0].is_file() and not _same(files[0], findings.rated):  # of other answers
+        set_aside(folder, (metric, details.stem, f"raters_{metric}"))
     rated.write(files[0], findings.rated)
     write_whole(files[1], text + "\n")
     for file, rows in ((details, findings.details), (folder / f"raters_{metric}.csv", lines)):
@@ -116,6 +120,13 @@ def _tell(study: Study, raters: Sequence[Rater], folder: Path) -> None:
         drawn(findings, metric).save(files[2])
     for file in files:
         log.info(str(file))
+
+
+def _same(file: Path, figures: Sequence[rated.Rated]) -> bool:
+    try:
+        return [*map(asdict, rated.read([str(file)]))] == [*map(asdict, figures)]
+    except UserError:  # damaged, or anything else of that name
+        return False
 
 
 def _table(findings: Findings, metric: str) -> list[list[str]]:

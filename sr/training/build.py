@@ -10,6 +10,7 @@ from pathlib import Path
 import hydra
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch.optim.lr_scheduler import OneCycleLR
 
 from sr.compose import checks
 from sr.compose.image_sets import build_set, found_benchmarks, refuse_missing
@@ -231,9 +232,9 @@ def _try(setup: Training, model: SuperResolver, steps: int) -> None:
                 f"scheduler: {type(made).__name__} changes the rate by a figure, and a schedule is stepped without one "
                 "here, after each optimizer step. Type another one, as scheduler=multistep"
             )
-        if isinstance(most := getattr(made, "total_steps", None), int) and most < steps:
+        if isinstance(made, OneCycleLR) and (most := made.total_steps) < steps:
             raise UserError(
-                f"scheduler: {type(made).__name__} ends after total_steps={most:,}, and is asked for {steps:,} steps. "
+                f"scheduler: OneCycleLR ends after total_steps={most:,}, and is asked for {steps:,} steps. "
                 f"Type scheduler.total_steps={steps}, or in a config of yours total_steps: ${{steps}}"
             )
         refuse_lost(optimizer.state_dict(), "optimizer")

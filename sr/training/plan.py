@@ -34,6 +34,7 @@ from sr.models.base import SuperResolver, Training
 from sr.runs import checkpoint
 from sr.runs.code import code_of, codes_of
 from sr.runs.config import flat, plain
+from sr.runs.yaml_file import read
 from sr.scores.published import goals
 from sr.training import budget, build, short
 from sr.training.speed import lightnings, speed
@@ -256,6 +257,22 @@ def told_of_schedules(stages: Sequence[StageConfig]) -> Iterator[str]:
                 yield f"{key}={value} is never reached: {of} has {steps:,} steps"
 
 
+def told_of_range(cfg: DictConfig, words: Words) -> Iterator[str]:
+    """What to know of a loss that was typed beside a recipe: in which range it compares, where its file has another."""
+    if "loss" not in words or "loss.value_range" in words:
+        return
+    for place in (*map(Path, words.config_dirs), CONF):
+        if (file := place / "loss" / f"{cfg.choices.loss}.yaml").is_file():
+            own, most = read(file), cfg.loss.get("value_range")
+            says = own.get("value_range") if isinstance(own, dict) else None
+            if None not in (says, most) and says != most:
+                yield (
+                    f"loss={cfg.choices.loss} compares images in 0-{most:g}, as recipe={cfg.choices.recipe} says: its "
+                    f"weights and eps were written for 0-{says:g}. For that type loss.value_range={says:g}"
+                )
+            return
+
+
 def introduction(plan: Plan, folder: Path) -> str:
     """The network, the recipe and the steps of each stage; what a reader should know besides is logged."""
     cfg, model, typed = plan.cfg, plan.model, plan.words.keys
@@ -266,11 +283,8 @@ def introduction(plan: Plan, folder: Path) -> str:
         log.warning(f"note: there is no recipe for {plan.name} yet; this is the base recipe (conf/recipe/base.yaml)")
     for told in (*told_of_callbacks(cfg, plan.words, plan.stages[-1].end), *told_of_schedules(plan.stages)):
         log.warning(f"note: {told}")
-    if "loss" in typed and "loss.value_range" not in typed and (most := cfg.loss.get("value_range", 1)) != 1:
-        log.warning(
-            f"note: loss={cfg.choices.loss} compares images in 0-{most:g}, as recipe={cfg.choices.recipe} does: what "
-            "its eps and weights mean follows from it. Type loss.value_range=1 for 0-1"
-        )
+    for told in told_of_range(cfg, plan.words):
+        log.warning(f"note: {told}")
     if model.clips and not isinstance(plan.stages[-1].data, ClipModule):
         log.warning(f"note: {plan.name} is for clips; each image of {plan.stages[-1].data.name} is one of one frame")
     last = plan.stages[-1]

@@ -48,7 +48,11 @@ def refuse_torn(resumed: Content, folder: Path, words: Words) -> None:
     for key in states:
         if not all(isinstance(state, dict) for state in resumed[key]):
             raise of_another_program(folder, words, key)
-    for key, count in (("global_step", resumed["global_step"]), ("batches_seen", resumed["sr"].get("batches_seen", 0))):
+    if not all(isinstance(state.get("param_groups"), list) for state in resumed["optimizer_states"]):
+        raise of_another_program(folder, words, "param_groups")
+    averaged = resumed.get("averaging_state", {}).get("n_averaged", 0)
+    counts = {"global_step": resumed["global_step"], "batches_seen": resumed["sr"].get("batches_seen", 0)}
+    for key, count in (counts | {"n_averaged": averaged}).items():
         if not 0 <= count <= MOST:
             raise of_another_program(folder, words, f"{key} {count}")
     if any(count < 0 for count in _counts(resumed.get("loops", {}))):

@@ -130,6 +130,20 @@ def test_tiffs_are_decoded_anew_where_they_are_read_otherwise_now(photos: Path, 
     assert decoded[1] and not decoded[2]
 
 
+def test_an_index_under_the_name_of_another_one_is_not_taken(photos: Path, tmp_path: Path) -> None:
+    """Who may rename files in a shared cache gave others LR of another degradation, under its label."""
+    hr = ImageStore(LazyImages(sorted(photos.glob("*.png"))), tmp_path / "cache", "HR")
+
+    def made(value: int) -> ImageStore:
+        derived = DerivedImages(hr, lambda _, all_of: [unpacked(one) // value for one in all_of], f"by {value}")
+        return ImageStore(derived, tmp_path / "cache", "LR")
+
+    by_2, by_3 = made(2), made(3)
+    wanted = by_2[0].copy()
+    by_3.index_path.rename(by_2.index_path)
+    assert np.array_equal(made(2)[0], wanted)
+
+
 def test_other_pixels_of_the_same_size_and_time_are_seen(photos: Path, tmp_path: Path) -> None:
     files = [tmp_path / "0.bmp", tmp_path / "1.bmp"]  # whose size does not tell the pixels
     for number, file in enumerate(files):
@@ -158,7 +172,7 @@ def test_what_was_found_of_pairs_is_believed_of_this_user_alone(
     assert len(found.wrong) == 2
     (kept,) = (tmp_path / "cache").glob("pairs-*.json")
     forged = {"another user's": [], "text": "x", "number": [1], "nothing": None}
-    kept.write_text(json.dumps({"wrong": forged[told], "suspicious": []}))
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"wrong": forged[told], "suspicious": []}))
     if told == "another user's":
         assert not looked_at(hr, lr, [0, 1], 1, tmp_path / "cache").wrong
         owned(monkeypatch, lambda path: SOMEBODY if path == kept else US)

@@ -330,6 +330,15 @@ def test_somebody_elses_checkpoint_trains_as_its_run_says(run, command, div2k, k
     again = command("train.py", f"resume={run}", "steps=8", f"data.root={div2k}")
     assert again.code == 1 and f"trains with {key}=" in again.err and "init_from=" in again.err, again
     group[key] = honest
+    state = content["optimizer_states"][0]
+    state["param_groups"] = (*state["param_groups"],)  # in which nobody looked
+    torch.save(content, last)
+    again = command("train.py", f"resume={run}", "steps=8", f"data.root={div2k}")
+    assert "another program (param_groups)" in again.err, again
+    state["param_groups"] = [*state["param_groups"]]
+    torch.save(content | {"averaging_state": {"n_averaged": -10}}, last)
+    again = command("train.py", f"resume={run}", "steps=8", f"data.root={div2k}")
+    assert "another program (n_averaged -10)" in again.err, again
     torch.save(content, last)
     again = command("train.py", f"resume={run}", "steps=8", f"data.root={div2k}")
     assert again.code == 0, again

@@ -16,12 +16,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sr.compose.checks import check_targets, with_own_patch
+from sr.compose.keys import recorded_choices
 from sr.compose.rules import recipe_of
 from sr.compose.schema import register
 from sr.compose.suggestions import options
 from sr.compose.words import Words, as_typed, spelled
 from sr.runs.config import plain
-from sr.training.plan import told_of_callbacks, told_of_schedules
+from sr.training.plan import told_of_callbacks, told_of_range, told_of_schedules
 from sr.training.speed import lightnings
 from sr.training.stage_configs import at_scale, patches, scales, stage_configs
 
@@ -377,3 +378,21 @@ def test_published_lengths_in_hr_pixels_become_lr_patches():
     assert patches(composed("model=vdsr")[0], ()) == {2: 20, 3: 13, 4: 10}
     assert patches(composed("model=bsrn_s")[0], ()) == {4: 64}
     assert patches(composed("experiment=demo")[0], ()) == {2: 32}
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("model=vdsr loss=l1_contrastive", "loss=l1_contrastive compares images in 0-1, as recipe=vdsr says"),
+        ("model=ecbsr loss=charbonnier", "its weights and eps were written for 0-1. For that type loss.value_range=1"),
+        ("model=ecbsr loss=charbonnier loss.value_range=1", ""),
+        ("model=ecbsr loss=l1_contrastive", ""),
+        ("model=srcnn loss=l1_contrastive", ""),
+        ("model=ecbsr", ""),
+    ],
+)
+def test_the_range_of_a_typed_loss_is_told_where_its_file_says_another(typed, told):
+    cfg, choices = composed(*typed.split())
+    cfg = OmegaConf.create({"loss": cfg.loss, "choices": recorded_choices(choices)})
+    found = "; ".join(told_of_range(cfg, Words(typed.split())))
+    assert told in found and bool(told) == bool(found), found
