@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from sr.data.as_bicubic import is_bicubic
 from sr.data.belonging import decoded, looked_at, report
 from sr.data.cache import ImageStore
 from sr.data.compact import Paths, Sizes, Texts
@@ -38,6 +39,9 @@ class Stored(NamedTuple):
     lr: ImageStore | None
     lr_of: list[int]
     degradation: Degradation
+
+
+SEEN = 1000  # of sets of images all
 
 
 class Pairs:
@@ -72,6 +76,12 @@ class Pairs:
     def looks(self) -> list[str]:
         """Of each pair a digest of HR, and of LR where it is read: of two pairs with one look one is a copy."""
         raise NotImplementedError
+
+    @functools.cached_property
+    def plain_lr(self) -> bool:
+        """Whether LR is the papers' plain bicubic of HR, by the pixels of `SEEN` pairs that are spread over the set."""
+        looked = (self.whole(n)[:2] for n in range(0, len(self), -(-len(self) // SEEN) or 1))
+        return all(is_bicubic(lr, hr, len(hr) // len(lr)) for lr, hr in looked)
 
     def digests(self) -> dict[str, str]:
         """`looks`, and what LR is drawn by, by set, scale and name; none where decoded on demand."""

@@ -73,7 +73,8 @@ class Comparison:
                 f"hr={cfg.hr}: of {len(alone)} files of input= HR is not there at x{self.scale}: {some(alone)}. Leave "
                 "them out of input=, as by a pattern"
             )
-        seen, plain = dict[Path, Seen](), True
+        folders = list(dict.fromkeys(file.absolute().parent for file in lr.files))
+        seen, same = dict[Path, Seen](), not plain(lr_given(folders))  # whose names do not say it: then it is looked at
         for small, own in tqdm(self.hr.items(), "HR", dynamic_ncols=True, disable=None, leave=False):
             try:
                 photo = read_photo(small)  # as EXIF turns it
@@ -88,9 +89,8 @@ class Comparison:
                     f"{small.name}"
                 )
             given = to_array(_unit(photo))
-            seen[small], plain = pair(large, given, self.scale), plain and is_bicubic(given, large, self.scale)
-        folders = list(dict.fromkeys(file.absolute().parent for file in lr.files))
-        self.lr = lr_given(folders, bool(seen) and plain)
+            seen[small], same = pair(large, given, self.scale), same and is_bicubic(given, large, self.scale)
+        self.lr = lr_given(folders, bool(seen) and same)
         images = LazyImages([self.hr[small] for small in seen]), LazyImages(list(seen)), range(len(seen))
         belonging = decided(*images, list(seen.values()), self.scale)
         report(belonging, self.dataset, "leave hr= out")

@@ -39,7 +39,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             content = torch_file.load(file, known_intact=True, mapped=True)
             told = content["sr"]
             # Of the two that it tells of, the network that its weights are loaded into counts.
-            config = _checked(upgraded(told["config"] | {k: told[k] for k in ("model",) if k in told}), file)
+            config = _checked(upgraded(told["config"] | {"model": told["model"]}), file)
             _tell_others(folder, content.get("global_step"))
             return config
     file = folder / ".hydra" / "config.yaml"

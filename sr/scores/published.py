@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from sr.data.as_bicubic import seen_bicubic
 from sr.data.module import SRDataModule
 from sr.degradation import MatlabBicubic
 from sr.errors import some
@@ -149,7 +148,7 @@ def lr_of(data: SRDataModule) -> str:
     lr, track = getattr(data, "lr", None), getattr(data, "track", "bicubic")
     if folders := getattr(data, "measured_lr", [lr] if lr else []):
         pairs = None if plain(lr_given(folders)) else data.opened("test")
-        return lr_given(folders, pairs is not None and seen_bicubic(pairs, data.scale))
+        return lr_given(folders, pairs is not None and pairs.plain_lr)
     if track not in ("bicubic", "x8"):
         return f"of the track {track}"
     return lr_made(data)

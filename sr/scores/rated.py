@@ -82,16 +82,16 @@ def read(places: Sequence[str]) -> list[Rated]:
             the one beside those of the other.
     """
     found: list[Rated] = []
-    studies: dict[tuple[str, int], Path] = {}
-    for place in map(Path, places):
+    studies: dict[tuple[str, int], int] = {}
+    for number, place in enumerate(map(Path, places)):
         files = [file for file in (place, *(place / name for name in FILES)) if file.is_file()]
         if not files:
             raise UserError(f"study={place}: {' and '.join(FILES)} are not there; sr study answers=[...] writes them")
-        for own, rated in ((file, rated) for file in files for rated in _read(file)):
-            if (other := studies.setdefault((rated.metric, rated.scale), own)) != own or rated in found:
+        for rated in (rated for file in files for rated in _read(file)):
+            if (other := studies.setdefault((rated.metric, rated.scale), number)) != number:
                 raise UserError(
-                    f"study={place}: {other.parent} has a {rated.metric} at x{rated.scale}, too, of other answers: "
-                    "figures of two studies have no common zero. Name one of them"
+                    f"study={place}: {places[other]} has a {rated.metric} at x{rated.scale}, too, and figures of two "
+                    "studies have no common zero. Name one of them"
                 )
             found.append(rated)
     return found

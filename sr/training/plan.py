@@ -1,8 +1,7 @@
 """A training run resolved once: every stage with its config, model, data and what it trains with, all of it frozen."""
 
-import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.checks import check_targets, without_leftovers
-from sr.compose.conf import CONF
 from sr.compose.image_sets import refuse_idle_degradation
 from sr.compose.keys import recorded_choices, refuse_out_of_range
-from sr.compose.rules import scale_name
 from sr.compose.words import Job, Words
-from sr.data.clips import ClipModule
 from sr.data.draws import STREAM
 from sr.data.leaks import refuse_leaks
 from sr.data.loaders import Loaders
@@ -29,19 +25,15 @@ from sr.measuring.papers import refuse_own_lr
 from sr.measuring.rehearsal import refuse_small, rehearse
 from sr.measuring.scoring import Entry
 from sr.metrics.metric import located
-from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver, Training
 from sr.runs import checkpoint
 from sr.runs.code import code_of, codes_of
 from sr.runs.config import flat, plain
-from sr.runs.yaml_file import read
-from sr.scores.published import goals
 from sr.training import budget, build, short
 from sr.training.speed import lightnings, speed
 from sr.training.stage_configs import (
     StageConfig,
     at_scale,
-    patches,
     refuse_malformed,
     refuse_unused_losses,
     refuse_without_best,
@@ -225,84 +217,3 @@ def planned(composed: DictConfig, job: Job, stranger: Path | None = None, anew: 
     for each in (composed, cfg, *(stage.cfg for stage in stages)):
         OmegaConf.set_readonly(each, True)
     return Plan(name, composed, cfg, words, tuple(stages), test_sets)
-
-
-log = logging.getLogger(__name__)
-
-
-def told_of_callbacks(cfg: DictConfig, words: Words, steps: int) -> Iterator[str]:
-    """What to know of a run's callbacks: which no typed list replaces, and which come too late."""
-    names = words.names("callbacks")
-    typed = {*(names or ()), *(key.split(".")[1] for key in words.keys if key.startswith("callbacks."))}
-    there = [str(name) for name, node in cfg.callbacks.items() if node is not None]
-    stays = [name for name in there if name not in typed]
-    # An option of one's own may have callbacks of other names.
-    known = all(n in cfg.callbacks or (CONF / "callbacks" / f"{n}.yaml").is_file() for n in names or ())
-    if names is not None and known and stays:
-        out = " ".join(f"callbacks.{name}=null" for name in stays)
-        yield f"beside the callbacks that were typed the recipe's stay: {', '.join(stays)}. Without: {out}"
-    for name in there:
-        for key in ("at_step", "update_starting_at_step"):
-            if isinstance(at := cfg.callbacks[name].get(key), int) and at >= steps:
-                yield f"callbacks.{name}.{key}={at} is never reached: the run ends at step {steps:,}"
-
-
-def told_of_schedules(stages: Sequence[StageConfig]) -> Iterator[str]:
-    """What of the stages' schedules comes after their last step, of all that counts from their first one."""
-    for stage in stages:
-        steps, of = stage.end - stage.begin, f"stage {stage.name}" if stage.of > 1 else "the run"
-        for key, value in flat({"scheduler": plain(stage.cfg.scheduler)}).items():
-            first = min(value, default=0) if isinstance(value, list) else value
-            if key.rpartition(".")[2] in ("milestones", "warm_up_steps") and first >= steps:
-                yield f"{key}={value} is never reached: {of} has {steps:,} steps"
-
-
-def told_of_range(cfg: DictConfig, words: Words) -> Iterator[str]:
-    """What to know of a loss that was typed beside a recipe: in which range it compares, where its file has another."""
-    if "loss" not in words or "loss.value_range" in words:
-        return
-    for place in (*map(Path, words.config_dirs), CONF):
-        if (file := place / "loss" / f"{cfg.choices.loss}.yaml").is_file():
-            own, most = read(file), cfg.loss.get("value_range")
-            says = own.get("value_range") if isinstance(own, dict) else None
-            if None not in (says, most) and says != most:
-                yield (
-                    f"loss={cfg.choices.loss} compares images in 0-{most:g}, as recipe={cfg.choices.recipe} says: its "
-                    f"weights and eps were written for 0-{says:g}. For that type loss.value_range={says:g}"
-                )
-            return
-
-
-def introduction(plan: Plan, folder: Path) -> str:
-    """The network, the recipe and the steps of each stage; what a reader should know besides is logged."""
-    cfg, model, typed = plan.cfg, plan.model, plan.words.keys
-    parameters = sum(p.numel() for p in model.learnable().values())
-    merged = sum(p.numel() for p in model.merged().parameters())
-    form = f"{parameters:,} parameters" + (f" ({merged:,} merged)" if merged != parameters else "")
-    if cfg.choices.recipe == "base":
-        log.warning(f"note: there is no recipe for {plan.name} yet; this is the base recipe (conf/recipe/base.yaml)")
-    for told in (*told_of_callbacks(cfg, plan.words, plan.stages[-1].end), *told_of_schedules(plan.stages)):
-        log.warning(f"note: {told}")
-    for told in told_of_range(cfg, plan.words):
-        log.warning(f"note: {told}")
-    if model.clips and not isinstance(plan.stages[-1].data, ClipModule):
-        log.warning(f"note: {plan.name} is for clips; each image of {plan.stages[-1].data.name} is one of one frame")
-    last = plan.stages[-1]
-    if (every := last.cfg.val_every_steps) > last.end:
-        log.warning(
-            f"note: this run is never validated, and has no curve and no best.ckpt: it ends at step {last.end:,}, and "
-            f"val_every_steps is {every:,}"
-        )
-    if untrained := sorted(set(model.scales) - set(scales(plan.stages[-1].cfg))):
-        among = ", ".join(map(str, untrained))
-        log.warning(f"note: {plan.name} also serves scale {among}, which this run does not train")
-    text = f"{plan.name} x{scale_name(cfg.scale)}: {form}; recipe {cfg.choices.recipe}, budget {cfg.budget.name}: "
-    for stage in plan.stages:
-        label = f"\n  stage {stage.number} {stage.name}: " if len(plan.stages) > 1 else ""
-        patch = " or ".join(f"{p}x{p}" for p in dict.fromkeys(patches(stage.cfg, typed).values()))
-        text += f"{label}{stage.end - stage.begin:,} steps of {stage.cfg.batch_size} LR patches of {patch}"
-    text += f" from {plan.stages[-1].data.describe()}\nrun folder: {folder}"
-    paper = published_name(plain(plan.stages[-1].cfg.model), plan.name)
-    chosen = [get_protocol(protocol).name for protocol in cfg.protocols] if cfg.protocols else None
-    reach = goals(paper, scales(plan.stages[-1].cfg), chosen)
-    return f"{text}\n{reach}" if reach else text

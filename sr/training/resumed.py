@@ -27,7 +27,7 @@ from sr.training.stage_configs import refuse_malformed, stage_configs
 
 Content = Mapping[str, Any]
 MOST = 2**40  # steps, and batches: more than anybody trains
-LONGEST = 2**23  # steps of a stage whose schedule is followed to there, some ten seconds a million
+LONGEST = 2**23  # steps of a stage whose schedule is followed to there, two or three seconds a million
 
 
 def refuse_torn(resumed: Content, folder: Path, words: Words) -> None:

@@ -27,7 +27,8 @@ from sr.runs.record import record, recorded
 from sr.scores.results import set_aside as set_aside_results
 from sr.training import final_scores
 from sr.training.fit import first_stage, fit, ready
-from sr.training.plan import Plan, checked, introduction, planned
+from sr.training.introduction import introduction
+from sr.training.plan import Plan, checked, planned
 from sr.training.processes import shared_out, with_processes
 from sr.training.resumed import refuse_edited, refuse_other_settings, refuse_other_stream, refuse_torn
 from sr.training.trainer import trainer as build_trainer

@@ -7,6 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
+from sr.compose import schema
 from sr.compose.conf import CONF
 from sr.data.div2k import Div2k
 from sr.data.folder import Folder
@@ -39,6 +40,7 @@ def test_clips_are_mirrored_or_not_as_the_published_figure_s_were(name, mirrored
 def test_no_published_figure_stands_beside_an_earlier_stage():
     """SRResNet, as SRGAN's first stage, stood 2.6 dB above the paper's SRGAN."""
     data = SimpleNamespace(degradation=SimpleNamespace(steps=[MatlabBicubic(4)]), mirror=False)
+    schema.register()
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         node = OmegaConf.to_container(hydra.compose("train", overrides=["model=srgan", "scale=4"]).model, resolve=True)
     for number, stage in ((2, False), (1, True)):

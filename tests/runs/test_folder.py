@@ -120,7 +120,8 @@ def test_a_torn_record_is_no_record(tmp_path):
 def test_the_config_is_the_checkpoints_and_a_torn_checkpoint_does_no_harm(tmp_path):
     place = folder(tmp_path / "a", {"seed": 0, "steps": 100})
     (place / "checkpoints").mkdir()
-    torch.save({"state_dict": {}, "sr": {"config": {"seed": 0, "steps": 7}}}, place / "checkpoints/last.ckpt")
+    told = {"model": {}, "config": {"seed": 0, "steps": 7}}
+    torch.save({"state_dict": {}, "sr": told}, place / "checkpoints/last.ckpt")
     assert read_run(place).config["steps"] == 7
     (place / "checkpoints/last.ckpt").write_bytes(b"PK")
     assert read_run(place).config["steps"] == 100
@@ -132,7 +133,7 @@ def test_another_checkpoint_in_the_place_of_the_last_one_is_told(tmp_path, caplo
     (place / "checkpoints").mkdir()
     record(place, "finished", steps=20)
     for step, told in ((20, False), (60, True)):
-        content = {"state_dict": {}, "sr": {"config": {"seed": 0}}, "global_step": step}
+        content = {"state_dict": {}, "sr": {"model": {}, "config": {"seed": 0}}, "global_step": step}
         torch.save(content, place / "checkpoints/last.ckpt")
         read_run(place)
         assert ("was written at step 60, and the run ended at step 20" in caplog.text) == told
@@ -153,7 +154,8 @@ def test_a_run_without_a_checkpoint_neither_hides_a_choice_nor_makes_steps_diffe
         else:
             chosen = {"loss": {"_target_": loss, "range": 1}, "choices": {"model": "edsr", "loss": loss}}
             (place / "checkpoints").mkdir()
-            torch.save({"state_dict": {}, "sr": {"config": trained | chosen}}, place / "checkpoints/last.ckpt")
+            content = {"state_dict": {}, "sr": {"model": {}, "config": trained | chosen}}
+            torch.save(content, place / "checkpoints/last.ckpt")
         found.append(read_run(place))
     assert found[2].config["choices"] == {"model": "edsr", "loss": "l1"}
     assert settings(found) == [{"loss": "l1"}, {"loss": "l2"}, {"loss": "l1"}]

@@ -105,11 +105,11 @@ def test_a_page_is_made_answered_read_and_compared(command, nets, tmp_path):
     refused = command("compare.py", *typed, "study=gone", folder="none")
     assert refused.code == 1 and "study=gone: bt.csv and mos.csv are not there" in refused.out + refused.err
     refused = command("compare.py", *typed, "study=[told,told]", folder="twice")
-    assert refused.code == 1 and "told has a bt at x2, too, of other answers" in refused.err
+    assert refused.code == 1 and "told has a bt at x2, too" in refused.err
     shutil.copytree(tmp_path / "told", tmp_path / "theirs")
     (tmp_path / "theirs/bt.csv").write_text((tmp_path / "told/bt.csv").read_text().replace("net", "other"))
     refused = command("compare.py", *typed, "study=[told,theirs]", folder="two")
-    assert refused.code == 1 and "figures of two studies have no common zero" in refused.err, "models of none in both"
+    assert refused.code == 1 and "have no common zero" in refused.err, "models of none in both"
 
     few = ["study.py", "answers=[a0.json,a1.json]", "key=made", "out=told"]
     for kept in ("bt_2.csv", "bt_2.csv"):  # the second time they are the same

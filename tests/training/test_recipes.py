@@ -22,7 +22,7 @@ from sr.compose.schema import register
 from sr.compose.suggestions import options
 from sr.compose.words import Words, as_typed, spelled
 from sr.runs.config import plain
-from sr.training.plan import told_of_callbacks, told_of_range, told_of_schedules
+from sr.training.introduction import told_of_callbacks, told_of_range, told_of_schedules
 from sr.training.speed import lightnings
 from sr.training.stage_configs import at_scale, patches, scales, stage_configs
 
@@ -340,6 +340,7 @@ def test_callbacks_of_a_recipe_that_stay_or_come_too_late_are_told(typed, told):
             "steps=1000 is never reached: the run",
         ),
         ("model=edsr scheduler=warm_up scheduler@scheduler.then=cosine", ""),
+        ("model=edsr +scheduler.milestones=null", ""),  # a schedule of one's own may have what it likes there
         ("model=srgan stages.adversarial.steps=100", "[100000] is never reached: stage adversarial has 100 steps"),
         ("model=srgan budget=smoke", ""),
     ],
@@ -384,7 +385,7 @@ def test_published_lengths_in_hr_pixels_become_lr_patches():
     ("typed", "told"),
     [
         ("model=vdsr loss=l1_contrastive", "loss=l1_contrastive compares images in 0-1, as recipe=vdsr says"),
-        ("model=ecbsr loss=charbonnier", "its weights and eps were written for 0-1. For that type loss.value_range=1"),
+        ("model=ecbsr loss=charbonnier", "own file says 0-1, which its weights and eps are for: loss.value_range=1"),
         ("model=ecbsr loss=charbonnier loss.value_range=1", ""),
         ("model=ecbsr loss=l1_contrastive", ""),
         ("model=srcnn loss=l1_contrastive", ""),
