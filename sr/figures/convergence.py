@@ -85,6 +85,8 @@ def convergence(
     if log_steps:
         ax.set_xscale("log")
         plain_numbers(ax.xaxis, (2, 5))
+    else:
+        ax.locator_params(axis="x", integer=True)
     ax.set(xlabel="training patches seen" if by_images else "optimizer steps", ylabel=f"{column}{unit}")
     ax.legend(loc="upper right" if better < 0 else "lower right")  # where curves end elsewhere
     return Drawing(figure, rows, notes)

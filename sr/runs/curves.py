@@ -141,6 +141,7 @@ def draw(groups: Mapping[str, Sequence[Run]], file: Path) -> bool:
             for label, each in of_groups.items():
                 plot(axes, mean_line(each), label, linewidth=1.5, marker=".")
             axes.set(title=title, xlabel="optimizer steps", ylabel="validation PSNR (dB)")
+            axes.locator_params(axis="x", integer=True)
             axes.grid(alpha=0.3)
             axes.legend(fontsize=8)
         with replacing(file) as part:

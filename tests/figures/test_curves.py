@@ -7,6 +7,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from matplotlib import axes
+from matplotlib.figure import Figure
 
 from sr.comparison import plots
 from sr.errors import UserError
@@ -142,6 +143,22 @@ def test_the_figure_the_page_and_a_sweeps_picture_have_the_same_line(make_run, t
     assert run_curves.draw({"srcnn": runs}, tmp_path / "curves.png")
     assert drawn[0] == drawn[1] and (drawn[0][1].steps, drawn[0][1].mean) == ([10, 20], [28.5, 31.5])
     assert plots.curves([("srcnn", run) for run in runs])["val/psnr_y"]["srcnn"] == [(10, 28.5), (20, 31.5)]
+
+
+def test_of_a_short_run_whole_steps_are_told(make_run, tmp_path, monkeypatch):
+    """Two validations, at steps 2 and 4: the axis told of step 2.25."""
+    run, shown, save = make_run("0", [28, 29, 30]), [], Figure.savefig
+    run = replace(run, curve=[row | {"step": row["step"] / 10} for row in run.curve])
+
+    def seen(self, *given, **how):
+        shown.append(self)
+        save(self, *given, **how)
+
+    monkeypatch.setattr(Figure, "savefig", seen)
+    assert run_curves.draw({"srcnn": [run]}, tmp_path / "curves.png")
+    shown.append(convergence([run]).figure)
+    told = [[tick for ax in figure.axes for tick in ax.get_xticks()] for figure in shown]
+    assert len(told) == 2 and all(ticks and all(tick == int(tick) for tick in ticks) for ticks in told)
 
 
 def test_convergence_tells_when_the_common_level_is_reached(make_run, png):
