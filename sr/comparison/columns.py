@@ -151,7 +151,7 @@ def tabulate(rows: Sequence[Row], notes: Sequence[str] = (), study: Sequence[Rat
     without = [f"+ ?: of {some(list(of))} the counter does not know {known}" for known, of in uncounted.items()]
     explained += [COST_NOTE, *without]
     explained += [*([TIME_NOTE] if timed else []), *([MOS_NOTE] if published else [])]
-    explained += rated.notes(asked)
+    explained += rated.notes(asked, study if asked else ())
     explained += [note for m in metrics if (note := declared(m).note)]
     return Table(columns, lines, [*explained, *notes])
 

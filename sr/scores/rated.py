@@ -37,6 +37,8 @@ class Rated:
         high: the other one.
         raters: who were counted.
         answers: in which the model was seen.
+        group: number of those with which it was compared, directly or through others; figures of two groups have no
+            common zero.
     """
 
     entry: str
@@ -50,6 +52,7 @@ class Rated:
     high: float
     raters: int
     answers: int
+    group: int = 1
 
     @property
     def interval(self) -> str:
@@ -61,9 +64,22 @@ def place_of(path: Path) -> str:
     return "" if path == ZOO else str(path.resolve())
 
 
-def notes(metrics: Iterable[str]) -> list[str]:
-    """What to say below a table that has these."""
-    return [f"{EXPLAINED[metric]}; in brackets the 95 % interval" for metric in metrics]
+def apart(rated: Iterable[Rated]) -> list[str]:
+    """What to say of models that were never compared; nothing where there are none."""
+    groups: dict[tuple[str, int], dict[int, list[str]]] = {}
+    for r in rated:
+        groups.setdefault((r.metric, r.scale), {}).setdefault(r.group, []).append(r.entry)
+    return [
+        "Never compared, neither directly nor through others, are: "
+        f"{'; '.join(', '.join(entries) for entries in of.values())}. Figures hold within each group"
+        for of in groups.values()
+        if len(of) > 1
+    ]
+
+
+def notes(metrics: Iterable[str], study: Iterable[Rated]) -> list[str]:
+    """What to say below a table that has these metrics of a study."""
+    return [*(f"{EXPLAINED[metric]}; in brackets the 95 % interval" for metric in metrics), *apart(study)]
 
 
 def write(file: Path, rated: Iterable[Rated]) -> None:
@@ -112,4 +128,4 @@ def _rated(row: dict[str, str]) -> Rated:
     texts = {name: from_csv(row[name]) for name in ("entry", "name", "place", "weights", "metric")}
     numbers = {name: float(row[name]) for name in ("value", "low", "high")}
     counts = {name: int(row[name]) for name in ("scale", "raters", "answers")}
-    return Rated(**texts, **numbers, **counts)  # type: ignore[arg-type]
+    return Rated(**texts, **numbers, **counts, group=int(row.get("group") or 1))  # type: ignore[arg-type]

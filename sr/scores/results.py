@@ -74,15 +74,15 @@ def write(scores: Sequence[Score], folder: Path, papers: Mapping[Key, Published]
     return (means, each, clips) if found else (means, each)
 
 
-def set_aside(folder: Path, names: Sequence[str] = RESULTS) -> None:
+def set_aside(folder: Path, names: Sequence[str] = RESULTS, kinds: Sequence[str] = ("csv",)) -> None:
     """Rename figures that are not the folder's state any more to `results_2.csv`, or the next number that is free."""
-    number = 2
-    while any((folder / f"{name}_{number}.csv").exists() for name in names):
+    files, number = [(name, kind) for name in names for kind in kinds], 2
+    while any((folder / f"{name}_{number}.{kind}").exists() for name, kind in files):
         number += 1
-    for name in names:
-        if (folder / f"{name}.csv").is_file():
-            (folder / f"{name}.csv").rename(folder / f"{name}_{number}.csv")
-            log.info(f"the figures that were in {name}.csv are kept in {name}_{number}.csv")
+    for name, kind in files:
+        if (former := folder / f"{name}.{kind}").is_file():
+            former.rename(folder / f"{name}_{number}.{kind}")
+            log.info(f"what was in {name}.{kind} is kept in {name}_{number}.{kind}")
 
 
 def _covered(file: Path, new: Sequence[Score]) -> bool:

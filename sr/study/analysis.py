@@ -1,6 +1,6 @@
 """What the answers of a study say: a figure with an interval for each model, and how they compare."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from sr.errors import UserError
 from sr.scores.rated import Rated
+from sr.scores.rated import apart as rated_apart
 from sr.study.agreement import alpha
 from sr.study.answers import Model, Rater, Study, table
 from sr.study.design import HR
@@ -59,16 +60,14 @@ def _compared(study: Study, raters: Sequence[Rater]) -> Findings:
     scores = strengths(wins)
     resampled = strengths(answers_drawn(wins) if few else raters_drawn(each))
     number = 0 if few else len(raters)
-    rated = _rated(study, "bt", scores, *interval(resampled, number, scores), len(raters), met.sum(1))
+    groups = [group for group in apart(met) if met[group].any()]
+    of = {m: number for number, group in enumerate(groups, 1) for m in group}
+    rated = _rated(study, "bt", scores, *interval(resampled, number, scores), len(raters), met.sum(1), of)
     rated = [r for r in rated if r.answers]
     notes = [_over(few, len(raters))]
     if unseen := [model.label for n, model in enumerate(study.models) if n not in seen]:
         notes.append(f"Nobody who counts was shown {', '.join(unseen)}: left out")
-    if len(groups := [g for g in apart(met) if met[g].any()]) > 1:
-        told = "; ".join(", ".join(study.models[n].label for n in g) for g in groups)
-        notes.append(
-            f"Never compared, neither directly nor through others, are: {told}. Figures hold within each group"
-        )
+    notes += rated_apart(rated)
     details = []
     ties = np.nansum((answers == 0.5)[:, _plain(study)], axis=0)
     for i, j in combinations([n for n in np.argsort(-scores).tolist() if n in seen], 2):
@@ -133,11 +132,18 @@ def _plain(study: Study) -> list[int]:
 
 
 def _rated(
-    study: Study, metric: str, values: np.ndarray, low: np.ndarray, high: np.ndarray, raters: int, seen: np.ndarray
+    study: Study,
+    metric: str,
+    values: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    raters: int,
+    seen: np.ndarray,
+    groups: Mapping[int, int],
 ) -> list[Rated]:
     return [
         Rated(model.label, model.name, model.place, model.weights, study.scale, metric,
-              float(values[m]), float(low[m]), float(high[m]), raters, int(seen[m]))
+              float(values[m]), float(low[m]), float(high[m]), raters, int(seen[m]), groups.get(m, 1))
         for m in np.argsort(-values).tolist()
         for model in [study.models[m]]
     ]  # fmt: skip

@@ -226,12 +226,12 @@ def fitting(rater: Rater, study: Study) -> Rater:
 
 def keys_for(raters: Iterable[Rater], key: str | None) -> dict[str, Path]:
     """By a study's id its key: the one that is named, or those beside the answers and below PAGES."""
-    if key:
-        file = Path(key) / KEY if Path(key).is_dir() else Path(key)
-        return {read_study(file).id: file}
+    if key and not Path(key).is_dir():
+        return {read_study(Path(key)).id: Path(key)}
     found: dict[str, Path] = {}
-    beside = (file for folder in dict.fromkeys(r.file.parent for r in raters) for file in sorted(folder.glob(KEYS)))
-    for file in (*beside, *sorted(PAGES.glob(f"*/{KEYS}"))):
+    folders = [Path(key)] if key else list(dict.fromkeys(rater.file.parent for rater in raters))
+    beside = (file for folder in folders for file in sorted(folder.glob(KEYS)))
+    for file in (*beside, *(() if key else sorted(PAGES.glob(f"*/{KEYS}")))):
         try:
             found.setdefault(read_study(file).id, file)
         except ChangedError as error:

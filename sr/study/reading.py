@@ -68,6 +68,11 @@ def _once(raters: Sequence[Rater]) -> list[Rater]:
     for rater in raters:
         other = best.setdefault((rater.study, rater.id), rater)
         if other is not rater:
+            if len(rater.answers) == len(other.answers) and rater.answers != other.answers:
+                raise UserError(
+                    f"{other.file} and {rater.file} are of one rater, {rater.label}, and hold as many answers, but not "
+                    "the same: leave one of them out"
+                )
             more, less = (rater, other) if len(rater.answers) > len(other.answers) else (other, rater)
             best[rater.study, rater.id] = more
             log.warning(f"warning: {more.file} and {less.file} are of one rater, {more.label}: the former is taken")
@@ -104,7 +109,7 @@ def _tell(study: Study, raters: Sequence[Rater], folder: Path) -> None:
     files = [folder / f"{metric}.{kind}" for kind in ("csv", "md", "png")]
     details = folder / ("pairs.csv" if metric == "bt" else "sets.csv")
     if files[0].is_file() and not _same(files[0], findings.rated):  # of other answers
-        set_aside(folder, (metric, details.stem, f"raters_{metric}"))
+        set_aside(folder, (metric, details.stem, f"raters_{metric}"), ("csv", "md", "png"))
     rated.write(files[0], findings.rated)
     write_whole(files[1], text + "\n")
     for file, rows in ((details, findings.details), (folder / f"raters_{metric}.csv", lines)):

@@ -83,6 +83,7 @@ def test_a_key_of_another_study_is_kept_and_one_that_was_changed_is_none(tmp_pat
     assert keys_for(raters, None)[second.id] == tmp_path / "key.json" and "key.0.json: is no key" in caplog.text
     with pytest.raises(UserError, match="something in it was changed"):
         keys_for(raters, str(tmp_path / "key.0.json"))
+    assert keys_for(raters, str(tmp_path)) == keys_for(raters, None), "a folder's keys of former pages, too"
     (tmp_path / "key.json").write_text("mine")
     with pytest.raises(UserError, match="is no key of a study"):
         first.write(tmp_path / "key.json")

@@ -15,6 +15,7 @@ from sr.errors import UserError
 from sr.models.ecbsr import ECBSR
 from sr.models.mdsr import MDSR
 from sr.runs.checkpoint import describe
+from sr.scores import rated
 from sr.study.answers import read_study
 from sr.study.reading import told
 
@@ -111,10 +112,12 @@ def test_a_page_is_made_answered_read_and_compared(command, nets, tmp_path):
     refused = command("compare.py", *typed, "study=[told,theirs]", folder="two")
     assert refused.code == 1 and "have no common zero" in refused.err, "models of none in both"
 
+    former = (tmp_path / "told/bt.md").read_text()
     few = ["study.py", "answers=[a0.json,a1.json]", "key=made", "out=told"]
     for kept in ("bt_2.csv", "bt_2.csv"):  # the second time they are the same
         assert command(*few, folder="").code == 0
         assert read(tmp_path / "told" / kept) == rows and not (tmp_path / "told/bt_3.csv").exists()
+    assert (tmp_path / "told/bt_2.md").read_text() == former and (tmp_path / "told/bt_2.png").is_file()
 
 
 def test_a_network_of_several_scales_is_shown_at_those_it_was_trained_for(command, nets, tmp_path):
@@ -188,6 +191,10 @@ def test_what_cannot_be_is_refused_in_plain_words(command, nets, tmp_path):
     for (answers, key), said in wrong.items():
         with pytest.raises(UserError, match=re.escape(said)):
             told([answers], key, tmp_path / "wrong")
+    twin = [a | {"choice": "equal"} for a in answered(study, 0)]
+    saved(tmp_path / "twin.json", study, twin, "a")
+    with pytest.raises(UserError, match=r"(?s)a\.json and twin\.json are of one rater.*not the same"):
+        told(["a.json", "twin.json"], None, tmp_path / "wrong")
     study.write(tmp_path / "key.json")
     with pytest.raises(UserError, match=r"(?s)0 of 4 catch trials right.*nobody is left"):
         told(["careless.json"], None, tmp_path / "wrong")
@@ -205,6 +212,13 @@ def test_a_model_that_nobody_was_shown_has_no_figure(command, tmp_path):
     assert done.code == 0 and "was shown net2, net3: left out" in done.out, done
     rows = read(next((tmp_path / "told").glob("**/bt.csv")))
     assert {row["entry"] for row in rows} == {"net0", "net1"}
+    others = [a for a in given if set(study.trials[a["trial"]].shown) <= {2, 3} and a not in caught]
+    saved(tmp_path / "two.json", study, few + others, "one")
+    done = command("study.py", "answers=[two.json]", "out=groups", folder="")
+    assert done.code == 0 and "Never compared" in done.out, done
+    rows = rated.read([str(tmp_path / "groups")])
+    assert {r.entry: r.group for r in rows} == {"net0": 1, "net1": 1, "net2": 2, "net3": 2}
+    assert "Figures hold within each group" in rated.notes(["bt"], rows)[-1], "a comparison says it, too"
     saved(tmp_path / "b.json", study, caught, "two")
     done = command("study.py", "answers=[b.json]", "out=none", folder="")
     assert done.code == 1 and "there is nothing to say" in done.err, done
