@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -49,20 +50,28 @@ def told_of_schedules(stages: Sequence[StageConfig]) -> Iterator[str]:
                 yield f"{key}={value} is never reached: {of} has {steps:,} steps"
 
 
-def told_of_range(cfg: DictConfig, words: Words) -> Iterator[str]:
-    """What to know of a loss that was typed beside a recipe: in which range it compares, where its file has another."""
-    if "loss" not in words or "loss.value_range" in words:
-        return
+def _option(words: Words, group: str, name: str) -> dict[str, Any]:
+    """The file of an option, of one's own or of ours, as it is written; empty where there is none."""
     for place in (*map(Path, words.config_dirs), CONF):
-        if (file := place / "loss" / f"{cfg.choices.loss}.yaml").is_file():
-            own, most = read(file), cfg.loss.get("value_range")
-            says = own.get("value_range") if isinstance(own, dict) else None
-            if isinstance(says, int | float) and isinstance(most, int | float) and says != most:
-                yield (
-                    f"loss={cfg.choices.loss} compares images in 0-{most:g}, as recipe={cfg.choices.recipe} says; its "
-                    f"own file says 0-{says:g}, which its weights and eps are for: loss.value_range={says:g}"
-                )
-            return
+        if (file := place / group / f"{name}.yaml").is_file():
+            found = read(file)
+            return found if isinstance(found, dict) else {}
+    return {}
+
+
+def told_of_range(cfg: DictConfig, words: Words) -> Iterator[str]:
+    """What to know of a loss that goes before a recipe's: in which range it compares, where its file has another."""
+    chosen, ranged = "loss" in words, "loss.value_range" in words
+    for name in words.names("experiment") or ():
+        file = _option(words, "experiment", name)
+        chosen |= any(isinstance(of, dict) and "override /loss" in of for of in file.get("defaults") or ())
+        ranged |= "value_range" in (file.get("loss") or {})
+    says, most = _option(words, "loss", cfg.choices.loss).get("value_range"), cfg.loss.get("value_range")
+    if chosen and not ranged and isinstance(says, int | float) and isinstance(most, int | float) and says != most:
+        yield (
+            f"loss={cfg.choices.loss} compares images in 0-{most:g}, as recipe={cfg.choices.recipe} says; its "
+            f"own file says 0-{says:g}, which its weights and eps are for: loss.value_range={says:g}"
+        )
 
 
 def introduction(plan: Plan, folder: Path) -> str:

@@ -45,6 +45,8 @@ def test_a_term_that_is_no_one_number_is_named(pair):
     [
         (lambda sr, hr: (sr - hr).abs().mean().item(), r"returns a float: one number is wanted"),
         (lambda sr, hr: (sr - hr.mul_(0.5)).abs().mean(), r"changes the images that it is given"),
+        (lambda sr, hr: (sr - hr.data.mul_(0.5)).abs().mean(), r"changes the images that it is given"),
+        (lambda sr, hr: sr.mean() * float(hr.numpy().__imul__(0).sum()), r"changes the images that it is given"),
     ],
 )
 def test_ordinary_mistakes_in_a_loss_of_ones_own_are_named(pair, term, told):
@@ -67,8 +69,29 @@ def test_what_has_no_gradient_is_told_and_alone_refused(pair, caplog):
     terms["still"]["weight"] = 0.5
     WeightedSum(terms)(sr.requires_grad_() * 1, hr)
     assert "loss.terms.still has no gradient" in caplog.text
+    own.forward = lambda sr, hr: ((255 * sr).round() - hr).abs().mean()
+    terms["still"]["weight"] = 1e-9
+    WeightedSum(terms)(sr.half() * 1, hr.half())
+    assert "gradient of loss.terms.still is 0 at every pixel" in caplog.text and "terms.l1" not in caplog.text
+    own.forward = lambda sr, hr: (sr.detach() - hr).abs().mean()
     with pytest.raises(UserError, match="no term of the loss has a gradient: nothing can be learned from still"):
         WeightedSum({"still": terms["still"]})(sr.requires_grad_() * 1, hr)
+
+
+@pytest.mark.parametrize(
+    ("forward", "told"),
+    [
+        (lambda sr, lr, hr: 0, r"forward\(sr, lr, hr\) of Module has its images in another order"),
+        (lambda hr, sr: 0, "in another order"),
+        (lambda sr, hr, lr: 0, "takes lr: give the class uses_lr = True"),
+    ],
+)
+def test_a_loss_whose_images_have_another_order_is_refused(forward, told):
+    """LR was compared as if it was HR, where sizes allow it."""
+    own = nn.Module()
+    own.forward = forward
+    with pytest.raises(UserError, match=told):
+        WeightedSum({"own": {"weight": 1.0, "loss": own}})
 
 
 def test_a_term_may_have_a_range_of_its_own_and_may_see_lr(pair, images):

@@ -99,7 +99,7 @@ def test_figures_of_former_weights_and_of_other_protocols_are_kept(command, div2
     assert {row["protocol"] for row in csv.DictReader(results.open())} == {"y", "rgb"}
     former = results.read_text()
     done = command("train.py", f"resume={first.folder}", "steps=4", "protocols=[y,rgb]")
-    assert done.code == 0 and "are kept in results_3.csv" in done.out, done
+    assert done.code == 0 and "is kept in results_3.csv" in done.out, done
     assert results.with_name("results_3.csv").read_text() == former != results.read_text()
     assert command("train.py", f"resume={first.folder}", "steps=3", "protocols=[y]").code == 0  # it has done 4
     logged = [row["step"] for row in rows(first.folder) if any(row[key] for key in row if key.startswith("test/"))]

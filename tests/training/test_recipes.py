@@ -397,3 +397,15 @@ def test_the_range_of_a_typed_loss_is_told_where_its_file_says_another(typed, to
     cfg = OmegaConf.create({"loss": cfg.loss, "choices": recorded_choices(choices)})
     found = "; ".join(told_of_range(cfg, Words(typed.split())))
     assert told in found and bool(told) == bool(found), found
+
+
+@pytest.mark.parametrize("own", ["", "loss: {value_range: 1.0}\n"])
+def test_and_that_of_a_loss_which_an_experiment_chooses(own, tmp_path):
+    file = tmp_path / "experiment/mine.yaml"
+    file.parent.mkdir()
+    file.write_text(f"# @package _global_\ndefaults:\n- override /model: ecbsr\n- override /loss: charbonnier\n{own}")
+    cfg, choices = composed("experiment=mine", f"hydra.searchpath=[{tmp_path}]")
+    assert cfg.loss.value_range == (1.0 if own else 255.0)
+    cfg = OmegaConf.create({"loss": cfg.loss, "choices": recorded_choices(choices)})
+    found = list(told_of_range(cfg, Words(["experiment=mine"], [str(tmp_path)])))
+    assert len(found) == (0 if own else 1)

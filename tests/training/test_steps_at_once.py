@@ -296,4 +296,4 @@ def test_many_steps_are_taken_without_a_look_at_what_is_computed(train, monkeypa
     train(*ECBSR, "callbacks=[ema,panels]", "optimizer=sgd", "optimizer.momentum=0", "trainer.gradient_clip_val=0.1",
           "scheduler=cosine", folder="watched")  # fmt: skip
     assert sum(steps for steps, _ in found) == 16 and max(steps for steps, _ in found) > 3
-    assert {told for _, told in found} == {""}
+    assert {told for _, told in found[1:]} == {""}, "at the very first step the loss is looked at"
