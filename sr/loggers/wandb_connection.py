@@ -5,6 +5,8 @@ import netrc
 import os
 import shlex
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -17,6 +19,7 @@ CONNECT_SECONDS = 3.0
 # a repository names, copies files and writes into other folders: nothing of it is taken.
 WAYS = ("base_url", "http_proxy", "https_proxy", "api_key", "identity_token_file", "credentials_file", "entity")
 HARMLESS = ("mode", "project", "silent", "quiet")
+DEFAULTS = "config-defaults.yaml"
 MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")  # of W&B
 
 
@@ -96,6 +99,24 @@ def _led_elsewhere(entity: str | None) -> bool:
             value = own.get(key, field.get_default(call_default_factory=True))
             setattr(wandb.setup().settings, key, value)
     return bool({*wrong} & {*WAYS})
+
+
+@contextmanager
+def no_defaults() -> Iterator[None]:
+    """Within, W&B reads no `config-defaults.yaml` where one stands: a record holds what its run trains with."""
+    from wandb.sdk import wandb_config
+
+    if os.path.lexists(DEFAULTS):
+        log.warning(
+            f"warning: W&B: {DEFAULTS} in this folder is not read: a run's record holds what it trains with. Type such "
+            "values as config keys (conf/train.yaml)"
+        )
+    own = wandb_config.Config._load_defaults
+    wandb_config.Config._load_defaults = lambda self: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        wandb_config.Config._load_defaults = own  # type: ignore[method-assign]
 
 
 def _answers(address: SplitResult) -> bool:

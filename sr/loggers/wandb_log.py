@@ -20,7 +20,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from sr.errors import reason
 from sr.loggers.run_facts import at_step, completed
 from sr.loggers.run_ids import keep, known
-from sr.loggers.wandb_connection import asked_mode, connection
+from sr.loggers.wandb_connection import asked_mode, connection, no_defaults
 from sr.loggers.wandb_stages import WandbStages
 from sr.runs.version import code_version
 
@@ -98,7 +98,8 @@ class WandbRun(WandbLogger):
         mode, why = connection(self.settings.get("entity"))
         if mode != "offline":
             try:
-                run = wandb.init(**given, mode=mode)  # type: ignore[arg-type]
+                with no_defaults():
+                    run = wandb.init(**given, mode=mode)  # type: ignore[arg-type]
                 if mode == "online":
                     log.info(f"W&B: {re.sub(r'//[^/]*@', '//', str(run.url))}")  # without a password
                 return run
@@ -108,7 +109,8 @@ class WandbRun(WandbLogger):
         # Those of this id alone: others in there may be somebody else's, and would be sent as the user's.
         parts = f"{shlex.quote(str(self.folder / 'wandb'))}/offline-run-*-{given['id']}*"
         log.info(f"W&B: offline, {why}; later: wandb sync {parts}")
-        return wandb.init(**given, mode="offline")
+        with no_defaults():
+            return wandb.init(**given, mode="offline")
 
     def _wandb_settings(self) -> Any:
         import wandb

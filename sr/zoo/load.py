@@ -2,6 +2,8 @@
 
 import logging
 import re
+import shutil
+import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import torch
 from sr.compose.words import path_typed
 from sr.errors import UserError, nearest, reason
 from sr.layers import torch_file
+from sr.layers.identity import checksum
 from sr.models.base import SuperResolver
 from sr.runs import checkpoint, safetensors
 from sr.whole import replacing
@@ -105,7 +108,7 @@ def load(
         if path.suffix.lower() == SUFFIX:
             return Loaded(*by_onnx(path, _name(path), scale if strict else None, range_, order), path, None)
         entry = entry_of(path, scale)
-    tensors = read_tensors(path, known_intact=entry is not None and len(entry.sha256) == 64)
+    tensors = read_tensors(path) if entry is None else _tensors_of(entry, path)
     if flow_network(tensors):
         raise UserError(
             f"{path} is SPyNet alone, the flow network of BasicVSR, which enlarges nothing: type "
@@ -133,6 +136,15 @@ def load(
     model.metadata = {"format": 1, "name": entry.model if entry else name, "model": node, "config": {}}
     model.metadata |= {"published": paper, "reads": asdict(model.reads) if model.reads else {}}
     return Loaded(name, model, path, entry)
+
+
+def _tensors_of(entry: ZooEntry, path: Path) -> Tensors:
+    """Of an entry's file, by a copy of one's own: where it lies somebody could change it after it was looked at."""
+    with tempfile.TemporaryDirectory() as folder:
+        own = Path(shutil.copyfile(path, Path(folder) / path.name))
+        if not entry.has(checksum(own)):
+            raise UserError(f"weights={entry.name}: {path} was changed while it was read. Type the command again")
+        return read_tensors(own, known_intact=len(entry.sha256) == 64)
 
 
 def _recognised(

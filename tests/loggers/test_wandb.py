@@ -290,6 +290,18 @@ def test_a_folders_settings_run_nothing_and_write_nowhere(alone, monkeypatch, tm
     assert "theirs" not in caplog.text
 
 
+def test_a_folders_defaults_are_in_no_record(alone, monkeypatch, tmp_path, caplog):
+    """By a link they are any file's; and a run whose own key they held died of it."""
+    (tmp_path / "of_somebody").mkdir()
+    monkeypatch.chdir(tmp_path / "of_somebody")
+    Path("config-defaults.yaml").write_text("secret: {value: abc}\nscale: {value: 9}\n")
+    logger = wandb_logger(facts={"folder": str(tmp_path / "run")})
+    assert dict(logger.experiment.config) == {}
+    logger.log_hyperparams({"scale": 2})
+    assert logger.experiment.config["scale"] == 2 and "config-defaults.yaml in this folder is not read" in caplog.text
+    logger.experiment.finish()
+
+
 def test_code_is_saved_where_the_environment_says_so(alone, monkeypatch, tmp_path):
     monkeypatch.delenv("WANDB_SAVE_CODE", raising=False)
     settings = wandb_log.WandbRun(tmp_path, {}, None, 1.0)._wandb_settings

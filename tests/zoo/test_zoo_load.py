@@ -33,6 +33,7 @@ from sr.zoo.entries import ENTRIES, ZOO
 from sr.zoo.files import read_tensors
 from sr.zoo.load import FAMILIES, beginning, file_of, save
 from sr.zoo.load import load as load_as_users_do
+from sr.zoo.locate import find
 from sr.zoo.trial import Trial, _arithmetics, _other
 
 load = partial(load_as_users_do, range_="own")  # the weights of most files here are random
@@ -435,6 +436,23 @@ def test_a_file_with_the_right_name_and_other_contents_is_refused(tmp_path):
     (tmp_path / "rlfn_x2.pth").write_bytes(b"tampered")
     with pytest.raises(UserError, match=r"another checksum"):
         load("rlfn_x2", tmp_path)
+
+
+def test_what_is_read_of_a_named_file_is_what_has_its_checksum(authors_file, tmp_path, monkeypatch):
+    """Exchanged between, other weights stood beside the paper's figures."""
+    path, _ = authors_file("RLFN")
+    listed(monkeypatch, path)
+    other = torch.load(path)
+    torch.save({k: 2 * v for k, v in other.items()}, tmp_path / "other.pth")
+
+    def exchanged(*given):
+        found = find(*given)
+        os.replace(tmp_path / "other.pth", found)
+        return found
+
+    monkeypatch.setattr("sr.zoo.load.find", exchanged)
+    with pytest.raises(UserError, match=r"weights=rlfn_x2: .* was changed while it was read"):
+        load("rlfn_x2", path.parent)
 
 
 def test_a_file_larger_than_any_of_the_zoo_is_not_read_for_its_checksum(tmp_path):
