@@ -1,5 +1,6 @@
 """A smooth patch pasted into another image: whether what is wrong with it stays with it."""
 
+import logging
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -16,6 +17,8 @@ from sr.imaging.panel import Window, crop, error_levels, scaled
 from sr.layers.statistics import batch_norms, with_own_statistics
 from sr.measuring.scoring import Entry
 from sr.models.base import SuperResolver
+
+log = logging.getLogger(__name__)
 
 
 def pasted(host: Tensor, guest: Tensor, window: Window) -> tuple[Tensor, Window]:
@@ -73,6 +76,10 @@ def pasted_patch(
     scale = common_scale(models, scale)
     source, host = (photo.cropped(scale) for photo in images[:2])
     window = placed_window(source.array, at, size, scale) if at else smooth_window(source.array, size, scale)
+    if min(window[2:]) < size // scale * scale:
+        log.warning(
+            f"warning: the patch is of {window[2]} x {window[3]} HR pixels, not {size}: {source.name} is no larger"
+        )
     if min(window[2:]) <= 2 * margin:
         raise UserError(f"figure.margin={margin} leaves nothing of a patch of {window[2]} x {window[3]} HR pixels")
     lr, ground = source.lr(scale), host.lr(scale)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sr.data.frame_names import NEIGHBOURS, gaps, refuse_several
+from sr.data.frame_names import NEIGHBOURS, counting, gaps, refuse_several
 from sr.errors import UserError, some
 from sr.figures.drawing import Drawing, Figure, color, marker, page, show, styled
 from sr.figures.inputs import Photo, common_scale
@@ -36,8 +36,13 @@ def clip_of(images: Sequence[Photo], scale: int, least: int = 2) -> list[Photo]:
     if len(frames) < least or len(sizes) > 1:
         found = f"{len(frames)} images" if len(sizes) < 2 else f"images of {len(sizes)} sizes"
         raise UserError(f"images= has {found}: wanted are {least} or more frames of one clip, as images=CLIP_FOLDER")
-    refuse_several([frame.name for frame in frames])
-    if lacking := gaps(frame.name for frame in frames):
+    names = [frame.name for frame in frames]
+    refuse_several(names)
+    if counting(names) is None:
+        log.warning(
+            f"warning: the names of images= do not count, and are taken for frames in this order: {some(names)}"
+        )
+    if lacking := gaps(names):
         log.warning(f"warning: frames are missing, by their numbers: {some(lacking)}. {NEIGHBOURS}")
     return frames
 

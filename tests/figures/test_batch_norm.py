@@ -85,6 +85,11 @@ def test_under_population_statistics_the_surroundings_do_not_matter(normed, plai
     assert png(drawing).std() > 10
 
 
+def test_a_patch_that_is_made_smaller_is_told(normed, pictures, caplog):
+    pasted_patch([normed], [pictures[0].__class__("small", pictures[0].pixels[..., :64, :64]), pictures[1]], size=80)
+    assert "the patch is of 64 x 64 HR pixels, not 80: small is no larger" in caplog.text
+
+
 def test_it_takes_two_images_and_a_patch_larger_than_its_margin(normed, pictures):
     with pytest.raises(UserError, match="two images"):
         pasted_patch([normed], pictures[:1])

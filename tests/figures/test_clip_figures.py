@@ -49,6 +49,16 @@ def test_a_profile_is_one_row_of_every_frame(clip, models):
         temporal_profile(models, clip, row=48)
 
 
+def test_photos_are_told_to_be_taken_for_frames(clip, caplog):
+    named = [
+        replace(frame, name=name) for frame, name in zip(clip, ("baby", "bird", "head", "owl", "zebra"), strict=True)
+    ]
+    temporal_profile([Entry("bicubic", Bicubic(4))], clip)
+    assert not caplog.records
+    temporal_profile([Entry("bicubic", Bicubic(4))], named)
+    assert "names of images= do not count, and are taken for frames in this order: baby, bird" in caplog.text
+
+
 def test_psnr_of_each_frame_is_the_protocols(clip, models):
     rows = frame_psnr(models[:1], clip).rows
     assert [r["frame"] for r in rows] == 2 * [f.name for f in clip]
