@@ -252,7 +252,7 @@ def _of_checkpoint(path: Path) -> Source:
     metadata = checkpoint.read(file)["sr"]
     config, name = metadata["config"], name_of(metadata)
     run = Run(file, name, config, [], [], [], None, 0, "finished", int(config.get("seed") or 0))
-    return Source(name, file, metadata["model"], partial(checkpoint.load, file), run, paper_of(metadata))
+    return Source(name, file, metadata["model"], partial(checkpoint.load, file), run, paper_of(metadata), "", metadata)
 
 
 def _write(file: Path, text: str) -> None:

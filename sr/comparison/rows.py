@@ -13,8 +13,10 @@ from sr.layers.identity import identity
 from sr.measuring.cost import Price, price
 from sr.models.base import SuperResolver
 from sr.runs.checkpoint import run_of
+from sr.runs.code import tell_other_network
 from sr.runs.differences import settings, word
 from sr.runs.folder import Run
+from sr.runs.record import recorded
 from sr.runs.trained_scales import trained_scales
 from sr.scores.same_images import told_apart
 from sr.scores.score import BASELINE, Score
@@ -35,6 +37,7 @@ class Source:
         run: the run it was trained in; without figures and curve where it is not the run's last state.
         published: the name under which the paper's figures are listed; "" for none.
         label: unique among sources; "" until `labelled`.
+        told: what its checkpoint tells of its code, where that is no run's last one.
     """
 
     name: str
@@ -44,6 +47,14 @@ class Source:
     run: Run | None = None
     published: str = ""
     label: str = ""
+    told: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def code(self) -> Mapping[str, str]:
+        """Of the network, by name, as its run's record or its checkpoint has it."""
+        if self.run is not None and self.path.is_dir():
+            return recorded(self.path).get("digests") or {}
+        return (self.told.get("methods") or {}) | {"code": self.told.get("code", "")}
 
     @property
     def folder(self) -> Path | None:
@@ -123,6 +134,7 @@ class Row:
             return None
         try:
             found = price({**self.source.node, **self._of_stage(self.source)}, self.scale)
+            tell_other_network(found.code, self.source.code, self.source.path)
             return found.eightfold() if self.ensemble else found
         except Exception as error:  # a run that failed for its settings, or cannot be counted, still has its row
             told = f"warning: what {self.source.label} x{self.scale} costs is not known: {reason(error)}"

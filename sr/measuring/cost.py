@@ -32,6 +32,7 @@ from torch.utils._pytree import tree_leaves
 from sr.layers.deformable import DeformConv
 from sr.models.base import SuperResolver
 from sr.models.clips import ClipResolver
+from sr.runs.code import of_network
 from sr.runs.construct import construct
 from sr.zoo.onnx_file import OnnxResolver
 
@@ -162,6 +163,7 @@ class Price:
     parameters: int
     training_parameters: int
     counts: Cost
+    code: Mapping[str, str]  # of the network that was counted, see `sr.runs.code.of_network`
 
     def eightfold(self) -> Price:
         """The same network under x8 self-ensemble, which runs it eight times."""
@@ -186,7 +188,7 @@ def _price(node: str, scale: int) -> Price:
             f"note: the multiply-adds of {type(model).__name__} x{scale} are without {', '.join(counts.unknown)}, "
             "which the counter does not know"
         )
-    return Price(_count(merged), _count(model), counts)
+    return Price(_count(merged), _count(model), counts, of_network(model))
 
 
 def _count(model: SuperResolver) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -180,10 +181,18 @@ def upgrade_state(content: dict[str, Any]) -> dict[str, Any]:
 
 
 class CheckpointFiles(TorchCheckpointIO):
-    """Lets Lightning read a checkpoint as everything else does (`read`)."""
+    """Lets Lightning read a checkpoint as everything else does (`read`).
+
+    Args:
+        content: of the one that a run goes on from: what was looked at, whatever its file holds by now.
+    """
+
+    def __init__(self, content: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self.content = content
 
     def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
-        return read(path)
+        return read(path) if self.content is None else dict(self.content)
 
 
 def build(content: dict[str, Any], source: str | Path) -> SuperResolver:

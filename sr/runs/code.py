@@ -85,7 +85,23 @@ def codes_of(config: Any) -> dict[str, str]:
 
 def digests(model: SuperResolver, metadata: Mapping[str, Any]) -> dict[str, str]:
     """Of all code that a run is made of, by name, for its record: each class of a network, what its config names."""
-    found = {**metadata["methods"], **metadata["codes"]}  # as its checkpoints tell them
+    return {**metadata["methods"], **metadata["codes"], **_own_classes(model)}  # those as its checkpoints tell them
+
+
+def of_network(model: SuperResolver) -> dict[str, str]:
+    """The code of each class in a network by its name, as records have it; of the user's together, as checkpoints."""
+    told = code_of(model)
+    return told["methods"] | _own_classes(model) | {"code": told.get("code", "")}
+
+
+def tell_other_network(now: Mapping[str, str], then: Mapping[str, str], source: object) -> None:
+    """Warn where a record or a checkpoint, `then`, has other code of a network (`of_network`) than there is now."""
+    if changed := [name for name, code in now.items() if other(str(then.get(name, "")), code)]:
+        _tell(["its classes" if name == "code" else name for name in changed], source, "may be another network now")
+
+
+def _own_classes(model: SuperResolver) -> dict[str, str]:
+    found = {}
     for cls in _classes(model):
         with suppress(UserError):
             found[f"{cls.__module__}.{cls.__qualname__}"] = f"{PYTHON} {fingerprint(cls, SuperResolver.__mro__)}"

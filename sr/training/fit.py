@@ -92,7 +92,7 @@ def fit(plan: Plan, trainer: L.Trainer, folder: Path, resumed: Content | None) -
                 logger.log_hyperparams(stages[0].metadata["config"])
             except Exception as error:  # a server that is not there, an address that is none
                 raise user_error(error) or UserError(f"{type(logger).__name__}: {reason(error)}") from error
-    trainer.strategy.checkpoint_io = checkpoint.CheckpointFiles()
+    trainer.strategy.checkpoint_io = checkpoint.CheckpointFiles(resumed)
     if step >= stages[-1].end:
         log.info(f"this run is complete: {step:,} steps.")
         stages[-1].model.metadata = dict(stages[-1].metadata)

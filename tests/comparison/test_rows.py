@@ -11,8 +11,11 @@ from sr.comparison.columns import tabulate
 from sr.comparison.compare import _mirrored, _paired
 from sr.comparison.plots import cost_pictures
 from sr.comparison.rows import Row, labelled, price, rows
+from sr.errors import told_once
 from sr.models.base import SuperResolver
+from sr.runs.code import PYTHON
 from sr.runs.differences import settings, told
+from sr.runs.record import record
 from sr.scores.results import write
 from sr.scores.score import averages, scores_of
 from sr.scores.text import duration
@@ -249,6 +252,23 @@ def test_costs_are_of_the_merged_form(made_up):
     assert (found.parameters, found.training_parameters) == (2748, 10804)
     assert found.counts.macs == pytest.approx(0.6137856e9)
     assert price(made_up("a").node, 4).counts.macs < found.counts.macs  # LR is smaller
+
+
+def test_costs_of_a_network_whose_code_was_changed_are_told(made_up, tmp_path, caplog):
+    """They were counted by today's code, and stood beside the figures of the former one."""
+    source = made_up("a")
+    code = dict(price(source.node, 2).code)
+    for then, found in ((code, False), (code | {"sr.models.ecbsr.ECBSR": f"{PYTHON} other"}, True)):
+        record(tmp_path, "finished", digests=then)
+        methods = {name: of for name, of in then.items() if name != "code"}
+        for one in (
+            dataclasses.replace(source, path=tmp_path),
+            dataclasses.replace(source, path=tmp_path / "a.ckpt", told={"methods": methods, "code": ""}),
+        ):
+            caplog.clear()
+            told_once.cache_clear()
+            assert [row.price for row in rows(labelled([one]))][-1].parameters == 2748
+            assert ("the code of sr.models.ecbsr.ECBSR was changed since" in caplog.text) is found
 
 
 def test_a_stage_has_the_cost_of_its_own_network(made_up):

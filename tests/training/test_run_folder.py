@@ -15,6 +15,7 @@ from sr.callbacks import Panels
 from sr.errors import UserError
 from sr.runs import composed
 from sr.runs.folder import read_run
+from sr.runs.latest import latest
 from sr.runs.record import recorded
 from sr.runs.together import doubts
 from sr.training.trainer import trainer
@@ -46,6 +47,21 @@ def test_a_run_folder_holds_config_metrics_checkpoints_panels_and_log(command, d
     assert again.code == 0, again
     with (again.folder / "results.csv").open() as f:
         assert list(csv.DictReader(f)) == figures
+
+
+def test_a_run_goes_on_from_the_contents_that_were_looked_at(command, div2k, monkeypatch):
+    """Lightning read the file once more: exchanged between, an optimizer went on that nobody had looked at."""
+    first = command("train.py", *SMALL, "data=div2k", f"data.root={div2k}", "budget=smoke")
+
+    def exchanged(folder):
+        source, content = latest(folder)
+        torch.save(content | {"optimizer_states": [], "global_step": 99}, source)
+        return source, content
+
+    monkeypatch.setattr("sr.training.train.latest", exchanged)
+    again = command("train.py", f"resume={first.folder}", "steps=6")
+    assert again.code == 0 and saved(first.folder)["global_step"] == 6, again
+    assert len(saved(first.folder)["optimizer_states"]) == 1
 
 
 def test_resume_last_finds_the_newest_run(command, div2k, tmp_path):
