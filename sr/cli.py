@@ -69,6 +69,7 @@ from sr.runs.trust import trust_what_was_typed
 from sr.runs.yaml_file import refuse_endless
 from sr.sweeps.command import Sweep, prepared
 from sr.sweeps.names import row_folder
+from sr.whole import in_place
 
 TASKS = {  # what a command runs, imported when it runs: nobody waits for torch who asks for help or mistyped a name
     "train": "sr.training.train.train",
@@ -183,7 +184,7 @@ class Guarded:
 
     def __call__(self, cfg: DictConfig) -> Any:
         try:
-            with requests_passed_on(), emptied():
+            with requests_passed_on(), emptied(), in_place(Path(HydraConfig.get().runtime.output_dir)):
                 task = _task(self.command)
                 trust_what_was_typed(cfg)
                 refuse_unread(cfg)

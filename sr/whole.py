@@ -13,10 +13,46 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from sr.errors import DISK
+from sr.errors import DISK, UserError
 
 DAY = 86400  # seconds
+_HELD: dict[Path, tuple[int, int]] = {}  # the folders that commands write in: their device and number there
 READ_BY_ALL = 0o644  # of what is shared and believed: the group that umask 002 gives rights to could change it
+
+
+@contextmanager
+def in_place(folder: Path) -> Iterator[None]:
+    """Within, nothing is written in what takes the place of a folder, as a link to another one, by `replacing`.
+
+    One that was moved away is made anew.
+    """
+    place = Path(os.path.abspath(folder))
+    before = _HELD.get(place)
+    place.mkdir(parents=True, exist_ok=True)
+    _HELD[place] = _id(place)
+    try:
+        yield
+    finally:
+        _HELD.pop(place)
+        if before is not None:
+            _HELD[place] = before
+
+
+def _id(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_dev, found.st_ino
+
+
+def _refuse_replaced(file: Path) -> None:
+    for place in {*Path(os.path.abspath(file)).parents} & _HELD.keys():
+        if not place.exists():
+            place.mkdir(parents=True)
+            _HELD[place] = _id(place)
+        elif _HELD[place] != _id(place):
+            raise UserError(
+                f"{place} is not the folder that it was when this command began: {file.name} is not written there. "
+                f"Look at who else may write in {place.parent}"
+            )
 
 
 @contextmanager
@@ -30,12 +66,17 @@ def replacing(file: Path, mode: int = 0o666) -> Iterator[Path]:
     Args:
         file: to be replaced.
         mode: who may read and write it, less what the umask takes away.
+
+    Raises:
+        UserError: another folder has taken the place of the command's (`in_place`).
     """
+    _refuse_replaced(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.stem}.{secrets.randbelow(10**9)}.part{file.suffix}")
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
     try:
         yield part
+        _refuse_replaced(file)
         os.replace(part, file)
     except BaseException as error:
         part.unlink(missing_ok=True)

@@ -11,10 +11,10 @@ from threading import Barrier
 import numpy as np
 import pytest
 
-from sr.errors import user_error
+from sr.errors import UserError, user_error
 from sr.imaging.files import write_image
 from sr.scores.text import write_csv
-from sr.whole import OwnLog, copy_whole, replacing, write_whole
+from sr.whole import OwnLog, copy_whole, in_place, replacing, write_whole
 
 
 def test_who_stops_in_the_middle_leaves_the_former_content_and_nothing_else(tmp_path):
@@ -31,6 +31,26 @@ def test_who_stops_in_the_middle_leaves_the_former_content_and_nothing_else(tmp_
     with pytest.raises(TypeError):
         write_whole(file, {"not": object()})
     assert file.read_bytes() == before and list(tmp_path.iterdir()) == [file]
+
+
+def test_what_takes_the_place_of_a_commands_folder_is_left_alone(tmp_path):
+    """A link that was put there while a run ran: its figures went over those of another one, without a word."""
+    run, other = tmp_path / "run", tmp_path / "other"
+    write_whole(other / "results.csv", "mine")
+    with in_place(run):
+        write_whole(run / "results.csv", "1")
+        run.rename(tmp_path / "moved")
+        write_whole(run / "x2/results.csv", "2")  # moved by the user: made anew
+        run.rename(tmp_path / "again")
+        run.symlink_to(other)
+        with pytest.raises(UserError, match="run is not the folder that it was when this command began"):
+            write_whole(run / "results.csv", "3")
+        run.unlink()
+        with pytest.raises(UserError), replacing(run / "a.csv"):
+            run.rename(tmp_path / "third")
+            run.symlink_to(other)
+    assert [p.read_text() for p in other.iterdir()] == ["mine"]
+    write_whole(run / "results.csv", "by its user")
 
 
 def test_a_disk_that_is_full_is_told_with_the_file(tmp_path):

@@ -29,6 +29,7 @@ from sr.scores.text import no_formula
 
 log = logging.getLogger(__name__)
 LOCAL = "sqlite:///"
+STORE = "outputs/mlflow.db"  # where no other one is told
 AT_ONCE = 100  # parameters that MLflow takes in one request
 LONGEST = 500  # characters of a parameter
 NOT_IN_NAMES = re.compile(r"[^\w/. -]")  # characters that MLflow refuses in names
@@ -59,7 +60,13 @@ def mlflow_logger(
         import sqlalchemy  # noqa: F401
     except ImportError as error:
         raise UserError(f"logger=mlflow: {error}. Type: {installing('mlflow')}") from error
-    tracking_uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{LOCAL}outputs/mlflow.db"
+    tracking_uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if tracking_uri is None and (own := Path(STORE)).is_symlink():
+        raise UserError(
+            f"logger=mlflow: {own} is a link to {own.resolve()}, where MLflow would make its tables. If that is your "
+            f"store, type logger.tracking_uri={LOCAL}{own.resolve()}; else remove the link"
+        )
+    tracking_uri = tracking_uri or LOCAL + STORE
     address = urlsplit(tracking_uri)
     if address.password:  # MLflow tells its address in errors and at the end
         os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(address.username or "")

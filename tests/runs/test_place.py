@@ -254,3 +254,22 @@ def test_two_commands_at_once_in_one_typed_folder_lose_nothing(div2k, tmp_path):
     for file in found:
         (metric,) = {"psnr", "ssim"} & set(file.read_text().splitlines()[0].split(","))
         assert f"metrics=['{metric}']" in (file.parent / ".hydra/overrides.yaml").read_text()
+
+
+def test_a_folder_that_takes_the_commands_place_is_not_written_in(command, monkeypatch, tmp_path):
+    """Its results.csv was written over, with exit status 0."""
+    from sr.measuring import evaluate
+
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/results.csv").write_text("mine")
+    score = evaluate.score_all
+
+    def exchanged(entries, sets, folder, *rest, **more):
+        Path(folder).rename(tmp_path / "moved")
+        Path(folder).symlink_to(tmp_path / "mine")
+        return score(entries, sets, folder, *rest, **more)
+
+    monkeypatch.setattr(evaluate, "score_all", exchanged)
+    done = command("evaluate.py", "model=bicubic", "scale=4", "panels=0", folder="run")
+    assert done.code == 1 and "run is not the folder that it was" in done.err, done
+    assert [p.read_text() for p in (tmp_path / "mine").iterdir() if p.suffix == ".csv"] == ["mine"]
