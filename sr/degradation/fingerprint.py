@@ -37,7 +37,7 @@ def fingerprint(thing: object, without: Sequence[type] = (), alone: bool = False
     Args:
         thing: the object.
         without: base classes whose own code does not count.
-        alone: nor does what the code refers to beyond its own classes.
+        alone: nor does what the code refers to beyond its own classes and the rest of their modules.
 
     Raises:
         UserError: it holds something that cannot be described.
@@ -171,10 +171,14 @@ class _Description:
                 yield from self._code(constant, function, where)
             elif constant != function.__doc__:
                 yield from self.of(constant, where)
-        names = () if self.alone else code.co_names
-        modules = list(_imported(code, function) if names else ())
+        names = code.co_names
+        modules = list(() if self.alone else _imported(code, function))
         for name in names:
             used = function.__globals__.get(name)
+            if self.alone and getattr(used, "__module__", function.__module__) != function.__module__:
+                continue  # of another module; numbers and texts have none
+            if self.alone and isinstance(used, ModuleType):
+                continue
             if isinstance(used, ModuleType) and own(used):
                 modules.append(used)
             elif used is not None:

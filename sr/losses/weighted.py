@@ -67,7 +67,7 @@ class WeightedSum(nn.Module):
     def forward(self, sr: Tensor, hr: Tensor, lr: Tensor | None = None) -> dict[str, Tensor]:
         """(B, C, H, W) output and target and (B, C, h, w) input in [0, 1] -> each term times its weight."""
         terms = {}
-        first = sr.requires_grad and not self._looked  # looked at closely: it takes time, and waits for a GPU
+        first = sr.requires_grad and not (self._looked or sr.is_meta)  # a closer look takes time, and waits for a GPU
         self._looked |= first
         for name, loss in self.losses.items():
             images = [sr, hr]

@@ -17,8 +17,10 @@ from sr.models.base import SuperResolver
 from sr.runs.record import recorded
 
 log = logging.getLogger(__name__)
-# Each compiles code in its own way, and so it does with -O. And -2: as code is described since loggers are names.
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}{'o' * sys.flags.optimize}-2"
+# Each compiles code in its own way, and so it does with -O. And -3: as code is described since a class of this package
+# is told with what its module holds.
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}{'o' * sys.flags.optimize}-3"
+LEARNED_BY = ("loss", "losses", "degradation", "optimizer", "scheduler")  # keys of what decides what is learned
 
 
 def _classes(model: SuperResolver, ours: bool = False) -> list[type[nn.Module]]:
@@ -29,7 +31,7 @@ def _classes(model: SuperResolver, ours: bool = False) -> list[type[nn.Module]]:
 
 
 def code_of(model: SuperResolver) -> dict[str, Any]:
-    """What a checkpoint tells of it; of a class of ours its methods alone; nothing of what cannot be described."""
+    """What a checkpoint tells of it; of a class of ours its module alone; nothing of what cannot be described."""
     found: dict[str, Any] = {"methods": methods_of(model)}
     with suppress(UserError):
         if classes := _classes(model):
@@ -38,7 +40,7 @@ def code_of(model: SuperResolver) -> dict[str, Any]:
 
 
 def methods_of(model: SuperResolver) -> dict[str, str]:
-    """The code of each class of this package in a network, without what it calls elsewhere."""
+    """The code of each class of this package in a network, without what it calls in other modules."""
     found = {}
     for cls in _classes(model, ours=True):
         with suppress(UserError):
@@ -68,7 +70,10 @@ def _tell(names: Sequence[str], source: object, what: str) -> None:
 
 
 def codes_of(config: Any) -> dict[str, str]:
-    """The user's own code, of what a config names beside the network: steps of a degradation, losses, metrics."""
+    """The code of what a config names beside the network: steps of a degradation, losses, metrics.
+
+    Of the user's own all that it refers to, of this package's, to which the user may add, that in the same module.
+    """
     found = {}
     if files := [word for word in map(str, config.get("metrics") or ()) if word.endswith(".py")]:
         for metric in get_metrics(files):
@@ -78,8 +83,10 @@ def codes_of(config: Any) -> dict[str, str]:
         with suppress(UserError):
             thing = get_object(target)
             if own(thing):
-                ours = tuple(base for base in getattr(thing, "__mro__", ()) if base.__module__.startswith("sr."))
-                found[target] = f"{PYTHON} {fingerprint(thing, without=ours)}"
+                added = target.startswith("sr.")
+                bases = () if added else getattr(thing, "__mro__", ())
+                ours = tuple(base for base in bases if base.__module__.startswith("sr."))
+                found[target] = f"{PYTHON} {fingerprint(thing, ours, alone=added)}"
     return found
 
 
@@ -117,12 +124,13 @@ def changed_between(folders: Iterable[Path]) -> list[str]:
     return sorted({name for (name, _), known in found.items() if len(known) > 1})
 
 
-def _targets(node: Any) -> Iterator[str]:
+def _targets(node: Any, ours: bool = False) -> Iterator[str]:
+    """What a config names, but for its network: of this package where that decides what is learned."""
     for key, value in node.items() if isinstance(node, Mapping) else enumerate(node if isinstance(node, list) else ()):
-        if key == "_target_" and isinstance(value, str) and not value.startswith("sr."):
+        if key == "_target_" and isinstance(value, str) and (ours or not value.startswith("sr.")):
             yield value
         elif key != "model":
-            yield from _targets(value)
+            yield from _targets(value, ours or key in LEARNED_BY)
 
 
 def tell_other_codes(config: Any, told: Mapping[str, Any], source: object) -> None:

@@ -31,9 +31,12 @@ from sr.runs.trust import FOREIGN, refuse_foreign, refuse_impure, trust, trust_w
 from sr.whole import write_whole
 
 FORMAT = 2
-# Words of a run that somebody else began that choose a config by its name, or set a number, and say nowhere to read;
-# and those that say where images are.
-STRANGERS = re.compile(r"[+]{0,2}(\w+=\w+|data\.lr=\w+|\w+(\.\w+)+=-?\d[\d.]*)")
+# Words of a run that somebody else began that choose a config by its name, or set a number, and neither say what to
+# trust or read, nor leave out a look at the data; and those that say where images are.
+GROUPS = "model|data|degradation|loss|optimizer|scheduler|recipe|budget|trainer|callbacks|experiment"
+STRANGERS = re.compile(
+    rf"[+]{{0,2}}(({GROUPS}|data\.lr)=\w+|(?!data\.check_)\w+(\.\w+)*=(-?\d[\d.]*(e-?\d+)?|true|false|null))"
+)
 IMAGES = re.compile(r"data(_dir|\.(root|train|val|test)(_lr)?)=[\w./~+-]+")
 # Where a run reads data, and writes beside its folder; the user's own settings say it, or his words.
 HERE = ("logger", "cache_dir", "data_dir")

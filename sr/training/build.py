@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Sequence
 from contextlib import nullcontext
+from functools import partial
 from inspect import signature
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +26,7 @@ from sr.metrics.protocols import get_protocol
 from sr.models.base import SuperResolver, Training
 from sr.models.hooks import needs_closure
 from sr.models.module import Module
+from sr.models.unsaved import refuse_unsaved
 from sr.runs.config import plain
 from sr.runs.construct import limited
 from sr.training.stage_configs import StageConfig, at_scale, scales
@@ -62,7 +64,10 @@ def models(stages: Sequence[StageConfig], stranger: Path | None = None) -> list[
     with limited(stranger) if stranger else nullcontext():
         for n, stage in enumerate(stages):
             same = n > 0 and plain(stage.cfg.model) == plain(stages[n - 1].cfg.model)
-            built.append(built[-1] if same else checks.built(stage.cfg.model, "model"))
+            build = partial(checks.built, stage.cfg.model, "model")
+            built.append(built[-1] if same else build())
+            if not same:
+                refuse_unsaved(built[-1], build)
     for stage, model in zip(stages, built, strict=True):
         if wrong := set(scales(stage.cfg)) - set(model.scales):
             served = ", ".join(map(str, model.scales))

@@ -128,8 +128,8 @@ def load(
     if entry is None and exported(path):
         log.info(f"note: {path} tells that sr export wrote it: what it reads is known")
         range_, order = range_ or "own", order or "rgb"
-    if entry is None or range_ or order:
-        model, node, trial = _tried(model, node, family, tensors, path, range_, order)
+    if entry is None or len(entry.sha256) < 64 or range_ or order:
+        model, node, trial = _tried(model, node, family, tensors, path, range_, order, entry)
         name += "" if trial.proved else UNPROVED
     # Only the paper's own file stands beside the paper's figures.
     paper = entry.published if entry and model.reads is None else ""
@@ -173,7 +173,7 @@ def _name(path: Path) -> str:
 
 def _tried(
     model: SuperResolver, node: dict[str, Any], family: Family, tensors: Tensors, path: Path, range_: str | None,
-    order: str | None,
+    order: str | None, entry: ZooEntry | None,
 ) -> tuple[SuperResolver, dict[str, Any], Trial]:  # fmt: skip
     try:
         trial = try_out(model, family.white, range_, order)
@@ -186,8 +186,14 @@ def _tried(
                 log.info(f"note: {path} does better with {key}={value}, which no such file tells: so it is taken")
     except RuntimeError as error:
         raise UserError(f"{path} looks like {family.name}, but does not run as such: {reason(error)}") from error
+    known = "is unknown to the zoo, recognised"
+    if entry is not None and len(entry.sha256) == 64:
+        known = f"is {entry.name}, recognised"
+    elif entry is not None:
+        digits = f"the first {len(entry.sha256)} digits of its checksum, which another file can be made to have"
+        known = f"is taken for {entry.name} by {digits}, and recognised"
     log.info(
-        f"note: {path} is unknown to the zoo, recognised by keys and shapes as {family.name} "
+        f"note: {path} {known} by keys and shapes as {family.name} "
         f"x{', x'.join(map(str, model.scales))}; {trial}. Its figures are those of our {family.name} with its weights"
     )
     if range_ is None and trial.psnr < trial.bicubic - HOPELESS:

@@ -111,7 +111,9 @@ def test_a_file_of_the_same_shapes_is_told_and_a_damaged_one_is_refused(file, tm
     assert f"{file} is taken for AlexNet by its shapes alone" in caplog.text
     caplog.clear()
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    replace(ALEXNET, file=f"other-{digest[:8]}.pth").read(file)
+    assert replace(ALEXNET, file=f"other-{digest[:8]}.pth").read_all(file)[1], "its eight digits can be met in minutes"
+    caplog.clear()
+    replace(ALEXNET, file=f"other-{digest[:8]}.pth", identity="").read(file)
     state = {
         f"{n}.{kind}": t for n, pair in enumerate(weights) for kind, t in zip(("weight", "bias"), pair, strict=True)
     }

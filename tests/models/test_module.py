@@ -5,6 +5,7 @@ import importlib
 import logging
 import shutil
 import sys
+import types
 from functools import partial
 from pathlib import Path
 
@@ -182,13 +183,79 @@ def test_code_of_this_package_that_was_changed_since_is_told(tmp_path, monkeypat
         assert "the code of sr.models.espcn.ESPCN was changed since" in caplog.text
 
 
+ADDED = """
+from sr.models.espcn import ESPCN
+FACTOR = 1.0
+def helped(x):
+    return x * 1.0
+class Net(ESPCN):
+    def network(self, x, scale):
+        return helped(super().network(x, scale)) * FACTOR
+"""
+
+
+def test_helpers_beside_a_network_of_this_package_count_as_its_code(monkeypatch):
+    """Its methods alone did: with a changed constant it was measured as the network that was trained."""
+    found = []
+    other = (ADDED.replace("FACTOR = 1.0", "FACTOR = 0.5"), ADDED.replace("x * 1.0", "-x"))
+    for source in (ADDED, ADDED + "# more", *other):
+        module = types.ModuleType("sr.models.added")
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        exec(source, vars(module))
+        found.append(code_of(module.Net(2))["methods"]["sr.models.added.Net"])
+    assert found[0] == found[1] and len({*found}) == 3
+
+
+OWN = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Net(nn.Module):
+    def __init__(self, upscale):
+        super().__init__()
+        self.last = nn.Conv2d(3, 3 * upscale**2, 3, padding=1)
+        {more}
+
+    def forward(self, x):
+        return F.pixel_shuffle(self.last({x}), 2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "x", "told"),
+    [
+        ("self.body = [nn.Conv2d(3, 3, 1)]", "self.body[0](x)", "inner.body[0]: these weights are no part of the"),
+        ("self.w = {'a': [nn.Parameter(torch.ones(1))]}", "x * self.w['a'][0]", "inner.w['a'][0]: these weights"),
+        ("self.noise = torch.rand(1)", "x * self.noise", "inner.noise: these values are drawn when the network is"),
+        ("self.register_buffer('r', torch.rand(1), persistent=False)", "x * self.r", "inner.r: these values are drawn"),
+        ("pass", "F.dropout(x, 0.5)", "Net makes another image of the same one each time"),
+        ("self.mean, self.same = torch.tensor([0.5]), [self.last]", "x - self.mean", ""),
+        ("self.acts = [nn.ReLU(), torch.relu]", "self.acts[0](x)", ""),
+    ],
+)
+def test_what_no_checkpoint_of_a_network_would_hold_is_refused(command, package, more, x, told):
+    """It was trained and measured; read again it was another network, with other figures each time."""
+    (package / "__init__.py").write_text(OWN.replace("{more}", more).replace("{x}", x))
+    own = ["model=module", "model.network._target_=their_package.Net", "+model.network.upscale=2", "benchmarks=[]"]
+    state = torch.get_rng_state()
+    done = command("train.py", *own, "scale=2", "data=bundled", "budget=smoke", "steps=1", "trainer=cpu")
+    text = done.out + done.err
+    assert done.code == (1 if "these" in told else 0), done
+    assert told in text if told else "these" not in text and "each time" not in text, done
+    torch.set_rng_state(state)
+
+
 def test_code_of_what_else_a_config_names_is_told_too(package, caplog):
+    """Losses are added below `sr/`, too: runs of two of them were averaged."""
     config = {
-        "degradation": {"steps": [{"_target_": "sr.degradation.MatlabBicubic"}, {"_target_": "their_package.Net"}]}
+        "degradation": {"steps": [{"_target_": "sr.degradation.MatlabBicubic"}, {"_target_": "their_package.Net"}]},
+        "callbacks": {"ema": {"_target_": "sr.callbacks.EMA"}},
     }
-    assert codes_of({"model": config}) == {} == codes_of({"_target_": "torch.nn.L1Loss"})
+    assert codes_of({"model": config}) == {} == codes_of({"loss": {"_target_": "torch.nn.L1Loss"}})
     told = {"codes": codes_of(config)}
-    assert list(told["codes"]) == ["their_package.Net"]
+    assert list(told["codes"]) == ["sr.degradation.MatlabBicubic", "their_package.Net"]
     tell_other_codes(config, told, "there")
     assert "was changed" not in caplog.text
     (package / "__init__.py").write_text(NETWORK.replace("torch.relu", "torch.tanh"))
@@ -197,6 +264,9 @@ def test_code_of_what_else_a_config_names_is_told_too(package, caplog):
     shutil.rmtree(package / "__pycache__", ignore_errors=True)
     tell_other_codes(config, told, "there")
     assert "the code of their_package.Net was changed since there was begun" in caplog.text
+    told = {"codes": {"sr.losses.Charbonnier": f"{PYTHON} other"}}
+    tell_other_codes({"loss": {"terms": {"a": {"loss": {"_target_": "sr.losses.Charbonnier"}}}}}, told, "there")
+    assert "the code of sr.losses.Charbonnier was changed" in caplog.text
 
 
 def test_code_of_a_metric_of_ones_own_is_told_too(tmp_path, caplog):

@@ -487,10 +487,14 @@ def test_a_file_whose_checksum_is_not_known_is_found_by_its_name(tmp_path, monke
     assert loaded.model.metadata["published"] == "" and "taken for it by its name" in caplog.text
 
 
-def test_the_first_digits_of_a_checksum_are_held(authors_file, tmp_path, monkeypatch):
+def test_the_first_digits_of_a_checksum_are_held(authors_file, tmp_path, monkeypatch, caplog):
     path, _ = authors_file("RLFN", "some.pth")
     monkeypatch.setitem(ZOO, "rlfn_x2", replace(ZOO["rlfn_x2"], sha256=checksum(path)[:8]))
-    assert load("rlfn_x2", tmp_path).path == path and ZOO["rlfn_x2"].has(checksum(path))
+    with caplog.at_level("INFO"):
+        found = load("rlfn_x2", tmp_path)
+    assert found.path == path and found.entry.has(checksum(path))
+    assert found.name == "rlfn_x2 (unproved)", "its weights are random, and anybody can meet eight digits"
+    assert "taken for rlfn_x2 by the first 8 digits of its checksum, which another file can be made" in caplog.text
     path.rename(tmp_path / "rlfn_x2.pth")
     monkeypatch.setitem(ZOO, "rlfn_x2", replace(ZOO["rlfn_x2"], sha256="0" * 8))
     with pytest.raises(UserError, match="another checksum"):

@@ -1,0 +1,87 @@
+"""What a network computes with and no checkpoint would hold: it trains, and is another one when it is read again."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sr.errors import UserError, some
+from sr.models.base import SuperResolver
+
+OF_TORCH = {*vars(nn.Module())}  # what each module has of its own
+
+
+def refuse_unsaved(model: SuperResolver, build: Callable[[], SuperResolver]) -> None:
+    """Look for layers and random values in a network that its `state_dict()` does not hold.
+
+    Args:
+        model: as it was built.
+        build: makes another one with the same settings; drawn are other random values.
+
+    Raises:
+        UserError: there are some; named are the attributes.
+    """
+    known = {id(x) for x in (*model.modules(), *model.parameters())}
+    found = dict(_hidden(model))
+    others = {name: value for name, value in found.items() if id(value) not in known}
+    weights = {n: x for n, x in others.items() if isinstance(x, nn.Parameter | nn.Module)}
+    if lost := [n for n, x in weights.items() if isinstance(x, nn.Parameter) or _holds(x)]:
+        raise UserError(
+            f"{some(lost)}: these weights are no part of the network, as they stand in a Python list or dict: no "
+            "optimizer trains them and no checkpoint holds them. Make it a torch.nn.ModuleList, ModuleDict or "
+            "ParameterList"
+        )
+    values = {name: value for name, value in found.items() if isinstance(value, Tensor)}
+    if not values:
+        return
+    anew = dict(_hidden(_drawn_anew(build)))
+    if drawn := [name for name, value in values.items() if not _same(value, anew.get(name))]:
+        raise UserError(
+            f"{some(drawn)}: these values are drawn when the network is built, and no checkpoint holds them: it would "
+            "be another network when it is read again. Register them: self.register_buffer(name, values)"
+        )
+
+
+def _hidden(model: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Modules and tensors in attributes of which `state_dict` knows nothing, by name."""
+    for name, module in model.named_modules():
+        own = {key: value for key, value in vars(module).items() if key not in OF_TORCH}
+        own |= {key: module._buffers[key] for key in module._non_persistent_buffers_set}
+        for key, value in own.items():
+            yield from _within(value, f"{name}.{key}".lstrip("."), 4)
+
+
+def _within(value: Any, name: str, depth: int) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, nn.Module | Tensor):
+        yield name, value
+    elif depth and isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _within(inner, f"{name}[{key!r}]", depth - 1)
+    elif depth and isinstance(value, Sequence) and not isinstance(value, str | bytes | range):
+        for key, inner in enumerate(value):
+            yield from _within(inner, f"{name}[{key}]", depth - 1)
+
+
+def _holds(module: nn.Module) -> bool:
+    return any(True for _ in (*module.parameters(), *module.buffers()))
+
+
+def _drawn_anew(build: Callable[[], SuperResolver]) -> SuperResolver:
+    states = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            for seed in (torch.default_generator.manual_seed, np.random.seed, random.seed):
+                seed(torch.initial_seed() % 2**31 + 1)
+            return build()
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+
+
+def _same(value: Tensor, other: Any) -> bool:
+    if not isinstance(other, Tensor) or other.shape != value.shape or other.dtype != value.dtype:
+        return False
+    return torch.equal(value.cpu(), other.cpu()) or bool((value.isnan() & other.isnan()).all())
