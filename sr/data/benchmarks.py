@@ -4,17 +4,20 @@ Set5 (Bevilacqua et al., 2012), Set14 (Zeyde et al., 2010), B100 (Martin et al.,
 Manga109 (Matsui et al., 2017), DIV2K100, the validation part of DIV2K (Agustsson and Timofte, 2017).
 """
 
+import json
 import logging
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 from sr.data.archives import BENCHMARKS, Archive, div2k
+from sr.data.images import digest, states
 from sr.data.missing import images_in, missing
 from sr.data.module import SRDataModule
 from sr.data.pairs import ImagePair, pair_by_name
-from sr.errors import UserError
-from sr.imaging.files import read_size, tell_links
+from sr.errors import UserError, some, told_once
+from sr.imaging.files import read_image, read_size, tell_links
 
 log = logging.getLogger(__name__)
 CROP = 12  # pixels less a side, copies of a set may have: HR cut to a multiple of each scale
@@ -26,7 +29,8 @@ class Benchmark(SRDataModule):
 
     Looked for in `data_dir`, first found: benchmarks/Set5/HR, benchmark/Set5/HR (the EDSR authors' archive),
     Set5/HR, Set5/image_SRF_4 (SelfExSR, with img_001_SRF_4_HR.png), Set5 with the images in it. Images there of another
-    number, of other sizes than the set's or saved as JPEG are measured under another name, "other Set5".
+    number, of other sizes than the set's or saved as JPEG are measured under another name, "other Set5"; other pixels
+    than those of Set5 and Set14 are told.
 
     Args:
         data_dir: the folder of all data.
@@ -39,6 +43,7 @@ class Benchmark(SRDataModule):
     names: ClassVar[tuple[str, ...]] = ()  # of the set's folder
     count: ClassVar[int]  # of its images
     sizes: ClassVar[Sequence[tuple[int, int]]] = ()  # (H, W) of each, as far as they are known
+    digests: ClassVar[frozenset[str]] = frozenset()  # of each cut to multiples of CROP, as far as they are known
     exact: ClassVar[bool] = True  # the papers' images are in no file that loses some of them
     archive: ClassVar[Archive | None] = BENCHMARKS
     where: ClassVar[str | None] = None  # how it is had where no archive is public
@@ -81,6 +86,13 @@ class Benchmark(SRDataModule):
                 f"warning: {hr[0].parent} holds other images than the papers' {self.name}: {why}. They are measured as "
                 f"{self.test_name!r}, and no published figure stands beside them"
             )
+        if self.digests and not why and (odd := _others(self.digests, json.dumps(states(hr)))):
+            told_once(
+                log,
+                logging.WARNING,
+                f"warning: {hr[0].parent}: {some(odd)}: pixel for pixel none of the papers' {self.name} as it is known "
+                "here. If these files were made from others, figures on them are no figures on that set",
+            )
         return pair_by_name(hr, self._lr(hr[0].parent), self.scale)
 
     def _unlike(self, hr: Sequence[Path]) -> str:
@@ -117,12 +129,28 @@ class Benchmark(SRDataModule):
         return ([] if self._hr() or self.archive is None else [self.archive]), self.data_dir
 
 
+@cache
+def _others(known: frozenset[str], files: str) -> list[str]:
+    """The names of the images that have none of these digests, of files that are as `states` told."""
+    odd = []
+    for path, *_ in json.loads(files):
+        try:
+            pixels = read_image(Path(path)).pixels
+        except UserError:  # told when it is opened
+            continue
+        h, w = (side // CROP * CROP for side in pixels.shape[:2])
+        if digest(pixels[:h, :w])[:12] not in known:
+            odd.append(Path(path).name)
+    return odd
+
+
 class Set5(Benchmark):
     """5 images."""
 
     names = ("Set5",)
     count = 5
     sizes = ((512, 512), (288, 288), (256, 256), (280, 280), (344, 228))
+    digests = frozenset(("18572fe4f700", "b7a257fa889e", "d3701e62555f", "6eff8068d53c", "209cbad836aa"))
 
 
 class Set14(Benchmark):
@@ -135,6 +163,10 @@ class Set14(Benchmark):
         *((288, 352),) * 2,
         *((512, 512),) * 4,
     )
+    digests = frozenset((
+        "1dfef9b862fb", "3c0bef0a5e95", "3f493e150820", "dff354473f1b", "c43a66f15ea9", "0b9e06e27aab", "7d101af8b7a9",
+        "9d66a80305c8", "83075882b79d", "7890c37cba88", "b2fb8cbec617", "22f17f556bf6", "0960d208d4b6", "402ec3677abb",
+    ))  # fmt: skip
 
 
 class B100(Benchmark):

@@ -74,7 +74,7 @@ class Comparison:
                 "them out of input=, as by a pattern"
             )
         folders = list(dict.fromkeys(file.absolute().parent for file in lr.files))
-        seen, same = dict[Path, Seen](), not plain(lr_given(folders))  # whose names do not say it: then it is looked at
+        seen, same = dict[Path, Seen](), True
         for small, own in tqdm(self.hr.items(), "HR", dynamic_ncols=True, disable=None, leave=False):
             try:
                 photo = read_photo(small)  # as EXIF turns it

@@ -13,8 +13,8 @@ from sr.compose.checks import built, check_targets
 from sr.compose.words import Job, listed
 from sr.errors import UserError
 from sr.figures.drawing import Drawing
-from sr.figures.inputs import Photo, bundled_photos, read_photos
-from sr.measuring.entries import checkpoint_entry, weights_entries
+from sr.figures.inputs import Photo, Shown, bundled_photos, read_photos
+from sr.measuring.entries import checkpoint_entry, tell_seen, weights_entries
 from sr.measuring.scoring import Entry, pick_device
 from sr.runs.folder import Run, find_runs, tell_unfinished
 from sr.runs.together import doubts, once, twins_told
@@ -57,6 +57,8 @@ def gathered(draw: Callable[..., Any], name: str, cfg: DictConfig) -> dict[str, 
             found[argument] = make(cfg)
         elif takes[argument].default is inspect.Parameter.empty:
             raise UserError(f"figure={name} is drawn from {argument}, and none was given: {hint}")
+    for entry in found.get("models", ()) if found.get("images") else ():
+        tell_seen(entry, [Shown(found["images"])], "images=")
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,11 @@ from torch import Tensor
 
 from sr.data.bundled import Bundled
 from sr.data.frame_names import in_time
+from sr.data.images import Images
 from sr.data.missing import left_out
 from sr.data.video_files import VIDEO_SUFFIXES
 from sr.errors import UserError
-from sr.imaging.files import list_images, read_image, tell_links
+from sr.imaging.files import Picture, list_images, read_image, tell_links
 from sr.imaging.panel import Window, detail, pick_crop
 from sr.imaging.resize import imresize
 from sr.measuring.scoring import Entry
@@ -34,13 +35,14 @@ class Photo:
     name: str
     pixels: Tensor
     grey: bool = False
+    path: Path | None = None
 
     def cropped(self, multiple: int) -> Photo:
         """With sides that are multiples of the scale; right and bottom are cut."""
         h, w = ((side // multiple) * multiple for side in self.pixels.shape[-2:])
         if not (h and w):
             raise UserError(f"image {self.name} is smaller than the scale, {multiple}")
-        return Photo(self.name, self.pixels[..., :h, :w], self.grey)
+        return replace(self, pixels=self.pixels[..., :h, :w])
 
     @property
     def floats(self) -> Tensor:
@@ -77,8 +79,18 @@ def read_photos(paths: Sequence[str | Path]) -> list[Photo]:
             raise UserError(f"images={path}: there is no image in this folder{only}")
         for file in files:
             pixels, grey = read_image(file)
-            photos.append(Photo(file.stem, torch.from_numpy(pixels).permute(2, 0, 1)[None], grey))
+            photos.append(Photo(file.stem, torch.from_numpy(pixels).permute(2, 0, 1)[None], grey, file))
     return photos
+
+
+class Shown(Images):
+    """Photos as what is measured elsewhere: to be held against what a model was trained on."""
+
+    def __init__(self, photos: Sequence[Photo]) -> None:
+        self.photos, self.paths = photos, [photo.path or Path(photo.name) for photo in photos]
+
+    def picture(self, index: int) -> Picture:
+        return Picture(self.photos[index].array, self.photos[index].grey)
 
 
 def bundled_photos() -> list[Photo]:

@@ -1,7 +1,7 @@
 """Authors' files and the papers' figures, for the entry scripts: what `weights=` means, which paper a model is of."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from inspect import signature
 from pathlib import Path
@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sr.compose.conf import CONF
 from sr.compose.words import listed
+from sr.data.images import Images
 from sr.data.leaks import find_copies
 from sr.data.module import SRDataModule
 from sr.errors import some
@@ -100,19 +101,28 @@ def _full(node: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def tell_trained_on(entry: Entry, data: SRDataModule) -> list[str]:
-    """Warn where a model was trained on images of a checked set, or on such of the same look (`sr.data.leaks`).
+    """Warn where a model was trained on images of a checked set: see `tell_seen`."""
+    return tell_seen(entry, data.images("test").values(), data.test_name)
+
+
+def tell_seen(entry: Entry, images: Collection[Images], of: str) -> list[str]:
+    """Warn where a model was trained on images, or on such of the same look (`sr.data.leaks`).
 
     A run's folder tells pixels and looks; a checkpoint that lies elsewhere tells no more than where images came from.
+
+    Args:
+        entry: the model.
+        images: that are measured.
+        of: which set they are.
     """
-    images = data.images("test").values()
     paths = [path for each in images for path in each.everything.paths]
     if entry.run is not None and (known := trained_on(entry.run)):
         seen = looked_like(entry.run)
         copies = [path for each in images for path in find_copies(known, seen, each)]
-        which = f"{len(copies)} of the {len(paths)} images of {data.test_name} ({some(copies)})" if copies else ""
+        which = f"{len(copies)} of the {len(paths)} images of {of} ({some(copies)})" if copies else ""
     else:
         shared = {place for path in paths for place in path.resolve().parents} & {*trained_in(entry.model.metadata)}
-        which = f"images of {min(shared)}, which are among those of {data.test_name}" if shared else ""
+        which = f"images of {min(shared)}, which are among those of {of}" if shared else ""
     if which:
         log.warning(f"warning: {entry.name} {(told := f'was trained on {which}: its figures on them flatter it')}")
     return [told] if which else []

@@ -24,6 +24,7 @@ MOS_NOTE = (
     "al., SRGAN, arXiv:1609.04802; the originals of B100 scored 4.46). Nobody has rated the pictures of the rows here."
 )
 PLAIN, READ = "bicubic", "read from"  # how LR was made, as `lr_of` tells it
+NOT_ITS_PIXELS = "which is not HR as MATLAB shrinks it"
 MORE = re.compile("blur|nois|jpe?g|webp|compress|degrad|motion|sigma|q[0-9]", re.IGNORECASE)  # in a folder's name
 METRICS = ("psnr", "ssim")  # that the table has columns of; dB, and at most 1
 IMAGES = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100, "DIV2K": 100}  # that the papers average over
@@ -143,14 +144,16 @@ def comparable(data: SRDataModule) -> bool:
 def lr_of(data: SRDataModule) -> str:
     """How a set's LR was made: `bicubic` is the papers' plain one, made here; `bicubic, read from ...` is given.
 
-    What is given is plain where the names of its folders say so, or once opened its pixels.
+    What is given is plain where its pixels are, once they are opened; until then the names of its folders tell.
     """
     lr, track = getattr(data, "lr", None), getattr(data, "track", "bicubic")
     if folders := getattr(data, "measured_lr", [lr] if lr else []):
-        pairs = None if plain(lr_given(folders)) else data.opened("test")
-        return lr_given(folders, pairs is not None and pairs.plain_lr)
+        pairs = data.opened("test")
+        return lr_given(folders, None if pairs is None else pairs.plain_lr)
     if track not in ("bicubic", "x8"):
         return f"of the track {track}"
+    if (pairs := data.opened("test")) is not None and not pairs.makes_lr and not pairs.plain_lr:
+        return f"{READ} the track {track}, {NOT_ITS_PIXELS}"
     return lr_made(data)
 
 
@@ -160,13 +163,21 @@ def lr_made(data: SRDataModule) -> str:
     return PLAIN if steps == [MatlabBicubic] else f"made by {', '.join(step.__name__ for step in steps)}"
 
 
-def lr_given(folders: Sequence[str | Path], seen: bool = False) -> str:
-    """`lr_of` of LR that is read from folders; plain where all their names say so, and no more, or it was seen."""
+def lr_given(folders: Sequence[str | Path], seen: bool | None = None) -> str:
+    """`lr_of` of LR that is read from folders.
+
+    Args:
+        folders: with LR.
+        seen: whether its pixels are plain bicubic's; None before they are looked at: it is taken for that where all
+            names say so, and no more.
+    """
     names = ["/".join(Path(folder).parts[-2:]) for folder in folders]  # its own, and that of LR_bicubic/X4
     said = [part for name in names for part in name.split("/") if "bicubic" in part.lower()] or names
     named = all("bicubic" in name.lower() or name.startswith(("image_SRF", "BI")) for name in names)
-    known = seen or (named and not any(map(MORE.search, said)))
-    return f"{PLAIN}, {READ} {some(names)}" if known else f"{READ} {some(names)}"
+    named = named and not any(map(MORE.search, said))
+    if seen or (seen is None and named):
+        return f"{PLAIN}, {READ} {some(names)}"
+    return f"{READ} {some(names)}{f', {NOT_ITS_PIXELS}' if named else ''}"
 
 
 def plain(lr: str) -> bool:

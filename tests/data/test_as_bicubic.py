@@ -27,15 +27,30 @@ def test_as_the_public_files_are_made(scale, how):
     assert not is_bicubic(lr, hr, scale)
 
 
+def test_a_large_picture_is_looked_at_somewhere_and_a_level_here_and_there_is_another(monkeypatch):
+    """A level everywhere, on purpose, gave a network 1 dB, and it stood beside the papers' figures."""
+    hr = np.tile(photo(100, 100), (9, 11, 1))
+    lr = shrunk(hr, 2)
+    assert all(is_bicubic(lr, hr, 2) for _ in range(5))
+    few, many = lr.astype(int), lr.astype(int)
+    few[100, 100] += 1
+    many[::9, ::9] += 1
+    assert is_bicubic(few.clip(0, 255).astype(np.uint8), hr, 2) and not is_bicubic(many.astype(np.uint8), hr, 2)
+    for begin in (lambda n: 0, lambda n: n - 1):
+        monkeypatch.setattr("sr.data.as_bicubic.secrets.randbelow", begin)
+        assert is_bicubic(lr, hr, 2), "at every edge"
+
+
 def test_other_bicubics_and_other_sizes_are_not():
     hr = photo(48, 64)
     assert not is_bicubic(np.asarray(Image.fromarray(hr).resize((32, 24), Image.Resampling.BICUBIC)), hr, 2)
     assert not is_bicubic(shrunk(hr, 2)[:-2], hr[:40], 2)
 
 
+@pytest.mark.parametrize("folder", ["small", "LR_bicubic"])
 @pytest.mark.parametrize(("last", "known"), [("plain", True), ("blurred", False)])
-def test_a_folder_of_any_name_is_known_by_its_pixels_once_it_is_opened(tmp_path, last, known):
-    for place in ("hr", "small/x2"):
+def test_a_folder_of_any_name_is_known_by_its_pixels_once_it_is_opened(tmp_path, last, known, folder):
+    for place in ("hr", f"{folder}/x2"):
         (tmp_path / place).mkdir(parents=True)
     for seed in range(2):
         hr = photo(48, 64, seed)
@@ -43,8 +58,10 @@ def test_a_folder_of_any_name_is_known_by_its_pixels_once_it_is_opened(tmp_path,
         small = Image.fromarray(shrunk(hr, 2))
         if seed and last == "blurred":
             small = Image.fromarray(hr).resize((32, 24), Image.Resampling.BILINEAR)
-        small.save(tmp_path / f"small/x2/{seed}.png")
-    data = Folder(test=tmp_path / "hr", test_lr=tmp_path / "small/x2", scale=2, cache_dir=tmp_path / "cache")
-    assert lr_of(data) == "read from small/x2"
+        small.save(tmp_path / f"{folder}/x2/{seed}.png")
+    data = Folder(test=tmp_path / "hr", test_lr=tmp_path / f"{folder}/x2", scale=2, cache_dir=tmp_path / "cache")
+    named = folder == "LR_bicubic"
+    assert lr_of(data) == ("bicubic, " if named else "") + f"read from {folder}/x2"
     data.setup("test")
-    assert lr_of(data) == ("bicubic, " if known else "") + "read from small/x2" and comparable(data) == known
+    told = "" if known or not named else ", which is not HR as MATLAB shrinks it"
+    assert lr_of(data) == ("bicubic, " if known else "") + f"read from {folder}/x2{told}" and comparable(data) == known
