@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from sr.compose.words import listed
 from sr.data.as_bicubic import is_bicubic
 from sr.data.belonging import Seen, decided, pair, report
 from sr.data.folder import own_name
@@ -26,13 +27,17 @@ from sr.imaging.image_errors import ImageError
 from sr.imaging.photo import Photo
 from sr.imaging.photo_reading import read_photo
 from sr.imaging.photo_writing import LOSSY
+from sr.measuring.entries import tell_seen
 from sr.measuring.rehearsal import try_metrics
+from sr.measuring.scoring import Entry
 from sr.metrics.metric import get_metrics
 from sr.metrics.protocols import get_protocol
+from sr.runs.checkpoint import run_of
 from sr.scores.published import lr_given, plain, told_lr
 from sr.scores.results import write
 from sr.scores.score import Score, averages, scores_of, table
 from sr.whole import write_whole
+from sr.zoo.load import file_of
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +99,9 @@ class Comparison:
         images = LazyImages([self.hr[small] for small in seen]), LazyImages(list(seen)), range(len(seen))
         belonging = decided(*images, list(seen.values()), self.scale)
         report(belonging, self.dataset, "leave hr= out")
+        typed = [file_of(source) for source in listed(cfg.weights)]
+        run = next((run_of(file) for file in typed if file is not None), None)
+        tell_seen(Entry(enlarger.name, enlarger.model, run=run), [images[0]], self.dataset)
         self.suspicious = len(belonging.suspicious)
 
     def tell(self, made: Mapping[Path, Path]) -> None:

@@ -30,7 +30,7 @@ from sr.models.clips import Made
 from sr.precision import full_precision
 from sr.scores.published import PLAIN, Published, lr_of, plain
 from sr.scores.results import write
-from sr.scores.same_images import MIDDLE, told_unlike, unlike_papers
+from sr.scores.same_images import MIDDLE, parts, told_unlike, unlike_papers
 from sr.scores.score import BASELINE, Key, Score, averages, beside, scores_of, table
 
 __all__ = ["BASELINE", "Entry", "chosen_protocols", "papers_protocols", "score_all", "score_set"]
@@ -234,7 +234,7 @@ def score_all(
     log.info("\n" + table(means) + "\n")
     for told in filter(None, map(other_lr, sets)):
         log.info(told + "\n")
-    for told in (*dict.fromkeys(short), *told_unlike(others)):
+    for told in (*dict.fromkeys(short), *told_unlike(others), *parts(means)):
         log.warning(told + "\n")
     if gaps := beside(means, papers):
         log.info(gaps + "\n")

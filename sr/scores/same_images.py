@@ -93,7 +93,7 @@ def notes(scores: Iterable[Score], baseline: str) -> list[str]:
         if s.lr and (s.dataset, s.scale) not in plainly and s.apart_from not in formers:
             odd.setdefault((s.dataset, s.lr), set()).add(s.scale)
     others = [told_lr(_at(scores, name, scales), own) for (name, own), scales in odd.items()]
-    others += told_unlike(unlike_papers(s for s in scores if not s.lr or plain(s.lr))) + _parts(scores)
+    others += told_unlike(unlike_papers(s for s in scores if not s.lr or plain(s.lr))) + parts(scores)
     names: dict[str, list[str]] = {}
     for name, former in formers.items():
         if former in formers:
@@ -105,7 +105,7 @@ def notes(scores: Iterable[Score], baseline: str) -> list[str]:
     return others + apart
 
 
-def _parts(scores: Iterable[Score]) -> list[str]:
+def parts(scores: Iterable[Score]) -> list[str]:
     """The sets of which other numbers of images were measured than the papers have."""
     counts: dict[str, set[int]] = {}
     scores = list(scores)

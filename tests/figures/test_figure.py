@@ -67,6 +67,26 @@ def test_one_run_gives_all_figures_of_models_and_runs(command, run, images):
     assert rows(run.parent / "convergence", "convergence")[0]["label"] == "ours"
 
 
+def test_images_that_a_model_was_trained_on_are_told_beside_what_is_drawn_and_upscaled(command, run, photos, tmp_path):
+    """Their PSNR was drawn, and written by sr upscale hr=, without a word; sr evaluate told it."""
+    photos(tmp_path / "seen", 2)  # as DIV2K's stand-ins
+    photos(tmp_path / "others", 2, first=40)
+    (tmp_path / "lr").mkdir()
+    for folder, known in (("seen", True), ("others", False)):
+        typed = ["figure=crop_grid", f"checkpoint={run}", f"images={tmp_path / folder}", "figure.size=16"]
+        drawn = command("figure.py", *typed, folder=folder + "_drawn")
+        assert drawn.code == 0, drawn
+        assert ("was trained on 2 of the 2 images of images=" in drawn.out) is known, drawn
+        for file in (tmp_path / folder).iterdir():
+            image = Image.open(file)
+            image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX).save(tmp_path / "lr" / file.name)
+        typed = [f"input={tmp_path}/lr/00*.png", f"hr={tmp_path / folder}", f"model={run}", f"output={folder}_made"]
+        made = command("upscale.py", *typed, folder=folder + "_upscaled")
+        assert (f"was trained on 2 of the 2 images of {folder}" in made.out) is known, made
+        shutil.rmtree(tmp_path / "lr")
+        (tmp_path / "lr").mkdir()
+
+
 def test_the_photos_of_the_wheel_are_the_default(command, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # where torchvision would keep VGG-19
     outcome = command("figure.py", "figure=feature_differences", "figure.width=2", "figure.random_layers=[tanh]")
