@@ -11,6 +11,7 @@ from sr.comparison.seeds import of_fewer
 from sr.errors import some
 from sr.metrics.metric import Metric, declared
 from sr.metrics.protocols import get_protocol
+from sr.runs.code import changed_network
 from sr.runs.differences import as_trained, choices, titled, told
 from sr.scores import rated, same_images
 from sr.scores.published import METRICS, MOS_NOTE, opinions
@@ -149,11 +150,25 @@ def tabulate(rows: Sequence[Row], notes: Sequence[str] = (), study: Sequence[Rat
     explained += same_images.notes(scores, BASELINE)
     timed = any(line.values.get("seconds") for line in lines)
     without = [f"+ ?: of {some(list(of))} the counter does not know {known}" for known, of in uncounted.items()]
-    explained += [COST_NOTE, *without]
+    explained += [COST_NOTE, *without, *_of_other_code(rows)]
     explained += [*([TIME_NOTE] if timed else []), *([MOS_NOTE] if published else [])]
     explained += rated.notes(asked, study if asked else ())
     explained += [note for m in metrics if (note := declared(m).note)]
     return Table(columns, lines, [*explained, *notes])
+
+
+def _of_other_code(rows: Sequence[Row]) -> list[str]:
+    """The rows whose networks are counted by other code than they were trained with."""
+    found: dict[str, dict[str, None]] = {}
+    for row in rows:
+        for one in row.members or (row,):
+            if one.source is not None and (price := one.price):
+                for name in changed_network(price.code, one.source.code):
+                    found.setdefault(one.label, {})[name] = None
+    return [
+        f"{label}: counted by today's code, and {', '.join(names)} was changed since it was trained."
+        for label, names in found.items()
+    ]
 
 
 def _score_columns(scores: Sequence[Score], titles: Mapping[tuple[str, int], str]) -> list[Column]:

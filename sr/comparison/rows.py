@@ -13,7 +13,6 @@ from sr.layers.identity import identity
 from sr.measuring.cost import Price, price
 from sr.models.base import SuperResolver
 from sr.runs.checkpoint import run_of
-from sr.runs.code import tell_other_network
 from sr.runs.differences import settings, word
 from sr.runs.folder import Run
 from sr.runs.record import recorded
@@ -134,7 +133,6 @@ class Row:
             return None
         try:
             found = price({**self.source.node, **self._of_stage(self.source)}, self.scale)
-            tell_other_network(found.code, self.source.code, self.source.path)
             return found.eightfold() if self.ensemble else found
         except Exception as error:  # a run that failed for its settings, or cannot be counted, still has its row
             told = f"warning: what {self.source.label} x{self.scale} costs is not known: {reason(error)}"

@@ -8,9 +8,10 @@ import logging
 import math
 import os
 import re
+import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -20,7 +21,7 @@ from filelock import FileLock
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
-from sr.errors import UserError, installing, printable
+from sr.errors import UserError, installing, printable, reason, some
 from sr.loggers import run_ids
 from sr.loggers.run_facts import RunFacts, at_step, completed
 from sr.runs.config import flat
@@ -30,6 +31,7 @@ from sr.scores.text import no_formula
 log = logging.getLogger(__name__)
 LOCAL = "sqlite:///"
 STORE = "outputs/mlflow.db"  # where no other one is told
+LOGGED = ("experiments", "runs", "metrics", "latest_metrics", "params", "tags", "experiment_tags")  # tables of a store
 AT_ONCE = 100  # parameters that MLflow takes in one request
 LONGEST = 500  # characters of a parameter
 NOT_IN_NAMES = re.compile(r"[^\w/. -]")  # characters that MLflow refuses in names
@@ -108,6 +110,8 @@ class MlflowRun(Logger):
                 logging.getLogger(library).setLevel(logging.WARNING)
             local = self.uri.startswith(LOCAL)  # there several processes must not lay out the same new store
             with FileLock(f"{self.uri.removeprefix(LOCAL)}.lock") if local else nullcontext():
+                if local:
+                    self._refuse_triggers()
                 self._client = MlflowClient(self.uri)
                 self._id = self._begin()
         return self._client
@@ -140,6 +144,22 @@ class MlflowRun(Logger):
                 f"note: {self.uri} holds no run {found}, as which this one was logged before: a new one begins there"
             )
             return None
+
+    def _refuse_triggers(self) -> None:
+        """MLflow makes none on what is logged: those of somebody else's store change it as they like."""
+        file = Path(self.uri.removeprefix(LOCAL))
+        if not file.is_file():
+            return
+        try:
+            with closing(sqlite3.connect(file)) as store:
+                made = store.execute("SELECT name, tbl_name FROM sqlite_master WHERE type='trigger'").fetchall()
+        except sqlite3.Error as error:
+            raise UserError(f"logger=mlflow: {file} is no store that can be read ({reason(error)})") from error
+        if found := [name for name, table in made if str(table).lower() in LOGGED]:
+            raise UserError(
+                f"logger=mlflow: the store {file} holds triggers ({printable(some(found))}), which change what is "
+                "logged, and which MLflow does not make. If it is somebody else's, rename it; or type logger=csv"
+            )
 
     def _refuse_elsewhere(self, told: str) -> None:
         """A store that came with a folder of somebody else could have files written anywhere, or sent to a server."""

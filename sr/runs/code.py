@@ -101,10 +101,10 @@ def of_network(model: SuperResolver) -> dict[str, str]:
     return told["methods"] | _own_classes(model) | {"code": told.get("code", "")}
 
 
-def tell_other_network(now: Mapping[str, str], then: Mapping[str, str], source: object) -> None:
-    """Warn where a record or a checkpoint, `then`, has other code of a network (`of_network`) than there is now."""
-    if changed := [name for name, code in now.items() if other(str(then.get(name, "")), code)]:
-        _tell(["its classes" if name == "code" else name for name in changed], source, "may be another network now")
+def changed_network(now: Mapping[str, str], then: Mapping[str, str]) -> list[str]:
+    """Names of what a record or a checkpoint, `then`, has other code of than a network (`of_network`) has now."""
+    changed = [name for name, code in now.items() if other(str(then.get(name, "")), code)]
+    return ["its classes" if name == "code" else name for name in changed]
 
 
 def _own_classes(model: SuperResolver) -> dict[str, str]:

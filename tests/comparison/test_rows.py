@@ -11,7 +11,6 @@ from sr.comparison.columns import tabulate
 from sr.comparison.compare import _mirrored, _paired
 from sr.comparison.plots import cost_pictures
 from sr.comparison.rows import Row, labelled, price, rows
-from sr.errors import told_once
 from sr.models.base import SuperResolver
 from sr.runs.code import PYTHON
 from sr.runs.differences import settings, told
@@ -254,7 +253,7 @@ def test_costs_are_of_the_merged_form(made_up):
     assert price(made_up("a").node, 4).counts.macs < found.counts.macs  # LR is smaller
 
 
-def test_costs_of_a_network_whose_code_was_changed_are_told(made_up, tmp_path, caplog):
+def test_costs_of_a_network_whose_code_was_changed_are_told(made_up, tmp_path):
     """They were counted by today's code, and stood beside the figures of the former one."""
     source = made_up("a")
     code = dict(price(source.node, 2).code)
@@ -265,10 +264,10 @@ def test_costs_of_a_network_whose_code_was_changed_are_told(made_up, tmp_path, c
             dataclasses.replace(source, path=tmp_path),
             dataclasses.replace(source, path=tmp_path / "a.ckpt", told={"methods": methods, "code": ""}),
         ):
-            caplog.clear()
-            told_once.cache_clear()
-            assert [row.price for row in rows(labelled([one]))][-1].parameters == 2748
-            assert ("the code of sr.models.ecbsr.ECBSR was changed since" in caplog.text) is found
+            shown = table(one)
+            assert shown.lines[-1].values["parameters"] == 2748
+            told = "ecbsr_m4c8: counted by today's code, and sr.models.ecbsr.ECBSR was changed since it was trained."
+            assert (told in shown.notes) is found
 
 
 def test_a_stage_has_the_cost_of_its_own_network(made_up):

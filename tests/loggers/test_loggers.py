@@ -193,6 +193,7 @@ def test_a_store_that_sends_pictures_elsewhere_later_is_refused_then(empty_store
     (tmp_path / "outputs").mkdir()
     file = Path(shutil.copy(empty_store, tmp_path / "outputs"))
     logger = mlflow_logger(f"sqlite:///{file}", facts={"folder": str(tmp_path / "run")})
+    logger.experiment  # noqa: B018  (begins it)
     with closing(sqlite3.connect(file)) as store, store:
         store.execute(
             "CREATE TRIGGER t AFTER INSERT ON metrics BEGIN UPDATE runs "
@@ -207,6 +208,8 @@ def test_a_store_that_sends_pictures_elsewhere_later_is_refused_then(empty_store
         with pytest.raises(UserError, match="pictures and tables go to"):
             log()
     assert not (tmp_path / "elsewhere").exists() and len([*(tmp_path / "outputs/mlflow").rglob("*.png")]) == 1
+    with pytest.raises(UserError, match=r"holds triggers \(t\), which change what is logged"):
+        mlflow_logger(f"sqlite:///{file}", facts={"folder": str(tmp_path / "other")}).experiment  # noqa: B018
 
 
 def test_mlflow_takes_parameters_whose_names_it_refuses(command, div2k, tmp_path):

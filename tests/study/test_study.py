@@ -212,6 +212,9 @@ def test_a_model_that_nobody_was_shown_has_no_figure(command, tmp_path):
     assert done.code == 0 and "was shown net2, net3: left out" in done.out, done
     rows = read(next((tmp_path / "told").glob("**/bt.csv")))
     assert {row["entry"] for row in rows} == {"net0", "net1"}
+    saved(tmp_path / "early.json", study, [a for a in few if a not in caught], "early")
+    done = command("study.py", "answers=[early.json]", "out=early", folder="")
+    assert "as they answered no catch trial: early" in done.out, done
     others = [a for a in given if set(study.trials[a["trial"]].shown) <= {2, 3} and a not in caught]
     saved(tmp_path / "two.json", study, few + others, "one")
     done = command("study.py", "answers=[two.json]", "out=groups", folder="")
