@@ -193,6 +193,10 @@ class Enlarger:
         _refuse_empty(image.shape, image.shape[:2])
         if not np.isfinite(planes).all():
             raise UserError("an array's values are numbers, and some of this one's are NaN or infinite")
+        if dtype.kind == "f" and np.median(planes) > BEYOND:  # a lamp may be brighter than white, half a picture not
+            raise UserError(
+                f"an array of floats is in [0, 1], and this one reaches {planes.max():g}: divide it by white"
+            )
         found = self.photo(Photo.of(planes), how).photo.planes().astype(dtype, copy=False)
         return found[..., 0] if image.ndim == 2 else found
 

@@ -97,9 +97,9 @@ def _tell(study: Study, raters: Sequence[Rater], folder: Path) -> None:
         for rater in raters
         if (c := cares[rater.id]).failed
     ]
-    if any(trial.catch for trial in study.trials):
-        if unseen := [rater.label for rater in counted if not cares[rater.id].asked]:
-            notes.append(f"nothing tells whether they looked, as they answered no catch trial: {some(unseen)}")
+    unseen = [rater.label for rater in counted if not cares[rater.id].asked]
+    if unseen and any(trial.catch for trial in study.trials):
+        notes.append(f"nothing tells whether they looked, as they answered no catch trial: {some(unseen)}")
     if not counted:
         raise UserError("\n".join([*notes, "nobody is left whose answers count"]))
     findings = found(study, counted)

@@ -88,7 +88,7 @@ def data_sets(stages: Sequence[StageConfig], typed: Collection[str]) -> list[Loa
         of_scales = {s: at_scale(stage.cfg, s, typed).data for s in scales(stage.cfg)}
         key = repr({s: plain(node) for s, node in of_scales.items()})
         if key not in built:
-            modules = {s: checks.built(node, "data") for s, node in of_scales.items()}
+            modules = {s: checks.built(node, "data", SRDataModule) for s, node in of_scales.items()}
             built[key] = MultiScale(modules) if len(modules) > 1 else next(iter(modules.values()))
             built[key].accumulate = stage.cfg.accumulate
         found.append(built[key])
