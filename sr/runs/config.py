@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from sr.compose.keys import recorded_choices
 from sr.compose.words import Words
 from sr.errors import UserError, told_once
-from sr.runs.record import recorded
+from sr.runs.record import digest_of, recorded
 from sr.runs.yaml_file import quickly, read, resolved
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             told = content["sr"]
             # Of the two that it tells of, the network that its weights are loaded into counts.
             config = _checked(upgraded(told["config"] | {"model": told["model"]}), file)
-            _tell_others(folder, content.get("global_step"))
+            _tell_others(folder, content.get("global_step"), digest_of(told["config"]))
             return config
     file = folder / ".hydra" / "config.yaml"
     config = resolved(_checked(read(file), file))
@@ -49,8 +49,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     return _checked(upgraded(config), file)
 
 
-def _tell_others(folder: Path, step: Any) -> None:
-    """Warn where a finished run's last checkpoint is of another step than its figures: another one was put there."""
+def _tell_others(folder: Path, step: Any, settings: str) -> None:
+    """Warn where a finished run's last checkpoint is not the one that it ended with: another one was put there."""
     told = recorded(folder)
     if told.get("status") == "finished" and step is not None and told.get("steps") not in (None, step):
         told_once(
@@ -58,6 +58,13 @@ def _tell_others(folder: Path, step: Any) -> None:
             logging.WARNING,
             f"warning: {last(folder)} was written at step {step}, and the run ended at step "
             f"{told['steps']}: its curve and its figures are of other weights, and maybe of another config",
+        )
+    elif told.get("status") == "finished" and told.get("settings") not in (None, settings):
+        told_once(
+            log,
+            logging.WARNING,
+            f"warning: {last(folder)} holds another config than the run ended with: it is another run's, and the curve "
+            "and the figures there are not of it",
         )
 
 

@@ -23,7 +23,7 @@ from sr.runs.code import digests
 from sr.runs.config import LAST
 from sr.runs.latest import latest, put_back, saved, set_aside
 from sr.runs.lock import claim, first_process
-from sr.runs.record import record, recorded
+from sr.runs.record import digest_of, record, recorded
 from sr.scores.results import set_aside as set_aside_results
 from sr.training import final_scores
 from sr.training.fit import first_stage, fit, ready
@@ -115,6 +115,7 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
             of_weights = {} if resumed is not None else _weights(plan)
             made_of = made_of | of_weights | digests(plan.stages[-1].model, plan.stages[-1].metadata)
         with clock.recording(job.folder, trainer, resumed, made_of) as facts:
+            facts["settings"] = digest_of(plan.stages[-1].metadata["config"])
             fit(plan, trainer, job.folder, resumed)
             if trainer.global_rank != 0:
                 return None

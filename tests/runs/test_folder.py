@@ -12,7 +12,7 @@ from sr.errors import UserError
 from sr.runs.config import flat, upgraded
 from sr.runs.differences import settings
 from sr.runs.folder import differing, find_runs, read_run
-from sr.runs.record import record, recorded
+from sr.runs.record import digest_of, record, recorded
 from sr.scores.score import scores_of
 
 
@@ -137,6 +137,11 @@ def test_another_checkpoint_in_the_place_of_the_last_one_is_told(tmp_path, caplo
         torch.save(content, place / "checkpoints/last.ckpt")
         read_run(place)
         assert ("was written at step 60, and the run ended at step 20" in caplog.text) == told
+    caplog.clear()
+    for config, told in (({"seed": 0}, False), ({"seed": 0, "optimizer": {"lr": 1.0}}, True)):
+        record(place, "finished", steps=60, settings=digest_of(config))
+        read_run(place)
+        assert ("last.ckpt holds another config than the run ended with" in caplog.text) == told
 
 
 def test_a_run_without_a_checkpoint_neither_hides_a_choice_nor_makes_steps_differ(tmp_path):
