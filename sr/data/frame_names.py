@@ -18,20 +18,15 @@ def in_time(name: str) -> tuple[list[int | str], str]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)], name
 
 
-def counting(names: Iterable[str]) -> list[int] | None:
-    """The numbers by which names count, in order; None where something else than one number differs."""
-    parts = [in_time(name)[0] for name in names]
-    differing = [column for column in zip_longest(*parts) if len(set(column)) > 1]
-    numbers = sorted({part for column in differing for part in column if isinstance(part, int)})
-    return numbers if len(differing) == 1 and len(numbers) == len(set(differing[0])) else None
-
-
 def gaps(names: Iterable[str]) -> list[str]:
     """The numbers that are missing between those of a clip's frames, as "3" or "3 to 7".
 
-    None where the names do not count, or not by multiples of a step.
+    None where the names do not count: where something else than one number differs, or not by multiples of a step.
     """
-    if (numbers := counting(names)) is None:
+    parts = [in_time(name)[0] for name in names]
+    differing = [column for column in zip_longest(*parts) if len(set(column)) > 1]
+    numbers = sorted({part for column in differing for part in column if isinstance(part, int)})
+    if len(differing) != 1 or len(numbers) != len(set(differing[0])):
         return []
     step = min(b - a for a, b in pairwise(numbers))
     if any((b - a) % step for a, b in pairwise(numbers)):

@@ -1,13 +1,14 @@
 """A clip over time: one row of pixels of all frames, and PSNR frame by frame."""
 
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from sr.data.frame_names import NEIGHBOURS, counting, gaps, refuse_several
+from sr.data.frame_names import NEIGHBOURS, gaps, refuse_several
 from sr.errors import UserError, some
 from sr.figures.drawing import Drawing, Figure, color, marker, page, show, styled
 from sr.figures.inputs import Photo, common_scale
@@ -38,7 +39,7 @@ def clip_of(images: Sequence[Photo], scale: int, least: int = 2) -> list[Photo]:
         raise UserError(f"images= has {found}: wanted are {least} or more frames of one clip, as images=CLIP_FOLDER")
     names = [frame.name for frame in frames]
     refuse_several(names)
-    if counting(names) is None:
+    if len({re.sub(r"\d+", "", name) for name in names}) > 1:
         log.warning(
             f"warning: the names of images= do not count, and are taken for frames in this order: {some(names)}"
         )

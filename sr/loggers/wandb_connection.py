@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -111,12 +112,8 @@ def no_defaults() -> Iterator[None]:
             f"warning: W&B: {DEFAULTS} in this folder is not read: a run's record holds what it trains with. Type such "
             "values as config keys (conf/train.yaml)"
         )
-    own = wandb_config.Config._load_defaults
-    wandb_config.Config._load_defaults = lambda self: None  # type: ignore[method-assign]
-    try:
+    with patch.object(wandb_config.Config, "_load_defaults", lambda self: None):
         yield
-    finally:
-        wandb_config.Config._load_defaults = own  # type: ignore[method-assign]
 
 
 def _answers(address: SplitResult) -> bool:

@@ -53,8 +53,10 @@ def test_photos_are_told_to_be_taken_for_frames(clip, caplog):
     named = [
         replace(frame, name=name) for frame, name in zip(clip, ("baby", "bird", "head", "owl", "zebra"), strict=True)
     ]
-    temporal_profile([Entry("bicubic", Bicubic(4))], clip)
-    assert not caplog.records
+    times = [replace(frame, name=f"12-{n // 2:02d}-{n % 2 * 30:02d}") for n, frame in enumerate(clip)]
+    for frames in (clip, times):
+        temporal_profile([Entry("bicubic", Bicubic(4))], frames)
+        assert "do not count" not in caplog.text
     temporal_profile([Entry("bicubic", Bicubic(4))], named)
     assert "names of images= do not count, and are taken for frames in this order: baby, bird" in caplog.text
 
