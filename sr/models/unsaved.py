@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sr.errors import UserError, some
 from sr.models.base import SuperResolver
 
+SIDE, FRAMES = 48, 5  # of what a network is tried on
 OF_TORCH = {*vars(nn.Module())}  # what each module has of its own
 
 
@@ -37,12 +38,35 @@ def refuse_unsaved(model: SuperResolver, build: Callable[[], SuperResolver]) -> 
     values = {name: value for name, value in found.items() if isinstance(value, Tensor)}
     if not values:
         return
-    anew = dict(_hidden(_drawn_anew(build)))
-    if drawn := [name for name, value in values.items() if not _same(value, anew.get(name))]:
+    other = _drawn_anew(build)
+    anew = dict(_hidden(other))
+    drawn = [name for name, value in values.items() if not _same(value, anew.get(name))]
+    if drawn and _makes_another(model, other):
         raise UserError(
             f"{some(drawn)}: these values are drawn when the network is built, and no checkpoint holds them: it would "
             "be another network when it is read again. Register them: self.register_buffer(name, values)"
         )
+
+
+@torch.no_grad()
+def _makes_another(model: SuperResolver, other: SuperResolver) -> bool:
+    """Whether a network that gets all that `state_dict` holds of the first one makes another image than that.
+
+    What is computed from weights, as by `torch.nn.utils.weight_norm`, follows from them. False where it cannot be told.
+    """
+    x = torch.linspace(0, 1, 3 * SIDE * SIDE).reshape(1, 3, SIDE, SIDE)
+    x = x.expand(1, FRAMES, 3, SIDE, SIDE) if model.clips else x
+    training = [module.training for module in model.modules()]
+    try:
+        other.load_state_dict(model.state_dict())
+        with torch.random.fork_rng(devices=[]):
+            first, again, made = (net.eval()(x, net.scales[0]) for net in (model, model, other))
+    except Exception:  # a network of whatever kind: what it cannot compute is told where it is tried
+        return False
+    finally:
+        for module, was in zip(model.modules(), training, strict=True):
+            module.training = was
+    return torch.equal(first, again) and not torch.equal(first, made)
 
 
 def _hidden(model: nn.Module) -> Iterator[tuple[str, Any]]:

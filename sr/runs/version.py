@@ -15,8 +15,9 @@ def code_version() -> dict[str, Any]:
     """Of this project: `version`, and where it runs from a git checkout, `commit` and `dirty` (changed since)."""
     root = Path(sr.__file__).parents[1]
     commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None  # not a repository around it
-    # Files that were added count, too: networks and losses of one's own (docs/adding.md).
-    changed = _git(root, "status", "--porcelain", "--", "sr", "conf", ":(glob)*.py") if commit else None
+    changed = _git(root, "status", "--porcelain", "--untracked-files=no") if commit else None
+    if changed == "":  # networks and losses of one's own that were added count, too (docs/adding.md)
+        changed = _git(root, "status", "--porcelain", "--", "sr", "conf", ":(glob)*.py")
     return {"version": sr.__version__, "commit": commit, "dirty": None if changed is None else bool(changed)}
 
 

@@ -373,6 +373,10 @@ def test_the_code_version_works_with_and_without_git(monkeypatch, tmp_path):
         subprocess.run([*git, *words], check=True)
     clean = version()
     assert len(clean["commit"]) == 40 and clean["dirty"] is False
+    (tmp_path / "sr/models").mkdir(parents=True, exist_ok=True)
+    (own := tmp_path / "sr/models/mine.py").touch()
+    assert version() == clean | {"dirty": True}, "a network that was added"
+    own.unlink()
     (tmp_path / "a.txt").write_text("b")
     assert version() == clean | {"dirty": True}
     monkeypatch.setenv("PATH", "")

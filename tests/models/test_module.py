@@ -233,6 +233,9 @@ class Net(nn.Module):
         ("pass", "F.dropout(x, 0.5)", "Net makes another image of the same one each time"),
         ("self.mean, self.same = torch.tensor([0.5]), [self.last]", "x - self.mean", ""),
         ("self.acts = [nn.ReLU(), torch.relu]", "self.acts[0](x)", ""),
+        ("self.first = torch.nn.utils.weight_norm(nn.Conv2d(3, 3, 1))", "self.first(x)", ""),
+        ("self.first = torch.nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 3, 1))", "self.first(x)", ""),
+        ("self.first = torch.nn.utils.spectral_norm(nn.Conv2d(3, 3, 1))", "self.first(x)", ""),
     ],
 )
 def test_what_no_checkpoint_of_a_network_would_hold_is_refused(command, package, more, x, told):
