@@ -6,7 +6,7 @@ Manga109 (Matsui et al., 2017), DIV2K100, the validation part of DIV2K (Agustsso
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,6 +21,7 @@ from sr.imaging.files import read_image, read_size, tell_links
 
 log = logging.getLogger(__name__)
 CROP = 12  # pixels less a side, copies of a set may have: HR cut to a multiple of each scale
+KNOWN = 24  # to multiples of it copies are cut that are compared: of x2, x3, x4 and x8
 SELFEXSR = "image_SRF_"  # folders of github jbhuang0604/SelfExSR: HR and LR of one scale side by side
 
 
@@ -43,7 +44,7 @@ class Benchmark(SRDataModule):
     names: ClassVar[tuple[str, ...]] = ()  # of the set's folder
     count: ClassVar[int]  # of its images
     sizes: ClassVar[Sequence[tuple[int, int]]] = ()  # (H, W) of each, as far as they are known
-    digests: ClassVar[frozenset[str]] = frozenset()  # of each cut to multiples of CROP, as far as they are known
+    digests: ClassVar[Mapping[str, str]] = {}  # of each cut to multiples of KNOWN, and whole; as far as they are known
     exact: ClassVar[bool] = True  # the papers' images are in no file that loses some of them
     archive: ClassVar[Archive | None] = BENCHMARKS
     where: ClassVar[str | None] = None  # how it is had where no archive is public
@@ -86,7 +87,11 @@ class Benchmark(SRDataModule):
                 f"warning: {hr[0].parent} holds other images than the papers' {self.name}: {why}. They are measured as "
                 f"{self.test_name!r}, and no published figure stands beside them"
             )
-        if self.digests and not why and (odd := _others(self.digests, json.dumps(states(hr)))):
+        if (
+            self.digests
+            and not why
+            and (odd := _others(tuple(self.digests.items()), tuple(self.sizes), json.dumps(states(hr))))
+        ):
             told_once(
                 log,
                 logging.WARNING,
@@ -130,16 +135,17 @@ class Benchmark(SRDataModule):
 
 
 @cache
-def _others(known: frozenset[str], files: str) -> list[str]:
-    """The names of the images that have none of these digests, of files that are as `states` told."""
-    odd = []
+def _others(digests: tuple[tuple[str, str], ...], sizes: tuple[tuple[int, int], ...], files: str) -> list[str]:
+    """The names of the images that are none of the set's, or one of them once more, of files as `states` told them."""
+    odd, left = [], dict(digests)
     for path, *_ in json.loads(files):
         try:
             pixels = read_image(Path(path)).pixels
         except UserError:  # told when it is opened
             continue
-        h, w = (side // CROP * CROP for side in pixels.shape[:2])
-        if digest(pixels[:h, :w])[:12] not in known:
+        h, w = (side // KNOWN * KNOWN for side in pixels.shape[:2])
+        whole = left.pop(digest(pixels[:h, :w])[:12], "")
+        if not whole or (pixels.shape[:2] in sizes and digest(pixels)[:12] != whole):
             odd.append(Path(path).name)
     return odd
 
@@ -150,7 +156,10 @@ class Set5(Benchmark):
     names = ("Set5",)
     count = 5
     sizes = ((512, 512), (288, 288), (256, 256), (280, 280), (344, 228))
-    digests = frozenset(("18572fe4f700", "b7a257fa889e", "d3701e62555f", "6eff8068d53c", "209cbad836aa"))
+    digests: ClassVar[Mapping[str, str]] = {
+        "18572fe4f700": "27b5673ccf30", "b7a257fa889e": "b7a257fa889e", "13430915cf00": "c157113b3b2e",
+        "7386ad7a9d90": "df2056a8755e", "d79249341b20": "5584a730ace5",
+    }  # fmt: skip
 
 
 class Set14(Benchmark):
@@ -163,10 +172,13 @@ class Set14(Benchmark):
         *((288, 352),) * 2,
         *((512, 512),) * 4,
     )
-    digests = frozenset((
-        "1dfef9b862fb", "3c0bef0a5e95", "3f493e150820", "dff354473f1b", "c43a66f15ea9", "0b9e06e27aab", "7d101af8b7a9",
-        "9d66a80305c8", "83075882b79d", "7890c37cba88", "b2fb8cbec617", "22f17f556bf6", "0960d208d4b6", "402ec3677abb",
-    ))  # fmt: skip
+    digests: ClassVar[Mapping[str, str]] = {
+        "c2c4c30b72b7": "61d29aba2ec7", "3c0bef0a5e95": "3c0bef0a5e95", "3f493e150820": "2c515b303aa2",
+        "64dffdbced36": "f8077d63bea0", "c43a66f15ea9": "21821d129ed8", "7eac16d6d6a8": "0b9e06e27aab",
+        "5cf5e8b0f62e": "f210b0a44931", "94271c873448": "92b17107bce1", "83075882b79d": "b5ae56793df8",
+        "7890c37cba88": "31d4879b6612", "b2fb8cbec617": "d6f5308fd8b6", "22f17f556bf6": "09a2ad07589e",
+        "0960d208d4b6": "8cd48be00f68", "402ec3677abb": "578b918009b5",
+    }  # fmt: skip
 
 
 class B100(Benchmark):

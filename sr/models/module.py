@@ -1,7 +1,6 @@
 """A network of another repository, an `nn.Module` as it is, trained and measured as ours are."""
 
 import copy
-import logging
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Self
 
@@ -12,7 +11,6 @@ from torch.nn import functional as F
 from sr.errors import UserError, reason
 from sr.models.base import SuperResolver
 
-log = logging.getLogger(__name__)
 ORDERS = ("rgb", "bgr")
 TRIED = 48  # pixels a side of the image that a network is tried on
 
@@ -81,17 +79,15 @@ class Module(SuperResolver):
 
     @torch.no_grad()
     def tried(self) -> None:
-        """Compute one small image, twice: a network that draws as it computes is told.
+        """Compute one small image.
 
         Raises:
             UserError: the network cannot, or makes something else.
         """
         side = max(TRIED, self.multiple)
         weight = next(self.inner.parameters(), torch.zeros(()))
-        image = torch.linspace(0, 1, 3 * side * side, device=weight.device).reshape(1, 3, side, side)
         try:
-            with torch.random.fork_rng(devices=[]):
-                first, second = (self.eval()(image) for _ in range(2))
+            self.eval()(torch.zeros(1, 3, side, side, device=weight.device))
         except UserError:
             raise
         except Exception as error:
@@ -101,12 +97,6 @@ class Module(SuperResolver):
             ) from error
         finally:
             self.train()
-        if not torch.equal(first, second):
-            log.warning(
-                f"warning: {type(self.inner).__name__} makes another image of the same one each time, though it is not "
-                "trained then: its figures cannot be had again. If that is not meant, give F.dropout and the like "
-                "training=self.training"
-            )
 
     def _turned(self, x: Tensor) -> Tensor:
         return x.flip(-3) if self.order == "bgr" and self.colors == 3 else x

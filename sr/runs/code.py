@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 # Each compiles code in its own way, and so it does with -O. And -3: as code is described since a class of this package
 # is told with what its module holds.
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}{'o' * sys.flags.optimize}-3"
-LEARNED_BY = ("loss", "losses", "degradation", "optimizer", "scheduler")  # keys of what decides what is learned
+LEARNED_BY = ("data", "loss", "losses", "degradation", "optimizer", "scheduler", "callbacks")  # what decides that
 
 
 def _classes(model: SuperResolver, ours: bool = False) -> list[type[nn.Module]]:
@@ -93,6 +93,15 @@ def codes_of(config: Any) -> dict[str, str]:
 def digests(model: SuperResolver, metadata: Mapping[str, Any]) -> dict[str, str]:
     """Of all code that a run is made of, by name, for its record: each class of a network, what its config names."""
     return {**metadata["methods"], **metadata["codes"], **_own_classes(model)}  # those as its checkpoints tell them
+
+
+def continued(then: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """The digests of a run that goes on: where code was changed, what it was begun with and what it goes on with."""
+    found = {**then, **now}
+    for name, old in then.items():
+        if other(old, new := now.get(name, "")):
+            found[name] = old if old.endswith(new) else f"{old}, then {new}"
+    return found
 
 
 def of_network(model: SuperResolver) -> dict[str, str]:

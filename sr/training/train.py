@@ -19,7 +19,7 @@ from sr.layers.identity import checksum
 from sr.loggers import CsvLog
 from sr.losses import Distillation
 from sr.runs import checkpoint, composed, same_data
-from sr.runs.code import digests
+from sr.runs.code import continued, digests
 from sr.runs.config import LAST
 from sr.runs.latest import latest, put_back, saved, set_aside
 from sr.runs.lock import claim, first_process
@@ -113,7 +113,7 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
         made_of = recorded(job.folder).get("digests", {})
         if resumed is None or resumed["global_step"] < plan.stages[-1].end:
             of_weights = {} if resumed is not None else _weights(plan)
-            made_of = made_of | of_weights | digests(plan.stages[-1].model, plan.stages[-1].metadata)
+            made_of = continued(made_of, of_weights | digests(plan.stages[-1].model, plan.stages[-1].metadata))
         with clock.recording(job.folder, trainer, resumed, made_of) as facts:
             facts["settings"] = digest_of(plan.stages[-1].metadata["config"])
             fit(plan, trainer, job.folder, resumed)

@@ -1,5 +1,6 @@
 import hashlib
 import logging
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from sr.data.folder import Folder
 from sr.data.pairs import ImagePair
 from sr.data.split import split_by_name
 from sr.degradation import Degradation, GaussianNoise, MatlabBicubic
-from sr.errors import UserError
+from sr.errors import UserError, told_once
 
 Write = Callable[..., Path]
 
@@ -388,9 +389,15 @@ def test_other_images_in_a_papers_folder_are_told(
 
 
 @pytest.mark.shared
+@pytest.mark.parametrize("cut", [3, 8, 12])
 @pytest.mark.parametrize("kind", [Set5, Set14])
 def test_pixels_that_are_not_those_of_a_papers_set_are_told(
-    tmp_path: Path, settings: dict[str, Any], caplog: pytest.LogCaptureFixture, kind: type[Benchmark], shared: Path
+    tmp_path: Path,
+    settings: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    kind: type[Benchmark],
+    shared: Path,
+    cut: int,
 ) -> None:
     """Changed so that bicubic keeps its figures, it put networks 1 dB above the papers' and in another order."""
     source, name = shared / "data/benchmarks" / kind.__name__ / "HR", kind.__name__
@@ -398,7 +405,7 @@ def test_pixels_that_are_not_those_of_a_papers_set_are_told(
     kind(data_dir=shared / "data", **settings).val_pairs()
     for path in sorted(source.iterdir()):
         pixels = np.asarray(Image.open(path))
-        h, w = (side - side % 12 for side in pixels.shape[:2])
+        h, w = (side - side % cut for side in pixels.shape[:2])
         Image.fromarray(pixels[:h, :w]).save(folder / f"{path.stem}.bmp")
     kind(data_dir=tmp_path, **settings).val_pairs()
     assert not caplog.text, "cut, and of another type without loss"
@@ -407,6 +414,18 @@ def test_pixels_that_are_not_those_of_a_papers_set_are_told(
     Image.fromarray(changed).save(folder / f"{path.stem}.bmp")
     kind(data_dir=tmp_path, **settings).val_pairs()
     assert f"{path.stem}.bmp: pixel for pixel none of the papers' {name} as it is known here" in caplog.text
+    caplog.clear()
+    told_once.cache_clear()
+    for other in sorted(source.iterdir()):
+        shutil.copy(other, folder / f"{other.stem}.png")
+        (folder / f"{other.stem}.bmp").unlink()
+    kind(data_dir=tmp_path, **settings).val_pairs()
+    assert not caplog.text
+    edge = np.asarray(Image.open(path)).copy()
+    edge[-1, -1] ^= 1  # beyond a multiple of 24
+    Image.fromarray(edge).save(folder / f"{path.stem}.png")
+    kind(data_dir=tmp_path, **settings).val_pairs()
+    assert f"{path.stem}.png: pixel for pixel none of" in caplog.text
 
 
 def test_benchmark_lr_from_files(tmp_path: Path, settings: dict[str, Any], write: Write) -> None:
