@@ -16,20 +16,20 @@ from typing import Any
 from sr.errors import DISK, UserError
 
 DAY = 86400  # seconds
-_HELD: dict[Path, tuple[int, int]] = {}  # the folders that commands write in: their device and number there
+_HELD: dict[Path, str] = {}  # the folders that commands write in, and where they led when those began
 READ_BY_ALL = 0o644  # of what is shared and believed: the group that umask 002 gives rights to could change it
 
 
 @contextmanager
 def in_place(folder: Path) -> Iterator[None]:
-    """Within, nothing is written in what takes the place of a folder, as a link to another one, by `replacing`.
+    """Within, nothing is written by `replacing` where a link to another folder has taken the place of this one.
 
     One that was moved away is made anew.
     """
     place = Path(os.path.abspath(folder))
-    before = _HELD.get(place)
     place.mkdir(parents=True, exist_ok=True)
-    _HELD[place] = _id(place)
+    before = _HELD.get(place)
+    _HELD[place] = os.path.realpath(place)  # and not its number, which some disks of a network give anew
     try:
         yield
     finally:
@@ -38,20 +38,12 @@ def in_place(folder: Path) -> Iterator[None]:
             _HELD[place] = before
 
 
-def _id(folder: Path) -> tuple[int, int]:
-    found = folder.stat()
-    return found.st_dev, found.st_ino
-
-
 def _refuse_replaced(file: Path) -> None:
     for place in {*Path(os.path.abspath(file)).parents} & _HELD.keys():
-        if not place.exists():
-            place.mkdir(parents=True)
-            _HELD[place] = _id(place)
-        elif _HELD[place] != _id(place):
+        if (now := os.path.realpath(place)) != _HELD[place]:
             raise UserError(
-                f"{place} is not the folder that it was when this command began: {file.name} is not written there. "
-                f"Look at who else may write in {place.parent}"
+                f"{place} led to {_HELD[place]} when this command began, and leads to {now} now: {file.name} is not "
+                f"written there. Look at who else may write in {place.parent}"
             )
 
 

@@ -43,7 +43,7 @@ def test_what_takes_the_place_of_a_commands_folder_is_left_alone(tmp_path):
         write_whole(run / "x2/results.csv", "2")  # moved by the user: made anew
         run.rename(tmp_path / "again")
         run.symlink_to(other)
-        with pytest.raises(UserError, match="run is not the folder that it was when this command began"):
+        with pytest.raises(UserError, match=r"run led to .*run when this command began, and leads to .*other now"):
             write_whole(run / "results.csv", "3")
         run.unlink()
         with pytest.raises(UserError), replacing(run / "a.csv"):

@@ -4,20 +4,19 @@ Set5 (Bevilacqua et al., 2012), Set14 (Zeyde et al., 2010), B100 (Martin et al.,
 Manga109 (Matsui et al., 2017), DIV2K100, the validation part of DIV2K (Agustsson and Timofte, 2017).
 """
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 from sr.data.archives import BENCHMARKS, Archive, div2k
-from sr.data.images import digest, states
+from sr.data.images import digest
 from sr.data.missing import images_in, missing
 from sr.data.module import SRDataModule
 from sr.data.pairs import ImagePair, pair_by_name
-from sr.errors import UserError, some, told_once
-from sr.imaging.files import read_image, read_size, tell_links
+from sr.data.pairset import PairSet
+from sr.errors import UserError
+from sr.imaging.files import read_size, tell_links
 
 log = logging.getLogger(__name__)
 CROP = 12  # pixels less a side, copies of a set may have: HR cut to a multiple of each scale
@@ -54,6 +53,7 @@ class Benchmark(SRDataModule):
         self.data_dir = Path(data_dir).expanduser()
         self.lr = lr
         self._is_other = False  # known when the files have been listed
+        self._strange: list[str] | None = None  # and when they have been opened
 
     @property
     def test_name(self) -> str:
@@ -87,18 +87,21 @@ class Benchmark(SRDataModule):
                 f"warning: {hr[0].parent} holds other images than the papers' {self.name}: {why}. They are measured as "
                 f"{self.test_name!r}, and no published figure stands beside them"
             )
-        if (
-            self.digests
-            and not why
-            and (odd := _others(tuple(self.digests.items()), tuple(self.sizes), json.dumps(states(hr))))
-        ):
-            told_once(
-                log,
-                logging.WARNING,
-                f"warning: {hr[0].parent}: {some(odd)}: pixel for pixel none of the papers' {self.name} as it is known "
-                "here. If these files were made from others, figures on them are no figures on that set",
-            )
         return pair_by_name(hr, self._lr(hr[0].parent), self.scale)
+
+    def strange(self) -> list[str]:
+        pairs = self.opened("test")
+        if self._is_other or not self.digests or not isinstance(pairs, PairSet):
+            return []
+        if self._strange is None:
+            self._strange, left = [], dict(self.digests)
+            for number, path in enumerate(pairs.hr.paths):
+                pixels = pairs.hr[number]
+                h, w = (side // KNOWN * KNOWN for side in pixels.shape[:2])
+                whole = left.pop(digest(pixels[:h, :w])[:12], "")
+                if not whole or (pixels.shape[:2] in self.sizes and digest(pixels)[:12] != whole):
+                    self._strange.append(path.name)
+        return self._strange
 
     def _unlike(self, hr: Sequence[Path]) -> str:
         """How files differ from the set's in number or size; empty where they do not."""
@@ -132,22 +135,6 @@ class Benchmark(SRDataModule):
 
     def archives(self) -> tuple[list[Archive], Path]:
         return ([] if self._hr() or self.archive is None else [self.archive]), self.data_dir
-
-
-@cache
-def _others(digests: tuple[tuple[str, str], ...], sizes: tuple[tuple[int, int], ...], files: str) -> list[str]:
-    """The names of the images that are none of the set's, or one of them once more, of files as `states` told them."""
-    odd, left = [], dict(digests)
-    for path, *_ in json.loads(files):
-        try:
-            pixels = read_image(Path(path)).pixels
-        except UserError:  # told when it is opened
-            continue
-        h, w = (side // KNOWN * KNOWN for side in pixels.shape[:2])
-        whole = left.pop(digest(pixels[:h, :w])[:12], "")
-        if not whole or (pixels.shape[:2] in sizes and digest(pixels)[:12] != whole):
-            odd.append(Path(path).name)
-    return odd
 
 
 class Set5(Benchmark):

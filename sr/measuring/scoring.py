@@ -28,7 +28,7 @@ from sr.metrics.metric import Metric
 from sr.metrics.protocol import DEFAULT, Channel, Protocol
 from sr.models.clips import Made
 from sr.precision import full_precision
-from sr.scores.published import PLAIN, Published, lr_of, plain
+from sr.scores.published import OF_OTHERS, Published, lr_of, plain, told_of_others
 from sr.scores.results import write
 from sr.scores.same_images import MIDDLE, parts, told_unlike, unlike_papers
 from sr.scores.score import BASELINE, Key, Score, averages, beside, scores_of, table
@@ -150,7 +150,7 @@ def score_set(
                         continue
                     kept_y = None if references is None else references.of(protocol, run[n])
                     values = protocol.compare(output, batch.hr, batch.scale, batch.grey, metrics, batch.lr, kept_y)
-                    made = PLAIN if protocol.defines_lr else lr_of(data)
+                    made = lr_of(data, protocol.defines_lr)
                     clip = clip_of(batch.name[0]) if data.of_clips else ""
                     found = scores_of(label, name, batch.scale, protocol.name, values, 1, batch.name[0], clip, made)
                     scores += found
@@ -234,7 +234,9 @@ def score_all(
     log.info("\n" + table(means) + "\n")
     for told in filter(None, map(other_lr, sets)):
         log.info(told + "\n")
-    for told in (*dict.fromkeys(short), *told_unlike(others), *parts(means)):
+    strange = {s.dataset: s.lr for s in means if OF_OTHERS in s.lr}
+    of_others = [told_of_others(name, lr) for name, lr in strange.items()]
+    for told in (*dict.fromkeys(short), *told_unlike(others), *parts(means), *of_others):
         log.warning(told + "\n")
     if gaps := beside(means, papers):
         log.info(gaps + "\n")

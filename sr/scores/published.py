@@ -24,6 +24,7 @@ MOS_NOTE = (
     "al., SRGAN, arXiv:1609.04802; the originals of B100 scored 4.46). Nobody has rated the pictures of the rows here."
 )
 PLAIN, READ = "bicubic", "read from"  # how LR was made, as `lr_of` tells it
+OF_OTHERS = "of other images"
 NOT_ITS_PIXELS = "which is not HR as MATLAB shrinks it"
 MORE = re.compile("blur|nois|jpe?g|webp|compress|degrad|motion|sigma|q[0-9]", re.IGNORECASE)  # in a folder's name
 METRICS = ("psnr", "ssim")  # that the table has columns of; dB, and at most 1
@@ -141,7 +142,18 @@ def comparable(data: SRDataModule) -> bool:
     return plain(lr_of(data))
 
 
-def lr_of(data: SRDataModule) -> str:
+def lr_of(data: SRDataModule, own: bool = False) -> str:
+    """How a set's LR was made (`_lr_of`), and of which images, where they are not those of the set as it is known.
+
+    Args:
+        data: the set.
+        own: a protocol makes its own LR, the papers' plain bicubic.
+    """
+    found, odd = PLAIN if own else _lr_of(data), data.strange()
+    return f"{found}, {OF_OTHERS} ({some(odd)})" if odd else found
+
+
+def _lr_of(data: SRDataModule) -> str:
     """How a set's LR was made: `bicubic` is the papers' plain one, made here; `bicubic, read from ...` is given.
 
     What is given is plain where its pixels are, once they are opened; until then the names of its folders tell.
@@ -192,4 +204,14 @@ def told_lr(dataset: str, lr: str) -> str:
 
 def kind_of_lr(lr: str) -> str:
     """What must be alike for figures to stand in one column; of LR that was read nobody knows more."""
-    return PLAIN if plain(lr) else READ if lr.startswith(READ) else lr
+    kind = PLAIN if plain(lr) else READ if lr.startswith(READ) else lr.partition(f", {OF_OTHERS}")[0]
+    return f"{kind}, {OF_OTHERS}" if OF_OTHERS in lr else kind
+
+
+def told_of_others(dataset: str, lr: str) -> str:
+    """What to say of a set whose images are not those of that name, pixel for pixel."""
+    names = lr.partition(OF_OTHERS)[2].strip(" ()")
+    return (
+        f"warning: {dataset}: {names}: pixel for pixel none of the papers' as it is known here, or one of them twice. "
+        "If these files were made from others, figures on them are no figures on that set"
+    )

@@ -10,7 +10,16 @@ from math import isclose
 
 from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
-from sr.scores.published import IMAGES, READ, kind_of_lr, plain, published, told_lr
+from sr.scores.published import (
+    IMAGES,
+    OF_OTHERS,
+    READ,
+    kind_of_lr,
+    plain,
+    published,
+    told_lr,
+    told_of_others,
+)
 from sr.scores.score import BASELINE, FIRST, Score, alike
 
 Place = tuple[str, int, int]  # set, images, scale
@@ -94,6 +103,7 @@ def notes(scores: Iterable[Score], baseline: str) -> list[str]:
             odd.setdefault((s.dataset, s.lr), set()).add(s.scale)
     others = [told_lr(_at(scores, name, scales), own) for (name, own), scales in odd.items()]
     others += told_unlike(unlike_papers(s for s in scores if not s.lr or plain(s.lr))) + parts(scores)
+    others += [told_of_others(name, own) for name, own in lr.items() if OF_OTHERS in own]
     names: dict[str, list[str]] = {}
     for name, former in formers.items():
         if former in formers:

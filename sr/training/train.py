@@ -115,7 +115,8 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
             of_weights = {} if resumed is not None else _weights(plan)
             made_of = continued(made_of, of_weights | digests(plan.stages[-1].model, plan.stages[-1].metadata))
         with clock.recording(job.folder, trainer, resumed, made_of) as facts:
-            facts["settings"] = digest_of(plan.stages[-1].metadata["config"])
+            if resumed is None or resumed["global_step"] < plan.stages[-1].end:
+                facts["settings"] = digest_of(plan.stages[-1].metadata["config"])
             fit(plan, trainer, job.folder, resumed)
             if trainer.global_rank != 0:
                 return None

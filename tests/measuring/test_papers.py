@@ -31,7 +31,7 @@ def test_clips_are_mirrored_or_not_as_the_published_figure_s_were(name, mirrored
     network = BasicVSR(num_blocks=1, channels=4) if mirrored else EDVR(num_blocks=1, channels=8, groups=2)
     for mirror in (False, True):
         data = SimpleNamespace(degradation=SimpleNamespace(steps=[MatlabBicubic(4)]), mirror=mirror)
-        data.opened = lambda part: None
+        data.opened, data.strange = lambda part: None, list
         for entry, known in ((Entry("ours", network, name), mirror == mirrored), (Entry("bicubic", Bicubic(4)), True)):
             score = Score(entry.name, "Vimeo90K", 4, "video_centre", "psnr", 37.0, images=IMAGES["Vimeo90K"])
             assert bool(papers_figures(entry, [score], data)) == known

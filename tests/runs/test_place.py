@@ -271,5 +271,5 @@ def test_a_folder_that_takes_the_commands_place_is_not_written_in(command, monke
 
     monkeypatch.setattr(evaluate, "score_all", exchanged)
     done = command("evaluate.py", "model=bicubic", "scale=4", "panels=0", folder="run")
-    assert done.code == 1 and "run is not the folder that it was" in done.err, done
+    assert done.code == 1 and "run when this command began, and leads to" in done.err, done
     assert [p.read_text() for p in (tmp_path / "mine").iterdir() if p.suffix == ".csv"] == ["mine"]
