@@ -38,7 +38,8 @@ def in_place(folder: Path) -> Iterator[None]:
             _HELD[place] = before
 
 
-def _refuse_replaced(file: Path) -> None:
+def refuse_replaced(file: Path) -> None:
+    """Raises a UserError where another folder has taken the place of the one that a command began with (`in_place`)."""
     for place in {*Path(os.path.abspath(file)).parents} & _HELD.keys():
         if (now := os.path.realpath(place)) != _HELD[place]:
             raise UserError(
@@ -62,13 +63,13 @@ def replacing(file: Path, mode: int = 0o666) -> Iterator[Path]:
     Raises:
         UserError: another folder has taken the place of the command's (`in_place`).
     """
-    _refuse_replaced(file)
+    refuse_replaced(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.stem}.{secrets.randbelow(10**9)}.part{file.suffix}")
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
     try:
         yield part
-        _refuse_replaced(file)
+        refuse_replaced(file)
         os.replace(part, file)
     except BaseException as error:
         part.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from sr.bounded import TABLE, Rows, text_of
 from sr.errors import UserError, reason
 from sr.loggers.run_facts import at_step
-from sr.whole import replacing, unlinked
+from sr.whole import refuse_replaced, replacing, unlinked
 
 
 class CsvLog(Logger):
@@ -85,9 +85,11 @@ class CsvLog(Logger):
         if not self._unwritten:
             return
         columns = ["step", *sorted(self._keys - {"step"})]
-        if columns != self._columns or min(self._unwritten) < self._newest:
+        moved = not self.file.is_file()  # with its folder, while the run goes on
+        if columns != self._columns or min(self._unwritten) < self._newest or moved:
             self._rewrite(columns)
         else:
+            refuse_replaced(self.file)
             with open(self.file, "r+", newline="", opener=unlinked) as f:
                 f.seek(self._newest_at)
                 self._write(f, sorted({*self._unwritten, self._newest}))

@@ -7,6 +7,7 @@ import pytest
 
 from sr.errors import UserError
 from sr.loggers import CsvLog
+from sr.whole import in_place
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -111,3 +112,25 @@ def test_a_killed_process_takes_no_row_away_and_a_cut_one_is_measured_again(tmp_
     again.log_metrics({"loss": 1.5}, 12)
     again.save()
     assert [r["step"] for r in rows(tmp_path)] == [str(n) for n in range(1, 14)] and rows(tmp_path)[0]["loss"] == "0.0"
+
+
+def test_a_folder_that_is_moved_or_replaced_while_the_run_goes_on(tmp_path):
+    """The run ended at its next row; and where a link took the folder's place, another run's rows were written over."""
+    run, other = tmp_path / "run", tmp_path / "other"
+    (other).mkdir()
+    (other / "metrics.csv").write_text("step,a\n1,9\n")
+    log = CsvLog(run)
+    with in_place(run):
+        for step in (1, 2):
+            log.log_metrics({"a": step}, step)
+            log.save()
+        run.rename(tmp_path / "moved")
+        log.log_metrics({"a": 3}, 3)
+        log.save()
+        assert (run / "metrics.csv").read_text().split() == ["step,a", "2,1", "3,2", "4,3"]
+        run.rename(tmp_path / "again")
+        run.symlink_to(other)
+        log.log_metrics({"a": 4}, 4)
+        with pytest.raises(UserError, match="leads to"):
+            log.save()
+    assert (other / "metrics.csv").read_text() == "step,a\n1,9\n"

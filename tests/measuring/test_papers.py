@@ -40,9 +40,8 @@ def test_clips_are_mirrored_or_not_as_the_published_figure_s_were(name, mirrored
 
 def test_no_published_figure_stands_beside_an_earlier_stage():
     """SRResNet, as SRGAN's first stage, stood 2.6 dB above the paper's SRGAN."""
-    data = SimpleNamespace(
-        degradation=SimpleNamespace(steps=[MatlabBicubic(4)]), mirror=False, opened=lambda part: None
-    )
+    steps = SimpleNamespace(steps=[MatlabBicubic(4)])
+    data = SimpleNamespace(degradation=steps, mirror=False, opened=lambda part: None, strange=list)
     schema.register()
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         node = OmegaConf.to_container(hydra.compose("train", overrides=["model=srgan", "scale=4"]).model, resolve=True)
