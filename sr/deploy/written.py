@@ -95,7 +95,7 @@ class Comparison:
                 )
             given = to_array(_unit(photo))
             seen[small], same = pair(large, given, self.scale), same and is_bicubic(given, large, self.scale)
-        self.lr = lr_given(folders, bool(seen) and same)
+        self.lr = lr_given(folders, same if seen else None)
         images = LazyImages([self.hr[small] for small in seen]), LazyImages(list(seen)), range(len(seen))
         belonging = decided(*images, list(seen.values()), self.scale)
         report(belonging, self.dataset, "leave hr= out")

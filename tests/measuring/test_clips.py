@@ -67,6 +67,7 @@ def test_bicubic_an_image_network_and_one_on_clips_in_one_table(command, vid4, n
     assert len(models) == 3 and {p for _, p in table} == {"video_y", "video_rgb"}
     assert {r["images"] for r in table.values()} == {"8"} and not any(r["paper_psnr"] for r in table.values())
     assert "of clips over frames, then over clips" in done.out and "Beside the published" not in done.out
+    assert "Vid4: 8 images here, the papers' figures are of 171" in done.out, "it was called Vid4 without a word"
     by_clip = {(r["model"], r["protocol"], r["clip"]): r for r in rows(done.folder, "results_per_clip")}
     frames = rows(done.folder, "results_per_image")
     assert {r["image"] for r in frames} == {f"{c}/{n + 1:03d}" for c, length in LENGTHS.items() for n in range(length)}
