@@ -16,20 +16,18 @@ from typing import Any
 from sr.errors import DISK, UserError
 
 DAY = 86400  # seconds
-_HELD: dict[Path, str] = {}  # the folders that commands write in, and where they led when those began
+# The folders that commands write in: where they led when those began, and their device and number.
+_HELD: dict[Path, tuple[str, tuple[int, int]]] = {}
 READ_BY_ALL = 0o644  # of what is shared and believed: the group that umask 002 gives rights to could change it
 
 
 @contextmanager
 def in_place(folder: Path) -> Iterator[None]:
-    """Within, nothing is written by `replacing` where a link to another folder has taken the place of this one.
-
-    One that was moved away is made anew.
-    """
+    """Within, nothing is written by `replacing` where another folder, as by a link, has taken the place of this one."""
     place = Path(os.path.abspath(folder))
     place.mkdir(parents=True, exist_ok=True)
     before = _HELD.get(place)
-    _HELD[place] = os.path.realpath(place)  # and not its number, which some disks of a network give anew
+    _HELD[place] = os.path.realpath(place), _number(place)
     try:
         yield
     finally:
@@ -38,13 +36,29 @@ def in_place(folder: Path) -> Iterator[None]:
             _HELD[place] = before
 
 
+def _number(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_dev, found.st_ino
+
+
 def refuse_replaced(file: Path) -> None:
-    """Raises a UserError where another folder has taken the place of the one that a command began with (`in_place`)."""
+    """Look whether a file is to be written where a command began to write.
+
+    Raises:
+        UserError: its folder was moved away; or another one has taken its place (`in_place`).
+    """
     for place in {*Path(os.path.abspath(file)).parents} & _HELD.keys():
-        if (now := os.path.realpath(place)) != _HELD[place]:
+        began, number = _HELD[place]
+        if not place.exists():
             raise UserError(
-                f"{place} led to {_HELD[place]} when this command began, and leads to {now} now: {file.name} is not "
-                f"written there. Look at who else may write in {place.parent}"
+                f"{place} is not there any more, and {file.name} is not written. A run that was moved goes on from its "
+                "new place: sr train resume=<new place>"
+            )
+        # Some disks of a network give folders new numbers; one that was moved and linked has its own.
+        if (now := os.path.realpath(place)) != began and _number(place) != number:
+            raise UserError(
+                f"{place} led to {began} when this command began, and leads to {now} now: {file.name} is not written "
+                f"there. Look at who else may write in {place.parent}"
             )
 
 

@@ -39,15 +39,20 @@ def test_what_takes_the_place_of_a_commands_folder_is_left_alone(tmp_path):
     write_whole(other / "results.csv", "mine")
     with in_place(run):
         write_whole(run / "results.csv", "1")
-        run.rename(tmp_path / "moved")
-        write_whole(run / "x2/results.csv", "2")  # moved by the user: made anew
-        run.rename(tmp_path / "again")
+        run.rename(moved := tmp_path / "moved")
+        with pytest.raises(UserError, match=r"run is not there any more, and results.csv is not written"):
+            write_whole(run / "results.csv", "2")
+        assert not run.exists()
+        run.symlink_to(moved)
+        write_whole(run / "x2/results.csv", "3")
+        run.unlink()
         run.symlink_to(other)
         with pytest.raises(UserError, match=r"run led to .*run when this command began, and leads to .*other now"):
-            write_whole(run / "results.csv", "3")
+            write_whole(run / "results.csv", "4")
         run.unlink()
+        moved.rename(run)
         with pytest.raises(UserError), replacing(run / "a.csv"):
-            run.rename(tmp_path / "third")
+            run.rename(moved)
             run.symlink_to(other)
     assert [p.read_text() for p in other.iterdir()] == ["mine"]
     write_whole(run / "results.csv", "by its user")

@@ -23,7 +23,7 @@ from sr.runs.code import other
 from sr.runs.config import LAST
 from sr.runs.latest import BEFORE
 from sr.runs.terminal import write_nowhere
-from sr.whole import copy_whole
+from sr.whole import copy_whole, refuse_replaced
 
 log = logging.getLogger(__name__)
 PART = re.compile(r"\.(last|best)\.[0-9a-f]{8}\.part|(last|best)\.part")  # the latter of earlier versions
@@ -234,6 +234,7 @@ class Checkpoints(EachBatch):
         Raises:
             UserError: it is another one than when the run began, as others may write around it.
         """
+        refuse_replaced(self.folder / LAST)
         self.folder.mkdir(parents=True, exist_ok=True)
         number = os.open(self.folder, os.O_RDONLY) if HELD.is_dir() else None
         held = self.folder if number is None else HELD / str(number)

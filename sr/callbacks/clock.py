@@ -9,7 +9,7 @@ from typing import Any
 
 import lightning.pytorch as L
 
-from sr.errors import reason
+from sr.errors import UserError, reason
 from sr.runs.record import record, recorded
 from sr.runs.started import number_of
 from sr.runs.version import told
@@ -95,7 +95,7 @@ class Clock(L.Callback):
                     record(folder, **former)
                 else:
                     write(status, error)
-            except OSError as unwritten:  # on a full disk, of which the error that ends the run tells more
+            except (OSError, UserError) as unwritten:  # on a full disk, or moved: the error tells more
                 log.warning(f"warning: {folder / 'run.json'} still says running: {reason(unwritten)}")
 
         former = recorded(folder)

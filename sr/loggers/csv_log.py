@@ -85,11 +85,10 @@ class CsvLog(Logger):
         if not self._unwritten:
             return
         columns = ["step", *sorted(self._keys - {"step"})]
-        moved = not self.file.is_file()  # with its folder, while the run goes on
-        if columns != self._columns or min(self._unwritten) < self._newest or moved:
+        refuse_replaced(self.file)
+        if columns != self._columns or min(self._unwritten) < self._newest or not self.file.is_file():
             self._rewrite(columns)
         else:
-            refuse_replaced(self.file)
             with open(self.file, "r+", newline="", opener=unlinked) as f:
                 f.seek(self._newest_at)
                 self._write(f, sorted({*self._unwritten, self._newest}))

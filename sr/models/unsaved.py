@@ -2,7 +2,8 @@
 
 import logging
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,74 +15,83 @@ from sr.errors import UserError, some, told_once
 from sr.models.base import SuperResolver
 
 log = logging.getLogger(__name__)
-SIDE, FRAMES = 24, 3  # of what a network is tried on
+SIDES, FRAMES, SEED = (24, 48, 64, 128), 3, 1_000  # of what a network is tried on
 OF_TORCH = {*vars(nn.Module())}  # what each module has of its own
 
 
 def refuse_unsaved(model: SuperResolver, build: Callable[[], SuperResolver]) -> None:
-    """Look for weights and random values in a network that its `state_dict()` does not hold.
+    """Look for weights and random values in a network that its `state_dict()` does not hold, and that it computes with.
 
-    A network of somebody else's that draws as it computes is told.
+    Two are built by other seeds and given the same state. A network of somebody else's that draws as it computes is
+    told, and so are weights that nothing trains.
 
     Args:
-        model: as it was built.
-        build: makes another one with the same settings; drawn are other random values.
+        model: as it was built; it is left as it is.
+        build: makes another one with the same settings.
 
     Raises:
-        UserError: there are some; named are the attributes, as far as they are tensors.
+        UserError: there are some; named are the attributes, as far as they are tensors and numbers.
     """
     if lazy := [name for name, p in model.named_parameters() if is_lazy(p)]:
         raise UserError(f"{some(lazy)}: layers whose sizes are not known yet are not trained here: write the sizes out")
     known = {id(x) for x in (*model.modules(), *model.parameters())}
-    found = dict(_hidden(model))
-    others = {name: value for name, value in found.items() if id(value) not in known}
-    weights = {n: x for n, x in others.items() if isinstance(x, nn.Parameter | nn.Module)}
-    if lost := [n for n, x in weights.items() if isinstance(x, nn.Parameter) or _holds(x)]:
-        raise UserError(
-            f"{some(lost)}: these weights are no part of the network, as they stand in a Python list or dict: no "
-            "optimizer trains them and no checkpoint holds them. Make it a torch.nn.ModuleList, ModuleDict or "
-            "ParameterList"
-        )
+    others = {n: x for n, x in _hidden(model) if id(x) not in known and not isinstance(x, torch.jit.ScriptModule)}
+    lost = [n for n, x in others.items() if isinstance(x, nn.Parameter) or (isinstance(x, nn.Module) and _holds(x))]
     strange = any(type(module).__module__.partition(".")[0] not in ("sr", "torch") for module in model.modules())
     for more in (1, 2, 3) if strange else (1,):  # three channels have six orders: another seed may draw the same one
-        anew = dict(_hidden(other := _drawn_anew(build, more)))
-        drawn = [n for n, x in others.items() if not isinstance(x, nn.Module) and not _same(x, anew.get(n))]
-        if (drawn or strange) and _makes_another(model, other):
+        with _random_left():
+            first, second = (_drawn_anew(build, n * more) for n in (1, -1))
+            anew = dict(_hidden(first))
+            drawn = [n for n, x in others.items() if not isinstance(x, nn.Module) and not _same(x, anew.get(n))]
+            if not (drawn or lost or strange) or not _make_others(model, first, second):
+                continue
+        if lost:
             raise UserError(
-                f"{some(drawn) or type(model).__name__}: values are drawn when the network is built, and no checkpoint "
-                "holds them: it would be another network when it is read again. Register them, as by "
-                "self.register_buffer(name, values), or draw them by a seed of their own"
+                f"{some(lost)}: these weights are no part of the network, as they stand in a Python list or dict: no "
+                "optimizer trains them and no checkpoint holds them. Make it a torch.nn.ModuleList, ModuleDict or "
+                "ParameterList"
             )
+        raise UserError(
+            f"{some(drawn) or type(getattr(model, 'inner', model)).__name__}: values are drawn when the network is "
+            "built, and no checkpoint holds them: it would be another network when it is read again. Register them, as "
+            "by self.register_buffer(name, values), or draw them by a seed of their own"
+        )
+    if learning := [n for n in lost if _learns(others[n])]:
+        log.warning(
+            f"warning: {some(learning)}: these weights are no part of the network, as they stand in a Python list or "
+            "dict: no optimizer trains them, and no checkpoint holds them"
+        )
 
 
 @torch.no_grad()
-def _makes_another(model: SuperResolver, other: SuperResolver) -> bool:
-    """Whether a network that gets all that `state_dict` holds of the first one makes another image than that.
+def _make_others(model: SuperResolver, first: SuperResolver, second: SuperResolver) -> bool:
+    """Whether two networks that get all that `state_dict` holds of a third one make other images.
 
-    What is computed from weights, as by `torch.nn.utils.weight_norm`, follows from them. False where it cannot be told.
+    What is computed from weights, as by `torch.nn.utils.weight_norm`, follows from them. Weights are moved a little, as
+    what is multiplied by one that begins at 0 is not seen. False where it cannot be told.
     """
-    x = torch.linspace(0, 1, 3 * SIDE * SIDE).reshape(1, 3, SIDE, SIDE)
-    x = x.expand(1, FRAMES, 3, SIDE, SIDE) if model.clips else x
-    training = [module.training for module in model.modules()]
-    try:
-        other.load_state_dict(model.state_dict())
-        with torch.random.fork_rng(devices=[]):
-            first, again, made = (net.eval()(x, net.scales[0]) for net in (model, model, other))
-    except Exception:  # a network of whatever kind: what it cannot compute is told where it is tried
-        return False
-    finally:
-        for module, was in zip(model.modules(), training, strict=True):
-            module.training = was
-    if not torch.equal(first, again):
-        told_once(
-            log,
-            logging.WARNING,
-            f"warning: {type(getattr(model, 'inner', model)).__name__} makes another image of the same one each time, "
-            "though it is not trained then: its figures cannot be had again. If that is not meant, give F.dropout and "
-            "the like training=self.training",
-        )
-        return False
-    return not torch.equal(first, made)
+    moved = {name: x + 0.02 * torch.randn_like(x) for name, x in model.named_parameters() if x.is_floating_point()}
+    state = {name: moved.get(name, x) for name, x in model.state_dict().items()}
+    for side in SIDES:
+        x = torch.linspace(0, 1, 3 * side * side).reshape(1, 3, side, side)
+        x = x.expand(1, FRAMES, 3, side, side) if model.clips else x
+        try:
+            for net in (first, second):
+                net.load_state_dict(state)
+            made, again, other = (net.eval()(x, net.scales[0]) for net in (first, first, second))
+        except Exception:  # it wants a larger image; what it cannot compute at all is told where it is tried
+            continue
+        if not _same(made, again):
+            told_once(
+                log,
+                logging.WARNING,
+                f"warning: {type(getattr(model, 'inner', model)).__name__} makes another image of the same one each "
+                "time, though it is not trained then: its figures cannot be had again. If that is not meant, give "
+                "F.dropout and the like training=self.training",
+            )
+            return False
+        return not _same(made, other)
+    return False
 
 
 def _hidden(model: nn.Module) -> Iterator[tuple[str, Any]]:
@@ -96,10 +106,10 @@ def _hidden(model: nn.Module) -> Iterator[tuple[str, Any]]:
 def _within(value: Any, name: str, depth: int) -> Iterator[tuple[str, Any]]:
     if isinstance(value, nn.Module | Tensor | np.ndarray | int | float | complex):
         yield name, value
-    elif depth and isinstance(value, Mapping):
+    elif depth and isinstance(value, dict):
         for key, inner in value.items():
             yield from _within(inner, f"{name}[{key!r}]", depth - 1)
-    elif depth and isinstance(value, Sequence) and not isinstance(value, str | bytes | range):
+    elif depth and isinstance(value, list | tuple):
         for key, inner in enumerate(value):
             yield from _within(inner, f"{name}[{key}]", depth - 1)
 
@@ -108,21 +118,36 @@ def _holds(module: nn.Module) -> bool:
     return any(True for _ in (*module.parameters(), *module.buffers()))
 
 
-def _drawn_anew(build: Callable[[], SuperResolver], more: int) -> SuperResolver:
+def _learns(x: nn.Parameter | nn.Module) -> bool:
+    return x.requires_grad if isinstance(x, nn.Parameter) else any(p.requires_grad for p in x.parameters())
+
+
+@contextmanager
+def _random_left() -> Iterator[None]:
+    """What is drawn within is drawn again after it: a run is what it is without a look at it."""
     states = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng(devices=[]):
-            for seed in (torch.default_generator.manual_seed, np.random.seed, random.seed):
-                seed(torch.initial_seed() % 2**31 + more)
-            return build()
+            yield
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
 
 
+def _drawn_anew(build: Callable[[], SuperResolver], more: int) -> SuperResolver:
+    for seed in (torch.default_generator.manual_seed, np.random.seed, random.seed):
+        seed(SEED + more)
+    return build()
+
+
 def _same(value: Any, other: Any) -> bool:
-    if not isinstance(value, Tensor):
-        return type(other) is type(value) and np.array_equal(value, other, equal_nan=isinstance(value, float))
-    if not isinstance(other, Tensor) or other.shape != value.shape or other.dtype != value.dtype:
-        return False
-    return torch.equal(value.cpu(), other.cpu()) or bool((value.isnan() & other.isnan()).all())
+    """Whether two values are alike; what cannot be compared is taken to be."""
+    try:
+        if not isinstance(value, Tensor):
+            return type(other) is type(value) and np.array_equal(value, other, equal_nan=isinstance(value, float))
+        if not isinstance(other, Tensor) or other.shape != value.shape or other.dtype != value.dtype:
+            return False
+        a, b = (x.detach().cpu().to_dense() if x.layout != torch.strided else x.detach().cpu() for x in (value, other))
+        return bool(((a == b) | (a.isnan() & b.isnan())).all())
+    except (RuntimeError, TypeError, ValueError):
+        return True

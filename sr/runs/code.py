@@ -112,7 +112,8 @@ def of_network(model: SuperResolver) -> dict[str, str]:
 
 def changed_network(now: Mapping[str, str], then: Mapping[str, str]) -> list[str]:
     """Names of what a record or a checkpoint, `then`, has other code of than a network (`of_network`) has now."""
-    changed = [name for name, code in now.items() if other(str(then.get(name, "")), code)]
+    last = {name: str(told).rpartition(", then ")[2] for name, told in then.items()}
+    changed = [name for name, code in now.items() if other(last.get(name, ""), code)]
     return ["its classes" if name == "code" else name for name in changed]
 
 

@@ -96,13 +96,17 @@ def _made_by(node: Mapping[str, Any], source: object) -> partial[nn.Module]:
 def _plain_value(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(_plain_value(v) for v in value)
+    if isinstance(value, dict):
+        return all(
+            isinstance(k, str | int) and not str(k).startswith("_") and _plain_value(v) for k, v in value.items()
+        )
     return value is None or isinstance(value, bool | int | float | str)
 
 
 def _whole_numbers(values: Iterable[Any]) -> Iterator[int]:
     for value in values:
-        if isinstance(value, list | tuple):
-            yield from _whole_numbers(value)
+        if isinstance(value, list | tuple | dict):
+            yield from _whole_numbers(value.values() if isinstance(value, dict) else value)
         elif isinstance(value, int):
             yield value
 

@@ -115,22 +115,24 @@ def test_a_killed_process_takes_no_row_away_and_a_cut_one_is_measured_again(tmp_
 
 
 def test_a_folder_that_is_moved_or_replaced_while_the_run_goes_on(tmp_path):
-    """The run ended at its next row; and where a link took the folder's place, another run's rows were written over."""
-    run, other = tmp_path / "run", tmp_path / "other"
-    (other).mkdir()
+    """Where a link took the folder's place, another run's rows were written over."""
+    run, moved, other = (tmp_path / name for name in ("run", "moved", "other"))
+    other.mkdir()
     (other / "metrics.csv").write_text("step,a\n1,9\n")
     log = CsvLog(run)
     with in_place(run):
-        for step in (1, 2):
+        for step in (1, 2, 3, 4):
             log.log_metrics({"a": step}, step)
             log.save()
-        run.rename(tmp_path / "moved")
-        log.log_metrics({"a": 3}, 3)
-        log.save()
-        assert (run / "metrics.csv").read_text().split() == ["step,a", "2,1", "3,2", "4,3"]
-        run.rename(tmp_path / "again")
+            if step == 3:  # moved to another place of the disk, with a link to there
+                run.rename(moved)
+                run.symlink_to(moved)
+        run.unlink()
+        log.log_metrics({"a": 5}, 5)
+        with pytest.raises(UserError, match=r"run is not there any more, and metrics\.csv is not written"):
+            log.save()
         run.symlink_to(other)
-        log.log_metrics({"a": 4}, 4)
         with pytest.raises(UserError, match="leads to"):
             log.save()
     assert (other / "metrics.csv").read_text() == "step,a\n1,9\n"
+    assert (moved / "metrics.csv").read_text().split()[-1] == "5,4"
