@@ -58,6 +58,7 @@ class Clock(L.Callback):
         trainer: L.Trainer,
         resumed: Mapping[str, Any] | None = None,
         digests: Mapping[str, str] | None = None,
+        settings: str | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Keep `run.json` while the run goes on: running, then finished, interrupted, or failed with the error.
 
@@ -68,11 +69,13 @@ class Clock(L.Callback):
             trainer: that trains it.
             resumed: the checkpoint that it goes on from, with the steps and seconds up to it.
             digests: of the code and the weights that it is made of.
+            settings: `digest_of` the config that it trains with; None where it is complete.
 
         Yields:
             What else should stand in it, to be filled in.
         """
         facts: dict[str, Any] = {"digests": dict(digests)} if digests else {}
+        facts |= {"settings": settings} if settings else {}
         begun = int(resumed["global_step"]) if resumed else 0
         known = (resumed or {}).get("callbacks", {}).get(self.state_key)
         if isinstance(known, Mapping):

@@ -110,13 +110,12 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
     if aside is not None:
         log.info(f"the checkpoints that were there are kept in {aside}")
     try:
-        made_of = recorded(job.folder).get("digests", {})
+        made_of, settings = recorded(job.folder).get("digests", {}), None
         if resumed is None or resumed["global_step"] < plan.stages[-1].end:
             of_weights = {} if resumed is not None else _weights(plan)
             made_of = continued(made_of, of_weights | digests(plan.stages[-1].model, plan.stages[-1].metadata))
-        with clock.recording(job.folder, trainer, resumed, made_of) as facts:
-            if resumed is None or resumed["global_step"] < plan.stages[-1].end:
-                facts["settings"] = digest_of(plan.stages[-1].metadata["config"])
+            settings = digest_of(plan.stages[-1].metadata["config"])
+        with clock.recording(job.folder, trainer, resumed, made_of, settings) as facts:
             fit(plan, trainer, job.folder, resumed)
             if trainer.global_rank != 0:
                 return None

@@ -130,7 +130,7 @@ def test_a_picture_far_below_its_white_is_told(model, caplog):
         (np.full((8, 8, 3), np.nan), "NaN or infinite"),
         (torch.zeros(1, 3, 8, 0), "holds no pixels"),
         (torch.full((1, 3, 8, 8), 255.0), "reaches 255: divide it, as by 255"),
-        (np.full((8, 8, 3), 200.0), r"an array of floats is in \[0, 1\], and this one reaches 200: divide by white"),
+        (np.full((8, 8, 3), 200.0), r"an array of floats is in \[0, 1\], and this one reaches 200: divide it by white"),
         (torch.zeros(1, 1, 8, 8), "a tensor is"),
         (torch.zeros(1, 3, 8, 8).to_sparse(), "not a sparse, a meta or a quantised one"),
         (torch.zeros(1, 3, 8, 8, device="meta"), "not a sparse, a meta"),

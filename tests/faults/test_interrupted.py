@@ -145,7 +145,7 @@ def test_a_run_stopped_in_its_final_measuring_is_measured(command, div2k):
     assert "ecbsr_m4c8 (a)" in results
     for name in ("results.csv", "results_per_image.csv"):
         (cut / name).unlink()
-    left = {"status": "running", "seconds": None, "steps": 0, "code": ended["code"], "digests": ended["digests"]}
+    left = {"status": "running", "seconds": None, "steps": 0} | {k: ended[k] for k in ("code", "digests", "settings")}
     (cut / "run.json").write_text(json.dumps(left))
     assert read_run(cut).status == "interrupted"
     again = command("train.py", f"resume={cut}")
