@@ -16,8 +16,8 @@ from typing import Any
 from sr.errors import DISK, UserError
 
 DAY = 86400  # seconds
-# The folders that commands write in: where they led when those began, and their device and number.
-_HELD: dict[Path, tuple[str, tuple[int, int]]] = {}
+Led = tuple[str, int, int]  # where a folder leads: its real path, its device and its number there
+_HELD: dict[Path, Led] = {}  # the folders that commands write in, and where they led when those began
 READ_BY_ALL = 0o644  # of what is shared and believed: the group that umask 002 gives rights to could change it
 
 
@@ -27,7 +27,7 @@ def in_place(folder: Path) -> Iterator[None]:
     place = Path(os.path.abspath(folder))
     place.mkdir(parents=True, exist_ok=True)
     before = _HELD.get(place)
-    _HELD[place] = os.path.realpath(place), _number(place)
+    _HELD[place] = led(place)
     try:
         yield
     finally:
@@ -36,9 +36,26 @@ def in_place(folder: Path) -> Iterator[None]:
             _HELD[place] = before
 
 
-def _number(folder: Path) -> tuple[int, int]:
+def led(folder: Path) -> Led:
+    """Where a folder leads now."""
     found = folder.stat()
-    return found.st_dev, found.st_ino
+    return os.path.realpath(folder), found.st_dev, found.st_ino
+
+
+def refuse_elsewhere(folder: Path, began: Led, now: Led) -> None:
+    """Look whether a folder leads where it led.
+
+    Some disks of a network give folders new numbers, so its path is enough; of one that was moved, and has a link in
+    its place, the number is.
+
+    Raises:
+        UserError: to another one, as others may write around it.
+    """
+    if now[0] != began[0] and now[1:] != began[1:]:
+        raise UserError(
+            f"{folder} led to {began[0]} when this command began, and leads to {now[0]} now: nothing is written there. "
+            f"Look at who else may write in {folder.parent}"
+        )
 
 
 def refuse_replaced(file: Path) -> None:
@@ -48,18 +65,12 @@ def refuse_replaced(file: Path) -> None:
         UserError: its folder was moved away; or another one has taken its place (`in_place`).
     """
     for place in {*Path(os.path.abspath(file)).parents} & _HELD.keys():
-        began, number = _HELD[place]
         if not place.exists():
             raise UserError(
                 f"{place} is not there any more, and {file.name} is not written. A run that was moved goes on from its "
                 "new place: sr train resume=<new place>"
             )
-        # Some disks of a network give folders new numbers; one that was moved and linked has its own.
-        if (now := os.path.realpath(place)) != began and _number(place) != number:
-            raise UserError(
-                f"{place} led to {began} when this command began, and leads to {now} now: {file.name} is not written "
-                f"there. Look at who else may write in {place.parent}"
-            )
+        refuse_elsewhere(place, _HELD[place], led(place))
 
 
 @contextmanager

@@ -16,14 +16,13 @@ from typing import Any
 import lightning.pytorch as L
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from sr.errors import UserError
 from sr.losses.distributed import largest
 from sr.models.hooks import EachBatch
 from sr.runs.code import other
 from sr.runs.config import LAST
 from sr.runs.latest import BEFORE
 from sr.runs.terminal import write_nowhere
-from sr.whole import copy_whole, refuse_replaced
+from sr.whole import Led, copy_whole, led, refuse_elsewhere, refuse_replaced
 
 log = logging.getLogger(__name__)
 PART = re.compile(r"\.(last|best)\.[0-9a-f]{8}\.part|(last|best)\.part")  # the latter of earlier versions
@@ -69,7 +68,7 @@ class Checkpoints(EachBatch):
         self._settled = False  # between two optimizer steps
         self._told = self._stopping = 0  # this process; all of them
         self._previous_handler: Any = None
-        self._place = ""  # where the folder is, once the first checkpoint is written
+        self._place: Led | None = None  # where the folder is, once the first checkpoint is written
         self._own = secrets.token_hex(4)  # who else may write in the folder puts no link where a part will be
 
     @property
@@ -239,9 +238,9 @@ class Checkpoints(EachBatch):
         number = os.open(self.folder, os.O_RDONLY) if HELD.is_dir() else None
         held = self.folder if number is None else HELD / str(number)
         try:
-            if (place := os.path.realpath(held)) != (self._place or place):
-                raise UserError(f"{self.folder} led to {self._place} when the run began, and leads to {place} now")
-            self._place = place
+            now = led(held)
+            self._place = self._place or now
+            refuse_elsewhere(self.folder, self._place, now)
             yield held
         except OSError as error:  # which names the file as it is known
             error.filename, error.filename2 = (f and os.path.realpath(f) for f in (error.filename, error.filename2))

@@ -22,7 +22,7 @@ OF_TORCH = {*vars(nn.Module())}  # what each module has of its own
 def refuse_unsaved(model: SuperResolver, build: Callable[[], SuperResolver]) -> None:
     """Look for weights and random values in a network that its `state_dict()` does not hold, and that it computes with.
 
-    Two are built by other seeds and given the same state. A network of somebody else's that draws as it computes is
+    Others are built by other seeds and given the same state. A network of somebody else's that draws as it computes is
     told, and so are weights that nothing trains.
 
     Args:
@@ -38,10 +38,11 @@ def refuse_unsaved(model: SuperResolver, build: Callable[[], SuperResolver]) -> 
     others = {n: x for n, x in _hidden(model) if id(x) not in known and not isinstance(x, torch.jit.ScriptModule)}
     lost = [n for n, x in others.items() if isinstance(x, nn.Parameter) or (isinstance(x, nn.Module) and _holds(x))]
     strange = any(type(module).__module__.partition(".")[0] not in ("sr", "torch") for module in model.modules())
+    with _random_left():
+        first = _drawn_anew(build, 0)
     for more in (1, 2, 3) if strange else (1,):  # three channels have six orders: another seed may draw the same one
         with _random_left():
-            first, second = (_drawn_anew(build, n * more) for n in (1, -1))
-            anew = dict(_hidden(first))
+            anew = dict(_hidden(second := _drawn_anew(build, more)))
             drawn = [n for n, x in others.items() if not isinstance(x, nn.Module) and not _same(x, anew.get(n))]
             if not (drawn or lost or strange) or not _make_others(model, first, second):
                 continue

@@ -172,7 +172,7 @@ def remove(folder: Path, made: Path, own: set[str | None], mine: bool = False) -
 
     One in which another process runs is left alone; where this one holds it, it is `mine`.
     """
-    if not mine and held(folder):
+    if not folder.is_dir() or (not mine and held(folder)):  # moved away, of which the error tells
         return
     records = [p for name in own if name and (folder / name).is_dir() for p in (folder / name).iterdir()]
     if {p.name for p in folder.iterdir()} - own or {p.name for p in records} - RECORDS:

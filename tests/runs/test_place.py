@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 from hydra.core import utils
 
+from sr.callbacks import Checkpoints
 from sr.errors import UserError
 from sr.runs import occupied
 from sr.runs.lock import locked
 from sr.runs.occupied import reserved
 from sr.runs.place import missing, remove
+from sr.runs.record import recorded
 
 ROOT = Path(__file__).resolve().parents[2]
 BICUBIC = ["model=bicubic", "benchmarks=[div2k]", "panels=0", "scale=4", "protocols=[y]"]
@@ -273,3 +275,21 @@ def test_a_folder_that_takes_the_commands_place_is_not_written_in(command, monke
     done = command("evaluate.py", "model=bicubic", "scale=4", "panels=0", folder="run")
     assert done.code == 1 and "run when this command began, and leads to" in done.err, done
     assert [p.read_text() for p in (tmp_path / "mine").iterdir() if p.suffix == ".csv"] == ["mine"]
+
+
+def test_a_run_whose_folder_is_moved_says_so_and_goes_on_from_there(command, monkeypatch, tmp_path):
+    """It ended with 'No such file or directory. Name another place'."""
+    write = Checkpoints._publish
+
+    def moved(self, trainer):
+        write(self, trainer)
+        (tmp_path / "run").rename(tmp_path / "moved")
+
+    typed = ["model=srcnn", "scale=2", "data=bundled", "budget=smoke", "steps=4", "val_every_steps=2", "benchmarks=[]"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "_publish", moved)
+        ended = command("train.py", *typed, "trainer=cpu", folder="run")
+    assert ended.code == 1 and "run is not there any more" in ended.err and "resume=<new place>" in ended.err, ended
+    assert not (tmp_path / "run").exists()
+    again = command("train.py", f"resume={tmp_path / 'moved'}")
+    assert again.code == 0 and recorded(tmp_path / "moved")["status"] == "finished", again
