@@ -69,7 +69,7 @@ class Clock(L.Callback):
             trainer: that trains it.
             resumed: the checkpoint that it goes on from, with the steps and seconds up to it.
             digests: of the code and the weights that it is made of.
-            settings: `digest_of` the config that it trains with; None where it is complete.
+            settings: the `identity` of the config that it trains with; None where it is complete.
 
         Yields:
             What else should stand in it, to be filled in.

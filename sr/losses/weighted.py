@@ -85,7 +85,7 @@ class WeightedSum(nn.Module):
                 raise UserError(
                     f"loss.terms.{name} returns {found}: one number is wanted, as by .mean() without .item()"
                 )
-            written = any(not torch.equal(own, image.detach()) for own, image in zip(copies, images, strict=first))
+            written = any(_differ(own, image.detach()) for own, image in zip(copies, images, strict=first))
             if written or (before and before != [image._version for image in images]):
                 raise UserError(
                     f"loss.terms.{name} changes the images that it is given, which the other terms see after it: write "
@@ -97,6 +97,10 @@ class WeightedSum(nn.Module):
         if sr.requires_grad and not any(value.requires_grad for value in terms.values()):
             raise UserError("no term of the loss has a gradient: nothing can be learned from " + ", ".join(terms))
         return terms
+
+
+def _differ(own: Tensor, image: Tensor) -> bool:
+    return not torch.equal(own.nan_to_num(), image.nan_to_num())  # of a network that gives NaN others tell
 
 
 def _refuse_other_order(name: str, loss: nn.Module) -> None:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 # Each compiles code in its own way, and so it does with -O. And -3: as code is described since a class of this package
 # is told with what its module holds.
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}{'o' * sys.flags.optimize}-3"
-LEARNED_BY = ("data", "loss", "losses", "degradation", "optimizer", "scheduler", "callbacks")  # what decides that
+LEARNED_BY = ("data", "loss", "losses", "degradation", "optimizer", "scheduler", "callbacks")  # keys of what learns
 
 
 def _classes(model: SuperResolver, ours: bool = False) -> list[type[nn.Module]]:

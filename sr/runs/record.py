@@ -1,6 +1,5 @@
 """Small records in folders, each written whole or not at all: how a run ended, and what makes a folder a sweep's."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,20 +20,14 @@ def record(folder: Path, status: str, **facts: Any) -> None:
 
     Facts are `seconds` (of training over all resumes, validation left out), `steps` (of the optimizer, done), `device`,
     `error`, `saw` (images that are measured and that its weights were trained on, in words), `images` (others that it
-    was trained on from some step on, in words), `settings` (`digest_of` the config in its last checkpoint), `code` (see
-    `sr.runs.version.told`, of each process that went on with it with another one) and `digests` (see
+    was trained on from some step on, in words), `settings` (the `identity` of the config in its last checkpoint), `code`
+    (see `sr.runs.version.told`, of each process that went on with it with another one) and `digests` (see
     `sr.runs.code.digests`).
     """
     content: dict[str, Any] = {"status": status, "seconds": None, "steps": 0, "device": None, "code": [], "error": None}
-    content |= {
-        k: v for k, v in recorded(folder).items() if k in (*content, "images", "digests", "settings") and k != "error"
-    }
+    stay = {*content, "images", "digests", "settings"} - {"error"}
+    content |= {k: v for k, v in recorded(folder).items() if k in stay}
     write_whole(folder / "run.json", content | {"status": status} | facts)
-
-
-def digest_of(config: Any) -> str:
-    """Of a config in plain values."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def recorded(folder: Path) -> dict[str, Any]:

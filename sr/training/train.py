@@ -15,7 +15,7 @@ from sr.callbacks.clock import Clock
 from sr.compose.checks import with_own_patch
 from sr.compose.rules import scale_name
 from sr.compose.words import Job
-from sr.layers.identity import checksum
+from sr.layers.identity import checksum, identity
 from sr.loggers import CsvLog
 from sr.losses import Distillation
 from sr.runs import checkpoint, composed, same_data
@@ -23,7 +23,7 @@ from sr.runs.code import continued, digests
 from sr.runs.config import LAST
 from sr.runs.latest import latest, put_back, saved, set_aside
 from sr.runs.lock import claim, first_process
-from sr.runs.record import digest_of, record, recorded
+from sr.runs.record import record, recorded
 from sr.scores.results import set_aside as set_aside_results
 from sr.training import final_scores
 from sr.training.fit import first_stage, fit, ready
@@ -114,7 +114,7 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
         if resumed is None or resumed["global_step"] < plan.stages[-1].end:
             of_weights = {} if resumed is not None else _weights(plan)
             made_of = continued(made_of, of_weights | digests(plan.stages[-1].model, plan.stages[-1].metadata))
-            settings = digest_of(plan.stages[-1].metadata["config"])
+            settings = identity({}, plan.stages[-1].metadata["config"])
         with clock.recording(job.folder, trainer, resumed, made_of, settings) as facts:
             fit(plan, trainer, job.folder, resumed)
             if trainer.global_rank != 0:
