@@ -20,7 +20,7 @@ def record(folder: Path, status: str, **facts: Any) -> None:
 
     Facts are `seconds` (of training over all resumes, validation left out), `steps` (of the optimizer, done), `device`,
     `error`, `saw` (images that are measured and that its weights were trained on, in words), `images` (others that it
-    was trained on from some step on, in words), `settings` (the `identity` of the config in its last checkpoint), `code`
+    was trained on from some step on, in words), `settings` (`identity` of the config in its last checkpoint), `code`
     (see `sr.runs.version.told`, of each process that went on with it with another one) and `digests` (see
     `sr.runs.code.digests`).
     """
