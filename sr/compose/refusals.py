@@ -58,11 +58,24 @@ def refuse_meaningless(command: str, words: Words) -> None:
             )
         if word.text.startswith("~"):
             _refuse_taking_away(command, word, single)
-        elif word.key.partition("@")[0] in single:
+        elif (group := word.key.partition("@")[0]) and (CONF / group).is_dir():
             with suppress(HydraException):  # what cannot be read is refused as that
-                if not word.several and _options(word) != 1:
-                    group = word.key.partition("@")[0]
-                    raise UserError(f"{word.text}: choose one of the group by its name. {one_of(group, word.value)}")
+                _refuse_other_than_names(word, group, group in single)
+
+
+def _refuse_other_than_names(word: Word, group: str, single: bool) -> None:
+    if word.several:
+        return
+    parsed: Any = word.parsed
+    names = parsed if isinstance(parsed, list) else [parsed] * (parsed is not None)
+    named = all(isinstance(name, str) for name in names)
+    if single and not (named and len(names) == 1):
+        raise UserError(f"{word.text}: choose one of the group by its name. {one_of(group, word.value)}")
+    if not named:
+        raise UserError(
+            f"{word.text}: options of the group are chosen by their names, as {group}=[a,b]. "
+            f"{one_of(group, word.value)}"
+        )
 
 
 def _refuse_taking_away(command: str, word: Word, single: Set[str]) -> None:
@@ -107,8 +120,3 @@ def refuse_flags(command: str, arguments: Sequence[str]) -> None:
         raise UserError(f"sr {command}: --config-name={chosen.config_name} is another command: sr {chosen.config_name}")
     if chosen.resolve and not (chosen.cfg or chosen.help):
         raise UserError(f"sr {command}: --resolve is for the config that --cfg shows: type --cfg job --resolve")
-
-
-def _options(word: Word) -> int:
-    parsed: Any = word.parsed
-    return len(parsed) if isinstance(parsed, list) else int(isinstance(parsed, str))
