@@ -11,9 +11,9 @@ import pytest
 SR = Path(__file__).resolve().parents[1] / "sr"
 # From the ground up. A room may import the ones before it.
 ROOMS = (
-    "errors", "memory", "precision", "whole", "bounded", "compiled", "philox", "imaging", "layers", "degradation",
-    "metrics", "losses", "data", "models", "scores", "compose", "runs", "zoo", "forms", "measuring", "deploy",
-    "callbacks", "loggers", "training", "sweeps", "figures", "comparison", "study", "cli",
+    "errors", "memory", "precision", "whole", "bounded", "compiled", "philox", "own_modules", "imaging", "layers",
+    "degradation", "metrics", "losses", "data", "models", "scores", "compose", "runs", "zoo", "forms", "measuring",
+    "deploy", "callbacks", "loggers", "training", "sweeps", "figures", "comparison", "study", "cli",
 )  # fmt: skip
 OPTIONAL = {"albumentations", "av", "mlflow", "spandrel", "tensorboard", "torchvision", "wandb"}
 

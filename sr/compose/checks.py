@@ -14,6 +14,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sr.errors import UserError, nearest, reason, user_error
+from sr.own_modules import remember
 
 log = logging.getLogger(__name__)
 GIVEN = ("builtins", "collections.abc", "os", "pathlib")  # where the classes are whose values a config can give
@@ -28,6 +29,7 @@ def check_targets(cfg: dict[str, Any]) -> None:
     """
     for path, node in _targets(cfg, ""):
         _check(path, node)
+    remember()
     for name, node in (cfg.get("callbacks") or {}).items():
         if isinstance(node, dict) and node and "_target_" not in node:
             raise UserError(

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from sr.errors import UserError
+from sr.own_modules import as_imported, installed, own
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None), type(...), range, slice)
 _NAMED = (torch.dtype, torch.device, np.dtype, np.ufunc, enum.Enum)
@@ -31,19 +32,20 @@ _NOT_CODE = {"__doc__", "__module__", "__dict__", "__weakref__", "__annotations_
 _NOT_CODE |= {"__static_attributes__", "__abstractmethods__", "_abc_impl", "__parameters__", "__orig_bases__"}
 
 
-def fingerprint(thing: object, without: Sequence[type] = (), alone: bool = False) -> str:
+def fingerprint(thing: object, without: Sequence[type] = (), alone: bool = False, code: bool = False) -> str:
     """A digest of an object: its class and all that it holds.
 
     Args:
         thing: the object.
         without: base classes whose own code does not count.
         alone: nor does what the code refers to beyond its own classes and the rest of their modules.
+        code: nor does what it has put into its modules since they were imported.
 
     Raises:
         UserError: it holds something that cannot be described.
     """
     digest = hashlib.blake2b(digest_size=12)
-    for part in _Description(without, alone).of(thing, type(thing).__name__):
+    for part in _Description(without, alone, code).of(thing, type(thing).__name__):
         digest.update(f"{len(part)} ".encode())
         digest.update(part)
     return digest.hexdigest()
@@ -52,8 +54,8 @@ def fingerprint(thing: object, without: Sequence[type] = (), alone: bool = False
 class _Description:
     """The parts of one object, in an order that does not depend on the process."""
 
-    def __init__(self, without: Sequence[type], alone: bool = False) -> None:
-        self.without, self.alone = without, alone
+    def __init__(self, without: Sequence[type], alone: bool = False, code: bool = False) -> None:
+        self.without, self.alone, self.code = without, alone, code
         self.known: list[object] = []  # code and objects, described once
         self.inside: list[object] = []  # containers that are being described
 
@@ -85,6 +87,9 @@ class _Description:
         else:
             self.known.append(x)
             yield from self._composed(x, where, strict)
+
+    def _names(self, owner: type | dict[str, Any]) -> Mapping[str, Any]:
+        return as_imported(owner) if self.code else vars(owner) if isinstance(owner, type) else owner
 
     def _container(self, x: Any, where: str, strict: bool) -> Iterator[bytes]:
         if isinstance(x, Mapping):
@@ -146,7 +151,7 @@ class _Description:
             yield f"{base.__module__}.{base.__qualname__}".encode()
             if base in self.without or not own(base):
                 continue
-            for name, value in sorted(vars(base).items()):
+            for name, value in sorted(self._names(base).items()):
                 if name not in _NOT_CODE:
                     yield name.encode()
                     yield from self.of(value, where, strict=False)
@@ -171,10 +176,10 @@ class _Description:
                 yield from self._code(constant, function, where)
             elif constant != function.__doc__:
                 yield from self.of(constant, where)
-        names = code.co_names
+        names, known = code.co_names, self._names(function.__globals__)
         modules = list(() if self.alone else _imported(code, function))
         for name in names:
-            used = function.__globals__.get(name)
+            used = known.get(name)
             if self.alone and getattr(used, "__module__", function.__module__) != function.__module__:
                 continue  # of another module; numbers and texts have none
             if self.alone and isinstance(used, ModuleType):
@@ -184,7 +189,8 @@ class _Description:
             elif used is not None:
                 yield from self.of(used, where, strict=False)
         for module in modules:  # which grow: of lab.filters.blur lab is named alone
-            for used in (vars(module).get(name) for name in names):
+            held = self._names(vars(module))
+            for used in (held.get(name) for name in names):
                 if isinstance(used, ModuleType) and own(used) and used not in modules:
                     modules.append(used)
                 yield from self.of(used, where, strict=False)
@@ -200,26 +206,12 @@ def _imported(code: CodeType, function: FunctionType) -> Iterator[ModuleType]:
                 package = name.partition(".")[0]
                 if package not in sys.stdlib_module_names and (spec := find_spec(package)) is not None:
                     place = spec.origin or next(iter(spec.submodule_search_locations or ()), None)
-                    if not _installed(place):
+                    if not installed(place):
                         yield import_module(name)
 
 
 def _slots(cls: type) -> bool:
     return bool(vars(cls).get("__slots__"))
-
-
-def own(thing: Any) -> bool:
-    """Whether it is of this package or the user's, and not of an installed library."""
-    name = thing.__name__ if isinstance(thing, ModuleType) else thing.__module__ or ""
-    package = name.partition(".")[0]
-    if package == "sr":
-        return True
-    file = getattr(sys.modules.get(package), "__file__", None) or getattr(sys.modules.get(name), "__file__", None)
-    return package not in sys.stdlib_module_names and not _installed(file)
-
-
-def _installed(file: str | None) -> bool:
-    return bool({"site-packages", "dist-packages"} & {*Path(file or "").parts})
 
 
 def _unknown(where: str, x: object) -> UserError:

@@ -32,6 +32,7 @@ from torch.utils._pytree import tree_leaves
 from sr.layers.deformable import DeformConv
 from sr.models.base import SuperResolver
 from sr.models.clips import ClipResolver
+from sr.own_modules import left_as_it_is
 from sr.runs.code import of_network
 from sr.runs.construct import construct
 from sr.zoo.onnx_file import OnnxResolver
@@ -114,7 +115,7 @@ def _counted(shadow: SuperResolver, lr: Tensor, scale: int) -> Cost:
     handles = [layer.register_forward_pre_hook(enter) for layer in layers]
     handles += [layer.register_forward_hook(count) for layer in layers]
     try:
-        with torch.no_grad(), torch.device("meta"), memory:
+        with torch.no_grad(), torch.device("meta"), memory, left_as_it_is():
             shadow(lr, scale)
     finally:
         for handle in handles:

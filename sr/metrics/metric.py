@@ -13,6 +13,7 @@ from torch import Tensor
 
 import sr.metrics
 from sr.errors import UserError, nearest
+from sr.own_modules import remember
 
 NAME = re.compile(r"(?!paper_)[a-z][a-z0-9_]*(?<!_difference)(?<!_left_out)(?<!_left_out_are)")
 COLUMNS = "model", "dataset", "scale", "protocol", "image", "images", "clip", "clips", "lr"  # others of its tables
@@ -198,4 +199,5 @@ def _from_file(word: str) -> Metric:
             "another name"
         )
     sys.modules[name] = module
+    remember()
     return metric

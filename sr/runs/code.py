@@ -10,10 +10,11 @@ from typing import Any
 from hydra.utils import get_object
 from torch import nn
 
-from sr.degradation.fingerprint import fingerprint, own
+from sr.degradation.fingerprint import fingerprint
 from sr.errors import UserError, told_once
 from sr.metrics.metric import get_metrics
 from sr.models.base import SuperResolver
+from sr.own_modules import own
 from sr.runs.record import recorded
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def code_of(model: SuperResolver) -> dict[str, Any]:
     found: dict[str, Any] = {"methods": methods_of(model)}
     with suppress(UserError):
         if classes := _classes(model):
-            found["code"] = f"{PYTHON} {fingerprint(classes, without=SuperResolver.__mro__)}"
+            found["code"] = f"{PYTHON} {fingerprint(classes, SuperResolver.__mro__, code=True)}"
     return found
 
 
@@ -44,7 +45,7 @@ def methods_of(model: SuperResolver) -> dict[str, str]:
     found = {}
     for cls in _classes(model, ours=True):
         with suppress(UserError):
-            digest = fingerprint(cls, without=SuperResolver.__mro__, alone=True)
+            digest = fingerprint(cls, SuperResolver.__mro__, alone=True, code=True)
             found[f"{cls.__module__}.{cls.__qualname__}"] = f"{PYTHON} {digest}"
     return found
 
@@ -78,7 +79,7 @@ def codes_of(config: Any) -> dict[str, str]:
     if files := [word for word in map(str, config.get("metrics") or ()) if word.endswith(".py")]:
         for metric in get_metrics(files):
             with suppress(UserError):
-                found[metric.name] = f"{PYTHON} {fingerprint(metric.function)}"
+                found[metric.name] = f"{PYTHON} {fingerprint(metric.function, code=True)}"
     for target in _targets(config):
         with suppress(UserError):
             thing = get_object(target)
@@ -86,7 +87,7 @@ def codes_of(config: Any) -> dict[str, str]:
                 added = target.startswith("sr.")
                 bases = () if added else getattr(thing, "__mro__", ())
                 ours = tuple(base for base in bases if base.__module__.startswith("sr."))
-                found[target] = f"{PYTHON} {fingerprint(thing, ours, alone=added)}"
+                found[target] = f"{PYTHON} {fingerprint(thing, ours, alone=added, code=True)}"
     return found
 
 
@@ -121,7 +122,9 @@ def _own_classes(model: SuperResolver) -> dict[str, str]:
     found = {}
     for cls in _classes(model):
         with suppress(UserError):
-            found[f"{cls.__module__}.{cls.__qualname__}"] = f"{PYTHON} {fingerprint(cls, SuperResolver.__mro__)}"
+            found[f"{cls.__module__}.{cls.__qualname__}"] = (
+                f"{PYTHON} {fingerprint(cls, SuperResolver.__mro__, code=True)}"
+            )
     return found
 
 

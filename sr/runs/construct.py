@@ -12,6 +12,7 @@ from torch.nn.modules import module as hooks
 
 from sr.errors import UserError, reason
 from sr.models.base import SuperResolver
+from sr.own_modules import remember
 from sr.runs.trust import how_to_trust, trusts
 
 # Where a file holds no weights that tell: the largest published networks have a third of it.
@@ -67,9 +68,11 @@ def _architecture(target: str, source: object) -> type[SuperResolver]:
 def _imported(target: str, source: object) -> Any:
     """What is called so, of code that is trusted."""
     try:
-        return get_object(target)
+        found = get_object(target)
     except Exception as error:
         raise UserError(f"checkpoint {source} is of {target}, which is not installed here: {reason(error)}") from error
+    remember()
+    return found
 
 
 def _is_node(value: Any) -> bool:

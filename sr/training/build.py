@@ -27,6 +27,7 @@ from sr.models.base import SuperResolver, Training
 from sr.models.hooks import needs_closure
 from sr.models.module import Module
 from sr.models.unsaved import refuse_unsaved
+from sr.own_modules import left_as_it_is
 from sr.runs.config import plain
 from sr.runs.construct import limited
 from sr.training.stage_configs import StageConfig, at_scale, scales
@@ -67,7 +68,8 @@ def models(stages: Sequence[StageConfig], stranger: Path | None = None) -> list[
             build = partial(checks.built, stage.cfg.model, "model")
             built.append(built[-1] if same else build())
             if not same:
-                refuse_unsaved(built[-1], build)
+                with left_as_it_is():
+                    refuse_unsaved(built[-1], build)
     for stage, model in zip(stages, built, strict=True):
         if wrong := set(scales(stage.cfg)) - set(model.scales):
             served = ", ".join(map(str, model.scales))

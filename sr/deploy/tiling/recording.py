@@ -13,6 +13,7 @@ from sr.deploy.tiling.picture import Picture
 from sr.deploy.tiling.plan import ancestors
 from sr.imaging.ensemble import VIEWS, totals
 from sr.models.base import SuperResolver
+from sr.own_modules import left_as_it_is
 
 __all__ = ["operations", "recorded", "sums", "windows"]  # all but the second fill the table of known operations
 log = logging.getLogger(__name__)
@@ -42,7 +43,8 @@ def recorded(
     if network is not None:
         eager.network = network  # type: ignore[method-assign, assignment]
     picture = Picture.of(source)
-    result = _ensemble(eager, picture, scale) if self_ensemble else eager(picture, scale)
+    with left_as_it_is(model.modules()):
+        result = _ensemble(eager, picture, scale) if self_ensemble else eager(picture, scale)
     assert isinstance(result, Picture)
     unknown = {one.rule.name for one in ancestors([result.node]) if isinstance(one.rule, Whole) and one.finished}
     if unknown:

@@ -1,0 +1,82 @@
+"""What a network of one's own keeps in its module while it runs, as grids by their size, is neither code nor lost."""
+
+import importlib
+import json
+import sys
+
+import pytest
+import torch
+
+from sr.deploy.tiling.recording import recorded
+from sr.measuring.cost import cost
+from sr.models.module import Module
+
+CPU = torch.device("cpu")
+KEEPS = """
+import functools
+import torch
+from torch import nn
+
+GRIDS = {"by size": {}}
+LAST = None
+
+@functools.lru_cache
+def wave(width):
+    return torch.linspace(0, 1, width)
+
+class Net(nn.Module):
+    widths = set()
+
+    def __init__(self, width=4):
+        super().__init__()
+        self.widths.add(width)
+        self.first, self.last = nn.Conv2d(3, width, 3, padding=1), nn.Conv2d(width, 12, 3, padding=1)
+        self.ones = None
+
+    def forward(self, x):
+        global LAST
+        if (size := x.shape[-2:]) not in GRIDS["by size"]:
+            GRIDS["by size"][size] = torch.ones(size)
+        self.ones = torch.ones(1) if self.ones is None else self.ones
+        LAST = GRIDS["by size"][size] * wave(size[-1]) * self.ones
+        return nn.functional.pixel_shuffle(self.last(self.first(x) * LAST), 2)
+"""
+
+
+@pytest.fixture
+def keeps(tmp_path, monkeypatch):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/keeps.py").write_text(KEEPS)
+    monkeypatch.syspath_prepend(tmp_path / "theirs")
+    yield
+    sys.modules.pop("keeps", None)
+
+
+TYPED = [
+    "model=module", "model.network._target_=keeps.Net", "scale=2", "batch_size=2", "patch_size=8", "steps=2",
+    "callbacks=[]", "trust=[keeps]",
+]  # fmt: skip
+
+
+def test_what_it_keeps_is_not_taken_for_changed_code(command, keeps):
+    """Each row of a sweep was of another code than the first, and an evaluation said that the network was changed."""
+    swept = command("train.py", "-m", *TYPED, "+model.network.width=3,4")
+    assert swept.code == 0, swept
+    runs = [json.loads(file.read_text()) for file in swept.folder.glob("*/run.json")]
+    assert len(runs) == 2 and len({run["digests"]["keeps.Net"] for run in runs}) == 1
+    for name in [name for name in sys.modules if name == "keeps"]:  # as in a process of its own
+        del sys.modules[name]
+    checkpoint = next(swept.folder.glob("*/checkpoints/last.ckpt"))
+    measured = command("evaluate.py", f"checkpoint='{checkpoint}'", "data=bundled", "trust=[keeps]", folder="measured")
+    assert measured.code == 0 and "was changed" not in measured.out + measured.err, measured
+
+
+@pytest.mark.parametrize("look", [cost, lambda net, size, scale: recorded(net, torch.empty(1, 3, *size), scale, CPU)])
+def test_a_look_without_values_leaves_nothing_that_it_computes_with(keeps, look):
+    """Costs are counted at 720p: pictures of that size were then multiplied by a grid that has no values."""
+    keeps = importlib.import_module("keeps")
+    net = Module(2, keeps.Net).eval()
+    look(net, (9, 11), 2)
+    assert keeps.LAST is None and keeps.GRIDS == {"by size": {}} and net.inner.ones is None
+    with torch.no_grad():
+        assert net(torch.rand(1, 3, 9, 11), 2).isfinite().all()
