@@ -5,7 +5,7 @@ Manga109 (Matsui et al., 2017), DIV2K100, the validation part of DIV2K (Agustsso
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,8 +19,7 @@ from sr.errors import UserError
 from sr.imaging.files import read_size, tell_links
 
 log = logging.getLogger(__name__)
-CROP = 12  # pixels less a side, copies of a set may have: HR cut to a multiple of each scale
-KNOWN = 24  # to multiples of it copies are cut that are compared: of x2, x3, x4 and x8
+CROP = 12  # pixels less a side, copies of a set may have: HR cut to multiples of 2, 3, 4, 6, 8 or 12
 SELFEXSR = "image_SRF_"  # folders of github jbhuang0604/SelfExSR: HR and LR of one scale side by side
 
 
@@ -43,7 +42,10 @@ class Benchmark(SRDataModule):
     names: ClassVar[tuple[str, ...]] = ()  # of the set's folder
     count: ClassVar[int]  # of its images
     sizes: ClassVar[Sequence[tuple[int, int]]] = ()  # (H, W) of each, as far as they are known
-    digests: ClassVar[Mapping[str, str]] = {}  # of each cut to multiples of KNOWN, and whole; as far as they are known
+    grey: ClassVar[Sequence[int]] = ()  # numbers of those that are stored in grey
+    cuts: ClassVar[
+        Sequence[str]
+    ] = ()  # of each image the digests, whole and as copies are cut; as far as they are known
     exact: ClassVar[bool] = True  # the papers' images are in no file that loses some of them
     archive: ClassVar[Archive | None] = BENCHMARKS
     where: ClassVar[str | None] = None  # how it is had where no archive is public
@@ -53,7 +55,7 @@ class Benchmark(SRDataModule):
         self.data_dir = Path(data_dir).expanduser()
         self.lr = lr
         self._is_other = False  # known when the files have been listed
-        self._strange: list[str] | None = None  # and when they have been opened
+        self._strange: dict[str, str] | None = None  # and when they have been opened: names, and in what they differ
 
     @property
     def test_name(self) -> str:
@@ -89,19 +91,20 @@ class Benchmark(SRDataModule):
             )
         return pair_by_name(hr, self._lr(hr[0].parent), self.scale)
 
-    def strange(self) -> list[str]:
+    def strange(self, stored: bool = False) -> list[str]:
         pairs = self.opened("test")
-        if self._is_other or not self.digests or not isinstance(pairs, PairSet):
+        if self._is_other or not self.cuts or not isinstance(pairs, PairSet):
             return []
         if self._strange is None:
-            self._strange, left = [], dict(self.digests)
-            for number, path in enumerate(pairs.hr.paths):
-                pixels = pairs.hr[number]
-                h, w = (side // KNOWN * KNOWN for side in pixels.shape[:2])
-                whole = left.pop(digest(pixels[:h, :w])[:12], "")
-                if not whole or (pixels.shape[:2] in self.sizes and digest(pixels)[:12] != whole):
-                    self._strange.append(path.name)
-        return self._strange
+            self._strange, left = {}, {number: cuts.split() for number, cuts in enumerate(self.cuts)}
+            for path, (pixels, grey) in zip(pairs.hr.paths, map(pairs.hr.picture, range(len(pairs.hr))), strict=True):
+                found = digest(pixels)[:12]
+                image = next((number for number, cuts in left.items() if found in cuts), None)
+                if image is None or grey != (image in self.grey):
+                    self._strange[path.name] = "pixels" if image is None else "storage"
+                if image is not None:
+                    del left[image]
+        return [name for name, what in self._strange.items() if stored or what == "pixels"]
 
     def _unlike(self, hr: Sequence[Path]) -> str:
         """How files differ from the set's in number or size; empty where they do not."""
@@ -143,10 +146,13 @@ class Set5(Benchmark):
     names = ("Set5",)
     count = 5
     sizes = ((512, 512), (288, 288), (256, 256), (280, 280), (344, 228))
-    digests: ClassVar[Mapping[str, str]] = {
-        "18572fe4f700": "27b5673ccf30", "b7a257fa889e": "b7a257fa889e", "13430915cf00": "c157113b3b2e",
-        "7386ad7a9d90": "df2056a8755e", "d79249341b20": "5584a730ace5",
-    }  # fmt: skip
+    cuts = (
+        "27b5673ccf30 f7ebb54eaf6e 18572fe4f700",
+        "b7a257fa889e",
+        "c157113b3b2e 90807314e2e5 d3701e62555f",
+        "df2056a8755e 06713cd5999e 6eff8068d53c",
+        "5584a730ace5 cb19125a1744 3b19ff18e54e 209cbad836aa",
+    )
 
 
 class Set14(Benchmark):
@@ -159,13 +165,23 @@ class Set14(Benchmark):
         *((288, 352),) * 2,
         *((512, 512),) * 4,
     )
-    digests: ClassVar[Mapping[str, str]] = {
-        "c2c4c30b72b7": "61d29aba2ec7", "3c0bef0a5e95": "3c0bef0a5e95", "3f493e150820": "2c515b303aa2",
-        "64dffdbced36": "f8077d63bea0", "c43a66f15ea9": "21821d129ed8", "7eac16d6d6a8": "0b9e06e27aab",
-        "5cf5e8b0f62e": "f210b0a44931", "94271c873448": "92b17107bce1", "83075882b79d": "b5ae56793df8",
-        "7890c37cba88": "31d4879b6612", "b2fb8cbec617": "d6f5308fd8b6", "22f17f556bf6": "09a2ad07589e",
-        "0960d208d4b6": "8cd48be00f68", "402ec3677abb": "578b918009b5",
-    }  # fmt: skip
+    grey = (2,)
+    cuts = (
+        "61d29aba2ec7 40366ecf0e66 38e84854b7b3 1dfef9b862fb",
+        "3c0bef0a5e95",
+        "2c515b303aa2 3468cab1ee51 3f493e150820",
+        "f8077d63bea0 99a8aae9fc1a dff354473f1b",
+        "21821d129ed8 91e0c130f157 0d9943dbb92e 274d5bfa79d9 a7c87fbb19c6 c43a66f15ea9",
+        "0b9e06e27aab 0e01fb4cbdda",
+        "f210b0a44931 cf2889ecf1d1 c57599742fd7 5d2b4c1f6003 7d101af8b7a9",
+        "92b17107bce1 d79db4382e54 9d66a80305c8",
+        "b5ae56793df8 ba33a66dffcb 83075882b79d",
+        "31d4879b6612 d418c6a4dbed 7890c37cba88",
+        "d6f5308fd8b6 2b2af9d85b11 b2fb8cbec617",
+        "09a2ad07589e fe2088b8a04e 22f17f556bf6",
+        "8cd48be00f68 9bb4e98fdc1f 2089a989643e 0960d208d4b6",
+        "578b918009b5 d8224b7cb4e4 63db661ee0b3 3157dae97c5c 9d3dae866495 fc7f785c135d 402ec3677abb",
+    )
 
 
 class B100(Benchmark):

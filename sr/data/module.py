@@ -232,10 +232,13 @@ class SRDataModule(Loaders):
             self._sets[key] = self.make_set(part)
         return self._sets[key]
 
-    def strange(self) -> list[str]:
+    def strange(self, stored: bool = False) -> list[str]:
         """Names of the images, once they are opened, that are none of the set's whose name they have, pixel for pixel.
 
         Or one of them once more; none where the set's pixels are not known here.
+
+        Args:
+            stored: it counts, too, whether one is stored in grey.
         """
         return []
 

@@ -150,7 +150,7 @@ def score_set(
                         continue
                     kept_y = None if references is None else references.of(protocol, run[n])
                     values = protocol.compare(output, batch.hr, batch.scale, batch.grey, metrics, batch.lr, kept_y)
-                    made = lr_of(data, protocol.defines_lr)
+                    made = lr_of(data, protocol)
                     clip = clip_of(batch.name[0]) if data.of_clips else ""
                     found = scores_of(label, name, batch.scale, protocol.name, values, 1, batch.name[0], clip, made)
                     scores += found

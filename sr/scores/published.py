@@ -16,6 +16,7 @@ from pathlib import Path
 from sr.data.module import SRDataModule
 from sr.degradation import MatlabBicubic
 from sr.errors import some
+from sr.metrics.protocol import Protocol, luma8
 from sr.metrics.protocols import get_protocol
 from sr.scores.text import Values, legend, shown
 
@@ -142,14 +143,16 @@ def comparable(data: SRDataModule) -> bool:
     return plain(lr_of(data))
 
 
-def lr_of(data: SRDataModule, own: bool = False) -> str:
+def lr_of(data: SRDataModule, protocol: Protocol | None = None) -> str:
     """How a set's LR was made (`_lr_of`), and of which images, where they are not those of the set as it is known.
 
     Args:
         data: the set.
-        own: a protocol makes its own LR, the papers' plain bicubic.
+        protocol: under which it is measured: one may make its own LR, the papers' plain bicubic, or take the Y of what
+            is stored in grey as it is.
     """
-    found, odd = PLAIN if own else _lr_of(data), data.strange()
+    found = PLAIN if protocol is not None and protocol.defines_lr else _lr_of(data)
+    odd = data.strange(stored=protocol is not None and protocol.channel is luma8)
     return f"{found}, {OF_OTHERS} ({some(odd)})" if odd else found
 
 

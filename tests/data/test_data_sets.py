@@ -1,5 +1,6 @@
 import hashlib
 import logging
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from sr.data.pairs import ImagePair
 from sr.data.split import split_by_name
 from sr.degradation import Degradation, GaussianNoise, MatlabBicubic
 from sr.errors import UserError
+from sr.metrics.protocols import get_protocol
 from sr.scores.published import comparable, lr_of
 
 Write = Callable[..., Path]
@@ -388,7 +390,7 @@ def test_other_images_in_a_papers_folder_are_told(
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("cut", [1, 3, 8, 12])
+@pytest.mark.parametrize("cut", [1, 2, 3, 4, 8, 12])
 @pytest.mark.parametrize("kind", [Set5, Set14])
 def test_pixels_that_are_not_those_of_a_papers_set_are_told(
     tmp_path: Path, settings: dict[str, Any], kind: type[Benchmark], shared: Path, cut: int
@@ -413,9 +415,28 @@ def test_pixels_that_are_not_those_of_a_papers_set_are_told(
     changed, edge = (np.asarray(Image.open(last)).copy() for _ in range(2))
     changed[9, 9] ^= 1
     assert measured("changed", **{last.stem: changed}) == [f"{last.stem}.bmp"]
-    edge[-1, -1] ^= 1
-    assert measured("edge", **{last.stem: edge}) == ([f"{last.stem}.bmp"] if cut == 1 else [])
+    h, w = (side - side % cut for side in edge.shape[:2])
+    edge[h - 1, w - 1] ^= 1
+    assert measured("edge", **{last.stem: edge}) == [f"{last.stem}.bmp"]
+    if cut == 1:
+        assert measured("narrower", **{last.stem: np.asarray(Image.open(last))[:, :-1]}) == [f"{last.stem}.bmp"]
     assert np.asarray(Image.open(first)).shape != edge.shape or kind is Set14
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("image", "kind"), [("bridge", "RGB"), ("man", "L")])
+def test_how_an_image_of_set14_is_stored_counts_where_the_y_of_grey_is_another(
+    tmp_path: Path, settings: dict[str, Any], shared: Path, image: str, kind: str
+) -> None:
+    """With `bridge` in colours VDSR x3 had 29.88 dB where the paper has 29.77, of the same pixels, without a word."""
+    shutil.copytree(shared / "data/benchmarks/Set14/HR", tmp_path / "Set14")
+    file = tmp_path / f"Set14/{image}.png"
+    Image.open(file).convert(kind).save(file)
+    data = Set14(data_dir=tmp_path, **settings)
+    data.setup("test")
+    assert lr_of(data) == lr_of(data, get_protocol("y")) == "bicubic"
+    assert lr_of(data, get_protocol("y_classic")) == f"bicubic, of other images ({image}.png)"
+    assert lr_of(data, get_protocol("y_uint8")) == f"bicubic, of other images ({image}.png)"
 
 
 def test_benchmark_lr_from_files(tmp_path: Path, settings: dict[str, Any], write: Write) -> None:
