@@ -28,6 +28,12 @@ def own(thing: Any) -> bool:
     return package not in sys.stdlib_module_names and not installed(file)
 
 
+def holds_code(folder: Path) -> bool:
+    """Whether modules of the user's own lie in a folder, as in that of a project."""
+    files = (Path(file) for module in _own_modules() if (file := getattr(module, "__file__", None)))
+    return any(folder.absolute() in file.absolute().parents for file in files)
+
+
 def installed(file: str | None) -> bool:
     """Whether a file is of an installed library."""
     return bool({"site-packages", "dist-packages"} & {*Path(file or "").parts})
@@ -60,7 +66,8 @@ def left_as_it_is(objects: Iterable[Any] = ()) -> Iterator[None]:
     before = [(owner, _data(vars(owner), 0)) for owner in owners]
     held = [pair for _, data in before for pair in _containers(data.values(), DEPTH)]
     functions = [f for owner in owners for f in vars(owner).values() if isinstance(f, functools._lru_cache_wrapper)]
-    caches = [(f, f.cache_info().misses) for f in functions]
+    theirs = {module.__name__ for module in networks}
+    caches = [(f, f.cache_info().misses) for f in functions if f.__module__ in theirs]
     try:
         yield
     finally:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import sys
 
 import pytest
@@ -14,9 +15,12 @@ from sr.models.module import Module
 CPU = torch.device("cpu")
 KEEPS = """
 import functools
+import os
+from pathlib import Path
 import torch
 from torch import nn
 
+HERE, DEVICE = Path(__file__).parent, torch.device(os.environ.get("DEVICE", "cpu"))
 GRIDS = {"by size": {}}
 LAST = None
 
@@ -32,6 +36,7 @@ class Net(nn.Module):
         self.widths.add(width)
         self.first, self.last = nn.Conv2d(3, width, 3, padding=1), nn.Conv2d(width, 12, 3, padding=1)
         self.ones = None
+        self.at, self.place = str(HERE), DEVICE.type
 
     def forward(self, x):
         global LAST
@@ -58,14 +63,16 @@ TYPED = [
 ]  # fmt: skip
 
 
-def test_what_it_keeps_is_not_taken_for_changed_code(command, keeps):
-    """Each row of a sweep was of another code than the first, and an evaluation said that the network was changed."""
+def test_what_it_keeps_is_not_taken_for_changed_code(command, keeps, tmp_path, monkeypatch):
+    """Nor where it lies, nor what it runs on: a sweep had other code in each row, and evaluate told of a change."""
     swept = command("train.py", "-m", *TYPED, "+model.network.width=3,4")
     assert swept.code == 0, swept
     runs = [json.loads(file.read_text()) for file in swept.folder.glob("*/run.json")]
     assert len(runs) == 2 and len({run["digests"]["keeps.Net"] for run in runs}) == 1
-    for name in [name for name in sys.modules if name == "keeps"]:  # as in a process of its own
-        del sys.modules[name]
+    del sys.modules["keeps"]  # as in a process of its own, on another machine
+    shutil.move(tmp_path / "theirs", tmp_path / "moved")
+    monkeypatch.syspath_prepend(tmp_path / "moved")
+    monkeypatch.setenv("DEVICE", "cuda")
     checkpoint = next(swept.folder.glob("*/checkpoints/last.ckpt"))
     measured = command("evaluate.py", f"checkpoint='{checkpoint}'", "data=bundled", "trust=[keeps]", folder="measured")
     assert measured.code == 0 and "was changed" not in measured.out + measured.err, measured

@@ -9,6 +9,7 @@ import enum
 import functools
 import hashlib
 import logging
+import os
 import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -23,7 +24,7 @@ import numpy as np
 import torch
 
 from sr.errors import UserError
-from sr.own_modules import as_imported, installed, own
+from sr.own_modules import as_imported, holds_code, installed, own
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None), type(...), range, slice)
 _NAMED = (torch.dtype, torch.device, np.dtype, np.ufunc, enum.Enum)
@@ -63,7 +64,7 @@ class _Description:
         """The parts of `x`, which `where` names; what cannot be described is refused, or if not strict named only."""
         yield type(x).__qualname__.encode()
         if isinstance(x, _NAMED):
-            yield str(x).encode()
+            yield b"" if self.code and isinstance(x, torch.device) else str(x).encode()  # which this machine has
         elif isinstance(x, BuiltinFunctionType):  # whose text may be an address, another one in each process
             yield f"{x.__module__} {x.__qualname__}".encode()
             if not isinstance(x.__self__, ModuleType | type | None):
@@ -110,6 +111,8 @@ class _Description:
         yield array.tobytes()
 
     def _text(self, x: str | Path) -> Iterator[bytes]:
+        if (self.code and os.path.isabs(x)) or (isinstance(x, Path) and holds_code(x)):
+            return  # a place on this machine; what lies in a project's is made more by each run
         yield str(x).encode(errors="surrogateescape")
         try:
             path = Path(x)

@@ -168,6 +168,15 @@ class SuperResolver(TrainingLoops):
         lr = self.own_colors(lr)
         return self.in_own_colors(lr, batch.scale), self.own_colors(hr), lr
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """As any other, also of what is computed from weights as `torch.nn.utils.weight_norm` keeps it."""
+        for x in (x for module in self.modules() for x in vars(module).values()):
+            if isinstance(x, Tensor) and not x.is_leaf:
+                memo[id(x)] = x.detach().clone()
+        copied = memo[id(self)] = type(self).__new__(type(self))
+        copied.__setstate__(copy.deepcopy(self.__getstate__(), memo))  # type: ignore[no-untyped-call]
+        return copied
+
     def merged(self) -> Self:
         """The form to deploy: a copy in eval mode in which every block with a `merge()` is replaced by it."""
         deployed = copy.deepcopy(self)

@@ -79,7 +79,7 @@ class Module(SuperResolver):
 
     @torch.no_grad()
     def tried(self) -> None:
-        """Compute one small image.
+        """Compute one small image with a copy: a network may set itself up by the first image that it is given.
 
         Raises:
             UserError: the network cannot, or makes something else.
@@ -87,7 +87,7 @@ class Module(SuperResolver):
         side = max(TRIED, self.multiple)
         weight = next(self.inner.parameters(), torch.zeros(()))
         try:
-            self.eval()(torch.zeros(1, 3, side, side, device=weight.device))
+            copy.deepcopy(self).eval()(torch.zeros(1, 3, side, side, device=weight.device))
         except UserError:
             raise
         except Exception as error:
@@ -95,8 +95,6 @@ class Module(SuperResolver):
                 f"{type(self.inner).__name__} cannot compute an image of {self.colors} channels and {side} x {side} "
                 f"pixels: {reason(error)}. See model.colors, model.multiple and the arguments of model.network"
             ) from error
-        finally:
-            self.train()
 
     def _turned(self, x: Tensor) -> Tensor:
         return x.flip(-3) if self.order == "bgr" and self.colors == 3 else x

@@ -1,7 +1,9 @@
 """What a network computes with and no checkpoint would hold: it trains, and is another one when it is read again."""
 
+import copy
 import logging
 import random
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,9 +15,11 @@ from torch.nn.parameter import is_lazy
 
 from sr.errors import UserError, some, told_once
 from sr.models.base import SuperResolver
+from sr.own_modules import left_as_it_is
 
 log = logging.getLogger(__name__)
 SIDES, FRAMES, SEED = (24, 48, 64, 128), 3, 1_000  # of what a network is tried on
+LOST = 1e-3  # of the largest value: what kernels round differently is less
 OF_TORCH = {*vars(nn.Module())}  # what each module has of its own
 
 
@@ -37,7 +41,7 @@ def refuse_unsaved(model: SuperResolver, build: Callable[[], SuperResolver]) -> 
     known = {id(x) for x in (*model.modules(), *model.parameters())}
     others = {n: x for n, x in _hidden(model) if id(x) not in known and not isinstance(x, torch.jit.ScriptModule)}
     lost = [n for n, x in others.items() if isinstance(x, nn.Parameter) or (isinstance(x, nn.Module) and _holds(x))]
-    strange = any(type(module).__module__.partition(".")[0] not in ("sr", "torch") for module in model.modules())
+    strange = of_others(model)
     with _random_left():
         first = _drawn_anew(build, 0)
     for more in (1, 2, 3) if strange else (1,):  # three channels have six orders: another seed may draw the same one
@@ -65,6 +69,53 @@ def refuse_unsaved(model: SuperResolver, build: Callable[[], SuperResolver]) -> 
 
 
 @torch.no_grad()
+def tell_lost(model: SuperResolver, read: Callable[[dict[str, Tensor]], SuperResolver]) -> None:
+    """Warn where a network that trained makes other images than the one that its `state_dict` gives.
+
+    A mean, a temperature or a number of steps that stands in a plain attribute is what it was at the beginning, there.
+
+    Args:
+        model: that trained; it is left as it is.
+        read: makes the network of a state.
+    """
+    device = next(model.parameters()).device
+    with _random_left(), left_as_it_is(model.modules()):
+        eager = copy.copy(model)
+        eager.__dict__.pop("network", None)  # a compiled one
+        other = read(model.state_dict()).to(device)
+        for x in _images(model):
+            try:
+                made, again, theirs = (net.eval()(x.to(device), net.scales[0]) for net in (eager, eager, other))
+            except Exception:
+                continue
+            if _same(made, again) and (made - theirs).abs().max() > LOST * made.abs().max():
+                then = dict(_hidden(other))
+                changed = [n for n, v in _hidden(eager) if n in then and not _same(v, then[n])]
+                ours = vars(SuperResolver(model.scales[0], model.colors))
+                lost = [n for n in changed if re.split(r"[.\[]", n)[0] not in ours]
+                told_once(
+                    log,
+                    logging.WARNING,
+                    f"warning: {some(lost) or type(getattr(model, 'inner', model)).__name__}: changed while the "
+                    "network trained, and no checkpoint holds it: read again, it makes other images. The figures at "
+                    "the end are of what is read. Register it, as by self.register_buffer(name, value)",
+                )
+            return
+
+
+def _images(model: SuperResolver) -> Iterator[Tensor]:
+    """What a network is tried on, of several sides."""
+    for side in SIDES:
+        x = torch.linspace(0, 1, 3 * side * side).reshape(1, 3, side, side)
+        yield x.expand(1, FRAMES, 3, side, side) if model.clips else x
+
+
+def of_others(model: SuperResolver) -> bool:
+    """Whether modules of a network are neither this package's nor torch's."""
+    return any(type(module).__module__.partition(".")[0] not in ("sr", "torch") for module in model.modules())
+
+
+@torch.no_grad()
 def _make_others(model: SuperResolver, first: SuperResolver, second: SuperResolver) -> bool:
     """Whether two networks that get all that `state_dict` holds of a third one make other images.
 
@@ -73,9 +124,7 @@ def _make_others(model: SuperResolver, first: SuperResolver, second: SuperResolv
     """
     moved = {name: x + 0.02 * torch.randn_like(x) for name, x in model.named_parameters() if x.is_floating_point()}
     state = {name: moved.get(name, x) for name, x in model.state_dict().items()}
-    for side in SIDES:
-        x = torch.linspace(0, 1, 3 * side * side).reshape(1, 3, side, side)
-        x = x.expand(1, FRAMES, 3, side, side) if model.clips else x
+    for x in _images(model):
         try:
             for net in (first, second):
                 net.load_state_dict(state)

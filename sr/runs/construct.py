@@ -1,5 +1,6 @@
 """Builds the network that a file describes: only a SuperResolver, only of trusted code, no larger than it may be."""
 
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Any
 from hydra.utils import get_object
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
+from torch.nn.parameter import is_lazy
 
 from sr.errors import UserError, reason
 from sr.models.base import SuperResolver
@@ -18,7 +20,7 @@ from sr.runs.trust import how_to_trust, trusts
 # Where a file holds no weights that tell: the largest published networks have a third of it.
 MOST_TENSORS, MOST_VALUES = 5_000, 200_000_000
 _BUILDING = threading.RLock()  # torch goes through its hooks while networks are built, and they are of all threads
-MOST_OF_ANYTHING = 1024  # blocks, channels, recursions: four times what the largest published networks have
+MOST_OF_ANYTHING = 2**16  # blocks, channels, recursions, whoever added the network: far more than any that is of use
 
 
 def construct(node: Mapping[str, Any], source: object, state: Mapping[str, Tensor] | None = None) -> SuperResolver:
@@ -33,19 +35,17 @@ def construct(node: Mapping[str, Any], source: object, state: Mapping[str, Tenso
         UserError: of code that is not trusted, not a SuperResolver, or not to be built with these settings.
     """
     architecture = _architecture(str(node.get("_target_")), source)
-    settings: dict[str, Any] = {
-        k: _made_by(v, source) if _is_node(v) else v for k, v in node.items() if k != "_target_"
-    }
-    # Called directly: Hydra's instantiate would build, so call, whatever a nested value names.
-    values = [v for v in settings.values() if not isinstance(v, partial)]
-    largest = max(_whole_numbers(values), default=0)
-    if str(node["_target_"]).startswith("sr.") and largest > MOST_OF_ANYTHING:
+    settings: dict[str, Any] = {k: v for k, v in node.items() if k not in ("_target_", "_convert_")}
+    own = not str(node["_target_"]).startswith("sr.") or any(map(_is_node, settings.values()))
+    largest = max(_whole_numbers(v for v in settings.values() if not _is_node(v)), default=0)
+    if not own and largest > MOST_OF_ANYTHING:
         raise UserError(f"checkpoint {source} is refused: no network of this project has {largest:,} of anything")
-    if not all(_plain_value(v) for v in values) or any(str(k).startswith("_") for k in settings):
+    if any(str(k).startswith("_") for k in settings):
         raise UserError(f"checkpoint {source} is refused: its settings are not plain numbers, words and lists")
     try:
-        with limited(source, state):
-            return architecture(**settings)
+        # Called directly: Hydra's instantiate would build, so call, whatever a nested value names.
+        with limited(source, state, own):
+            return architecture(**{k: _setting(v, source) for k, v in settings.items()})
     except UserError:
         raise
     except Exception as error:  # whatever a constructor meets in settings that no config ever had
@@ -79,31 +79,39 @@ def _is_node(value: Any) -> bool:
     return isinstance(value, Mapping) and "_target_" in value
 
 
-def _made_by(node: Mapping[str, Any], source: object) -> partial[nn.Module]:
-    """What makes a network within the network: a class of trusted code, given plain values.
+def _setting(value: Any, source: object) -> Any:
+    """A plain value as it is, and networks within it as Hydra builds them.
 
     Raises:
-        UserError: of code that is not trusted, no `nn.Module`, or with other settings.
+        UserError: it is neither.
+    """
+    if _is_node(value):
+        made = _made_by(value, source)
+        return made if value.get("_partial_") else made()
+    if isinstance(value, list | tuple):
+        return [_setting(v, source) for v in value]
+    if isinstance(value, dict) and all(isinstance(k, str | int) and not str(k).startswith("_") for k in value):
+        return {k: _setting(v, source) for k, v in value.items()}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise UserError(f"checkpoint {source} is refused: its settings are not plain numbers, words and lists")
+
+
+def _made_by(node: Mapping[str, Any], source: object) -> partial[nn.Module]:
+    """What makes a network within the network: a class of torch.nn or of trusted code.
+
+    Raises:
+        UserError: of other code, no `nn.Module`, or with settings that are none.
     """
     target = str(node["_target_"])
-    if not trusts(target):
+    torchs = re.fullmatch(r"torch\.nn\.\w+", target) and getattr(nn, target.rpartition(".")[2], None)
+    if not trusts(target) and not getattr(torchs, "__module__", "").startswith("torch.nn.modules."):
         raise UserError(f"checkpoint {source} is refused: its network is {target}. {how_to_trust([target])}")
     found = _imported(target, source)
-    settings = {k: v for k, v in node.items() if k not in ("_target_", "_partial_")}
-    plain = all(_plain_value(v) and not str(k).startswith("_") for k, v in settings.items())
-    if not (isinstance(found, type) and issubclass(found, nn.Module)) or not plain:
+    settings = {k: v for k, v in node.items() if k not in ("_target_", "_partial_", "_convert_")}
+    if not (isinstance(found, type) and issubclass(found, nn.Module)) or any(str(k).startswith("_") for k in settings):
         raise UserError(f"checkpoint {source} is refused: {target} is not a network with plain settings")
-    return partial(found, **settings)
-
-
-def _plain_value(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return all(_plain_value(v) for v in value)
-    if isinstance(value, dict):
-        return all(
-            isinstance(k, str | int) and not str(k).startswith("_") and _plain_value(v) for k, v in value.items()
-        )
-    return value is None or isinstance(value, bool | int | float | str)
+    return partial(found, **{k: _setting(v, source) for k, v in settings.items()})
 
 
 def _whole_numbers(values: Iterable[Any]) -> Iterator[int]:
@@ -120,13 +128,20 @@ def _held(tensor: Tensor) -> int:
 
 
 @contextmanager
-def limited(source: object, state: Mapping[str, Tensor] | None = None) -> Iterator[None]:
+def limited(source: object, state: Mapping[str, Tensor] | None = None, own: bool = False) -> Iterator[None]:
     """Stop a constructor that makes far more layers or parameters than there are weights for, before they fill memory.
 
-    Some make more than they keep: blocks that are merged, layers that are replaced.
+    Some make more than they keep: blocks that are merged, layers that are replaced, the first stage of a backbone.
+
+    Args:
+        source: the file or run, for messages.
+        state: the weights that are for it; None where they are not at hand.
+        own: it is of the user's own code, which may make whatever a published network has.
     """
     tensors = MOST_TENSORS if state is None else 100 + 4 * len(state)
     values = MOST_VALUES if state is None else 1_000_000 + 4 * sum(_held(t) for t in state.values())
+    if own:
+        tensors, values = max(tensors, MOST_TENSORS), max(values, MOST_VALUES)
     made, thread = {"tensors": 0, "values": 0, "layers": 0}, threading.get_ident()
 
     def count(parameter: Tensor | None) -> None:
@@ -134,7 +149,7 @@ def limited(source: object, state: Mapping[str, Tensor] | None = None) -> Iterat
             return
         if parameter is not None:
             made["tensors"] += 1
-            made["values"] += parameter.numel()
+            made["values"] += 0 if is_lazy(parameter) else parameter.numel()
         if made["tensors"] > tensors or made["values"] > values or made["layers"] > 20 * tensors:
             known = "any that is published" if state is None else "the weights in it"
             raise UserError(f"{source} is refused: its settings ask for a network far larger than {known}")

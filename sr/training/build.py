@@ -7,10 +7,12 @@ from functools import partial
 from inspect import signature
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import hydra
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 
 from sr.compose import checks
@@ -28,8 +30,9 @@ from sr.models.hooks import needs_closure
 from sr.models.module import Module
 from sr.models.unsaved import refuse_unsaved
 from sr.own_modules import left_as_it_is
-from sr.runs.config import plain
-from sr.runs.construct import limited
+from sr.runs import checkpoint
+from sr.runs.config import LAST, plain
+from sr.runs.construct import construct, limited
 from sr.training.stage_configs import StageConfig, at_scale, scales
 
 log = logging.getLogger(__name__)
@@ -65,11 +68,10 @@ def models(stages: Sequence[StageConfig], stranger: Path | None = None) -> list[
     with limited(stranger) if stranger else nullcontext():
         for n, stage in enumerate(stages):
             same = n > 0 and plain(stage.cfg.model) == plain(stages[n - 1].cfg.model)
-            build = partial(checks.built, stage.cfg.model, "model")
-            built.append(built[-1] if same else build())
+            built.append(built[-1] if same else checks.built(stage.cfg.model, "model", _convert_="all"))
             if not same:
                 with left_as_it_is():
-                    refuse_unsaved(built[-1], build)
+                    refuse_unsaved(built[-1], partial(read_again, stage.cfg.model, built[-1].state_dict()))
     for stage, model in zip(stages, built, strict=True):
         if wrong := set(scales(stage.cfg)) - set(model.scales):
             served = ", ".join(map(str, model.scales))
@@ -80,6 +82,20 @@ def models(stages: Sequence[StageConfig], stranger: Path | None = None) -> list[
                 "channels and groups are 1 or more"
             )
     return built
+
+
+def read_again(node: Any, state: dict[str, Tensor]) -> SuperResolver:
+    """A network as it will be read from its checkpoints.
+
+    Raises:
+        UserError: it could not be.
+    """
+    try:
+        model = construct(plain(node), LAST, state)
+        checkpoint.load_weights(model, state, LAST)
+    except UserError as error:
+        raise UserError(f"what this run would save could not be read again: {error}") from error
+    return model
 
 
 def data_sets(stages: Sequence[StageConfig], typed: Collection[str]) -> list[Loaders]:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from sr.measuring.scoring import Entry, panel_file, score_all
 from sr.metrics.metric import get_metrics
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
+from sr.models.unsaved import of_others, tell_lost
 from sr.runs import checkpoint
 from sr.runs.config import LAST
 from sr.scores.score import BASELINE, Score, as_table
+from sr.training.build import read_again
 from sr.training.plan import Plan
 from sr.training.stage_configs import StageConfig
 from sr.whole import replacing
@@ -44,6 +47,8 @@ def score_run(
     """
     cfg, name, stages, sets = plan.cfg, plan.name, plan.stages, plan.test_sets
     done = max(stages[-1].end, resumed["global_step"] if resumed else 0)
+    if of_others(plan.model):
+        tell_lost(plan.model, partial(read_again, stages[-1].cfg.model))
     model = _as_saved(plan.model, folder / "checkpoints", done)
     if not any(sets.values()):
         if cfg.benchmarks is None:  # else it was typed that nothing is measured

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from traceback import walk_tb
 from typing import Any
@@ -11,17 +12,19 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 
-from sr.callbacks import Checkpoints
+from sr.callbacks import Checkpoints, Lost
 from sr.compiled import compiled
 from sr.compose.words import pasted, path_word
 from sr.errors import UserError, reason, user_error
 from sr.loggers import CsvLog
 from sr.models.bookkeeping import draw_on, drawn
+from sr.models.unsaved import of_others
 from sr.runs import checkpoint
 from sr.runs.code import tell_other_code, tell_other_codes
 from sr.runs.config import LAST, plain
 from sr.runs.latest import resume_command
 from sr.training import compiling
+from sr.training.build import read_again
 from sr.training.plan import Plan, Stage
 from sr.training.resumed import of_another_program
 from sr.training.speed import speed, step_through
@@ -199,6 +202,9 @@ def _enter(trainer: L.Trainer, stage: Stage, step: int | None) -> None:
     """Set the trainer to a stage, `step` optimizer steps into the whole run; None where a checkpoint will tell."""
     loop = trainer.fit_loop.epoch_loop
     loop.max_steps = stage.end
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, Lost) and of_others(stage.model):
+            callback.read = partial(read_again, stage.cfg.model)
     if reason := step_through(trainer, stage.model, stage.cfg):
         graph = stage.model.graph
         expected = graph is True or (graph == "auto" and trainer.strategy.root_device.type == "cuda")

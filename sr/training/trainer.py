@@ -12,7 +12,7 @@ from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig, OmegaConf
 
-from sr.callbacks import Checkpoints, NanGuard, Progress
+from sr.callbacks import Checkpoints, Lost, NanGuard, Progress
 from sr.compose import checks
 from sr.compose.rules import scale_name
 from sr.errors import UserError
@@ -74,7 +74,7 @@ def trainer(
     monitor, better = f"val/{lead.name}_{get_protocol(cfg.protocol).name}", lead.better or 1
     code = codes_of({"metrics": cfg.metrics}).get(lead.name, "")
     last = Checkpoints(folder / "checkpoints", monitor, cfg.save_every_minutes, cfg.save_every_steps, better, code)
-    callbacks: list[L.Callback] = [NanGuard(folder)]
+    callbacks: list[L.Callback] = [NanGuard(folder), Lost()]
     if cfg.trainer.enable_progress_bar:
         callbacks.append(Progress(steps[-1] * cfg.accumulate))
     for key, node in cfg.callbacks.items():
