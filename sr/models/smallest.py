@@ -37,7 +37,7 @@ def smallest_side(model: SuperResolver, scale: int) -> int:
 
 @torch.no_grad()
 def _failure(model: SuperResolver, scale: int, side: int) -> Exception | None:
-    like = next(model.parameters(), torch.empty(0))
+    like = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
     try:
         model(torch.full((1, 3, side, side), 0.5, dtype=like.dtype, device=like.device), scale)
     except UserError:

@@ -108,7 +108,9 @@ def test_a_file_builds_it_of_trusted_code_alone(package, tmp_path, monkeypatch):
     node = {"_target_": "sr.models.module.Module", "scale": 2, "value_range": 255.0}
     node |= {"network": {"_target_": "their_package.Net", "_partial_": True, "upscale": 2}}
     model = Module(2, lambda: Net(2), value_range=255.0).eval()
-    for name, network in (("a", {}), ("b", {"_target_": "os.system"}), ("c", {"_target_": "their_package.make"})):
+    within = {"upscale": 2, "width": [{"a": {"_target_": "torch.nn.parallel.DataParallel", "module": "x"}}]}
+    of = ({}, {"_target_": "os.system"}, {"_target_": "their_package.make"}, within)
+    for name, network in zip("abcd", of, strict=True):
         told = checkpoint.describe(node | {"network": node["network"] | network}, "module", {})
         torch.save({"state_dict": model.state_dict(), "sr": told}, tmp_path / f"{name}.ckpt")
     with pytest.raises(UserError, match=r"its network is their_package\.Net.*trust=\[their_package\]"):
@@ -121,6 +123,8 @@ def test_a_file_builds_it_of_trusted_code_alone(package, tmp_path, monkeypatch):
         checkpoint.load(tmp_path / "b.ckpt")
     with pytest.raises(UserError, match="not a network with plain settings"):
         checkpoint.load(tmp_path / "c.ckpt")
+    with pytest.raises(UserError, match=r"its network is torch\.nn\.parallel\.DataParallel"):
+        checkpoint.load(tmp_path / "d.ckpt")
 
 
 def _begun_from(node, path):
@@ -266,16 +270,71 @@ def test_what_no_checkpoint_of_a_network_would_hold_is_refused(command, package,
     torch.set_rng_state(state)
 
 
-def test_a_network_that_takes_a_dict_is_read_again(command, package):
-    """It trained to its end, and its own checkpoint was refused."""
-    source = OWN.replace("(self, upscale)", "(self, upscale, opt)").replace("{more}", "self.by = opt['b'][1]")
-    (package / "__init__.py").write_text(source.replace("{x}", "x * self.by"))
+GELU = "{_target_:torch.nn.GELU}"
+
+
+@pytest.mark.parametrize(
+    ("more", "x", "given"),
+    [
+        ("self.by = opt['b'][1]", "x * self.by", "{a:1,b:[1,2]}"),
+        ("self.act = opt", "self.act(x)", GELU),
+        ("self.act = nn.Sequential(opt['a'], *opt['b'])", "self.act(x)", f"{{a:{GELU},b:[{GELU},{GELU}]}}"),
+        ("self.act = opt(inplace=True)", "self.act(x)", "{_target_:torch.nn.ReLU,_partial_:true}"),
+        ("self.first = torch.nn.utils.weight_norm(nn.Conv2d(3, 3, 1))", "self.first(x)", "1"),
+        ("self.first = nn.LazyConv2d(3, 1); self.first(torch.zeros(1, 3, 4, 4))", "self.first(x)", "1"),
+        ("self.first = nn.Sequential(nn.Conv2d(3, 3, 1), *(nn.Conv2d(512, 512, 3) for _ in 'ab'))[:1]", "x", "4096"),
+        ("self.w = nn.Parameter(torch.ones(3, 1, 1) + 0j)", "(x * self.w).real", "1"),
+    ],
+    ids=["dict", "network", "networks", "partial", "weight_norm", "lazy", "makes_more", "complex"],
+)
+def test_what_trains_is_read_again(command, package, more, x, given):
+    """It trained to its end, and its own checkpoint was refused, or ended in a traceback."""
+    source = OWN.replace("(self, upscale)", "(self, upscale, opt)").replace("{more}", more).replace("{x}", x)
+    (package / "__init__.py").write_text(source)
     own = ["model=module", "model.network._target_=their_package.Net", "+model.network.upscale=2"]
-    typed = [*own, "+model.network.opt={a:1,b:[1,2]}", "benchmarks=[]", "scale=2", "data=bundled", "budget=smoke"]
+    typed = [*own, f"+model.network.opt={given}", "benchmarks=[]", "scale=2", "data=bundled", "budget=smoke"]
     done = command("train.py", *typed, "steps=1", "trainer=cpu")
     assert done.code == 0, done
     again = command("evaluate.py", f"checkpoint={done.folder}", "trust=[their_package]", "panels=0", folder="again")
     assert again.code == 0, again
+
+
+@pytest.mark.parametrize(
+    ("more", "given", "told"),
+    [
+        ("pass", "{_target_:torch.nn.functional.gelu,_partial_:true}", "torch.nn.functional.gelu is not a network"),
+        ("self.c = opt.c", "{c:1}", "'dict' object has no attribute 'c'"),
+        ("self.big = [nn.Conv2d(4000, 2000, 3) for _ in range(3)]", "1", "a network far larger than the weights"),
+    ],
+)
+def test_what_could_not_be_read_again_is_refused_before_the_first_step(command, package, more, given, told):
+    source = OWN.replace("(self, upscale)", "(self, upscale, opt)").replace("{more}", more).replace("{x}", "x")
+    (package / "__init__.py").write_text(source)
+    own = ["model=module", "model.network._target_=their_package.Net", "+model.network.upscale=2"]
+    typed = [*own, f"+model.network.opt={given}", "benchmarks=[]", "scale=2", "data=bundled", "budget=smoke"]
+    done = command("train.py", *typed, "steps=1", "trainer=cpu")
+    assert done.code == 1 and told in done.err, done
+    assert not (done.folder / "checkpoints").exists()
+
+
+def test_what_changes_in_an_attribute_as_it_trains_is_told(command, package):
+    """Its validations were of the mean that it had kept, its table of the one that it began with: 7 dB apart."""
+    line = "self.mean = self.mean + 0.1 * self.training; return"
+    source = OWN.replace("{more}", "self.mean = torch.zeros(1)").replace("return", line)
+    (package / "__init__.py").write_text(source.replace("{x}", "x - self.mean"))
+    own = ["model=module", "model.network._target_=their_package.Net", "+model.network.upscale=2", "benchmarks=[]"]
+    done = command("train.py", *own, "scale=2", "data=bundled", "budget=smoke", "trainer=cpu")
+    assert done.code == 0 and (done.out + done.err).count("warning: inner.mean: changed while the network trained") == 1
+
+
+def test_a_network_that_sets_itself_up_by_its_first_image_is_left_to_do_so(package):
+    """The look before the first step gave it the statistics of a black one."""
+    source = OWN.replace("{more}", "self.register_buffer('mean', torch.full((), torch.inf))")
+    line = "self.mean.copy_(x.mean() if self.mean.isinf() else self.mean); return"
+    (package / "__init__.py").write_text(source.replace("return", line).replace("{x}", "x - self.mean"))
+    model = Module(2, lambda: importlib.import_module("their_package").Net(2))
+    model.tried()
+    assert model.inner.mean.isinf() and model.training
 
 
 def test_code_of_what_else_a_config_names_is_told_too(package, caplog):

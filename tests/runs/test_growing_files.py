@@ -40,15 +40,15 @@ def test_small_files_that_grow_are_refused_at_once(tmp_path, text):
     (tmp_path / ".hydra").mkdir()
     (tmp_path / "run.json").write_text("{}")
     (tmp_path / ".hydra/config.yaml").write_text(text)
-    begin = time.monotonic()
+    begin = time.process_time()
     for reader in (read_run, composed.read):
         with pytest.raises(UserError):
             reader(tmp_path)
-    assert time.monotonic() - begin < 2
+    assert time.process_time() - begin < 2
 
 
 def test_a_small_checkpoint_builds_no_large_network(tmp_path):
-    begin = time.monotonic()
+    begin = time.process_time()
     large = {"num_blocks": 10**8}, {"channels": 10**6}, {"channels": 10**12}, {"num_blocks": 10**30}
     for settings in large:
         with pytest.raises(UserError):
@@ -58,7 +58,7 @@ def test_a_small_checkpoint_builds_no_large_network(tmp_path):
         checkpoint.load(write(tmp_path / "a.ckpt", NODE | {"channels": 1000}, state))
     with pytest.raises(UserError, match="far larger"):
         construct(NODE | {"num_blocks": 1000, "channels": 1000}, "a run's config")
-    assert time.monotonic() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 def test_networks_may_be_loaded_in_several_threads(tmp_path):
