@@ -4,8 +4,8 @@ import copy
 import logging
 import random
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -69,38 +69,58 @@ def refuse_unsaved(model: SuperResolver, build: Callable[[], SuperResolver]) -> 
 
 
 @torch.no_grad()
-def tell_lost(model: SuperResolver, read: Callable[[dict[str, Tensor]], SuperResolver]) -> None:
+def tell_lost(
+    model: SuperResolver, read: Callable[[dict[str, Tensor]], SuperResolver], modes: Mapping[str, bool]
+) -> None:
     """Warn where a network that trained makes other images than the one that its `state_dict` gives.
 
     A mean, a temperature or a number of steps that stands in a plain attribute is what it was at the beginning, there.
 
     Args:
-        model: that trained; it is left as it is.
+        model: that trained, in eval mode, in which it was measured; it goes back to training (`back_to_training`).
         read: makes the network of a state.
+        modes: see there.
     """
-    device = next(model.parameters()).device
+    device, eager = next(model.parameters()).device, copy.copy(model)
+    eager.__dict__.pop("network", None)  # a compiled one
+    tried: tuple[Tensor, ...] = ()
     with _random_left(), left_as_it_is(model.modules()):
-        eager = copy.copy(model)
-        eager.__dict__.pop("network", None)  # a compiled one
-        other = read(model.state_dict()).to(device)
         for x in _images(model):
-            try:
-                made, again, theirs = (net.eval()(x.to(device), net.scales[0]) for net in (eager, eager, other))
-            except Exception:
-                continue
-            if _same(made, again) and (made - theirs).abs().max() > LOST * made.abs().max():
-                then = dict(_hidden(other))
-                changed = [n for n, v in _hidden(eager) if n in then and not _same(v, then[n])]
-                ours = vars(SuperResolver(model.scales[0], model.colors))
-                lost = [n for n in changed if re.split(r"[.\[]", n)[0] not in ours]
-                told_once(
-                    log,
-                    logging.WARNING,
-                    f"warning: {some(lost) or type(getattr(model, 'inner', model)).__name__}: changed while the "
-                    "network trained, and no checkpoint holds it: read again, it makes other images. The figures at "
-                    "the end are of what is read. Register it, as by self.register_buffer(name, value)",
-                )
-            return
+            with suppress(Exception):  # it wants a larger image
+                tried = (x, *(eager(x.to(device), model.scales[0]) for _ in range(2)))
+                break
+    back_to_training(model, modes)
+    if not tried or not _same(*tried[1:]):
+        return
+    with _random_left():
+        other = read(model.state_dict()).to(device).eval()
+        made = other(tried[0].to(device), model.scales[0])
+    if (tried[1] - made).abs().max() <= LOST * tried[1].abs().max():
+        return
+    then, ours = dict(_hidden(other)), vars(SuperResolver(model.scales[0], model.colors))
+    changed = [n for n, v in _hidden(model) if n in then and not _same(v, then[n])]
+    lost = [n for n in changed if re.split(r"[.\[]", n)[0] not in ours]
+    told_once(
+        log,
+        logging.WARNING,
+        f"warning: {some(lost) or type(getattr(model, 'inner', model)).__name__}: changed while the network trained, "
+        "and no checkpoint holds it: read again, it makes other images. The figures at the end are of what is read. "
+        "Register it, as by self.register_buffer(name, value)",
+    )
+
+
+def back_to_training(model: nn.Module, modes: Mapping[str, bool]) -> None:
+    """Tell modules with a `train` of their own, as for branches that they merge to be measured, that training goes on.
+
+    Lightning sets their `training` alone after a validation, and checkpoints are written before that.
+
+    Args:
+        model: in eval mode.
+        modes: whether each module trained before, by name; those that are not named did.
+    """
+    for name, module in model.named_modules():
+        if type(module).train is not nn.Module.train:
+            module.train(modes.get(name, True))
 
 
 def _images(model: SuperResolver) -> Iterator[Tensor]:
@@ -127,7 +147,7 @@ def _make_others(model: SuperResolver, first: SuperResolver, second: SuperResolv
     for x in _images(model):
         try:
             for net in (first, second):
-                net.load_state_dict(state)
+                net.train().load_state_dict(state)  # what it had merged to be measured goes
             made, again, other = (net.eval()(x, net.scales[0]) for net in (first, first, second))
         except Exception:  # it wants a larger image; what it cannot compute at all is told where it is tried
             continue

@@ -47,9 +47,9 @@ def score_run(
     """
     cfg, name, stages, sets = plan.cfg, plan.name, plan.stages, plan.test_sets
     done = max(stages[-1].end, resumed["global_step"] if resumed else 0)
-    if of_others(plan.model):
-        tell_lost(plan.model, partial(read_again, stages[-1].cfg.model))
     model = _as_saved(plan.model, folder / "checkpoints", done)
+    if of_others(plan.model):
+        tell_lost(plan.model.eval(), partial(read_again, stages[-1].cfg.model), {})
     if not any(sets.values()):
         if cfg.benchmarks is None:  # else it was typed that nothing is measured
             log.info(
@@ -100,16 +100,15 @@ def _as_saved(model: SuperResolver, folder: Path, step: int) -> SuperResolver:
 
     What a callback made of them when training had ended is kept, and told.
     """
-    saved = checkpoint.load(folder / LAST, known_intact=True)
-    ended = model.state_dict()
-    if any(not torch.equal(value.to(ended[key]), ended[key]) for key, value in saved.state_dict().items()):
+    content, ended = checkpoint.read(folder / LAST, known_intact=True), model.state_dict()
+    if any(not torch.equal(value.to(ended[key]), ended[key]) for key, value in content["state_dict"].items()):
         with replacing(kept := folder / f"after_step_{step}.ckpt") as part:
             torch.save({"state_dict": ended, "sr": {**model.metadata, "batches_seen": model.batches_seen}}, part)
         log.warning(
             f"warning: a callback changed the weights when training had ended. The figures are of {LAST}, which is as "
             f"they were before; measure the changed ones by sr evaluate {path_typed('checkpoint', kept)}"
         )
-    return saved
+    return checkpoint.build(content, folder / LAST)
 
 
 def _show(trainer: L.Trainer, at: str, means: Sequence[Score], panels: Sequence[Path], step: int) -> None:

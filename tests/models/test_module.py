@@ -327,6 +327,52 @@ def test_what_changes_in_an_attribute_as_it_trains_is_told(command, package):
     assert done.code == 0 and (done.out + done.err).count("warning: inner.mean: changed while the network trained") == 1
 
 
+BRANCHES = [
+    """
+        self.k = None
+
+    def train(self, mode=True):  # its branches become one once, where it is measured
+        self.k = None if mode else self.k
+        return super().train(mode)
+
+    def forward(self, x):
+        if not self.training and self.k is None:
+            self.k = self.a.weight + F.pad(self.b.weight, (1, 1, 1, 1)), self.a.bias + self.b.bias
+        y = self.a(x) + self.b(x) if self.training else F.conv2d(x, *self.k, padding=1)
+        return F.pixel_shuffle(y, 2)
+""",
+    """
+        self.merged = False
+
+    def train(self, mode=True):  # as LoRA does, in place
+        if mode == self.merged:
+            self.a.weight.data += (1 - 2 * mode) * F.pad(self.b.weight, (1, 1, 1, 1)).data
+            self.a.bias.data += (1 - 2 * mode) * self.b.bias.data
+            self.merged = not mode
+        return super().train(mode)
+
+    def forward(self, x):
+        return F.pixel_shuffle(self.a(x) if self.merged else self.a(x) + self.b(x), 2)
+""",
+]
+
+
+@pytest.mark.parametrize("rest", BRANCHES, ids=["cached", "in_place"])
+def test_networks_that_merge_branches_to_be_measured_are_told_when_training_goes_on(command, package, rest):
+    """Lightning does not: each validation was of the branches of the first one, and the checkpoint had both."""
+    layers = "self.a, self.b = (nn.Conv2d(3, 12, k, padding=k // 2) for k in (3, 1))"
+    source = OWN.replace("{more}", layers)
+    (package / "__init__.py").write_text(source[: source.index("\n    def forward")] + rest)
+    typed = ["model=module", "model.network._target_=their_package.Net", "+model.network.upscale=2"]
+    typed += ["optimizer.lr=0.01", "steps=9", "val_every_steps=3", "batch_size=2", "patch_size=8", "scale=2"]
+    done = command("train.py", *typed, "data=bundled", "protocols=[y]", "callbacks=[]", "trainer=cpu")
+    assert done.code == 0 and "warning" not in done.out + done.err, done
+    with (done.folder / "metrics.csv").open() as f, (done.folder / "results.csv").open() as g:
+        curve = [float(row["val/psnr_y"]) for row in csv.DictReader(f) if row["val/psnr_y"]]
+        (end,) = [float(row["psnr"]) for row in csv.DictReader(g) if row["model"] == "module"]
+    assert len({*curve}) == 3 and curve[-1] == pytest.approx(end, abs=1e-3)
+
+
 def test_a_network_that_sets_itself_up_by_its_first_image_is_left_to_do_so(package):
     """The look before the first step gave it the statistics of a black one."""
     source = OWN.replace("{more}", "self.register_buffer('mean', torch.full((), torch.inf))")
