@@ -1,4 +1,4 @@
-"""Refusing to measure on what was trained on: exact copies, and copies that were re-encoded or resized."""
+"""Refusing to measure on what was trained on: exact copies, and copies re-encoded, resized, mirrored or turned."""
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sr.data.compact import THUMBNAIL
 from sr.data.images import Images
 from sr.data.loaders import Loaders
 from sr.errors import LINES, UserError, some
@@ -23,12 +24,21 @@ def find_leaks(train: Images, held_out: Images) -> list[tuple[Path, Path]]:
     """Pairs of (training file, held-out file) that show the same image."""
     if not len(train) or not len(held_out):
         return []
-    shown = _near(_thumbnails(train), _thumbnails(held_out))
+    shown = _near_in_any_view(_thumbnails(train), _thumbnails(held_out))
     near = [(train.paths[i], held_out.paths[j]) for i, j in sorted(shown)]
     every = train.everything
     known = {f.digest: path for path, f in zip(every.paths[::-1], every.fingerprints[::-1], strict=True)}
     same = [(known[digest], copy) for copy, digest in _copies(known, held_out)]
     return list(dict.fromkeys(near + same))
+
+
+def _near_in_any_view(a: np.ndarray, b: np.ndarray) -> list[tuple[int, int]]:
+    """`_near`, of `b` as it is, mirrored and turned: training sees its images so, too."""
+    if not len(a) or not len(b):
+        return []
+    square = b.reshape(len(b), THUMBNAIL, THUMBNAIL)
+    views = [np.rot90(one, n, (1, 2)) for one in (square, square[:, :, ::-1]) for n in range(4)]
+    return [*dict.fromkeys(pair for view in views for pair in _near(a, view.reshape(len(b), -1)))]
 
 
 def _near(a: np.ndarray, b: np.ndarray) -> list[tuple[int, int]]:
@@ -68,7 +78,7 @@ def find_copies(digests: Collection[str], thumbnails: np.ndarray, held_out: Imag
         thumbnails: (n, 256) uint8.
         held_out: what is measured on.
     """
-    near = [held_out.paths[j] for _, j in _near(thumbnails, _thumbnails(held_out))] if len(thumbnails) else []
+    near = [held_out.paths[j] for _, j in _near_in_any_view(thumbnails, _thumbnails(held_out))]
     return list(dict.fromkeys([*(path for path, _ in _copies(digests, held_out)), *near]))
 
 

@@ -80,10 +80,13 @@ class Composed:
             UserError: a word changes what the run was begun with.
         """
         config = self.config.copy()
-        if not self.own and "logger" not in words:
+        if not self.own:
+            logs = "it logs to metrics.csv alone (or logger=wandb)"
+            if "logger" in words:
+                logs = "what its files tell of its steps is logged, too,"
             log.warning(
-                "note: nothing shows that you began this run here: it logs to metrics.csv alone (or logger=wandb) and "
-                f"looks for data in your own data_dir. If it is your own: {_as_own(self.folder)}"
+                f"note: nothing shows that you began this run here: {logs} and it looks for data in your own data_dir. "
+                f"If it is your own: {_as_own(self.folder)}"
             )
         free = words.only(lambda key: not declared(key).fixed and not key.startswith(("hydra", "resume")))
         for word in free:

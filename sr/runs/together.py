@@ -43,19 +43,19 @@ def twins_told(twins: Iterable[Twin]) -> list[str]:
 
 
 def doubts(runs: Iterable[Run]) -> list[str]:
-    """What to say of finished runs whose figures are taken as they were stored."""
-    finished = {run.folder: run for run in runs if run.status == "finished"}
-    names = [folder.name for folder in finished if not trusts_run(folder)]
+    """What to say of runs whose figures are taken as they were stored, whatever they tell of their end."""
+    stored = {run.folder: run for run in runs if run.status != "damaged"}
+    names = [folder.name for folder in stored if not trusts_run(folder)]
     told = "on this machine: their figures are taken as they stand there. Move away what is not yours"
     # Anybody knows what a sweep's folder will be called.
     words = [f"warning: nothing shows that you began {some(names)} {told}"] if names else []
     saw: dict[str, list[str]] = {}
-    for folder in finished:
+    for folder in stored:
         facts = recorded(folder)
         for text in (*facts.get("images", ()), *facts.get("saw", ())):
-            saw.setdefault(text, []).append(folder.name)
+            saw.setdefault(" ".join(str(text).split()), []).append(folder.name)
     words += [f"warning: {some(names)}: {text}" for text, names in saw.items()]
-    changed = changed_between(finished) + _other_images([*finished.values()])
+    changed = changed_between(stored) + _other_images([*stored.values()])
     if changed:
         words.append(f"note: {some(changed)} was changed between the trainings of these runs. They {KEEP}")
     return words

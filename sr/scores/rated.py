@@ -121,7 +121,19 @@ def _read(file: Path) -> list[Rated]:
         raise UserError(f"study={file} is no {' or '.join(FILES)} of sr study ({reason(error)})") from error
     if wrong := [r for r in found if r.metric not in TITLES or not all(map(isfinite, (r.value, r.low, r.high)))]:
         raise UserError(f"study={file}: {wrong[0].entry} has no {' or '.join(TITLES)} that is a finite number")
+    if wrong := [r for r in found if not _may_be(r)]:
+        r = wrong[0]
+        raise UserError(
+            f"study={file}: {r.entry} has {TITLES[r.metric]} {r.value:g} {r.interval} of {r.raters} raters and "
+            f"{r.answers} answers, which no study gives ({EXPLAINED[r.metric]}). Analyse its answers anew: "
+            "sr study answers=[...]"
+        )
     return found
+
+
+def _may_be(r: Rated) -> bool:
+    within = r.metric != "mos" or all(1 <= x <= 5 for x in (r.low, r.value, r.high))
+    return within and r.low <= r.high and min(r.raters, r.answers) > 0
 
 
 def _rated(row: dict[str, str]) -> Rated:

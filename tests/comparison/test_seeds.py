@@ -10,9 +10,10 @@ from sr.comparison.columns import tabulate
 from sr.comparison.plots import curves
 from sr.comparison.rows import labelled, rows
 from sr.comparison.seeds import averaged
+from sr.errors import UserError
 from sr.runs.config import RECORD
 from sr.runs.own import signed
-from sr.scores.rated import Rated
+from sr.scores.rated import Rated, read, write
 from sr.sweeps.ablation_rows import find
 
 
@@ -80,6 +81,17 @@ def test_what_people_said_of_one_seed_is_not_the_means(sources):
     alone, mean = (tabulate(found, study=[known]) for found in (rows(sources), averaged(rows(sources))))
     assert [line.values.get("study/bt") for line in alone.lines].count(0.5) == 1
     assert not any("study/bt" in line.values for line in mean.lines)
+
+
+@pytest.mark.parametrize("odd", [{"value": 9.87}, {"low": 4.0, "high": 3.0}, {"raters": -5}, {"answers": 0}])
+def test_figures_that_no_study_gives_are_refused(tmp_path, odd):
+    """A table that was handed over told MOS 9.87 of -5 raters, and so did the comparison."""
+    known = Rated("l1", "l1", "", "", 2, "mos", 3.5, 3.1, 3.9, 10, 100)
+    write(tmp_path / "mos.csv", [known])
+    assert read([str(tmp_path)]) == [known]
+    write(tmp_path / "mos.csv", [replace(known, **odd)])
+    with pytest.raises(UserError, match="which no study gives"):
+        read([str(tmp_path)])
 
 
 def test_seeds_that_were_not_trained_alike_are_told(sources):

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from sr.data.folder import Folder
 from sr.data.images import LazyImages
@@ -31,12 +31,16 @@ def test_photos_of_little_contrast_are_told_apart(tmp_path: Path, write: Callabl
     assert find_leaks(lazy(tmp_path / "train"), lazy(tmp_path / "test")) == []
 
 
-@pytest.mark.parametrize("kind", ["copy.png", "copy.jpg", "half.png"])
+@pytest.mark.parametrize("kind", ["copy.png", "copy.jpg", "half.png", "mirrored.png", "turned.jpg"])
 def test_copies_are_found_under_any_name(photos: Path, tmp_path: Path, write: Callable[..., Path], kind: str) -> None:
     write(tmp_path / "other" / "a.png", 100)
     source = Image.open(write(photos / "p1.png", 1, 160, 200))
     if kind == "half.png":
         source = source.resize((source.width // 2, source.height // 2), Image.Resampling.BICUBIC)
+    if kind == "mirrored.png":  # as training shows it, too
+        source = ImageOps.mirror(source)
+    if kind == "turned.jpg":
+        source = ImageOps.mirror(source).rotate(90, expand=True)
     source.save(tmp_path / "other" / kind, quality=70)
     assert find_leaks(lazy(photos), lazy(tmp_path / "other")) == [(photos / "p1.png", tmp_path / "other" / kind)]
     thumbnails = np.array([f.thumbnail.ravel() for f in lazy(photos).fingerprints])  # of what is not at hand any more

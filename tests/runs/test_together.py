@@ -29,6 +29,10 @@ def test_images_that_a_run_had_seen_are_told(runs):
         record(folder, "finished", saw=["was trained on 4 of the 4 images of V: its figures on them flatter it"])
     (told,) = doubts(map(read_run, runs))
     assert told.startswith(f"warning: {runs[0].name}, other: was trained on 4 of the 4 images of V")
+    record(runs[0], "interrupted", saw=["a\nnote: all figures were measured anew"])  # whatever a stranger writes there
+    assert [f"warning: {runs[0].name}: a note: all figures were measured anew"] == doubts([read_run(runs[0])])
+    (runs[0] / "composed.yaml").write_text("config: {}\n")
+    assert doubts([read_run(runs[0])])[0].startswith(f"warning: nothing shows that you began {runs[0].name}")
 
 
 def test_a_strangers_figures_are_told_where_they_are_measured_beside_and_drawn(command, runs, caplog):

@@ -147,7 +147,9 @@ def test_a_run_of_somebody_else_writes_where_this_user_says(begun, tmp_path, mon
     assert config.data.num_workers is None and (config.trainer.devices, config.trainer.strategy) == (1, "auto")
     typed = OmegaConf.create({"logger": {"wandb": {"_target_": "sr.loggers.wandb_logger"}}})
     caplog.clear()
-    assert run.changed(Words(["logger=wandb"]), typed).logger == typed.logger and not caplog.text
+    assert run.changed(Words(["logger=wandb"]), typed).logger == typed.logger
+    assert "nothing shows that you began this run here: what its files tell of its steps is logged" in caplog.text
+    caplog.clear()
     mine = composed.read(begun)
     assert "wandb" in mine.changed(Words(["steps=9"]), mine.config).logger and not caplog.text
 
