@@ -35,6 +35,8 @@ def told_of_callbacks(cfg: DictConfig, words: Words, steps: int) -> Iterator[str
         out = " ".join(f"callbacks.{name}=null" for name in stays)
         yield f"beside the callbacks that were typed the recipe's stay: {', '.join(stays)}. Without: {out}"
     for name in there:
+        if str(cfg.callbacks[name].get("_target_")).endswith(".EarlyStopping"):
+            yield f"callbacks.{name}: a run that it ends early is not finished, and is measured by sr evaluate alone"
         for key in ("at_step", "update_starting_at_step"):
             if isinstance(at := cfg.callbacks[name].get(key), int) and at >= steps:
                 yield f"callbacks.{name}.{key}={at} is never reached: the run ends at step {steps:,}"

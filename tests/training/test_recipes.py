@@ -324,6 +324,7 @@ def test_batch_norm_switches_at_nine_tenths_and_only_where_there_is_batch_norm()
             "statistics.at_step=720000 is never reached: the run ends at step 20,000",
         ),
         ("model=repsr callbacks.population_statistics.at_step=null", ""),
+        ("+callbacks.stop._target_=lightning.pytorch.callbacks.EarlyStopping", "callbacks.stop: a run that it ends"),
     ],
 )
 def test_callbacks_of_a_recipe_that_stay_or_come_too_late_are_told(typed, told):

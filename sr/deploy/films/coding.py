@@ -51,8 +51,11 @@ class Coding:
         Raises:
             UserError: the size is none that the codec takes, or PyAV was built without it.
         """
-        if max(size) > SIDE:
-            raise UserError(f"{film.source} would be {size.width}x{size.height}: H.264 ends at {SIDE:,} pixels a side")
+        if max(size) > SIDE or (size.width + 128) * (size.height + 128) >= 2**28:
+            raise UserError(
+                f"{film.source} would be {size.width}x{size.height}: H.264 ends at {SIDE:,} pixels a side, and FFmpeg "
+                "at 16,256x16,256 or as many"
+            )
         deep, rgb = film.bits > 8, lossless or film.halved is None
         codec = "libx265" if deep else "libx264rgb" if rgb else "libx264"
         av = pyav(film.source)
