@@ -7,9 +7,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from sr.errors import UserError
 from sr.imaging.resize import imresize
 from sr.layers.convolution import conv3x3, initialised
 from sr.models.base import SuperResolver
+
+MOST = 1024  # recursions, of which a file's weights say nothing but that many numbers
 
 
 class DRCN(SuperResolver):
@@ -38,6 +41,8 @@ class DRCN(SuperResolver):
 
     def __init__(self, scale: int | Sequence[int], num_recursions: int = 16, channels: int = 256) -> None:
         super().__init__(scale, colors=1)
+        if not 0 < num_recursions <= MOST:
+            raise UserError(f"DRCN has 1 to {MOST} recursions, and not {num_recursions}")
         self.embed = nn.Sequential(_conv(1, channels), nn.ReLU(), _conv(channels, channels), nn.ReLU())
         self.recursion = nn.Sequential(_conv(channels, channels), nn.ReLU())
         nn.init.dirac_(self.recursion[0].weight)  # type: ignore[arg-type]

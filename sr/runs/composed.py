@@ -69,6 +69,17 @@ class Composed:
             return self.config.choices[word.key] == word.value
         return plain(OmegaConf.select(self.config, word.key)) == word.parsed
 
+    def tell_foreign(self, words: Words) -> None:
+        """Say what is done otherwise with a run that nothing shows to be this user's; once it goes on."""
+        if not self.own:
+            logs = "it logs to metrics.csv alone (or logger=wandb)"
+            if "logger" in words:
+                logs = "what its files tell of its steps is logged, too,"
+            log.warning(
+                f"note: nothing shows that you began this run here: {logs} and it looks for data in your own data_dir. "
+                f"If it is your own: {_as_own(self.folder)}"
+            )
+
     def changed(self, words: Words, cfg: DictConfig) -> DictConfig:
         """The config with what a resume may change.
 
@@ -80,14 +91,6 @@ class Composed:
             UserError: a word changes what the run was begun with.
         """
         config = self.config.copy()
-        if not self.own:
-            logs = "it logs to metrics.csv alone (or logger=wandb)"
-            if "logger" in words:
-                logs = "what its files tell of its steps is logged, too,"
-            log.warning(
-                f"note: nothing shows that you began this run here: {logs} and it looks for data in your own data_dir. "
-                f"If it is your own: {_as_own(self.folder)}"
-            )
         free = words.only(lambda key: not declared(key).fixed and not key.startswith(("hydra", "resume")))
         for word in free:
             parent, _, last = word.key.rpartition(".")

@@ -102,6 +102,8 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
                 known = [*recorded(job.folder).get("images", ()), f"from step {resumed['global_step']} on {others}"]
                 tasks.append(partial(record, job.folder, "running", images=known))
             trainer.callbacks.insert(0, _GoesOn(resumed["global_step"], tasks))  # type: ignore[attr-defined]
+    if resume is not None:
+        run.tell_foreign(later)
     log.info(introduction(plan, job.folder))
     if shares := shared_out(plan, trainer):
         log.info(shares)

@@ -141,16 +141,19 @@ def test_a_run_of_somebody_else_writes_where_this_user_says(begun, tmp_path, mon
     monkeypatch.setenv("SR_CACHE_DIR", "/mine")
     run = composed.read(changed(begun, tmp_path / "theirs", **values))
     config = run.changed(Words(["steps=9"]), run.config)
+    run.tell_foreign(Words(["steps=9"]))
     assert config.logger == {} and "logs to metrics.csv alone" in caplog.text
     assert config.cache_dir == config.data.cache_dir == "/mine" and not config.data.download
     assert (config.zoo.dir, config.zoo.range) == ("data/weights", "0-1")
     assert config.data.num_workers is None and (config.trainer.devices, config.trainer.strategy) == (1, "auto")
     typed = OmegaConf.create({"logger": {"wandb": {"_target_": "sr.loggers.wandb_logger"}}})
     caplog.clear()
-    assert run.changed(Words(["logger=wandb"]), typed).logger == typed.logger
+    assert run.changed(Words(["logger=wandb"]), typed).logger == typed.logger and not caplog.text
+    run.tell_foreign(Words(["logger=wandb"]))
     assert "nothing shows that you began this run here: what its files tell of its steps is logged" in caplog.text
     caplog.clear()
     mine = composed.read(begun)
+    mine.tell_foreign(Words(["steps=9"]))
     assert "wandb" in mine.changed(Words(["steps=9"]), mine.config).logger and not caplog.text
 
 
