@@ -86,7 +86,16 @@ def left_as_it_is(objects: Iterable[Any] = ()) -> Iterator[None]:
 
 
 def _own_modules() -> list[ModuleType]:
-    return [m for m in list(sys.modules.values()) if isinstance(m, ModuleType) and m.__name__ != "__main__" and own(m)]
+    found, packages = [], {"__main__": False}  # thousands of modules are of some hundred packages
+    for module in [m for m in list(sys.modules.values()) if isinstance(m, ModuleType)]:
+        package = module.__name__.partition(".")[0]
+        if getattr(sys.modules.get(package), "__file__", None) is None:
+            package = module.__name__  # of a folder without __init__.py, of which parts may lie in several places
+        if package not in packages:
+            packages[package] = own(module)
+        if packages[package]:
+            found.append(module)
+    return found
 
 
 def _classes(module: ModuleType) -> list[type]:
