@@ -32,7 +32,12 @@ class NanGuard(EachBatch):
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self._masks: set[str] = set()
         self._pending: deque[tuple[list[str], Sequence[Tensor], Any, Any, int]] = deque()
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Masks hold infinity from the beginning."""
+        self._masks = {name for name, x in pl_module.named_buffers() if not bool(x.isfinite().all())}
 
     def after_batch(self, trainer: L.Trainer, model: L.LightningModule, batch: Any) -> None:
         assert isinstance(model, SuperResolver)
@@ -49,7 +54,7 @@ class NanGuard(EachBatch):
         # A finite loss can have gradients that are not: such weights must not replace good ones.
         assert isinstance(pl_module, SuperResolver)
         state = pl_module.state_dict() | pl_module.loss.state_dict(prefix="loss.")
-        state = {k: v for k, v in state.items() if v.is_floating_point()}
+        state = {k: v for k, v in state.items() if v.is_floating_point() and k not in self._masks}
         good = torch.stack([v.isfinite().all() for v in state.values()]).tolist()  # waits for the device once
         if not all(good):
             broken = [k for k, fine in zip(state, good, strict=True) if not fine]

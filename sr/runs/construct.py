@@ -20,7 +20,12 @@ from sr.runs.trust import how_to_trust, trusts
 # Where a file holds no weights that tell: the largest published networks have a third of it.
 MOST_TENSORS, MOST_VALUES = 5_000, 200_000_000
 _BUILDING = threading.RLock()  # torch goes through its hooks while networks are built, and they are of all threads
-MOST_OF_ANYTHING = 2**16  # blocks, channels, recursions, whoever added the network: far more than any that is of use
+MOST_OF_ANYTHING = 1024  # where no weight has that side: four times what the largest published networks have
+# Layers that a file may name: none makes images larger, or copies layers, by what it is told.
+LAYERS = re.compile(
+    r"torch\.nn\.modules\.(activation|batchnorm|channelshuffle|conv|dropout|instancenorm|linear|normalization|"
+    r"pixelshuffle)\.(?!\w*Transpose)\w+"
+)
 
 
 def construct(node: Mapping[str, Any], source: object, state: Mapping[str, Tensor] | None = None) -> SuperResolver:
@@ -36,10 +41,15 @@ def construct(node: Mapping[str, Any], source: object, state: Mapping[str, Tenso
     """
     architecture = _architecture(str(node.get("_target_")), source)
     settings: dict[str, Any] = {k: v for k, v in node.items() if k not in ("_target_", "_convert_")}
-    own = not str(node["_target_"]).startswith("sr.") or any(map(_is_node, settings.values()))
-    largest = max(_whole_numbers(v for v in settings.values() if not _is_node(v)), default=0)
-    if not own and largest > MOST_OF_ANYTHING:
-        raise UserError(f"checkpoint {source} is refused: no network of this project has {largest:,} of anything")
+    target = str(node["_target_"])
+    own = not target.startswith("sr.") or any(map(_is_node, settings.values()))
+    sides = {side for tensor in (state or {}).values() for side in tensor.shape}
+    largest = max((n for n in _whole_numbers(settings.values()) if n not in sides), default=0)
+    if largest > MOST_OF_ANYTHING and not trusts(target):
+        raise UserError(
+            f"checkpoint {source} is refused: no network of this project has {largest:,} of anything. If you added it "
+            f"yourself, type trust=[{target.rpartition('.')[0]}]"
+        )
     if any(str(k).startswith("_") for k in settings):
         raise UserError(f"checkpoint {source} is refused: its settings are not plain numbers, words and lists")
     try:
@@ -49,7 +59,6 @@ def construct(node: Mapping[str, Any], source: object, state: Mapping[str, Tenso
     except UserError:
         raise
     except Exception as error:  # whatever a constructor meets in settings that no config ever had
-        target = node["_target_"]
         raise UserError(f"checkpoint {source} does not fit {target} as installed here: {reason(error)}") from error
 
 
@@ -98,14 +107,15 @@ def _setting(value: Any, source: object) -> Any:
 
 
 def _made_by(node: Mapping[str, Any], source: object) -> partial[nn.Module]:
-    """What makes a network within the network: a class of torch.nn or of trusted code.
+    """What makes a network within the network: a layer of torch.nn (`LAYERS`) or of trusted code.
 
     Raises:
         UserError: of other code, no `nn.Module`, or with settings that are none.
     """
     target = str(node["_target_"])
-    torchs = re.fullmatch(r"torch\.nn\.\w+", target) and getattr(nn, target.rpartition(".")[2], None)
-    if not trusts(target) and not getattr(torchs, "__module__", "").startswith("torch.nn.modules."):
+    layer = getattr(nn, target.removeprefix("torch.nn."), None)
+    known = isinstance(layer, type) and LAYERS.fullmatch(f"{layer.__module__}.{layer.__qualname__}")
+    if not known and not trusts(target):
         raise UserError(f"checkpoint {source} is refused: its network is {target}. {how_to_trust([target])}")
     found = _imported(target, source)
     settings = {k: v for k, v in node.items() if k not in ("_target_", "_partial_", "_convert_")}
@@ -115,7 +125,10 @@ def _made_by(node: Mapping[str, Any], source: object) -> partial[nn.Module]:
 
 
 def _whole_numbers(values: Iterable[Any]) -> Iterator[int]:
+    """All that somebody may have told who is not trusted."""
     for value in values:
+        if _is_node(value) and trusts(str(value["_target_"])):
+            continue
         if isinstance(value, list | tuple | dict):
             yield from _whole_numbers(value.values() if isinstance(value, dict) else value)
         elif isinstance(value, int):

@@ -108,9 +108,10 @@ def test_a_file_builds_it_of_trusted_code_alone(package, tmp_path, monkeypatch):
     node = {"_target_": "sr.models.module.Module", "scale": 2, "value_range": 255.0}
     node |= {"network": {"_target_": "their_package.Net", "_partial_": True, "upscale": 2}}
     model = Module(2, lambda: Net(2), value_range=255.0).eval()
-    within = {"upscale": 2, "width": [{"a": {"_target_": "torch.nn.parallel.DataParallel", "module": "x"}}]}
-    of = ({}, {"_target_": "os.system"}, {"_target_": "their_package.make"}, within)
-    for name, network in zip("abcd", of, strict=True):
+    others = ("parallel.DataParallel", "TransformerEncoder", "Upsample", "ZeroPad2d", "ConvTranspose2d", "Sequential")
+    within = [{"width": [{"a": {"_target_": f"torch.nn.{other}", "module": "x"}}]} for other in others]
+    of = ({}, {"_target_": "os.system"}, {"_target_": "their_package.make"}, *within)
+    for name, network in zip("abcdefghi", of, strict=True):
         told = checkpoint.describe(node | {"network": node["network"] | network}, "module", {})
         torch.save({"state_dict": model.state_dict(), "sr": told}, tmp_path / f"{name}.ckpt")
     with pytest.raises(UserError, match=r"its network is their_package\.Net.*trust=\[their_package\]"):
@@ -123,8 +124,13 @@ def test_a_file_builds_it_of_trusted_code_alone(package, tmp_path, monkeypatch):
         checkpoint.load(tmp_path / "b.ckpt")
     with pytest.raises(UserError, match="not a network with plain settings"):
         checkpoint.load(tmp_path / "c.ckpt")
-    with pytest.raises(UserError, match=r"its network is torch\.nn\.parallel\.DataParallel"):
-        checkpoint.load(tmp_path / "d.ckpt")
+    for name, other in zip("defghi", others, strict=True):
+        with pytest.raises(UserError, match=rf"its network is torch\.nn\.{other}"):
+            checkpoint.load(tmp_path / f"{name}.ckpt")
+    told = checkpoint.describe(node | {"multiple": 40_000}, "module", {})
+    torch.save({"state_dict": model.state_dict(), "sr": told}, tmp_path / "a.ckpt")
+    with pytest.raises(UserError, match=r"has 40,000 of anything.*trust=\[sr\.models\.module\]"):
+        checkpoint.load(tmp_path / "a.ckpt")
 
 
 def _begun_from(node, path):
@@ -283,9 +289,10 @@ GELU = "{_target_:torch.nn.GELU}"
         ("self.first = torch.nn.utils.weight_norm(nn.Conv2d(3, 3, 1))", "self.first(x)", "1"),
         ("self.first = nn.LazyConv2d(3, 1); self.first(torch.zeros(1, 3, 4, 4))", "self.first(x)", "1"),
         ("self.first = nn.Sequential(nn.Conv2d(3, 3, 1), *(nn.Conv2d(512, 512, 3) for _ in 'ab'))[:1]", "x", "4096"),
+        ("self.register_buffer('m', torch.tensor([0, -torch.inf]))", "x * self.m.exp()[0]", "1"),
         ("self.w = nn.Parameter(torch.ones(3, 1, 1) + 0j)", "(x * self.w).real", "1"),
     ],
-    ids=["dict", "network", "networks", "partial", "weight_norm", "lazy", "makes_more", "complex"],
+    ids=["dict", "network", "networks", "partial", "weight_norm", "lazy", "makes_more", "mask", "complex"],
 )
 def test_what_trains_is_read_again(command, package, more, x, given):
     """It trained to its end, and its own checkpoint was refused, or ended in a traceback."""
