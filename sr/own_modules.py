@@ -30,8 +30,16 @@ def own(thing: Any) -> bool:
 
 def holds_code(folder: Path) -> bool:
     """Whether modules of the user's own lie in a folder, as in that of a project."""
-    files = (Path(file) for module in _own_modules() if (file := getattr(module, "__file__", None)))
-    return any(folder.absolute() in file.absolute().parents for file in files)
+    return any(folder.absolute() in file.parents for file in _files())
+
+
+def beside_code(path: Path) -> bool:
+    """Whether a path is of a folder in which modules of the user's own lie, or leads to one."""
+    return holds_code(path) or any(file.parent in (path, *path.parents) for file in _files())
+
+
+def _files() -> set[Path]:
+    return {Path(file).absolute() for module in _own_modules() if (file := getattr(module, "__file__", None))}
 
 
 def installed(file: str | None) -> bool:

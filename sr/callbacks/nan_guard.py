@@ -37,7 +37,8 @@ class NanGuard(EachBatch):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Masks hold infinity from the beginning."""
-        self._masks = {name for name, x in pl_module.named_buffers() if not bool(x.isfinite().all())}
+        floats = {n: x for n, x in pl_module.named_buffers() if x.is_floating_point() and x.layout == torch.strided}
+        self._masks = {name for name, x in floats.items() if not bool(x.isfinite().all())}
 
     def after_batch(self, trainer: L.Trainer, model: L.LightningModule, batch: Any) -> None:
         assert isinstance(model, SuperResolver)

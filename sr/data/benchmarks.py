@@ -43,9 +43,7 @@ class Benchmark(SRDataModule):
     count: ClassVar[int]  # of its images
     sizes: ClassVar[Sequence[tuple[int, int]]] = ()  # (H, W) of each, as far as they are known
     grey: ClassVar[Sequence[int]] = ()  # numbers of those that are stored in grey
-    cuts: ClassVar[
-        Sequence[str]
-    ] = ()  # of each image the digests, whole and as copies are cut; as far as they are known
+    cuts: ClassVar[Sequence[str]] = ()  # digests of each, whole and as copies are cut, as far as they are known
     exact: ClassVar[bool] = True  # the papers' images are in no file that loses some of them
     archive: ClassVar[Archive | None] = BENCHMARKS
     where: ClassVar[str | None] = None  # how it is had where no archive is public

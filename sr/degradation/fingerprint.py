@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from sr.errors import UserError
-from sr.own_modules import as_imported, holds_code, installed, own
+from sr.own_modules import as_imported, beside_code, holds_code, installed, own
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None), type(...), range, slice)
 _NAMED = (torch.dtype, torch.device, np.dtype, np.ufunc, enum.Enum)
@@ -111,8 +111,10 @@ class _Description:
         yield array.tobytes()
 
     def _text(self, x: str | Path) -> Iterator[bytes]:
-        if (self.code and os.path.isabs(x)) or (isinstance(x, Path) and holds_code(x)):
+        if isinstance(x, Path) and (self.code or holds_code(x)):
             return  # a place on this machine; what lies in a project's is made more by each run
+        if self.code and len(str(x)) > 1 and os.path.isabs(x) and beside_code(Path(x)):
+            return  # so is __file__
         yield str(x).encode(errors="surrogateescape")
         try:
             path = Path(x)
