@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,10 @@ class Source:
     def weights(self, model: SuperResolver | None = None) -> str:
         """Which ones it has now, in which network; "" where there are none. Loaded unless they are given."""
         model = self.load() if model is None and self.load else model
-        return identity(model.state_dict(), dict(self.node or {})) if model is not None else ""
+        if model is None:
+            return ""
+        reads = {"reads": asdict(model.reads)} if model.reads else {}  # the same weights make other images so
+        return identity(model.state_dict(), dict(self.node or {}) | reads)
 
 
 @dataclass(frozen=True)

@@ -152,13 +152,16 @@ class MlflowRun(Logger):
             return
         try:
             with closing(sqlite3.connect(file)) as store:
-                made = store.execute("SELECT name, tbl_name FROM sqlite_master WHERE type='trigger'").fetchall()
+                made = store.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
         except sqlite3.Error as error:
             raise UserError(f"logger=mlflow: {file} is no store that can be read ({reason(error)})") from error
-        if found := [name for name, table in made if str(table).lower() in LOGGED]:
+        changing = [name for kind, name, table, sql in made if str(table).lower() in LOGGED
+                    and (kind == "trigger" or "ON CONFLICT" in str(sql).upper())]  # fmt: skip
+        if changing:
             raise UserError(
-                f"logger=mlflow: the store {file} holds triggers ({printable(some(found))}), which change what is "
-                "logged, and which MLflow does not make. If it is somebody else's, rename it; or type logger=csv"
+                f"logger=mlflow: the store {file} holds triggers or rules ({printable(some(changing))}), which change "
+                "what is logged, and which MLflow does not make. If it is somebody else's, rename it, or type "
+                "logger=csv"
             )
 
     def _refuse_elsewhere(self, told: str) -> None:

@@ -37,15 +37,19 @@ class Distillation(Frozen):
                 delattr(module, name)
                 module.register_buffer(name, parameter.detach(), persistent=False)
             module._non_persistent_buffers_set.update(module._buffers)
-        self.register_buffer("mark", torch.tensor(int(identity(dict(teacher.named_buffers()), {})[:14], 16)))
+        state = dict(teacher.named_buffers())
+        # The same weights with other settings, or read in another range, teach something else.
+        told = {key: value for key, value in (teacher.metadata or {}).items() if key in ("model", "reads") and value}
+        self._formerly = _mark(state, {})  # of runs begun before settings counted
+        self.register_buffer("mark", torch.tensor(_mark(state, told)))
         self.eval()
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
-        began = state_dict.get(f"{prefix}mark", self.mark)
-        if int(began) != int(self.mark):
+        began = int(state_dict.get(f"{prefix}mark", self.mark))
+        if began not in (int(self.mark), self._formerly):
             raise UserError(
-                "the teacher has other weights than the one that this run began with: put that one back where teacher= "
-                "names it, or begin a run of its own from these weights with init_from="
+                "the teacher has other weights or settings than the one that this run began with: put that one back "
+                "where teacher= names it, or begin a run of its own from these weights with init_from="
             )
         super()._load_from_state_dict(state_dict, prefix, *others)
 
@@ -68,3 +72,7 @@ class Distillation(Frozen):
         if missing := set(student.scales) - set(self.teacher.scales):
             told = ", ".join(map(str, self.teacher.scales))
             raise UserError(f"the teacher, {name}, enlarges by {told}, not by {min(missing)}: type another teacher=")
+
+
+def _mark(state: dict[str, Tensor], settings: dict[str, Any]) -> int:
+    return int(identity(state, settings)[:14], 16)

@@ -11,6 +11,8 @@ from sr.comparison.plots import curves
 from sr.comparison.rows import labelled, rows
 from sr.comparison.seeds import averaged
 from sr.errors import UserError
+from sr.models.base import Reads
+from sr.models.edsr import EDSR
 from sr.runs.config import RECORD
 from sr.runs.own import signed
 from sr.scores.rated import Rated, read, write
@@ -92,6 +94,14 @@ def test_figures_that_no_study_gives_are_refused(tmp_path, odd):
     write(tmp_path / "mos.csv", [replace(known, **odd)])
     with pytest.raises(UserError, match="which no study gives"):
         read([str(tmp_path)])
+
+
+def test_weights_that_are_read_in_another_way_are_others(sources):
+    """A file exchanged for one of the same weights, read as BGR: what people had said stood beside 2.94 dB."""
+    model = EDSR(2, 1, 4)
+    plain = sources[1].weights(model)
+    model.reads = Reads(bgr=True)
+    assert sources[1].weights(model) != plain
 
 
 def test_seeds_that_were_not_trained_alike_are_told(sources):

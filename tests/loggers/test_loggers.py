@@ -208,8 +208,17 @@ def test_a_store_that_sends_pictures_elsewhere_later_is_refused_then(empty_store
         with pytest.raises(UserError, match="pictures and tables go to"):
             log()
     assert not (tmp_path / "elsewhere").exists() and len([*(tmp_path / "outputs/mlflow").rglob("*.png")]) == 1
-    with pytest.raises(UserError, match=r"holds triggers \(t\), which change what is logged"):
+    with pytest.raises(UserError, match=r"holds triggers or rules \(t\), which change what is logged"):
         mlflow_logger(f"sqlite:///{file}", facts={"folder": str(tmp_path / "other")}).experiment  # noqa: B018
+
+
+def test_an_mlflow_store_that_leaves_out_what_is_logged_is_refused(tmp_path):
+    """The curve of a run kept its first validation alone."""
+    file = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(file)) as store, store:
+        store.execute("CREATE TABLE metrics (run_uuid, key, value, UNIQUE (run_uuid, key) ON CONFLICT IGNORE)")
+    with pytest.raises(UserError, match=r"holds triggers or rules \(metrics"):
+        mlflow_logger(f"sqlite:///{file}", facts={"folder": str(tmp_path / "run")}).experiment  # noqa: B018
 
 
 def test_mlflow_takes_parameters_whose_names_it_refuses(command, div2k, tmp_path):

@@ -41,11 +41,16 @@ def test_its_targets_are_what_the_teacher_makes():
 def test_a_run_goes_on_with_the_teacher_that_it_began_with():
     torch.manual_seed(0)
     net = SRResNet(2, num_blocks=1, channels=4).eval()
+    net.metadata = {"model": {"res_scale": 1.0}}
     state = Distillation(copy.deepcopy(net), nn.L1Loss()).state_dict()
     Distillation(copy.deepcopy(net), nn.L1Loss()).load_state_dict(state)
+    for told in ({"model": {"res_scale": 0.1}}, net.metadata | {"reads": {"bgr": True}}):  # which teach something else
+        (other := copy.deepcopy(net)).metadata = told
+        with pytest.raises(UserError, match="other weights or settings than the one that this run began with"):
+            Distillation(other, nn.L1Loss()).load_state_dict(state)
     with torch.no_grad():
         next(net.parameters())[0] += 1e-3
-    with pytest.raises(UserError, match="other weights than the one that this run began with"):
+    with pytest.raises(UserError, match="other weights or settings than the one that this run began with"):
         Distillation(net, nn.L1Loss()).load_state_dict(state)
 
 
