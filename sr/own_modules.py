@@ -15,6 +15,7 @@ from typing import Any
 
 NETWORKS = ("sr.models.", "sr.layers.")  # to which the user may add
 DEPTH = 4  # of containers within containers
+_known = 0  # which modules there were when it was looked last
 _imported: dict[int, tuple[Any, dict[str, Any]]] = {}  # by address: a module's names or a class, and what it held
 
 
@@ -49,6 +50,10 @@ def installed(file: str | None) -> bool:
 
 def remember() -> None:
     """Keep what the modules that were imported since hold; to be called before anything of them runs."""
+    global _known
+    if (now := hash(tuple(map(id, list(sys.modules.values()))))) == _known:
+        return
+    _known = now
     for module in _own_modules():
         if id(vars(module)) not in _imported:
             _imported[id(vars(module))] = vars(module), _data(vars(module), DEPTH)

@@ -12,10 +12,26 @@ from sr.deploy.tiling.recording import recorded
 from sr.measuring.cost import cost
 from sr.models.module import Module
 
+REGISTRY = """
+NAMED = {}
+
+def named(cls):
+    NAMED[cls.__name__] = cls
+    return cls
+"""
+LOSS = """
+from torch import nn
+from registry import named
+
+@named
+class Distance(nn.L1Loss):
+    pass
+"""
 CPU = torch.device("cpu")
 KEEPS = """
 import functools
 import os
+from registry import NAMED, named
 from pathlib import Path
 import torch
 from torch import nn
@@ -28,6 +44,7 @@ LAST = None
 def wave(width):
     return torch.linspace(0, 1, width)
 
+@named
 class Net(nn.Module):
     widths = set()
 
@@ -40,6 +57,7 @@ class Net(nn.Module):
 
     def forward(self, x):
         global LAST
+        assert NAMED["Net"] is type(self)
         if (size := x.shape[-2:]) not in GRIDS["by size"]:
             GRIDS["by size"][size] = torch.ones(size)
         self.ones = torch.ones(1) if self.ones is None else self.ones
@@ -51,25 +69,32 @@ class Net(nn.Module):
 @pytest.fixture
 def keeps(tmp_path, monkeypatch):
     (tmp_path / "theirs").mkdir()
-    (tmp_path / "theirs/keeps.py").write_text(KEEPS)
+    for name, text in {"keeps": KEEPS, "registry": REGISTRY, "distance": LOSS}.items():
+        (tmp_path / f"theirs/{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path / "theirs")
     yield
-    sys.modules.pop("keeps", None)
+    _forget()
+
+
+def _forget():
+    """As in a process of its own."""
+    for name in ("keeps", "registry", "distance"):
+        sys.modules.pop(name, None)
 
 
 TYPED = [
     "model=module", "model.network._target_=keeps.Net", "scale=2", "batch_size=2", "patch_size=8", "steps=2",
-    "callbacks=[]", "trust=[keeps]",
+    "callbacks=[]", "trust=[keeps]", "loss=l1", "loss.terms.l1.loss._target_=distance.Distance",
 ]  # fmt: skip
 
 
 def test_what_it_keeps_is_not_taken_for_changed_code(command, keeps, tmp_path, monkeypatch):
-    """Nor where it lies, nor what it runs on: a sweep had other code in each row, and evaluate told of a change."""
+    """Nor where it lies, what else is imported, nor what it runs on: each row was told as of other code."""
     swept = command("train.py", "-m", *TYPED, "+model.network.width=3,4")
     assert swept.code == 0, swept
     runs = [json.loads(file.read_text()) for file in swept.folder.glob("*/run.json")]
     assert len(runs) == 2 and len({run["digests"]["keeps.Net"] for run in runs}) == 1
-    del sys.modules["keeps"]  # as in a process of its own, on another machine
+    _forget()
     shutil.move(tmp_path / "theirs", tmp_path / "moved")
     monkeypatch.syspath_prepend(tmp_path / "moved")
     monkeypatch.setenv("DEVICE", "cuda")

@@ -1,4 +1,4 @@
-"""After a validation: whether a checkpoint holds all that a network has learned, and back to training."""
+"""A word at the first validation where a checkpoint does not hold all that a network has learned."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import lightning.pytorch as L
 from torch import Tensor
 
 from sr.models.base import SuperResolver
-from sr.models.unsaved import back_to_training, tell_lost
+from sr.models.unsaved import tell_lost
 
 
 class Lost(L.Callback):
@@ -19,9 +19,7 @@ class Lost(L.Callback):
     read: Callable[[dict[str, Tensor]], SuperResolver] | None = None
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        modes = trainer.fit_loop.epoch_loop.val_loop._module_mode.mode
         if self.read is not None and trainer.is_global_zero and not trainer.sanity_checking:
             assert isinstance(pl_module, SuperResolver)
-            tell_lost(pl_module, self.read, modes)
+            tell_lost(pl_module, self.read)
             self.read = None
-        back_to_training(pl_module, modes)

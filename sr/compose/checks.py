@@ -27,9 +27,10 @@ def check_targets(cfg: dict[str, Any]) -> None:
     Raises:
         UserError: naming the key as the user would type it, and the nearest valid name.
     """
-    for path, node in _targets(cfg, ""):
-        _check(path, node)
-    remember()
+    for part in ({"model": cfg.get("model")}, cfg):  # as where a checkpoint names the network alone: registries grow
+        for path, node in _targets(part, ""):
+            _check(path, node)
+        remember()
     for name, node in (cfg.get("callbacks") or {}).items():
         if isinstance(node, dict) and node and "_target_" not in node:
             raise UserError(

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._pytree import tree_leaves
 
 from sr.errors import UserError
 from sr.imaging.color import rgb_to_y, rgb_to_ycbcr, ycbcr_to_rgb
@@ -170,7 +171,7 @@ class SuperResolver(TrainingLoops):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """As any other, also of what is computed from weights as `torch.nn.utils.weight_norm` keeps it."""
-        for x in (x for module in self.modules() for x in vars(module).values()):
+        for x in tree_leaves([dict(vars(module)) for module in self.modules()]):
             if isinstance(x, Tensor) and not x.is_leaf:
                 memo[id(x)] = x.detach().clone()
         copied = memo[id(self)] = type(self).__new__(type(self))

@@ -1,17 +1,23 @@
 """What Lightning counts and logs, exact and cheap where one of its steps is several of ours; what torch has drawn."""
 
+import random
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import lightning.pytorch as L
+import numpy as np
 import torch
 from torch import Tensor
 
 
 def drawn(device: torch.device) -> dict[str, Tensor]:
-    """How far torch's random numbers, those of dropout for example, have been drawn, by kind of device."""
+    """How far random numbers, those of dropout for example, have been drawn: of torch by device, Python's, NumPy's."""
+    (version, words, held), numpy = random.getstate(), np.random.get_state(legacy=False)
     found = {"cpu": torch.get_rng_state()}
+    found["python"] = torch.tensor([version, *words, held is not None, held or 0.0], dtype=torch.float64)
+    state = (numpy["state"]["pos"], numpy["has_gauss"], numpy["gauss"])
+    found["numpy"] = torch.tensor([*numpy["state"]["key"].tolist(), *state], dtype=torch.float64)  # exact to 2**53
     return found | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
 
 
@@ -21,6 +27,14 @@ def draw_on(states: Mapping[str, Tensor], device: torch.device) -> None:
         torch.set_rng_state(states["cpu"])
     if "cuda" in states and device.type == "cuda":
         torch.cuda.set_rng_state(states["cuda"], device)
+    if "python" in states:
+        version, *words, held, gauss = states["python"].tolist()
+        random.setstate((int(version), tuple(map(int, words)), gauss if held else None))
+    if "numpy" in states:
+        *key, place, held, gauss = states["numpy"].tolist()
+        if not 0 <= place <= len(key):  # NumPy reads there without a look
+            raise ValueError(f"a place of {place} among {len(key)}")
+        np.random.set_state(("MT19937", np.array(key, np.uint32), int(place), int(held), gauss))
 
 
 def count_alike(checkpoint: dict[str, Any]) -> None:

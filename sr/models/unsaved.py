@@ -69,17 +69,14 @@ def refuse_unsaved(model: SuperResolver, build: Callable[[], SuperResolver]) -> 
 
 
 @torch.no_grad()
-def tell_lost(
-    model: SuperResolver, read: Callable[[dict[str, Tensor]], SuperResolver], modes: Mapping[str, bool]
-) -> None:
+def tell_lost(model: SuperResolver, read: Callable[[dict[str, Tensor]], SuperResolver]) -> None:
     """Warn where a network that trained makes other images than the one that its `state_dict` gives.
 
     A mean, a temperature or a number of steps that stands in a plain attribute is what it was at the beginning, there.
 
     Args:
-        model: that trained, in eval mode, in which it was measured; it goes back to training (`back_to_training`).
+        model: that trained, in eval mode, in which it was measured; it stays so.
         read: makes the network of a state.
-        modes: see there.
     """
     device, eager = next(model.parameters()).device, copy.copy(model)
     eager.__dict__.pop("network", None)  # a compiled one
@@ -89,11 +86,15 @@ def tell_lost(
             with suppress(Exception):  # it wants a larger image
                 tried = (x, *(eager(x.to(device), model.scales[0]) for _ in range(2)))
                 break
-    back_to_training(model, modes)
     if not tried or not _same(*tried[1:]):
         return
+    modes = {name: module.training for name, module in model.named_modules()}
     with _random_left():
+        back_to_training(model, {})
         other = read(model.state_dict()).to(device).eval()
+        back_to_training(model, modes)
+        for name, module in model.named_modules():
+            module.training = modes[name]
         made = other(tried[0].to(device), model.scales[0])
     if (tried[1] - made).abs().max() <= LOST * tried[1].abs().max():
         return
@@ -116,7 +117,7 @@ def back_to_training(model: nn.Module, modes: Mapping[str, bool]) -> None:
 
     Args:
         model: in eval mode.
-        modes: whether each module trained before, by name; those that are not named did.
+        modes: what each module is to be told, by name; those that are not named, that they train.
     """
     for name, module in model.named_modules():
         if type(module).train is not nn.Module.train:

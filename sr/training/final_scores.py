@@ -49,7 +49,7 @@ def score_run(
     done = max(stages[-1].end, resumed["global_step"] if resumed else 0)
     model = _as_saved(plan.model, folder / "checkpoints", done)
     if of_others(plan.model):
-        tell_lost(plan.model.eval(), partial(read_again, stages[-1].cfg.model), {})
+        tell_lost(plan.model.eval(), partial(read_again, stages[-1].cfg.model))
     if not any(sets.values()):
         if cfg.benchmarks is None:  # else it was typed that nothing is measured
             log.info(

@@ -18,6 +18,7 @@ from sr.compose.words import Words
 from sr.data.draws import STREAM
 from sr.errors import UserError
 from sr.models.base import SuperResolver, Training
+from sr.models.bookkeeping import draw_on, drawn
 from sr.runs import checkpoint
 from sr.runs.composed import from_its_weights
 from sr.runs.config import RECORD, flat, upgraded
@@ -39,10 +40,11 @@ def refuse_torn(resumed: Content, folder: Path, words: Words) -> None:
     version, states = "pytorch-lightning_version", ("optimizer_states", "lr_schedulers")
     if missing := [key for key in ("global_step", version, *states) if key not in resumed]:
         raise of_another_program(folder, words, f"no {missing[0]}")
-    drawn, wanted = resumed.get("random", {}), torch.get_rng_state()
-    kinds = {getattr(state, "dtype", None) for state in drawn.values()}
-    if kinds - {wanted.dtype} or drawn.get("cpu", wanted).shape != wanted.shape:
-        raise of_another_program(folder, words, "random")
+    then, now = resumed.get("random", {}), drawn(torch.device("cpu"))
+    for kind, state in then.items():
+        wanted = now.get(kind, now["cpu"])
+        if getattr(state, "dtype", None) != wanted.dtype or (kind in now and state.shape != wanted.shape):
+            raise of_another_program(folder, words, "random")
     if not re.match(r"[2-9]\d*\.\d", str(resumed[version])):  # of older ones Lightning wants what is not here
         raise of_another_program(folder, words, version)
     for key in states:
@@ -61,9 +63,11 @@ def refuse_torn(resumed: Content, folder: Path, words: Words) -> None:
     if not all(isinstance(rate, float | int | Tensor) for rate in rates):
         raise of_another_program(folder, words, "lr")
     try:
-        torch.Generator().set_state(drawn.get("cpu", wanted))
-    except RuntimeError as error:
+        draw_on({kind: state for kind, state in then.items() if kind != "cuda"}, torch.device("cpu"))
+    except (RuntimeError, ValueError, OverflowError) as error:
         raise of_another_program(folder, words, "random") from error
+    finally:
+        draw_on(now, torch.device("cpu"))
 
 
 def _groups(states: Sequence[Content]) -> list[Content]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from small_runs import SMALL, saved
+from small_runs import SMALL, same, saved
 from torch import Tensor, nn
 
 from sr.errors import UserError, told_once
@@ -289,10 +289,11 @@ GELU = "{_target_:torch.nn.GELU}"
         ("self.first = torch.nn.utils.weight_norm(nn.Conv2d(3, 3, 1))", "self.first(x)", "1"),
         ("self.first = nn.LazyConv2d(3, 1); self.first(torch.zeros(1, 3, 4, 4))", "self.first(x)", "1"),
         ("self.first = nn.Sequential(nn.Conv2d(3, 3, 1), *(nn.Conv2d(512, 512, 3) for _ in 'ab'))[:1]", "x", "4096"),
+        ("self.kept = []", "(self.kept.append(x * self.last.bias[0]), x)[1]", "1"),
         ("self.register_buffer('m', torch.tensor([0, -torch.inf]))", "x * self.m.exp()[0]", "1"),
         ("self.w = nn.Parameter(torch.ones(3, 1, 1) + 0j)", "(x * self.w).real", "1"),
     ],
-    ids=["dict", "network", "networks", "partial", "weight_norm", "lazy", "makes_more", "mask", "complex"],
+    ids=["dict", "network", "networks", "partial", "weight_norm", "lazy", "makes_more", "graph", "mask", "complex"],
 )
 def test_what_trains_is_read_again(command, package, more, x, given):
     """It trained to its end, and its own checkpoint was refused, or ended in a traceback."""
@@ -364,20 +365,47 @@ BRANCHES = [
 ]
 
 
+LOOK = """
+
+import lightning.pytorch as L
+
+
+class Look(L.Callback):
+    def on_validation_end(self, trainer, pl_module):  # where Lightning promises eval mode
+        assert not any(module.training for module in pl_module.modules())
+"""
+
+
 @pytest.mark.parametrize("rest", BRANCHES, ids=["cached", "in_place"])
 def test_networks_that_merge_branches_to_be_measured_are_told_when_training_goes_on(command, package, rest):
     """Lightning does not: each validation was of the branches of the first one, and the checkpoint had both."""
     layers = "self.a, self.b = (nn.Conv2d(3, 12, k, padding=k // 2) for k in (3, 1))"
     source = OWN.replace("{more}", layers)
-    (package / "__init__.py").write_text(source[: source.index("\n    def forward")] + rest)
+    (package / "__init__.py").write_text(source[: source.index("\n    def forward")] + rest + LOOK)
     typed = ["model=module", "model.network._target_=their_package.Net", "+model.network.upscale=2"]
     typed += ["optimizer.lr=0.01", "steps=9", "val_every_steps=3", "batch_size=2", "patch_size=8", "scale=2"]
+    typed += ["+callbacks.look._target_=their_package.Look"]
     done = command("train.py", *typed, "data=bundled", "protocols=[y]", "callbacks=[]", "trainer=cpu")
     assert done.code == 0 and "warning" not in done.out + done.err, done
     with (done.folder / "metrics.csv").open() as f, (done.folder / "results.csv").open() as g:
         curve = [float(row["val/psnr_y"]) for row in csv.DictReader(f) if row["val/psnr_y"]]
         (end,) = [float(row["psnr"]) for row in csv.DictReader(g) if row["model"] == "module"]
     assert len({*curve}) == 3 and curve[-1] == pytest.approx(end, abs=1e-3)
+
+
+def test_what_python_and_numpy_have_drawn_goes_on_after_a_resume(command, package):
+    """Stochastic depth by `random` came to other weights, though a resume is promised to be exact."""
+    source = OWN.replace("import copy", "import random\nimport numpy as np").replace("{more}", "pass")
+    drawn = "x * (random.random() + np.random.rand() + random.gauss(0, 1))"
+    (package / "__init__.py").write_text(source.replace("{x}", drawn))
+    typed = ["model=module", "model.network._target_=their_package.Net", "+model.network.upscale=2", "benchmarks=[]"]
+    typed += ["scale=2", "data=bundled", "batch_size=2", "patch_size=8", "callbacks=[]", "trainer=cpu"]
+    typed += ["val_every_steps=3", "trust=[their_package]"]
+    whole = command("train.py", *typed, "steps=6", folder="whole")
+    parts = command("train.py", *typed, "steps=3", folder="parts")
+    again = command("train.py", f"resume={parts.folder}", "steps=6")
+    assert whole.code == parts.code == again.code == 0, again
+    assert same(saved(whole.folder)["state_dict"], saved(parts.folder)["state_dict"])
 
 
 def test_a_network_that_sets_itself_up_by_its_first_image_is_left_to_do_so(package):

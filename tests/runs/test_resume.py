@@ -231,6 +231,8 @@ def test_a_torn_checkpoint_is_refused_before_anything_is_looked_at(run, refused,
 @pytest.mark.parametrize(
     ("key", "value"),
     [("random", {"cpu": torch.zeros(3, dtype=torch.uint8)}), ("random", {"cpu": torch.zeros(5056)}),
+     ("random", {"numpy": torch.full((627,), 1e9, dtype=torch.float64)}), ("random", {"python": torch.zeros(3)}),
+     ("random", {"python": torch.full((628,), torch.nan, dtype=torch.float64)}),
      ("pytorch-lightning_version", "0.0.1"), ("pytorch-lightning_version", "xxxx")],
 )  # fmt: skip
 def test_what_lightning_or_torch_would_not_take_is_refused(run, key, value):
