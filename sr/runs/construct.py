@@ -120,7 +120,10 @@ def _made_by(node: Mapping[str, Any], source: object) -> partial[nn.Module]:
     found = _imported(target, source)
     settings = {k: v for k, v in node.items() if k not in ("_target_", "_partial_", "_convert_")}
     if not (isinstance(found, type) and issubclass(found, nn.Module)) or any(str(k).startswith("_") for k in settings):
-        raise UserError(f"checkpoint {source} is refused: {target} is not a network with plain settings")
+        raise UserError(
+            f"checkpoint {source} is refused: {target} is not a network with plain settings. Wanted is a class of "
+            "layers, with each of its settings by its name"
+        )
     return partial(found, **{k: _setting(v, source) for k, v in settings.items()})
 
 

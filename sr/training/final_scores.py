@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,10 @@ from sr.measuring.scoring import Entry, panel_file, score_all
 from sr.metrics.metric import get_metrics
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
-from sr.models.unsaved import of_others, tell_lost
+from sr.models.unsaved import tell_lost
 from sr.runs import checkpoint
 from sr.runs.config import LAST
 from sr.scores.score import BASELINE, Score, as_table
-from sr.training.build import read_again
 from sr.training.plan import Plan
 from sr.training.stage_configs import StageConfig
 from sr.whole import replacing
@@ -48,8 +46,6 @@ def score_run(
     cfg, name, stages, sets = plan.cfg, plan.name, plan.stages, plan.test_sets
     done = max(stages[-1].end, resumed["global_step"] if resumed else 0)
     model = _as_saved(plan.model, folder / "checkpoints", done)
-    if of_others(plan.model):
-        tell_lost(plan.model.eval(), partial(read_again, stages[-1].cfg.model))
     if not any(sets.values()):
         if cfg.benchmarks is None:  # else it was typed that nothing is measured
             log.info(
@@ -101,6 +97,7 @@ def _as_saved(model: SuperResolver, folder: Path, step: int) -> SuperResolver:
     What a callback made of them when training had ended is kept, and told.
     """
     content, ended = checkpoint.read(folder / LAST, known_intact=True), model.state_dict()
+    saved = checkpoint.build(content, folder / LAST)
     if any(not torch.equal(value.to(ended[key]), ended[key]) for key, value in content["state_dict"].items()):
         with replacing(kept := folder / f"after_step_{step}.ckpt") as part:
             torch.save({"state_dict": ended, "sr": {**model.metadata, "batches_seen": model.batches_seen}}, part)
@@ -108,7 +105,9 @@ def _as_saved(model: SuperResolver, folder: Path, step: int) -> SuperResolver:
             f"warning: a callback changed the weights when training had ended. The figures are of {LAST}, which is as "
             f"they were before; measure the changed ones by sr evaluate {path_typed('checkpoint', kept)}"
         )
-    return checkpoint.build(content, folder / LAST)
+    else:
+        tell_lost(model.eval(), lambda _: saved)
+    return saved
 
 
 def _show(trainer: L.Trainer, at: str, means: Sequence[Score], panels: Sequence[Path], step: int) -> None:

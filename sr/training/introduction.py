@@ -82,7 +82,7 @@ def introduction(plan: Plan, folder: Path) -> str:
     parameters = sum(p.numel() for p in model.learnable().values())
     merged = sum(p.numel() for p in model.merged().parameters())
     form = f"{parameters:,} parameters" + (f" ({merged:,} merged)" if merged != parameters else "")
-    if cfg.choices.recipe == "base":
+    if cfg.choices.recipe == "base" and "recipe" not in typed:
         log.warning(f"note: there is no recipe for {plan.name} yet; this is the base recipe (conf/recipe/base.yaml)")
     told = told_of_range(cfg, plan.words), told_of_callbacks(cfg, plan.words, plan.stages[-1].end)
     for note in (*chain(*told), *told_of_schedules(plan.stages)):

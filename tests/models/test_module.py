@@ -335,6 +335,18 @@ def test_what_changes_in_an_attribute_as_it_trains_is_told(command, package):
     assert done.code == 0 and (done.out + done.err).count("warning: inner.mean: changed while the network trained") == 1
 
 
+def test_so_it_is_at_the_end_of_networks_below_sr(command, monkeypatch):
+    former = ESPCN.network
+
+    def network(self, x, scale):
+        self.seen = getattr(self, "seen", 0) + self.training
+        return former(self, x, scale) * (1 + 0.1 * self.seen)
+
+    monkeypatch.setattr(ESPCN, "network", network)
+    done = command("train.py", "model=espcn", "scale=2", "data=bundled", "budget=smoke", "benchmarks=[]", "trainer=cpu")
+    assert done.code == 0 and "warning: seen: changed while the network trained" in done.out + done.err, done
+
+
 BRANCHES = [
     """
         self.k = None
