@@ -67,8 +67,9 @@ def trusts_run(folder: Path) -> bool:
 
 
 def how_to_trust(names: Sequence[str]) -> str:
-    """What to type for what stands in no list."""
-    roots = dict.fromkeys(name if ":" in name or name.endswith(".py") else name.partition(".")[0] for name in names)
+    """What to type for what stands in no list: its package, but of torch, which can load anything, the class alone."""
+    alone = re.compile(r".*:.*|.*\.py|torch\..*")
+    roots = dict.fromkeys(name if alone.fullmatch(name) else name.partition(".")[0] for name in names)
     if odd := [root for root in roots if not NAME.fullmatch(root)]:  # what is told is pasted into a shell
         return f"Nothing that can be trusted has such a name: {some([printable(root) for root in odd])}"
     typed = ",".join(roots)
