@@ -3,7 +3,7 @@
 from sr.callbacks.adjustable_clipping import AdjustableClipping
 from sr.callbacks.checkpoints import Checkpoints
 from sr.callbacks.ema import EMA
-from sr.callbacks.lost import Lost
+from sr.callbacks.lost import BackToTraining, Lost
 from sr.callbacks.nan_guard import NanGuard
 from sr.callbacks.panels import Panels
 from sr.callbacks.population_statistics import PopulationStatistics
@@ -11,6 +11,6 @@ from sr.callbacks.progress import Progress
 from sr.callbacks.stopwatch import Stopwatch
 
 __all__ = [
-    "EMA", "AdjustableClipping", "Checkpoints", "Lost", "NanGuard", "Panels", "PopulationStatistics", "Progress",
-    "Stopwatch",
+    "EMA", "AdjustableClipping", "BackToTraining", "Checkpoints", "Lost", "NanGuard", "Panels", "PopulationStatistics",
+    "Progress", "Stopwatch",
 ]  # fmt: skip

@@ -18,7 +18,6 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from sr.losses.distributed import largest
 from sr.models.hooks import EachBatch
-from sr.models.unsaved import back_to_training
 from sr.runs.code import other
 from sr.runs.config import LAST
 from sr.runs.latest import BEFORE
@@ -168,7 +167,6 @@ class Checkpoints(EachBatch):
             self._capture(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        back_to_training(pl_module, trainer.fit_loop.epoch_loop.val_loop._module_mode.mode)
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         self._settled = True

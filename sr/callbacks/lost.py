@@ -6,7 +6,7 @@ import lightning.pytorch as L
 from torch import Tensor
 
 from sr.models.base import SuperResolver
-from sr.models.unsaved import tell_lost
+from sr.models.unsaved import back_to_training, tell_lost
 
 
 class Lost(L.Callback):
@@ -23,3 +23,13 @@ class Lost(L.Callback):
             assert isinstance(pl_module, SuperResolver)
             tell_lost(pl_module, self.read)
             self.read = None
+
+
+class BackToTraining(L.Callback):
+    """Ends a validation for modules with a `train` of their own: see `back_to_training`.
+
+    After all other callbacks, which see the network as it was measured, and before `Checkpoints` writes it.
+    """
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        back_to_training(pl_module, trainer.fit_loop.epoch_loop.val_loop._module_mode.mode)

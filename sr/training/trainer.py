@@ -12,7 +12,7 @@ from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig, OmegaConf
 
-from sr.callbacks import Checkpoints, Lost, NanGuard, Progress
+from sr.callbacks import BackToTraining, Checkpoints, Lost, NanGuard, Progress
 from sr.compose import checks
 from sr.compose.rules import scale_name
 from sr.errors import UserError
@@ -86,7 +86,8 @@ def trainer(
             callbacks.append(added := checks.built(node, f"callbacks.{key}", L.Callback, **extra))
             with suppress(LookupError, TypeError, AttributeError):  # of one that has its state only later
                 refuse_lost(added.state_dict(), f"callbacks.{key}")
-    callbacks.append(last)  # after the others: an average of weights must have taken the step that is saved
+    # After the others: an average of weights must have taken the step that is saved.
+    callbacks += [BackToTraining(), last]
     loggers: list[Any] = [CsvLog(folder)]
     known = {"facts": run_facts(folder, name, plain(cfg.choices), scale_name(cfg.scale), sweep, cfg.seed)}
     for key, node in cfg.logger.items():
