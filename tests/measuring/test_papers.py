@@ -31,7 +31,7 @@ def test_clips_are_mirrored_or_not_as_the_published_figure_s_were(name, mirrored
     network = BasicVSR(num_blocks=1, channels=4) if mirrored else EDVR(num_blocks=1, channels=8, groups=2)
     for mirror in (False, True):
         data = SimpleNamespace(degradation=SimpleNamespace(steps=[MatlabBicubic(4)]), mirror=mirror)
-        data.opened, data.strange = lambda part: None, list
+        data.opened, data.strange = lambda part: None, lambda stored: []
         for entry, known in ((Entry("ours", network, name), mirror == mirrored), (Entry("bicubic", Bicubic(4)), True)):
             score = Score(entry.name, "Vimeo90K", 4, "video_centre", "psnr", 37.0, images=IMAGES["Vimeo90K"])
             assert bool(papers_figures(entry, [score], data)) == known
@@ -41,7 +41,7 @@ def test_clips_are_mirrored_or_not_as_the_published_figure_s_were(name, mirrored
 def test_no_published_figure_stands_beside_an_earlier_stage():
     """SRResNet, as SRGAN's first stage, stood 2.6 dB above the paper's SRGAN."""
     steps = SimpleNamespace(steps=[MatlabBicubic(4)])
-    data = SimpleNamespace(degradation=steps, mirror=False, opened=lambda part: None, strange=list)
+    data = SimpleNamespace(degradation=steps, mirror=False, opened=lambda part: None, strange=lambda stored=False: [])
     schema.register()
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         node = OmegaConf.to_container(hydra.compose("train", overrides=["model=srgan", "scale=4"]).model, resolve=True)
