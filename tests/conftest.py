@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
+from own_networks import NETWORK
 from PIL import Image
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -199,3 +200,13 @@ def vgg_file(vgg_state: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPa
     file = tmp_path_factory.mktemp("vgg") / "random_vgg19.pth"
     torch.save(vgg_state, file)
     return file
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch) -> Path:
+    place = tmp_path / "elsewhere/their_package"
+    place.mkdir(parents=True)
+    (place / "__init__.py").write_text(NETWORK)
+    monkeypatch.syspath_prepend(str(place.parent))
+    yield place
+    sys.modules.pop("their_package", None)
