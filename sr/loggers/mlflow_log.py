@@ -146,7 +146,7 @@ class MlflowRun(Logger):
             return None
 
     def _refuse_triggers(self) -> None:
-        """MLflow makes none on what is logged: those of somebody else's store change it as they like."""
+        """MLflow makes none, nor rules that leave some of what is logged out: somebody else's store may have both."""
         file = Path(self.uri.removeprefix(LOCAL))
         if not file.is_file():
             return

@@ -1,4 +1,4 @@
-"""What Lightning counts and logs, exact and cheap where one of its steps is several of ours; what torch has drawn."""
+"""What Lightning counts and logs, exact and cheap where one of its steps is several of ours; what was drawn."""
 
 import random
 from collections.abc import Mapping

@@ -39,7 +39,7 @@ class TrainingLoops(L.LightningModule):
         steps_at_once: the most that it takes without Lightning; None for as many as fit between two looks at the logs.
         whole_steps: optimizer steps of the run, of all its stages; 0 where nobody told.
         graph: whether a step is one CUDA graph; "auto" where it can be.
-        random: where torch's random numbers go on in the next step, as `drawn` found them; empty: from where they are.
+        random: where random numbers go on in the next step, as `drawn` found them; empty: from where they are.
         former_optimizers: state of each optimizer of the stage before, and of its schedule or None to begin it; set
             where a stage goes on with them.
     """

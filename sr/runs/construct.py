@@ -42,7 +42,7 @@ def construct(node: Mapping[str, Any], source: object, state: Mapping[str, Tenso
     architecture = _architecture(str(node.get("_target_")), source)
     settings: dict[str, Any] = {k: v for k, v in node.items() if k not in ("_target_", "_convert_")}
     target = str(node["_target_"])
-    own = not target.startswith("sr.") or any(map(_is_node, settings.values()))
+    own = any(map(trusts, [target, *(str(v["_target_"]) for v in settings.values() if _is_node(v))]))
     sides = {side for tensor in (state or {}).values() for side in tensor.shape}
     largest = max((n for n in _whole_numbers(settings.values()) if n not in sides), default=0)
     if largest > MOST_OF_ANYTHING and not trusts(target):
