@@ -13,7 +13,7 @@ class Lost(L.Callback):
     """Compares a network with the one that its checkpoint gives (`tell_lost`), once a stage.
 
     Attributes:
-        read: makes the network of a state; None where there is nothing to compare.
+        read: makes the network of a state; None once it was compared.
     """
 
     read: Callable[[dict[str, Tensor]], SuperResolver] | None = None

@@ -41,14 +41,14 @@ def refuse_unsaved(model: SuperResolver, build: Callable[[], SuperResolver]) -> 
     known = {id(x) for x in (*model.modules(), *model.parameters())}
     others = {n: x for n, x in _hidden(model) if id(x) not in known and not isinstance(x, torch.jit.ScriptModule)}
     lost = [n for n, x in others.items() if isinstance(x, nn.Parameter) or (isinstance(x, nn.Module) and _holds(x))]
-    strange = of_others(model)
     with _random_left():
         first = _drawn_anew(build, 0)
-    for more in (1, 2, 3) if strange else (1,):  # three channels have six orders: another seed may draw the same one
+    tries = 3 if _of_others(model) else 1  # three channels have six orders: another seed may draw the same one
+    for more in range(1, tries + 1):
         with _random_left():
             anew = dict(_hidden(second := _drawn_anew(build, more)))
             drawn = [n for n, x in others.items() if not isinstance(x, nn.Module) and not _same(x, anew.get(n))]
-            if not (drawn or lost or strange) or not _make_others(model, first, second):
+            if not _make_others(model, first, second):
                 continue
         if lost:
             raise UserError(
@@ -131,7 +131,7 @@ def _images(model: SuperResolver) -> Iterator[Tensor]:
         yield x.expand(1, FRAMES, 3, side, side) if model.clips else x
 
 
-def of_others(model: SuperResolver) -> bool:
+def _of_others(model: SuperResolver) -> bool:
     """Whether modules of a network are neither this package's nor torch's."""
     return any(type(module).__module__.partition(".")[0] not in ("sr", "torch") for module in model.modules())
 

@@ -18,7 +18,6 @@ from sr.compose.words import pasted, path_word
 from sr.errors import UserError, reason, user_error
 from sr.loggers import CsvLog
 from sr.models.bookkeeping import draw_on, drawn
-from sr.models.unsaved import of_others
 from sr.runs import checkpoint
 from sr.runs.code import tell_other_code, tell_other_codes
 from sr.runs.config import LAST, plain
@@ -203,7 +202,7 @@ def _enter(trainer: L.Trainer, stage: Stage, step: int | None) -> None:
     loop = trainer.fit_loop.epoch_loop
     loop.max_steps = stage.end
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, Lost) and of_others(stage.model):
+        if isinstance(callback, Lost):
             callback.read = partial(read_again, stage.cfg.model)
     if reason := step_through(trainer, stage.model, stage.cfg):
         graph = stage.model.graph

@@ -7,6 +7,8 @@ import pytest
 import torch
 from small_runs import same, saved
 
+from sr.callbacks import lost
+from sr.models import unsaved
 from sr.models.espcn import ESPCN
 from sr.models.module import Module
 
@@ -129,16 +131,34 @@ def test_what_changes_in_an_attribute_as_it_trains_is_told(command, package):
     assert done.code == 0 and (done.out + done.err).count("warning: inner.mean: changed while the network trained") == 1
 
 
-def test_so_it_is_at_the_end_of_networks_below_sr(command, monkeypatch):
-    former = ESPCN.network
+def test_so_it_is_of_networks_that_the_user_adds_below_sr(command, monkeypatch):
+    former, drawn, read = ESPCN.network, [], []
 
     def network(self, x, scale):
         self.seen = getattr(self, "seen", 0) + self.training
         return former(self, x, scale) * (1 + 0.1 * self.seen)
 
+    def tell_lost(model, anew):
+        read.append(model)
+        unsaved.tell_lost(model, anew)
+
     monkeypatch.setattr(ESPCN, "network", network)
-    done = command("train.py", "model=espcn", "scale=2", "data=bundled", "budget=smoke", "benchmarks=[]", "trainer=cpu")
+    monkeypatch.setattr(lost, "tell_lost", tell_lost)
+    words = ("model=espcn", "scale=2", "data=bundled", "budget=smoke", "benchmarks=[]", "trainer=cpu")
+    done = command("train.py", *words)
     assert done.code == 0 and "warning: seen: changed while the network trained" in done.out + done.err, done
+    assert read, "at the first validation"
+    monkeypatch.setattr(ESPCN, "network", lambda self, x, scale: former(self, x, scale) * self.__dict__["by"]())
+    begin = ESPCN.__init__
+
+    def init(self, *args, **settings):
+        begin(self, *args, **settings)
+        drawn.append(torch.rand(1))
+        self.by = lambda a=drawn[-1]: a
+
+    monkeypatch.setattr(ESPCN, "__init__", init)
+    done = command("train.py", *words)
+    assert done.code == 1 and "ESPCN: values are drawn when the network is built" in done.err, done
 
 
 BRANCHES = [
