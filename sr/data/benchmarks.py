@@ -4,8 +4,10 @@ Set5 (Bevilacqua et al., 2012), Set14 (Zeyde et al., 2010), B100 (Martin et al.,
 Manga109 (Matsui et al., 2017), DIV2K100, the validation part of DIV2K (Agustsson and Timofte, 2017).
 """
 
+import csv
 import logging
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,13 +25,23 @@ CROP = 12  # pixels less a side, copies of a set may have: HR cut to multiples o
 SELFEXSR = "image_SRF_"  # folders of github jbhuang0604/SelfExSR: HR and LR of one scale side by side
 
 
+@cache
+def _known() -> dict[str, list[list[str]]]:
+    """Digests of the images of a set, of each whole and as copies are cut."""
+    found: dict[str, list[list[str]]] = {}
+    with Path(__file__).with_name("cuts.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            found.setdefault(row["dataset"], []).append(row["digests"].split())
+    return found
+
+
 class Benchmark(SRDataModule):
     """One test set; for measuring only.
 
     Looked for in `data_dir`, first found: benchmarks/Set5/HR, benchmark/Set5/HR (the EDSR authors' archive),
     Set5/HR, Set5/image_SRF_4 (SelfExSR, with img_001_SRF_4_HR.png), Set5 with the images in it. Images there of another
     number, of other sizes than the set's or saved as JPEG are measured under another name, "other Set5"; other pixels
-    than those of Set5 and Set14 are told.
+    than those of Set5, Set14 and B100 are told.
 
     Args:
         data_dir: the folder of all data.
@@ -43,7 +55,6 @@ class Benchmark(SRDataModule):
     count: ClassVar[int]  # of its images
     sizes: ClassVar[Sequence[tuple[int, int]]] = ()  # (H, W) of each, as far as they are known
     grey: ClassVar[Sequence[int]] = ()  # numbers of those that are stored in grey
-    cuts: ClassVar[Sequence[str]] = ()  # digests of each, whole and as copies are cut, as far as they are known
     exact: ClassVar[bool] = True  # the papers' images are in no file that loses some of them
     archive: ClassVar[Archive | None] = BENCHMARKS
     where: ClassVar[str | None] = None  # how it is had where no archive is public
@@ -90,11 +101,11 @@ class Benchmark(SRDataModule):
         return pair_by_name(hr, self._lr(hr[0].parent), self.scale)
 
     def strange(self, stored: bool = False) -> list[str]:
-        pairs = self.opened("test")
-        if self._is_other or not self.cuts or not isinstance(pairs, PairSet):
+        pairs, known = self.opened("test"), _known().get(self.names[0])
+        if self._is_other or not known or not isinstance(pairs, PairSet):
             return []
         if self._strange is None:
-            self._strange, left = {}, {number: cuts.split() for number, cuts in enumerate(self.cuts)}
+            self._strange, left = {}, dict(enumerate(known))
             for path, (pixels, grey) in zip(pairs.hr.paths, map(pairs.hr.picture, range(len(pairs.hr))), strict=True):
                 found = digest(pixels)[:16]
                 image = next((number for number, cuts in left.items() if found in cuts), None)
@@ -144,13 +155,6 @@ class Set5(Benchmark):
     names = ("Set5",)
     count = 5
     sizes = ((512, 512), (288, 288), (256, 256), (280, 280), (344, 228))
-    cuts = (
-        "27b5673ccf302cf7 f7ebb54eaf6ed288 18572fe4f700eb76",
-        "b7a257fa889e9cb2",
-        "c157113b3b2eb801 90807314e2e5bae3 d3701e62555f56b8",
-        "df2056a8755e870e 06713cd5999e58b3 6eff8068d53cb115",
-        "5584a730ace5e0b6 cb19125a1744c683 3b19ff18e54e09cb 209cbad836aa9169",
-    )
 
 
 class Set14(Benchmark):
@@ -164,23 +168,6 @@ class Set14(Benchmark):
         *((512, 512),) * 4,
     )
     grey = (2,)
-    cuts = (
-        "61d29aba2ec7179a 40366ecf0e66e40e 38e84854b7b3a90c 1dfef9b862fb2391",
-        "3c0bef0a5e95a937",
-        "2c515b303aa2f2a6 3468cab1ee51f3a1 3f493e1508202e96",
-        "f8077d63bea0095c 99a8aae9fc1ac777 dff354473f1b9c3f",
-        "21821d129ed80a39 91e0c130f1579a6a 0d9943dbb92e9f9d 274d5bfa79d944a4 a7c87fbb19c6826b c43a66f15ea9d4e1",
-        "0b9e06e27aabad2c 0e01fb4cbdda7df7",
-        "f210b0a4493119e3 cf2889ecf1d1fc35 c57599742fd7bf73 5d2b4c1f60033e16 7d101af8b7a9cec0",
-        "92b17107bce1b2c0 d79db4382e5413c3 9d66a80305c82a46",
-        "b5ae56793df82514 ba33a66dffcbfe1a 83075882b79d5808",
-        "31d4879b66128f78 d418c6a4dbed2f5e 7890c37cba888c4f",
-        "d6f5308fd8b6e082 2b2af9d85b1174ea b2fb8cbec617b8db",
-        "09a2ad07589e7f65 fe2088b8a04e5f75 22f17f556bf6fb77",
-        "8cd48be00f68a198 9bb4e98fdc1f1bb5 2089a989643eb045 0960d208d4b6d4ef",
-        "578b918009b52be6 d8224b7cb4e4104b 63db661ee0b32228 3157dae97c5cf296 9d3dae866495cb82 "
-        "fc7f785c135df954 402ec3677abb0373",
-    )
 
 
 class B100(Benchmark):
