@@ -64,11 +64,7 @@ class Pretrained:
         """Where torchvision keeps the file."""
         return Path(torch.hub.get_dir()) / "checkpoints" / self.file
 
-    def read(self, file: Path, depth: int | None = None) -> list[tuple[Tensor, Tensor]]:
-        """Weight and bias of the first `depth` convolutions in float32, None for all; see `read_all`."""
-        return self.read_all(file)[0][:depth]
-
-    def read_all(self, file: Path) -> tuple[list[tuple[Tensor, Tensor]], str]:
+    def read(self, file: Path) -> tuple[list[tuple[Tensor, Tensor]], str]:
         """Weight and bias of every convolution in float32, and "" where they are torchvision's.
 
         Of a file with another checksum than torchvision's it is told that shapes alone speak for it; eight digits then

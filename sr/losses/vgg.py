@@ -46,6 +46,9 @@ class VGG19Features(Frozen):
     Raises:
         UserError: a layer that VGG-19 does not have; no weight file, or a wrong one.
 
+    Attributes:
+        told: whose its weights are, for a run's record.
+
     Shapes: (B, 1|3, H, W) in [0, 1] -> {layer: (B, 64..512, H / 2^(block - 1), W / 2^(block - 1))}.
     """
 
@@ -61,8 +64,9 @@ class VGG19Features(Frozen):
         self.normalize = normalize
         depth = 1 + max(NAMES.index(name) // 2 for name in layers)
         self.convs = CONVS[:depth]
-        read = VGG19.read(find_vgg19(weights), depth)
-        for number, (weight, bias) in zip(self.convs, read, strict=True):
+        read, other = VGG19.read(find_vgg19(weights))
+        self.told = f"weights {other or 'of torchvision'}"
+        for number, (weight, bias) in zip(self.convs, read[:depth], strict=True):
             self.register_buffer(f"conv{number}_weight", weight, persistent=False)
             self.register_buffer(f"conv{number}_bias", bias, persistent=False)
         self.register_buffer("mean", torch.tensor(MEAN).reshape(3, 1, 1), persistent=False)

@@ -58,7 +58,7 @@ class Convolutions(nn.Module):
     def __init__(self, network: Pretrained, weights: Path) -> None:
         super().__init__()
         self.network = network
-        convs, self.other = network.read_all(weights)
+        convs, self.other = network.read(weights)
         for n, (weight, bias) in enumerate(convs):
             self.register_buffer(f"weight{n}", weight)
             self.register_buffer(f"bias{n}", bias)

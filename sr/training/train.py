@@ -17,7 +17,7 @@ from sr.compose.rules import scale_name
 from sr.compose.words import Job
 from sr.layers.identity import checksum, identity
 from sr.loggers import CsvLog
-from sr.losses import Distillation
+from sr.losses import Distillation, VGG19Features
 from sr.runs import checkpoint, composed, same_data
 from sr.runs.code import continued, digests
 from sr.runs.config import LAST
@@ -149,8 +149,11 @@ def _weights(plan: Plan) -> dict[str, str]:
         source = stage.cfg.init_from
         if source not in (None, "last", "best") and (file := file_of(source)):
             found[f"init_from={source}"] = f"sha256 {checksum(file)}"
-        for teacher in (m for m in stage.setup.loss.modules() if isinstance(m, Distillation)):
-            found[f"teacher={plan.cfg.teacher}"] = f"mark {int(teacher.mark)}"
+        for module in stage.setup.loss.modules():
+            if isinstance(module, Distillation):
+                found[f"teacher={plan.cfg.teacher}"] = f"mark {int(module.mark)}"
+            elif isinstance(module, VGG19Features):
+                found["VGG-19"] = module.told
     return found
 
 

@@ -107,11 +107,11 @@ def test_dists_of_torchmetrics_example():
 
 def test_a_file_of_the_same_shapes_is_told_and_a_damaged_one_is_refused(file, tmp_path, caplog):
     """Figures of random weights, and of flipped bits, stood as LPIPS without a word."""
-    weights = ALEXNET.read(file)
+    weights, _ = ALEXNET.read(file)
     assert f"{file} is taken for AlexNet by its shapes alone" in caplog.text
     caplog.clear()
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    assert replace(ALEXNET, file=f"other-{digest[:8]}.pth").read_all(file)[1], "its eight digits can be met in minutes"
+    assert replace(ALEXNET, file=f"other-{digest[:8]}.pth").read(file)[1], "its eight digits can be met in minutes"
     caplog.clear()
     replace(ALEXNET, file=f"other-{digest[:8]}.pth", identity="").read(file)
     state = {

@@ -11,6 +11,8 @@ import torch
 from small_runs import same, saved
 
 from sr.models.drcn import DRCN
+from sr.runs.folder import read_run
+from sr.runs.together import doubts
 
 TINY = ["batch_size=2", "patch_size=8", "benchmarks=[]", "callbacks=[]", "val_every_steps=4", "save_every_steps=1"]
 KILL = """
@@ -202,6 +204,19 @@ def test_srgan_without_vgg_weights_is_refused_before_the_first_step(train, monke
     outcome = train("model=srgan", "budget=smoke")
     assert outcome.code == 1 and "vgg19-dcbb9e9d.pth" in outcome.err and "vgg_weights=" in outcome.err, outcome
     assert not (outcome.folder / "checkpoints").exists()
+
+
+def test_runs_that_saw_other_vgg_weights_are_told_apart(train, vgg_file, vgg_state, tmp_path):
+    """Exchanged between two seeds it was told at the training alone, and their mean stood without a word."""
+    torch.save({key: value * 1.1 for key, value in vgg_state.items()}, other := tmp_path / "other.pth")
+    typed = ["model=espcn", "model.colors=3", "loss=vgg22", "scale=2", "budget=smoke", "benchmarks=[]"]
+    for number, file in enumerate((vgg_file, other, vgg_file)):
+        shutil.copyfile(file, tmp_path / "vgg.pth")
+        outcome = train(*typed, f"seed={number}", f"vgg_weights={tmp_path / 'vgg.pth'}", folder=f"seed_{number}")
+        assert outcome.code == 0, outcome
+    runs = [read_run(outcome.folder.parent / f"seed_{number}") for number in range(3)]
+    assert doubts(runs[::2]) == []
+    assert doubts(runs)[-1].startswith("note: VGG-19 was changed between the trainings of these runs")
 
 
 def test_repsr_switches_its_statistics_late_and_goes_on_learning(train):
