@@ -86,14 +86,25 @@ class Module(SuperResolver):
         """
         side = max(TRIED, self.multiple)
         weight = next(self.inner.parameters(), torch.zeros(()))
+        name = type(self.inner).__name__
         try:
-            copy.deepcopy(self).eval()(torch.zeros(1, 3, side, side, device=weight.device))
+            twin = copy.deepcopy(self).eval()
+        except Exception as error:
+            raise UserError(
+                f"{name} cannot be copied: {reason(error)}. Averages of weights, costs and exports are of copies: "
+                "no lock, open file or generator belongs into a network"
+            ) from error
+        try:
+            twin(torch.zeros(1, 3, side, side, device=weight.device))
         except UserError:
             raise
         except Exception as error:
+            see = "See model.colors, model.multiple and the arguments of model.network"
+            if any(module._forward_hooks or module._forward_pre_hooks for module in self.inner.modules()):
+                see += "; a hook that closes over its network knows nothing of its copies, and writes into the original"
             raise UserError(
-                f"{type(self.inner).__name__} cannot compute an image of {self.colors} channels and {side} x {side} "
-                f"pixels: {reason(error)}. See model.colors, model.multiple and the arguments of model.network"
+                f"{name} cannot compute an image of {self.colors} channels and {side} x {side} pixels: "
+                f"{reason(error)}. {see}"
             ) from error
 
     def _turned(self, x: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """A network of another repository, an nn.Module as it is, is trained and used by what is typed alone."""
 
 import csv
+import threading
 
 import pytest
 import torch
@@ -49,6 +50,19 @@ def test_what_does_not_fit_is_said(package):
     with pytest.raises(UserError, match=r"Net cannot compute an image of 1 channels and 48 x 48 pixels"):
         Module(2, lambda: Net(2), colors=1, multiple=4).tried()
     Module(2, lambda: Net(2), multiple=4).tried()
+    with pytest.raises(UserError, match=r"Net cannot be copied: .*lock.*no lock, open file or generator belongs into"):
+        (locked := Net(2)).lock = threading.Lock()
+        Module(2, lambda: locked, multiple=4).tried()
+    kept = {}
+
+    def hook(module, given, made):
+        if module is not hooked:
+            raise LookupError("features of the copy are not there")
+        kept["features"] = made
+
+    (hooked := Net(2)).register_forward_hook(hook)
+    with pytest.raises(UserError, match=r"features of the copy.*a hook that closes over its network knows nothing of"):
+        Module(2, lambda: hooked, multiple=4).tried()
     with pytest.raises(UserError, match="a mean of 3 values in 0-1"):
         Module(2, lambda: Net(2), mean=[114, 111, 103])
     with pytest.raises(UserError, match="Pair makes a tuple"):
