@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from sr.bounded import MOST_OF_MEANS, Rows, opened
-from sr.errors import reason
+from sr.errors import reason, some, told_once
 from sr.metrics.metric import declared
 from sr.metrics.protocols import get_protocol
 from sr.scores.published import METRICS, Published
@@ -110,7 +110,8 @@ def _what(score: Score) -> tuple[str, str, int, str, str, str]:
 def read(file: Path) -> list[Score]:
     """The averages in a results.csv; the columns between `protocol` and `images` are the metrics.
 
-    What is not finite, as it stood in older files where an image came out identical, is left out.
+    What is not finite, as it stood in older files where an image came out identical, is left out. Where files were
+    merged, so that two figures are of the same, the last one counts, and that is told.
 
     Raises:
         UserError: a protocol is not known.
@@ -131,7 +132,11 @@ def read(file: Path) -> list[Score]:
                 without, lr = (from_csv(row.get(name) or "") for name in (f"{s.metric}_left_out_are", "lr"))
                 mean = replace(s, left_out=left_out, without=without, clips=int(row.get("clips") or 0), lr=lr)
                 found += [mean] if isfinite(s.value) else []
-        return found
+    last = {_what(s): s for s in found}
+    if twice := [s for s in found if s.value != last[_what(s)].value]:
+        several = some([f"{s.model} on {s.dataset} x{s.scale} ({s.protocol}, {s.metric})" for s in twice])
+        told_once(log, logging.WARNING, f"warning: {file} has several figures of {several}: the last one counts")
+    return [*last.values()]
 
 
 def stored(

@@ -82,6 +82,13 @@ def test_an_older_file_with_infinity_is_read_without_it(tmp_path):
     assert read(tmp_path / "results.csv") == [Score("mine", "Set5", 2, "y", "ssim", 0.9, 5)]
 
 
+def test_a_file_in_which_two_rows_are_of_the_same_says_so(tmp_path, caplog):
+    rows = ["mine,Set5,2,y,30.1,5", "mine,Set5,2,y,31.2,5", "mine,Set14,2,y,28.0,14", "mine,Set14,2,y,28.0,14"]
+    (tmp_path / "results.csv").write_text("\n".join(["model,dataset,scale,protocol,psnr,images", *rows]))
+    assert [(s.dataset, s.value) for s in read(tmp_path / "results.csv")] == [("Set5", 31.2), ("Set14", 28.0)]
+    assert "several figures of mine on Set5 x2 (y, psnr): the last one counts" in caplog.text
+
+
 def clips(model: str, metric: str = "psnr", **values: list[float]) -> list[Score]:
     return [
         Score(model, "Mine", 4, "video_y", metric, value, 1, f"{name}/{n}", clip=name)
