@@ -32,9 +32,16 @@ log = logging.getLogger(__name__)
 LOCAL = "sqlite:///"
 STORE = "outputs/mlflow.db"  # where no other one is told
 LOGGED = ("experiments", "runs", "metrics", "latest_metrics", "params", "tags", "experiment_tags")  # tables of a store
+# Words of SQL that change what is stored, of which MLflow's own tables of these names have none.
+CHANGING = {"ON", "AS", "COLLATE", "VIRTUAL"}
+NO_WORDS = re.compile(r"--[^\n]*|/\*.*?\*/|'[^']*'|\"[^\"]*\"|`[^`]*`|\[[^]]*\]", re.S)  # comments and names in quotes
 AT_ONCE = 100  # parameters that MLflow takes in one request
 LONGEST = 500  # characters of a parameter
 NOT_IN_NAMES = re.compile(r"[^\w/. -]")  # characters that MLflow refuses in names
+
+
+def _words(sql: str) -> set[str]:
+    return set(re.findall(r"[A-Z]+", NO_WORDS.sub(" ", sql).upper()))
 
 
 def mlflow_logger(
@@ -156,7 +163,7 @@ class MlflowRun(Logger):
         except sqlite3.Error as error:
             raise UserError(f"logger=mlflow: {file} is no store that can be read ({reason(error)})") from error
         changing = [name for kind, name, table, sql in made if str(table).lower() in LOGGED
-                    and (kind == "trigger" or "ON CONFLICT" in str(sql).upper())]  # fmt: skip
+                    and (kind == "trigger" or (kind == "table" and CHANGING & _words(str(sql))))]  # fmt: skip
         if changing:
             raise UserError(
                 f"logger=mlflow: the store {file} holds triggers or rules ({printable(some(changing))}), which change "

@@ -212,11 +212,20 @@ def test_a_store_that_sends_pictures_elsewhere_later_is_refused_then(empty_store
         mlflow_logger(f"sqlite:///{file}", facts={"folder": str(tmp_path / "other")}).experiment  # noqa: B018
 
 
-def test_an_mlflow_store_that_leaves_out_what_is_logged_is_refused(tmp_path):
-    """The curve of a run kept its first validation alone."""
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "UNIQUE (run_uuid, key) ON CONFLICT IGNORE",
+        "UNIQUE (run_uuid, key) ON/**/\nConflict IGNORE",
+        "FOREIGN KEY (value) REFERENCES latest_metrics (value) ON UPDATE CASCADE",
+        "is_nan AS (0)",
+    ],
+)
+def test_an_mlflow_store_that_leaves_out_or_changes_what_is_logged_is_refused(tmp_path, rule):
+    """The curve of a run kept its first validation alone, or had its newest figure everywhere."""
     file = tmp_path / "mlflow.db"
     with closing(sqlite3.connect(file)) as store, store:
-        store.execute("CREATE TABLE metrics (run_uuid, key, value, UNIQUE (run_uuid, key) ON CONFLICT IGNORE)")
+        store.execute(f'CREATE TABLE metrics (run_uuid, key, "on", value, {rule})')
     with pytest.raises(UserError, match=r"holds triggers or rules \(metrics"):
         mlflow_logger(f"sqlite:///{file}", facts={"folder": str(tmp_path / "run")}).experiment  # noqa: B018
 
