@@ -7,7 +7,7 @@ import pickle
 import re
 import threading
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -200,6 +200,7 @@ def _checked(path: Path, values: bool = True) -> bool:
                 sum(part.file_size for part in parts) > path.stat().st_size
             ):
                 raise UserError(f"{path} is refused: it is packed, so that it would take more memory than its size")
+            _refuse_other_parts(path, parts)
             # One bit makes a folder of a file: zipfile reads its contents, torch leaves the memory for them as it was.
             if odd := [part.filename for part in parts if part.is_dir() or part.external_attr & DOS_FOLDER]:
                 raise UserError(f"{path} is damaged: {odd[0]} in it is called a folder. Take another copy of it")
@@ -216,6 +217,15 @@ def _checked(path: Path, values: bool = True) -> bool:
     except Exception as error:  # zipfile, too, raises more than BadZipFile where a file is damaged
         raise UserError(f"{path} is damaged: {reason(error)}. Take another copy of it") from error
     return True
+
+
+def _refuse_other_parts(path: Path, parts: Sequence[zipfile.ZipInfo]) -> None:
+    """Raises a UserError where torch's reader finds other parts in a container than Python's, which looks at them."""
+    with path.open("rb") as file:
+        reader: Any = torch._C.PyTorchFileReader(file)
+        found = {n: (reader.get_record_header_offset(n), reader.get_record_size(n)) for n in reader.get_all_records()}
+    if found != {p.filename.partition("/")[2]: (p.header_offset, p.file_size) for p in parts}:
+        raise UserError(f"{path} is refused: of its two lists of contents torch reads another than is checked")
 
 
 def _pickled(path: Path) -> bool:

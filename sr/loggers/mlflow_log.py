@@ -9,6 +9,7 @@ import math
 import os
 import re
 import sqlite3
+import stat
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
@@ -35,9 +36,39 @@ LOGGED = ("experiments", "runs", "metrics", "latest_metrics", "params", "tags", 
 # Words of SQL that change what is stored, of which MLflow's own tables of these names have none.
 CHANGING = {"ON", "AS", "COLLATE", "VIRTUAL"}
 NO_WORDS = re.compile(r"--[^\n]*|/\*.*?\*/|'[^']*'|\"[^\"]*\"|`[^`]*`|\[[^]]*\]", re.S)  # comments and names in quotes
+JOURNAL = bytes.fromhex("d9d505f920a163d7")  # how a journal of SQLite begins, and ends where it names another one
 AT_ONCE = 100  # parameters that MLflow takes in one request
 LONGEST = 500  # characters of a parameter
 NOT_IN_NAMES = re.compile(r"[^\w/. -]")  # characters that MLflow refuses in names
+
+
+def _refuse_journal(store: Path) -> None:
+    """SQLite takes up what it finds beside a store: of an interrupted write, it deletes the file that is named there.
+
+    Raises:
+        UserError: a journal names one, which none of a single store does, or what lies there is no file of its own.
+    """
+    for suffix in ("-journal", "-wal", "-shm"):
+        file = store.with_name(store.name + suffix)
+        if not os.path.lexists(file):
+            continue
+        found = file.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+            why = "is, or leads to, something else"
+        elif suffix == "-journal" and _ending(file, len(JOURNAL)) == JOURNAL:
+            why = "names a file that would be deleted"
+        else:
+            continue
+        raise UserError(
+            f"logger=mlflow: {file}, which SQLite reads before the store itself, {why}. MLflow does not make such a "
+            "one: if the folder is somebody else's, rename both, or type logger=csv"
+        )
+
+
+def _ending(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+        return file.read()
 
 
 def _words(sql: str) -> set[str]:
@@ -157,6 +188,7 @@ class MlflowRun(Logger):
         file = Path(self.uri.removeprefix(LOCAL))
         if not file.is_file():
             return
+        _refuse_journal(file)
         try:
             with closing(sqlite3.connect(file)) as store:
                 made = store.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()

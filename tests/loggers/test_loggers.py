@@ -3,6 +3,7 @@
 import csv
 import shutil
 import sqlite3
+import struct
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -228,6 +229,33 @@ def test_an_mlflow_store_that_leaves_out_or_changes_what_is_logged_is_refused(tm
         store.execute(f'CREATE TABLE metrics (run_uuid, key, "on", value, {rule})')
     with pytest.raises(UserError, match=r"holds triggers or rules \(metrics"):
         mlflow_logger(f"sqlite:///{file}", facts={"folder": str(tmp_path / "run")}).experiment  # noqa: B018
+
+
+def test_a_store_whose_journal_names_a_file_is_refused_and_the_file_stays(empty_store, tmp_path):
+    """SQLite deleted it: it takes it for the journal of several stores whose write was interrupted."""
+    file, work = Path(shutil.copy(empty_store, tmp_path / "mlflow.db")), tmp_path / "thesis.tex"
+    work.write_text("three years")
+    magic, page, name = bytes.fromhex("d9d505f920a163d7"), int.from_bytes(file.read_bytes()[16:18]), str(work).encode()
+    head = magic + struct.pack(">5I", 0, 1234, file.stat().st_size // page, 512, page)
+    locked = struct.pack(">I", 0x40000000 // page + 1)
+    named = locked + name + struct.pack(">2I", len(name), sum(name)) + magic
+    (journal := tmp_path / "mlflow.db-journal").write_bytes(head.ljust(512, b"\0") + named)
+    shutil.copytree(tmp_path, other := tmp_path / "other")
+    with closing(sqlite3.connect(other / "mlflow.db")) as store:
+        store.execute("SELECT * FROM experiments").fetchall()
+    assert not work.exists(), "what SQLite does with it"
+    work.write_text("three years")
+
+    def began():
+        mlflow_logger(f"sqlite:///{file}", facts={"folder": str(tmp_path / "run")}).experiment  # noqa: B018
+
+    with pytest.raises(UserError, match=r"mlflow\.db-journal.* names a file that would be deleted"):
+        began()
+    assert work.exists()
+    journal.unlink()
+    (tmp_path / "mlflow.db-wal").symlink_to(work)
+    with pytest.raises(UserError, match=r"mlflow\.db-wal.* leads to, something else"):
+        began()
 
 
 def test_mlflow_takes_parameters_whose_names_it_refuses(command, div2k, tmp_path):

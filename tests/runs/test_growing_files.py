@@ -1,8 +1,10 @@
 """Small files that grow when they are read are refused at once."""
 
 import argparse
+import io
 import json
 import os
+import struct
 import sys
 import time
 import zipfile
@@ -77,6 +79,25 @@ def test_networks_may_be_loaded_in_several_threads(tmp_path):
     assert len(torch.serialization.get_safe_globals()) == len(safe)
 
 
+def two_lists(path):
+    """A packed container, and after it one of the same parts with few values, whose end points to the first one's."""
+
+    def made(values, method):
+        torch.save({"w": torch.zeros(values)}, saved := io.BytesIO())
+        with zipfile.ZipFile(saved) as old, zipfile.ZipFile(file := io.BytesIO(), "w", method) as new:
+            for part in old.infolist():
+                new.writestr(zipfile.ZipInfo(part.filename), old.read(part), method)
+        return file.getvalue(), new.start_dir
+
+    (large, at), (small, then) = made(4_000_000, zipfile.ZIP_DEFLATED), made(4, zipfile.ZIP_STORED)
+    first, second = large[at:-22], small[then:-22]
+    assert len(first) == len(second)
+    # zipfile takes the last list, and whatever lies before it for a beginning that does not count.
+    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 0, 0, len(second), at, 0)
+    count = large[-14:-10]
+    path.write_bytes(large[:at] + first + small[:then] + second + end[:8] + count + end[12:])
+
+
 def test_containers_that_grow_are_refused(tmp_path):
     plain = write(tmp_path / "a.ckpt", state={"w": torch.zeros(4_000_000)})
     with zipfile.ZipFile(plain) as old, zipfile.ZipFile(tmp_path / "b.ckpt", "w", zipfile.ZIP_DEFLATED) as new:
@@ -84,6 +105,12 @@ def test_containers_that_grow_are_refused(tmp_path):
             new.writestr(part.filename, old.read(part))
     with pytest.raises(UserError, match="packed"):
         checkpoint.read(tmp_path / "b.ckpt")
+    two_lists(tmp_path / "d.ckpt")
+    assert torch.load(tmp_path / "d.ckpt")["w"].shape == (4_000_000,), "what torch reads of a file of 20 kB"
+    with zipfile.ZipFile(tmp_path / "d.ckpt") as container:
+        assert {p.compress_type for p in container.infolist()} == {zipfile.ZIP_STORED}, "and what is looked at"
+    with pytest.raises(UserError, match="of its two lists of contents torch reads another"):
+        checkpoint.read(tmp_path / "d.ckpt")
     nested = [0]
     for _ in range(40):
         nested = [nested, nested]
