@@ -85,10 +85,12 @@ class Header(NamedTuple):
     Attributes:
         rate: frames a second in the mean.
         aspect: of a pixel, width to height; None where none is told.
+        frames: how many; 0 where it does not tell.
     """
 
     rate: Fraction
     aspect: Fraction | None
+    frames: int
 
 
 def header(source: Path) -> Header:
@@ -96,7 +98,7 @@ def header(source: Path) -> Header:
     with opened(source) as container:
         stream = film_in(source, container)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-        return Header(Fraction(rate), stream.sample_aspect_ratio or None)
+        return Header(Fraction(rate), stream.sample_aspect_ratio or None, stream.frames)
 
 
 class Turn(NamedTuple):

@@ -1,5 +1,6 @@
 """Clips on disk: folders of frames, and video files, whose frames are decoded into the cache."""
 
+import errno
 import hashlib
 import json
 import logging
@@ -26,6 +27,7 @@ from sr.whole import READ_BY_ALL, write_whole
 log = logging.getLogger(__name__)
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".y4m", ".mpg", ".mpeg", ".ts")
 DECODING = 4  # raise it when the same file gives other pixels: older frames are then decoded again
+LEFT = 0.05  # of what is free on a disk stays so
 KEPT = "decoded.json"  # in a folder of frames: their states when they were written, and what there was to tell
 
 
@@ -109,7 +111,12 @@ def _states(frames: list[Path]) -> list[list[int]]:
 
 def _write(source: Path, folder: Path) -> None:
     told: list[str] = []
+    room, frames_told = shutil.disk_usage(folder).free, 0
     for count, pixels in enumerate(_frames(source, told)):
+        frames_told = frames_told if count else header(source).frames
+        if (need := pixels.nbytes * frames_told) > room or shutil.disk_usage(folder).free < LEFT * room:
+            needs = f", and {frames_told:,} frames need {need / 1e6:,.0f} MB" if frames_told else ""
+            raise OSError(errno.ENOSPC, f"{room / 1e6:,.0f} MB are free there{needs}")
         Image.fromarray(pixels).save(folder / f"{count:08d}.png", compress_level=1)
     frames = images_in(folder)
     if not frames:

@@ -13,6 +13,8 @@ from sr.degradation.step import Step, as_float
 from sr.degradation.wild import MODES, Dice, above_zero, compressed, filtered, resized, share, shares, white
 from sr.errors import UserError
 
+MOST = 16  # times that a round may enlarge: Real-ESRGAN does it 1.5 times
+
 
 class Drawn(NamedTuple):
     """What one round does to one picture.
@@ -83,6 +85,10 @@ class Round:
         self.quality = above_zero(quality, "quality")
         if not self.factor[0] <= 1 <= self.factor[1]:
             raise UserError(f"factor={list(self.factor)}: a round shrinks or enlarges, so 1 must lie between")
+        if self.factor[1] > MOST:
+            raise UserError(
+                f"factor={list(self.factor)}: a round enlarges {MOST} times at most, or no memory is enough"
+            )
         Jpeg(self.quality)  # refuses what no quality is
 
     def drawn(self, dice: Dice) -> Drawn:

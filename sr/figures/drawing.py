@@ -10,14 +10,13 @@ from typing import Any, ParamSpec
 
 import numpy as np
 
-from sr.errors import UserError, installing, reason
+from sr.errors import UserError, installing
 from sr.scores.text import write_csv
 from sr.whole import replacing
 
 try:
     from matplotlib.axes import Axes as Axes
     from matplotlib.axis import Axis
-    from matplotlib.backends.backend_pgf import LatexError
     from matplotlib.figure import Figure as Figure
     from matplotlib.patches import Rectangle
     from matplotlib.style import context
@@ -58,17 +57,12 @@ class Drawing:
 
     def save(self, path: Path) -> tuple[Path, Path]:
         """Write the picture in the format of the suffix (png, pdf, svg) and the numbers beside it, `.csv`."""
-        suffixes = sorted(self.figure.canvas.get_supported_filetypes())
+        # LaTeX, which pgf is for, would carry out the names of runs.
+        suffixes = sorted(self.figure.canvas.get_supported_filetypes().keys() - {"pgf"})
         if path.suffix.lstrip(".") not in suffixes:
             raise UserError(f"{path}: a picture is written as one of {', '.join(suffixes)}, for example format=png")
-        try:
-            with replacing(path) as part, own_style():
-                self.figure.savefig(part, dpi=DPI)
-        except (RuntimeError, LatexError) as error:
-            text = (
-                f"format={path.suffix[1:]} cannot be written: {reason(error)}. Is LaTeX installed? Or type format=pdf"
-            )
-            raise UserError(text) from None
+        with replacing(path) as part, own_style():
+            self.figure.savefig(part, dpi=DPI)
         numbers = path.with_suffix(".csv")
         write_csv(numbers, list(dict.fromkeys(key for row in self.rows for key in row)), self.rows)
         return path, numbers

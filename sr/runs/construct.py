@@ -23,8 +23,8 @@ _BUILDING = threading.RLock()  # torch goes through its hooks while networks are
 MOST_OF_ANYTHING = 1024  # where no weight has that side: four times what the largest published networks have
 # Layers that a file may name: none makes images larger, or copies layers, by what it is told.
 LAYERS = re.compile(
-    r"torch\.nn\.modules\.(activation|batchnorm|channelshuffle|conv|dropout|instancenorm|linear|normalization|"
-    r"pixelshuffle)\.(?!\w*Transpose)\w+"
+    r"torch\.nn\.modules\.(activation|batchnorm|channelshuffle|conv|dropout|instancenorm|linear|"
+    r"pixelshuffle)\.(?!\w*Transpose)\w+|torch\.nn\.modules\.normalization\.(Layer|Group|RMS)Norm"
 )
 
 

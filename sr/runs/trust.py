@@ -26,7 +26,8 @@ BUILDS = re.compile(
     r"sr\.models\.\w+\.[A-Z]\w*"
     r"|(sr\.(losses|degradation)|torch\.nn(?!\.Transformer)|torch\.optim(\.lr_scheduler)?|albumentations)\.[A-Z]\w*"
 )
-LARGEST = 4096  # number of such a transform: pixels, holes, levels. By larger ones it would take hours of a crop
+# The largest number of what is done to crops: pixels, holes, levels. By larger ones it would take hours of one.
+LARGEST = {"albumentations.": 4096, "sr.degradation.": 400}
 APART = ("figure", "hydra", "logger")  # groups of conf/ that nothing of a training is built from, but its loggers
 FOREIGN = "is refused: nothing shows that you began this run here, and"
 NAME = re.compile(r"[\w./:@+-]+")  # of a module, a file or an address: no sign that a shell acts on
@@ -131,9 +132,10 @@ def refuse_foreign(config: Mapping[str, Any], source: object) -> None:
         raise UserError(
             f"{source} {FOREIGN} it names {some(wrong)}, which is not part of this project. {how_to_trust(wrong)}"
         )
-    transforms = [node for node in _nodes(config) if str(node["_target_"]).startswith("albumentations.")]
-    if large := [text for node in transforms for text in _texts(node) if _number(text) > LARGEST]:
-        raise UserError(f"{source} {FOREIGN} a transform in it is told {some(large)}, where {LARGEST} is most")
+    for package, most in LARGEST.items():
+        transforms = [node for node in _nodes(config) if str(node["_target_"]).startswith(package)]
+        if large := [text for node in transforms for text in _texts(node) if _number(text) > most]:
+            raise UserError(f"{source} {FOREIGN} a transform in it is told {some(large)}, where {most} is most")
 
 
 def _number(text: str) -> float:

@@ -69,17 +69,19 @@ def _compared(study: Study, raters: Sequence[Rater]) -> Findings:
         notes.append(f"Nobody who counts was shown {', '.join(unseen)}: left out")
     notes += rated_apart(rated)
     details = []
-    ties = np.nansum((answers == 0.5)[:, _plain(study)], axis=0)
+    plain = _plain(study)
+    ties, meetings = (answers == 0.5).sum(0), dict[frozenset[int | str], list[int]]()
+    for n in plain:
+        meetings.setdefault(frozenset(study.trials[n].shown), []).append(n)
     for i, j in combinations([n for n in np.argsort(-scores).tolist() if n in seen], 2):
         low, high = interval((resampled[:, i] - resampled[:, j])[:, None], number, scores[i] - scores[j])
-        meetings = [k for k, n in enumerate(_plain(study)) if set(study.trials[n].shown) == {i, j}]
-        equal = int(ties[meetings].sum())
+        equal = int(ties[meetings.get(frozenset((i, j)), [])].sum())
         details.append(
             {"model": study.models[i].label, "other": study.models[j].label, "preferred": int(wins[i, j] - equal / 2)}
             | {"equal": equal, "other_preferred": int(wins[j, i] - equal / 2), "difference": scores[i] - scores[j]}
             | {"low": float(low[0]), "high": float(high[0])}
         )
-    return Findings(rated, details, alpha(answers[:, _plain(study)], ordered=False), notes)
+    return Findings(rated, details, alpha(answers[:, plain], ordered=False), notes)
 
 
 def _opinions(study: Study, raters: Sequence[Rater]) -> Findings:
@@ -88,14 +90,18 @@ def _opinions(study: Study, raters: Sequence[Rater]) -> Findings:
     shown = [*study.models, Model(HR, HR, "", "")]
     of = np.array([-2 if s not in (HR, *range(len(study.models))) else len(study.models) if s == HR else int(s)
                    for (s,) in (trial.shown for trial in study.trials)])  # fmt: skip
-    datasets = [study.crops[trial.crop]["dataset"] for trial in study.trials]
+    datasets, at = dict[str | None, None]({None: None}), dict[tuple[int, str | None], list[int]]()
+    for n, (model_number, trial) in enumerate(zip(of.tolist(), study.trials, strict=True)):
+        datasets[place := study.crops[trial.crop]["dataset"]] = None
+        for where in (None, place):
+            at.setdefault((model_number, where), []).append(n)
     few, number = len(raters) < FEWEST, 0 if len(raters) < FEWEST else len(raters)
     weights = drawn(len(raters))
     details: list[dict[str, object]] = []
     figures: dict[int, tuple[float, float, float, int]] = {}
     for m, model in enumerate(shown):
-        for place in [None, *dict.fromkeys(datasets)]:
-            mine = answers[:, (of == m) & np.array([place in (None, d) for d in datasets])]
+        for place in datasets:
+            mine = answers[:, at.get((m, place), [])]
             given = mine[~np.isnan(mine)]
             if not given.size:
                 continue

@@ -28,6 +28,7 @@ VALUES: dict[str, dict[Any, float]] = {  # by mode: the choices that a file may 
 MODES = tuple(VALUES)
 LONGEST = 80  # letters of a rater's name
 MOST_MODELS = 100
+MOST_TRIALS = 20_000  # of which ten thousand can be answered
 MOST_LETTERS = 4096  # of what a model is known by; paths have no more
 
 
@@ -143,6 +144,8 @@ def read_study(file: Path) -> Study:
         raise UserError(f"{file}: is no key of a study: its trials are not of its models and crops")
     if not (2 if found.mode == "pairs" else 1) <= len(models) <= MOST_MODELS:
         raise UserError(f"{file}: is no key of a study: it has {len(models)} models")
+    if len(trials) > MOST_TRIALS:
+        raise UserError(f"{file}: is no key of a study: it has {len(trials):,} trials, where {MOST_TRIALS:,} are most")
     if found.id != _id(content):
         raise ChangedError(
             f"{file}: is no key of a study as sr study wrote it: its id does not follow from the rest, so something "

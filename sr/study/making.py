@@ -17,7 +17,7 @@ from sr.errors import UserError
 from sr.measuring.scoring import pick_device
 from sr.scores.rated import ZOO, place_of
 from sr.scores.score import BASELINE
-from sr.study.answers import KEY, MODES, Model, Study
+from sr.study.answers import KEY, MODES, MOST_TRIALS, Model, Study
 from sr.study.design import Trial, catches, paired, single
 from sr.study.page import page
 from sr.study.pictures import Pictures, of_models, spoilable
@@ -51,6 +51,9 @@ def made(cfg: DictConfig, folder: Path) -> None:
     refuse_same_names(sets)
     pictures = of_models(named, sets, int(cfg.images), int(cfg.crops), int(cfg.crop_size), pick_device(cfg.device))
     trials = _trials(cfg, len(named), pictures)
+    if len(trials) > MOST_TRIALS:
+        less = "a smaller pairs=" if cfg.mode == "pairs" else "fewer images="
+        raise UserError(f"the study would have {len(trials):,} trials, {MOST_TRIALS:,} at most: type {less}")
     models = tuple(Model(s.label, s.name, place_of(s.path), w) for s, w in zip(named, pictures.weights, strict=True))
     uris = [[pictures.uri(trial.crop, shown) for shown in trial.shown] for trial in trials]
     shown = hashlib.sha256(json.dumps(uris).encode()).hexdigest()

@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         if typed.command == "list":
-            print(listing(typed.dir))
+            print(printable(listing(typed.dir)))
         else:
             path = Path(typed.weights).expanduser()
             if typed.weights not in ZOO and path.is_file() and is_ours(path):

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,17 @@ def written(
 
 def read(path: Path, cache: Path) -> list[np.ndarray]:
     return [np.asarray(Image.open(p)) for p in frames_of(path, cache)]
+
+
+@pytest.mark.parametrize(("ending", "free"), [("mp4", [99_000]), ("mkv", [99_000, 50_000, 4_000])])
+def test_frames_for_which_there_is_no_room_are_told_before_they_fill_the_disk(tmp_path, monkeypatch, ending, free):
+    """Six thousand still frames of a film of 3 MB took 75 GB of a disk."""
+    film = written(tmp_path / f"a.{ending}", [patches()] * 6)  # 18 kB a frame
+    rooms = iter(free + free[-1:] * 9)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=next(rooms)))
+    with pytest.raises(UserError, match=r"frames of .* cannot be kept in .*0 MB are free.*Type cache_dir="):
+        frames_of(film, tmp_path / "cache")
+    assert not [*(tmp_path / "cache").rglob("*.png")]
 
 
 def noisy(n: int) -> np.ndarray:

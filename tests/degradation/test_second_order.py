@@ -139,6 +139,8 @@ def test_ranges_that_are_none_are_refused():
         SecondOrder(4, final_sinc=-1)
     with pytest.raises(UserError, match="1 must lie between"):
         Round(factor=(1.2, 1.5))
+    with pytest.raises(UserError, match="16 times at most"):
+        Round(factor=(0.15, 300))
 
 
 def test_sharpening_is_its_formula():

@@ -54,9 +54,9 @@ def test_an_unknown_format_is_refused_with_those_there_are(tmp_path):
         simple(1).save(tmp_path / "it.gimp")
 
 
-def test_a_format_that_latex_writes_is_told_where_there_is_none(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match=r"format=pgf cannot be written: 'xelatex' not found.*Or type format=pdf"):
+def test_no_name_of_a_run_comes_to_latex(tmp_path):
+    """`\\input{FILE}` in it read any file of the user's."""
+    with pytest.raises(UserError, match=r"it\.pgf: a picture is written as one of (?!.*pgf).*for example format=png"):
         simple(1).save(tmp_path / "it.pgf")
 
 

@@ -76,9 +76,10 @@ def test_a_file_builds_it_of_trusted_code_alone(package, tmp_path, monkeypatch):
     node |= {"network": {"_target_": "their_package.Net", "_partial_": True, "upscale": 2}}
     model = Module(2, lambda: Net(2), value_range=255.0).eval()
     others = ("parallel.DataParallel", "TransformerEncoder", "Upsample", "ZeroPad2d", "ConvTranspose2d", "Sequential")
+    others += ("LocalResponseNorm",)
     within = [{"width": [{"a": {"_target_": f"torch.nn.{other}", "module": "x"}}]} for other in others]
     of = ({}, {"_target_": "os.system"}, {"_target_": "their_package.make"}, *within)
-    for name, network in zip("abcdefghi", of, strict=True):
+    for name, network in zip("abcdefghij", of, strict=True):
         told = checkpoint.describe(node | {"network": node["network"] | network}, "module", {})
         torch.save({"state_dict": model.state_dict(), "sr": told}, tmp_path / f"{name}.ckpt")
     with pytest.raises(UserError, match=r"its network is their_package\.Net.*trust=\[their_package\]"):
@@ -91,7 +92,7 @@ def test_a_file_builds_it_of_trusted_code_alone(package, tmp_path, monkeypatch):
         checkpoint.load(tmp_path / "b.ckpt")
     with pytest.raises(UserError, match="not a network with plain settings"):
         checkpoint.load(tmp_path / "c.ckpt")
-    for name, other in zip("defghi", others, strict=True):
+    for name, other in zip("defghij", others, strict=True):
         with pytest.raises(UserError, match=rf"its network is torch\.nn\.{other}\..*trust=\[torch\.nn\.{other}\]"):
             checkpoint.load(tmp_path / f"{name}.ckpt")
     told = checkpoint.describe(node | {"multiple": 40_000}, "module", {})

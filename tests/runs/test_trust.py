@@ -314,6 +314,9 @@ def test_what_this_project_composes_may_be_built():
         with pytest.raises(UserError, match="a transform in it is told"):
             refuse_foreign({"data": {"augment": [{"_target_": "albumentations.Sequential", "of": [transform]}]}}, "x")
 
+    with pytest.raises(UserError, match="a transform in it is told 4000, where 400 is most"):
+        refuse_foreign({"degradation": {"steps": [{"_target_": "sr.degradation.MotionBlur", "size": 4000}]}}, "x")
+
 
 def test_what_is_trusted_leads_nowhere_else(tmp_path, monkeypatch):
     for folder in ("mine", "theirs"):

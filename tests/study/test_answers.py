@@ -71,6 +71,14 @@ def test_a_key_is_read_as_it_was_written_and_one_that_is_none_is_refused(tmp_pat
             read_study(file)
 
 
+def test_a_key_of_more_trials_than_anybody_answers_is_refused(tmp_path):
+    """Small files of answers to it took gigabytes and half an hour."""
+    study, file = a_study(), tmp_path / "key.json"
+    replace(study, trials=study.trials * 300).identified().write(file)
+    with pytest.raises(UserError, match=r"is no key of a study: it has 23,100 trials, where 20,000 are most"):
+        read_study(file)
+
+
 def test_a_key_of_another_study_is_kept_and_one_that_was_changed_is_none(tmp_path, caplog):
     first, second = a_study(), a_study("mos")
     for study in (first, second, second):

@@ -101,7 +101,7 @@ class Film:
             )
         if lost := dynamic(first):
             log.warning(f"{source}: {lost} tells the brightness of each frame by itself, and is not kept")
-        rate, aspect = header(source)
+        rate, aspect, _ = header(source)
         base, turn = first.time_base, turn_of(source, first)
         step = max(1, round(1 / (rate * base)))
         if aspect and turn.swapped:
