@@ -34,7 +34,7 @@ def test_it_is_kept_without_output_and_has_parameters(name):
 
 @pytest.fixture
 def execute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """execute(name, KEY=value, ...) -> all that the notebook printed; its parameters are replaced by the given ones."""
+    """execute(name, KEY=value, ...) -> all that the notebook printed, and told below pictures; its parameters are replaced by the given ones."""
     monkeypatch.setenv("SR_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     for key in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR"):
@@ -56,7 +56,8 @@ def execute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., st
         outputs = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
         pictures = [o for o in outputs if "image/png" in o.get("data", {})]
         assert pictures, "no figure was shown"
-        return "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stdout")
+        notes = [o.data.get("text/html", "").partition("<ul>")[2] for o in pictures]
+        return "".join([*(o.text for o in outputs if o.output_type == "stream" and o.name == "stdout"), *notes])
 
     return call
 
@@ -86,7 +87,9 @@ def test_start_here(execute, div2k, tmp_path):
 
 def test_feature_differences(execute, tmp_path, photos):
     printed = execute("01_rlfn_feature_differences", IMAGES=[str(p) for p in photos(tmp_path / "i", 1)])
-    assert "VGG-19's layers are left out" in printed and "random conv2" in printed and "sigma 3.2, seed 1" in printed
+    assert (
+        "VGG-19&#x27;s layers are left out" in printed and "random conv2" in printed and "sigma 3.2, seed 1" in printed
+    )
 
 
 @pytest.mark.slow

@@ -2,15 +2,17 @@
 
 import functools
 import io
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any, ParamSpec
 
 import numpy as np
 
-from sr.errors import UserError, installing
+from sr.errors import UserError, installing, printable
 from sr.scores.text import write_csv
 from sr.whole import replacing
 
@@ -72,6 +74,13 @@ class Drawing:
         with own_style():
             self.figure.savefig(buffer, format="png", dpi=100)
         return buffer.getvalue()
+
+    def _repr_html_(self) -> str | None:
+        """In a notebook what is to be known of a picture stands below it."""
+        if not self.notes:
+            return None
+        notes = "".join(f"<li>{escape(printable(note))}</li>" for note in self.notes)
+        return f'<img src="data:image/png;base64,{b64encode(self._repr_png_()).decode()}"><ul>{notes}</ul>'
 
 
 def own_style() -> AbstractContextManager[None]:

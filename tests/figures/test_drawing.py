@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -25,6 +26,8 @@ def test_numbers_stand_beside_the_picture_and_missing_cells_are_empty(tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert numbers.read_text().split() == ["size,kind,more", "1.5,a,", "3.0,,1"]
     assert simple(1)._repr_png_().startswith(b"\x89PNG")
+    assert simple(1)._repr_html_() is None
+    assert "<li>left out: &lt;b&gt;\\x1b</li>" in replace(simple(1), notes=["left out: <b>\x1b"])._repr_html_()
 
 
 def test_nothing_counts_of_a_matplotlibrc(tmp_path):
