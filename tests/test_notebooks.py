@@ -34,7 +34,10 @@ def test_it_is_kept_without_output_and_has_parameters(name):
 
 @pytest.fixture
 def execute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """execute(name, KEY=value, ...) -> all that the notebook printed, and told below pictures; its parameters are replaced by the given ones."""
+    """execute(name, KEY=value, ...) -> all that the notebook printed, and what stands below its pictures.
+
+    Its parameters are replaced by the given ones.
+    """
     monkeypatch.setenv("SR_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     for key in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR"):
