@@ -21,7 +21,7 @@ class Lost(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.read is not None and trainer.is_global_zero and not trainer.sanity_checking:
             assert isinstance(pl_module, SuperResolver)
-            tell_lost(pl_module, self.read)
+            tell_lost(pl_module, self.read, training=True)
             self.read = None
 
 

@@ -13,13 +13,14 @@ _ALL = (
     Protocol("y", "Y unrounded, SR in 8-bit RGB, shave = scale, SSIM valid window (IMDN, RLFN, BSRN)"),
     ClassicProtocol(
         "y_classic",
-        "Y in 8 bit, LR made from Y and unrounded, shave = scale, SSIM valid window (SRCNN to LapSRN)",
+        "Y in 8 bit (grey files as they are), LR made from Y and unrounded, shave = scale, SSIM valid window (SRCNN to "
+        "LapSRN)",
         luma8,
     ),
     FloatProtocol("y_float", "Y unrounded, LR made from Y and unrounded, shave = scale, SSIM valid window (LapSRN)"),
     Protocol(
         "y_uint8",
-        "Y in 8 bit, SR in 8-bit RGB, shave = scale, SSIM over replicated edges (EDSR)",
+        "Y in 8 bit (grey files as they are), SR in 8-bit RGB, shave = scale, SSIM over replicated edges (EDSR)",
         channel=luma8,
         ssim=ssim_replicate,
     ),
@@ -55,7 +56,11 @@ PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _ALL}
 
 
 COMPOSED = re.compile(r"(?P<channel>y|rgb)_shave(_?(?P<shave>\d+|scale\d*))(_(?P<rounding>uint8|float))?")
-ROUNDINGS = {"rgb": "SR in 8-bit RGB", "uint8": "SR in 8-bit RGB, then Y in 8 bit", "float": "nothing rounded"}
+ROUNDINGS = {
+    "rgb": "SR in 8-bit RGB",
+    "uint8": "SR in 8-bit RGB, then Y in 8 bit (grey files as they are)",
+    "float": "nothing rounded",
+}
 
 
 NAMES = "|".join([*PROTOCOLS, r"(y|rgb)_shave\w*"])  # of protocols, as a regular expression that W&B reads, too

@@ -33,7 +33,7 @@ def suit(optimizer: Optimizer, device: torch.device, partial: bool) -> None:
             continue  # there is none, or the user has chosen
         fused = device.type == "cuda" and _can_be_fused(optimizer, group, partial)
         group["fused"] = True if fused else None
-        if "capturable" in group and not optimizer.defaults["capturable"]:
+        if "capturable" in group and not optimizer.defaults.get("capturable"):
             group["capturable"] = fused
         for state in (optimizer.state[p] for p in group["params"] if p in optimizer.state and fused):
             if isinstance(step := state.get("step"), Tensor):

@@ -69,7 +69,7 @@ def refuse_unsaved(model: SuperResolver, build: Callable[[], SuperResolver]) -> 
 
 
 @torch.no_grad()
-def tell_lost(model: SuperResolver, read: Callable[[dict[str, Tensor]], SuperResolver]) -> None:
+def tell_lost(model: SuperResolver, read: Callable[[dict[str, Tensor]], SuperResolver], training: bool = False) -> None:
     """Warn where a network that trained makes other images than the one that its `state_dict` gives.
 
     A mean, a temperature or a number of steps that stands in a plain attribute is what it was at the beginning, there.
@@ -77,6 +77,7 @@ def tell_lost(model: SuperResolver, read: Callable[[dict[str, Tensor]], SuperRes
     Args:
         model: that trained, in eval mode, in which it was measured; it stays so.
         read: makes the network of a state.
+        training: of modules of somebody else's, look at the images that it makes where it trains, too.
     """
     device, eager = next(model.parameters()).device, copy.copy(model)
     eager.__dict__.pop("network", None)  # a compiled one
@@ -96,18 +97,45 @@ def tell_lost(model: SuperResolver, read: Callable[[dict[str, Tensor]], SuperRes
         for name, module in model.named_modules():
             module.training = modes[name]
         made = other(tried[0].to(device), model.scales[0])
-    if (tried[1] - made).abs().max() <= LOST * tried[1].abs().max():
-        return
+    lost = "read again, it makes other images. The figures at the end are of what is read"
+    if not _differ(tried[1], made):
+        lost = "a run that is resumed begins it anew, and goes on otherwise"
+        if not (training and _of_others(model) and _differ(*(_trained(net, tried[0]) for net in (eager, other)))):
+            return
     then, ours = dict(_hidden(other)), vars(SuperResolver(model.scales[0], model.colors))
     changed = [n for n, v in _hidden(model) if n in then and not _same(v, then[n])]
-    lost = [n for n in changed if re.split(r"[.\[]", n)[0] not in ours]
+    named = [n for n in changed if re.split(r"[.\[]", n)[0] not in ours]
     told_once(
         log,
         logging.WARNING,
-        f"warning: {some(lost) or type(getattr(model, 'inner', model)).__name__}: changed while the network trained, "
-        "and no checkpoint holds it: read again, it makes other images. The figures at the end are of what is read. "
-        "Register it, as by self.register_buffer(name, value)",
+        f"warning: {some(named) or type(getattr(model, 'inner', model)).__name__}: changed while the network trained, "
+        f"and no checkpoint holds it: {lost}. Register it, as by self.register_buffer(name, value)",
     )
+
+
+def _differ(image: Tensor | None, other: Tensor | None) -> bool:
+    return image is not None and other is not None and bool((image - other).abs().max() > LOST * image.abs().max())
+
+
+def _trained(model: SuperResolver, x: Tensor) -> Tensor | None:
+    """What a copy of a network makes where it trains, with what is drawn next; None where that is no image."""
+    with _random_left(), suppress(Exception):
+        made = copy.deepcopy(model).cpu().train()(x, model.scales[0])
+        return made if isinstance(made, Tensor) else None
+    return None
+
+
+@torch.no_grad()
+def as_measured(model: SuperResolver) -> dict[str, Tensor]:
+    """The state of a copy of a network that made an image, as some merge branches into weights when they do."""
+    own = copy.deepcopy(model).cpu().eval()
+    own.__dict__.pop("network", None)  # a compiled one
+    with _random_left(), left_as_it_is(model.modules()):
+        for x in _images(model):
+            with suppress(Exception):  # it wants a larger image
+                own(x, model.scales[0])
+                break
+    return own.state_dict()
 
 
 def back_to_training(model: nn.Module, modes: Mapping[str, bool]) -> None:

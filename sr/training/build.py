@@ -7,6 +7,7 @@ from functools import partial
 from inspect import signature
 from itertools import pairwise
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 import hydra
@@ -238,7 +239,8 @@ def _try(setup: Training, model: SuperResolver, steps: int) -> None:
             if not needs_closure(optimizer):
                 optimizer.step()  # without gradients, so that it does nothing
         except Exception as error:
-            if "closure" in f"{type(error).__name__} {error}".lower():
+            where = extract_tb(error.__traceback__)[-1].line or ""  # as of an assert without words
+            if "closure" in f"{type(error).__name__} {error} {where}".lower():
                 raise UserError(
                     f"optimizer: {type(optimizer).__name__} takes no step without a closure ({reason(error)}). Name a "
                     "class of yours, derived from it, whose step(self, closure) has no default for it: then it gets one"

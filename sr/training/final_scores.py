@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
+from torch import Tensor
 
 from sr.callbacks import Checkpoints
 from sr.compose.words import path_typed
@@ -17,7 +18,7 @@ from sr.measuring.scoring import Entry, panel_file, score_all
 from sr.metrics.metric import get_metrics
 from sr.models.base import SuperResolver
 from sr.models.bicubic import Bicubic
-from sr.models.unsaved import tell_lost
+from sr.models.unsaved import as_measured, tell_lost
 from sr.runs import checkpoint
 from sr.runs.config import LAST
 from sr.scores.score import BASELINE, Score, as_table
@@ -98,7 +99,7 @@ def _as_saved(model: SuperResolver, folder: Path, step: int) -> SuperResolver:
     """
     content, ended = checkpoint.read(folder / LAST, known_intact=True), model.state_dict()
     saved = checkpoint.build(content, folder / LAST)
-    if any(not torch.equal(value.to(ended[key]), ended[key]) for key, value in content["state_dict"].items()):
+    if _other(content["state_dict"], ended) and _other(as_measured(saved), as_measured(model)):
         with replacing(kept := folder / f"after_step_{step}.ckpt") as part:
             torch.save({"state_dict": ended, "sr": {**model.metadata, "batches_seen": model.batches_seen}}, part)
         log.warning(
@@ -108,6 +109,10 @@ def _as_saved(model: SuperResolver, folder: Path, step: int) -> SuperResolver:
     else:
         tell_lost(model.eval(), lambda _: saved)
     return saved
+
+
+def _other(state: Mapping[str, Tensor], ended: Mapping[str, Tensor]) -> bool:
+    return any(not torch.equal(value.to(ended[key]), ended[key]) for key, value in state.items())
 
 
 def _show(trainer: L.Trainer, at: str, means: Sequence[Score], panels: Sequence[Path], step: int) -> None:

@@ -79,9 +79,12 @@ def told_of_range(cfg: DictConfig, words: Words) -> Iterator[str]:
 def introduction(plan: Plan, folder: Path) -> str:
     """The network, the recipe and the steps of each stage; what a reader should know besides is logged."""
     cfg, model, typed = plan.cfg, plan.model, plan.words.keys
-    parameters = sum(p.numel() for p in model.learnable().values())
-    merged = sum(p.numel() for p in model.merged().parameters())
+    parameters, learning, merged = (
+        sum(p.numel() for p in found)
+        for found in (model.parameters(), model.learnable().values(), model.merged().parameters())
+    )
     form = f"{parameters:,} parameters" + (f" ({merged:,} merged)" if merged != parameters else "")
+    form += f", {learning:,} of them learn" if learning != parameters else ""
     if cfg.choices.recipe == "base" and "recipe" not in typed:
         log.warning(f"note: there is no recipe for {plan.name} yet; this is the base recipe (conf/recipe/base.yaml)")
     told = told_of_range(cfg, plan.words), told_of_callbacks(cfg, plan.words, plan.stages[-1].end)

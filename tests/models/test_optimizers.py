@@ -81,6 +81,14 @@ def test_what_the_user_chose_stays(settings):
         assert not optimizer.param_groups[0]["fused"] and not optimizer.param_groups[0]["capturable"]
 
 
+def test_an_optimizer_whose_defaults_do_not_tell_all_that_its_groups_have():
+    """As one that takes the groups of another one within it."""
+    optimizer = torch.optim.Adam(parameters("cpu"), lr=0.1)
+    del optimizer.defaults["capturable"]
+    suit(optimizer, torch.device("cpu"), partial=False)
+    assert not optimizer.param_groups[0]["capturable"]
+
+
 def test_momentum_of_some_parameters_alone_is_not_fused():
     with FakeTensorMode():
         for partial in (True, False):

@@ -131,6 +131,20 @@ def test_what_changes_in_an_attribute_as_it_trains_is_told(command, package):
     assert done.code == 0 and (done.out + done.err).count("warning: inner.mean: changed while the network trained") == 1
 
 
+@pytest.mark.parametrize(("x", "times"), [("x * t", 1), ("x", 0)])
+def test_what_training_alone_sees_of_it_is_told_too(command, package, x, times):
+    """A temperature that falls: evaluation does not see it, and a run that was resumed had other weights at its end."""
+    line = "t = self.t if self.training else 1; self.t *= 0.9 if self.training else 1; return"
+    source = OWN.replace("{more}", "self.t = 5.0").replace("return", line)
+    (package / "__init__.py").write_text(source.replace("{x}", x))
+    own = ["model=module", "model.network._target_=their_package.Net", "+model.network.upscale=2", "benchmarks=[]"]
+    done = command("train.py", *own, "scale=2", "data=bundled", "budget=smoke", "trainer=cpu")
+    told = (
+        "warning: inner.t: changed while the network trained, and no checkpoint holds it: a run that is resumed begins"
+    )
+    assert done.code == 0 and (done.out + done.err).count(told) == times, done
+
+
 def test_so_it_is_of_networks_that_the_user_adds_below_sr(command, monkeypatch):
     former, drawn, read = ESPCN.network, [], []
 
@@ -138,9 +152,9 @@ def test_so_it_is_of_networks_that_the_user_adds_below_sr(command, monkeypatch):
         self.seen = getattr(self, "seen", 0) + self.training
         return former(self, x, scale) * (1 + 0.1 * self.seen)
 
-    def tell_lost(model, anew):
+    def tell_lost(model, anew, training):
         read.append(model)
-        unsaved.tell_lost(model, anew)
+        unsaved.tell_lost(model, anew, training)
 
     monkeypatch.setattr(ESPCN, "network", network)
     monkeypatch.setattr(lost, "tell_lost", tell_lost)
@@ -217,6 +231,29 @@ def test_networks_that_merge_branches_to_be_measured_are_told_when_training_goes
         curve = [float(row["val/psnr_y"]) for row in csv.DictReader(f) if row["val/psnr_y"]]
         (end,) = [float(row["psnr"]) for row in csv.DictReader(g) if row["model"] == "module"]
     assert len({*curve}) == 3 and curve[-1] == pytest.approx(end, abs=1e-3)
+
+
+MERGED_INTO_WEIGHTS = """
+        self.sk, self.eval_conv = nn.Conv2d(3, 12, 1), nn.Conv2d(3, 12, 3, padding=1).requires_grad_(False)
+
+    def forward(self, x):  # as in SPAN's public code
+        if self.training:
+            y = self.last(x) + self.sk(x)
+        else:
+            self.eval_conv.weight.data = self.last.weight.data + F.pad(self.sk.weight.data, (1, 1, 1, 1))
+            self.eval_conv.bias.data = self.last.bias.data + self.sk.bias.data
+            y = self.eval_conv(x)
+        return F.pixel_shuffle(y, 2)
+"""
+
+
+def test_weights_that_others_are_merged_into_are_no_changed_ones(command, package):
+    """It was told that a callback had changed them; and of what learns that it was what is left of them."""
+    (package / "__init__.py").write_text(OWN.partition("{more}")[0] + MERGED_INTO_WEIGHTS.strip())
+    own = ["model=module", "model.network._target_=their_package.Net", "+model.network.upscale=2", "benchmarks=[]"]
+    done = command("train.py", *own, "scale=2", "data=bundled", "budget=smoke", "trainer=cpu", "callbacks=[panels,ema]")
+    assert done.code == 0 and "callback changed" not in done.out + done.err, done
+    assert "720 parameters, 384 of them learn;" in done.out + done.err, done
 
 
 def test_what_python_and_numpy_have_drawn_goes_on_after_a_resume(command, package):

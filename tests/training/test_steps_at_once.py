@@ -51,6 +51,10 @@ class SAM(torch.optim.SGD):
     def step(self, closure=None):
         assert closure is not None, "I need a closure"
 
+class Silent(torch.optim.SGD):
+    def step(self, closure=None):
+        assert closure is not None
+
 class Alone(L.Callback):
     def on_fit_start(self, *_):
         raise MisconfigurationException("not beside others.")
@@ -176,6 +180,7 @@ def test_an_optimizer_that_computes_the_loss_itself(train):
 
 REFUSED = {
     "optimizer=sgd optimizer._target_=refusing.SAM": r"SAM takes no step without a closure \(I need a closure\)",
+    "optimizer=sgd optimizer._target_=refusing.Silent": r"Silent takes no step without a closure \(AssertionError\)",
     "+callbacks.x._target_=refusing.Alone": r"Lightning refuses this: not beside others\. Leave out",
     "+callbacks.x._target_=lightning.pytorch.callbacks.GradientAccumulationScheduler +callbacks.x.scheduling={0:2}":
         r"Lightning refuses this: Automatic gradient accumulation",
@@ -186,6 +191,7 @@ REFUSED = {
 def test_what_refuses_itself_is_told_without_a_traceback(command, tmp_path, monkeypatch, typed, told):
     (tmp_path / "refusing.py").write_text(REFUSING)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "refusing", raising=False)
     done = command("train.py", *TINY, *ECBSR, "callbacks=[]", *typed.split())
     assert done.code == 1 and re.search(rf"error: .*{told}", done.err) and "Traceback" not in done.err, done
 
