@@ -11,7 +11,7 @@ from sr.compose.words import listed
 from sr.deploy import card
 from sr.deploy.load import asked, folder_of
 from sr.deploy.tiling.reach import reach
-from sr.errors import UserError, nearest, reason, user_error
+from sr.errors import UserError, nearest, reason, some, user_error
 from sr.forms import formats
 from sr.forms.deployed import Exported, exportable
 from sr.models.base import SuperResolver
@@ -53,7 +53,14 @@ def export(cfg: DictConfig) -> None:
     failed = []
     with locked(output), full_precision(torch.device("cpu")), torch.no_grad():
         network, given = Exported(model, name, what.scale).deployed(), what.compared()
+        where = {name: p.data_ptr() for name, p in network.named_parameters()}
         wanted = [network(x) for x in given]
+        moved = [name for name, p in network.named_parameters() if p.data_ptr() != where[name]]
+        if moved and chosen != [HUB]:  # torch's exporter ends the process
+            raise UserError(
+                f"{some(moved)}: the network puts other weights there each time that it computes, which no exporter "
+                f"follows. Let it do so where its train(False) is called, or type formats=[{HUB}]"
+            )
         for one, file in files.items():
             log.info(f"writing {places[one]}")
             try:

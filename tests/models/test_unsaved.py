@@ -254,6 +254,11 @@ def test_weights_that_others_are_merged_into_are_no_changed_ones(command, packag
     done = command("train.py", *own, "scale=2", "data=bundled", "budget=smoke", "trainer=cpu", "callbacks=[panels,ema]")
     assert done.code == 0 and "callback changed" not in done.out + done.err, done
     assert "720 parameters, 384 of them learn;" in done.out + done.err, done
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    done = command("export.py", f"model={done.folder}", "formats=[onnx]", "trust=[their_package]", folder="out")
+    told = "model.inner.eval_conv.weight, model.inner.eval_conv.bias: the network puts other weights there each time"
+    assert done.code == 1 and told in done.err, "torch's exporter ended the process"
 
 
 def test_what_python_and_numpy_have_drawn_goes_on_after_a_resume(command, package):
