@@ -192,7 +192,7 @@ def _still(study: Sequence[rated.Rated], named: Sequence[Source]) -> tuple[list[
 def _unseen(study: Sequence[rated.Rated], table: Table) -> list[str]:
     """What to say of models that people saw and that are none of the rows."""
     shown = {(metric, line.values.get(f"study/{metric}")) for metric in rated.TITLES for line in table.lines}
-    others = {r.entry for r in study if r.name not in (BASELINE, "HR") and (r.metric, r.value) not in shown}
+    others = {r.entry for r in study if r.name != "HR" and (r.metric, r.value) not in shown}
     told = "rated in the study and no row here, where models are known by name and place"
     return [f"{told}: {some(sorted(others))}"] if others else []
 

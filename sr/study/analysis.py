@@ -127,7 +127,10 @@ def _opinions(study: Study, raters: Sequence[Rater]) -> Findings:
     ]  # fmt: skip
     rated.sort(key=lambda r: -r.value)
     notes = [_over(few, len(raters))]
-    crops = {t.crop for t in study.trials}
+    crops, seen = {t.crop for t in study.trials}, np.zeros((len(shown) + 1, len(study.crops)))
+    np.add.at(seen, (of, np.array([t.crop for t in study.trials])), (~np.isnan(answers)).sum(0))  # -2 falls behind them
+    if (seen[: len(study.models)] != seen[0]).any():
+        notes.append("Not all rated all pictures: a mean is over a model's answers, on whatever pictures they fell")
     if 0 < (fewer := len({t.crop for t in study.trials if t.shown == (HR,)})) < len(crops):
         notes.append(f"{HR} was shown of {fewer} of {len(crops)} crops, in catch trials: its mean is over those alone")
     return Findings(rated, details, alpha(answers[:, of != -2], ordered=True), notes)

@@ -5,6 +5,7 @@ sweep has submitted stands in its folder, and only rows are submitted that are n
 """
 
 import json
+import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -36,8 +37,9 @@ def queued(folder: Path) -> dict[str, str]:
     if not known:
         return {}
     command = ["squeue", "--me", "-h", "-r", "-o", "%i"]
+    env = {key: value for key, value in os.environ.items() if not key.startswith("SQUEUE_")}  # the user's own views
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     except OSError as error:
         raise UserError(
             f"{folder} was submitted to Slurm, but squeue cannot be run here: {error.strerror}. Where none of its jobs "

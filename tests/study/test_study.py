@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 from raters import a_study, answered, saved
 
+from sr.comparison.columns import Table
+from sr.comparison.compare import _unseen
 from sr.errors import UserError
 from sr.models.ecbsr import ECBSR
 from sr.models.mdsr import MDSR
@@ -97,6 +99,8 @@ def test_a_page_is_made_answered_read_and_compared(command, nets, tmp_path):
     page = (compared.folder / "index.html").read_text()
     assert "Bradley-Terry, study" in page and "Bradley-Terry: log-odds" in page and "alert(1)</script>" not in page
     assert "rated in the study and no row here" in compared.out
+    bicubic = rated.Rated("bicubic", "bicubic", "", "", 2, "bt", -1.0, -1.5, -0.5, 7, 9)
+    assert _unseen([bicubic], Table([], [], []))[0].endswith("are known by name and place: bicubic"), "it was left out"
     other = torch.load(tmp_path / "net0.ckpt")["state_dict"]
     torch.save(torch.load(tmp_path / "net1.ckpt") | {"state_dict": other}, tmp_path / "net1.ckpt")
     later = command("compare.py", *typed, folder="later")
@@ -142,6 +146,12 @@ def test_opinions(command, nets, tmp_path):
     assert done.code == 0 and "Krippendorff's alpha" in done.out, done
     assert read_study(tmp_path / "made/key.json") == study
     assert "HR was shown of 1 of 2 crops, in catch trials" in (tmp_path / "made/mos.md").read_text()
+    assert "Not all rated all pictures" not in (tmp_path / "made/mos.md").read_text()
+    saved(tmp_path / "half.json", study, answered(study, 0)[:5], "rater0")
+    done = command("study.py", "answers=half.json", "key=made/key.json", "out=half", folder="half")
+    assert "Not all rated all pictures: a mean is over a model's answers" in (tmp_path / "half/mos.md").read_text(), (
+        done
+    )
     rows = {r["entry"]: r for r in read(tmp_path / "made/mos.csv")}
     assert list(rows) == ["HR", "bicubic", "net_three", "net_two", EVIL]
     assert float(rows["HR"]["value"]) == 5 and 1 <= float(rows[EVIL]["low"]) <= float(rows[EVIL]["value"]) < 3

@@ -21,7 +21,7 @@ def slurm(monkeypatch, tmp_path):
     for name, does in {
         "sbatch": "echo $* >> sbatched; echo Submitted batch job 9",
         "srun": "",
-        "squeue": "cat queue",
+        "squeue": '[ "$SQUEUE_STATES" ] || cat queue',
     }.items():
         (place / name).write_text(f"#!/bin/sh\ncd {place}\n{does}\n")
         (place / name).chmod(0o755)
@@ -35,6 +35,7 @@ def test_rows_in_the_queue_are_those_that_slurm_has_and_that_are_not_finished(sl
     assert queued(tmp_path) == {}
     write_whole(tmp_path / SUBMITTED, {"a": "9_0", "b": "9_1", "c": "9_2"})
     (slurm / "queue").write_text("9_1\n9_2\n12\n")
+    monkeypatch.setenv("SQUEUE_STATES", "R")  # as some like to look at the queue: what waited was submitted again
     (tmp_path / "c").mkdir()
     record(tmp_path / "c", "finished")  # its job has not ended yet
     assert queued(tmp_path) == {"b": "9_1"}
