@@ -25,7 +25,8 @@ def refuse_undeclared(chain: Degradation) -> None:
     The run's random numbers are the same afterwards. What fails on the picture is told where it is used, not here.
 
     Raises:
-        UserError: names a class that says `deterministic`, and gives other pixels the second time.
+        UserError: names a class that says `deterministic`, and gives other pixels the second time, or one that looks
+            further than its `reach`, of a chain that degrades patches.
     """
     if all(bundled(part) for part in (chain, *chain.steps)):  # what they say is tested
         return
@@ -36,6 +37,8 @@ def refuse_undeclared(chain: Degradation) -> None:
             noise = torch.randint(256, (3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
             x = noise
             for step in chain.steps:
+                if not (bundled(step) or chain.deterministic):
+                    _refuse_reach(step, x)
                 x = _tried(step, x)
             if not bundled(chain):
                 _tried(chain, noise)
@@ -72,6 +75,30 @@ def _tried(part: Step | Degradation, x: Tensor) -> Tensor:
             "what draws",
         )
     return first
+
+
+def _refuse_reach(step: Step, x: Tensor) -> None:
+    """Change one half of a wide picture, and look how far into the other one the step's output changes.
+
+    Where all of it does, as what is drawn depends on the values, nothing is known.
+    """
+    wide = torch.cat([x] * 4, -1)
+    half, far = wide.shape[-1] // 2, 0
+    other = torch.cat([(255 if x.dtype == torch.uint8 else 1) - wide[..., :half], wide[..., half:]], -1)
+    try:
+        for seed in range(TRIES // 2):
+            one, two = (as_float(_made(copy.deepcopy(step), image, seed, 0)) for image in (wide, other))
+            changed = ((one - two).abs().amax((0, 1)) >= LEAST).nonzero().flatten().tolist()
+            if changed and changed[-1] < one.shape[-1] * 7 // 8:
+                far = max(far, (changed[-1] + 1) * step.shrink - half)
+    except Exception as error:  # whatever the user's code raises
+        raise _FailedError from error
+    if far > step.reach + step.grid + step.shrink - 2:
+        name = type(step).__name__
+        raise UserError(
+            f"the degradation's {name} looks {far} pixels far, and says reach = {step.reach}: patches would be "
+            f"degraded without what lies around them. Say reach = {far} in {name}"
+        )
 
 
 def _made(part: Step | Degradation, x: Tensor, seed: int, state: int) -> Tensor:

@@ -106,6 +106,36 @@ def test_the_trial_costs_milliseconds_and_no_random_numbers() -> None:
     assert drawn() == wanted
 
 
+class Blurring(Step):
+    """Mean over 2 radius + 1 pixels, and noise."""
+
+    deterministic = False  # type: ignore[assignment]
+
+    def __init__(self, radius: int, reach: int = 0) -> None:
+        self.radius, self.reach = radius, reach
+
+    def __call__(self, x: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+        size = 2 * self.radius + 1
+        blurred = torch.nn.functional.avg_pool2d(x.float(), size, 1, self.radius, count_include_pad=False)
+        return (blurred + given(x, generator)).round().clamp(0, 255).to(torch.uint8)
+
+
+@pytest.mark.parametrize("radius", [1, 10, 40])
+@pytest.mark.parametrize("steps", [lambda own: [MatlabBicubic(4), own], lambda own: [own, MatlabBicubic(4)]])
+def test_a_step_that_looks_further_than_it_says_is_refused(steps: Callable[..., Any], radius: int) -> None:
+    """Patches were degraded as if nothing lay around them: 1.1 dB less, without a word."""
+    with pytest.raises(
+        UserError, match=rf"Blurring looks {radius} pixels far, and says reach = 0: .* reach = {radius} in"
+    ):
+        refuse_undeclared(Degradation(4, steps(Blurring(radius))))
+    refuse_undeclared(Degradation(4, steps(Blurring(radius, radius))))
+
+
+def test_a_look_at_the_whole_picture_and_draws_that_depend_on_it_are_no_reach() -> None:
+    refuse_undeclared(chain(Declared(lambda x, g: given(x, g) + x.float().mean())))
+    refuse_undeclared(chain(Declared(lambda x, g: torch.poisson(x.float(), generator=g) - x.float())))
+
+
 def test_what_cannot_take_the_picture_is_left_to_those_who_use_it(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     refuse_undeclared(chain(Drawing(lambda x, _: 1 / 0)))
