@@ -18,6 +18,7 @@ from sr.compose.words import pasted, path_word
 from sr.errors import UserError, reason, user_error
 from sr.loggers import CsvLog
 from sr.models.bookkeeping import draw_on, drawn
+from sr.models.module import Module
 from sr.runs import checkpoint
 from sr.runs.code import tell_other_code, tell_other_codes
 from sr.runs.config import LAST, plain
@@ -29,7 +30,8 @@ from sr.training.resumed import of_another_program
 from sr.training.speed import speed, step_through
 from sr.training.stage_configs import never_validated
 from sr.whole import copy_whole
-from sr.zoo.load import beginning
+from sr.zoo.files import read_tensors
+from sr.zoo.load import beginning, is_ours
 
 log = logging.getLogger(__name__)
 Content = Mapping[str, Any]  # of the checkpoint that a run goes on from
@@ -178,6 +180,10 @@ def _warm_start(stage: Stage, former: Stage | None, folder: Path) -> None:
 
 
 def _read(stage: Stage, source: str) -> dict[str, Any]:
+    path = Path(source).expanduser()
+    if isinstance(stage.model, Module) and path.is_file() and not is_ours(path):  # of its own repository
+        tensors = {f"inner.{name}": tensor for name, tensor in read_tensors(path).items()}
+        return {"state_dict": tensors, "sr": {"model": {}, "part": True}}
     return beginning(source, stage.cfg.zoo, stage.cfg.scale if isinstance(stage.cfg.scale, int) else None)
 
 

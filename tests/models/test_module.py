@@ -123,3 +123,19 @@ def test_it_is_trained_resumed_measured_and_used(command, div2k, package, tmp_pa
     assert used.code == 0, used
     with Image.open(next((tmp_path).rglob("0001_x2.png"))) as image:
         assert image.size == (60, 42)
+
+
+def test_it_begins_from_weights_of_its_own_repository(command, div2k, package, tmp_path):
+    """`init_from=` knew files of this project and the zoo alone."""
+    from their_package import Net
+
+    typed = [*SMALL[1:], "data=div2k", f"data.root={div2k}", "steps=1", "val_every_steps=1", *TYPED, "optimizer.lr=0"]
+    theirs = Net(2).state_dict()
+    torch.save({"params": {f"module.{name}": tensor for name, tensor in theirs.items()}}, tmp_path / "net.pth")
+    done = command("train.py", *typed, f"init_from={tmp_path}/net.pth")
+    assert done.code == 0, done
+    kept = {k.removeprefix("inner."): v for k, v in saved(tmp_path / "run")["state_dict"].items()}
+    assert all(torch.equal(kept[name], tensor) for name, tensor in theirs.items()), "with a rate of zero"
+    torch.save({"another.weight": torch.zeros(3)}, tmp_path / "net.pth")
+    done = command("train.py", *typed, f"init_from={tmp_path}/net.pth", folder="other")
+    assert done.code == 1 and "net.pth is a part of another network than Module" in done.err, done
