@@ -115,6 +115,18 @@ def text_of(file: Path, most: int = RECORD, encoding: str = "utf-8", errors: str
     return file.read_text(encoding=encoding, errors=errors)
 
 
+def bytes_of(file: Path, most: int) -> bytes:
+    """The bytes of a file of at most so many.
+
+    Raises:
+        UserError: it is no plain file, or larger, or a link to another folder's.
+        OSError: it cannot be opened.
+    """
+    _refuse_link(file)
+    refuse_odd(file, most)
+    return file.read_bytes()
+
+
 class Rows(csv.DictReader):  # type: ignore[type-arg]
     """The rows of a CSV file by column: small files that grow in memory, as of empty columns, are refused.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from yaml import MarkedYAMLError
 
+LONGEST = 1000  # letters of what another library tells
 LINES = "\n  "  # between items that stand on a line each
 OUTPUTS = "hydra.run.dir=PATH; of a sweep hydra.sweep.dir=PATH; sr upscale takes output=PATH beside it"
 DISK = {  # what to do about an error of the system
@@ -123,7 +124,8 @@ def _folded(name: str) -> str:
 
 def reason(error: BaseException) -> str:
     """The first line of an error of another library, or its type where it says nothing."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    told = (str(error).splitlines() or [type(error).__name__])[0]
+    return told if len(told) <= LONGEST else f"{told[:LONGEST]} ..."
 
 
 @cache

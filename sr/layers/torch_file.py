@@ -8,6 +8,7 @@ import re
 import threading
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,9 +18,11 @@ from torch import Tensor
 
 from sr.bounded import refuse_odd
 from sr.errors import UserError, reason, some
+from sr.memory import limited_to
 
 log = logging.getLogger(__name__)
 CHUNK = 1 << 20  # bytes read at once
+ROOM = 1 << 30  # bytes that reading a file may take beside twice its own
 DOS_FOLDER = 0x10  # among a zip file's external attributes
 MOST_VALUES = 500_000  # within a file; a training run's checkpoint has some thousands
 DEEPEST = 60  # containers within each other
@@ -65,11 +68,16 @@ def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
         refuse_odd(path)
         intact = _checked(path, values=not mapped)
         _refuse_bytearrays(path, intact)
-        with _READING, torch.serialization.safe_globals([(Ignored, name) for name in HARMLESS]):
+        room = nullcontext() if known_intact else limited_to(2 * path.stat().st_size + ROOM)
+        with room, _READING, torch.serialization.safe_globals([(Ignored, name) for name in HARMLESS]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except UserError:
         raise
     except Exception as error:  # torch's readers raise whatever damage leads them to
+        if isinstance(error, MemoryError) or re.search("bad_alloc|allocate memory", str(error)):
+            raise UserError(
+                f"{path} is refused: its {path.stat().st_size:,} bytes take more memory than they may"
+            ) from error
         if not isinstance(error, OSError) and not _zipped(path) and not _pickled(path):
             raise UserError(f"{path} cannot be read as weights: it is {_instead(path)}") from error
         if isinstance(error, pickle.UnpicklingError):

@@ -6,12 +6,13 @@ import os
 import shlex
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from unittest.mock import patch
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from sr.bounded import RECORD, bytes_of
 from sr.errors import UserError, printable
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,8 @@ def _led_elsewhere(entity: str | None) -> bool:
     """
     import wandb
 
+    with suppress(OSError):  # it is not there; of a link W&B prints the values
+        bytes_of(Path(wandb.Settings().settings_workspace), RECORD)
     here = wandb.Settings().read_system_settings().all()
     both = wandb.Settings(settings_system=wandb.setup().settings.settings_system).read_system_settings()
     for key in here:

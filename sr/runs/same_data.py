@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sr.bounded import LIST, refuse_odd, text_of
+from sr.bounded import LIST, bytes_of, text_of
 from sr.compose.words import Words
 from sr.data.compact import THUMBNAIL
 from sr.data.loaders import Loaders
@@ -82,8 +82,7 @@ def looked_like(folder: Path) -> np.ndarray:
     """The `thumbnails` of all that a run's weights were trained on; none of a run that kept none."""
     file = folder / THUMBNAILS
     try:
-        refuse_odd(file, LIST)
-        return _rows(file.read_bytes())
+        return _rows(bytes_of(file, LIST))
     except (FileNotFoundError, NotADirectoryError):
         return _rows(b"")
     except (OSError, ValueError) as error:

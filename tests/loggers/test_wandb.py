@@ -1,6 +1,7 @@
 """What W&B is given, read back from the files of offline runs."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -257,6 +258,21 @@ def test_a_folders_settings_send_no_key_anywhere(alone, monkeypatch, tmp_path, c
         wandb.teardown()
         assert wandb_connection.connection()[0] == "online"
         wandb.teardown()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="other systems have no named pipes")
+def test_a_folders_settings_that_lead_elsewhere_or_nowhere_are_refused(alone, monkeypatch, tmp_path):
+    """W&B printed each value of the user's file to which a link led, and waited for a pipe without end."""
+    (folder := tmp_path / "of_somebody/wandb").mkdir(parents=True)
+    (tmp_path / "credentials").write_text("[default]\naws_secret_access_key = b\n")
+    monkeypatch.chdir(folder.parent)
+    (folder / "settings").symlink_to(tmp_path / "credentials")
+    with pytest.raises(UserError, match=r"settings is refused: it is a link to .*credentials"):
+        wandb_connection.connection()
+    (folder / "settings").unlink()
+    os.mkfifo(folder / "settings")
+    with pytest.raises(UserError, match=r"settings is refused: it is no file but a named pipe"):
+        wandb_connection.connection()
 
 
 def test_a_folders_settings_run_nothing_and_write_nowhere(alone, monkeypatch, tmp_path, caplog):

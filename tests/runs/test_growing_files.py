@@ -21,6 +21,7 @@ from sr.layers import torch_file
 from sr.runs import checkpoint, composed, safetensors
 from sr.runs.construct import construct, limited
 from sr.runs.folder import read_run
+from sr.runs.same_data import looked_like
 from sr.zoo.files import read_tensors
 
 LAUGHS = "a: &a [x, x]\n" + "".join(
@@ -134,6 +135,18 @@ def test_what_torch_would_count_for_minutes_is_refused_before(tmp_path, zipped):
             read(file)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such limit")
+def test_values_that_double_each_other_are_refused(tmp_path):
+    """Of 1.3 kB torch made 2 GB, and of each 40 more twice as much: the codec `hex` writes two letters for one."""
+    text = b"X\4\0\0\0AAAAX\6\0\0\0latin1\x86R" + 29 * b"X\x09\0\0\0hex_codec\x86R"
+    content = b"\x80\2}X\1\0\0\0w" + 30 * b"c_codecs\nencode\n" + text + b"s."
+    with zipfile.ZipFile(tmp_path / "net.pth", "w") as container:
+        container.writestr("net/data.pkl", content)
+        container.writestr("net/version", "3\n")
+    with pytest.raises(UserError, match=r"net\.pth is refused: its 1,\d+ bytes take more memory than they may"):
+        torch_file.load(tmp_path / "net.pth")
+
+
 def test_tensors_that_share_bytes_are_refused(tmp_path):
     entry = {"dtype": "F32", "shape": [1_000_000], "data_offsets": [0, 4_000_000]}
     for names in ("a", "ab"):
@@ -163,3 +176,12 @@ def test_safetensors_are_not_read_further_than_their_tensors(tmp_path, table, si
     for read in (safetensors.read, checkpoint.read, read_tensors):
         with at_once(0.3), pytest.raises(UserError, match=told):
             read(file)
+
+
+def test_what_a_folder_shows_of_its_images_is_no_link(tmp_path):
+    """Whoever began from its weights had the file to which it led, as the browser's cookies, in a run of his own."""
+    (tmp_path / "cookies").write_bytes(bytes(256))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/thumbnails.bin").symlink_to(tmp_path / "cookies")
+    with pytest.raises(UserError, match=r"thumbnails\.bin is refused: it is a link to .*cookies"):
+        looked_like(tmp_path / "run")
