@@ -178,10 +178,10 @@ def test_safetensors_are_not_read_further_than_their_tensors(tmp_path, table, si
             read(file)
 
 
-def test_what_a_folder_shows_of_its_images_is_no_link(tmp_path):
+def test_what_a_folder_shows_of_its_images_is_no_link(tmp_path, caplog):
     """Whoever began from its weights had the file to which it led, as the browser's cookies, in a run of his own."""
     (tmp_path / "cookies").write_bytes(bytes(256))
     (tmp_path / "run").mkdir()
     (tmp_path / "run/thumbnails.bin").symlink_to(tmp_path / "cookies")
-    with pytest.raises(UserError, match=r"thumbnails\.bin is refused: it is a link to .*cookies"):
-        looked_like(tmp_path / "run")
+    assert len(looked_like(tmp_path / "run")) == 0
+    assert "thumbnails.bin is refused: it is a link to" in caplog.text
