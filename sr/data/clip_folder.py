@@ -12,7 +12,6 @@ from sr.data.split import held_out_names
 from sr.data.video_files import sources
 from sr.data.video_sets import clips_in
 from sr.errors import UserError, some
-from sr.imaging.files import tell_links
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +99,6 @@ class ClipFolder(ClipModule):
         if not clips:
             what = "Clips, each a sub-folder of frames or a video file,"
             raise missing(what, [folder], setting="data.root=<a folder of clips>")
-        tell_links(folder, sources(folder).values())
         empty, beside = sources(folder).keys() - {clip.name for clip in clips}, images_in(folder)
         parts = [f"{len(empty)} sub-folders without an image in them ({some(sorted(empty))})"] if empty else []
         parts += [f"{len(beside)} images beside them ({some([path.name for path in beside])})"] if beside else []

@@ -10,7 +10,7 @@ from pathlib import Path
 from sr.data.compact import Packed
 from sr.data.images import each
 from sr.errors import LINES, UserError, some
-from sr.imaging.files import read_image, read_size
+from sr.imaging.files import read_image, read_size, tell_links
 from sr.imaging.image_errors import ImageError
 
 RENAME = "0001.png is paired with 0001.png, 0001x{0}.png and 0001_x{0}.png: rename what is called otherwise"
@@ -116,6 +116,8 @@ def pair_by_name(
             raise UserError(f"two HR files have the same name: {other} and {path}. Remove or rename one of them")
     if lr is None:
         return [ImagePair(stem, path) for stem, path in by_stem.items()]
+    if lr:
+        tell_links(Path(os.path.commonpath([path.parent for path in lr])), lr)
     partners: dict[str, list[Path]] = defaultdict(list)
     no_hr = []
     template = by_template(lr_name) if lr_name else None

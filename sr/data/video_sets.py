@@ -10,6 +10,7 @@ from sr.data.missing import images_in, missing
 from sr.data.settings import flags
 from sr.data.video_files import frames_of, sources
 from sr.errors import UserError, some
+from sr.imaging.files import tell_links
 
 TRUTH, GIVEN = "truth", ("input{}", "blur{}")  # of SPMCS and, with its authors' code, of UDM10
 REDS4 = ("000", "011", "015", "020")  # of the training clips: what EDVR and its successors are measured on
@@ -34,7 +35,7 @@ def clips_in(
         UserError: a clip of HR that LR lacks, or a video file that cannot be read.
     """
     small = {} if lr is None else sources(lr, decoded is not None)
-    found = []
+    found, seen = [], {folder: list[Path]() for folder in (hr, lr) if folder}
     for name, source in sources(hr, decoded is not None).items():
         if not (frames := frames_of(_within(source, [TRUTH]), decoded)):
             continue
@@ -43,6 +44,11 @@ def clips_in(
         if lr is not None and not below:
             raise missing(f"LR frames of clip {name}", [lr / name], setting=f"{setting} to make LR from HR")
         found.append(paired(name, frames, below, scale))
+        seen[hr] += [source] if source.is_file() else frames
+        if lr is not None and own is not None:
+            seen[lr] += [own] if own.is_file() else below or []
+    for folder, files in seen.items():
+        tell_links(folder, files)
     return found
 
 
@@ -201,7 +207,7 @@ class Vimeo90K(ClipModule):
         return list(dict.fromkeys(names))  # each once, however it is spelled
 
     def _listed(self, file: str) -> list[Clip]:
-        clips = []
+        clips, seen = [], list[Path]()
         for name in self._names(file):
             folders = [self.root / "sequences" / name, *([self.root / self.lr / name] if self.lr else [])]
             found = [images_in(folder) for folder in folders]
@@ -209,6 +215,8 @@ class Vimeo90K(ClipModule):
                 if not frames:
                     raise missing(f"Frames of Vimeo-90K's clip {name}", [folder], setting=SETTING)
             clips.append(paired(name, found[0], found[1] if self.lr else None, self.scale))
+            seen += [frame for frames in found for frame in frames]
         if not clips:
             raise missing("Vimeo-90K's clips", [self.root / "sequences"], setting=SETTING)
+        tell_links(self.root, seen)
         return clips

@@ -17,8 +17,9 @@ from sr.data.combined import Combined
 from sr.data.div2k import Div2k
 from sr.data.flickr2k import Flickr2k
 from sr.data.folder import Folder
-from sr.data.pairs import ImagePair
+from sr.data.pairs import ImagePair, pair_by_name
 from sr.data.split import split_by_name
+from sr.data.video_sets import clips_in
 from sr.degradation import Degradation, GaussianNoise, MatlabBicubic
 from sr.errors import UserError
 from sr.metrics.protocols import get_protocol
@@ -335,6 +336,17 @@ def test_links_that_lead_out_of_a_folder_are_told(
     (tmp_path / "set/c.png").symlink_to(tmp_path / "own/private.png")
     folder(root=None, test=tmp_path / "set").check("test")
     assert f"1 in {tmp_path}/set are links that lead out of it: c.png to {tmp_path}/own/private.png" in caplog.text
+    write(tmp_path / "own/small.png", 7, 20, 24)
+    write(tmp_path / "HR/a.png", 7)
+    (tmp_path / "LR").mkdir()
+    (tmp_path / "LR/ax2.png").symlink_to(tmp_path / "own/small.png")
+    pair_by_name([tmp_path / "HR/a.png"], [tmp_path / "LR/ax2.png"], 2)
+    assert f"1 in {tmp_path}/LR are links that lead out of it: ax2.png to {tmp_path}/own/small.png" in caplog.text
+    for frames in ("clips/one", "clips/two"):
+        write(tmp_path / frames / "1.png", 7)
+    (tmp_path / "clips/two/2.png").symlink_to(tmp_path / "own/private.png")
+    clips_in(tmp_path / "clips", None, 2)
+    assert f"1 in {tmp_path}/clips are links that lead out of it: 2.png to {tmp_path}/own/private.png" in caplog.text
 
 
 # ---- benchmarks -------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from small_films import turned
 from sr.data.clip_folder import ClipFolder
 from sr.data.images import states
 from sr.data.video_files import frames_of
+from sr.data.video_sets import clips_in
 from sr.errors import UserError, told_once
 
 av = pytest.importorskip("av", reason="PyAV is not installed")
@@ -75,6 +76,14 @@ def test_frames_for_which_there_is_no_room_are_told_before_they_fill_the_disk(tm
     with pytest.raises(UserError, match=r"frames of .* cannot be kept in .*0 MB are free.*Type cache_dir="):
         frames_of(film, tmp_path / "cache")
     assert not [*(tmp_path / "cache").rglob("*.png")]
+
+
+def test_a_film_that_a_link_leads_to_is_told(tmp_path, caplog):
+    film = written(tmp_path / "private.mp4", [patches()] * 2)
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips/a.mp4").symlink_to(film)
+    clips_in(tmp_path / "clips", None, 2, decoded=tmp_path / "cache")
+    assert f"1 in {tmp_path}/clips are links that lead out of it: a.mp4 to {film}" in caplog.text
 
 
 def noisy(n: int) -> np.ndarray:
