@@ -82,7 +82,7 @@ def opened(path: Path, use: Callable[[Image.Image], T]) -> T:
     for source in (path, None):
         try:
             with Image.open(source or _without_texts(path), formats=FORMATS) as image:
-                if image.info.get("progressive") and path.read_bytes().count(b"\xff\xda") > MOST_SCANS:
+                if image.format in ("JPEG", "MPO") and path.read_bytes().count(b"\xff\xda") > MOST_SCANS:
                     raise ImageError(path, f"is refused: its pixels are given more than {MOST_SCANS} times, bit by bit")
                 return use(image)
         except UserError:

@@ -7,7 +7,7 @@ import pickle
 import re
 import threading
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
@@ -64,13 +64,19 @@ def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
     Raises:
         UserError: it is damaged, not torch's, holds code, or would take more memory than its own size.
     """
+    held = set[int]()  # where the values of the file lie
+
+    def kept(values: Any, _: str) -> Any:
+        held.add(values.data_ptr())
+        return values
+
     try:
         refuse_odd(path)
         intact = _checked(path, values=not mapped)
         _refuse_bytearrays(path, intact)
         room = nullcontext() if known_intact else limited_to(2 * path.stat().st_size + ROOM)
         with room, _READING, torch.serialization.safe_globals([(Ignored, name) for name in HARMLESS]):
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+            content = torch.load(path, map_location=kept, weights_only=True, mmap=mapped)
     except UserError:
         raise
     except Exception as error:  # torch's readers raise whatever damage leads them to
@@ -89,7 +95,7 @@ def load(path: Path, known_intact: bool = False, mapped: bool = False) -> Any:
         raise UserError(f"{path} cannot be read as weights ({told}){_program(path) or '. Is it complete?'}") from error
     if not intact and not known_intact:
         log.info(f"note: {path} holds no checksums; whether it is as it was written is not known")
-    bounded(content, path)
+    bounded(content, path, held)
     return content
 
 
@@ -241,13 +247,19 @@ def _pickled(path: Path) -> bool:
         return file.read(1) == b"\x80"  # the PROTO opcode that starts every pickle since protocol 2
 
 
-def bounded(content: Any, source: object) -> None:
+def bounded(content: Any, source: object, held: Collection[int]) -> None:
     """Refuse contents that are small in a file and endless for who walks through them, as lists of the same list are.
 
     What a file has put beside the values of its tensors is left out: it would be called in the place of their methods.
 
+    Args:
+        content: of a file.
+        source: the file, for messages.
+        held: where in memory its values lie.
+
     Raises:
-        UserError: more plain values, or deeper ones, than a record can have; or a tensor of tensors.
+        UserError: more plain values, or deeper ones, than a record can have; a tensor of tensors; or one whose values
+            are none of the file's, but what lay in memory.
     """
     left = MOST_VALUES
     stack = [(content, 0)]
@@ -264,6 +276,9 @@ def bounded(content: Any, source: object) -> None:
             vars(value).clear()
             if value.is_nested:
                 raise UserError(f"{source} is refused: it holds a tensor of tensors, and weights are plain ones")
+            plain = value.layout == torch.strided and value.device.type == "cpu" and value.numel() > 0
+            if plain and value.untyped_storage().data_ptr() not in held:
+                raise UserError(f"{source} is refused: it holds a tensor without values, which would be any")
 
 
 def unusable(name: str, tensor: Tensor, wanted: Tensor) -> str:

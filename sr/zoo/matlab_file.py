@@ -21,6 +21,7 @@ from sr.layers.torch_file import CHUNK, DEEPEST, MOST_VALUES
 
 LARGEST = 400 << 20  # bytes; no author's file is larger, so larger ones need not be read
 HEADER = 128  # bytes; the last two tell the order of bytes
+ORDERS: dict[bytes, Literal["big", "little"]] = {b"IM": "little", b"MI": "big"}
 MATRIX, COMPRESSED = 14, 15  # kinds of elements
 CELL, STRUCT, OBJECT, CHAR, FUNCTION, OPAQUE = 1, 2, 3, 4, 16, 17  # classes of arrays
 
@@ -71,7 +72,9 @@ def _refuse_growth(path: Path) -> None:
     left, looked = LARGEST, _Looked()
     try:
         with path.open("rb") as file:
-            looked.order = "big" if file.read(HEADER)[-2:] == b"MI" else "little"
+            if (mark := file.read(HEADER)[-2:]) not in ORDERS:
+                raise ValueError(f"no order of bytes is called {mark!r}")
+            looked.order = ORDERS[mark]
             while len(tag := file.read(8)) == 8:
                 kind, size = looked.number(tag[:4]), looked.number(tag[4:])
                 end = file.tell() + size

@@ -383,10 +383,11 @@ def test_values_with_a_sign_are_not_converted(tmp_path):
         convert.to_8_bit(file)
 
 
-def test_a_jpeg_of_thousands_of_scans_is_refused(tmp_path):
+@pytest.mark.parametrize("progressive", [True, False])
+def test_a_jpeg_of_thousands_of_scans_is_refused(tmp_path, progressive):
     """libjpeg goes through all pixels for each: 1 MB took minutes, in which nothing stopped it."""
     file = tmp_path / "a.jpg"
-    Image.new("L", (64, 64), 128).save(file, progressive=True)
+    Image.new("L", (64, 64), 128).save(file, progressive=progressive)
     content = file.read_bytes()
     assert read_size(file) == (64, 64)
     last = content.rindex(b"\xff\xda")

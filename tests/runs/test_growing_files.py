@@ -147,6 +147,27 @@ def test_values_that_double_each_other_are_refused(tmp_path):
         torch_file.load(tmp_path / "net.pth")
 
 
+def test_a_tensor_of_which_the_file_holds_no_value_is_refused(tmp_path):
+    """Torch made it of what lay in memory: one file had another figure each time, and others' numbers in its copies."""
+    content = b"\x80\2}X\1\0\0\0wctorch\nFloatTensor\nK\x09\x85Rs."
+    with zipfile.ZipFile(tmp_path / "net.pth", "w") as container:
+        container.writestr("net/data.pkl", content)
+        container.writestr("net/version", "3\n")
+    assert torch.load(tmp_path / "net.pth", weights_only=True)["w"].shape == (9,)
+    with pytest.raises(UserError, match="holds a tensor without values, which would be any"):
+        torch_file.load(tmp_path / "net.pth")
+    kept = {
+        "a": torch.rand(4)[1:],
+        "b": torch.nn.Parameter(torch.rand(3)),
+        "c": torch.zeros(0),
+        "d": torch.rand(1).expand(9),
+    }
+    for zipped in (True, False):
+        torch.save(kept, tmp_path / "net.pth", _use_new_zipfile_serialization=zipped)
+        found = torch_file.load(tmp_path / "net.pth")
+        assert all(torch.equal(found[name], tensor) for name, tensor in kept.items())
+
+
 def test_tensors_that_share_bytes_are_refused(tmp_path):
     entry = {"dtype": "F32", "shape": [1_000_000], "data_offsets": [0, 4_000_000]}
     for names in ("a", "ab"):

@@ -162,6 +162,13 @@ def test_a_matlab_file_that_grows_is_refused_before_it_is_decompressed(tmp_path,
     assert most < 9e6
 
 
+def test_a_matlab_file_of_no_known_order_of_bytes_is_refused(tmp_path):
+    """It was looked at in one order and read in another: 3 MB took 5 GB."""
+    (tmp_path / "a.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(124) + b"\1\0XX" + matlab_array(6, 1))
+    with pytest.raises(UserError, match=r"a.mat cannot be read as a MATLAB file \(no order of bytes is called b'XX'\)"):
+        read_tensors(tmp_path / "a.mat")
+
+
 def element(kind: int, content: bytes) -> bytes:
     return struct.pack("<II", kind, len(content)) + content + bytes(-len(content) % 8)
 
