@@ -4,7 +4,7 @@ import functools
 import io
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -12,10 +12,13 @@ from typing import Any, ParamSpec
 
 import numpy as np
 
+from sr.bounded import RECORD, refuse_odd
 from sr.errors import UserError, installing, printable
 from sr.scores.text import write_csv
 from sr.whole import replacing
 
+with suppress(OSError):  # where one stands matplotlib reads it, and would wait for a pipe, as soon as it is imported
+    refuse_odd(Path("matplotlibrc"), RECORD)
 try:
     from matplotlib.axes import Axes as Axes
     from matplotlib.axis import Axis

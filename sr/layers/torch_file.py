@@ -214,10 +214,10 @@ def _checked(path: Path, values: bool = True) -> bool:
                 sum(part.file_size for part in parts) > path.stat().st_size
             ):
                 raise UserError(f"{path} is refused: it is packed, so that it would take more memory than its size")
-            _refuse_other_parts(path, parts)
             # One bit makes a folder of a file: zipfile reads its contents, torch leaves the memory for them as it was.
             if odd := [part.filename for part in parts if part.is_dir() or part.external_attr & DOS_FOLDER]:
                 raise UserError(f"{path} is damaged: {odd[0]} in it is called a folder. Take another copy of it")
+            _refuse_other_parts(path, parts)
             if not any(part.CRC for part in parts):
                 return False  # torch.serialization.set_crc32_options(False)
             for part in parts:
@@ -236,7 +236,10 @@ def _checked(path: Path, values: bool = True) -> bool:
 def _refuse_other_parts(path: Path, parts: Sequence[zipfile.ZipInfo]) -> None:
     """Raises a UserError where torch's reader finds other parts in a container than Python's, which looks at them."""
     with path.open("rb") as file:
-        reader: Any = torch._C.PyTorchFileReader(file)
+        try:
+            reader: Any = torch._C.PyTorchFileReader(file)
+        except RuntimeError:  # torch loads nothing of it either, and says why
+            return
         found = {n: (reader.get_record_header_offset(n), reader.get_record_size(n)) for n in reader.get_all_records()}
     if found != {p.filename.partition("/")[2]: (p.header_offset, p.file_size) for p in parts}:
         raise UserError(f"{path} is refused: of its two lists of contents torch reads another than is checked")
@@ -268,7 +271,8 @@ def bounded(content: Any, source: object, held: Collection[int]) -> None:
         left -= 1
         if left < 0 or depth > DEEPEST:
             raise UserError(f"{source} is refused: it holds values within values without end")
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
+            getattr(value, "__dict__", {}).clear()  # an OrderedDict of a file may bring methods of its own
             stack += [(v, depth + 1) for v in value.values()]
         elif isinstance(value, list | tuple | set):
             stack += [(v, depth + 1) for v in value]

@@ -174,11 +174,12 @@ def anew(words: Words, *more: str) -> str:
     return pasted("train", [*(f"--config-dir={folder}" for folder in words.config_dirs), *kept.texts, *more])
 
 
-def keep(folder: Path, config: DictConfig, words: Words) -> None:
-    """Write `composed.yaml`, whole or not at all."""
+def keep(folder: Path, config: DictConfig, words: Words, mine: bool = True) -> None:
+    """Write `composed.yaml`, whole or not at all; signed where it is this user's, and not a stranger's begun anew."""
     content = {"format": FORMAT, "words": words.texts, "config_dirs": [*words.config_dirs]}
     content["config"] = _without_impure(config)
-    write_whole(folder / RECORD, own.signed(OmegaConf.to_yaml(OmegaConf.create(content))))
+    text = OmegaConf.to_yaml(OmegaConf.create(content))
+    write_whole(folder / RECORD, own.signed(text) if mine else text)
 
 
 def keep_length(run: Composed, words: Words) -> None:

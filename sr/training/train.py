@@ -89,7 +89,7 @@ def train(cfg: DictConfig, job: Job, resume: Path | None = None) -> float | None
         if resumed is None:
             claim(job.folder, anew=resume is not None)
             aside = set_aside(job.folder)
-            composed.keep(job.folder, plan.composed, plan.words)
+            composed.keep(job.folder, plan.composed, plan.words, mine=stranger is None)
         elif source is not None and source.name != LAST:
             put_back(job.folder)
         before = _begun_from(plan) if resumed is None else [job.folder]

@@ -147,6 +147,21 @@ def test_values_that_double_each_other_are_refused(tmp_path):
         torch_file.load(tmp_path / "net.pth")
 
 
+def test_a_dict_with_methods_of_its_own_hides_nothing(tmp_path):
+    """`bounded` asked for its values, and it gave none: what walked through it afterwards never came back."""
+    nested = b"]"
+    for _ in range(40):  # a list of twice the one before
+        nested = b"](" + nested + b"q\1h\1e"
+    items = b"(X\1\0\0\0w" + nested + b"u"
+    own = b"}(X\6\0\0\0valuescbuiltins\nset\nub"
+    content = b"\x80\2ccollections\nOrderedDict\n)R" + items + own + b"."
+    with zipfile.ZipFile(tmp_path / "net.pth", "w") as container:
+        container.writestr("net/data.pkl", content)
+        container.writestr("net/version", "3\n")
+    with at_once(), pytest.raises(UserError, match="values within values without end"):
+        torch_file.load(tmp_path / "net.pth")
+
+
 def test_a_tensor_of_which_the_file_holds_no_value_is_refused(tmp_path):
     """Torch made it of what lay in memory: one file had another figure each time, and others' numbers in its copies."""
     content = b"\x80\2}X\1\0\0\0wctorch\nFloatTensor\nK\x09\x85Rs."
