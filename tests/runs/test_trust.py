@@ -291,6 +291,20 @@ def test_a_run_of_somebody_else_builds_nothing_without_end(begun, command, tmp_p
     assert done.code == 1 and "theirs is refused: its settings ask for a network far larger" in done.err, done
 
 
+def test_a_strangers_run_that_begins_anew_stays_a_strangers(command, tmp_path):
+    """It was signed as the user's, who was told nothing from then on, and whose other run got its curve."""
+    typed = ["model=espcn", "scale=2", "data=bundled", "budget=smoke", "steps=1", "benchmarks=[]", "trainer=cpu"]
+    assert command("train.py", *typed).code == 0
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    text, _, _ = (tmp_path / "run" / composed.RECORD).read_text().rpartition(own.MARK)
+    (theirs / composed.RECORD).write_text(text)
+    for steps in (1, 2):
+        done = command("train.py", f"resume={theirs}", f"steps={steps}")
+        assert done.code == 0 and "nothing shows that you began this run here" in done.out + done.err, done
+        assert not own.began(theirs) and own.began(tmp_path / "run")
+
+
 def test_a_trusted_module_may_stand_in_a_run_of_somebody_else(begun, tmp_path):
     theirs = changed(begun, tmp_path / "trusted", callbacks__x={"_target_": "mine.Callback"})
     trust(["mine"])
