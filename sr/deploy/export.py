@@ -53,9 +53,9 @@ def export(cfg: DictConfig) -> None:
     failed = []
     with locked(output), full_precision(torch.device("cpu")), torch.no_grad():
         network, given = Exported(model, name, what.scale).deployed(), what.compared()
-        where = {name: p.data_ptr() for name, p in network.named_parameters()}
+        before = {name: p.detach() for name, p in network.named_parameters()}  # held, so that nothing else lies there
         wanted = [network(x) for x in given]
-        moved = [name for name, p in network.named_parameters() if p.data_ptr() != where[name]]
+        moved = [name for name, p in network.named_parameters() if p.data_ptr() != before[name].data_ptr()]
         if moved and chosen != [HUB]:  # torch's exporter ends the process
             raise UserError(
                 f"{some(moved)}: the network puts other weights there each time that it computes, which no exporter "
