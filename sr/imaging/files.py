@@ -42,6 +42,7 @@ _TURNED_BY_EXIF = ("JPEG", "MPO", "WEBP")
 _ORIENTATION = 0x0112
 _BITS, _PLANES, _SIGN = 258, 284, 339  # a TIFF's tags: bits of a value; 2 of channels that lie apart, of a sign
 MOST_COUNTED = 100  # pages of a TIFF
+HEAD = 1 << 16  # bytes that tell the size of a picture
 MOST_SCANS = 500  # of a JPEG, in each of which all of it is gone through; encoders write a dozen
 
 # Up to twice this many pixels are read; the warning before that would only repeat itself for each image.
@@ -73,8 +74,13 @@ def has_sign(image: Image.Image) -> bool:
     return image.format == "TIFF" and image.mode == "L" and 2 in image.tag_v2.get(_SIGN, ())  # type: ignore[attr-defined]
 
 
-def opened(path: Path, use: Callable[[Image.Image], T]) -> T:
+def opened(path: Path, use: Callable[[Image.Image], T], pixels: bool = True) -> T:
     """What `use` makes of the file, opened by Pillow.
+
+    Args:
+        path: of the file.
+        use: is given the image.
+        pixels: it decodes them; else files are not read for it that need not be.
 
     Raises:
         ImageError: it cannot be read, is damaged, no image, or so large that a small file could fill the memory.
@@ -82,7 +88,7 @@ def opened(path: Path, use: Callable[[Image.Image], T]) -> T:
     for source in (path, None):
         try:
             with Image.open(source or _without_texts(path), formats=FORMATS) as image:
-                if image.format in ("JPEG", "MPO") and path.read_bytes().count(b"\xff\xda") > MOST_SCANS:
+                if image.format in ("JPEG", "MPO") and _scans(path, pixels or "progressive" in image.info) > MOST_SCANS:
                     raise ImageError(path, f"is refused: its pixels are given more than {MOST_SCANS} times, bit by bit")
                 return use(image)
         except UserError:
@@ -95,6 +101,12 @@ def opened(path: Path, use: Callable[[Image.Image], T]) -> T:
             if source is None or "MAX_TEXT" not in str(error):
                 raise damaged(path, error) from error
     raise AssertionError
+
+
+def _scans(path: Path, whole: bool) -> int:
+    """How often a JPEG's pixels are gone through, as far as its beginning tells or all of it."""
+    with path.open("rb") as file:
+        return file.read(-1 if whole else HEAD).count(b"\xff\xda")
 
 
 def most_pixels() -> int:
@@ -201,7 +213,7 @@ def read_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         turn = image.getexif().get(_ORIENTATION, 1) if image.format in _TURNED_BY_EXIF else 1
         return (width, height) if turn in (5, 6, 7, 8) else (height, width)
 
-    return opened(path, size)
+    return opened(path, size, pixels=False)
 
 
 def write_image(path: str | os.PathLike[str], image: np.ndarray | Tensor) -> None:

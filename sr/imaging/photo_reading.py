@@ -51,7 +51,7 @@ def read_photo_size(path: Path) -> tuple[int, int]:
         return image.height, image.width
 
     try:
-        return opened(path, size)
+        return opened(path, size, pixels=False)
     except ImageError as error:
         return _unknown_tiff(error, lambda page: (int(page.imagelength), int(page.imagewidth)))
 

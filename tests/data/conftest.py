@@ -73,3 +73,8 @@ def trainer() -> Callable[..., Any]:
         )
 
     return build
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, Any]:
+    return {"scale": 2, "patch_size": 8, "batch_size": 2, "cache_dir": tmp_path / "cache"}

@@ -69,6 +69,18 @@ def test_matplotlibs_own_settings_stay_as_they_were():
     assert dict(matplotlib.rcParams) == before
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="other systems have no named pipes")
+def test_matplotlib_waits_for_no_pipe_where_one_stands(tmp_path):
+    """It reads `matplotlibrc` as soon as it is imported: `sr figure` did not come back."""
+    os.mkfifo(tmp_path / "matplotlibrc")
+    script = "from sr.cli import main\nmain('figure')"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "figure=filters", "checkpoint=none.ckpt"], cwd=tmp_path, capture_output=True,
+        text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1 and "matplotlibrc is refused: it is no file but a named pipe" in done.stderr, done
+
+
 def test_without_matplotlib_the_message_says_what_to_install(tmp_path):
     script = "import sys; sys.modules['matplotlib'] = None\nfrom sr.cli import main\nmain('figure')"
     done = subprocess.run([sys.executable, "-c", script, "figure=bubble"], capture_output=True, text=True, cwd=tmp_path)

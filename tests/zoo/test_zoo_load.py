@@ -5,35 +5,23 @@ import json
 import os
 import pickle
 import shutil
-import struct
-import tracemalloc
-import zlib
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-import scipy.io
 import torch
-from at_once import at_once
-from other_projects import HELD, fsrcnn
+from other_projects import HELD
 
-from sr.compose.schema import Zoo
 from sr.errors import UserError
-from sr.layers.identity import checksum
 from sr.models.ecbsr import ECBSR
 from sr.models.edsr import EDSR
 from sr.models.mdsr import MDSR
 from sr.runs import checkpoint
-from sr.scores.published import published
 from sr.zoo import __main__ as zoo
-from sr.zoo import matlab_file
-from sr.zoo.entries import ENTRIES, ZOO
 from sr.zoo.files import read_tensors
-from sr.zoo.load import FAMILIES, beginning, file_of, save
+from sr.zoo.load import FAMILIES, save
 from sr.zoo.load import load as load_as_users_do
-from sr.zoo.locate import find
 from sr.zoo.trial import Trial, _arithmetics, _other
 
 load = partial(load_as_users_do, range_="own")  # the weights of most files here are random
@@ -143,73 +131,6 @@ def test_code_in_a_file_is_not_run(tmp_path, old_format):
     with pytest.raises(UserError, match=r"refused.*run code"):
         load(str(path), tmp_path)
     assert not trap.sprung.exists()
-
-
-@pytest.mark.parametrize(("order", "mark"), [("little", b"IM"), ("big", b"MI")])
-def test_a_matlab_file_that_grows_is_refused_before_it_is_decompressed(tmp_path, monkeypatch, order, mark):
-    monkeypatch.setattr(matlab_file, "LARGEST", 4 << 20)
-    million = zlib.compressobj()
-    begin = million.compress(b"") + million.flush(zlib.Z_FULL_FLUSH)
-    zeros = million.compress(bytes(1 << 20)) + million.flush(zlib.Z_FULL_FLUSH)  # a block that may be repeated
-    element = begin + zeros * 10
-    tag = b"".join(n.to_bytes(4, order) for n in (15, len(element)))
-    (tmp_path / "bomb.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(126) + mark + tag + element)
-    tracemalloc.start()
-    with pytest.raises(UserError, match=r"bomb.mat is refused: it would take more memory"):
-        read_tensors(tmp_path / "bomb.mat")
-    most = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert most < 9e6
-
-
-def test_a_matlab_file_of_no_known_order_of_bytes_is_refused(tmp_path):
-    """It was looked at in one order and read in another: 3 MB took 5 GB."""
-    (tmp_path / "a.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(124) + b"\1\0XX" + matlab_array(6, 1))
-    with pytest.raises(UserError, match=r"a.mat cannot be read as a MATLAB file \(no order of bytes is called b'XX'\)"):
-        read_tensors(tmp_path / "a.mat")
-
-
-def element(kind: int, content: bytes) -> bytes:
-    return struct.pack("<II", kind, len(content)) + content + bytes(-len(content) % 8)
-
-
-def matlab_array(kind: int, rows: int, rest: bytes = b"") -> bytes:
-    flags, dims = element(6, struct.pack("<II", kind, 0)), element(5, struct.pack("<ii", rows, 1))
-    return element(14, flags + dims + element(1, b"x") + rest)
-
-
-FIELDS = element(5, struct.pack("<i", 8)) + element(1, b"a".ljust(8, b"\0"))
-CLAIMS = {"cell": (1, b""), "struct": (2, FIELDS), "no fields": (2, FIELDS[:16] + element(1, b"")), "text": (4, b"")}
-
-
-@pytest.mark.parametrize(("kind", "rest"), CLAIMS.values(), ids=CLAIMS)
-def test_a_matlab_array_that_claims_more_than_it_holds_is_refused(tmp_path, kind, rest):
-    for n in (0, 2):
-        content = matlab_array(kind, 10**9, rest)
-        for _ in range(n):
-            content = matlab_array(1, 1, content)
-        for array in (content, element(15, zlib.compress(content))):
-            (tmp_path / "a.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM" + array)
-            with pytest.raises(UserError, match=r"a.mat cannot be read.*an array of 1,000,000,000 elements"):
-                read_tensors(tmp_path / "a.mat")
-
-
-def test_matlab_cells_within_cells_without_end_are_refused(tmp_path):
-    content = matlab_array(6, 1, element(9, bytes(8)))
-    for _ in range(100):
-        content = matlab_array(1, 1, content)
-    (tmp_path / "a.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM" + content)
-    with pytest.raises(UserError, match="arrays within arrays without end"):
-        read_tensors(tmp_path / "a.mat")
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_what_matlab_files_hold(tmp_path, packed):
-    a = {"b": np.eye(3), "c": "text", "d": [{"e": np.ones(2)}, []]}
-    content = {"a": a, "none": np.array([], object), "cell": np.array([np.ones(2), "é"], object), "empty": {}}
-    scipy.io.savemat(tmp_path / "a.mat", content, do_compression=packed)
-    found = read_tensors(tmp_path / "a.mat")
-    assert {*found} == {"a.b", "a.d.0.e", "cell.0"} and found["a.b"].equal(torch.eye(3))
 
 
 def test_damaged_and_foreign_files(authors_file, tmp_path):
@@ -399,147 +320,3 @@ def test_weights_must_be_numbers(authors_file, tmp_path):
         path, _ = authors_file("RLFN", wrap=lambda s, odd=odd: s | {"conv_2.weight": odd(s["conv_2.weight"])})
         with pytest.raises(UserError, match=r"conv_2\.weight"):
             load(str(path), tmp_path)
-
-
-def test_what_training_may_begin_from(authors_file, tmp_path, monkeypatch):
-    path, model = authors_file("RLFN", "mine.pth")
-    settings = Zoo(dir=str(tmp_path), range="own")
-    content = beginning(str(path), settings, 4)
-    assert checkpoint.fitting(model, content, content["sr"]["model"], path).keys() == model.state_dict().keys()
-    save(load(str(path), tmp_path), tmp_path / "ours.pt")
-    assert beginning(str(tmp_path / "ours.pt"), settings, 2)["sr"]["name"] == "mine (unproved)"
-    listed(monkeypatch, path)
-    assert beginning("rlfn_x2", settings, 4)["sr"]["name"] == "rlfn"
-    with pytest.raises(UserError, match=r"init_from=rlfn_x5: neither a run.* Did you mean"):
-        beginning("rlfn_x5", settings, 4)
-    with pytest.raises(UserError, match="no such file"):
-        beginning(str(tmp_path / "absent.ckpt"), settings, 4)
-    vdsr, _ = authors_file("VDSR", "any.mat")
-    assert beginning(str(vdsr), settings, 3)["sr"]["model"]["scale"] == 3
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "rlfn_x2").symlink_to(tmp_path / "any.mat")  # a stranger's link led W&B to a key of the user's
-    assert beginning("rlfn_x2", settings, 4)["sr"]["name"] == "rlfn" and file_of("rlfn_x2") is None
-    assert file_of(str(path)) == path and file_of("absent.ckpt") is None
-
-
-def listed(monkeypatch, path, **changes):
-    """Make a file the zoo's rlfn_x2."""
-    entry = replace(ZOO["rlfn_x2"], sha256=checksum(path), **changes)
-    monkeypatch.setitem(ZOO, "rlfn_x2", entry)
-    return entry
-
-
-def test_named_files_are_found_by_checksum_under_any_name(authors_file, tmp_path, monkeypatch):
-    (tmp_path / "deep/er").mkdir(parents=True)
-    path, _ = authors_file("RLFN", "deep/er/renamed.bin")
-    listed(monkeypatch, path)
-    (tmp_path / "other.pth").write_bytes(b"something else")
-    assert load("rlfn_x2", tmp_path).path == path
-    with pytest.raises(UserError, match=r"leave scale= out"):
-        load("rlfn_x2", tmp_path, scale=3)
-
-
-def test_a_file_with_the_right_name_and_other_contents_is_refused(tmp_path):
-    (tmp_path / "rlfn_x2.pth").write_bytes(b"tampered")
-    with pytest.raises(UserError, match=r"another checksum"):
-        load("rlfn_x2", tmp_path)
-
-
-def test_what_is_read_of_a_named_file_is_what_has_its_checksum(authors_file, tmp_path, monkeypatch):
-    """Exchanged between, other weights stood beside the paper's figures."""
-    path, _ = authors_file("RLFN")
-    listed(monkeypatch, path)
-    other = torch.load(path)
-    torch.save({k: 2 * v for k, v in other.items()}, tmp_path / "other.pth")
-
-    def exchanged(*given):
-        found = find(*given)
-        os.replace(tmp_path / "other.pth", found)
-        return found
-
-    monkeypatch.setattr("sr.zoo.load.find", exchanged)
-    with pytest.raises(UserError, match=r"weights=rlfn_x2: .* was changed while it was read"):
-        load("rlfn_x2", path.parent)
-
-
-def test_a_file_larger_than_any_of_the_zoo_is_not_read_for_its_checksum(tmp_path):
-    """Of holes alone, as an archive of a few kB holds it: reading it took hours, and nobody was told."""
-    (tmp_path / "rlfn_x2.pth").touch()
-    os.truncate(tmp_path / "rlfn_x2.pth", 300 << 30)
-    with at_once():
-        with pytest.raises(UserError, match=r"of its 322,122,547,200 bytes 0 were ever written"):
-            load(str(tmp_path / "rlfn_x2.pth"), tmp_path)
-        with pytest.raises(UserError, match=r"rlfn_x2\.pth has more bytes than any \(322,122,547,200, expected"):
-            load("rlfn_x2", tmp_path)
-        assert zoo.listing(tmp_path)
-
-
-def test_files_of_holes_are_not_read_for_the_checksum_of_another(tmp_path):
-    for n in range(20):
-        (tmp_path / f"{n}.pth").touch()
-        os.truncate(tmp_path / f"{n}.pth", 400 << 20)
-    with at_once(), pytest.raises(UserError, match="not found below"):
-        load("rlfn_x2", tmp_path)
-
-
-def test_a_file_whose_checksum_is_not_known_is_found_by_its_name(tmp_path, monkeypatch, caplog):
-    caplog.set_level("INFO")
-    monkeypatch.setattr("sr.zoo.trial.SIDE", 24)
-    torch.manual_seed(0)
-    with pytest.raises(UserError, match=r"github\.com/yjn870/FSRCNN-pytorch.*no checksum.*Place it there as fsrcnn_x3"):
-        load("fsrcnn_yjn870_x3", tmp_path)
-    torch.save(fsrcnn(), tmp_path / "fsrcnn_x3.pth")
-    loaded = load("fsrcnn_yjn870_x3", tmp_path)
-    assert loaded.name == "fsrcnn_yjn870_x3 (unproved)" and loaded.model.scale == 3
-    assert loaded.model.metadata["published"] == "" and "taken for it by its name" in caplog.text
-
-
-def test_the_first_digits_of_a_checksum_are_held(authors_file, tmp_path, monkeypatch, caplog):
-    path, _ = authors_file("RLFN", "some.pth")
-    monkeypatch.setitem(ZOO, "rlfn_x2", replace(ZOO["rlfn_x2"], sha256=checksum(path)[:8]))
-    with caplog.at_level("INFO"):
-        found = load("rlfn_x2", tmp_path)
-    assert found.path == path and found.entry.has(checksum(path))
-    assert found.name == "rlfn_x2 (unproved)", "its weights are random, and anybody can meet eight digits"
-    assert "taken for rlfn_x2 by the first 8 digits of its checksum, which another file can be made" in caplog.text
-    path.rename(tmp_path / "rlfn_x2.pth")
-    monkeypatch.setitem(ZOO, "rlfn_x2", replace(ZOO["rlfn_x2"], sha256="0" * 8))
-    with pytest.raises(UserError, match="another checksum"):
-        load("rlfn_x2", tmp_path)
-
-
-def test_absent_files_say_origin_and_checksum(tmp_path):
-    with pytest.raises(UserError, match=r"bytedance/RLFN.*eafe5d5feeb1.*zoo.dir="):
-        load("rlfn_x2", tmp_path, download=False)
-    with pytest.raises(UserError, match=r"SRCNN.*51b748297e86"):
-        load("srcnn_915_91_x2", tmp_path)
-    with pytest.raises(UserError, match=r"Did you mean .*rlfn_x4"):
-        load("rlfn_x5", tmp_path)
-    with pytest.raises(UserError, match=r"no such file"):
-        load(str(tmp_path / "absent.pth"), tmp_path)
-
-
-def test_files_are_fetched_and_checked(authors_file, tmp_path, monkeypatch):
-    path, _ = authors_file("RLFN", "served.pth")
-    source, target = path.as_uri(), tmp_path / "zoo"
-    listed(monkeypatch, path)
-    monkeypatch.setattr("sr.zoo.entries.ZooEntry.url", property(lambda self: source))
-    try:
-        assert load("rlfn_x2", target).path.parent == target
-    except UserError as error:  # a loader that refuses file:// must still say where it comes from
-        assert "Origin: github bytedance/RLFN" in str(error)
-    path.write_bytes(path.read_bytes() + b"x")
-    target = tmp_path / "again"
-    with pytest.raises(UserError, match=r"sha256"):
-        load("rlfn_x2", target)
-    assert not list(target.glob("*.pth"))
-
-
-def test_what_a_papers_file_has_to_reach_is_the_papers_figure():
-    """Measured under the paper's protocol, a file and the paper differ by rounding; another shave by 0.03 dB."""
-    found = {
-        e.name: (e.psnr, published(e.published, e.scale, "Set5", e.protocol)) for e in ENTRIES if e.published and e.psnr
-    }
-    told = {name: (psnr, known.values["psnr"]) for name, (psnr, known) in found.items() if known is not None}
-    assert len(told) > 20 and "fsrcnn_x3" in told
-    assert not {name: pair for name, pair in told.items() if abs(pair[0] - pair[1]) > 0.02}
