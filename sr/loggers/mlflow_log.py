@@ -101,11 +101,12 @@ def mlflow_logger(
     except ImportError as error:
         raise UserError(f"logger=mlflow: {error}. Type: {installing('mlflow')}") from error
     tracking_uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
-    if tracking_uri is None and (own := Path(STORE)).is_symlink():
-        raise UserError(
-            f"logger=mlflow: {own} is a link to {own.resolve()}, where MLflow would make its tables. If that is your "
-            f"store, type logger.tracking_uri={LOCAL}{own.resolve()}; else remove the link"
-        )
+    for own in (Path(STORE), Path(STORE).with_suffix("")) if tracking_uri is None else ():
+        if own.is_symlink():  # of the store, or of the folder of its pictures
+            raise UserError(
+                f"logger=mlflow: {own} is a link to {own.resolve()}, where MLflow would write. If that is your store, "
+                f"type logger.tracking_uri={LOCAL}{own.resolve().with_suffix('.db')}; else remove the link"
+            )
     tracking_uri = tracking_uri or LOCAL + STORE
     address = urlsplit(tracking_uri)
     if address.password:  # MLflow tells its address in errors and at the end

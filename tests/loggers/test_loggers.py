@@ -165,15 +165,15 @@ def test_a_run_that_the_store_does_not_know_begins_a_new_one_there(begun, empty_
     assert kept.read_text().split() == ["model", "'=cmd()"]
 
 
-def test_a_store_that_is_a_link_is_not_written_through(tmp_path, monkeypatch):
-    """Fifty tables came to be in whatever database it led to."""
+@pytest.mark.parametrize("name", ["mlflow.db", "mlflow"])
+def test_a_store_that_is_a_link_is_not_written_through(name, tmp_path, monkeypatch):
+    """Fifty tables came to be in whatever database it led to, and pictures in any folder."""
     pytest.importorskip("mlflow")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    (tmp_path / "notes.db").write_bytes(b"")
     Path("outputs").mkdir()
-    Path("outputs/mlflow.db").symlink_to(tmp_path / "notes.db")
-    with pytest.raises(UserError, match=r"mlflow\.db is a link to .*notes\.db"):
+    Path("outputs", name).symlink_to(tmp_path / "notes.db")
+    with pytest.raises(UserError, match=rf"{name} is a link to .*notes\.db"):
         mlflow_logger(facts={"folder": str(tmp_path / "run")})
 
 
