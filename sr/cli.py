@@ -40,7 +40,6 @@ import hydra
 from hydra._internal import utils as hydras_own
 from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.hydra import Hydra
-from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log
 from hydra.errors import HydraException
@@ -246,9 +245,6 @@ def _import_torchmetrics() -> None:
 
 
 def _set_up() -> None:
-    # Hydra copies its sources, and this store of schemas with them, at every look at a group: 132 times for --help,
-    # three quarters of its time. Nothing is stored after this, so one store serves all.
-    ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
     hydras_own.run_and_report = lambda func: func()  # main tells of errors, in words that say what to type
     Hydra.get_mode = _mode  # type: ignore[method-assign]
     ConfigRepository.load_config = _looked_at  # type: ignore[method-assign]

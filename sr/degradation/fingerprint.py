@@ -203,16 +203,21 @@ class _Description:
 
 def _imported(code: CodeType, function: FunctionType) -> Iterator[ModuleType]:
     """What code imports as it runs, of this package or the user's; nothing of what it would fail to import."""
+    for told in _import_names(code):
+        with suppress(Exception, SystemExit):  # what a script ends with that has no guard
+            name = resolve_name(told, function.__globals__.get("__package__"))
+            package = name.partition(".")[0]
+            if package not in sys.stdlib_module_names and (spec := find_spec(package)) is not None:
+                place = spec.origin or next(iter(spec.submodule_search_locations or ()), None)
+                if not installed(place):
+                    yield import_module(name)
+
+
+@functools.lru_cache(10_000)  # a run describes its code twenty times
+def _import_names(code: CodeType) -> tuple[str, ...]:
     steps = list(dis.get_instructions(code))
-    for level, _, step in zip(steps, steps[1:], steps[2:], strict=False):
-        if step.opname == "IMPORT_NAME":
-            with suppress(Exception, SystemExit):  # what a script ends with that has no guard
-                name = resolve_name("." * level.argval + step.argval, function.__globals__.get("__package__"))
-                package = name.partition(".")[0]
-                if package not in sys.stdlib_module_names and (spec := find_spec(package)) is not None:
-                    place = spec.origin or next(iter(spec.submodule_search_locations or ()), None)
-                    if not installed(place):
-                        yield import_module(name)
+    found = zip(steps, steps[1:], steps[2:], strict=False)
+    return tuple("." * level.argval + name.argval for level, _, name in found if name.opname == "IMPORT_NAME")
 
 
 def _slots(cls: type) -> bool:
