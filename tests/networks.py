@@ -1,5 +1,7 @@
 """Every file of conf/model as a network, whole or shrunk for the fast tier."""
 
+import copy
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,16 @@ NAMES = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "module
 SMALL = {"num_blocks": 2, "num_layers": 3, "num_recursions": 2, "depth": 2, "channels": 16, "heads": 2}
 
 
-def node(name: str, small: bool = False, **changes: Any) -> dict[str, Any]:
-    """The contents of conf/model/NAME.yaml, shrunk for the fast tier, `scale` unresolved."""
+@functools.cache
+def _file(name: str) -> dict[str, Any]:
     config = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))
     assert isinstance(config, dict)
+    return config
+
+
+def node(name: str, small: bool = False, **changes: Any) -> dict[str, Any]:
+    """The contents of conf/model/NAME.yaml, shrunk for the fast tier, `scale` unresolved."""
+    config = copy.deepcopy(_file(name))
     for other in config.pop("defaults", []):
         config = (node(other) if other != "_self_" else {}) | config
     if small:

@@ -1,5 +1,6 @@
 """Every network takes real steps under its own recipe, and training makes it better."""
 
+import functools
 import math
 from pathlib import Path
 
@@ -15,6 +16,7 @@ CONF = ROOT / "conf/model"
 MODELS = sorted(p.stem for p in CONF.glob("*.yaml") if p.stem not in ("bicubic", "module"))
 
 
+@functools.cache
 def of_each_class() -> set[str]:
     """The last file of each class, by the alphabet: a small one where there are several."""
     return set({yaml.safe_load((CONF / f"{name}.yaml").read_text()).get("_target_"): name for name in MODELS}.values())
@@ -22,7 +24,7 @@ def of_each_class() -> set[str]:
 
 def tier(model: str):
     """One network of each class; the other sizes, and those that are large, are in the slow tier."""
-    quick = model in of_each_class() - {"drcn", "rcan", "rrdbnet", "swinir_light"}
+    quick = model in of_each_class() - {"drcn", "edvr_l", "rcan", "rrdbnet", "swinir_light"}
     return pytest.param(model, marks=() if quick else pytest.mark.slow)
 
 
